@@ -1,0 +1,1 @@
+"""gomap inside gdb. `source gdbext/load.py` is the way in."""

@@ -1,0 +1,64 @@
+"""$hmap_len and $hmap_load, for breakpoint conditions and expressions."""
+
+from __future__ import annotations
+
+from typing import Callable, Optional, Union
+
+import gdb
+
+from gdbext.target import GdbTarget
+from gomap.errors import GomapError
+from gomap.expr import map_in, resolve_map
+from gomap.golang.malloc import Allocator
+from gomap.maps import MapView, view
+
+Number = Union[int, float]
+
+
+class _Function(gdb.Function):
+    def __init__(self, name: str, doc: str, answer: Callable[[Optional[MapView]], Number]) -> None:
+        self.__doc__ = doc
+        self._name = name
+        self._answer = answer
+        super().__init__(name)
+
+    def invoke(self, *args: gdb.Value) -> Number:
+        if len(args) != 1:
+            raise gdb.GdbError(f"${self._name} takes one map, as in ${self._name}(m)")
+        try:
+            return self._answer(_map_of(GdbTarget(), args[0]))
+        except GomapError as error:
+            raise gdb.GdbError(f"${self._name}: {error}") from None
+
+
+def _map_of(target: GdbTarget, value: gdb.Value) -> MapView | None:
+    """The map that a value is or leads to, or that the expression in a string names; None when nil."""
+    if value.type.strip_typedefs().code == gdb.TYPE_CODE_ARRAY:
+        _, t, address = resolve_map(target, value.string())
+    else:
+        _, t, address = map_in(target, target.from_value(value))
+    return view(target, t, address) if address else None
+
+
+def _len(found: MapView | None) -> int:
+    return found.count if found else 0
+
+
+def _load(found: MapView | None) -> float:
+    # The allocator only matters for byte counts, which are not asked for here.
+    return found.structure(Allocator()).load if found else 0.0
+
+
+def register() -> None:
+    _Function(
+        "hmap_len",
+        'Number of entries of a Go map, from its header, as len(m) gives it. 0 for a nil map.\n'
+        'Usage: $hmap_len(m), or $hmap_len("main.cache.m") where gdb itself can\'t follow the name.',
+        _len,
+    )
+    _Function(
+        "hmap_load",
+        "Live entries of a Go map per slot of its buckets, 0 to 1, counted by walking it.\n"
+        'Usage: $hmap_load(m), or $hmap_load("main.cache.m").',
+        _load,
+    )

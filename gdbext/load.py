@@ -1,0 +1,25 @@
+"""The file to source in gdb: `source gdbext/load.py`."""
+
+import os
+import sys
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if _ROOT not in sys.path:
+    sys.path.insert(0, _ROOT)
+# Where install.sh puts pygments and tabulate for a gdb whose Python does not have them. Last in line, so that it hides nothing.
+_PACKAGES = os.path.join(
+    os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share"),
+    "gomap",
+    "site-py{}.{}".format(*sys.version_info[:2]),
+)
+if os.path.isdir(_PACKAGES) and _PACKAGES not in sys.path:
+    sys.path.append(_PACKAGES)
+
+if sys.version_info < (3, 9):
+    import gdb
+
+    raise gdb.GdbError("gomap needs a gdb with Python 3.9 or later; this one has " + sys.version.split()[0])
+
+from gdbext.commands import register  # noqa: E402
+
+register()

@@ -1,0 +1,352 @@
+"""gdb as a Target: memory, types, variables. Reads only; evaluates nothing that could run code."""
+
+from __future__ import annotations
+
+import re
+from typing import Callable, Iterator, TypeVar
+
+import gdb
+
+from gdbext.types import Converter
+from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning
+from gomap.golang.goroutines import goroutine_of_thread
+from gomap.gotypes import GoType, Kind, can_reach_map
+from gomap.memory import CachedMemory
+from gomap.target import GLOBAL, Arch, Place, Variable
+
+_ARCHITECTURES = {
+    "i386:x86-64": "amd64",
+    "i386": "386",
+    "aarch64": "arm64",
+    "s390:64-bit": "s390x",
+    "powerpc:common64": "ppc64",
+    "riscv:rv64": "riscv64",
+}
+#: Frames searched outward for a local variable.
+MAX_FRAMES = 256
+_MI_SYMBOL = re.compile(r'\{(?:line="\d+",)?name="((?:[^"\\]|\\.)*)",type=')
+
+T = TypeVar("T")
+
+
+class GdbMemory:
+    """Memory of the selected inferior."""
+
+    def read(self, address: int, size: int) -> bytes:
+        if size <= 0:
+            return b""
+        if address < 0 or address + size > 1 << 64:
+            raise MemoryFault(address, size, "no such address")
+        try:
+            return bytes(gdb.selected_inferior().read_memory(address, size))
+        except (gdb.error, OverflowError) as error:
+            raise MemoryFault(address, size) from error
+
+
+class GdbTarget:
+    """The program that gdb has selected, as it is stopped now. Made anew for each command."""
+
+    backend = "gdb"
+    _converters: dict[Arch, Converter] = {}
+    _globals: list[str] | None = None
+
+    def __init__(self) -> None:
+        inferior = gdb.selected_inferior()
+        connection = inferior.connection
+        if not inferior.pid:
+            raise NoProcess("no process: start one with run, attach PID or target remote, or open a core with core FILE")
+        thread = gdb.selected_thread()
+        if thread is not None and thread.is_running():
+            raise TargetRunning("the program is running: stop it first (Ctrl-C or interrupt)")
+        self.kind = "core" if connection is not None and connection.type == "core" else "live"
+        self.memory = CachedMemory(GdbMemory())
+        self.arch = _arch()
+        self._converter = self._converters.setdefault(self.arch, Converter(self.arch))
+
+    @classmethod
+    def forget(cls) -> None:
+        """Drops what was learnt of the program's files, which have changed."""
+        cls._converters.clear()
+        cls._globals = None
+
+    @property
+    def go_version(self) -> str | None:
+        found = self._global("runtime.buildVersion")
+        if found is None or found.type.kind is not Kind.STRING:
+            return None
+        try:
+            head = found.read(self.memory, 0, found.type.size)
+            length = min(self.arch.pointer(head, self.arch.pointer_size), 256)
+            return self.memory.read(self.arch.pointer(head), length).decode("utf-8", "replace")
+        except (MemoryFault, OptimizedOut):
+            return None
+
+    @property
+    def package(self) -> str | None:
+        for frame in _frames():
+            name = frame.name()
+            if name and not _in_runtime(name):
+                return _package(name)
+        return None
+
+    # -- names -------------------------------------------------------------------------------------
+
+    def find_type(self, name: str) -> GoType | None:
+        try:
+            return self._converter.convert(gdb.lookup_type(name))
+        except gdb.error:
+            return None
+
+    def symbol(self, name: str) -> int | None:
+        if "'" in name:
+            return None
+        try:
+            return int(gdb.parse_and_eval(f"&'{name}'"))
+        except gdb.error:
+            return None
+
+    def variable(self, name: str) -> Variable | None:
+        return self._local(name) or self._global(name) if "." not in name else self._global(name)
+
+    def _global(self, name: str) -> Variable | None:
+        symbol = _static_symbol(name)
+        return None if symbol is None else self._of_symbol(symbol, None, name, GLOBAL)
+
+    def _local(self, name: str) -> Variable | None:
+        for level, frame in enumerate(_frames()):
+            symbol, undeclared = _find_in_frame(frame, name)
+            if symbol is None:
+                continue
+            notes = []
+            if level:
+                notes.append(f"{name} is taken from frame {frame.level()}, {frame.name()}")
+            if undeclared:
+                notes.append(f"{name} is declared at line {symbol.line}, which the program has not reached yet")
+            found = self._in_frame(symbol, frame, name)
+            return Variable(
+                found.name, found.type, found.address, found.data, found.holes, found.place, "; ".join(notes) or None
+            )
+        return None
+
+    def _in_frame(self, symbol: gdb.Symbol, frame: gdb.Frame, name: str) -> Variable:
+        sal = frame.find_sal()
+        captured = symbol.name.startswith("&")
+        place = Place(
+            "captured" if captured else "argument" if symbol.is_argument else "local",
+            goroutine=self._goroutine(),
+            frame=frame.level(),
+            function=frame.name(),
+            file=sal.symtab.fullname() if sal.symtab else None,
+            line=sal.line or None,
+        )
+        found = self._of_symbol(symbol, frame, name, place)
+        if captured and not name.startswith("&"):  # debug information has the pointer to the variable
+            address = self.arch.pointer(found.read(self.memory, 0, self.arch.pointer_size))
+            return Variable(name, found.type.elem, address, place=place)
+        return found
+
+    def _goroutine(self) -> int | None:
+        thread = gdb.selected_thread()
+        return None if thread is None else goroutine_of_thread(self, thread.ptid[1] or thread.ptid[0])
+
+    def _of_symbol(self, symbol: gdb.Symbol, frame: gdb.Frame | None, name: str, place: Place) -> Variable:
+        t = self._converter.convert(_type_of(symbol, name))
+        try:
+            value = symbol.value(frame) if symbol.needs_frame and frame is not None else symbol.value()
+        except gdb.error:
+            return Variable(name, t, place=place)
+        return self._of_value(value, t, name, place)
+
+    def from_value(self, value: gdb.Value) -> Variable:
+        """A value that gdb's own expression evaluation gave."""
+        return self._of_value(value, self._converter.convert(value.type), "this", GLOBAL)
+
+    def _of_value(self, value: gdb.Value, t: GoType, name: str, place: Place) -> Variable:
+        try:
+            if value.address is not None:
+                return Variable(name, t, int(value.address), place=place)
+            data, holes = self._bytes(value, t)
+        except gdb.error:
+            return Variable(name, t, place=place)
+        return Variable(name, t, None, data, tuple(holes), place)
+
+    def _bytes(self, value: gdb.Value, t: GoType) -> tuple[bytes, list[tuple[int, int]]]:
+        """The bytes of a value that lies in registers, and the parts (offset, size) that lie nowhere."""
+        buffer, holes = bytearray(t.size), []  # type: bytearray, list[tuple[int, int]]
+        self._fill(value, value.type.strip_typedefs(), 0, buffer, holes)
+        return bytes(buffer), holes
+
+    def _fill(
+        self, value: gdb.Value, t: gdb.Type, base: int, buffer: bytearray, holes: list[tuple[int, int]]
+    ) -> None:
+        size = self.arch.pointer_size if t.code == gdb.TYPE_CODE_FUNC else t.sizeof
+        try:
+            if t.code == gdb.TYPE_CODE_STRUCT:
+                for field in t.fields():
+                    self._fill(value[field], field.type.strip_typedefs(), base + field.bitpos // 8, buffer, holes)
+                return
+            if t.code == gdb.TYPE_CODE_ARRAY:
+                low, high = t.range()
+                for i in range(low, high + 1):
+                    inner = t.target().strip_typedefs()
+                    self._fill(value[i], inner, base + (i - low) * inner.sizeof, buffer, holes)
+                return
+            if value.is_optimized_out:
+                holes.append((base, size))
+                return
+            if t.code == gdb.TYPE_CODE_FLT:
+                word = value.reinterpret_cast(gdb.lookup_type(f"uint{8 * size}"))
+                number = int(word)
+            else:
+                number = int(value)
+        except gdb.error:
+            holes.append((base, size))
+            return
+        mask = (1 << 8 * size) - 1
+        buffer[base : base + size] = (number & mask).to_bytes(size, self.arch.byte_order)  # type: ignore[arg-type]
+
+    # -- roots -------------------------------------------------------------------------------------
+
+    def roots(self, scope: str) -> Iterator[Variable]:
+        """The selected frame's variables, innermost scope first, then package variables."""
+        frame = next((f for f in _frames() if not _in_runtime(f.name() or "")), None)
+        if frame is not None:
+            for symbol, undeclared in _symbols(frame):
+                if not undeclared:
+                    found = self._root(lambda s=symbol, f=frame: self._in_frame(s, f, s.name.lstrip("&")))
+                    if found is not None:
+                        yield found
+        for name in self._global_names():
+            found = self._root(lambda n=name: self._global(n))
+            if found is not None:
+                yield found
+
+    def names(self, packages: bool) -> list[str]:
+        """Names of variables that lead to maps; packages: package variables' too."""
+        found = {}
+        frame = next((f for f in _frames() if not _in_runtime(f.name() or "")), None)
+        for symbol, undeclared in _symbols(frame) if frame is not None else ():
+            if not undeclared and symbol.type is not None and can_reach_map(self._converter.convert(symbol.type)):
+                found[symbol.name.lstrip("&")] = True
+        if packages:
+            found.update((name, True) for name in self._global_names())
+        return list(found)
+
+    def _root(self, find: Callable[[], Variable | None]) -> Variable | None:
+        try:
+            found = find()
+        except (OptimizedOut, MemoryFault, gdb.error):
+            return None
+        return found if found is not None and can_reach_map(found.type) else None
+
+    def _global_names(self) -> list[str]:
+        if GdbTarget._globals is None:
+            GdbTarget._globals = sorted(set(_variable_names()))
+        return GdbTarget._globals
+
+
+def _arch() -> Arch:
+    try:
+        pointer_size = gdb.lookup_type("uintptr").sizeof
+        little = int(gdb.Value(b"\1\0", gdb.lookup_type("uint16"))) == 1
+    except gdb.error as error:
+        raise NoDebugInfo(
+            "no Go debug information: the program is not Go, was built with -ldflags=-w or -s, or its file is not "
+            "loaded (file PROG); build it again without these flags"
+        ) from error
+    frame = next(_frames(), None)
+    name = frame.architecture().name() if frame is not None else ""
+    return Arch(_ARCHITECTURES.get(name, name), pointer_size, "little" if little else "big")
+
+
+def _frames() -> Iterator[gdb.Frame]:
+    """The selected frame and those that called it, up to MAX_FRAMES."""
+    try:
+        frame: gdb.Frame | None = gdb.selected_frame()
+    except gdb.error:
+        return
+    for _ in range(MAX_FRAMES):
+        if frame is None:
+            return
+        yield frame
+        try:
+            frame = frame.older()
+        except gdb.error:
+            return
+
+
+def _symbols(frame: gdb.Frame) -> Iterator[tuple[gdb.Symbol, bool]]:
+    """Variables of a frame from the innermost block outward, with whether they are declared further down.
+
+    A block's variables exist in debug information from its first instruction on, but hold whatever was
+    there before until their declaration has run.
+    """
+    try:
+        block: gdb.Block | None = frame.block()
+    except (RuntimeError, gdb.error):
+        return
+    line = frame.find_sal().line
+    while block is not None:
+        for symbol in block:
+            if symbol.is_variable or symbol.is_argument:
+                yield symbol, not symbol.is_argument and bool(line) and symbol.line > line
+        if block.function is not None:
+            return
+        block = block.superblock
+
+
+def _find_in_frame(frame: gdb.Frame, name: str) -> tuple[gdb.Symbol | None, bool]:
+    later = None
+    for symbol, undeclared in _symbols(frame):
+        if symbol.name == name or symbol.name == "&" + name:
+            if not undeclared:
+                return symbol, False
+            later = later or symbol
+    return later, later is not None
+
+
+def _static_symbol(name: str) -> gdb.Symbol | None:
+    try:
+        found = gdb.lookup_global_symbol(name) or gdb.lookup_static_symbol(name)
+    except gdb.error:
+        return None
+    return found if found is not None and found.is_variable else None
+
+
+def _type_of(symbol: gdb.Symbol, name: str) -> gdb.Type:
+    if symbol.type is None:
+        raise NoDebugInfo(f"the debug information gives {name} no type")
+    return symbol.type
+
+
+def _variable_names() -> Iterator[str]:
+    """Names of all variables with debug information, through gdb's machine interface."""
+    command = "-symbol-info-variables"
+    if hasattr(gdb, "execute_mi"):
+        for file in gdb.execute_mi(command)["symbols"].get("debug", []):
+            for symbol in file["symbols"]:
+                yield symbol["name"]
+        return
+    text = gdb.execute(f'interpreter-exec mi "{command}"', to_string=True)
+    for found in _MI_SYMBOL.finditer(text):
+        yield found.group(1).replace('\\"', '"').replace("\\\\", "\\")
+
+
+def _package(function: str) -> str:
+    """Package path of a function's full name: example.com/x/pkg.(*T).Method -> example.com/x/pkg."""
+    slash = function.rfind("/") + 1
+    dot = function.find(".", slash)
+    return function[:dot] if dot >= 0 else function
+
+
+def _in_runtime(function: str) -> bool:
+    return _package(function) in ("runtime", "internal/runtime/maps", "internal/runtime/sys")
+
+
+def visible_names(typed: str) -> list[str]:
+    """Names that can be completed: the frame's variables that lead to maps, package variables after a dot."""
+    try:
+        target = GdbTarget()
+    except (NoProcess, NoDebugInfo, TargetRunning):
+        return []
+    return target.names("." in typed)

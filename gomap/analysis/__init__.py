@@ -1,0 +1,1 @@
+"""Pure functions over map views and targets."""

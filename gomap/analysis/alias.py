@@ -1,0 +1,281 @@
+"""Which variables lead to one map, or to one bucket array."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import Iterable, Iterator, Optional
+
+from gomap.errors import GomapError, OptimizedOut
+from gomap.golang.rtype import Types, dynamic
+from gomap.golang.structure import Anomaly
+from gomap.gotypes import GoType, Kind, can_reach_map
+from gomap.maps import MapView, view
+from gomap.target import Place, Target, Variable
+from gomap.values import quote
+
+#: How much of a large container is looked into.
+MAX_ITEMS = 4096
+MAX_VISITED = 1 << 20
+
+
+@dataclass(frozen=True)
+class Holder:
+    """One variable, or part of one, whose value is a map. address: where that value lies, None in a register."""
+
+    path: str
+    kind: str
+    place: Place
+    type: GoType
+    address: Optional[int]
+
+
+@dataclass
+class Group:
+    """Holders of one map, or (shared_by `buckets`) of maps with different headers and shared buckets."""
+
+    address: int
+    buckets: int
+    type: GoType
+    count: int
+    shared_by: str
+    holders: list[Holder] = field(default_factory=list)
+    headers: list[int] = field(default_factory=list)
+
+
+@dataclass
+class Found:
+    """maps: header address -> holders. nil: holders of nil maps. shortened: containers seen in part only."""
+
+    maps: dict[int, list[Holder]] = field(default_factory=dict)
+    types: dict[int, GoType] = field(default_factory=dict)
+    nil: list[Holder] = field(default_factory=list)
+    frames: set[tuple[Optional[int], Optional[int]]] = field(default_factory=set)
+    globals: int = 0
+    shortened: list[str] = field(default_factory=list)
+    too_deep: int = 0
+    anomalies: list[Anomaly] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Step:
+    variable: Variable
+    kind: str
+    depth: int
+
+
+def holders(target: Target, roots: Iterable[Variable], depth: int) -> Found:
+    """Every map reachable from roots through structs, pointers, arrays, slices, interfaces and maps.
+
+    depth: how many of these are followed from a root. Memory is visited once for each type, so
+    the shortest path to an object behind a pointer is the one that is told.
+    """
+    search = _Search(target, depth)
+    queue: deque[_Step] = deque()
+    for root in roots:
+        if root.place.kind == "global":
+            search.found.globals += 1
+        else:
+            search.found.frames.add((root.place.goroutine, root.place.frame))
+        queue.append(_Step(root, root.place.kind, 0))
+    while queue and len(search.visited) < MAX_VISITED:
+        queue.extend(search.look(queue.popleft()))
+    if queue:
+        search.found.shortened.append("the search stopped: too many objects")
+    return search.found
+
+
+@dataclass
+class _Search:
+    target: Target
+    depth: int
+    found: Found = field(default_factory=Found)
+    visited: set[tuple[int, int]] = field(default_factory=set)
+    reach: dict[int, bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.types = Types(self.target)
+        self.kept: list[GoType] = []  # keeps types alive whose id() is in use
+
+    def look(self, step: _Step) -> Iterator[_Step]:
+        """Notes the map that the step holds; yields what lies behind it."""
+        try:
+            yield from self._look(step)
+        except OptimizedOut:
+            return
+        except GomapError as error:
+            if len(self.found.anomalies) < 16:
+                self.found.anomalies.append(
+                    Anomaly("warning", "unreadable", f"{step.variable.name}: {error}", getattr(error, "address", None))
+                )
+
+    def _reaches(self, t: GoType) -> bool:
+        known = self.reach.get(id(t))
+        if known is None:
+            known = self.reach[id(t)] = can_reach_map(t)
+            self.kept.append(t)
+        return known
+
+    def _look(self, step: _Step) -> Iterator[_Step]:
+        variable, t = step.variable, step.variable.type
+        if not self._reaches(t):
+            return
+        if t.kind is Kind.STRUCT:
+            for f in t.fields:
+                if self._reaches(f.type):
+                    yield self._part(step, f".{f.name}", f.type, f.offset, "field")
+            return
+        if t.kind is Kind.MAP:
+            yield from self._map(step)
+            return
+        if step.depth >= self.depth:
+            self.found.too_deep += 1
+            return
+        if t.kind is Kind.POINTER:
+            address = self._word(variable)
+            if address and self._reaches(t.elem) and self._first_visit(address, t.elem):
+                yield self._at(step, variable.name, t.elem, address, step.kind)
+        elif t.kind is Kind.INTERFACE:
+            yield from self._interface(step)
+        elif t.kind is Kind.ARRAY:
+            shown = self._limit(variable.name, t.length)
+            for i in range(shown):
+                yield self._part(step, f"[{i}]", t.elem, i * t.elem.size, "element", 1)
+        elif t.kind is Kind.SLICE:
+            word = self.target.arch.pointer_size
+            head = variable.read(self.target.memory, 0, 2 * word)
+            start, length = self.target.arch.pointer(head), self.target.arch.pointer(head, word)
+            if start and length and self._first_visit(start, t):
+                for i in range(self._limit(variable.name, length)):
+                    yield self._at(step, f"{variable.name}[{i}]", t.elem, start + i * t.elem.size, "element")
+
+    def _limit(self, name: str, length: int) -> int:
+        if length > MAX_ITEMS:
+            self.found.shortened.append(f"{name}: {MAX_ITEMS:,} of {length:,} elements")
+        return min(length, MAX_ITEMS)
+
+    def _first_visit(self, address: int, t: GoType) -> bool:
+        key = (address, id(t))
+        if key in self.visited:
+            return False
+        self.visited.add(key)
+        return True
+
+    def _word(self, variable: Variable) -> int:
+        return self.target.arch.pointer(variable.read(self.target.memory, 0, self.target.arch.pointer_size))
+
+    def _part(self, step: _Step, suffix: str, t: GoType, offset: int, kind: str, deeper: int = 0) -> _Step:
+        variable = step.variable
+        name = variable.name + suffix
+        if variable.address is not None:
+            part = replace(variable, name=name, type=t, address=variable.address + offset)
+        else:
+            data = variable.read(self.target.memory, offset, t.size)
+            part = replace(variable, name=name, type=t, data=data, holes=())
+        return _Step(part, kind, step.depth + deeper)
+
+    def _at(self, step: _Step, name: str, t: GoType, address: int, kind: str) -> _Step:
+        behind = replace(step.variable, name=name, type=t, address=address, data=None, holes=())
+        return _Step(behind, kind, step.depth + 1)
+
+    def _interface(self, step: _Step) -> Iterator[_Step]:
+        variable = step.variable
+        data = variable.read(self.target.memory, 0, 2 * self.target.arch.pointer_size)
+        held = dynamic(self.types, variable.type, data)
+        if held is None:
+            return
+        t, word, direct = held
+        if not self._reaches(t):
+            return
+        name = f"{variable.name}.({t.name})"
+        if direct:
+            inner = replace(variable, name=name, type=t, address=None, data=self.target.arch.pack(word), holes=())
+            yield _Step(inner, "interface", step.depth + 1)
+        elif self._first_visit(word, t):
+            yield self._at(step, name, t, word, "interface")
+
+    def _map(self, step: _Step) -> Iterator[_Step]:
+        variable, t = step.variable, step.variable.type
+        address = self._word(variable)
+        holder = Holder(variable.name, step.kind, variable.place, t, variable.address)
+        if not address:
+            self.found.nil.append(holder)
+            return
+        first = address not in self.found.maps
+        self.found.maps.setdefault(address, []).append(holder)
+        self.found.types.setdefault(address, t)
+        if not first:
+            return
+        if not (self._reaches(t.elem) or self._reaches(t.key)):
+            return
+        if step.depth >= self.depth:
+            self.found.too_deep += 1
+            return
+        for count, entry in enumerate(view(self.target, t, address).entries()):
+            if count >= MAX_ITEMS:
+                self.found.shortened.append(f"{variable.name}: the values of {MAX_ITEMS:,} entries")
+                break
+            if entry.elem is not None and self._reaches(t.elem):
+                name = f"{variable.name}[{self._key(t.key, entry.key)}]"
+                yield self._at(step, name, t.elem, entry.elem_address, "map-value")
+            if entry.key is not None and self._reaches(t.key):
+                yield self._at(step, f"key of {variable.name}", t.key, entry.key_address, "map-value")
+
+    def _key(self, t: GoType, data: bytes | None) -> str:
+        arch = self.target.arch
+        if data is None:
+            return "?"
+        if t.kind is Kind.STRING:
+            pointer, length = arch.pointer(data), arch.pointer(data, arch.pointer_size)
+            try:
+                text = self.target.memory.read(pointer, min(length, 48)) if length else b""
+            except GomapError:
+                return "?"
+            return quote(text) + ("..." if length > 48 else "")
+        if t.kind in (Kind.INT, Kind.UINT):
+            return str(int.from_bytes(data, arch.byte_order, signed=t.kind is Kind.INT))  # type: ignore[arg-type]
+        return "..."
+
+
+def groups(target: Target, found: Found) -> list[Group]:
+    """Holders by map; maps whose headers differ and whose buckets are the same come together."""
+    owner: dict[int, int] = {}  # address of an array -> first header that has it
+    union: dict[int, int] = {}  # header -> header that stands for its group
+
+    def root(address: int) -> int:
+        while union.setdefault(address, address) != address:
+            address = union[address]
+        return address
+
+    views: dict[int, MapView] = {}
+    for address, t in found.types.items():
+        try:
+            views[address] = one = view(target, t, address)
+            storage = one.storage()
+        except GomapError as error:
+            found.anomalies.append(Anomaly("warning", "unreadable", f"map at {address:#x}: {error}", address))
+            continue
+        for array in storage:
+            other = owner.setdefault(array, address)
+            if root(other) != root(address):
+                union[root(address)] = root(other)
+    together: dict[int, list[int]] = {}
+    for address in found.types:
+        together.setdefault(root(address), []).append(address)
+    made = []
+    for headers in together.values():
+        first = headers[0]
+        one = views.get(first)  # type: ignore[assignment]
+        held = [holder for header in headers for holder in found.maps[header]]
+        made.append(
+            Group(
+                address=first,
+                buckets=one.array_address if one else 0,
+                type=found.types[first],
+                count=one.count if one else 0,
+                shared_by="header" if len(headers) == 1 else "buckets",
+                holders=held,
+                headers=headers,
+            )
+        )
+    return made

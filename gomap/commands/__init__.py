@@ -1,0 +1,1 @@
+"""One file a command: arguments in, Report out. Commands never print and never catch."""

@@ -1,0 +1,155 @@
+"""hmap-alias: which variables share one map."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable, Mapping
+
+from gomap import human
+from gomap.analysis.alias import Found, Group, Holder, groups, holders
+from gomap.commands.declare import Arg, Command, Context, natural
+from gomap.commands.facts import hex_or_none, place_json, where
+from gomap.expr import resolve_map
+from gomap.gotypes import Kind
+from gomap.report import Facts, Lines, Report, Section
+from gomap.target import Variable
+
+
+def run(context: Context, options: Mapping[str, Any]) -> Report:
+    target = context.target
+    expressions: list[str] = options["EXPR"]
+    depth = context.settings.depth if options["--depth"] is None else options["--depth"]
+    roots: Iterable[Variable]
+    if expressions:
+        roots, depth = [_named(context, text) for text in expressions], 0
+    else:
+        roots = target.roots(options["--scope"])
+    found = holders(target, roots, depth)
+    together = groups(target, found)
+    shared = [group for group in together if len(group.holders) > 1]
+    listed = together if options["--all"] or expressions else shared
+    listed.sort(key=lambda group: (-len(group.holders), group.address))
+    report = Report(_json(listed, found), anomalies=found.anomalies)
+    report.answer = [_summary(shared, together, found, bool(expressions))]
+    report.sections = [section for group in listed for section in _sections(group)]
+    report.sections += _nil_section(found, bool(expressions) or options["--all"])
+    for text in found.shortened:
+        report.cut(text, 0, None)
+    if found.too_deep and not expressions:
+        what = human.plural(found.too_deep, "value lies", "values lie")
+        report.cut(f"{what} deeper than --depth {depth}", 0, None)
+    return report
+
+
+def _named(context: Context, text: str) -> Variable:
+    """The variable, as the map that it holds."""
+    variable, t, address = resolve_map(context.target, text)
+    if variable.type.kind is not Kind.MAP:
+        return Variable(text, t, data=context.target.arch.pack(address), place=variable.place)
+    return Variable(text, t, variable.address, variable.data, variable.holes, variable.place)
+
+
+def _json(listed: list[Group], found: Found) -> dict[str, Any]:
+    return {
+        "groups": [
+            {
+                "address": hex(group.address),
+                "buckets": hex_or_none(group.buckets),
+                "type": group.type.name,
+                "count": group.count,
+                "shared_by": group.shared_by,
+                "headers": [hex(header) for header in group.headers],
+                "holders": [_holder_json(holder) for holder in group.holders],
+            }
+            for group in listed
+        ],
+        "nil_maps": [_holder_json(holder) for holder in found.nil],
+        "scanned": {
+            "goroutines": len({goroutine for goroutine, _ in found.frames}),
+            "frames": len(found.frames),
+            "globals": found.globals,
+            "maps": len(found.maps),
+        },
+    }
+
+
+def _holder_json(holder: Holder) -> dict[str, Any]:
+    return {
+        "path": holder.path,
+        "kind": holder.kind,
+        **place_json(holder.place),
+        "address": hex_or_none(holder.address),
+    }
+
+
+def _summary(shared: list[Group], together: list[Group], found: Found, named: bool) -> str:
+    if named:
+        if not together:
+            return "nil maps only: nothing is shared"
+        if len(together) == 1 and len(together[0].holders) > 1 and not found.nil:
+            group = together[0]
+            if group.shared_by == "header":
+                return f"all {len(group.holders)} are one map"
+            return f"{len(group.headers)} headers share one bucket array: the header was copied"
+        if not shared:
+            return f"{human.plural(len(together), 'separate map')}: nothing is shared"
+        return f"{human.plural(len(together), 'map')}, {len(shared)} of them shared"
+    scanned = f"({human.plural(len(found.maps), 'map')}, {human.plural(found.globals, 'package variable')} searched)"
+    if not shared:
+        return f"no map is shared {scanned}"
+    holders_ = sum(len(group.holders) for group in shared)
+    verb = "is" if len(shared) == 1 else "are"
+    return f"{human.plural(len(shared), 'map')} {verb} shared by {human.plural(holders_, 'variable')} {scanned}"
+
+
+def _sections(group: Group) -> list[Section]:
+    buckets = f"  buckets {group.buckets:#x}" if group.buckets else ""
+    entries = human.plural(group.count, "entry")
+    lines = [f"{group.type.name}  {group.address:#x}  {entries}{buckets}"]
+    if group.shared_by == "buckets":
+        headers = ", ".join(f"{header:#x}" for header in group.headers)
+        lines.append(f"  {len(group.headers)} headers share these buckets: {headers}")
+    places: dict[str, list[str]] = {}
+    for holder in group.holders:
+        places.setdefault(where(holder.place), []).append(holder.path)
+    return [Lines(lines), Facts([(place, ", ".join(paths)) for place, paths in places.items()])]
+
+
+def _nil_section(found: Found, listed: bool) -> list[Section]:
+    if not found.nil:
+        return []
+    if not listed:
+        return [Lines([f"{human.plural(len(found.nil), 'nil map')} (--all lists them)"])]
+    places: dict[str, list[str]] = {}
+    for holder in found.nil:
+        places.setdefault(where(holder.place), []).append(holder.path)
+    return [Lines(["nil maps"]), Facts([(place, ", ".join(paths)) for place, paths in places.items()])]
+
+
+def scope(text: str) -> str:
+    if text not in ("frame",):
+        raise ValueError(text)
+    return text
+
+
+COMMAND = Command(
+    name="hmap-alias",
+    summary="which variables share one map, and which are nil",
+    about="""
+With expressions: says whether they are one map. Without: searches the selected frame's variables
+and all package variables, through structs, pointers, arrays, slices, interfaces and maps.
+Maps whose headers differ while their buckets are the same come from a header copied through
+unsafe; they are told apart from plain sharing.
+""",
+    args=(
+        Arg("EXPR", "maps to compare; none: search", many=True, optional=True),
+        Arg("--scope", "what to search: frame (the selected frame and package variables)", "SCOPE", scope, default="frame"),
+        Arg("--depth", "how many pointers, elements and interfaces to follow (set hmap depth)", "N", natural),
+        Arg("--all", "list maps with one holder too, and all nil maps"),
+    ),
+    examples=(
+        ("hmap-alias", "every map that more than one variable here leads to"),
+        ("hmap-alias m1 m2", "are these two the same map?"),
+        ("hmap-alias --all --depth 2", "all maps near by"),
+    ),
+    run=run,
+)

@@ -1,0 +1,102 @@
+"""How a command is declared. gdb, Delve, one-shot use, help, completion and the README all read this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Callable, Mapping, Optional
+
+from gomap.report import Report
+from gomap.target import Target
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user can set once for all commands. entries: shown by default; depth: how far hmap-alias and
+    printed values look."""
+
+    entries: int = 0
+    depth: int = 6
+
+
+@dataclass(frozen=True)
+class Arg:
+    """One argument. metavar None makes an option a switch. many: it may be given more than once."""
+
+    name: str
+    help: str
+    metavar: Optional[str] = None
+    type: Callable[[str], Any] = str
+    many: bool = False
+    optional: bool = False
+    default: Any = None
+
+    @property
+    def positional(self) -> bool:
+        return not self.name.startswith("-")
+
+    @property
+    def usage(self) -> str:
+        shown = self.name if self.positional else f"{self.name} {self.metavar}" if self.metavar else self.name
+        if self.many and self.positional:
+            shown += " ..."
+        return f"[{shown}]" if self.optional or not self.positional else shown
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a command works with."""
+
+    target: Target
+    settings: Settings = field(default_factory=Settings)
+
+
+JSON = Arg("--json", "print the answer as one line of JSON")
+
+
+@dataclass(frozen=True)
+class Command:
+    """name: as it is typed. summary: one line. about: what the answer means. examples: (command line, comment).
+
+    json: it has an answer in JSON. writes_file: it saves a file, so recording does not run it.
+    """
+
+    name: str
+    summary: str
+    about: str
+    args: tuple[Arg, ...]
+    examples: tuple[tuple[str, str], ...]
+    run: Callable[[Context, Mapping[str, Any]], Report]
+    writes_file: bool = False
+
+    @property
+    def all_args(self) -> tuple[Arg, ...]:
+        return self.args if self.writes_file else (*self.args, JSON)
+
+    @property
+    def usage(self) -> str:
+        return " ".join([self.name, *(arg.usage for arg in self.all_args)])
+
+    def help(self) -> str:
+        """The full help text: usage, meaning, arguments, examples."""
+        lines = [self.summary, "", f"Usage: {self.usage}", "", self.about.strip(), "", "Arguments:"]
+        width = max(len(_label(arg)) for arg in self.all_args)
+        lines += [f"  {_label(arg):{width}}  {arg.help}" for arg in self.all_args]
+        lines += ["", "Examples:"]
+        width = max(len(line) for line, _ in self.examples)
+        lines += [f"  {line:{width}}  {comment}" for line, comment in self.examples]
+        return "\n".join(lines)
+
+
+def _label(arg: Arg) -> str:
+    return f"{arg.name} {arg.metavar}" if arg.metavar and not arg.positional else arg.name
+
+
+EXPR_HELP = "a map: m, main.cache, cfg.M, arr[3], p.shards[\"eu\"], *p, or 0xHEADER:map[K]V"
+
+
+def natural(text: str) -> int:
+    """A number that is not negative."""
+    value = int(text, 0)
+    if value < 0:
+        raise ValueError(text)
+    return value

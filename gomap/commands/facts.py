@@ -1,0 +1,63 @@
+"""Parts of the JSON contract that several commands share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gomap.golang.classic import ClassicMap
+from gomap.golang.structure import Anomaly, Growth, Structure
+from gomap.maps import MapView
+from gomap.target import Place
+
+
+def growth_json(growth: Growth) -> dict[str, Any]:
+    return {
+        "state": growth.state,
+        "old_buckets": growth.old_buckets,
+        "evacuated": growth.evacuated,
+        "fraction": growth.fraction,
+        "nevacuate": growth.nevacuate,
+    }
+
+
+def hex_or_none(address: int | None) -> str | None:
+    return hex(address) if address else None
+
+
+def place_json(place: Place) -> dict[str, Any]:
+    return {
+        "goroutine": place.goroutine,
+        "frame": place.frame,
+        "function": place.function,
+        "file": place.file,
+        "line": place.line,
+    }
+
+
+def where(place: Place) -> str:
+    """function  file:line of a variable, or what else holds it."""
+    if place.kind == "global":
+        return "package variable"
+    file = (place.file or "?").rsplit("/", 1)[-1]
+    return f"{place.function or '?'}  {file}:{place.line or '?'}"
+
+
+def count_anomalies(found: MapView, structure: Structure) -> list[Anomaly]:
+    """The header's count against the entries that are there."""
+    anomalies = list(structure.anomalies)
+    live, count = structure.total.live, found.count
+    if live != count:
+        unreadable = any(a.severity == "error" for a in anomalies)
+        what = f"the header counts {count:,} entries, walking finds {live:,}"
+        if found.writing:
+            why = "the program was stopped inside a map operation (the write flag is up), which explains a difference"
+            anomalies.append(Anomaly("note", "count-mismatch", f"{what}: {why}", found.address))
+        elif unreadable:
+            anomalies.append(Anomaly("warning", "count-mismatch", f"{what}: part of the map can't be read", found.address))
+        else:
+            anomalies.append(Anomaly("warning", "count-mismatch", f"{what}: the map is corrupt", found.address))
+    if structure.total.strange:
+        word = "tophash" if isinstance(found, ClassicMap) else "control"
+        what = f"{structure.total.strange:,} slots have a {word} byte that means nothing"
+        anomalies.append(Anomaly("warning", "bad-marks", what, structure.address))
+    return anomalies

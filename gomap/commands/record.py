@@ -1,0 +1,36 @@
+"""hmap-record: a map, and all that the other commands need to show it, in one small file."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from gomap import human
+from gomap.commands.declare import EXPR_HELP, Arg, Command, Context
+from gomap.report import Report
+
+
+def run(context: Context, options: Mapping[str, Any]) -> Report:
+    # The file format is read and written in one place, which knows the registry: too late an import for here.
+    from gomap.image import record
+
+    saved = record(context, options["EXPR"], options["FILE"])
+    what = f"{human.plural(saved.entries, 'entry')}, {human.size(saved.memory)} of memory"
+    report = Report({}, answer=[f"{options['EXPR']} saved to {options['FILE']} ({what}, {human.size(saved.file)} on disk)"])
+    report.advice = [f"gomap {options['FILE']} -c hmap-show shows it anywhere, with no debugger"]
+    if saved.left_out:
+        report.anomalies = saved.left_out
+    return report
+
+
+COMMAND = Command(
+    name="hmap-record",
+    summary="save a map to a small file that replays anywhere, without a debugger",
+    about="""
+Saves the map with its keys and values (as deep as they are shown) and the type facts. `gomap FILE`
+then answers every read-only command about it. The file holds data of the program: treat it so.
+""",
+    args=(Arg("EXPR", EXPR_HELP), Arg("FILE", "the file to write; an existing one is replaced")),
+    examples=(("hmap-record main.cache cache.hmap", "then: gomap cache.hmap -c hmap-show"),),
+    run=run,
+    writes_file=True,
+)

@@ -1,0 +1,18 @@
+"""The commands there are, once."""
+
+from __future__ import annotations
+
+from gomap.commands import alias, evac, record, show
+from gomap.commands.declare import Command
+
+COMMANDS: tuple[Command, ...] = (show.COMMAND, alias.COMMAND, evac.COMMAND, record.COMMAND)
+
+
+def find(name: str) -> Command | None:
+    return next((command for command in COMMANDS if command.name == name), None)
+
+
+def overview() -> str:
+    """The list of commands, as `help hmap` shows it."""
+    width = max(len(command.name) for command in COMMANDS)
+    return "\n".join(f"{command.name:{width}}  {command.summary}" for command in COMMANDS)

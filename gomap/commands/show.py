@@ -1,0 +1,269 @@
+"""hmap-show: what one map looks like inside."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, Mapping
+
+from gomap import human
+from gomap.analysis.growth import forecast
+from gomap.commands.declare import EXPR_HELP, Arg, Command, Context, natural
+from gomap.commands.facts import count_anomalies, growth_json, hex_or_none
+from gomap.commands.drawing import bucket_sections
+from gomap.expr import resolve_map
+from gomap.golang.classic import LOAD_DEN, LOAD_NUM, ClassicMap
+from gomap.golang.malloc import allocator
+from gomap.golang.marks import SLOTS
+from gomap.golang.structure import Structure
+from gomap.gotypes import GoType
+from gomap.maps import MapView, shape_of, view
+from gomap.report import Bars, Facts, Heat, Report, Section, Table
+from gomap.target import Variable
+from gomap.values import Limits, Values, shown
+
+#: A map that holds this much more than its entries need is worth a word.
+WORTH_REBUILDING = 64 << 10
+
+
+def bucket_range(text: str) -> tuple[int, int]:
+    """`3` or `3-7`, both included."""
+    first, _, last = text.partition("-")
+    low, high = natural(first), natural(last or first)
+    if high < low:
+        raise ValueError(text)
+    return low, high
+
+
+def run(context: Context, options: Mapping[str, Any]) -> Report:
+    target, expr = context.target, options["EXPR"]
+    variable, t, address = resolve_map(target, expr)
+    shape = shape_of(t, target.arch)
+    if not address:
+        return _nil(expr, variable, t, shape.layout, shape.group)
+    found = view(target, t, address)
+    structure = found.structure(allocator(target))
+    data = show_json(expr, t, found, structure)
+    report = Report(data, anomalies=count_anomalies(found, structure))
+    report.answer = [f"{t.name}  {expr}  {address:#x}", _summary(found, structure)]
+    if variable.note:
+        report.answer.append(f"({variable.note})")
+    report.sections = _sections(found, structure)
+    wanted = options["--entries"]
+    if wanted is None:
+        wanted = context.settings.entries
+    if wanted:
+        _add_entries(context, report, t, found, wanted)
+    if options["--buckets"]:
+        report.sections += bucket_sections(target, found, structure, options["--buckets"], context.settings.depth)
+    report.advice = _advice(structure)
+    return report
+
+
+def show_json(expr: str, t: GoType, found: MapView, structure: Structure) -> dict[str, Any]:
+    """The `data` object of the JSON contract."""
+    facts = found.layout_facts()
+    classic = isinstance(found, ClassicMap)
+    if not classic:
+        facts["tables"] = len(structure.tables)
+    return {
+        "expr": expr,
+        "type": t.name,
+        "address": hex(found.address),
+        "nil": False,
+        "layout": found.shape.layout,
+        "group": found.shape.group,
+        "count": found.count,
+        "live": structure.total.live,
+        "load": structure.load,
+        "buckets": {
+            "count": structure.main.buckets,
+            "address": hex_or_none(structure.address),
+            "fill": structure.main.fill,
+            "overflow": structure.overflow,
+            "old_overflow": structure.old_overflow,
+            "longest_chain": structure.longest_chain,
+            "old_count": structure.old_count,
+            "old_address": hex_or_none(structure.old_address),
+            "old_fill": structure.old.fill if structure.old else None,
+        },
+        "slots": {
+            "total": structure.total.buckets * SLOTS,
+            "live": structure.total.live,
+            "empty": structure.total.empty,
+            "tombstones": structure.total.tombstones,
+            "evacuated": structure.total.evacuated,
+        },
+        "bytes": {
+            "allocated": structure.bytes.allocated,
+            "live": structure.bytes.live,
+            "overflow": structure.bytes.overflow,
+            "old": structure.bytes.old,
+            "waste": structure.bytes.waste,
+            "rebuilt": structure.bytes.rebuilt,
+        },
+        "flags": found.flags,
+        "growth": growth_json(structure.growth),
+        "classic": facts if classic else None,
+        "swiss": None if classic else facts,
+    }
+
+
+def _nil(expr: str, variable: Variable, t: GoType, layout: str, group: str | None) -> Report:
+    empty = Structure(address=None)
+    data = {
+        "expr": expr,
+        "type": t.name,
+        "address": None,
+        "nil": True,
+        "layout": layout,
+        "group": group,
+        "count": 0,
+        "live": 0,
+        "load": 0.0,
+        "buckets": {
+            "count": 0,
+            "address": None,
+            "fill": empty.main.fill,
+            "overflow": 0,
+            "old_overflow": 0,
+            "longest_chain": 0,
+            "old_count": 0,
+            "old_address": None,
+            "old_fill": None,
+        },
+        "slots": {"total": 0, "live": 0, "empty": 0, "tombstones": 0, "evacuated": 0},
+        "bytes": {"allocated": 0, "live": 0, "overflow": 0, "old": 0, "waste": 0, "rebuilt": 0},
+        "flags": [],
+        "growth": growth_json(empty.growth),
+        "classic": None,
+        "swiss": None,
+    }
+    report = Report(data, answer=[f"{t.name}  {expr}  nil", "a nil map: reading finds nothing, writing panics"])
+    if variable.note:
+        report.answer.append(f"({variable.note})")
+    report.advice = [f"make it before the first write: {expr} = make({t.name})"]
+    return report
+
+
+def _summary(found: MapView, structure: Structure) -> str:
+    entries = human.plural(structure.total.live, "entry")
+    room = human.number(structure.slots)
+    held, needed = human.size(structure.bytes.allocated), human.size(structure.bytes.live)
+    if not structure.slots:
+        return f"{entries}, nothing allocated yet but the header: {held} held"
+    return f"{entries} in room for {room}: {held} held, {needed} needed"
+
+
+def _sections(found: MapView, structure: Structure) -> list[Section]:
+    return [Facts(_facts(found, structure)), *_pictures(structure)]
+
+
+def _facts(found: MapView, structure: Structure) -> list[tuple[str, str]]:
+    rows = [("layout", _layout(found, structure)), ("load", _load(found, structure))]
+    growth = structure.growth
+    if isinstance(found, ClassicMap):
+        if growth.state == "none":
+            rows.append(("growth", "none under way"))
+        else:
+            moved = f"{growth.evacuated:,} of {growth.old_buckets:,} old buckets moved"
+            rows.append(("growth", f"{growth.state}, {moved} ({human.percent(growth.fraction)})"))
+    rows.append(("next", forecast(found, structure).next))
+    rows.append(("flags", ", ".join(found.flags) or "none"))
+    slots = [f"{structure.total.live:,} live", f"{structure.total.empty:,} empty"]
+    if structure.total.tombstones:
+        slots.append(f"{structure.total.tombstones:,} deleted (tombstones)")
+    if structure.total.evacuated:
+        slots.append(f"{structure.total.evacuated:,} moved away")
+    rows.append(("slots", ", ".join(slots)))
+    return rows
+
+
+def _layout(found: MapView, structure: Structure) -> str:
+    if isinstance(found, ClassicMap):
+        parts = [f"classic, {human.plural(structure.main.buckets, 'bucket')}"]
+        if structure.main.buckets >= 1 << 10:
+            parts = [f"classic, {human.power(structure.main.buckets)} buckets"]
+        if structure.overflow:
+            parts.append(f"+ {structure.overflow:,} overflow, longest chain {structure.longest_chain}")
+        return " ".join(parts)
+    groups = human.plural(structure.main.buckets, "group")
+    kind = f" ({found.shape.group} slots)"
+    if found.small:
+        return f"Swiss, small: {groups}, no table{kind}"
+    depth = f"directory of {found.header['dirLen']:,}" if found.header["dirLen"] > 1 else "no split yet"
+    return f"Swiss, {human.plural(len(structure.tables), 'table')} of {groups} in all, {depth}{kind}"
+
+
+def _load(found: MapView, structure: Structure) -> str:
+    if not structure.main.buckets:
+        return "no buckets"
+    if isinstance(found, ClassicMap):
+        average = structure.total.live / structure.main.buckets
+        return f"{average:.2f} entries a bucket, limit {LOAD_NUM / LOAD_DEN}"
+    limit = "full at 8" if found.small else "limit 87.5% a table"
+    return f"{human.percent(structure.load)} of the slots, {limit}"
+
+
+def _pictures(structure: Structure) -> list[Section]:
+    if not structure.main.buckets:
+        return []
+    rows = [(str(k), amount) for k, amount in enumerate(structure.main.fill) if amount]
+    sections: list[Section] = [Bars("fill", rows)]
+    if structure.strip is not None and structure.strip.buckets > 1:
+        per = structure.strip.per_cell
+        cell = "one bucket a cell" if per == 1 else f"{per:,} buckets a cell"
+        sections.append(Heat("buckets", structure.strip.fractions(), cell))
+    return sections
+
+
+def _advice(structure: Structure) -> list[str]:
+    back = structure.bytes.allocated - structure.bytes.rebuilt
+    if back < WORTH_REBUILDING or back * 2 < structure.bytes.allocated:
+        return []
+    what = human.plural(structure.total.live, "entry")
+    return [f"a Go map never shrinks: copying the {what} into a new map gives back {human.size(back)}"]
+
+
+def _add_entries(context: Context, report: Report, t: GoType, found: MapView, wanted: int) -> None:
+    values = Values(context.target, Limits(depth=context.settings.depth))
+    listed: list[dict[str, Any]] = []
+    rows = []
+    for entry in itertools.islice(found.entries(), wanted):
+        key, value = values.json(t.key, entry.key), values.json(t.elem, entry.elem)
+        listed.append({"key": key, "value": value, "bucket": entry.bucket, "slot": entry.slot, "old": entry.old})
+        place = f"{'old ' if entry.old else ''}{entry.bucket:,}/{entry.slot}"
+        rows.append((place, shown(t.key, key), shown(t.elem, value)))
+    report.data["entries"] = listed
+    bucket = "bucket/slot" if isinstance(found, ClassicMap) else "group/slot"
+    report.sections.append(Table((bucket, "key", "value"), rows, frozenset({0}), frozenset({1, 2})))
+    total = report.data["live"]
+    if len(listed) < total:
+        report.cut("entries", len(listed), total)
+    if values.cut:
+        report.cut("values", len(listed), None)
+
+
+COMMAND = Command(
+    name="hmap-show",
+    summary="one map from the inside: entries, load, buckets, bytes, growth",
+    about="""
+Counts what is really there by walking the buckets, and sets it beside the header.
+Works on locals, arguments, captured and package variables, fields, elements, pointers to maps
+and interfaces that hold one, in live processes, core files and recorded maps.
+A map of a million entries takes well under a second: entries are read only when asked for.
+""",
+    args=(
+        Arg("EXPR", EXPR_HELP),
+        Arg("--entries", "also list the first N entries, with bucket and slot", "N", natural),
+        Arg("--buckets", "draw the bytes of one bucket (group) or of a range: 3 or 0-2", "RANGE", bucket_range),
+    ),
+    examples=(
+        ("hmap-show m", "the local variable m"),
+        ("hmap-show main.cache --entries 10", "a package variable and ten entries"),
+        ("hmap-show s.shards[3] --buckets 0", "the bytes of its first bucket"),
+        ("hmap-show 0xc000012345:map[string]int", "the map whose header lies there"),
+    ),
+    run=run,
+)
+
+

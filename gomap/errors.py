@@ -1,0 +1,85 @@
+"""What can go wrong, as one tree.
+
+GomapError                  one clear line for the user; `code` is its name in JSON
+|- UsageError               the command line itself is wrong
+|- NoProcess                there is no process, core file or image to look at
+|- TargetRunning            the process runs; it has to be stopped first
+|- NoSuchVariable           a name that the debugger does not know
+|- NoSuchType               a type that the debug information does not have
+|- BadExpression            an expression that can't be followed to its end
+|- NotAMap                  the expression names something that is no map
+|- OptimizedOut             the compiler kept no place for the variable here
+|- NoDebugInfo              the program carries too little debug information
+|- UnsupportedLayout        a map header with fields nobody here knows
+|- MemoryFault              memory that can't be read, with its address
+|- BadImage                 a recorded file that can't be used
+`- Interrupted              the user pressed Ctrl-C
+"""
+
+from __future__ import annotations
+
+
+class GomapError(Exception):
+    """Base of every error that a user can meet."""
+
+    code = "error"
+
+
+class UsageError(GomapError):
+    code = "usage"
+
+
+class NoProcess(GomapError):
+    code = "no-process"
+
+
+class TargetRunning(GomapError):
+    code = "target-running"
+
+
+class NoSuchVariable(GomapError):
+    code = "no-such-variable"
+
+
+class NoSuchType(GomapError):
+    code = "no-such-type"
+
+
+class BadExpression(GomapError):
+    code = "bad-expression"
+
+
+class NotAMap(GomapError):
+    code = "not-a-map"
+
+
+class OptimizedOut(GomapError):
+    code = "optimized-out"
+
+
+class NoDebugInfo(GomapError):
+    code = "no-debug-info"
+
+
+class UnsupportedLayout(GomapError):
+    code = "unsupported-layout"
+
+
+class MemoryFault(GomapError):
+    """Memory at `address` (an address in the target) could not be read."""
+
+    code = "memory-fault"
+
+    def __init__(self, address: int, size: int = 0, why: str = "") -> None:
+        self.address = address
+        self.size = size
+        detail = f": {why}" if why else ""
+        super().__init__(f"cannot read {size} bytes of memory at {address:#x}{detail}")
+
+
+class BadImage(GomapError):
+    code = "bad-image"
+
+
+class Interrupted(GomapError):
+    code = "interrupted"

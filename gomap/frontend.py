@@ -1,0 +1,135 @@
+"""Command line -> command -> Report -> output. The only place where errors become words."""
+
+from __future__ import annotations
+
+import argparse
+import traceback
+from dataclasses import dataclass
+from typing import Any, Callable, NoReturn, Optional
+
+from gomap.commands import registry
+from gomap.commands.declare import Command, Context, Settings
+from gomap.errors import GomapError, Interrupted, UsageError
+from gomap.render import json as as_json
+from gomap.render import text as as_text
+from gomap.target import Target
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one command line gave. output: to be printed as it is. error: one line, None when all went well."""
+
+    output: str = ""
+    error: Optional[str] = None
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that raises instead of printing and leaving."""
+
+    command: Command
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (usage: {self.command.usage})")
+
+    def exit(self, status: int = 0, message: Optional[str] = None) -> NoReturn:
+        raise UsageError(message or "")
+
+
+def run(
+    name: str,
+    line: str,
+    open_target: Callable[[], Target],
+    settings: Settings,
+    style: as_text.Style,
+    debug: bool = False,
+) -> Outcome:
+    """Runs the command `name` with the arguments in `line`. Never raises.
+
+    debug: a fault of gomap's own is told with its traceback.
+    """
+    json = "--json" in line.split()
+    try:
+        command = registry.find(name)
+        if command is None:
+            raise UsageError(f"there is no command {name}: there are {', '.join(c.name for c in registry.COMMANDS)}")
+        options = parse(command, line)
+        target = open_target()
+        report = command.run(Context(target, settings), options)
+        if options.get("--json"):
+            return Outcome(as_json.success(name, target, report))
+        return Outcome(as_text.render(report, style))
+    except GomapError as error:
+        return _failed(name, error, json)
+    except KeyboardInterrupt:
+        return _failed(name, Interrupted("interrupted: nothing was changed"), json)
+    except RecursionError:
+        return _failed(name, GomapError("the values are nested too deeply: try a smaller set hmap depth"), json)
+    except Exception as error:
+        where = traceback.format_exc() if debug else ""
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        told = f"a fault in gomap itself, please report it: {what} (set hmap debug on shows the traceback)"
+        failed = _failed(name, GomapError(told), json)
+        return Outcome(failed.output + where, failed.error)
+
+
+def _failed(name: str, error: GomapError, json: bool) -> Outcome:
+    return Outcome(as_json.failure(name, error) if json else "", f"{name}: {' '.join(str(error).split())}")
+
+
+def parse(command: Command, line: str) -> dict[str, Any]:
+    """The arguments by name. Raises UsageError."""
+    parser = _Parser(prog=command.name, add_help=False, allow_abbrev=False)
+    parser.command = command
+    for arg in command.all_args:
+        if arg.positional:
+            nargs = "*" if arg.many and arg.optional else "+" if arg.many else "?" if arg.optional else None
+            parser.add_argument(arg.name, nargs=nargs, type=arg.type)
+        elif arg.metavar:
+            parser.add_argument(arg.name, dest=arg.name, type=arg.type, default=arg.default, metavar=arg.metavar)
+        else:
+            parser.add_argument(arg.name, dest=arg.name, action="store_true")
+    return vars(parser.parse_args(tokens(line)))
+
+
+def tokens(line: str) -> list[str]:
+    """Words of a command line. Brackets and quotes keep what is between them together, as do the spaces in
+    `struct {`, `interface {`, `chan T` and `func(...) T` of type names."""
+    words: list[str] = []
+    word, depth, quote = "", 0, ""
+    i = 0
+    while i < len(line):
+        c = line[i]
+        if quote:
+            word += c
+            if c == "\\" and quote == '"' and i + 1 < len(line):
+                i += 1
+                word += line[i]
+            elif c == quote:
+                quote = ""
+        elif c in "\"'`":
+            word, quote = word + c, c
+        elif c.isspace() and depth == 0:
+            rest = line[i:].lstrip()
+            if word and not _goes_on(word, rest):
+                words.append(word)
+                word = ""
+            elif word:
+                word += " "
+            i = len(line) - len(rest) - 1
+        else:
+            depth += (c in "([{") - (c in ")]}")
+            depth = max(depth, 0)
+            word += c
+        i += 1
+    if word:
+        words.append(word)
+    return words
+
+
+def _goes_on(word: str, rest: str) -> bool:
+    """Whether the space after word belongs to a type name of the form 0xADDRESS:TYPE."""
+    if ":" not in word or not rest:
+        return False
+    if rest[0] == "{":
+        return word.endswith(("struct", "interface"))
+    return word.endswith(("chan", "chan<-")) or (word.endswith(")") and "func(" in word and not rest.startswith("-"))

@@ -1,0 +1,1 @@
+"""What the Go runtime lays down in memory, one structure a file."""

@@ -1,0 +1,494 @@
+"""runtime.hmap: the map of Go up to 1.23, and of 1.24 and 1.25 with GOEXPERIMENT=noswissmap.
+
+Follows runtime/map.go (runtime/map_noswiss.go in 1.24 and 1.25): hmap, bmap, mapextra,
+makeBucketArray, evacuated, growWork, evacuate, tooManyOverflowBuckets.
+"""
+
+from __future__ import annotations
+
+import bisect
+from array import array
+from dataclasses import dataclass, field
+from typing import Iterator, Optional
+
+from gomap.errors import MemoryFault
+from gomap.golang.malloc import Allocator
+from gomap.golang.marks import SLOTS, Strip, Tally, mark_code, words
+from gomap.golang.slots import SlotShape, entries_of, member, stored_type
+from gomap.golang.structure import Anomaly, Bytes, Entry, Growth, Structure
+from gomap.gotypes import GoType, has_pointers
+from gomap.memory import CHUNK, gather
+from gomap.target import Record, Target, read_record
+
+HEADER_FIELDS = frozenset("count flags B noverflow hash0 buckets oldbuckets nevacuate extra".split())
+#: Since Go 1.24 clear counts itself, in the header of classic maps too (runtime/map_noswiss.go).
+OPTIONAL_FIELDS = frozenset({"clearSeq"})
+
+ITERATOR, OLD_ITERATOR, HASH_WRITING, SAME_SIZE_GROW = 1, 2, 4, 8
+FLAG_NAMES = (
+    (ITERATOR, "iterator"),
+    (OLD_ITERATOR, "old-iterator"),
+    (HASH_WRITING, "writing"),
+    (SAME_SIZE_GROW, "same-size-grow"),
+)
+#: tophash: emptyRest 0, emptyOne 1, evacuatedX 2, evacuatedY 3, evacuatedEmpty 4, minTopHash 5.
+EVACUATED = (2, 3, 4)
+MARKS = mark_code(live=range(5, 256), empty=0, tombstone=1, evacuated=EVACUATED)
+_FIRST_EVACUATED = bytes(1 if mark in EVACUATED else 0 for mark in range(256))
+
+LOAD_NUM, LOAD_DEN = 13, 2  # loadFactorNum / loadFactorDen: 6.5 entries a bucket
+#: Arrays longer than this are nobody's: the header is corrupt.
+MAX_BYTES = 1 << 46
+#: An array is given up after this many chunks in a row that can't be read.
+MAX_FAULTS = 4
+MAX_CHAIN = 1 << 16
+#: Stretches of old buckets that are named one by one.
+MAX_RUNS = 1024
+
+
+@dataclass(frozen=True)
+class ClassicShape:
+    """slots.size is the bucket's size; overflow_off the offset of its overflow pointer."""
+
+    header: GoType
+    slots: SlotShape
+    overflow_off: int
+    layout: str = "classic"
+    group: Optional[str] = None
+
+    @property
+    def key(self) -> GoType:
+        return self.slots.key
+
+    @property
+    def elem(self) -> GoType:
+        return self.slots.elem
+
+    @property
+    def scan(self) -> bool:
+        """Whether buckets contain pointers for the collector, their overflow pointer apart."""
+        s = self.slots
+        return s.indirect_key or s.indirect_elem or has_pointers(s.key) or has_pointers(s.elem)
+
+
+def detect(header: GoType) -> ClassicShape | None:
+    """The shape, if `header` has the fields of runtime.hmap. Raises UnsupportedLayout for a bucket nobody knows."""
+    names = {f.name for f in header.fields}
+    if not (HEADER_FIELDS <= names <= HEADER_FIELDS | OPTIONAL_FIELDS):
+        return None
+    _, pointer = member(header, "buckets")
+    bucket = pointer.elem
+    keys_off, keys = member(bucket, "keys")
+    elems_off, elems = member(bucket, "values", "elems")
+    overflow_off, _ = member(bucket, "overflow")
+    member(bucket, "tophash", "topbits")
+    key, indirect_key = stored_type(header.name, keys.elem, True)
+    elem, indirect_elem = stored_type(header.name, elems.elem, False)
+    slots = SlotShape(
+        size=bucket.size,
+        keys_off=keys_off,
+        key_stride=keys.elem.size,
+        elems_off=elems_off,
+        elem_stride=elems.elem.size,
+        key=key,
+        elem=elem,
+        indirect_key=indirect_key,
+        indirect_elem=indirect_elem,
+    )
+    return ClassicShape(header, slots, overflow_off)
+
+
+@dataclass
+class ClassicMap:
+    """The map whose header lies at `address` (*runtime.hmap)."""
+
+    target: Target
+    shape: ClassicShape
+    address: int
+    header: Record = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.header = read_record(self.target, self.shape.header, self.address)
+
+    @property
+    def count(self) -> int:
+        return self.header["count"]
+
+    @property
+    def flags(self) -> list[str]:
+        flags = self.header["flags"]
+        return [name for bit, name in FLAG_NAMES if flags & bit]
+
+    @property
+    def writing(self) -> bool:
+        return bool(self.header["flags"] & HASH_WRITING)
+
+    @property
+    def B(self) -> int:
+        return self.header["B"]
+
+    @property
+    def old_count(self) -> int:
+        """Buckets of the old array: hmap.noldbuckets."""
+        if not self.header["oldbuckets"]:
+            return 0
+        same_size = self.header["flags"] & SAME_SIZE_GROW
+        return 1 << (self.B if same_size else max(self.B - 1, 0))
+
+    def storage(self) -> dict[int, str]:
+        """Addresses of the arrays this map keeps its entries in, with what they are."""
+        found = {self.header["buckets"]: "buckets", self.header["oldbuckets"]: "oldbuckets"}
+        found.pop(0, None)
+        return found
+
+    @property
+    def array_address(self) -> int:
+        return self.header["buckets"]
+
+    def limit(self) -> int:
+        """The next insert grows the map when it already has this many entries: overLoadFactor."""
+        if self.B == 0:
+            return SLOTS
+        return LOAD_NUM * ((1 << min(self.B, 64)) // LOAD_DEN)
+
+    def overflow_limit(self) -> int:
+        """hmap.noverflow at which the next insert starts a same-size growth: tooManyOverflowBuckets."""
+        return 1 << min(self.B, 15)
+
+    def layout_facts(self) -> dict[str, object]:
+        """The `classic` object of the JSON contract."""
+        header = self.header
+        next_overflow = self._extra("nextOverflow")
+        return {
+            "B": self.B,
+            "noverflow": header["noverflow"],
+            "hash0": header["hash0"],
+            "oldbuckets": hex(header["oldbuckets"]) if header["oldbuckets"] else None,
+            "nevacuate": header["nevacuate"],
+            "next_overflow": hex(next_overflow) if next_overflow else None,
+        }
+
+    def _extra_record(self) -> Record | None:
+        address = self.header["extra"]
+        extra = self.shape.header.field("extra")
+        if not address or extra is None or extra.type.lazy_elem is None or not extra.type.elem.fields:
+            return None
+        try:
+            return read_record(self.target, extra.type.elem, address)
+        except MemoryFault:
+            return None
+
+    def _extra(self, name: str) -> int:
+        record = self._extra_record()
+        return record.get(name) if record else 0
+
+    # -- walking ---------------------------------------------------------------------------------
+
+    def structure(self, allocator: Allocator) -> Structure:
+        """Counts everything by reading the mark columns and overflow pointers of all buckets."""
+        header = self.header
+        structure = Structure(address=header["buckets"] or None, old_count=self.old_count)
+        structure.old_address = header["oldbuckets"] or None
+        walk = _Walk(self, structure)
+        if header["buckets"]:
+            main = 1 << min(self.B, 64)
+            if self._sane(main, "B", structure):
+                structure.strip = Strip(main)
+                structure.main = walk.array(header["buckets"], main, structure.strip)
+                structure.overflow, chain = walk.chains(walk.overflow_pointers, structure.total)
+                structure.longest_chain = chain + 1
+        structure.total.buckets = structure.main.buckets + structure.overflow
+        structure.total.include(structure.main)
+        if structure.old_address is not None:
+            self._walk_old(walk, structure)
+        structure.bytes = self._bytes(structure, walk, allocator)
+        unknown = header["flags"] & ~0xF
+        if unknown:
+            structure.anomalies.append(
+                Anomaly("warning", "unknown-flags", f"flags has unknown bits {unknown:#x}", self.address)
+            )
+        return structure
+
+    def _sane(self, count: int, what: str, structure: Structure) -> bool:
+        if count * self.shape.slots.size <= MAX_BYTES:
+            return True
+        message = f"{what} of {self.B} would mean 2^{self.B} buckets: the header is corrupt"
+        structure.anomalies.append(Anomaly("error", "bad-B", message, self.address))
+        return False
+
+    def _walk_old(self, walk: _Walk, structure: Structure) -> None:
+        address, count = self.header["oldbuckets"], self.old_count
+        if not self._sane(count, "B", structure):
+            return
+        size = self.shape.slots.size
+        whole = Tally()
+        left_chains, gone_chains = array("Q"), array("Q")
+        structure.moved = Strip(count)
+        evacuated = 0
+        for first, data in walk.read_array(address, count, "oldbuckets"):
+            whole.add(data, size, MARKS)
+            flags = data[0::size].translate(_FIRST_EVACUATED)
+            structure.moved.add(first, flags)
+            evacuated += flags.count(1)
+            pointers = walk.pointers(data)
+            left_chains.extend(p for p, moved in zip(pointers, flags) if p and not moved)
+            gone_chains.extend(p for p, moved in zip(pointers, flags) if p and moved)
+            _add_runs(structure.unevacuated, first, flags)
+        # evacuate marks every slot of a bucket, so moved buckets are in fill[0] and nowhere else.
+        whole.fill[0] -= evacuated
+        whole.buckets -= evacuated
+        structure.old = whole
+        rest = Tally()
+        n_left, chain = walk.chains(left_chains, rest)
+        n_gone, _ = walk.chains(gone_chains, rest)
+        structure.old_overflow = n_left + n_gone
+        if whole.buckets:
+            structure.longest_chain = max(structure.longest_chain, chain + 1)
+        total = structure.total
+        total.buckets += whole.buckets + evacuated + structure.old_overflow
+        total.include(whole)
+        total.include(rest)
+        state = "same-size" if self.header["flags"] & SAME_SIZE_GROW else "doubling"
+        structure.growth = Growth(state, count, evacuated, self.header["nevacuate"])
+
+    def _bytes(self, structure: Structure, walk: _Walk, allocator: Allocator) -> Bytes:
+        shape, slots = self.shape, self.shape.slots
+        main = self._array_bytes(structure.main.buckets, allocator)
+        old = self._array_bytes(structure.old_count if structure.old else 0, allocator)
+        one = allocator.allocated(slots.size, shape.scan)
+        ranges = [(self.header["buckets"], main), (self.header["oldbuckets"], old)]
+        new_outside = one * _outside(walk.overflow_seen[:1], ranges)
+        old_outside = one * _outside(walk.overflow_seen[1:], ranges)
+        allocated = allocator.allocated(shape.header.size, True) + main + old + new_outside + old_outside
+        allocated += self._extra_bytes(allocator)
+        live = structure.total.live
+        each = (slots.key.size + slots.elem.size) + self.target.arch.pointer_size * (
+            slots.indirect_key + slots.indirect_elem
+        )
+        indirect = slots.indirect_key * allocator.allocated(slots.key.size, has_pointers(slots.key))
+        indirect += slots.indirect_elem * allocator.allocated(slots.elem.size, has_pointers(slots.elem))
+        allocated += live * indirect
+        return Bytes(
+            allocated=allocated,
+            live=live * each,
+            overflow=structure.overflow * slots.size,
+            old=old + old_outside,
+            rebuilt=self._rebuilt(live, allocator) + live * indirect,
+        )
+
+    def array_buckets(self, B: int, allocator: Allocator) -> int:
+        """Buckets that makeBucketArray allocates for 2^B: with overflow buckets behind them from B 4 on."""
+        count = 1 << B
+        if B < 4:
+            return count
+        size = (count + (1 << (B - 4))) * self.shape.slots.size
+        return allocator.rounded(size, self.shape.scan) // self.shape.slots.size
+
+    def _array_bytes(self, count: int, allocator: Allocator) -> int:
+        if count <= 0:
+            return 0
+        total = self.array_buckets(count.bit_length() - 1, allocator) * self.shape.slots.size
+        return allocator.allocated(total, self.shape.scan)
+
+    def _extra_bytes(self, allocator: Allocator) -> int:
+        """mapextra and, where buckets hold no pointers, its lists of overflow buckets."""
+        record = self._extra_record()
+        if record is None:
+            return 0
+        total = allocator.allocated(record.type.size, True)
+        word = self.target.arch.pointer_size
+        for name in ("overflow", "oldoverflow"):
+            pointer = record.get(name)
+            if not pointer:
+                continue
+            try:
+                capacity = self.target.arch.uint(self.target.memory.read(pointer + 2 * word, word), 0, word)
+            except MemoryFault:
+                continue
+            if capacity * word <= MAX_BYTES:
+                total += allocator.allocated(3 * word, True) + allocator.allocated(capacity * word, True)
+        return total
+
+    def _rebuilt(self, entries: int, allocator: Allocator) -> int:
+        """Bytes of a map just made for so many entries: makemap."""
+        B = 0
+        while entries > SLOTS and entries > LOAD_NUM * ((1 << B) // LOAD_DEN):
+            B += 1
+        total = allocator.allocated(self.shape.header.size, True)
+        if entries:
+            total += self._array_bytes(1 << B, allocator)
+        if B >= 4:
+            extra = self.shape.header.field("extra")
+            if extra is not None and extra.type.lazy_elem is not None:
+                total += allocator.allocated(extra.type.elem.size, True)
+        return total
+
+    def entries(self) -> Iterator[Entry]:
+        """Live entries in the order of the arrays: the current array, then old buckets not yet evacuated."""
+        header = self.header
+        if header["buckets"] and (1 << min(self.B, 64)) * self.shape.slots.size <= MAX_BYTES:
+            yield from self._array_entries(header["buckets"], 1 << self.B, old=False)
+            if self.old_count:
+                yield from self._array_entries(header["oldbuckets"], self.old_count, old=True)
+
+    def _array_entries(self, address: int, count: int, old: bool) -> Iterator[Entry]:
+        target, shape = self.target, self.shape
+        size = shape.slots.size
+        walk = _Walk(self, Structure(address=None))
+        for first, data in walk.read_array(address, count, "oldbuckets" if old else "buckets"):
+            pointers = walk.pointers(data)
+            # A window of buckets at a time: the first entries come at once, whatever the map's size.
+            for start in range(0, len(pointers), 512):
+                window = []
+                chained = {}
+                for i in range(start, min(start + 512, len(pointers))):
+                    bucket = data[i * size : (i + 1) * size]
+                    if old and bucket[0] in EVACUATED:
+                        continue
+                    window.append((first + i, 0, address + (first + i) * size, bucket))
+                    if pointers[i]:
+                        chained[first + i] = pointers[i]
+                window += walk.follow(chained)
+                window.sort(key=lambda item: item[:2])
+                yield from entries_of(target.memory, target.arch, shape.slots, window, MARKS.live, old)
+
+
+
+@dataclass
+class _Walk:
+    """Reads arrays of buckets and the chains that hang off them; remembers every overflow bucket."""
+
+    map: ClassicMap
+    structure: Structure
+    overflow_pointers: array[int] = field(default_factory=lambda: array("Q"))
+    overflow_seen: list[list[array[int]]] = field(default_factory=list)
+
+    def read_array(self, address: int, count: int, what: str) -> Iterator[tuple[int, bytes]]:
+        """The array in chunks as (index of the first bucket, bytes); what can't be read becomes an anomaly."""
+        size = self.map.shape.slots.size
+        step = max(CHUNK // size, 1)
+        faults = 0
+        for first in range(0, count, step):
+            here = min(step, count - first)
+            try:
+                data = self.map.target.memory.read(address + first * size, here * size)
+            except MemoryFault as fault:
+                faults += 1
+                self._fault(fault, f"{what} {first} to {first + here - 1}")
+                if faults >= MAX_FAULTS:
+                    return
+                continue
+            yield first, data
+
+    def array(self, address: int, count: int, strip: Strip) -> Tally:
+        """Counts the main array and collects its overflow pointers."""
+        tally = Tally()
+        size = self.map.shape.slots.size
+        for first, data in self.read_array(address, count, "buckets"):
+            strip.add(first, tally.add(data, size, MARKS))
+            self.overflow_pointers.extend(p for p in self.pointers(data) if p)
+        return tally
+
+    def pointers(self, data: bytes) -> list[int]:
+        shape, arch = self.map.shape, self.map.target.arch
+        return words(data, shape.overflow_off, shape.slots.size, arch.pointer_size, arch.byte_order)
+
+    def chains(self, level: array[int], tally: Tally) -> tuple[int, int]:
+        """Counts the overflow buckets that `level` points to, and theirs: (how many, longest chain)."""
+        size = self.map.shape.slots.size
+        seen: list[array[int]] = []
+        deeper: set[int] = set()
+        total = depth = 0
+        while level:
+            depth += 1
+            if depth > MAX_CHAIN:
+                self._anomaly("chain-too-long", f"an overflow chain goes on after {MAX_CHAIN} buckets", level[0])
+                break
+            fresh = sorted(set(level))
+            if len(fresh) < len(level):
+                self._anomaly("shared-overflow", "two chains lead to one overflow bucket", fresh[0])
+            if depth > 1:
+                # The first level may hold a fifth of all buckets: an array, not a set, keeps memory small.
+                known = [p for p in fresh if p in deeper or _holds(seen[0], p)]
+                if known:
+                    self._anomaly("overflow-cycle", "an overflow chain leads back into itself", known[0])
+                    fresh = [p for p in fresh if p not in known]
+                deeper.update(fresh)
+            seen.append(array("Q", fresh))
+            level = array("Q")
+            blocks = []
+            for address, data in gather(self.map.target.memory, fresh, size):
+                if data is None:
+                    self._fault(MemoryFault(address, size), "overflow bucket")
+                    continue
+                blocks.append(data)
+                if len(blocks) >= 4096:
+                    level.extend(self._count(blocks, tally))
+                    blocks = []
+            level.extend(self._count(blocks, tally))
+            total += len(fresh)
+        self.overflow_seen.append(seen)
+        return total, depth
+
+    def _count(self, blocks: list[bytes], tally: Tally) -> list[int]:
+        if not blocks:
+            return []
+        data = b"".join(blocks)
+        tally.add(data, self.map.shape.slots.size, MARKS)
+        return [p for p in self.pointers(data) if p]
+
+    def follow(self, chained: dict[int, int]) -> list[tuple[int, int, int, bytes]]:
+        """Overflow buckets of the chains that start at chained[bucket]: (bucket, depth, address, bytes)."""
+        found = []
+        size = self.map.shape.slots.size
+        depth = 0
+        visited: set[int] = set()
+        while chained and depth < MAX_CHAIN:
+            depth += 1
+            owners: dict[int, list[int]] = {}
+            for bucket, pointer in chained.items():
+                if pointer not in visited:
+                    owners.setdefault(pointer, []).append(bucket)
+            visited.update(owners)
+            chained = {}
+            for address, data in gather(self.map.target.memory, list(owners), size):
+                if data is None:
+                    continue
+                pointer = self.pointers(data)[0]
+                bucket = owners[address][0]
+                found.append((bucket, depth, address, data))
+                if pointer:
+                    chained[bucket] = pointer
+        return found
+
+    def _fault(self, fault: MemoryFault, what: str) -> None:
+        if sum(a.code == "unreadable" for a in self.structure.anomalies) < 8:
+            self.structure.anomalies.append(Anomaly("error", "unreadable", f"{what}: {fault}", fault.address))
+
+    def _anomaly(self, code: str, message: str, address: int) -> None:
+        self.structure.anomalies.append(Anomaly("error", code, message, address))
+
+
+def _holds(ordered: array[int], value: int) -> bool:
+    at = bisect.bisect_left(ordered, value)
+    return at < len(ordered) and ordered[at] == value
+
+
+def _outside(levels: list[list[array[int]]], ranges: list[tuple[int, int]]) -> int:
+    """How many overflow buckets lie in none of the ranges (start, size): allocated one by one."""
+    pointers = (p for seen in levels for part in seen for p in part)
+    return sum(not any(start <= p < start + size for start, size in ranges) for p in pointers)
+
+
+def _add_runs(runs: list[tuple[int, int]], base: int, moved: bytes) -> None:
+    """Adds the stretches of 0 in moved as (first bucket, how many), up to MAX_RUNS."""
+    start = moved.find(0)
+    while start >= 0 and len(runs) < MAX_RUNS:
+        end = moved.find(1, start)
+        end = len(moved) if end < 0 else end
+        first, count = base + start, end - start
+        if runs and runs[-1][0] + runs[-1][1] == first:
+            runs[-1] = (runs[-1][0], runs[-1][1] + count)
+        else:
+            runs.append((first, count))
+        start = moved.find(0, end)

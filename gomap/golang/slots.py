@@ -1,0 +1,109 @@
+"""Where keys and elems lie in a bucket or group: the one shape that all layouts share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterator
+
+from gomap.errors import UnsupportedLayout
+from gomap.golang.structure import Entry
+from gomap.gotypes import GoType, Kind
+from gomap.memory import Memory, gather
+from gomap.target import Arch
+
+
+MAX_INLINE = 128  # internal/abi.MapMaxKeyBytes and MapMaxElemBytes (classic and Swiss)
+
+
+@dataclass(frozen=True)
+class SlotShape:
+    """Bytes, from the start of a bucket (group) of `size` bytes. Slot i's key is at keys_off + i * key_stride.
+
+    indirect_key, indirect_elem: the slot holds a pointer to it (over internal/abi.MapMaxKeyBytes).
+    """
+
+    size: int
+    keys_off: int
+    key_stride: int
+    elems_off: int
+    elem_stride: int
+    key: GoType
+    elem: GoType
+    indirect_key: bool
+    indirect_elem: bool
+    reversed_marks: bool = False  # slot i's mark is byte 7 - i
+
+    def mark_offset(self, slot: int) -> int:
+        return 7 - slot if self.reversed_marks else slot
+
+
+def stored_type(header_name: str, stored: GoType, of_key: bool) -> tuple[GoType, bool]:
+    """The type of a map's key (or elem) and whether it is stored indirectly.
+
+    Debug information names the header `map<K,V>` (`hash<K,V>`) after the real types and gives the slot's own
+    type: a pointer to K where K is stored indirectly (cmd/link/internal/ld/dwarf.go, synthesizemaptypes).
+    """
+    if stored.kind is Kind.POINTER and stored.lazy_elem is not None and stored.elem.size > MAX_INLINE:
+        inner = header_name[header_name.find("<") + 1 : -1]
+        real = stored.elem.name
+        if inner.startswith(real + ",") if of_key else inner.endswith("," + real):
+            return stored.elem, True
+    return stored, False
+
+
+def member(t: GoType, *names: str) -> tuple[int, GoType]:
+    """Offset and type of the struct's field that has one of these names."""
+    for name in names:
+        found = t.field(name)
+        if found is not None:
+            return found.offset, found.type
+    have = ", ".join(f.name for f in t.fields) or "none"
+    raise UnsupportedLayout(f"{t.name} has no field {' or '.join(names)} (it has: {have})")
+
+
+def entries_of(
+    memory: Memory,
+    arch: Arch,
+    shape: SlotShape,
+    buckets: list[tuple[int, int, int, bytes]],
+    live: bytes,
+    old: bool,
+) -> Iterator[Entry]:
+    """Live entries of buckets given as (bucket index, chain position, address, bytes), in order.
+
+    live: translation table, 1 for marks of live slots. Indirect keys and elems are fetched together.
+    """
+    found = []
+    for bucket, depth, address, data in buckets:
+        marks = data[:8].translate(live)
+        if not any(marks):
+            continue
+        for slot in range(8):
+            if marks[shape.mark_offset(slot)]:
+                key_at = shape.keys_off + slot * shape.key_stride
+                elem_at = shape.elems_off + slot * shape.elem_stride
+                found.append((bucket, depth, slot, address, key_at, elem_at, data))
+    keys = _indirect(memory, arch, [(d, k) for _, _, _, _, k, _, d in found], shape.key, shape.indirect_key)
+    elems = _indirect(memory, arch, [(d, e) for _, _, _, _, _, e, d in found], shape.elem, shape.indirect_elem)
+    for bucket, depth, slot, address, key_at, elem_at, data in found:
+        key_address, key = _item(arch, shape.key, keys, address, key_at, data)
+        elem_address, elem = _item(arch, shape.elem, elems, address, elem_at, data)
+        yield Entry(bucket, slot, old, depth, key_address, elem_address, key, elem)
+
+
+def _indirect(
+    memory: Memory, arch: Arch, places: list[tuple[bytes, int]], t: GoType, indirect: bool
+) -> dict[int, bytes | None] | None:
+    if not indirect:
+        return None
+    pointers = {arch.pointer(data, at) for data, at in places}
+    return dict(gather(memory, sorted(pointers), t.size))
+
+
+def _item(
+    arch: Arch, t: GoType, fetched: dict[int, bytes | None] | None, address: int, at: int, data: bytes
+) -> tuple[int, bytes | None]:
+    if fetched is None:
+        return address + at, data[at : at + t.size]
+    pointer = arch.pointer(data, at)
+    return pointer, fetched.get(pointer)

@@ -1,0 +1,117 @@
+"""What walking a map's memory yields, the same for every layout. Facts only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Optional
+
+from gomap.golang.marks import SLOTS, Strip, Tally
+
+
+@dataclass(frozen=True)
+class Anomaly:
+    """Something that an intact map does not have. severity: error, warning or note."""
+
+    severity: str
+    code: str
+    message: str
+    address: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class Growth:
+    """state: none, doubling or same-size (classic maps alone grow by and by)."""
+
+    state: str = "none"
+    old_buckets: int = 0
+    evacuated: int = 0
+    nevacuate: int = 0
+
+    @property
+    def fraction(self) -> float:
+        return self.evacuated / self.old_buckets if self.old_buckets else 0.0
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """Bytes of memory. allocated: all that the map itself owns, as the allocator gives it out, the rest are
+    parts of it. live: keys and elems of live entries. overflow: overflow buckets in use.
+    old: the old array and its overflow buckets. rebuilt: what a new map of the same entries would own."""
+
+    allocated: int = 0
+    live: int = 0
+    overflow: int = 0
+    old: int = 0
+    rebuilt: int = 0
+
+    @property
+    def waste(self) -> int:
+        return max(self.allocated - self.live, 0)
+
+
+@dataclass(frozen=True)
+class SwissTable:
+    """One internal/runtime/maps.table as its directory entry names it."""
+
+    address: int
+    index: int
+    local_depth: int
+    directory_entries: int
+    capacity: int
+    used: int
+    growth_left: int
+    groups: int
+    groups_address: int
+    tombstones: int = 0
+    live: int = 0
+
+
+@dataclass
+class Structure:
+    """buckets are groups for Swiss maps.
+
+    main: the array (or all groups); old: old buckets that are not yet evacuated; overflow, old_overflow: number
+    of overflow buckets chained to the array and to the old array; total: slots of everything.
+    """
+
+    address: Optional[int]
+    main: Tally = field(default_factory=Tally)
+    total: Tally = field(default_factory=Tally)
+    old: Optional[Tally] = None
+    old_count: int = 0
+    old_address: Optional[int] = None
+    overflow: int = 0
+    old_overflow: int = 0
+    longest_chain: int = 0
+    growth: Growth = field(default_factory=Growth)
+    bytes: Bytes = field(default_factory=Bytes)
+    strip: Optional[Strip] = None
+    moved: Optional[Strip] = None  # of the old array: buckets already evacuated
+    unevacuated: list[tuple[int, int]] = field(default_factory=list)  # runs of old buckets left: (first, count)
+    tables: list[SwissTable] = field(default_factory=list)
+    anomalies: list[Anomaly] = field(default_factory=list)
+
+    @property
+    def slots(self) -> int:
+        """Slots of the main array."""
+        return self.main.buckets * SLOTS
+
+    @property
+    def load(self) -> float:
+        """Live entries per slot of the main array, 0..1 (more where overflow buckets hold many)."""
+        return self.total.live / self.slots if self.slots else 0.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One live entry. bucket: index of its bucket (group), within its array; slot: 0..7 in its bucket;
+    overflow: how many buckets down the chain; old: it lies in the old array."""
+
+    bucket: int
+    slot: int
+    old: bool
+    overflow: int
+    key_address: int
+    elem_address: int
+    key: Optional[bytes]
+    elem: Optional[bytes]

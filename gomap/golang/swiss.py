@@ -1,0 +1,372 @@
+"""internal/runtime/maps.Map: the Swiss map of Go 1.24 and later, with interleaved or split groups.
+
+Follows internal/runtime/maps: map.go (Map, NewMap), table.go (table, rehash, split),
+group.go (ctrlGroup, groupsReference). Groups come in two layouts (cmd/compile/internal/reflectdata/map.go,
+MapGroupType): slots of key and elem, or an array of keys and one of elems (GOEXPERIMENT=mapsplitgroup).
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from dataclasses import dataclass, field, replace
+from typing import Iterator
+
+from gomap.errors import MemoryFault
+from gomap.golang.malloc import Allocator
+from gomap.golang.marks import SLOTS, Strip, Tally, mark_code
+from gomap.golang.slots import SlotShape, entries_of, member, stored_type
+from gomap.golang.structure import Anomaly, Bytes, Entry, Structure, SwissTable
+from gomap.gotypes import GoType, has_pointers
+from gomap.memory import CHUNK, gather
+from gomap.target import Arch, Record, Target, read_record
+
+HEADER_FIELDS = frozenset("used seed dirPtr dirLen globalDepth globalShift writing clearSeq".split())
+OPTIONAL_FIELDS = frozenset({"tombstonePossible"})  # from Go 1.25 on
+
+CTRL_EMPTY, CTRL_DELETED = 0x80, 0xFE
+MARKS = mark_code(live=range(0x80), empty=CTRL_EMPTY, tombstone=CTRL_DELETED)
+MAX_TABLE_CAPACITY = 1024  # maxTableCapacity
+MAX_LOAD_NUM, MAX_LOAD_DEN = 7, 8  # maxAvgGroupLoad / abi.MapGroupSlots
+MAX_DIRECTORY = 1 << 34
+MAX_FAULTS = 4
+#: Groups of several tables are counted together up to about this many bytes.
+BATCH = 1 << 20
+
+
+@dataclass(frozen=True)
+class SwissShape:
+    """slots.size is the group's size. header, table: GoTypes of Map and table as debug information has them."""
+
+    header: GoType
+    table: GoType
+    slots: SlotShape
+    group: str
+    layout: str = "swiss"
+
+    @property
+    def key(self) -> GoType:
+        return self.slots.key
+
+    @property
+    def elem(self) -> GoType:
+        return self.slots.elem
+
+    @property
+    def scan(self) -> bool:
+        s = self.slots
+        return s.indirect_key or s.indirect_elem or has_pointers(s.key) or has_pointers(s.elem)
+
+
+def detect(header: GoType, arch: Arch) -> SwissShape | None:
+    """The shape, if `header` has the fields of maps.Map. Raises UnsupportedLayout for a group nobody knows."""
+    names = {f.name for f in header.fields}
+    if not (HEADER_FIELDS <= names <= HEADER_FIELDS | OPTIONAL_FIELDS):
+        return None
+    _, directory = member(header, "dirPtr")
+    table = directory.elem.elem
+    _, groups = member(table, "groups")
+    _, data = member(groups, "data")
+    member(groups, "lengthMask")
+    group = data.elem
+    member(group, "ctrl")
+    if group.field("slots"):
+        base, slots = member(group, "slots")
+        slot = slots.elem
+        key_off, key = member(slot, "key")
+        elem_off, elem = member(slot, "elem")
+        keys_off, elems_off = base + key_off, base + elem_off
+        key_stride = elem_stride = slot.size
+        kind = "interleaved"
+    else:
+        keys_off, keys = member(group, "keys", "slots")
+        elems_off, elems = member(group, "elems")
+        key, elem = keys.elem, elems.elem
+        key_stride, elem_stride = key.size, elem.size
+        kind = "split"
+    key, indirect_key = stored_type(header.name, key, True)
+    elem, indirect_elem = stored_type(header.name, elem, False)
+    shape = SlotShape(
+        size=group.size,
+        keys_off=keys_off,
+        key_stride=key_stride,
+        elems_off=elems_off,
+        elem_stride=elem_stride,
+        key=key,
+        elem=elem,
+        indirect_key=indirect_key,
+        indirect_elem=indirect_elem,
+        # The control word is one integer; its first byte in memory is slot 7's on big-endian machines.
+        reversed_marks=arch.byte_order == "big",
+    )
+    return SwissShape(header, table, shape, kind)
+
+
+@dataclass
+class SwissMap:
+    """The map whose header lies at `address` (*internal/runtime/maps.Map)."""
+
+    target: Target
+    shape: SwissShape
+    address: int
+    header: Record = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.header = read_record(self.target, self.shape.header, self.address)
+
+    @property
+    def count(self) -> int:
+        return self.header["used"]
+
+    @property
+    def writing(self) -> bool:
+        return self.header["writing"] != 0
+
+    @property
+    def flags(self) -> list[str]:
+        return ["writing"] if self.writing else []
+
+    @property
+    def small(self) -> bool:
+        """One group and no table: Map.dirLen is 0."""
+        return self.header["dirLen"] == 0
+
+    @property
+    def array_address(self) -> int:
+        return self.header["dirPtr"]
+
+    def storage(self) -> dict[int, str]:
+        """Addresses of what this map keeps its entries in: its one group, or its directory and tables."""
+        pointer = self.header["dirPtr"]
+        if not pointer:
+            return {}
+        if self.small:
+            return {pointer: "group"}
+        found = {pointer: "directory"}
+        found.update((address, "table") for address in self._directory(Structure(address=None)))
+        return found
+
+    def layout_facts(self) -> dict[str, object]:
+        """The `swiss` object of the JSON contract, `tables` apart."""
+        header = self.header
+        known = self.shape.header.field("tombstonePossible") is not None
+        return {
+            "used": header["used"],
+            "seed": header["seed"],
+            "dir_len": header["dirLen"],
+            "global_depth": header["globalDepth"],
+            "small": self.small,
+            "writing": self.writing,
+            "tombstone_possible": bool(header["tombstonePossible"]) if known else None,
+            "clear_seq": header["clearSeq"],
+        }
+
+    # -- walking ---------------------------------------------------------------------------------
+
+    def structure(self, allocator: Allocator) -> Structure:
+        """Counts everything by reading the control columns of all groups, each table once."""
+        header = self.header
+        structure = Structure(address=header["dirPtr"] or None)
+        if header["dirPtr"]:
+            structure.tables = self._tables(structure)
+            total = 1 if self.small else sum(table.groups for table in structure.tables)
+            structure.strip = Strip(total)
+            position = 0
+            size = self.shape.slots.size
+            for first, tables, data in self._group_blocks(structure):
+                deleted = structure.main.tombstones
+                counts = structure.main.add(data, size, MARKS)
+                structure.strip.add(position, counts)
+                deleted = structure.main.tombstones - deleted
+                group = 0
+                for index, table in enumerate(tables, first):
+                    end = group + table.groups
+                    structure.tables[index] = replace(
+                        table,
+                        live=sum(counts[group:end]),
+                        tombstones=_tombstones(data[group * size : end * size], size) if deleted else 0,
+                    )
+                    group = end
+                position += group or 1
+        structure.total.include(structure.main)
+        structure.total.buckets = structure.main.buckets
+        structure.bytes = self._bytes(structure, allocator)
+        return structure
+
+    def _directory(self, structure: Structure) -> dict[int, int]:
+        """Directory read in chunks: table address -> number of entries that name it, in directory order."""
+        arch, header = self.target.arch, self.header
+        length, word = header["dirLen"], arch.pointer_size
+        if length > MAX_DIRECTORY or length & (length - 1):
+            message = f"dirLen {length:#x} is no power of two that a map can have: the header is corrupt"
+            structure.anomalies.append(Anomaly("error", "bad-dirlen", message, self.address))
+            return {}
+        if header["globalDepth"] != length.bit_length() - 1:
+            message = f"dirLen {length} does not go with globalDepth {header['globalDepth']}"
+            structure.anomalies.append(Anomaly("error", "bad-depth", message, self.address))
+        found: dict[int, int] = {}
+        step = CHUNK // word
+        faults = 0
+        code = "Q" if word == 8 else "I"
+        for first in range(0, length, step):
+            here = min(step, length - first)
+            try:
+                data = self.target.memory.read(header["dirPtr"] + first * word, here * word)
+            except MemoryFault as fault:
+                structure.anomalies.append(Anomaly("error", "unreadable", f"directory: {fault}", fault.address))
+                faults += 1
+                if faults >= MAX_FAULTS:
+                    break
+                continue
+            pointers = array(code, data)
+            if arch.byte_order != sys.byteorder:
+                pointers.byteswap()
+            for pointer in pointers:
+                found[pointer] = found.get(pointer, 0) + 1
+        if found.pop(0, 0):
+            structure.anomalies.append(
+                Anomaly("error", "nil-table", "the directory has nil entries", header["dirPtr"])
+            )
+        return found
+
+    def _tables(self, structure: Structure) -> list[SwissTable]:
+        if self.small:
+            return []
+        directory = self._directory(structure)
+        shape = self.shape.table
+        groups_off, groups = member(shape, "groups")
+        data_off, _ = member(groups, "data")
+        mask_off, mask_type = member(groups, "lengthMask")
+        arch = self.target.arch
+        found: dict[int, SwissTable] = {}
+        for address, data in gather(self.target.memory, list(directory), shape.size):
+            if data is None:
+                self._report(structure, "unreadable", f"table {address:#x} can't be read", address)
+                continue
+            record = Record(arch, shape, address, data)
+            mask = arch.uint(data, groups_off + mask_off, mask_type.size)
+            table = SwissTable(
+                address=address,
+                index=_signed(record["index"], arch.pointer_size),
+                local_depth=record["localDepth"],
+                directory_entries=directory[address],
+                capacity=record["capacity"],
+                used=record["used"],
+                growth_left=record["growthLeft"],
+                groups=mask + 1,
+                groups_address=arch.pointer(data, groups_off + data_off),
+            )
+            if table.groups * SLOTS > MAX_TABLE_CAPACITY or mask & (mask + 1):
+                message = f"table {address:#x} has a lengthMask of {mask:#x}, which no table can have"
+                self._report(structure, "bad-table", message, address)
+                continue
+            found[address] = table
+        return [found[address] for address in directory if address in found]
+
+    def _report(self, structure: Structure, code: str, message: str, address: int) -> None:
+        if sum(a.code == code for a in structure.anomalies) < 8:
+            structure.anomalies.append(Anomaly("error", code, message, address))
+
+    def _group_blocks(self, structure: Structure) -> Iterator[tuple[int, list[SwissTable], bytes]]:
+        """All groups, in order, as (index of the first table, tables, their groups' bytes one after another).
+
+        A table whose groups can't be read ends a block and is left out with an anomaly.
+        """
+        size = self.shape.slots.size
+        if self.small:
+            pointer = self.header["dirPtr"]
+            try:
+                yield 0, [], self.target.memory.read(pointer, size)
+            except MemoryFault as fault:
+                self._report(structure, "unreadable", f"group: {fault}", fault.address)
+            return
+        first, batch, blocks, held = 0, [], [], 0  # type: int, list[SwissTable], list[bytes], int
+        for index, table in enumerate(structure.tables):
+            try:
+                data = self.target.memory.read(table.groups_address, table.groups * size)
+            except MemoryFault as fault:
+                self._report(structure, "unreadable", f"groups of table {table.address:#x}: {fault}", fault.address)
+                if batch:
+                    yield first, batch, b"".join(blocks)
+                first, batch, blocks, held = index + 1, [], [], 0
+                continue
+            batch.append(table)
+            blocks.append(data)
+            held += len(data)
+            if held >= BATCH:
+                yield first, batch, b"".join(blocks)
+                first, batch, blocks, held = index + 1, [], [], 0
+        if batch:
+            yield first, batch, b"".join(blocks)
+
+    def _bytes(self, structure: Structure, allocator: Allocator) -> Bytes:
+        shape, slots = self.shape, self.shape.slots
+        word = self.target.arch.pointer_size
+        base = allocator.allocated(shape.header.size, True)
+        allocated = base
+        if self.small:
+            allocated += allocator.allocated(structure.main.buckets * slots.size, shape.scan)
+        else:
+            if structure.tables:
+                entries = sum(table.directory_entries for table in structure.tables)
+                allocated += allocator.allocated(entries * word, True)
+            for table in structure.tables:
+                allocated += allocator.allocated(shape.table.size, True)
+                allocated += allocator.allocated(table.groups * slots.size, shape.scan)
+        live = structure.total.live
+        each = slots.key.size + slots.elem.size + word * (slots.indirect_key + slots.indirect_elem)
+        indirect = slots.indirect_key * allocator.allocated(slots.key.size, has_pointers(slots.key))
+        indirect += slots.indirect_elem * allocator.allocated(slots.elem.size, has_pointers(slots.elem))
+        return Bytes(
+            allocated=allocated + live * indirect,
+            live=live * each,
+            rebuilt=base + self._rebuilt(live, allocator) + live * indirect,
+        )
+
+    def _rebuilt(self, entries: int, allocator: Allocator) -> int:
+        """Bytes of a map made with room for so many entries, its header apart: NewMap, newTable."""
+        shape, word = self.shape, self.target.arch.pointer_size
+        if not entries:
+            return 0
+        if entries <= SLOTS:
+            return allocator.allocated(shape.slots.size, shape.scan)
+        wanted = entries * MAX_LOAD_DEN // MAX_LOAD_NUM
+        tables = _power_of_two(-(-wanted // MAX_TABLE_CAPACITY))
+        groups = _power_of_two(max(wanted // tables, SLOTS)) // SLOTS
+        each = allocator.allocated(shape.table.size, True) + allocator.allocated(groups * shape.slots.size, shape.scan)
+        return allocator.allocated(tables * word, True) + tables * each
+
+    def entries(self) -> Iterator[Entry]:
+        """Live entries in the order of groups, table by table as the directory names them."""
+        structure = Structure(address=None)
+        if not self.header["dirPtr"]:
+            return
+        structure.tables = self._tables(structure)
+        size = self.shape.slots.size
+        bucket = 0
+        for _, tables, data in self._group_blocks(structure):
+            places = [(table.groups_address, table.groups) for table in tables] or [(self.header["dirPtr"], 1)]
+            offset = 0
+            for address, groups in places:
+                window = [
+                    (bucket + i, 0, address + i * size, data[offset + i * size : offset + (i + 1) * size])
+                    for i in range(groups)
+                ]
+                yield from entries_of(
+                    self.target.memory, self.target.arch, self.shape.slots, window, MARKS.live, old=False
+                )
+                bucket += groups
+                offset += groups * size
+
+
+def _tombstones(data: bytes, size: int) -> int:
+    return sum(data[slot::size].count(CTRL_DELETED) for slot in range(SLOTS))
+
+
+def _signed(value: int, size: int) -> int:
+    return value - (1 << 8 * size) if value >> (8 * size - 1) else value
+
+
+def _power_of_two(n: int) -> int:
+    """The smallest power of two that is not below n: alignUpPow2."""
+    return 1 << max(n - 1, 0).bit_length()

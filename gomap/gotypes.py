@@ -1,0 +1,150 @@
+"""Go types as plain facts, wherever they were learnt: debug information, Delve, or runtime descriptors.
+
+A GoType is immutable. What lies behind a pointer (the target of pointers, elements of slices and
+channels, key and elem and header of maps) is held as a Lazy, because Go types are recursive and
+most of their graph is never looked at.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Callable, Optional
+
+
+class Kind(enum.Enum):
+    """reflect.Kind, by name, and OPAQUE for a type about which nothing but its size is known."""
+
+    BOOL = "bool"
+    INT = "int"
+    UINT = "uint"
+    FLOAT = "float"
+    COMPLEX = "complex"
+    STRING = "string"
+    POINTER = "pointer"
+    UNSAFE_POINTER = "unsafe.Pointer"
+    SLICE = "slice"
+    ARRAY = "array"
+    STRUCT = "struct"
+    MAP = "map"
+    CHAN = "chan"
+    FUNC = "func"
+    INTERFACE = "interface"
+    OPAQUE = "opaque"
+
+
+#: Kinds whose value is one machine word that points somewhere.
+POINTER_KINDS = frozenset({Kind.POINTER, Kind.UNSAFE_POINTER, Kind.MAP, Kind.CHAN, Kind.FUNC})
+#: Kinds that JSON writes as numbers, strings and booleans.
+SCALAR_KINDS = frozenset({Kind.BOOL, Kind.INT, Kind.UINT, Kind.FLOAT, Kind.STRING})
+
+
+class Lazy:
+    """A GoType that is made when it is first asked for."""
+
+    __slots__ = ("_make", "_made")
+
+    def __init__(self, make: Callable[[], GoType]) -> None:
+        self._make = make
+        self._made: Optional[GoType] = None
+
+    def __call__(self) -> GoType:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    @property
+    def made(self) -> GoType | None:
+        """The type if somebody has asked for it, None if nobody has."""
+        return self._made
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a struct. `offset` in bytes from the start of the struct."""
+
+    name: str
+    offset: int
+    type: GoType
+    embedded: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class GoType:
+    """One Go type.
+
+    name: as debug information writes it, with full package paths: `map[string]*main.T`, `main.Named`.
+    size: bytes of a value.
+    length: of an array, in elements.
+    fields: of a struct (also of runtime structs), in order.
+    methods: False for an interface without methods (its first word is a *_type, not an *itab).
+    """
+
+    kind: Kind
+    name: str
+    size: int
+    length: int = 0
+    fields: tuple[Field, ...] = ()
+    methods: bool = False
+    lazy_elem: Optional[Lazy] = field(default=None, repr=False)
+    lazy_key: Optional[Lazy] = field(default=None, repr=False)
+    lazy_header: Optional[Lazy] = field(default=None, repr=False)
+
+    @property
+    def elem(self) -> GoType:
+        """Target of a pointer, element of a slice, array or channel, elem of a map."""
+        if self.lazy_elem is None:
+            raise TypeError(f"type {self.name} has no element type")
+        return self.lazy_elem()
+
+    @property
+    def key(self) -> GoType:
+        """Key of a map."""
+        if self.lazy_key is None:
+            raise TypeError(f"type {self.name} has no key type")
+        return self.lazy_key()
+
+    @property
+    def header(self) -> GoType:
+        """What a map value points to: a struct with the fields of runtime.hmap or maps.Map."""
+        if self.lazy_header is None:
+            raise TypeError(f"type {self.name} has no header type")
+        return self.lazy_header()
+
+    def field(self, name: str) -> Field | None:
+        """The struct's own field of that name."""
+        for candidate in self.fields:
+            if candidate.name == name:
+                return candidate
+        return None
+
+
+def fixed(value: GoType) -> Lazy:
+    """A Lazy of a type that is already there."""
+    lazy = Lazy(lambda: value)
+    lazy()
+    return lazy
+
+
+def can_reach_map(t: GoType, visited: set[int] | None = None) -> bool:
+    """Whether a value of type t can lead to a map, through pointers too. Interfaces can hold anything."""
+    visited = set() if visited is None else visited
+    if id(t) in visited:
+        return False
+    visited.add(id(t))
+    if t.kind in (Kind.MAP, Kind.INTERFACE):
+        return True
+    if t.kind is Kind.STRUCT:
+        return any(can_reach_map(f.type, visited) for f in t.fields)
+    if t.kind in (Kind.POINTER, Kind.SLICE, Kind.ARRAY):
+        return t.lazy_elem is not None and can_reach_map(t.elem, visited)
+    return False
+
+
+def has_pointers(t: GoType) -> bool:
+    """Whether the garbage collector scans values of type t (abi.Type.PtrBytes is not 0)."""
+    if t.kind is Kind.ARRAY:
+        return t.length > 0 and has_pointers(t.elem)
+    if t.kind is Kind.STRUCT:
+        return any(has_pointers(f.type) for f in t.fields)
+    return t.kind in POINTER_KINDS or t.kind in (Kind.STRING, Kind.SLICE, Kind.INTERFACE, Kind.OPAQUE)

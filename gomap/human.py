@@ -1,0 +1,40 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+
+def number(value: int) -> str:
+    """1234567 -> 1,234,567; powers of two from 2^12 on stay powers."""
+    return f"{value:,}"
+
+
+def size(value: int) -> str:
+    """Bytes with a binary unit: 144 B, 592 KiB, 41.0 MiB."""
+    amount = float(value)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB", "PiB"):
+        if amount < 1024 or unit == "PiB":
+            break
+        amount /= 1024
+    if unit == "B":
+        return f"{value} B"
+    return f"{amount:.0f} {unit}" if amount >= 100 else f"{amount:.1f} {unit}"
+
+
+def power(value: int) -> str:
+    """A number of buckets: 2^17 for large powers of two, else as it is."""
+    if value >= 1 << 10 and value & (value - 1) == 0:
+        return f"2^{value.bit_length() - 1}"
+    return number(value)
+
+
+def percent(fraction: float) -> str:
+    return f"{100 * fraction:.0f}%"
+
+
+def plural(count: int, noun: str, many: str = "") -> str:
+    """1 entry, 3 entries."""
+    if count == 1:
+        return f"1 {noun}"
+    if not many:
+        many = noun[:-1] + "ies" if noun.endswith("y") and noun[-2] not in "aeiou" else noun + "s"
+    return f"{number(count)} {many}"

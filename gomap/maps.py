@@ -1,0 +1,59 @@
+"""One face over all layouts: which layout a map has, and a view of the map at an address."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Union
+
+from gomap.errors import NotAMap, UnsupportedLayout
+from gomap.golang import classic, swiss
+from gomap.gotypes import GoType, Kind, Lazy
+from gomap.target import Arch, Target
+
+Shape = Union[classic.ClassicShape, swiss.SwissShape]
+MapView = Union[classic.ClassicMap, swiss.SwissMap]
+
+
+@lru_cache(maxsize=1024)
+def detect(header: GoType, arch: Arch) -> Shape:
+    """The layout of maps whose header is of this type, told by its fields and by nothing else.
+
+    Raises UnsupportedLayout with the fields that were seen.
+    """
+    found = classic.detect(header) or swiss.detect(header, arch)
+    if found is None:
+        seen = ", ".join(f.name for f in header.fields) or "no fields"
+        raise UnsupportedLayout(
+            f"the map header {header.name} has a layout gomap does not know ({seen}): please report it with the Go version"
+        )
+    return found
+
+
+def shape_of(t: GoType, arch: Arch) -> Shape:
+    """The layout of maps of type t. Raises NotAMap, UnsupportedLayout."""
+    if t.kind is not Kind.MAP or t.lazy_header is None:
+        raise NotAMap(f"{t.name} is not a map type")
+    return detect(t.header, arch)
+
+
+def view(target: Target, t: GoType, address: int) -> MapView:
+    """The map of type t whose header lies at `address` (*runtime.hmap or *maps.Map), not nil.
+
+    Raises MemoryFault, UnsupportedLayout.
+    """
+    shape = shape_of(t, target.arch)
+    if isinstance(shape, classic.ClassicShape):
+        return classic.ClassicMap(target, shape, address)
+    return swiss.SwissMap(target, shape, address)
+
+
+def map_type(name: str, size: int, header: Lazy, arch: Arch) -> GoType:
+    """A map type of which only its header is known: key and elem follow from the header's layout."""
+    return GoType(
+        Kind.MAP,
+        name,
+        size,
+        lazy_header=header,
+        lazy_key=Lazy(lambda: detect(header(), arch).key),
+        lazy_elem=Lazy(lambda: detect(header(), arch).elem),
+    )

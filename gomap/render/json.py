@@ -1,0 +1,50 @@
+"""The JSON contract: one object on one line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from gomap.errors import GomapError
+from gomap.report import Report
+from gomap.target import Target
+
+SCHEMA = "gomap/1"
+
+
+def success(command: str, target: Target, report: Report) -> str:
+    arch = target.arch
+    return _line(
+        {
+            "schema": SCHEMA,
+            "command": command,
+            "target": {
+                "backend": target.backend,
+                "kind": target.kind,
+                "go": target.go_version,
+                "arch": arch.name,
+                "pointer_size": arch.pointer_size,
+                "byte_order": arch.byte_order,
+            },
+            "data": report.data,
+            "anomalies": [
+                {
+                    "severity": anomaly.severity,
+                    "code": anomaly.code,
+                    "message": anomaly.message,
+                    "address": None if anomaly.address is None else hex(anomaly.address),
+                }
+                for anomaly in report.anomalies
+            ],
+            "truncated": report.truncated,
+        }
+    )
+
+
+def failure(command: str, error: GomapError) -> str:
+    return _line({"schema": SCHEMA, "command": command, "error": {"code": error.code, "message": str(error)}})
+
+
+def _line(value: dict[str, Any]) -> str:
+    # Only ASCII: lone surrogates, which stand for bytes that are no UTF-8, survive as escapes.
+    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(", ", ": ")) + "\n"

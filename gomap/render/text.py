@@ -1,0 +1,251 @@
+"""Reports for people: the answer first, then what backs it. Fits the width it is given."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import unicodedata
+from dataclasses import dataclass
+from typing import Sequence
+
+from gomap.golang.structure import Anomaly
+from gomap.render.color import Paint
+from gomap.report import Bars, Facts, Heat, Lines, Progress, Report, Section, Table
+
+_ESCAPE = re.compile(r"\033\[[0-9;]*m")
+_BLOCKS = "·▁▂▃▄▅▆▇█"
+_ASCII_LEVELS = ".123456789"
+LABEL = 10
+MAX_LABEL = 44
+
+
+@dataclass(frozen=True)
+class Style:
+    """width: columns of the screen. color: escape codes. blocks: block characters can be shown."""
+
+    width: int = 80
+    color: bool = False
+    blocks: bool = False
+
+
+def render(report: Report, style: Style) -> str:
+    """The report as text, ending in a newline."""
+    paint = Paint(style.color)
+    lines = [paint("bold", line) if i == 0 else line for i, line in enumerate(_wrapped(report.answer, style.width))]
+    for section in report.sections:
+        block = _section(section, style, paint)
+        if block:
+            lines += ["", *block] if _spaced(section) or len(lines) == len(report.answer) else block
+    tail = _tail(report, style.width, paint)
+    if tail:
+        lines += ["", *tail]
+    return "\n".join(lines) + "\n"
+
+
+def _spaced(section: Section) -> bool:
+    return isinstance(section, (Table, Lines))
+
+
+def _wrapped(lines: Sequence[str], width: int) -> list[str]:
+    return [part for line in lines for part in _wrap(line, width, 2)]
+
+
+def _wrap(text: str, width: int, indent: int) -> list[str]:
+    if columns(text) <= width:
+        return [text]
+    return textwrap.wrap(text, width, subsequent_indent=" " * indent, break_on_hyphens=False) or [text]
+
+
+def _section(section: Section, style: Style, paint: Paint) -> list[str]:
+    if isinstance(section, Facts):
+        return _facts(section, style, paint)
+    if isinstance(section, Table):
+        return _table(section, style, paint)
+    if isinstance(section, Heat):
+        return _heat(section, style, paint)
+    if isinstance(section, Bars):
+        return _bars(section, style, paint)
+    if isinstance(section, Progress):
+        return [_progress(section, style, paint)]
+    return _wrapped(section.rows, style.width)
+
+
+def _facts(section: Facts, style: Style, paint: Paint) -> list[str]:
+    if not section.rows:
+        return []
+    label = min(max([LABEL, *(columns(name) for name, _ in section.rows)]), MAX_LABEL)
+    lines = []
+    for name, text in section.rows:
+        room = max(style.width - label - 3, 20)
+        parts = _wrap(text, room, 0)
+        if columns(name) > label:
+            lines.append("  " + paint("dim", name))
+            name = ""
+        lines.append("  " + paint("dim", pad(name, label)) + " " + parts[0])
+        lines += [" " * (label + 3) + part for part in parts[1:]]
+    return lines
+
+
+def _table(section: Table, style: Style, paint: Paint) -> list[str]:
+    rows = [list(row) for row in section.rows]
+    if not rows:
+        return []
+    count = len(section.headings)
+    widths = [max(columns(row[i]) for row in [section.headings, *rows]) for i in range(count)]
+    spare = style.width - 2 - 2 * (count - 1) - sum(widths)
+    while spare < 0:  # the widest column gives way
+        widest = widths.index(max(widths))
+        if widths[widest] <= 12:
+            break
+        cut = min(-spare, widths[widest] - 12)
+        widths[widest] -= cut
+        spare += cut
+    fitted = [[fit(row[i], widths[i], style.blocks) for i in range(count)] for row in rows]
+    aligned = _tabulated(section, fitted) or _aligned(section, fitted, widths)
+    head, *body = aligned
+    if style.color:
+        body = [_code_columns(section, line, row, paint) for line, row in zip(body, fitted)]
+    return ["  " + paint("dim", head.rstrip()), *("  " + line.rstrip() for line in body)]
+
+
+def _tabulated(section: Table, rows: list[list[str]]) -> list[str] | None:
+    try:
+        from tabulate import tabulate
+    except ImportError:
+        return None
+    align = ["right" if i in section.right else "left" for i in range(len(section.headings))]
+    text = tabulate(
+        rows, headers=list(section.headings), tablefmt="plain", colalign=align, disable_numparse=True, preserve_whitespace=True
+    )
+    lines = text.split("\n")
+    return lines if len(lines) == len(rows) + 1 else None
+
+
+def _aligned(section: Table, rows: list[list[str]], widths: list[int]) -> list[str]:
+    """What tabulate does, for a gdb whose Python has no tabulate."""
+    widths = [max(columns(row[i]) for row in [section.headings, *rows]) for i in range(len(widths))]
+    return [
+        "  ".join(pad(row[i], widths[i], i in section.right) for i in range(len(widths)))
+        for row in [list(section.headings), *rows]
+    ]
+
+
+def _code_columns(section: Table, line: str, row: list[str], paint: Paint) -> str:
+    """Colours the cells that hold Go values, from the right so that positions stay."""
+    end = len(line)
+    for i in reversed(range(len(row))):
+        if not row[i]:
+            continue
+        at = line.rfind(row[i], 0, end)
+        if at < 0:
+            continue
+        if i in section.code:
+            line = line[:at] + paint.code(row[i]) + line[at + len(row[i]) :]
+        end = at
+    return line
+
+
+def _heat(section: Heat, style: Style, paint: Paint) -> list[str]:
+    room = max(style.width - LABEL - 3, 8)
+    cells = list(section.cells)
+    per = -(-len(cells) // room)
+    if per > 1:
+        cells = [sum(cells[i : i + per]) / len(cells[i : i + per]) for i in range(0, len(cells), per)]
+    levels = _BLOCKS if style.blocks else _ASCII_LEVELS
+    strip = "".join(paint.heat(cell, _level(levels, cell)) for cell in cells)
+    head = "  " + paint("dim", pad(section.label, LABEL)) + " "
+    tail = f"({section.legend})" if style.blocks else f"({section.legend}; . empty, 1 to 9 fuller)"
+    lines = [head + strip]
+    if columns(lines[0]) + 1 + len(tail) <= style.width:
+        return [lines[0] + " " + paint("dim", tail)]
+    return [lines[0], " " * (LABEL + 3) + paint("dim", tail)]
+
+
+def _level(levels: str, fraction: float) -> str:
+    """Empty and full have a character of their own; everything between shares the rest."""
+    if fraction <= 0:
+        return levels[0]
+    inner = len(levels) - 1
+    return levels[min(1 + int(min(fraction, 1.0) * (inner - 1e-9)), inner)]
+
+
+def _bars(section: Bars, style: Style, paint: Paint) -> list[str]:
+    if not section.rows:
+        return []
+    most = max(amount for _, amount in section.rows)
+    numbers = [f"{amount:,}" for _, amount in section.rows]
+    room = max(min(style.width - LABEL - 8 - max(map(len, numbers)), 32), 4)
+    lines = []
+    for i, ((label, amount), text) in enumerate(zip(section.rows, numbers)):
+        name = paint("dim", pad(section.label if i == 0 else "", LABEL))
+        length = max(round(amount * room / most), 1) if amount else 0
+        bar = ("█" if style.blocks else "#") * length
+        filled = paint.heat(int(label) / 8 if label.isdigit() else 1.0, bar)
+        lines.append(f"  {name} {label} {filled}{' ' * (room - length)} {text:>{max(map(len, numbers))}}")
+    return lines
+
+
+def _progress(section: Progress, style: Style, paint: Paint) -> str:
+    room = min(style.width - 4, 60)
+    done = min(int(section.fraction * room), room)
+    full, rest = ("█", "░") if style.blocks else ("#", ".")
+    return "  " + paint("cyan", full * done) + paint("dim", rest * (room - done))
+
+
+def _tail(report: Report, width: int, paint: Paint) -> list[str]:
+    lines = []
+    for anomaly in report.anomalies:
+        lines += _labelled(anomaly.severity, _anomaly(anomaly), width, paint)
+    for cut in report.truncated or []:
+        if cut["of"]:
+            text = f"{cut['what']}: {cut['shown']:,} of {cut['of']:,} shown"
+        elif cut["what"] == "values":
+            text = "long values are cut short (set hmap depth looks deeper)"
+        else:
+            text = str(cut["what"])
+        lines += _labelled("partial", text, width, paint)
+    for advice in report.advice:
+        lines += _labelled("note", advice, width, paint)
+    return lines
+
+
+def _anomaly(anomaly: Anomaly) -> str:
+    named = anomaly.address is not None and f"{anomaly.address:#x}" not in anomaly.message
+    return f"{anomaly.message} (at {anomaly.address:#x})" if named else anomaly.message
+
+
+def _labelled(label: str, text: str, width: int, paint: Paint) -> list[str]:
+    color = {"error": "red", "warning": "yellow", "partial": "yellow"}.get(label, "cyan")
+    parts = _wrap(text, max(width - LABEL - 3, 20), 0)
+    return ["  " + paint(color, pad(label, LABEL)) + " " + parts[0], *(" " * (LABEL + 3) + part for part in parts[1:])]
+
+
+# -- widths ------------------------------------------------------------------------------------------
+
+
+def columns(text: str) -> int:
+    """Columns on a terminal: wide characters take two, combining ones none, escape codes none."""
+    plain = _ESCAPE.sub("", text)
+    if plain.isascii():
+        return len(plain)
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in plain
+    )
+
+
+def pad(text: str, width: int, right: bool = False) -> str:
+    space = " " * max(width - columns(text), 0)
+    return space + text if right else text + space
+
+
+def fit(text: str, width: int, blocks: bool) -> str:
+    """Cut to `width` columns, with a mark where something is missing."""
+    if columns(text) <= width:
+        return text
+    mark = "…" if blocks else "..."
+    kept = ""
+    for character in text:
+        if columns(kept + character) + len(mark) > width:
+            break
+        kept += character
+    return kept + mark

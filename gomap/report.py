@@ -1,0 +1,78 @@
+"""What a command answers: data for scripts, and the sections a person reads. Nothing here prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Optional, Sequence, Union
+
+from gomap.golang.structure import Anomaly
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Label and text, one pair a line."""
+
+    rows: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under headings. right: columns of numbers. code: columns of Go values."""
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    right: frozenset[int] = frozenset()
+    code: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Heat:
+    """A strip of cells, each 0..1. legend: what one cell stands for."""
+
+    label: str
+    cells: Sequence[float]
+    legend: str
+
+
+@dataclass(frozen=True)
+class Bars:
+    """A histogram: (label, amount)."""
+
+    label: str
+    rows: Sequence[tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How much of something is done, 0..1."""
+
+    fraction: float
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Text as it stands."""
+
+    rows: Sequence[str]
+
+
+Section = Union[Facts, Table, Heat, Bars, Progress, Lines]
+
+
+@dataclass
+class Report:
+    """answer: the first lines, what the user asked for. advice: what to do about it.
+
+    data, anomalies, truncated: the fields of the JSON contract.
+    """
+
+    data: dict[str, Any]
+    answer: list[str] = field(default_factory=list)
+    sections: list[Section] = field(default_factory=list)
+    advice: list[str] = field(default_factory=list)
+    anomalies: list[Anomaly] = field(default_factory=list)
+    truncated: Optional[list[dict[str, Any]]] = None
+
+    def cut(self, what: str, shown: int, of: int | None) -> None:
+        """Says that only a part is shown."""
+        self.truncated = [*(self.truncated or []), {"what": what, "shown": shown, "of": of}]

@@ -1,0 +1,144 @@
+"""The Target port: all that a debugger knows and bytes do not tell.
+
+gdbext, delve_bridge and recorded images each offer one. It is small on purpose; what can be
+worked out from these few answers is worked out once, in this package.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Iterator, Mapping, Optional, Protocol
+
+from gomap.errors import NoDebugInfo, OptimizedOut
+from gomap.gotypes import GoType
+from gomap.memory import Memory
+
+
+@dataclass(frozen=True)
+class Arch:
+    """name: as Go calls it (amd64, arm64, 386, s390x). byte_order: `little` or `big`."""
+
+    name: str
+    pointer_size: int
+    byte_order: str
+
+    def uint(self, data: bytes, offset: int, size: int) -> int:
+        """The unsigned integer of `size` bytes at `offset` of data."""
+        return int.from_bytes(data[offset : offset + size], self.byte_order)  # type: ignore[arg-type]
+
+    def pointer(self, data: bytes, offset: int = 0) -> int:
+        return self.uint(data, offset, self.pointer_size)
+
+    def pack(self, value: int) -> bytes:
+        """The bytes of a pointer-sized word."""
+        return value.to_bytes(self.pointer_size, self.byte_order)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a variable was found. kind: local, argument, captured or global."""
+
+    kind: str
+    goroutine: Optional[int] = None
+    frame: Optional[int] = None
+    function: Optional[str] = None
+    file: Optional[str] = None
+    line: Optional[int] = None
+
+
+GLOBAL = Place("global")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A Go value with its type, in memory at `address` or, when in registers, as `data`.
+
+    holes: parts of `data`, as (offset, size), for which the compiler kept no place.
+    note: what the user should know about how the name was found.
+    """
+
+    name: str
+    type: GoType
+    address: Optional[int] = None
+    data: Optional[bytes] = None
+    holes: tuple[tuple[int, int], ...] = ()
+    place: Place = GLOBAL
+    note: Optional[str] = None
+
+    def read(self, memory: Memory, offset: int, size: int) -> bytes:
+        """`size` bytes of the value from `offset`. Raises MemoryFault, OptimizedOut."""
+        if self.data is not None:
+            for start, length in self.holes:
+                if offset < start + length and start < offset + size:
+                    raise OptimizedOut(f"{self.name} is optimized out here: the compiler keeps no copy of it")
+            return self.data[offset : offset + size]
+        if self.address is None:
+            raise OptimizedOut(f"{self.name} is optimized out here: the compiler keeps no copy of it")
+        return memory.read(self.address + offset, size)
+
+
+class Target(Protocol):
+    """A stopped Go program, as seen through one debugger.
+
+    backend: gdb, delve or image. kind: live, core or recorded.
+    go_version: what the binary says, for display and never for choosing a layout; None when unknown.
+    package: full path of the package whose function is selected, so that its variables need no prefix.
+    """
+
+    backend: str
+    kind: str
+    arch: Arch
+    memory: Memory
+
+    @property
+    def go_version(self) -> str | None: ...
+
+    @property
+    def package(self) -> str | None: ...
+
+    def variable(self, name: str) -> Variable | None:
+        """The variable of that name as debug information has it: a local of the selected frame or, where
+        that has none, of the nearest older frame (then with a note), or a package variable by its full name."""
+        ...
+
+    def find_type(self, name: str) -> GoType | None:
+        """The type that debug information has under this name."""
+        ...
+
+    def symbol(self, name: str) -> int | None:
+        """Address of the linker symbol."""
+        ...
+
+    def roots(self, scope: str) -> Iterator[Variable]:
+        """Variables that can lead to maps. scope: `frame` (the selected frame's and package variables),
+        `goroutine` or `all`. Lazy: the caller may stop at any time."""
+        ...
+
+
+@dataclass(frozen=True)
+class Record:
+    """Bytes of a runtime struct beside its type: integer fields by name."""
+
+    arch: Arch
+    type: GoType
+    address: int
+    data: bytes = field(repr=False)
+
+    def __getitem__(self, name: str) -> int:
+        """The field as an unsigned integer (pointers as addresses)."""
+        found = self.type.field(name)
+        if found is None:
+            raise NoDebugInfo(f"{self.type.name} has no field {name}: the debug information is not what gomap knows")
+        return self.arch.uint(self.data, found.offset, found.type.size)
+
+    def get(self, name: str, default: int = 0) -> int:
+        return self[name] if self.type.field(name) else default
+
+
+def read_record(target: Target, t: GoType, address: int) -> Record:
+    """The runtime struct of type t at `address`. Raises MemoryFault."""
+    return Record(target.arch, t, address, target.memory.read(address, t.size))
+
+
+def offsets(t: GoType) -> Mapping[str, int]:
+    return {f.name: f.offset for f in t.fields}

@@ -1,0 +1,335 @@
+"""Bytes and a GoType -> a value: Go syntax for people, JSON scalars for scripts.
+
+The grammar is written down in docs/values.md.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from typing import Union
+
+from gomap.errors import GomapError, MemoryFault
+from gomap.golang.rtype import Types, dynamic
+from gomap.gotypes import POINTER_KINDS, SCALAR_KINDS, Field, GoType, Kind
+from gomap.maps import view
+from gomap.target import Target
+
+Scalar = Union[bool, int, float, str]
+
+#: Bare in an interface: the types that Go gives to constants of that form.
+DEFAULT_TYPES = frozenset({"int", "float64", "string", "bool", "complex128"})
+UNREADABLE = "<unreadable>"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """depth: pointers, structs, slices and maps within each other; items: of one slice, array, map or struct;
+    text: bytes of one string; total: characters of one value."""
+
+    depth: int = 4
+    items: int = 16
+    text: int = 256
+    total: int = 4096
+
+
+@dataclass
+class Values:
+    """Formats values of one target. `cut` becomes True once something was left out."""
+
+    target: Target
+    limits: Limits = Limits()
+    types: Types | None = None
+    cut: bool = False
+    _room: int = 0
+
+    def __post_init__(self) -> None:
+        self.types = self.types or Types(self.target)
+
+    # -- entry points ------------------------------------------------------------------------------
+
+    def json(self, t: GoType, data: bytes | None) -> Scalar:
+        """A JSON scalar for bool, numbers and strings; Go syntax for everything else."""
+        if data is None:
+            return UNREADABLE
+        if t.kind in SCALAR_KINDS:
+            try:
+                value = self.scalar(t, data)
+            except MemoryFault:
+                return UNREADABLE
+            return value if not isinstance(value, float) or math.isfinite(value) else float_text(value, t.size)
+        return self.text(t, data)
+
+    def text(self, t: GoType, data: bytes | None) -> str:
+        """The value in Go syntax, bounded by the limits."""
+        if data is None:
+            return UNREADABLE
+        self._room = self.limits.total
+        return self._text(t, data, 0, ())
+
+    def scalar(self, t: GoType, data: bytes) -> Scalar:
+        """The value of a bool, int, uint, float or string type. Raises MemoryFault."""
+        order = self.target.arch.byte_order
+        if t.kind is Kind.BOOL:
+            return data[:1] != b"\0"
+        if t.kind is Kind.FLOAT:
+            return float_of(data, t.size, order)
+        if t.kind is Kind.STRING:
+            return self._string(data)[0].decode("utf-8", "surrogateescape")
+        return int.from_bytes(data[: t.size], order, signed=t.kind is Kind.INT)  # type: ignore[arg-type]
+
+    # -- one kind after another ----------------------------------------------------------------------
+
+    def _text(self, t: GoType, data: bytes, depth: int, above: tuple[int, ...]) -> str:
+        try:
+            text = self._dispatch(t, data, depth, above)
+        except GomapError:
+            text = UNREADABLE
+        self._room -= len(text) if t.kind in SCALAR_KINDS or t.kind in POINTER_KINDS else 2
+        return text
+
+    def _dispatch(self, t: GoType, data: bytes, depth: int, above: tuple[int, ...]) -> str:
+        kind = t.kind
+        if kind is Kind.STRING:
+            raw, missing = self._string(data)
+            return quote(raw) + (f"...+{missing} bytes" if missing else "")
+        if kind is Kind.FLOAT:
+            return float_text(float_of(data, t.size, self.target.arch.byte_order), t.size)
+        if kind is Kind.COMPLEX:
+            half = t.size // 2
+            order = self.target.arch.byte_order
+            real, imaginary = (float_of(part, half, order) for part in (data[:half], data[half:]))
+            sign = "" if float_text(imaginary, half)[0] in "+-" else "+"
+            return f"({float_text(real, half)}{sign}{float_text(imaginary, half)}i)"
+        if kind is Kind.BOOL:
+            return "true" if self.scalar(t, data) else "false"
+        if kind in (Kind.INT, Kind.UINT):
+            return str(self.scalar(t, data))
+        if kind is Kind.INTERFACE:
+            return self._interface(t, data, depth, above)
+        if kind in POINTER_KINDS:
+            return self._pointer(t, self.target.arch.pointer(data), depth, above)
+        if kind is Kind.STRUCT:
+            return self._struct(t, data, depth, above)
+        if kind is Kind.ARRAY:
+            items, rest = self._items(t.elem, data, t.length, depth, above)
+            return f"{t.name}{{{items}{rest}}}"
+        if kind is Kind.SLICE:
+            return self._slice(t, data, depth, above)
+        return f"{t.name}<{data[:32].hex()}>"
+
+    def _string(self, data: bytes) -> tuple[bytes, int]:
+        """(bytes, how many more there are) of a string header."""
+        arch = self.target.arch
+        pointer, length = arch.pointer(data), arch.pointer(data, arch.pointer_size)
+        if not length:
+            return b"", 0
+        if length >> (8 * arch.pointer_size - 1):
+            raise MemoryFault(pointer, length, "a string has a negative length")
+        keep = min(length, self.limits.text)
+        if keep < length:
+            self.cut = True
+        return self.target.memory.read(pointer, keep), length - keep
+
+    def _pointer(self, t: GoType, address: int, depth: int, above: tuple[int, ...]) -> str:
+        name = t.name
+        if t.kind is Kind.MAP:
+            return self._map(t, address, depth, above)
+        if t.kind is Kind.UNSAFE_POINTER:
+            return f"{name}({address:#x})" if address else f"{name}(nil)"
+        if not address:
+            return f"({name})(nil)"
+        if t.kind is Kind.FUNC:  # a func value points to its closure, whose first word is the code
+            word = self.target.arch.pointer_size
+            return f"({name})({self.target.arch.pointer(self.target.memory.read(address, word)):#x})"
+        if t.kind is Kind.CHAN or not self._deeper(depth) or address in above or t.elem.kind is Kind.OPAQUE:
+            self.cut = self.cut or t.kind is not Kind.CHAN
+            return f"({name})({address:#x})"
+        try:
+            data = self.target.memory.read(address, t.elem.size)
+        except MemoryFault:
+            return f"({name})({address:#x})"
+        return "&" + self._text(t.elem, data, depth + 1, (*above, address))
+
+    def _deeper(self, depth: int) -> bool:
+        return depth < self.limits.depth and self._room > 0
+
+    def _interface(self, t: GoType, data: bytes, depth: int, above: tuple[int, ...]) -> str:
+        assert self.types is not None
+        held = dynamic(self.types, t, data)
+        if held is None:
+            return "nil"
+        inner, word, direct = held
+        if direct:
+            content = self.target.arch.pack(word)
+        elif not self._deeper(depth):
+            self.cut = True
+            return f"{inner.name}(...)"
+        else:
+            content = self.target.memory.read(word, inner.size) if inner.size else b""
+        text = self._text(inner, content, depth + 1, above)
+        plain = inner.kind in SCALAR_KINDS or inner.kind is Kind.COMPLEX
+        if plain and inner.name not in DEFAULT_TYPES:
+            return f"{inner.name}({text})" if inner.kind is not Kind.COMPLEX else f"{inner.name}{text}"
+        return text
+
+    def _struct(self, t: GoType, data: bytes, depth: int, above: tuple[int, ...]) -> str:
+        if not self._deeper(depth) and t.fields:
+            self.cut = True
+            return f"{t.name}{{...}}"
+        shown = t.fields[: self.limits.items * 2]
+        parts = [self._field(f, data, depth, above) for f in shown]
+        if len(shown) < len(t.fields):
+            self.cut = True
+            parts.append(f"...+{len(t.fields) - len(shown)} fields")
+        return f"{t.name}{{{', '.join(parts)}}}"
+
+    def _field(self, f: Field, data: bytes, depth: int, above: tuple[int, ...]) -> str:
+        return f"{f.name}:{self._text(f.type, data[f.offset : f.offset + f.type.size], depth + 1, above)}"
+
+    def _items(
+        self, elem: GoType, data: bytes, length: int, depth: int, above: tuple[int, ...]
+    ) -> tuple[str, str]:
+        """(the first items, what is said of the rest)."""
+        if not length:
+            return "", ""
+        if not self._deeper(depth):
+            self.cut = True
+            return "", f"...{length} items"
+        shown = min(length, self.limits.items)
+        parts = []
+        for i in range(shown):
+            parts.append(self._text(elem, data[i * elem.size : (i + 1) * elem.size], depth + 1, above))
+            if self._room <= 0:
+                break
+        rest = length - len(parts)
+        self.cut = self.cut or bool(rest)
+        return ", ".join(parts), f", ...+{rest} items" if rest else ""
+
+    def _slice(self, t: GoType, data: bytes, depth: int, above: tuple[int, ...]) -> str:
+        arch = self.target.arch
+        pointer, length = arch.pointer(data), arch.pointer(data, arch.pointer_size)
+        if not pointer:
+            return f"{t.name}(nil)"
+        if pointer in above:
+            self.cut = True
+            return f"{t.name}({pointer:#x})"
+        wanted = min(length, self.limits.items) * t.elem.size if self._deeper(depth) else 0
+        content = self.target.memory.read(pointer, wanted) if wanted else b""
+        inner = (*above, pointer) if length and t.elem.size else above
+        items, rest = self._items(t.elem, content, length, depth, inner)
+        return f"{t.name}{{{items}{rest}}}"
+
+    def _map(self, t: GoType, address: int, depth: int, above: tuple[int, ...]) -> str:
+        if not address:
+            return f"{t.name}(nil)"
+        if address in above or not self._deeper(depth):
+            self.cut = True
+            return f"{t.name}({address:#x})"
+        found = view(self.target, t, address)
+        above = (*above, address)
+        shown: list[tuple[Scalar, str]] = []
+        for entry in found.entries():
+            if len(shown) >= self.limits.items or self._room <= 0:
+                break
+            if entry.key is None or entry.elem is None:
+                shown.append(("", UNREADABLE))
+                continue
+            key = self._text(t.key, entry.key, depth + 1, above)
+            order = self.scalar(t.key, entry.key) if t.key.kind in (Kind.INT, Kind.UINT, Kind.STRING) else ""
+            shown.append((order, f"{key}:{self._text(t.elem, entry.elem, depth + 1, above)}"))
+        rest = found.count - len(shown)
+        if rest <= 0 and t.key.kind in (Kind.INT, Kind.UINT, Kind.STRING):
+            shown.sort(key=lambda item: (str(type(item[0])), item[0]))
+        more = [f"...+{rest} entries"] if rest > 0 else []
+        self.cut = self.cut or rest > 0
+        return f"{t.name}{{{', '.join([text for _, text in shown] + more)}}}"
+
+
+def shown(t: GoType, value: Scalar) -> str:
+    """Go syntax for what Values.json gave for a value of type t."""
+    if t.kind not in SCALAR_KINDS or value is UNREADABLE:
+        return str(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return float_text(value, t.size)
+    if isinstance(value, str) and t.kind is Kind.STRING:
+        return quote(value.encode("utf-8", "surrogateescape"))
+    return str(value)
+
+
+def float_of(data: bytes, size: int, byte_order: str) -> float:
+    """The float32 or float64 in data."""
+    code = {4: "f", 8: "d"}[size]
+    value: float = struct.unpack(("<" if byte_order == "little" else ">") + code, data[:size])[0]
+    return value
+
+
+def float_text(value: float, size: int) -> str:
+    """As strconv.FormatFloat(value, 'g', -1, 8*size) writes it."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    if size == 4:
+        text = next(t for t in (f"{value:.{p}e}" for p in range(10)) if _as_float32(float(t)) == value)
+        mantissa, _, exponent = text.partition("e")
+    else:
+        mantissa, _, exponent = f"{value!r}".partition("e")
+        if not exponent:
+            mantissa, exponent = _scientific(mantissa)
+    digits = mantissa.replace("-", "").replace(".", "").rstrip("0") or "0"
+    sign = "-" if math.copysign(1, value) < 0 else ""
+    power = int(exponent)
+    # strconv/ftoa.go, %g: with the shortest precision the exponent form starts at 6 and below -4.
+    if power < -4 or power >= 6:
+        tail = "." + digits[1:] if len(digits) > 1 else ""
+        return f"{sign}{digits[0]}{tail}e{'-' if power < 0 else '+'}{abs(power):02d}"
+    if power < 0:
+        return f"{sign}0.{'0' * (-power - 1)}{digits}"
+    if len(digits) <= power + 1:
+        return sign + digits + "0" * (power + 1 - len(digits))
+    return f"{sign}{digits[: power + 1]}.{digits[power + 1 :]}"
+
+
+def _as_float32(value: float) -> float:
+    try:
+        packed: float = struct.unpack("<f", struct.pack("<f", value))[0]
+    except OverflowError:
+        return math.inf
+    return packed
+
+
+def _scientific(plain: str) -> tuple[str, str]:
+    """A plain decimal as (digits, exponent of the first digit)."""
+    whole, _, fraction = plain.lstrip("-").partition(".")
+    digits = whole + fraction
+    stripped = digits.lstrip("0")
+    if not stripped:
+        return "0", "0"
+    return stripped, str(len(whole) - 1 - (len(digits) - len(stripped)))
+
+
+_ESCAPES = {7: "\\a", 8: "\\b", 12: "\\f", 10: "\\n", 13: "\\r", 9: "\\t", 11: "\\v", 92: "\\\\", 34: '\\"'}
+
+
+def quote(raw: bytes) -> str:
+    """As strconv.Quote: printable text stays, everything that could move a terminal is escaped."""
+    parts = []
+    for character in raw.decode("utf-8", "surrogateescape"):
+        code = ord(character)
+        if 0xDC80 <= code <= 0xDCFF:
+            parts.append(f"\\x{code - 0xDC00:02x}")
+        elif code in _ESCAPES:
+            parts.append(_ESCAPES[code])
+        elif code < 0x20 or code == 0x7F:
+            parts.append(f"\\x{code:02x}")
+        elif character.isprintable():
+            parts.append(character)
+        elif code < 0x10000:
+            parts.append(f"\\u{code:04x}")
+        else:
+            parts.append(f"\\U{code:08x}")
+    return '"' + "".join(parts) + '"'
