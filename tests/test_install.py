@@ -1,0 +1,356 @@
+"""install.sh as a user meets it: in a home directory of its own, from a checkout whose path has a space."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import leave_out
+from tests.live.debuggers import Gdb
+from tests.live.toolchains import ROOT, Row, cache
+
+SHIPPED = ("bin", "gdbext", "gomap", "install.sh", "pyproject.toml")
+
+
+@dataclass(frozen=True)
+class User:
+    """A home directory and a checkout, and the environment to type commands in."""
+
+    home: Path
+    checkout: Path
+    env: dict[str, str]
+
+    def type(self, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            env={**self.env, **env},
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+
+    def install(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return self.type(str(self.checkout / "install.sh"), *arguments, **env)
+
+    def tree(self) -> dict[str, bytes | None]:
+        """All that is in the home: a file's bytes, None for a directory."""
+        paths = sorted(self.home.rglob("*"))
+        return {str(p.relative_to(self.home)): None if p.is_dir() else p.read_bytes() for p in paths}
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> User:
+    checkout = tmp_path / "a checkout"
+    checkout.mkdir()
+    for name in SHIPPED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, checkout / name)
+    home = tmp_path / "home"
+    home.mkdir()
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "GOMAP_"))}
+    env["HOME"] = str(home)
+    env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"
+    # The packages are one test's business; the others stay off the network.
+    env |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""}
+    # pip asks rustc for its version, and rustup makes itself a home where it finds none.
+    env.setdefault("RUSTUP_HOME", str(Path.home() / ".rustup"))
+    return User(home, checkout, env)
+
+
+def fails(run: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert run.returncode == 1
+    assert run.stderr.startswith("install.sh: ")
+    assert all(word in run.stderr for word in words), run.stderr
+
+
+def write(file: Path, text: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(text)
+
+
+SITUATIONS: dict[str, tuple[dict[str, bytes], str]] = {
+    "no file": ({}, ".config/gdb/gdbinit"),
+    "home file": ({".gdbinit": b"set width 100\n"}, ".gdbinit"),
+    "xdg file": ({".config/gdb/gdbinit": b"set width 100\n"}, ".config/gdb/gdbinit"),
+    "both files": ({".config/gdb/gdbinit": b"# a\n", ".gdbinit": b"# b\n"}, ".config/gdb/gdbinit"),
+    "no line end": ({".gdbinit": b"set width 100"}, ".gdbinit"),
+    "empty file": ({".gdbinit": b""}, ".gdbinit"),
+    "any bytes": ({".gdbinit": b"# \xff\x00 caf\xe9\r\n\n\n# tail\x00"}, ".gdbinit"),
+    "others' directories": ({".config/other/x": b"", ".local/bin/tool": b""}, ".config/gdb/gdbinit"),
+}
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_install_twice_and_uninstall(user: User, system_gdb: Gdb, situation: str) -> None:
+    files, edited = SITUATIONS[situation]
+    for name, text in files.items():
+        write(user.home / name, text)
+    before = user.tree()
+
+    run = user.install()
+    assert run.returncode == 0, run.stderr
+    once = user.tree()
+    init = once[edited]
+    assert init is not None and init.startswith(files.get(edited, b""))
+    assert f"source {user.checkout}/gdbext/load.py".encode() in init.splitlines()
+    assert all(once[name] == text for name, text in files.items() if name != edited)
+
+    assert user.install().returncode == 0
+    assert user.tree() == once
+
+    assert user.install("--uninstall").returncode == 0
+    assert user.tree() == before
+    again = user.install("--uninstall")
+    assert again.returncode == 0 and "nothing to take away" in again.stdout
+
+
+def test_gdb_knows_the_commands_afterwards(user: User, system_gdb: Gdb) -> None:
+    ask = ("-q", "-batch", "-ex", "help hmap-show")
+    assert "Undefined command" in user.type(str(system_gdb.path), *ask).stderr
+    assert user.install().returncode == 0
+    for gdb in (str(system_gdb.path), str(user.home / ".local/bin/gdb-hmap")):
+        run = user.type(gdb, *ask)
+        assert run.returncode == 0 and "hmap-show" in run.stdout
+        assert run.stderr == ""
+
+
+def test_lines_added_after_the_block_stay(user: User, system_gdb: Gdb) -> None:
+    init = user.home / ".gdbinit"
+    init.write_bytes(b"set width 100")
+    assert user.install().returncode == 0
+    with init.open("ab") as file:
+        file.write(b"set height 0\n")
+    assert user.install("--uninstall").returncode == 0
+    assert init.read_bytes() == b"set width 100\nset height 0\n"
+
+
+def test_a_file_we_made_stays_when_the_user_wrote_into_it(user: User, system_gdb: Gdb) -> None:
+    assert user.install().returncode == 0
+    init = user.home / ".config/gdb/gdbinit"
+    init.write_bytes(b"set width 100\n" + init.read_bytes())
+    assert user.install("--uninstall").returncode == 0
+    assert user.tree() == {".config": None, ".config/gdb": None, ".config/gdb/gdbinit": b"set width 100\n"}
+
+
+def test_link_into_a_repository_of_settings(user: User, system_gdb: Gdb) -> None:
+    write(user.home / "dotfiles/gdbinit", b"# mine\n")
+    (user.home / ".gdbinit").symlink_to("dotfiles/gdbinit")
+    assert user.install().returncode == 0
+    assert b"load.py" in (user.home / "dotfiles/gdbinit").read_bytes()
+    assert user.install("--uninstall").returncode == 0
+    assert (user.home / ".gdbinit").is_symlink()
+    assert (user.home / "dotfiles/gdbinit").read_bytes() == b"# mine\n"
+
+
+def test_the_block_moves_with_the_file_that_gdb_reads(user: User, system_gdb: Gdb) -> None:
+    home, xdg = user.home / ".gdbinit", user.home / ".config/gdb/gdbinit"
+    home.write_bytes(b"# home\n")
+    assert user.install().returncode == 0
+    write(xdg, b"# xdg\n")
+    assert user.install().returncode == 0
+    assert home.read_bytes() == b"# home\n"
+    assert b"load.py" in xdg.read_bytes()
+    assert user.install("--uninstall").returncode == 0
+    assert xdg.read_bytes() == b"# xdg\n"
+
+
+def test_the_block_follows_the_checkout(user: User, system_gdb: Gdb) -> None:
+    (user.home / ".gdbinit").write_bytes(b"# mine")
+    assert user.install().returncode == 0
+    moved = User(user.home, user.checkout.rename(user.checkout.with_name("elsewhere")), user.env)
+    assert moved.install().returncode == 0
+    init = (user.home / ".gdbinit").read_text()
+    assert init.count("source ") == 1 and f"source {moved.checkout}/gdbext/load.py\n" in init
+    assert moved.install("--uninstall").returncode == 0
+    assert moved.tree() == {".gdbinit": b"# mine"}
+
+
+def test_half_a_block_is_left_to_the_user(user: User, system_gdb: Gdb) -> None:
+    assert user.install().returncode == 0
+    init = user.home / ".config/gdb/gdbinit"
+    text = init.read_bytes().replace(b"# <<< gomap <<<\n", b"set width 100\n")
+    init.write_bytes(text)
+    fails(user.install("--uninstall"), str(init), "by hand")
+    assert init.read_bytes() == text
+
+
+def test_a_launcher_of_someone_else_stays(user: User) -> None:
+    write(user.home / ".local/bin/gdb-hmap", b"theirs")
+    before = user.tree()
+    fails(user.install(), ".local/bin/gdb-hmap", "move it away")
+    assert user.tree() == before
+
+
+@pytest.fixture(scope="session")
+def index(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """pip's own settings, for the tests that take packages from the index."""
+    place = tmp_path_factory.mktemp("index")
+    pip = [sys.executable, "-m", "pip", "download", "--no-deps", "-d", str(place), "tabulate"]
+    if subprocess.run(pip, capture_output=True).returncode != 0:
+        leave_out(request.config, "pip reaches no package index")
+    return {name: os.environ[name] for name in os.environ if name.startswith("PIP_")}
+
+
+def with_index(user: User, index: dict[str, str]) -> User:
+    kept = {name: value for name, value in user.env.items() if not name.startswith("PIP_")}
+    return User(user.home, user.checkout, kept | index)
+
+
+def packages_import(user: User, *gdb: str) -> bool:
+    site = "os.path.expanduser('~/.local/share/gomap/site-py%d.%d' % sys.version_info[:2])"
+    ask = f"python import os, sys; sys.path.append({site}); import pygments, tabulate; print('there')"
+    return "there" in user.type(*gdb, "-nx", "-batch", "-ex", ask).stdout
+
+
+def test_packages_come_for_the_python_of_the_gdb(user: User, system_gdb: Gdb, index: dict[str, str]) -> None:
+    user = with_index(user, index)
+    run = user.install()
+    assert run.returncode == 0, run.stderr
+    assert "missing" not in run.stdout
+    assert packages_import(user, str(system_gdb.path))
+    assert user.install("--uninstall").returncode == 0
+    assert not (user.home / ".local").exists()
+
+
+def test_gdb_from_pypi_where_there_is_none(
+    user: User, index: dict[str, str], without: Callable[..., str]
+) -> None:
+    user = with_index(user, index)
+    run = user.install(PATH=without("gdb"))
+    assert run.returncode == 0, run.stdout + run.stderr
+    launcher = str(user.home / ".local/bin/gdb-hmap")
+    run = user.type(launcher, "-q", "-batch", "-ex", "help hmap-show")
+    assert run.returncode == 0 and "hmap-show" in run.stdout
+    assert packages_import(user, launcher)
+    assert user.install("--uninstall").returncode == 0
+    assert not (user.home / ".local").exists() and not (user.home / ".config").exists()
+
+
+def test_without_packages_one_line_says_so(user: User, system_gdb: Gdb) -> None:
+    run = user.install()
+    assert run.returncode == 0
+    lines = [line for line in run.stdout.splitlines() if line.startswith("  packages")]
+    assert len(lines) == 1 and ("can do without" in lines[0] or "are there" in lines[0])
+
+
+# --- what is missing ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def without(tmp_path: Path) -> Callable[..., str]:
+    """without(PREFIX ...): a PATH on which no program's name starts with one of these."""
+
+    def path(*prefixes: str) -> str:
+        place = tmp_path / "bin"
+        place.mkdir()
+        for program in programs(os.environ["PATH"].split(":")):
+            link = place / program.name
+            if not program.name.startswith(prefixes) and not link.is_symlink():
+                link.symlink_to(program)
+        return str(place)
+
+    return path
+
+
+def programs(path: Iterable[str]) -> Iterable[Path]:
+    for directory in map(Path, path):
+        if directory.is_dir():
+            yield from sorted(p for p in directory.iterdir() if p.is_file() and os.access(p, os.X_OK))
+
+
+def a_gdb_that(place: Path, version: str | None) -> str:
+    """A stand-in for a gdb that is unfit: its version, or no Python at all."""
+    place.mkdir(exist_ok=True)
+    script = place / "unfit-gdb"
+    answer = f"gomap:{version}:3.11" if version else "Python scripting is not supported in this copy of GDB."
+    script.write_text(f"#!/bin/sh\necho '{answer}'\n")
+    script.chmod(0o755)
+    return str(script)
+
+
+def test_neither_gdb_nor_python(user: User, without: Callable[..., str]) -> None:
+    run = user.install(PATH=without("gdb", "python"))
+    fails(run, "no gdb on PATH", "no Python 3.10", "apt install gdb")
+    assert user.tree() == {}
+
+
+def test_no_gdb_and_no_pypi(user: User, without: Callable[..., str]) -> None:
+    run = user.install(PATH=without("gdb"))
+    fails(run, "no gdb on PATH", "gdb-for-pwndbg", "apt install gdb")
+    assert user.tree() == {}
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [(None, "no Python scripting"), ("11.2", "12 or newer"), ("Fedora Linux 9.1-2.fc32", "version 9.1")],
+)
+def test_a_gdb_that_does_not_do(user: User, tmp_path: Path, version: str | None, words: str) -> None:
+    run = user.install(GOMAP_GDB=a_gdb_that(tmp_path / "unfit", version))
+    fails(run, words, "GOMAP_GDB")
+    assert user.tree() == {}
+
+
+def test_gomap_gdb_that_is_not_there(user: User) -> None:
+    fails(user.install(GOMAP_GDB="/nonexistent/gdb"), "/nonexistent/gdb", "no such program")
+
+
+def test_demo_without_go_and_python(user: User, without: Callable[..., str]) -> None:
+    run = user.install("--demo", PATH=without("go", "python"))
+    fails(run, "no Go 1.21", "install Go")
+
+
+def test_tests_without_python(user: User, without: Callable[..., str]) -> None:
+    fails(user.install("--test", PATH=without("python")), "Python 3.9", "GOMAP_PYTHON")
+
+
+@pytest.mark.parametrize("arguments", [("--nonsense",), ("demo",), ("--demo", "extra"), ("--uninstall", "x")])
+def test_unknown_arguments(user: User, arguments: tuple[str, ...]) -> None:
+    run = user.install(*arguments)
+    fails(run, arguments[-1])
+    assert len(run.stderr.splitlines()) == 1
+    assert user.tree() == {}
+
+
+def test_help_names_every_option(user: User) -> None:
+    run = user.install("--help")
+    assert run.returncode == 0
+    assert all(option in run.stdout for option in ("--uninstall", "--demo", "--test", "--full", "GOMAP_GDB"))
+    assert all(len(line) <= 80 for line in run.stdout.splitlines() if "/" not in line)
+
+
+# --- the demo ----------------------------------------------------------------------------------------------
+
+
+def test_demo_leaves_the_home_alone(user: User, system_gdb: Gdb, system_go: Row) -> None:
+    run = user.type(str(ROOT / "install.sh"), "--demo", GOMAP_CACHE=str(cache()))
+    assert run.returncode == 0, run.stdout + run.stderr
+    for command in ("hmap-show", "hmap-alias", "hmap-evac"):
+        assert f"(gdb) {command}" in run.stdout
+    assert user.tree() == {}
+
+
+def test_the_demo_fails_when_a_command_does(user: User, system_gdb: Gdb, system_go: Row) -> None:
+    shutil.copytree(ROOT / "go_targets", user.checkout / "go_targets")
+    with (user.checkout / "gdbext/load.py").open("a") as file:
+        file.write(
+            "\nimport gdb\n"
+            "class Broken(gdb.Command):\n"
+            "    def invoke(self, line, tty):\n"
+            "        raise gdb.GdbError('broken for the test')\n"
+            "Broken('hmap-evac', gdb.COMMAND_DATA)\n"
+        )
+    run = user.install("--demo", GOMAP_CACHE=str(cache()))
+    assert run.returncode != 0
+    assert "broken for the test" in run.stdout + run.stderr
