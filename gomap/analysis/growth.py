@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
+from gomap import human
 from gomap.golang.classic import ClassicMap
 from gomap.golang.marks import SLOTS
 from gomap.golang.structure import Structure
@@ -31,7 +32,7 @@ def forecast(found: MapView, structure: Structure) -> Forecast:
 def _classic(found: ClassicMap) -> Forecast:
     """runtime.mapassign: overLoadFactor and tooManyOverflowBuckets, neither while growing."""
     left = max(found.limit() - found.count, 0)
-    doubled = f"doubling to 2^{found.B + 1} buckets when entry {found.limit() + 1:,} goes in"
+    doubled = f"doubling to {human.power(2 << found.B)} buckets when entry {found.limit() + 1:,} goes in"
     if found.header["oldbuckets"]:
         return Forecast(left, f"{doubled}, and not before the present growth is done")
     limit = found.overflow_limit()
