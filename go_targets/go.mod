@@ -1,0 +1,3 @@
+module gomap.test/targets
+
+go 1.21

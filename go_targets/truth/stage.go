@@ -1,0 +1,64 @@
+package truth
+
+import (
+	"fmt"
+	"os"
+)
+
+var (
+	stages    []string
+	publishes = map[string]int{}
+)
+
+// Stages declares the stages this build of the program goes through, and with
+// the argument -stages prints them and ends the program.
+func Stages(names ...string) {
+	stages = names
+	if len(os.Args) > 1 && os.Args[1] == "-stages" {
+		for _, name := range names {
+			fmt.Println(name)
+		}
+		os.Exit(0)
+	}
+}
+
+func markPublished(stage string) {
+	for _, name := range stages {
+		if name == stage {
+			publishes[stage]++
+			return
+		}
+	}
+	panic("stage not declared: " + stage)
+}
+
+// Done ends a program: every stage must have been published, once.
+func Done() {
+	for _, name := range stages {
+		if publishes[name] != 1 {
+			panic(fmt.Sprintf("stage %s was published %d times", name, publishes[name]))
+		}
+	}
+}
+
+// Reached says whether to stop at this stage: GOMAP_STAGE names it or is unset.
+// When GOMAP_ABORT names it the process dumps core here instead. Each program's
+// stop calls it and then runtime.Breakpoint itself, so that the frames at a stop
+// are runtime.breakpoint, runtime.Breakpoint, main.stop and the user's function.
+func Reached(stage string) bool {
+	if os.Getenv("GOMAP_ABORT") == stage && stage != "" {
+		abort()
+	}
+	if os.Getenv("GOMAP_ABORT") != "" {
+		return false
+	}
+	wanted, set := os.LookupEnv("GOMAP_STAGE")
+	return !set || wanted == stage
+}
+
+// Check panics unless what the program expects of its own data holds.
+func Check(ok bool, what string) {
+	if !ok {
+		panic("not as expected: " + what)
+	}
+}

@@ -1,0 +1,108 @@
+//go:build go1.26 || goexperiment.swissmap
+
+package truth
+
+import (
+	"reflect"
+	"unsafe"
+)
+
+// Swiss says which maps this program was built with.
+const Swiss = true
+
+// HeaderSize is the size of a map's header.
+const HeaderSize = unsafe.Sizeof(swissMap{})
+
+// table mirrors internal/runtime/maps.table.
+type table struct {
+	used, capacity, growthLeft uint16
+	localDepth                 uint8
+	index                      int
+	groups                     uintptr
+	lengthMask                 uint64
+}
+
+func walk(t reflect.Type, header uintptr, see entryFunc, region regionFunc) Facts {
+	s := shapeOf(t)
+	layout := groupLayout
+	f := Facts{Layout: "swiss", Group: &layout, Shape: s, Flags: []string{},
+		Growth: Growth{State: "none"}, Tables: []Table{}}
+	if header == 0 {
+		return f
+	}
+	if region == nil {
+		region = func(address, size uintptr) {}
+	}
+	m := at[swissMap](header)
+	region(header, unsafe.Sizeof(*m))
+	f.Count = int(m.used)
+	f.Swiss = &SwissFacts{Used: m.used, Seed: uint64(m.seed), DirLen: m.dirLen, GlobalDepth: int(m.globalDepth),
+		Small: m.dirLen == 0, Writing: m.writing != 0, TombstonePossible: m.tombstones(), ClearSeq: m.clearSeq}
+	if m.writing != 0 {
+		f.Flags = append(f.Flags, "writing")
+	}
+	f.Buckets.Address = hexOrNil(m.dirPtr)
+
+	// walkGroup returns the number of tombstones.
+	walkGroup := func(g uintptr) (tombstones int) {
+		region(g, s.BucketSize)
+		own := 0
+		for slot := 0; slot < 8; slot++ {
+			switch c := control(g, slot); {
+			case c < 0x80:
+				own++
+				if see != nil {
+					s.entry(g, slot, see)
+				}
+			case c == 0x80:
+				f.Slots.Empty++
+			case c == 0xFE:
+				tombstones++
+			default:
+				panic("a control byte that is neither empty, deleted nor full")
+			}
+		}
+		f.Buckets.Count++
+		f.Buckets.Fill[own]++
+		f.Slots.Total += 8
+		f.Slots.Live += own
+		f.Slots.Tombstones += tombstones
+		return tombstones
+	}
+
+	switch {
+	case m.dirPtr == 0:
+	case m.dirLen == 0:
+		walkGroup(m.dirPtr)
+	default:
+		seen := map[uintptr]int{} // table -> its place in f.Tables
+		region(m.dirPtr, uintptr(m.dirLen)*unsafe.Sizeof(m.dirPtr))
+		for _, address := range unsafe.Slice(at[uintptr](m.dirPtr), m.dirLen) {
+			if i, ok := seen[address]; ok {
+				f.Tables[i].DirectoryEntries++
+				continue
+			}
+			seen[address] = len(f.Tables)
+			t := at[table](address)
+			region(address, unsafe.Sizeof(*t))
+			row := Table{Index: t.index, LocalDepth: int(t.localDepth), DirectoryEntries: 1, Capacity: int(t.capacity),
+				Used: int(t.used), GrowthLeft: int(t.growthLeft), Groups: int(t.lengthMask) + 1}
+			for i := 0; i < row.Groups; i++ {
+				row.Tombstones += walkGroup(t.groups + uintptr(i)*s.BucketSize)
+			}
+			f.Tables = append(f.Tables, row)
+		}
+	}
+	f.Swiss.Tables = len(f.Tables)
+	f.Live = f.Slots.Live
+	if f.Buckets.Count > 0 {
+		f.Load = float64(f.Live) / float64(8*f.Buckets.Count)
+	}
+	return f
+}
+
+// control is the control byte of a slot: internal/runtime/maps, ctrlGroup.get.
+func control(group uintptr, slot int) uint8 {
+	word := *at[uint64](group)
+	return uint8(word >> (8 * slot))
+}
