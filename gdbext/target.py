@@ -310,7 +310,7 @@ def _static_symbol(name: str) -> gdb.Symbol | None:
         found = gdb.lookup_global_symbol(name) or gdb.lookup_static_symbol(name)
     except gdb.error:
         return None
-    return found if found is not None and found.is_variable else None
+    return found if found is not None and (found.is_variable or found.is_constant) else None
 
 
 def _type_of(symbol: gdb.Symbol, name: str) -> gdb.Type:

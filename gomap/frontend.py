@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import traceback
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Callable, NoReturn, Optional
 
 from gomap.commands import registry
@@ -78,6 +79,11 @@ def _failed(name: str, error: GomapError, json: bool) -> Outcome:
 
 def parse(command: Command, line: str) -> dict[str, Any]:
     """The arguments by name. Raises UsageError."""
+    return vars(_parser(command).parse_args(tokens(line)))
+
+
+@lru_cache(maxsize=None)
+def _parser(command: Command) -> _Parser:
     parser = _Parser(prog=command.name, add_help=False, allow_abbrev=False)
     parser.command = command
     for arg in command.all_args:
@@ -88,7 +94,7 @@ def parse(command: Command, line: str) -> dict[str, Any]:
             parser.add_argument(arg.name, dest=arg.name, type=arg.type, default=arg.default, metavar=arg.metavar)
         else:
             parser.add_argument(arg.name, dest=arg.name, action="store_true")
-    return vars(parser.parse_args(tokens(line)))
+    return parser
 
 
 def tokens(line: str) -> list[str]:

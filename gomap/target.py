@@ -98,7 +98,8 @@ class Target(Protocol):
 
     def variable(self, name: str) -> Variable | None:
         """The variable of that name as debug information has it: a local of the selected frame or, where
-        that has none, of the nearest older frame (then with a note), or a package variable by its full name."""
+        that has none, of the nearest older frame (then with a note), or a package variable or constant by its
+        full name (a constant's value is in `data`)."""
         ...
 
     def find_type(self, name: str) -> GoType | None:

@@ -58,7 +58,11 @@ class Values:
                 value = self.scalar(t, data)
             except MemoryFault:
                 return UNREADABLE
-            return value if not isinstance(value, float) or math.isfinite(value) else float_text(value, t.size)
+            if isinstance(value, float):
+                # The shortest decimal of the type's own precision: 0.1 for a float32 too.
+                text = float_text(value, t.size)
+                return float(text) if math.isfinite(value) else text
+            return value
         return self.text(t, data)
 
     def text(self, t: GoType, data: bytes | None) -> str:

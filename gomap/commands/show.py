@@ -11,7 +11,7 @@ from gomap.commands.declare import EXPR_HELP, Arg, Command, Context, natural
 from gomap.commands.facts import count_anomalies, growth_json, hex_or_none
 from gomap.commands.drawing import bucket_sections
 from gomap.expr import resolve_map
-from gomap.golang.classic import LOAD_DEN, LOAD_NUM, ClassicMap
+from gomap.golang.classic import ClassicMap
 from gomap.golang.malloc import allocator
 from gomap.golang.marks import SLOTS
 from gomap.golang.structure import Structure
@@ -38,8 +38,12 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     target, expr = context.target, options["EXPR"]
     variable, t, address = resolve_map(target, expr)
     shape = shape_of(t, target.arch)
+    wanted = context.settings.entries if options["--entries"] is None else options["--entries"]
     if not address:
-        return _nil(expr, variable, t, shape.layout, shape.group)
+        report = _nil(expr, variable, t, shape.layout, shape.group)
+        if wanted:
+            report.data["entries"] = []
+        return report
     found = view(target, t, address)
     structure = found.structure(allocator(target))
     data = show_json(expr, t, found, structure)
@@ -48,9 +52,6 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if variable.note:
         report.answer.append(f"({variable.note})")
     report.sections = _sections(found, structure)
-    wanted = options["--entries"]
-    if wanted is None:
-        wanted = context.settings.entries
     if wanted:
         _add_entries(context, report, t, found, wanted)
     if options["--buckets"]:
@@ -199,7 +200,8 @@ def _load(found: MapView, structure: Structure) -> str:
         return "no buckets"
     if isinstance(found, ClassicMap):
         average = structure.total.live / structure.main.buckets
-        return f"{average:.2f} entries a bucket, limit {LOAD_NUM / LOAD_DEN}"
+        numerator, denominator = found.load_factor
+        return f"{average:.2f} entries a bucket, limit {numerator / denominator}"
     limit = "full at 8" if found.small else "limit 87.5% a table"
     return f"{human.percent(structure.load)} of the slots, {limit}"
 

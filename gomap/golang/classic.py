@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 from array import array
 from dataclasses import dataclass, field
-from typing import Iterator, Optional
+from typing import Iterator, Optional, Sequence
 
 from gomap.errors import MemoryFault
 from gomap.golang.malloc import Allocator
@@ -36,7 +36,7 @@ EVACUATED = (2, 3, 4)
 MARKS = mark_code(live=range(5, 256), empty=0, tombstone=1, evacuated=EVACUATED)
 _FIRST_EVACUATED = bytes(1 if mark in EVACUATED else 0 for mark in range(256))
 
-LOAD_NUM, LOAD_DEN = 13, 2  # loadFactorNum / loadFactorDen: 6.5 entries a bucket
+LOAD_NUM, LOAD_DEN = 13, 2  # loadFactorNum / loadFactorDen, where the program's own is not known
 #: Arrays longer than this are nobody's: the header is corrupt.
 MAX_BYTES = 1 << 46
 #: An array is given up after this many chunks in a row that can't be read.
@@ -145,11 +145,21 @@ class ClassicMap:
     def array_address(self) -> int:
         return self.header["buckets"]
 
-    def limit(self) -> int:
-        """The next insert grows the map when it already has this many entries: overLoadFactor."""
-        if self.B == 0:
-            return SLOTS
-        return LOAD_NUM * ((1 << min(self.B, 64)) // LOAD_DEN)
+    @property
+    def load_factor(self) -> tuple[int, int]:
+        """loadFactorNum and loadFactorDen: entries a bucket at which the map grows.
+
+        12/2 up to Go 1.21, 13/2 from 1.22 on: the program's own constant says which.
+        """
+        constant = self.target.variable("runtime.loadFactorNum")
+        if constant is None or constant.data is None:
+            return LOAD_NUM, LOAD_DEN
+        return self.target.arch.uint(constant.data, 0, len(constant.data)), LOAD_DEN
+
+    def limit(self, B: int | None = None) -> int:
+        """A map of 2^B buckets grows when it has this many entries and gets another: overLoadFactor."""
+        numerator, denominator = self.load_factor
+        return max(numerator * ((1 << min(self.B if B is None else B, 64)) // denominator), SLOTS)
 
     def overflow_limit(self) -> int:
         """hmap.noverflow at which the next insert starts a same-size growth: tooManyOverflowBuckets."""
@@ -199,6 +209,7 @@ class ClassicMap:
                 structure.longest_chain = chain + 1
         structure.total.buckets = structure.main.buckets + structure.overflow
         structure.total.include(structure.main)
+        structure.growth = Growth(nevacuate=header["nevacuate"])
         if structure.old_address is not None:
             self._walk_old(walk, structure)
         structure.bytes = self._bytes(structure, walk, allocator)
@@ -312,7 +323,7 @@ class ClassicMap:
     def _rebuilt(self, entries: int, allocator: Allocator) -> int:
         """Bytes of a map just made for so many entries: makemap."""
         B = 0
-        while entries > SLOTS and entries > LOAD_NUM * ((1 << B) // LOAD_DEN):
+        while entries > self.limit(B):
             B += 1
         total = allocator.allocated(self.shape.header.size, True)
         if entries:
@@ -386,10 +397,10 @@ class _Walk:
         size = self.map.shape.slots.size
         for first, data in self.read_array(address, count, "buckets"):
             strip.add(first, tally.add(data, size, MARKS))
-            self.overflow_pointers.extend(p for p in self.pointers(data) if p)
+            self.overflow_pointers.extend(filter(None, self.pointers(data)))
         return tally
 
-    def pointers(self, data: bytes) -> list[int]:
+    def pointers(self, data: bytes) -> Sequence[int]:
         shape, arch = self.map.shape, self.map.target.arch
         return words(data, shape.overflow_off, shape.slots.size, arch.pointer_size, arch.byte_order)
 
@@ -416,7 +427,7 @@ class _Walk:
                 deeper.update(fresh)
             seen.append(array("Q", fresh))
             level = array("Q")
-            blocks = []
+            blocks: list[memoryview] = []
             for address, data in gather(self.map.target.memory, fresh, size):
                 if data is None:
                     self._fault(MemoryFault(address, size), "overflow bucket")
@@ -430,12 +441,12 @@ class _Walk:
         self.overflow_seen.append(seen)
         return total, depth
 
-    def _count(self, blocks: list[bytes], tally: Tally) -> list[int]:
+    def _count(self, blocks: list[memoryview], tally: Tally) -> list[int]:
         if not blocks:
             return []
         data = b"".join(blocks)
         tally.add(data, self.map.shape.slots.size, MARKS)
-        return [p for p in self.pointers(data) if p]
+        return list(filter(None, self.pointers(data)))
 
     def follow(self, chained: dict[int, int]) -> list[tuple[int, int, int, bytes]]:
         """Overflow buckets of the chains that start at chained[bucket]: (bucket, depth, address, bytes)."""
@@ -454,9 +465,10 @@ class _Walk:
             for address, data in gather(self.map.target.memory, list(owners), size):
                 if data is None:
                     continue
-                pointer = self.pointers(data)[0]
+                content = bytes(data)
+                pointer = self.pointers(content)[0]
                 bucket = owners[address][0]
-                found.append((bucket, depth, address, data))
+                found.append((bucket, depth, address, content))
                 if pointer:
                     chained[bucket] = pointer
         return found
@@ -476,8 +488,11 @@ def _holds(ordered: array[int], value: int) -> bool:
 
 def _outside(levels: list[list[array[int]]], ranges: list[tuple[int, int]]) -> int:
     """How many overflow buckets lie in none of the ranges (start, size): allocated one by one."""
-    pointers = (p for seen in levels for part in seen for p in part)
-    return sum(not any(start <= p < start + size for start, size in ranges) for p in pointers)
+    outside = 0
+    for part in (part for seen in levels for part in seen):  # each is sorted
+        inside = sum(bisect.bisect_left(part, start + size) - bisect.bisect_left(part, start) for start, size in ranges)
+        outside += len(part) - inside
+    return outside
 
 
 def _add_runs(runs: list[tuple[int, int]], base: int, moved: bytes) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from array import array
 from dataclasses import dataclass, field
+from typing import Sequence
 
 SLOTS = 8  # internal/abi.MapBucketCount, internal/abi.MapGroupSlots
 #: Cells of the picture that shows how full the buckets are along the array.
@@ -21,14 +22,26 @@ class MarkCode:
     """How one layout writes the state of a slot into its mark byte."""
 
     live: bytes  # translation table: 1 for the marks of live slots, else 0
-    empty: tuple[int, ...]
+    weights: bytes  # the same with STRANGE for bytes that are no mark, so that one sum tells both
+    empty: int
     tombstone: tuple[int, ...]
     evacuated: tuple[int, ...]
 
 
+#: More than eight live slots add up to, and eight of it still fit into a byte.
+STRANGE = 16
+
+
 def mark_code(live: range, empty: int, tombstone: int, evacuated: tuple[int, ...] = ()) -> MarkCode:
     table = bytes(1 if mark in live else 0 for mark in range(256))
-    return MarkCode(table, (empty,), (tombstone,), evacuated)
+    known = {*live, empty, tombstone, *evacuated}
+    weights = bytes(table[mark] if mark in known else STRANGE for mark in range(256))
+    return MarkCode(table, weights, empty, (tombstone,), evacuated)
+
+
+def _occurrences(columns: list[bytes], marks: tuple[int, ...]) -> int:
+    """How often the marks occur. They are rare: looking for the first is far cheaper than counting."""
+    return sum(column.count(mark) for mark in marks for column in columns if mark in column)
 
 
 @dataclass
@@ -43,14 +56,16 @@ class Strip:
         self.per_cell = max(-(-self.buckets // CELLS), 1)
         self.live = [0] * -(-self.buckets // self.per_cell)
 
-    def add(self, first: int, counts: bytes) -> None:
-        """counts[i] is the number of live slots of bucket first + i."""
+    def add(self, first: int, counts: bytes, live: int | None = None) -> None:
+        """counts[i] is the number of live slots of bucket first + i; live: their sum where it is known."""
+        if live is not None and (first + len(counts) - 1) // self.per_cell == first // self.per_cell:
+            self.live[first // self.per_cell] += live
+            return
         position = 0
         while position < len(counts):
             cell = (first + position) // self.per_cell
             end = min((cell + 1) * self.per_cell - first, len(counts))
-            if cell < len(self.live):
-                self.live[cell] += sum(counts[position:end])
+            self.live[cell] += sum(counts[position:end])
             position = end
 
     def fractions(self) -> list[float]:
@@ -77,29 +92,24 @@ class Tally:
 
     def add(self, data: bytes, stride: int, code: MarkCode) -> bytes:
         """Counts the buckets of `stride` bytes in data; returns each one's number of live slots."""
-        columns = [data[slot::stride] for slot in range(SLOTS)]
-        if len(data) % stride:  # a bucket cut short: its later columns are shorter
-            whole = len(data) // stride
-            columns = [column[:whole] for column in columns]
-        count = len(columns[0])
-        total = 0
-        for column in columns:
-            total += int.from_bytes(column.translate(code.live), "little")
-        counts = total.to_bytes(count, "little")
-        live = 0
-        for k in range(SLOTS + 1):
-            here = counts.count(k)
-            self.fill[k] += here
-            live += k * here
-        empty = sum(column.count(mark) for column in columns for mark in code.empty)
-        tombstones = sum(column.count(mark) for column in columns for mark in code.tombstone)
-        evacuated = sum(column.count(mark) for column in columns for mark in code.evacuated)
-        self.buckets += count
+        whole = len(data) // stride
+        columns = [data[slot::stride][:whole] for slot in range(SLOTS)]
+        counts, fill = _histogram(columns, code.weights)
+        strange = 0
+        if sum(fill) != whole:
+            counts, fill = _histogram(columns, code.live)
+            strange = sum(len(column.translate(None, _known_marks(code))) for column in columns)
+        live = sum(k * buckets for k, buckets in enumerate(fill))
+        tombstones = _occurrences(columns, code.tombstone)
+        evacuated = _occurrences(columns, code.evacuated)
+        self.fill = [a + b for a, b in zip(self.fill, fill)]
+        self.buckets += whole
         self.live += live
-        self.empty += empty
         self.tombstones += tombstones
         self.evacuated += evacuated
-        self.strange += count * SLOTS - live - empty - tombstones - evacuated
+        self.strange += strange
+        # Every mark has a meaning: what is left over is empty and need not be counted.
+        self.empty += whole * SLOTS - live - tombstones - evacuated - strange
         return counts
 
     def include(self, other: Tally) -> None:
@@ -111,7 +121,18 @@ class Tally:
         self.strange += other.strange
 
 
-def words(data: bytes, offset: int, stride: int, size: int, byte_order: str) -> list[int]:
+def _histogram(columns: list[bytes], weights: bytes) -> tuple[bytes, list[int]]:
+    """(each bucket's sum of weights, how many buckets have 0, 1, ... 8)."""
+    total = sum(int.from_bytes(column.translate(weights), "little") for column in columns)
+    counts = total.to_bytes(len(columns[0]), "little")
+    return counts, [counts.count(k) for k in range(SLOTS + 1)]
+
+
+def _known_marks(code: MarkCode) -> bytes:
+    return bytes(mark for mark in range(256) if code.weights[mark] != STRANGE)
+
+
+def words(data: bytes, offset: int, stride: int, size: int, byte_order: str) -> Sequence[int]:
     """The `size`-byte word at `offset` of every element of `stride` bytes."""
     code = "Q" if size == 8 else "I"
     if offset % size or stride % size or len(data) % size:
@@ -121,7 +142,7 @@ def words(data: bytes, offset: int, stride: int, size: int, byte_order: str) -> 
         ]
     column = memoryview(data).cast(code)[offset // size :: stride // size]
     if byte_order == sys.byteorder:
-        return column.tolist()
-    swapped = array(code, column.tolist())
+        return column
+    swapped = array(code, column)
     swapped.byteswap()
-    return swapped.tolist()
+    return swapped

@@ -97,7 +97,8 @@ def _indirect(
     if not indirect:
         return None
     pointers = {arch.pointer(data, at) for data, at in places}
-    return dict(gather(memory, sorted(pointers), t.size))
+    found = gather(memory, sorted(pointers), t.size)
+    return {address: None if data is None else bytes(data) for address, data in found}
 
 
 def _item(

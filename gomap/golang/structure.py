@@ -49,9 +49,9 @@ class Bytes:
         return max(self.allocated - self.live, 0)
 
 
-@dataclass(frozen=True)
+@dataclass
 class SwissTable:
-    """One internal/runtime/maps.table as its directory entry names it."""
+    """One internal/runtime/maps.table as its directory entry names it. live and tombstones: counted."""
 
     address: int
     index: int

@@ -7,14 +7,18 @@ MapGroupType): slots of key and elem, or an array of keys and one of elems (GOEX
 
 from __future__ import annotations
 
+import struct
 import sys
 from array import array
-from dataclasses import dataclass, field, replace
-from typing import Iterator
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import accumulate
+from operator import itemgetter
+from typing import Callable, Iterator
 
 from gomap.errors import MemoryFault
 from gomap.golang.malloc import Allocator
-from gomap.golang.marks import SLOTS, Strip, Tally, mark_code
+from gomap.golang.marks import SLOTS, Strip, mark_code
 from gomap.golang.slots import SlotShape, entries_of, member, stored_type
 from gomap.golang.structure import Anomaly, Bytes, Entry, Structure, SwissTable
 from gomap.gotypes import GoType, has_pointers
@@ -26,12 +30,11 @@ OPTIONAL_FIELDS = frozenset({"tombstonePossible"})  # from Go 1.25 on
 
 CTRL_EMPTY, CTRL_DELETED = 0x80, 0xFE
 MARKS = mark_code(live=range(0x80), empty=CTRL_EMPTY, tombstone=CTRL_DELETED)
+TABLE_FIELDS = ("index", "localDepth", "capacity", "used", "growthLeft")
 MAX_TABLE_CAPACITY = 1024  # maxTableCapacity
 MAX_LOAD_NUM, MAX_LOAD_DEN = 7, 8  # maxAvgGroupLoad / abi.MapGroupSlots
 MAX_DIRECTORY = 1 << 34
 MAX_FAULTS = 4
-#: Groups of several tables are counted together up to about this many bytes.
-BATCH = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ def detect(header: GoType, arch: Arch) -> SwissShape | None:
     _, groups = member(table, "groups")
     _, data = member(groups, "data")
     member(groups, "lengthMask")
+    for name in TABLE_FIELDS:
+        member(table, name)
     group = data.elem
     member(group, "ctrl")
     if group.field("slots"):
@@ -169,29 +174,68 @@ class SwissMap:
         structure = Structure(address=header["dirPtr"] or None)
         if header["dirPtr"]:
             structure.tables = self._tables(structure)
-            total = 1 if self.small else sum(table.groups for table in structure.tables)
-            structure.strip = Strip(total)
-            position = 0
-            size = self.shape.slots.size
-            for first, tables, data in self._group_blocks(structure):
-                deleted = structure.main.tombstones
-                counts = structure.main.add(data, size, MARKS)
-                structure.strip.add(position, counts)
-                deleted = structure.main.tombstones - deleted
-                group = 0
-                for index, table in enumerate(tables, first):
-                    end = group + table.groups
-                    structure.tables[index] = replace(
-                        table,
-                        live=sum(counts[group:end]),
-                        tombstones=_tombstones(data[group * size : end * size], size) if deleted else 0,
-                    )
-                    group = end
-                position += group or 1
+            self._count_groups(structure)
         structure.total.include(structure.main)
         structure.total.buckets = structure.main.buckets
         structure.bytes = self._bytes(structure, allocator)
         return structure
+
+    def _count_groups(self, structure: Structure) -> None:
+        size = self.shape.slots.size
+        tables = structure.tables
+        starts = list(accumulate((table.groups for table in tables), initial=0))
+        structure.strip = Strip(1 if self.small else starts[-1])
+        if self.small:
+            data = self._read_groups(structure, self.header["dirPtr"], 1, "the group")
+            if data is not None:
+                structure.strip.add(0, structure.main.add(data, size, MARKS))
+            return
+        for batch in self._batches(structure):
+            deleted = structure.main.tombstones
+            data = b"".join([block for _, block in batch])
+            counts = structure.main.add(data, size, MARKS)
+            deleted = structure.main.tombstones - deleted
+            at = 0
+            for index, _ in batch:
+                table = tables[index]
+                mine = counts[at : at + table.groups]
+                table.live = sum(mine)
+                structure.strip.add(starts[index], mine, table.live)
+                if deleted:
+                    table.tombstones = _tombstones(data[at * size : (at + table.groups) * size], size)
+                at += table.groups
+
+    def _batches(self, structure: Structure) -> Iterator[list[tuple[int, memoryview]]]:
+        """Groups of all tables as (index of the table, bytes), in lists of about CHUNK bytes, in no order.
+
+        Tables of one size come together: their arrays are of one size class and lie side by side.
+        """
+        size = self.shape.slots.size
+        of_size: dict[int, dict[int, list[int]]] = {}
+        for index, table in enumerate(structure.tables):
+            of_size.setdefault(table.groups, {}).setdefault(table.groups_address, []).append(index)
+        for groups, places in of_size.items():
+            batch: list[tuple[int, memoryview]] = []
+            most = max(CHUNK // (groups * size), 1)
+            for address, data in gather(self.target.memory, list(places), groups * size):
+                if data is None:
+                    tables = ", ".join(f"{structure.tables[index].address:#x}" for index in places[address])
+                    message = f"groups of table {tables} can't be read at {address:#x}"
+                    self._report(structure, "unreadable", message, address)
+                    continue
+                batch += [(index, data) for index in places[address]]
+                if len(batch) >= most:
+                    yield batch
+                    batch = []
+            if batch:
+                yield batch
+
+    def _read_groups(self, structure: Structure, address: int, groups: int, what: str) -> bytes | None:
+        try:
+            return self.target.memory.read(address, groups * self.shape.slots.size)
+        except MemoryFault as fault:
+            self._report(structure, "unreadable", f"{what}: {fault}", fault.address)
+            return None
 
     def _directory(self, structure: Structure) -> dict[int, int]:
         """Directory read in chunks: table address -> number of entries that name it, in directory order."""
@@ -238,23 +282,24 @@ class SwissMap:
         data_off, _ = member(groups, "data")
         mask_off, mask_type = member(groups, "lengthMask")
         arch = self.target.arch
+        unpack = _unpacker(
+            arch,
+            [
+                *((f.offset, f.type.size) for f in (shape.field(name) for name in TABLE_FIELDS) if f is not None),
+                (groups_off + mask_off, mask_type.size),
+                (groups_off + data_off, arch.pointer_size),
+            ],
+        )
         found: dict[int, SwissTable] = {}
         for address, data in gather(self.target.memory, list(directory), shape.size):
             if data is None:
                 self._report(structure, "unreadable", f"table {address:#x} can't be read", address)
                 continue
-            record = Record(arch, shape, address, data)
-            mask = arch.uint(data, groups_off + mask_off, mask_type.size)
+            index, local_depth, capacity, used, growth_left, mask, groups_address = unpack(data)
+            signed = _signed(index, arch.pointer_size)
+            entries = directory[address]
             table = SwissTable(
-                address=address,
-                index=_signed(record["index"], arch.pointer_size),
-                local_depth=record["localDepth"],
-                directory_entries=directory[address],
-                capacity=record["capacity"],
-                used=record["used"],
-                growth_left=record["growthLeft"],
-                groups=mask + 1,
-                groups_address=arch.pointer(data, groups_off + data_off),
+                address, signed, local_depth, entries, capacity, used, growth_left, mask + 1, groups_address
             )
             if table.groups * SLOTS > MAX_TABLE_CAPACITY or mask & (mask + 1):
                 message = f"table {address:#x} has a lengthMask of {mask:#x}, which no table can have"
@@ -267,38 +312,6 @@ class SwissMap:
         if sum(a.code == code for a in structure.anomalies) < 8:
             structure.anomalies.append(Anomaly("error", code, message, address))
 
-    def _group_blocks(self, structure: Structure) -> Iterator[tuple[int, list[SwissTable], bytes]]:
-        """All groups, in order, as (index of the first table, tables, their groups' bytes one after another).
-
-        A table whose groups can't be read ends a block and is left out with an anomaly.
-        """
-        size = self.shape.slots.size
-        if self.small:
-            pointer = self.header["dirPtr"]
-            try:
-                yield 0, [], self.target.memory.read(pointer, size)
-            except MemoryFault as fault:
-                self._report(structure, "unreadable", f"group: {fault}", fault.address)
-            return
-        first, batch, blocks, held = 0, [], [], 0  # type: int, list[SwissTable], list[bytes], int
-        for index, table in enumerate(structure.tables):
-            try:
-                data = self.target.memory.read(table.groups_address, table.groups * size)
-            except MemoryFault as fault:
-                self._report(structure, "unreadable", f"groups of table {table.address:#x}: {fault}", fault.address)
-                if batch:
-                    yield first, batch, b"".join(blocks)
-                first, batch, blocks, held = index + 1, [], [], 0
-                continue
-            batch.append(table)
-            blocks.append(data)
-            held += len(data)
-            if held >= BATCH:
-                yield first, batch, b"".join(blocks)
-                first, batch, blocks, held = index + 1, [], [], 0
-        if batch:
-            yield first, batch, b"".join(blocks)
-
     def _bytes(self, structure: Structure, allocator: Allocator) -> Bytes:
         shape, slots = self.shape, self.shape.slots
         word = self.target.arch.pointer_size
@@ -310,9 +323,9 @@ class SwissMap:
             if structure.tables:
                 entries = sum(table.directory_entries for table in structure.tables)
                 allocated += allocator.allocated(entries * word, True)
-            for table in structure.tables:
-                allocated += allocator.allocated(shape.table.size, True)
-                allocated += allocator.allocated(table.groups * slots.size, shape.scan)
+            each_table = allocator.allocated(shape.table.size, True)
+            for groups, tables in Counter(table.groups for table in structure.tables).items():
+                allocated += tables * (each_table + allocator.allocated(groups * slots.size, shape.scan))
         live = structure.total.live
         each = slots.key.size + slots.elem.size + word * (slots.indirect_key + slots.indirect_elem)
         indirect = slots.indirect_key * allocator.allocated(slots.key.size, has_pointers(slots.key))
@@ -339,24 +352,34 @@ class SwissMap:
     def entries(self) -> Iterator[Entry]:
         """Live entries in the order of groups, table by table as the directory names them."""
         structure = Structure(address=None)
-        if not self.header["dirPtr"]:
+        pointer = self.header["dirPtr"]
+        if not pointer:
             return
-        structure.tables = self._tables(structure)
-        size = self.shape.slots.size
-        bucket = 0
-        for _, tables, data in self._group_blocks(structure):
-            places = [(table.groups_address, table.groups) for table in tables] or [(self.header["dirPtr"], 1)]
-            offset = 0
-            for address, groups in places:
-                window = [
-                    (bucket + i, 0, address + i * size, data[offset + i * size : offset + (i + 1) * size])
-                    for i in range(groups)
-                ]
+        places = [(pointer, 1)]
+        if not self.small:
+            places = [(table.groups_address, table.groups) for table in self._tables(structure)]
+        size, bucket = self.shape.slots.size, 0
+        for address, groups in places:
+            data = self._read_groups(structure, address, groups, "groups")
+            if data is not None:
+                window = [(bucket + i, 0, address + i * size, data[i * size : (i + 1) * size]) for i in range(groups)]
                 yield from entries_of(
                     self.target.memory, self.target.arch, self.shape.slots, window, MARKS.live, old=False
                 )
-                bucket += groups
-                offset += groups * size
+            bucket += groups
+
+
+def _unpacker(arch: Arch, places: list[tuple[int, int]]) -> Callable[[memoryview], tuple[int, ...]]:
+    """A function that takes the unsigned integers at places (offset, size) out of a record, in that order."""
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    code, at = "<" if arch.byte_order == "little" else ">", 0
+    for i in order:
+        offset, size = places[i]
+        code += "x" * (offset - at) + {1: "B", 2: "H", 4: "I", 8: "Q"}[size]
+        at = offset + size
+    unpack_from = struct.Struct(code).unpack_from
+    pick = itemgetter(*(order.index(i) for i in range(len(places))))
+    return lambda data: pick(unpack_from(data))
 
 
 def _tombstones(data: bytes, size: int) -> int:
