@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Optional, Union
+from typing import Callable, Union
 
 import gdb
 
@@ -16,7 +16,7 @@ Number = Union[int, float]
 
 
 class _Function(gdb.Function):
-    def __init__(self, name: str, doc: str, answer: Callable[[Optional[MapView]], Number]) -> None:
+    def __init__(self, name: str, doc: str, answer: Callable[[MapView | None], Number]) -> None:
         self.__doc__ = doc
         self._name = name
         self._answer = answer
@@ -52,7 +52,7 @@ def _load(found: MapView | None) -> float:
 def register() -> None:
     _Function(
         "hmap_len",
-        'Number of entries of a Go map, from its header, as len(m) gives it. 0 for a nil map.\n'
+        "Number of entries of a Go map, from its header, as len(m) gives it. 0 for a nil map.\n"
         'Usage: $hmap_len(m), or $hmap_len("main.cache.m") where gdb itself can\'t follow the name.',
         _len,
     )

@@ -6,7 +6,7 @@ import sys
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 if _ROOT not in sys.path:
     sys.path.insert(0, _ROOT)
-# Where install.sh puts pygments and tabulate for a gdb whose Python does not have them. Last in line, so that it hides nothing.
+# Where install.sh puts pygments and tabulate for a gdb whose Python has none. Last in line: it hides nothing.
 _PACKAGES = os.path.join(
     os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share"),
     "gomap",

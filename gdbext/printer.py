@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import gdb
 
 from gdbext.target import GdbTarget
+from gdbext.types import member
 from gomap.errors import GomapError
 from gomap.expr import map_in
 from gomap.maps import MapView, shape_of, view
@@ -62,18 +64,17 @@ def _types(value: gdb.Value, found: MapView) -> tuple[gdb.Type, gdb.Type]:
     header = value.type.strip_typedefs().target()
     slots = found.shape.slots
     if found.shape.layout == "classic":
-        bucket = header["buckets"].type.target()
-        values = bucket["values"] if bucket.has_key("values") else bucket["elems"]
-        key, elem = bucket["keys"].type.target(), values.type.target()
+        bucket = member(header, "buckets").target()
+        key, elem = member(bucket, "keys").target(), member(bucket, "values").target()
     else:
-        table = header["dirPtr"].type.target().target()
-        group = table["groups"].type["data"].type.target().strip_typedefs()
-        if group.has_key("slots"):
-            slot = group["slots"].type.strip_typedefs().target().strip_typedefs()
-            key, elem = slot["key"].type, slot["elem"].type
+        table = member(header, "dirPtr").target().target()
+        group = member(member(table, "groups"), "data").target().strip_typedefs()
+        if found.shape.group == "interleaved":
+            slot = member(group, "slots").strip_typedefs().target().strip_typedefs()
+            key, elem = member(slot, "key"), member(slot, "elem")
         else:
-            key = group["keys"].type.strip_typedefs().target()
-            elem = group["elems"].type.strip_typedefs().target()
+            key = member(group, "keys").strip_typedefs().target()
+            elem = member(group, "elems").strip_typedefs().target()
     key = key.strip_typedefs().target() if slots.indirect_key else key
     elem = elem.strip_typedefs().target() if slots.indirect_elem else elem
     return key, elem

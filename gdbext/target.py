@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Callable, Iterator, TypeVar
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
 import gdb
 
-from gdbext.types import Converter
+from gdbext.types import Converter, member, offset
 from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning
 from gomap.golang.goroutines import goroutine_of_thread
 from gomap.gotypes import GoType, Kind, can_reach_map
-from gomap.memory import CachedMemory
+from gomap.memory import CachedMemory, Memory
 from gomap.target import GLOBAL, Arch, Place, Variable
 
 _ARCHITECTURES = {
@@ -25,8 +26,6 @@ _ARCHITECTURES = {
 #: Frames searched outward for a local variable.
 MAX_FRAMES = 256
 _MI_SYMBOL = re.compile(r'\{(?:line="\d+",)?name="((?:[^"\\]|\\.)*)",type=')
-
-T = TypeVar("T")
 
 
 class GdbMemory:
@@ -47,19 +46,22 @@ class GdbTarget:
     """The program that gdb has selected, as it is stopped now. Made anew for each command."""
 
     backend = "gdb"
-    _converters: dict[Arch, Converter] = {}
-    _globals: list[str] | None = None
+    #: What is known of the program's files, until they change.
+    _converters: ClassVar[dict[Arch, Converter]] = {}
+    _globals: ClassVar[list[str] | None] = None
 
     def __init__(self) -> None:
         inferior = gdb.selected_inferior()
         connection = inferior.connection
         if not inferior.pid:
-            raise NoProcess("no process: start one with run, attach PID or target remote, or open a core with core FILE")
+            raise NoProcess(
+                "no process: start one with run, attach PID or target remote, or open a core with core FILE"
+            )
         thread = gdb.selected_thread()
         if thread is not None and thread.is_running():
             raise TargetRunning("the program is running: stop it first (Ctrl-C or interrupt)")
         self.kind = "core" if connection is not None and connection.type == "core" else "live"
-        self.memory = CachedMemory(GdbMemory())
+        self.memory: Memory = CachedMemory(GdbMemory())
         self.arch = _arch()
         self._converter = self._converters.setdefault(self.arch, Converter(self.arch))
 
@@ -121,10 +123,18 @@ class GdbTarget:
             if level:
                 notes.append(f"{name} is taken from frame {frame.level()}, {frame.name()}")
             if undeclared:
-                notes.append(f"{name} is declared at line {symbol.line}, which the program has not reached yet")
+                notes.append(
+                    f"{name} is declared at line {symbol.line}, which the program has not reached yet"
+                )
             found = self._in_frame(symbol, frame, name)
             return Variable(
-                found.name, found.type, found.address, found.data, found.holes, found.place, "; ".join(notes) or None
+                found.name,
+                found.type,
+                found.address,
+                found.data,
+                found.holes,
+                found.place,
+                "; ".join(notes) or None,
             )
         return None
 
@@ -183,7 +193,8 @@ class GdbTarget:
         try:
             if t.code == gdb.TYPE_CODE_STRUCT:
                 for field in t.fields():
-                    self._fill(value[field], field.type.strip_typedefs(), base + field.bitpos // 8, buffer, holes)
+                    inner = member(t, field.name or "").strip_typedefs()
+                    self._fill(value[field], inner, base + offset(field), buffer, holes)
                 return
             if t.code == gdb.TYPE_CODE_ARRAY:
                 low, high = t.range()
@@ -213,31 +224,35 @@ class GdbTarget:
         if frame is not None:
             for symbol, undeclared in _symbols(frame):
                 if not undeclared:
-                    found = self._root(lambda s=symbol, f=frame: self._in_frame(s, f, s.name.lstrip("&")))
-                    if found is not None:
-                        yield found
+                    yield from self._root(symbol, frame, symbol.name.lstrip("&"))
         for name in self._global_names():
-            found = self._root(lambda n=name: self._global(n))
-            if found is not None:
-                yield found
+            variable = _static_symbol(name)
+            if variable is not None and variable.is_variable:
+                yield from self._root(variable, None, name)
 
     def names(self, packages: bool) -> list[str]:
         """Names of variables that lead to maps; packages: package variables' too."""
         found = {}
         frame = next((f for f in _frames() if not _in_runtime(f.name() or "")), None)
         for symbol, undeclared in _symbols(frame) if frame is not None else ():
-            if not undeclared and symbol.type is not None and can_reach_map(self._converter.convert(symbol.type)):
+            if (
+                not undeclared
+                and symbol.type is not None
+                and can_reach_map(self._converter.convert(symbol.type))
+            ):
                 found[symbol.name.lstrip("&")] = True
         if packages:
             found.update((name, True) for name in self._global_names())
         return list(found)
 
-    def _root(self, find: Callable[[], Variable | None]) -> Variable | None:
+    def _root(self, symbol: gdb.Symbol, frame: gdb.Frame | None, name: str) -> Iterator[Variable]:
+        """The variable, if its type can lead to a map and it can be found."""
         try:
-            found = find()
+            if symbol.type is None or not can_reach_map(self._converter.convert(symbol.type)):
+                return
+            yield self._global(name) if frame is None else self._in_frame(symbol, frame, name)  # type: ignore[misc]
         except (OptimizedOut, MemoryFault, gdb.error):
-            return None
-        return found if found is not None and can_reach_map(found.type) else None
+            return
 
     def _global_names(self) -> list[str]:
         if GdbTarget._globals is None:
@@ -251,8 +266,8 @@ def _arch() -> Arch:
         little = int(gdb.Value(b"\1\0", gdb.lookup_type("uint16"))) == 1
     except gdb.error as error:
         raise NoDebugInfo(
-            "no Go debug information: the program is not Go, was built with -ldflags=-w or -s, or its file is not "
-            "loaded (file PROG); build it again without these flags"
+            "no Go debug information: the program is not Go, was built with -ldflags=-w or -s, or its file "
+            "is not loaded (file PROG); build it again without these flags"
         ) from error
     frame = next(_frames(), None)
     name = frame.architecture().name() if frame is not None else ""
@@ -323,7 +338,8 @@ def _variable_names() -> Iterator[str]:
     """Names of all variables with debug information, through gdb's machine interface."""
     command = "-symbol-info-variables"
     if hasattr(gdb, "execute_mi"):
-        for file in gdb.execute_mi(command)["symbols"].get("debug", []):
+        answer: Any = gdb.execute_mi(command)
+        for file in answer["symbols"].get("debug", []):
             for symbol in file["symbols"]:
                 yield symbol["name"]
         return

@@ -93,22 +93,34 @@ class Converter:
         """recvq.first.elem of the synthesised hchan<T> is a *T."""
 
         def make() -> GoType:
-            sudog = hchan["recvq"].type["first"].type.target()
-            return self.convert(sudog["elem"].type.target())
+            sudog = member(member(hchan, "recvq"), "first").target()
+            return self.convert(member(sudog, "elem").target())
 
         return Lazy(make)
 
     def _struct(self, t: gdb.Type, name: str) -> GoType:
         fields = t.fields()
         names = [f.name for f in fields]
-        if names == ["str", "len"] and _is_bytes(fields[0].type):
+        if names == ["str", "len"] and _is_bytes(member(t, "str")):
             return GoType(Kind.STRING, name, t.sizeof)
-        if names == ["array", "len", "cap"] and fields[0].type.code == gdb.TYPE_CODE_PTR:
-            elem = fields[0].type.target()
+        if names == ["array", "len", "cap"] and member(t, "array").code == gdb.TYPE_CODE_PTR:
+            elem = member(t, "array").target()
             if elem.code != gdb.TYPE_CODE_VOID:  # runtime.slice itself holds an unsafe.Pointer
                 return GoType(Kind.SLICE, name, t.sizeof, lazy_elem=self._lazy(elem))
-        converted = tuple(Field(f.name or "", f.bitpos // 8, self.convert(f.type)) for f in fields)
+        converted = tuple(Field(f.name or "", offset(f), self.convert(f.type)) for f in fields if f.type)
         return GoType(Kind.STRUCT, name, t.sizeof, fields=converted)
+
+
+def member(t: gdb.Type, name: str) -> gdb.Type:
+    """The type of a struct's field, which Go's debug information always gives."""
+    found = t[name].type
+    assert found is not None
+    return found
+
+
+def offset(field: gdb.Field) -> int:
+    """Bytes from the start of the struct."""
+    return (field.bitpos or 0) // 8
 
 
 def _is_bytes(t: gdb.Type) -> bool:

@@ -6,8 +6,9 @@ Parsed and followed here, so that they mean the same in every debugger, in every
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Iterator, Union
+from typing import Union
 
 from gomap.errors import BadExpression, MemoryFault, NoSuchType, NoSuchVariable, NotAMap
 from gomap.golang.rtype import Types, dynamic
@@ -29,7 +30,7 @@ class Select:
 
 @dataclass(frozen=True)
 class Index:
-    key: Union[int, str]
+    key: int | str
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,9 @@ def _deref(target: Target, variable: Variable) -> Variable:
     address = target.arch.pointer(variable.read(target.memory, 0, target.arch.pointer_size))
     if not address:
         raise BadExpression(f"{variable.name} is a nil {variable.type.name}")
-    return Variable(f"*{variable.name}", variable.type.elem, address, place=variable.place, note=variable.note)
+    return Variable(
+        f"*{variable.name}", variable.type.elem, address, place=variable.place, note=variable.note
+    )
 
 
 def _unwrap(target: Target, types: Types, variable: Variable) -> Variable | None:
@@ -239,7 +242,11 @@ def _map_index(target: Target, holder: Variable, key: int | str, name: str) -> V
     """The elem of a string or integer key, found by walking."""
     t = holder.type
     wanted = Kind.STRING if isinstance(key, str) else None
-    if (wanted is Kind.STRING) != (t.key.kind is Kind.STRING) or t.key.kind not in (Kind.STRING, Kind.INT, Kind.UINT):
+    if (wanted is Kind.STRING) != (t.key.kind is Kind.STRING) or t.key.kind not in (
+        Kind.STRING,
+        Kind.INT,
+        Kind.UINT,
+    ):
         raise BadExpression(f"{name}: keys of {t.name} can't be written like that here")
     address = target.arch.pointer(holder.read(target.memory, 0, target.arch.pointer_size))
     if address:
@@ -336,7 +343,18 @@ def _subscript(rest: str, text: str) -> tuple[int, int | str]:
     raise BadExpression(f'{text!r}: an index is a number or a "string", not {rest!r}')
 
 
-_SIMPLE = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", '"': '"', "'": "'"}
+_SIMPLE = {
+    "a": "\a",
+    "b": "\b",
+    "f": "\f",
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+    "v": "\v",
+    "\\": "\\",
+    '"': '"',
+    "'": "'",
+}
 
 
 def unquote(literal: str) -> str:
@@ -345,7 +363,9 @@ def unquote(literal: str) -> str:
         return literal[1:-1]
     raw = bytearray()
     body = literal[1:-1]
-    for found in re.finditer(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}|.)|[^\\]+", body, re.S):
+    for found in re.finditer(
+        r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}|.)|[^\\]+", body, re.S
+    ):
         escape = found.group(1)
         if escape is None:
             raw += found.group(0).encode("utf-8", "surrogateescape")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import traceback
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Callable, NoReturn, Optional
+from functools import cache
+from typing import Any, Callable, NoReturn
 
 from gomap.commands import registry
 from gomap.commands.declare import Command, Context, Settings
@@ -18,10 +18,10 @@ from gomap.target import Target
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one command line gave. output: to be printed as it is. error: one line, None when all went well."""
+    """What one command line gave. output: printed as it is. error: one line, None when all went well."""
 
     output: str = ""
-    error: Optional[str] = None
+    error: str | None = None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -32,7 +32,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (usage: {self.command.usage})")
 
-    def exit(self, status: int = 0, message: Optional[str] = None) -> NoReturn:
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         raise UsageError(message or "")
 
 
@@ -52,7 +52,9 @@ def run(
     try:
         command = registry.find(name)
         if command is None:
-            raise UsageError(f"there is no command {name}: there are {', '.join(c.name for c in registry.COMMANDS)}")
+            raise UsageError(
+                f"there is no command {name}: there are {', '.join(c.name for c in registry.COMMANDS)}"
+            )
         options = parse(command, line)
         target = open_target()
         report = command.run(Context(target, settings), options)
@@ -64,7 +66,9 @@ def run(
     except KeyboardInterrupt:
         return _failed(name, Interrupted("interrupted: nothing was changed"), json)
     except RecursionError:
-        return _failed(name, GomapError("the values are nested too deeply: try a smaller set hmap depth"), json)
+        return _failed(
+            name, GomapError("the values are nested too deeply: try a smaller set hmap depth"), json
+        )
     except Exception as error:
         where = traceback.format_exc() if debug else ""
         what = " ".join(f"{type(error).__name__}: {error}".split())
@@ -82,7 +86,7 @@ def parse(command: Command, line: str) -> dict[str, Any]:
     return vars(_parser(command).parse_args(tokens(line)))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _parser(command: Command) -> _Parser:
     parser = _Parser(prog=command.name, add_help=False, allow_abbrev=False)
     parser.command = command
@@ -91,7 +95,9 @@ def _parser(command: Command) -> _Parser:
             nargs = "*" if arg.many and arg.optional else "+" if arg.many else "?" if arg.optional else None
             parser.add_argument(arg.name, nargs=nargs, type=arg.type)
         elif arg.metavar:
-            parser.add_argument(arg.name, dest=arg.name, type=arg.type, default=arg.default, metavar=arg.metavar)
+            parser.add_argument(
+                arg.name, dest=arg.name, type=arg.type, default=arg.default, metavar=arg.metavar
+            )
         else:
             parser.add_argument(arg.name, dest=arg.name, action="store_true")
     return parser
@@ -138,4 +144,6 @@ def _goes_on(word: str, rest: str) -> bool:
         return False
     if rest[0] == "{":
         return word.endswith(("struct", "interface"))
-    return word.endswith(("chan", "chan<-")) or (word.endswith(")") and "func(" in word and not rest.startswith("-"))
+    return word.endswith(("chan", "chan<-")) or (
+        word.endswith(")") and "func(" in word and not rest.startswith("-")
+    )

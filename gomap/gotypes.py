@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import Callable, Optional
+from typing import Callable
 
 
 class Kind(enum.Enum):
@@ -42,11 +42,11 @@ SCALAR_KINDS = frozenset({Kind.BOOL, Kind.INT, Kind.UINT, Kind.FLOAT, Kind.STRIN
 class Lazy:
     """A GoType that is made when it is first asked for."""
 
-    __slots__ = ("_make", "_made")
+    __slots__ = ("_made", "_make")
 
     def __init__(self, make: Callable[[], GoType]) -> None:
         self._make = make
-        self._made: Optional[GoType] = None
+        self._made: GoType | None = None
 
     def __call__(self) -> GoType:
         if self._made is None:
@@ -86,9 +86,9 @@ class GoType:
     length: int = 0
     fields: tuple[Field, ...] = ()
     methods: bool = False
-    lazy_elem: Optional[Lazy] = field(default=None, repr=False)
-    lazy_key: Optional[Lazy] = field(default=None, repr=False)
-    lazy_header: Optional[Lazy] = field(default=None, repr=False)
+    lazy_elem: Lazy | None = field(default=None, repr=False)
+    lazy_key: Lazy | None = field(default=None, repr=False)
+    lazy_header: Lazy | None = field(default=None, repr=False)
 
     @property
     def elem(self) -> GoType:

@@ -13,8 +13,9 @@ import os
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Iterator, Optional, Sequence
+from typing import Any
 
 from gomap.errors import BadImage, GomapError
 from gomap.expr import resolve_map
@@ -148,7 +149,14 @@ def _manifest(
                 "address": v.address,
                 "data": None if v.data is None else v.data.hex(),
                 "holes": [list(hole) for hole in v.holes],
-                "place": [v.place.kind, v.place.goroutine, v.place.frame, v.place.function, v.place.file, v.place.line],
+                "place": [
+                    v.place.kind,
+                    v.place.goroutine,
+                    v.place.frame,
+                    v.place.function,
+                    v.place.file,
+                    v.place.line,
+                ],
                 "note": v.note,
             }
             for name, v in variables.items()
@@ -161,7 +169,7 @@ def _manifest(
 
 
 class _TypeWriter:
-    """Numbers types so that the parts of a struct come before it; what lies behind pointers may come later."""
+    """Numbers types: the parts of a struct come before it, what lies behind pointers may come later."""
 
     def __init__(self) -> None:
         self._numbers: dict[int, int] = {}
@@ -173,7 +181,13 @@ class _TypeWriter:
             return known
         fields = [[f.name, f.offset, self.index(f.type), f.embedded] for f in t.fields]
         number = self._numbers[id(t)] = len(self._done)
-        entry = {"kind": t.kind.value, "name": t.name, "size": t.size, "length": t.length, "methods": t.methods}
+        entry = {
+            "kind": t.kind.value,
+            "name": t.name,
+            "size": t.size,
+            "length": t.length,
+            "methods": t.methods,
+        }
         self._done.append((t, {**entry, "fields": fields}))
         return number
 
@@ -220,8 +234,8 @@ class ImageTarget:
     expr: str
     arch: Arch
     memory: Memory
-    go_version: Optional[str]
-    package: Optional[str]
+    go_version: str | None
+    package: str | None
     recorded_from: tuple[str, str]
     variables: dict[str, Variable] = field(default_factory=dict)
     types: dict[str, GoType] = field(default_factory=dict)
@@ -257,7 +271,9 @@ def load(path: str) -> ImageTarget:
     try:
         return _target(manifest, memory)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise BadImage(f"{path} is damaged: its manifest makes no sense ({type(error).__name__}: {error})") from error
+        raise BadImage(
+            f"{path} is damaged: its manifest makes no sense ({type(error).__name__}: {error})"
+        ) from error
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
@@ -303,7 +319,9 @@ def _target(manifest: dict[str, Any], memory: bytes) -> ImageTarget:
         package=about["package"],
         recorded_from=(str(about["from"][0]), str(about["from"][1])),
         variables=variables,
-        types={name: types.at(number) for name, number in manifest["named_types"].items() if number is not None},
+        types={
+            name: types.at(number) for name, number in manifest["named_types"].items() if number is not None
+        },
         symbols={name: int(value) for name, value in manifest["symbols"].items() if value is not None},
     )
 
@@ -355,7 +373,7 @@ class _TypeReader:
 # -- the command line --------------------------------------------------------------------------------
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """`gomap FILE [-c COMMAND ...]`: status 0 when every command answered."""
     from gomap import frontend
     from gomap.commands.declare import Settings
@@ -365,11 +383,15 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser = argparse.ArgumentParser(
         prog="gomap",
         description="Look into a Go map that hmap-record saved.",
-        epilog="commands:\n" + overview() + "\n\nThe recorded map is meant where a command's EXPR is left out.",
+        epilog="commands:\n"
+        + overview()
+        + "\n\nThe recorded map is meant where a command's EXPR is left out.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("FILE", help="a file that hmap-record wrote")
-    parser.add_argument("-c", metavar="COMMAND", action="append", help="a command to run; may be repeated (hmap-show)")
+    parser.add_argument(
+        "-c", metavar="COMMAND", action="append", help="a command to run; may be repeated (hmap-show)"
+    )
     options = parser.parse_args(argv)
     try:
         target = load(options.FILE)

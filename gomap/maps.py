@@ -24,7 +24,8 @@ def detect(header: GoType, arch: Arch) -> Shape:
     if found is None:
         seen = ", ".join(f.name for f in header.fields) or "no fields"
         raise UnsupportedLayout(
-            f"the map header {header.name} has a layout gomap does not know ({seen}): please report it with the Go version"
+            f"the map header {header.name} has a layout gomap does not know ({seen}): "
+            "please report it with the Go version"
         )
     return found
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import bisect
-from typing import Iterator, Protocol, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from gomap.errors import MemoryFault
 
@@ -105,7 +106,7 @@ class RegionMemory:
 
 
 def gather(memory: Memory, addresses: Sequence[int], size: int) -> Iterator[tuple[int, memoryview | None]]:
-    """Objects of `size` bytes at `addresses`, in ascending order, as (address, bytes or None when unreadable).
+    """Objects of `size` bytes at `addresses`, ascending, as (address, bytes or None when unreadable).
 
     Neighbours are fetched in one read: objects of one size class lie close together.
     """

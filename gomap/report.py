@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Optional, Sequence, Union
+from typing import Any, Union
 
 from gomap.golang.structure import Anomaly
 
@@ -71,7 +72,7 @@ class Report:
     sections: list[Section] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
     anomalies: list[Anomaly] = field(default_factory=list)
-    truncated: Optional[list[dict[str, Any]]] = None
+    truncated: list[dict[str, Any]] | None = None
 
     def cut(self, what: str, shown: int, of: int | None) -> None:
         """Says that only a part is shown."""

@@ -6,8 +6,9 @@ worked out from these few answers is worked out once, in this package.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Iterator, Mapping, Optional, Protocol
+from typing import Protocol
 
 from gomap.errors import NoDebugInfo, OptimizedOut
 from gomap.gotypes import GoType
@@ -39,11 +40,11 @@ class Place:
     """Where a variable was found. kind: local, argument, captured or global."""
 
     kind: str
-    goroutine: Optional[int] = None
-    frame: Optional[int] = None
-    function: Optional[str] = None
-    file: Optional[str] = None
-    line: Optional[int] = None
+    goroutine: int | None = None
+    frame: int | None = None
+    function: str | None = None
+    file: str | None = None
+    line: int | None = None
 
 
 GLOBAL = Place("global")
@@ -59,11 +60,11 @@ class Variable:
 
     name: str
     type: GoType
-    address: Optional[int] = None
-    data: Optional[bytes] = None
+    address: int | None = None
+    data: bytes | None = None
     holes: tuple[tuple[int, int], ...] = ()
     place: Place = GLOBAL
-    note: Optional[str] = None
+    note: str | None = None
 
     def read(self, memory: Memory, offset: int, size: int) -> bytes:
         """`size` bytes of the value from `offset`. Raises MemoryFault, OptimizedOut."""
@@ -129,7 +130,9 @@ class Record:
         """The field as an unsigned integer (pointers as addresses)."""
         found = self.type.field(name)
         if found is None:
-            raise NoDebugInfo(f"{self.type.name} has no field {name}: the debug information is not what gomap knows")
+            raise NoDebugInfo(
+                f"{self.type.name} has no field {name}: the debug information is not what gomap knows"
+            )
         return self.arch.uint(self.data, found.offset, found.type.size)
 
     def get(self, name: str, default: int = 0) -> int:

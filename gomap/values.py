@@ -278,6 +278,7 @@ def float_text(value: float, size: int) -> str:
     if math.isinf(value):
         return "+Inf" if value > 0 else "-Inf"
     if size == 4:
+        value = _as_float32(value)  # the shortest decimal of a float32 is not quite that float32
         text = next(t for t in (f"{value:.{p}e}" for p in range(10)) if _as_float32(float(t)) == value)
         mantissa, _, exponent = text.partition("e")
     else:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Iterable, Iterator, Optional
 
 from gomap.errors import GomapError, OptimizedOut
 from gomap.golang.rtype import Types, dynamic
@@ -21,13 +21,13 @@ MAX_VISITED = 1 << 20
 
 @dataclass(frozen=True)
 class Holder:
-    """One variable, or part of one, whose value is a map. address: where that value lies, None in a register."""
+    """A variable, or part of one, whose value is a map. address: where it lies, None in a register."""
 
     path: str
     kind: str
     place: Place
     type: GoType
-    address: Optional[int]
+    address: int | None
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Found:
     maps: dict[int, list[Holder]] = field(default_factory=dict)
     types: dict[int, GoType] = field(default_factory=dict)
     nil: list[Holder] = field(default_factory=list)
-    frames: set[tuple[Optional[int], Optional[int]]] = field(default_factory=set)
+    frames: set[tuple[int | None, int | None]] = field(default_factory=set)
     globals: int = 0
     shortened: list[str] = field(default_factory=list)
     too_deep: int = 0
@@ -106,7 +106,12 @@ class _Search:
         except GomapError as error:
             if len(self.found.anomalies) < 16:
                 self.found.anomalies.append(
-                    Anomaly("warning", "unreadable", f"{step.variable.name}: {error}", getattr(error, "address", None))
+                    Anomaly(
+                        "warning",
+                        "unreadable",
+                        f"{step.variable.name}: {error}",
+                        getattr(error, "address", None),
+                    )
                 )
 
     def _reaches(self, t: GoType) -> bool:
@@ -189,7 +194,9 @@ class _Search:
             return
         name = f"{variable.name}.({t.name})"
         if direct:
-            inner = replace(variable, name=name, type=t, address=None, data=self.target.arch.pack(word), holes=())
+            inner = replace(
+                variable, name=name, type=t, address=None, data=self.target.arch.pack(word), holes=()
+            )
             yield _Step(inner, "interface", step.depth + 1)
         elif self._first_visit(word, t):
             yield self._at(step, name, t, word, "interface")

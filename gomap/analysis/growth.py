@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
 
 from gomap import human
 from gomap.golang.classic import ClassicMap
@@ -18,7 +17,7 @@ class Forecast:
     """entries_left: new keys that fit for certain before the map grows; None when that can't be said.
     next: what happens then, in words."""
 
-    entries_left: Optional[int]
+    entries_left: int | None
     next: str
 
 
@@ -50,14 +49,17 @@ def _swiss(found: SwissMap, structure: Structure) -> Forecast:
         if not found.header["dirPtr"]:
             return Forecast(SLOTS, "the first group is allocated when the first key goes in")
         left = max(SLOTS - found.count, 0)
-        return Forecast(left, f"one group becomes a table of {2 * SLOTS} slots when entry {SLOTS + 1} goes in")
+        return Forecast(
+            left, f"one group becomes a table of {2 * SLOTS} slots when entry {SLOTS + 1} goes in"
+        )
     if not structure.tables:
         return Forecast(None, "no table can be read")
     first = min(structure.tables, key=lambda table: table.growth_left)
     if first.capacity < MAX_TABLE_CAPACITY:
         what = f"table {first.index} doubles to {2 * first.capacity:,} slots"
     elif first.local_depth >= found.header["globalDepth"]:
-        what = f"table {first.index} splits in two and the directory doubles to {2 * found.header['dirLen']:,} entries"
+        entries = 2 * found.header["dirLen"]
+        what = f"table {first.index} splits in two and the directory doubles to {entries:,} entries"
     else:
         what = f"table {first.index} splits in two"
     when = f"when it gets {first.growth_left + 1:,} more new key{'s' if first.growth_left else ''}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from gomap import human
 from gomap.analysis.alias import Found, Group, Holder, groups, holders
@@ -93,12 +94,15 @@ def _summary(shared: list[Group], together: list[Group], found: Found, named: bo
         if not shared:
             return f"{human.plural(len(together), 'separate map')}: nothing is shared"
         return f"{human.plural(len(together), 'map')}, {len(shared)} of them shared"
-    scanned = f"({human.plural(len(found.maps), 'map')}, {human.plural(found.globals, 'package variable')} searched)"
+    variables = human.plural(found.globals, "package variable")
+    scanned = f"({human.plural(len(found.maps), 'map')}, {variables} searched)"
     if not shared:
         return f"no map is shared {scanned}"
     holders_ = sum(len(group.holders) for group in shared)
     verb = "is" if len(shared) == 1 else "are"
-    return f"{human.plural(len(shared), 'map')} {verb} shared by {human.plural(holders_, 'variable')} {scanned}"
+    return (
+        f"{human.plural(len(shared), 'map')} {verb} shared by {human.plural(holders_, 'variable')} {scanned}"
+    )
 
 
 def _sections(group: Group) -> list[Section]:
@@ -142,7 +146,13 @@ unsafe; they are told apart from plain sharing.
 """,
     args=(
         Arg("EXPR", "maps to compare; none: search", many=True, optional=True),
-        Arg("--scope", "what to search: frame (the selected frame and package variables)", "SCOPE", scope, default="frame"),
+        Arg(
+            "--scope",
+            "what to search: frame (the selected frame and package variables)",
+            "SCOPE",
+            scope,
+            default="frame",
+        ),
         Arg("--depth", "how many pointers, elements and interfaces to follow (set hmap depth)", "N", natural),
         Arg("--all", "list maps with one holder too, and all nil maps"),
     ),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Callable, Mapping, Optional
+from typing import Any, Callable
 
 from gomap.report import Report
 from gomap.target import Target
@@ -24,7 +25,7 @@ class Arg:
 
     name: str
     help: str
-    metavar: Optional[str] = None
+    metavar: str | None = None
     type: Callable[[str], Any] = str
     many: bool = False
     optional: bool = False
@@ -55,9 +56,9 @@ JSON = Arg("--json", "print the answer as one line of JSON")
 
 @dataclass(frozen=True)
 class Command:
-    """name: as it is typed. summary: one line. about: what the answer means. examples: (command line, comment).
+    """name: as it is typed. about: what the answer means. examples: (command line, comment).
 
-    json: it has an answer in JSON. writes_file: it saves a file, so recording does not run it.
+    writes_file: it saves a file, so recording does not run it.
     """
 
     name: str
@@ -91,7 +92,7 @@ def _label(arg: Arg) -> str:
     return f"{arg.name} {arg.metavar}" if arg.metavar and not arg.positional else arg.name
 
 
-EXPR_HELP = "a map: m, main.cache, cfg.M, arr[3], p.shards[\"eu\"], *p, or 0xHEADER:map[K]V"
+EXPR_HELP = 'a map: m, main.cache, cfg.M, arr[3], p.shards["eu"], *p, or 0xHEADER:map[K]V'
 
 
 def natural(text: str) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from gomap import human
 from gomap.analysis.growth import Forecast, forecast
@@ -86,13 +87,15 @@ def _classic(report: Report, found: ClassicMap, structure: Structure, next_: For
     growth = structure.growth
     new, old = human.power(structure.main.buckets), human.power(growth.old_buckets)
     if growth.state == "none":
-        left = "" if next_.entries_left is None else f": {human.plural(next_.entries_left, 'more key')} fit"
+        room = "" if next_.entries_left is None else f": {human.plural(next_.entries_left, 'more key')} fit"
         many = human.plural(structure.main.buckets, "bucket")
-        report.answer = [f"not growing{left} ({many}, classic map)"]
+        report.answer = [f"not growing{room} ({many}, classic map)"]
         report.sections = [Facts([("next", next_.next)])]
         return
     moved = f"{growth.evacuated:,} of {growth.old_buckets:,} moved ({human.percent(growth.fraction)})"
-    sizes = f"{old} -> {new} buckets" if growth.state == "doubling" else f"{new} buckets into {new} fresh ones"
+    sizes = (
+        f"{old} -> {new} buckets" if growth.state == "doubling" else f"{new} buckets into {new} fresh ones"
+    )
     report.answer = [f"{growth.state}, {sizes}, {moved}"]
     left = growth.old_buckets - growth.evacuated
     report.sections = [
@@ -123,7 +126,9 @@ def _remaining(structure: Structure) -> str:
     runs = structure.unevacuated
     if not runs:
         return "none"
-    shown = [str(first) if count == 1 else f"{first}-{first + count - 1}" for first, count in runs[:SHOWN_RUNS]]
+    shown = [
+        str(first) if count == 1 else f"{first}-{first + count - 1}" for first, count in runs[:SHOWN_RUNS]
+    ]
     rest = len(runs) - len(shown)
     more = f", and {human.plural(rest, 'more stretch', 'more stretches')}" if rest else ""
     return f"old bucket{'s' if len(runs) > 1 or runs[0][1] > 1 else ''} {', '.join(shown)}{more}"
@@ -133,7 +138,8 @@ def _finish(left: int) -> str:
     if not left:
         return "the next write or delete"
     fewest, most = -(-left // 2), left
-    return f"{fewest:,} to {most:,} more writes or deletes: each moves one or two old buckets, reading moves none"
+    moves = "each moves one or two old buckets, reading moves none"
+    return f"{fewest:,} to {most:,} more writes or deletes: {moves}"
 
 
 # -- Swiss -------------------------------------------------------------------------------------------
@@ -142,7 +148,10 @@ def _finish(left: int) -> str:
 def _swiss(report: Report, found: SwissMap, structure: Structure, next_: Forecast) -> None:
     left = "?" if next_.entries_left is None else f"{human.plural(next_.entries_left, 'more key')} fit"
     if found.small:
-        report.answer = [f"small Swiss map, {left}", "Swiss maps grow a table at a time: there is nothing half done"]
+        report.answer = [
+            f"small Swiss map, {left}",
+            "Swiss maps grow a table at a time: there is nothing half done",
+        ]
         report.sections = [Facts([("next", next_.next)])]
         return
     tables = structure.tables

@@ -50,12 +50,16 @@ def count_anomalies(found: MapView, structure: Structure) -> list[Anomaly]:
         unreadable = any(a.severity == "error" for a in anomalies)
         what = f"the header counts {count:,} entries, walking finds {live:,}"
         if found.writing:
-            why = "the program was stopped inside a map operation (the write flag is up), which explains a difference"
+            why = "the program was stopped inside a map operation (its write flag is up), which explains it"
             anomalies.append(Anomaly("note", "count-mismatch", f"{what}: {why}", found.address))
         elif unreadable:
-            anomalies.append(Anomaly("warning", "count-mismatch", f"{what}: part of the map can't be read", found.address))
+            anomalies.append(
+                Anomaly("warning", "count-mismatch", f"{what}: part of the map can't be read", found.address)
+            )
         else:
-            anomalies.append(Anomaly("warning", "count-mismatch", f"{what}: the map is corrupt", found.address))
+            anomalies.append(
+                Anomaly("warning", "count-mismatch", f"{what}: the map is corrupt", found.address)
+            )
     if structure.total.strange:
         word = "tophash" if isinstance(found, ClassicMap) else "control"
         what = f"{structure.total.strange:,} slots have a {word} byte that means nothing"

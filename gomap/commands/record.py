@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from gomap import human
 from gomap.commands.declare import EXPR_HELP, Arg, Command, Context
@@ -15,7 +16,10 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
 
     saved = record(context, options["EXPR"], options["FILE"])
     what = f"{human.plural(saved.entries, 'entry')}, {human.size(saved.memory)} of memory"
-    report = Report({}, answer=[f"{options['EXPR']} saved to {options['FILE']} ({what}, {human.size(saved.file)} on disk)"])
+    report = Report(
+        {},
+        answer=[f"{options['EXPR']} saved to {options['FILE']} ({what}, {human.size(saved.file)} on disk)"],
+    )
     report.advice = [f"gomap {options['FILE']} -c hmap-show shows it anywhere, with no debugger"]
     if saved.left_out:
         report.anomalies = saved.left_out

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from gomap import human
 from gomap.analysis.growth import forecast
 from gomap.commands.declare import EXPR_HELP, Arg, Command, Context, natural
-from gomap.commands.facts import count_anomalies, growth_json, hex_or_none
 from gomap.commands.drawing import bucket_sections
+from gomap.commands.facts import count_anomalies, growth_json, hex_or_none
 from gomap.expr import resolve_map
 from gomap.golang.classic import ClassicMap
 from gomap.golang.malloc import allocator
@@ -55,7 +56,9 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if wanted:
         _add_entries(context, report, t, found, wanted)
     if options["--buckets"]:
-        report.sections += bucket_sections(target, found, structure, options["--buckets"], context.settings.depth)
+        report.sections += bucket_sections(
+            target, found, structure, options["--buckets"], context.settings.depth
+        )
     report.advice = _advice(structure)
     return report
 
@@ -111,7 +114,7 @@ def show_json(expr: str, t: GoType, found: MapView, structure: Structure) -> dic
 
 def _nil(expr: str, variable: Variable, t: GoType, layout: str, group: str | None) -> Report:
     empty = Structure(address=None)
-    data = {
+    data: dict[str, Any] = {
         "expr": expr,
         "type": t.name,
         "address": None,
@@ -139,7 +142,9 @@ def _nil(expr: str, variable: Variable, t: GoType, layout: str, group: str | Non
         "classic": None,
         "swiss": None,
     }
-    report = Report(data, answer=[f"{t.name}  {expr}  nil", "a nil map: reading finds nothing, writing panics"])
+    report = Report(
+        data, answer=[f"{t.name}  {expr}  nil", "a nil map: reading finds nothing, writing panics"]
+    )
     if variable.note:
         report.answer.append(f"({variable.note})")
     report.advice = [f"make it before the first write: {expr} = make({t.name})"]
@@ -232,7 +237,9 @@ def _add_entries(context: Context, report: Report, t: GoType, found: MapView, wa
     rows = []
     for entry in itertools.islice(found.entries(), wanted):
         key, value = values.json(t.key, entry.key), values.json(t.elem, entry.elem)
-        listed.append({"key": key, "value": value, "bucket": entry.bucket, "slot": entry.slot, "old": entry.old})
+        listed.append(
+            {"key": key, "value": value, "bucket": entry.bucket, "slot": entry.slot, "old": entry.old}
+        )
         place = f"{'old ' if entry.old else ''}{entry.bucket:,}/{entry.slot}"
         rows.append((place, shown(t.key, key), shown(t.elem, value)))
     report.data["entries"] = listed
@@ -257,7 +264,9 @@ A map of a million entries takes well under a second: entries are read only when
     args=(
         Arg("EXPR", EXPR_HELP),
         Arg("--entries", "also list the first N entries, with bucket and slot", "N", natural),
-        Arg("--buckets", "draw the bytes of one bucket (group) or of a range: 3 or 0-2", "RANGE", bucket_range),
+        Arg(
+            "--buckets", "draw the bytes of one bucket (group) or of a range: 3 or 0-2", "RANGE", bucket_range
+        ),
     ),
     examples=(
         ("hmap-show m", "the local variable m"),
@@ -267,5 +276,3 @@ A map of a million entries takes well under a second: entries are read only when
     ),
     run=run,
 )
-
-

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import bisect
 from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Iterator, Optional, Sequence
 
 from gomap.errors import MemoryFault
 from gomap.golang.malloc import Allocator
@@ -54,7 +54,7 @@ class ClassicShape:
     slots: SlotShape
     overflow_off: int
     layout: str = "classic"
-    group: Optional[str] = None
+    group: str | None = None
 
     @property
     def key(self) -> GoType:
@@ -72,7 +72,7 @@ class ClassicShape:
 
 
 def detect(header: GoType) -> ClassicShape | None:
-    """The shape, if `header` has the fields of runtime.hmap. Raises UnsupportedLayout for a bucket nobody knows."""
+    """The shape, if `header` has runtime.hmap's fields. Raises UnsupportedLayout for an unknown bucket."""
     names = {f.name for f in header.fields}
     if not (HEADER_FIELDS <= names <= HEADER_FIELDS | OPTIONAL_FIELDS):
         return None
@@ -204,7 +204,7 @@ class ClassicMap:
             main = 1 << min(self.B, 64)
             if self._sane(main, "B", structure):
                 structure.strip = Strip(main)
-                structure.main = walk.array(header["buckets"], main, structure.strip)
+                structure.main = walk.main_array(header["buckets"], main, structure.strip)
                 structure.overflow, chain = walk.chains(walk.overflow_pointers, structure.total)
                 structure.longest_chain = chain + 1
         structure.total.buckets = structure.main.buckets + structure.overflow
@@ -267,7 +267,14 @@ class ClassicMap:
         main = self._array_bytes(structure.main.buckets, allocator)
         old = self._array_bytes(structure.old_count if structure.old else 0, allocator)
         one = allocator.allocated(slots.size, shape.scan)
-        ranges = [(self.header["buckets"], main), (self.header["oldbuckets"], old)]
+        # What lies in the arrays' own buckets; behind them the next object may follow at once.
+        ranges = [
+            (self.header["buckets"], self._array_size(structure.main.buckets, allocator)),
+            (
+                self.header["oldbuckets"],
+                self._array_size(structure.old_count if structure.old else 0, allocator),
+            ),
+        ]
         new_outside = one * _outside(walk.overflow_seen[:1], ranges)
         old_outside = one * _outside(walk.overflow_seen[1:], ranges)
         allocated = allocator.allocated(shape.header.size, True) + main + old + new_outside + old_outside
@@ -295,11 +302,14 @@ class ClassicMap:
         size = (count + (1 << (B - 4))) * self.shape.slots.size
         return allocator.rounded(size, self.shape.scan) // self.shape.slots.size
 
+    def _array_size(self, count: int, allocator: Allocator) -> int:
+        """Bytes of an array of `count` buckets with the overflow buckets behind them."""
+        return (
+            self.array_buckets(count.bit_length() - 1, allocator) * self.shape.slots.size if count > 0 else 0
+        )
+
     def _array_bytes(self, count: int, allocator: Allocator) -> int:
-        if count <= 0:
-            return 0
-        total = self.array_buckets(count.bit_length() - 1, allocator) * self.shape.slots.size
-        return allocator.allocated(total, self.shape.scan)
+        return allocator.allocated(self._array_size(count, allocator), self.shape.scan)
 
     def _extra_bytes(self, allocator: Allocator) -> int:
         """mapextra and, where buckets hold no pointers, its lists of overflow buckets."""
@@ -364,7 +374,6 @@ class ClassicMap:
                 yield from entries_of(target.memory, target.arch, shape.slots, window, MARKS.live, old)
 
 
-
 @dataclass
 class _Walk:
     """Reads arrays of buckets and the chains that hang off them; remembers every overflow bucket."""
@@ -375,7 +384,7 @@ class _Walk:
     overflow_seen: list[list[array[int]]] = field(default_factory=list)
 
     def read_array(self, address: int, count: int, what: str) -> Iterator[tuple[int, bytes]]:
-        """The array in chunks as (index of the first bucket, bytes); what can't be read becomes an anomaly."""
+        """The array in chunks: (index of the first bucket, bytes). What can't be read becomes an anomaly."""
         size = self.map.shape.slots.size
         step = max(CHUNK // size, 1)
         faults = 0
@@ -391,7 +400,7 @@ class _Walk:
                 continue
             yield first, data
 
-    def array(self, address: int, count: int, strip: Strip) -> Tally:
+    def main_array(self, address: int, count: int, strip: Strip) -> Tally:
         """Counts the main array and collects its overflow pointers."""
         tally = Tally()
         size = self.map.shape.slots.size
@@ -413,7 +422,9 @@ class _Walk:
         while level:
             depth += 1
             if depth > MAX_CHAIN:
-                self._anomaly("chain-too-long", f"an overflow chain goes on after {MAX_CHAIN} buckets", level[0])
+                self._anomaly(
+                    "chain-too-long", f"an overflow chain goes on after {MAX_CHAIN} buckets", level[0]
+                )
                 break
             fresh = sorted(set(level))
             if len(fresh) < len(level):
@@ -490,7 +501,9 @@ def _outside(levels: list[list[array[int]]], ranges: list[tuple[int, int]]) -> i
     """How many overflow buckets lie in none of the ranges (start, size): allocated one by one."""
     outside = 0
     for part in (part for seen in levels for part in seen):  # each is sorted
-        inside = sum(bisect.bisect_left(part, start + size) - bisect.bisect_left(part, start) for start, size in ranges)
+        inside = sum(
+            bisect.bisect_left(part, start + size) - bisect.bisect_left(part, start) for start, size in ranges
+        )
         outside += len(part) - inside
     return outside
 

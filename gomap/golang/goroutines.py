@@ -10,7 +10,7 @@ MAX_THREADS = 1 << 16
 
 
 def goroutine_of_thread(target: Target, thread: int) -> int | None:
-    """goid of the goroutine that the thread with this operating system id runs: m.procid, m.curg. None when unknown."""
+    """goid of the goroutine that the thread (operating system id) runs: m.procid, m.curg. None if unknown."""
     m_type, g_type = target.find_type("runtime.m"), target.find_type("runtime.g")
     start = target.symbol("runtime.allm")
     if m_type is None or g_type is None or start is None or m_type.kind is not Kind.STRUCT:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import sys
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Sequence
+from typing import Literal
 
 SLOTS = 8  # internal/abi.MapBucketCount, internal/abi.MapGroupSlots
 #: Cells of the picture that shows how full the buckets are along the array.
@@ -134,7 +135,7 @@ def _known_marks(code: MarkCode) -> bytes:
 
 def words(data: bytes, offset: int, stride: int, size: int, byte_order: str) -> Sequence[int]:
     """The `size`-byte word at `offset` of every element of `stride` bytes."""
-    code = "Q" if size == 8 else "I"
+    code: Literal["Q", "I"] = "Q" if size == 8 else "I"
     if offset % size or stride % size or len(data) % size:
         return [
             int.from_bytes(data[at : at + size], byte_order)  # type: ignore[arg-type]

@@ -243,7 +243,10 @@ class Types:
         if kind is Kind.INTERFACE:
             count = pointer(2)
             return GoType(
-                kind, name or ("interface {}" if not count else self._raw_name(d)), d.size, methods=bool(count)
+                kind,
+                name or ("interface {}" if not count else self._raw_name(d)),
+                d.size,
+                methods=bool(count),
             )
         if kind is Kind.STRUCT:
             fields = self._fields(own)
@@ -320,11 +323,15 @@ class Types:
             found = self.target.find_type(name)
             if found is not None and found.fields:
                 return found
-        raise NoDebugInfo("the program has no debug information on abi.MapType: maps in interfaces can't be read")
+        raise NoDebugInfo(
+            "the program has no debug information on abi.MapType: maps in interfaces can't be read"
+        )
 
     def _map(self, d: Descriptor, name: str) -> GoType:
         record = read_record(self.target, self._map_descriptor(), d.address)
-        key, elem = (record["Key"], record["Elem"]) if record.type.field("Key") else (record["key"], record["elem"])
+        key, elem = (
+            (record["Key"], record["Elem"]) if record.type.field("Key") else (record["key"], record["elem"])
+        )
         key_name, elem_name = self._name_of(key), self._name_of(elem)
         header = Lazy(lambda: self._header(record, key_name, elem_name))
         word = self.target.arch.pointer_size
@@ -338,12 +345,15 @@ class Types:
         )
 
     def _header(self, record: Record, key: str, elem: str) -> GoType:
-        """The header as debug information would synthesise it: the runtime's struct with this map's own buckets."""
+        """The header as debug information synthesises it: the runtime's struct with this map's buckets."""
         names = f"<{key},{elem}>"
         word = self.target.arch.pointer_size
         group = record.type.field("Group")
         if group is not None:
-            header, table = self._runtime("internal/runtime/maps.Map"), self._runtime("internal/runtime/maps.table")
+            header, table = (
+                self._runtime("internal/runtime/maps.Map"),
+                self._runtime("internal/runtime/maps.table"),
+            )
             _, groups = member(table, "groups")
             data = _pointer(self.at(record["Group"]), word)
             groups = _substitute(groups, "groupReference" + names, data=data)
@@ -371,7 +381,7 @@ def _substitute(t: GoType, name: str, **types: GoType) -> GoType:
 
 
 def dynamic(types: Types, interface: GoType, data: bytes) -> tuple[GoType, int, bool] | None:
-    """What an interface value holds: (type, data word, whether the data word is the value itself); None if nil.
+    """What an interface holds: (type, data word, whether the data word is the value itself); None if nil.
 
     data: the interface's two words (runtime.eface or runtime.iface). Raises MemoryFault, GomapError.
     """

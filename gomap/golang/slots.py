@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Iterator
 
 from gomap.errors import UnsupportedLayout
 from gomap.golang.structure import Entry
@@ -11,13 +11,12 @@ from gomap.gotypes import GoType, Kind
 from gomap.memory import Memory, gather
 from gomap.target import Arch
 
-
 MAX_INLINE = 128  # internal/abi.MapMaxKeyBytes and MapMaxElemBytes (classic and Swiss)
 
 
 @dataclass(frozen=True)
 class SlotShape:
-    """Bytes, from the start of a bucket (group) of `size` bytes. Slot i's key is at keys_off + i * key_stride.
+    """Bytes from the start of a bucket (group) of `size` bytes: slot i's key is at keys_off + i * key_stride.
 
     indirect_key, indirect_elem: the slot holds a pointer to it (over internal/abi.MapMaxKeyBytes).
     """
@@ -84,7 +83,9 @@ def entries_of(
                 elem_at = shape.elems_off + slot * shape.elem_stride
                 found.append((bucket, depth, slot, address, key_at, elem_at, data))
     keys = _indirect(memory, arch, [(d, k) for _, _, _, _, k, _, d in found], shape.key, shape.indirect_key)
-    elems = _indirect(memory, arch, [(d, e) for _, _, _, _, _, e, d in found], shape.elem, shape.indirect_elem)
+    elems = _indirect(
+        memory, arch, [(d, e) for _, _, _, _, _, e, d in found], shape.elem, shape.indirect_elem
+    )
     for bucket, depth, slot, address, key_at, elem_at, data in found:
         key_address, key = _item(arch, shape.key, keys, address, key_at, data)
         elem_address, elem = _item(arch, shape.elem, elems, address, elem_at, data)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Optional
 
 from gomap.golang.marks import SLOTS, Strip, Tally
 
@@ -15,7 +14,7 @@ class Anomaly:
     severity: str
     code: str
     message: str
-    address: Optional[int] = None
+    address: int | None = None
 
 
 @dataclass(frozen=True)
@@ -70,24 +69,26 @@ class SwissTable:
 class Structure:
     """buckets are groups for Swiss maps.
 
-    main: the array (or all groups); old: old buckets that are not yet evacuated; overflow, old_overflow: number
-    of overflow buckets chained to the array and to the old array; total: slots of everything.
+    main: the array (or all groups); old: old buckets that are not yet evacuated; overflow, old_overflow:
+    number of overflow buckets chained to the array and to the old array; total: slots of everything.
     """
 
-    address: Optional[int]
+    address: int | None
     main: Tally = field(default_factory=Tally)
     total: Tally = field(default_factory=Tally)
-    old: Optional[Tally] = None
+    old: Tally | None = None
     old_count: int = 0
-    old_address: Optional[int] = None
+    old_address: int | None = None
     overflow: int = 0
     old_overflow: int = 0
     longest_chain: int = 0
     growth: Growth = field(default_factory=Growth)
     bytes: Bytes = field(default_factory=Bytes)
-    strip: Optional[Strip] = None
-    moved: Optional[Strip] = None  # of the old array: buckets already evacuated
-    unevacuated: list[tuple[int, int]] = field(default_factory=list)  # runs of old buckets left: (first, count)
+    strip: Strip | None = None
+    moved: Strip | None = None  # of the old array: buckets already evacuated
+    unevacuated: list[tuple[int, int]] = field(
+        default_factory=list
+    )  # runs of old buckets left: (first, count)
     tables: list[SwissTable] = field(default_factory=list)
     anomalies: list[Anomaly] = field(default_factory=list)
 
@@ -113,5 +114,5 @@ class Entry:
     overflow: int
     key_address: int
     elem_address: int
-    key: Optional[bytes]
-    elem: Optional[bytes]
+    key: bytes | None
+    elem: bytes | None

@@ -11,10 +11,11 @@ import struct
 import sys
 from array import array
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
 from operator import itemgetter
-from typing import Callable, Iterator
+from typing import Callable
 
 from gomap.errors import MemoryFault
 from gomap.golang.malloc import Allocator
@@ -39,7 +40,7 @@ MAX_FAULTS = 4
 
 @dataclass(frozen=True)
 class SwissShape:
-    """slots.size is the group's size. header, table: GoTypes of Map and table as debug information has them."""
+    """slots.size is the group's size. header, table: Map and table as debug information has them."""
 
     header: GoType
     table: GoType
@@ -62,7 +63,7 @@ class SwissShape:
 
 
 def detect(header: GoType, arch: Arch) -> SwissShape | None:
-    """The shape, if `header` has the fields of maps.Map. Raises UnsupportedLayout for a group nobody knows."""
+    """The shape, if `header` has the fields of maps.Map. Raises UnsupportedLayout for an unknown group."""
     names = {f.name for f in header.fields}
     if not (HEADER_FIELDS <= names <= HEADER_FIELDS | OPTIONAL_FIELDS):
         return None
@@ -257,7 +258,9 @@ class SwissMap:
             try:
                 data = self.target.memory.read(header["dirPtr"] + first * word, here * word)
             except MemoryFault as fault:
-                structure.anomalies.append(Anomaly("error", "unreadable", f"directory: {fault}", fault.address))
+                structure.anomalies.append(
+                    Anomaly("error", "unreadable", f"directory: {fault}", fault.address)
+                )
                 faults += 1
                 if faults >= MAX_FAULTS:
                     break
@@ -285,7 +288,11 @@ class SwissMap:
         unpack = _unpacker(
             arch,
             [
-                *((f.offset, f.type.size) for f in (shape.field(name) for name in TABLE_FIELDS) if f is not None),
+                *(
+                    (f.offset, f.type.size)
+                    for f in (shape.field(name) for name in TABLE_FIELDS)
+                    if f is not None
+                ),
                 (groups_off + mask_off, mask_type.size),
                 (groups_off + data_off, arch.pointer_size),
             ],
@@ -346,7 +353,9 @@ class SwissMap:
         wanted = entries * MAX_LOAD_DEN // MAX_LOAD_NUM
         tables = _power_of_two(-(-wanted // MAX_TABLE_CAPACITY))
         groups = _power_of_two(max(wanted // tables, SLOTS)) // SLOTS
-        each = allocator.allocated(shape.table.size, True) + allocator.allocated(groups * shape.slots.size, shape.scan)
+        each = allocator.allocated(shape.table.size, True) + allocator.allocated(
+            groups * shape.slots.size, shape.scan
+        )
         return allocator.allocated(tables * word, True) + tables * each
 
     def entries(self) -> Iterator[Entry]:
@@ -362,7 +371,10 @@ class SwissMap:
         for address, groups in places:
             data = self._read_groups(structure, address, groups, "groups")
             if data is not None:
-                window = [(bucket + i, 0, address + i * size, data[i * size : (i + 1) * size]) for i in range(groups)]
+                window = [
+                    (bucket + i, 0, address + i * size, data[i * size : (i + 1) * size])
+                    for i in range(groups)
+                ]
                 yield from entries_of(
                     self.target.memory, self.target.arch, self.shape.slots, window, MARKS.live, old=False
                 )

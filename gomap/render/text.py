@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import textwrap
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 from gomap.golang.structure import Anomaly
 from gomap.render.color import Paint
@@ -31,7 +31,9 @@ class Style:
 def render(report: Report, style: Style) -> str:
     """The report as text, ending in a newline."""
     paint = Paint(style.color)
-    lines = [paint("bold", line) if i == 0 else line for i, line in enumerate(_wrapped(report.answer, style.width))]
+    lines = [
+        paint("bold", line) if i == 0 else line for i, line in enumerate(_wrapped(report.answer, style.width))
+    ]
     for section in report.sections:
         block = _section(section, style, paint)
         if block:
@@ -115,7 +117,12 @@ def _tabulated(section: Table, rows: list[list[str]]) -> list[str] | None:
         return None
     align = ["right" if i in section.right else "left" for i in range(len(section.headings))]
     text = tabulate(
-        rows, headers=list(section.headings), tablefmt="plain", colalign=align, disable_numparse=True, preserve_whitespace=True
+        rows,
+        headers=list(section.headings),
+        tablefmt="plain",
+        colalign=align,
+        disable_numparse=True,
+        preserve_whitespace=True,
     )
     lines = text.split("\n")
     return lines if len(lines) == len(rows) + 1 else None
@@ -217,7 +224,10 @@ def _anomaly(anomaly: Anomaly) -> str:
 def _labelled(label: str, text: str, width: int, paint: Paint) -> list[str]:
     color = {"error": "red", "warning": "yellow", "partial": "yellow"}.get(label, "cyan")
     parts = _wrap(text, max(width - LABEL - 3, 20), 0)
-    return ["  " + paint(color, pad(label, LABEL)) + " " + parts[0], *(" " * (LABEL + 3) + part for part in parts[1:])]
+    return [
+        "  " + paint(color, pad(label, LABEL)) + " " + parts[0],
+        *(" " * (LABEL + 3) + part for part in parts[1:]),
+    ]
 
 
 # -- widths ------------------------------------------------------------------------------------------
