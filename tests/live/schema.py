@@ -1,0 +1,196 @@
+"""The JSON contract, written down by hand: every key, and what its value may be.
+
+A list of one element is a list of such elements, a tuple is one of several, a set one of several words. Keys that
+came after the first contract stand in ADDED: fields may be added, and none may be renamed or left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+HEX = "an address"
+FRACTION = "a fraction"
+JSON_SCALAR = "a JSON scalar"
+NINE = "nine counts"
+
+TARGET = {
+    "backend": {"gdb"},
+    "kind": {"live", "core"},
+    "go": str,
+    "arch": {"amd64", "arm64", "386"},
+    "pointer_size": int,
+    "byte_order": {"little", "big"},
+}
+ANOMALY = {"severity": {"error", "warning", "note"}, "code": str, "message": str, "address": (HEX, None)}
+TRUNCATED = {"what": str, "shown": int, "of": (int, None)}
+GROWTH = {
+    "state": {"none", "doubling", "same-size"},
+    "old_buckets": int,
+    "evacuated": int,
+    "fraction": FRACTION,
+    "nevacuate": int,
+}
+ENTRY = {"key": JSON_SCALAR, "value": JSON_SCALAR, "bucket": int, "slot": int, "old": bool}
+SHOW = {
+    "expr": str,
+    "type": str,
+    "address": (HEX, None),
+    "nil": bool,
+    "layout": {"classic", "swiss"},
+    "group": ({"interleaved", "split"}, None),
+    "count": int,
+    "live": int,
+    "load": float,
+    "buckets": {
+        "count": int,
+        "address": (HEX, None),
+        "fill": NINE,
+        "overflow": int,
+        "longest_chain": int,
+        "old_count": int,
+        "old_address": (HEX, None),
+        "old_fill": (NINE, None),
+    },
+    "slots": {"total": int, "live": int, "empty": int, "tombstones": int, "evacuated": int},
+    "bytes": {"allocated": int, "live": int, "overflow": int, "old": int, "waste": int},
+    "flags": [{"iterator", "old-iterator", "writing", "same-size-grow"}],
+    "growth": GROWTH,
+    "classic": (
+        {
+            "B": int,
+            "noverflow": int,
+            "hash0": int,
+            "oldbuckets": (HEX, None),
+            "nevacuate": int,
+            "next_overflow": (HEX, None),
+        },
+        None,
+    ),
+    "swiss": (
+        {
+            "used": int,
+            "seed": int,
+            "dir_len": int,
+            "global_depth": int,
+            "tables": int,
+            "small": bool,
+            "writing": bool,
+            "tombstone_possible": (bool, None),
+            "clear_seq": int,
+        },
+        None,
+    ),
+}
+SHOW_WITH_ENTRIES = {**SHOW, "entries": [ENTRY]}
+TABLE = {
+    "index": int,
+    "local_depth": int,
+    "directory_entries": int,
+    "capacity": int,
+    "used": int,
+    "growth_left": int,
+    "tombstones": int,
+    "groups": int,
+}
+EVAC = {
+    "expr": str,
+    "type": str,
+    "address": (HEX, None),
+    "layout": {"classic", "swiss"},
+    "growth": GROWTH,
+    "forecast": {"entries_left": (int, None), "next": str},
+    "tables": ([TABLE], None),
+}
+HOLDER = {
+    "path": str,
+    "kind": {"local", "argument", "global", "field", "element", "interface", "captured", "map-value"},
+    "goroutine": (int, None),
+    "frame": (int, None),
+    "function": (str, None),
+    "file": (str, None),
+    "line": (int, None),
+    "address": (HEX, None),
+}
+ALIAS = {
+    "groups": [
+        {
+            "address": HEX,
+            "buckets": (HEX, None),
+            "type": str,
+            "count": int,
+            "shared_by": {"header", "buckets"},
+            "holders": [HOLDER],
+        }
+    ],
+    "nil_maps": [HOLDER],
+    "scanned": {"goroutines": int, "frames": int, "globals": int, "maps": int},
+}
+DATA = {"hmap-show": SHOW, "hmap-evac": EVAC, "hmap-alias": ALIAS}
+ADDED = {
+    "data.buckets.old_overflow",
+    "data.bytes.rebuilt",
+    "data.entries",
+    "data.groups[].headers",
+    "error.address",
+}
+
+
+def answer(command: str, entries: bool = False) -> dict[str, Any]:
+    """The whole object that a command prints when all goes well."""
+    data = SHOW_WITH_ENTRIES if entries and command == "hmap-show" else DATA[command]
+    return {
+        "schema": {"gomap/1"},
+        "command": {command},
+        "target": TARGET,
+        "data": data,
+        "anomalies": [ANOMALY],
+        "truncated": ([TRUNCATED], None),
+    }
+
+
+def failure(command: str) -> dict[str, Any]:
+    return {"schema": {"gomap/1"}, "command": {command}, "error": {"code": str, "message": str}}
+
+
+def faults(value: Any, wanted: Any, path: str = "") -> list[str]:
+    """Where a value is not as wanted, in words; none when it is."""
+    if isinstance(wanted, dict):
+        return _object(value, wanted, path)
+    if isinstance(wanted, list):
+        if not isinstance(value, list):
+            return [f"{path}: no list but {value!r}"]
+        return [fault for item in value for fault in faults(item, wanted[0], path + "[]")]
+    if isinstance(wanted, tuple):
+        every = [faults(value, one, path) for one in wanted]
+        return [] if not all(every) else max(every, key=len)
+    if isinstance(wanted, set):
+        return [] if isinstance(value, str) and value in wanted else [f"{path}: {value!r} is none of {wanted}"]
+    return [] if _is(value, wanted) else [f"{path}: {value!r} is not {wanted}"]
+
+
+def _object(value: Any, wanted: dict[str, Any], path: str) -> list[str]:
+    if not isinstance(value, dict):
+        return [f"{path}: no object but {value!r}"]
+    inside = {key: f"{path}.{key}".lstrip(".") for key in {*value, *wanted}}
+    found = [f"{inside[key]}: missing" for key in wanted if key not in value]
+    found += [f"{inside[key]}: unknown" for key in value if key not in wanted and inside[key] not in ADDED]
+    for key in wanted:
+        if key in value:
+            found += faults(value[key], wanted[key], inside[key])
+    return found
+
+
+def _is(value: Any, wanted: Any) -> bool:
+    if wanted is None:
+        return value is None
+    if wanted == HEX:
+        return isinstance(value, str) and value == hex(int(value, 16)) and value != "0x0"
+    if wanted == FRACTION:
+        return isinstance(value, float) and 0 <= value <= 1
+    if wanted == NINE:
+        return isinstance(value, list) and len(value) == 9 and all(type(n) is int and n >= 0 for n in value)
+    if wanted == JSON_SCALAR:
+        return type(value) in (str, bool, int, float)
+    if wanted is int:
+        return type(value) is int and value >= 0
+    return type(value) is wanted
