@@ -51,6 +51,7 @@ class Found:
     types: dict[int, GoType] = field(default_factory=dict)
     nil: list[Holder] = field(default_factory=list)
     frames: set[tuple[int | None, int | None]] = field(default_factory=set)
+    functions: dict[str, None] = field(default_factory=dict)  # whose variables were searched, in order
     globals: int = 0
     shortened: list[str] = field(default_factory=list)
     too_deep: int = 0
@@ -77,6 +78,7 @@ def holders(target: Target, roots: Iterable[Variable], depth: int) -> Found:
             search.found.globals += 1
         else:
             search.found.frames.add((root.place.goroutine, root.place.frame))
+            search.found.functions.setdefault(root.place.function or "?")
         queue.append(_Step(root, root.place.kind, 0))
     while queue and len(search.visited) < MAX_VISITED:
         queue.extend(search.look(queue.popleft()))

@@ -31,7 +31,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     listed.sort(key=lambda group: (-len(group.holders), group.address))
     report = Report(_json(listed, found), anomalies=found.anomalies)
     report.answer = [_summary(shared, together, found, bool(expressions))]
-    report.sections = [section for group in listed for section in _sections(group)]
+    width = max((len(where(holder.place)) for group in listed for holder in group.holders), default=0)
+    report.sections = [section for group in listed for section in _sections(group, width)]
     report.sections += _nil_section(found, bool(expressions) or options["--all"])
     for text in found.shortened:
         report.cut(text, 0, None)
@@ -95,7 +96,8 @@ def _summary(shared: list[Group], together: list[Group], found: Found, named: bo
             return f"{human.plural(len(together), 'separate map')}: nothing is shared"
         return f"{human.plural(len(together), 'map')}, {len(shared)} of them shared"
     variables = human.plural(found.globals, "package variable")
-    scanned = f"({human.plural(len(found.maps), 'map')}, {variables} searched)"
+    searched = f"{' and '.join([*found.functions, variables])} searched"
+    scanned = f"({human.plural(len(found.maps), 'map')}; {searched})"
     if not shared:
         return f"no map is shared {scanned}"
     holders_ = sum(len(group.holders) for group in shared)
@@ -105,7 +107,7 @@ def _summary(shared: list[Group], together: list[Group], found: Found, named: bo
     )
 
 
-def _sections(group: Group) -> list[Section]:
+def _sections(group: Group, width: int) -> list[Section]:
     buckets = f"  buckets {group.buckets:#x}" if group.buckets else ""
     entries = human.plural(group.count, "entry")
     lines = [f"{group.type.name}  {group.address:#x}  {entries}{buckets}"]
@@ -115,7 +117,7 @@ def _sections(group: Group) -> list[Section]:
     places: dict[str, list[str]] = {}
     for holder in group.holders:
         places.setdefault(where(holder.place), []).append(holder.path)
-    return [Lines(lines), Facts([(place, ", ".join(paths)) for place, paths in places.items()])]
+    return [Lines(lines), Facts([(place, ", ".join(paths)) for place, paths in places.items()], width)]
 
 
 def _nil_section(found: Found, listed: bool) -> list[Section]:

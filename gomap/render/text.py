@@ -15,7 +15,7 @@ from gomap.report import Bars, Facts, Heat, Lines, Progress, Report, Section, Ta
 _ESCAPE = re.compile(r"\033\[[0-9;]*m")
 _BLOCKS = "·▁▂▃▄▅▆▇█"
 _ASCII_LEVELS = ".123456789"
-LABEL = 10
+LABEL = 11
 MAX_LABEL = 44
 
 
@@ -34,10 +34,9 @@ def render(report: Report, style: Style) -> str:
     lines = [
         paint("bold", line) if i == 0 else line for i, line in enumerate(_wrapped(report.answer, style.width))
     ]
-    for section in report.sections:
-        block = _section(section, style, paint)
-        if block:
-            lines += ["", *block] if _spaced(section) or len(lines) == len(report.answer) else block
+    blocks = [(section, _section(section, style, paint)) for section in report.sections]
+    for i, (section, block) in enumerate((section, block) for section, block in blocks if block):
+        lines += ["", *block] if i == 0 or _spaced(section) else block
     tail = _tail(report, style.width, paint)
     if tail:
         lines += ["", *tail]
@@ -75,7 +74,7 @@ def _section(section: Section, style: Style, paint: Paint) -> list[str]:
 def _facts(section: Facts, style: Style, paint: Paint) -> list[str]:
     if not section.rows:
         return []
-    label = min(max([LABEL, *(columns(name) for name, _ in section.rows)]), MAX_LABEL)
+    label = min(max([LABEL, section.label + 1, *(columns(name) + 1 for name, _ in section.rows)]), MAX_LABEL)
     lines = []
     for name, text in section.rows:
         room = max(style.width - label - 3, 20)
