@@ -31,7 +31,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     listed.sort(key=lambda group: (-len(group.holders), group.address))
     report = Report(_json(listed, found), anomalies=found.anomalies)
     report.answer = [_summary(shared, together, found, bool(expressions))]
-    width = max((len(where(holder.place)) for group in listed for holder in group.holders), default=0)
+    width = max((len(place) for group in listed for place, _ in _by_place(group.holders)), default=0)
     report.sections = [section for group in listed for section in _sections(group, width)]
     report.sections += _nil_section(found, bool(expressions) or options["--all"])
     for text in found.shortened:
@@ -80,6 +80,9 @@ def _holder_json(holder: Holder) -> dict[str, Any]:
         "kind": holder.kind,
         **place_json(holder.place),
         "address": hex_or_none(holder.address),
+        "also": [
+            {"path": other.path, "kind": other.kind, **place_json(other.place)} for other in holder.also
+        ],
     }
 
 
@@ -114,10 +117,15 @@ def _sections(group: Group, width: int) -> list[Section]:
     if group.shared_by == "buckets":
         headers = ", ".join(f"{header:#x}" for header in group.headers)
         lines.append(f"  {len(group.headers)} headers share these buckets: {headers}")
+    return [Lines(lines), Facts(_by_place(group.holders), width)]
+
+
+def _by_place(holders: list[Holder]) -> list[tuple[str, str]]:
+    """Paths under the place they start from, frames before package variables."""
     places: dict[str, list[str]] = {}
-    for holder in group.holders:
+    for holder in [each for known in holders for each in (known, *known.also)]:
         places.setdefault(where(holder.place), []).append(holder.path)
-    return [Lines(lines), Facts([(place, ", ".join(paths)) for place, paths in places.items()], width)]
+    return [(place, ", ".join(paths)) for place, paths in places.items()]
 
 
 def _nil_section(found: Found, listed: bool) -> list[Section]:
@@ -125,10 +133,7 @@ def _nil_section(found: Found, listed: bool) -> list[Section]:
         return []
     if not listed:
         return [Lines([f"{human.plural(len(found.nil), 'nil map')} (--all lists them)"])]
-    places: dict[str, list[str]] = {}
-    for holder in found.nil:
-        places.setdefault(where(holder.place), []).append(holder.path)
-    return [Lines(["nil maps"]), Facts([(place, ", ".join(paths)) for place, paths in places.items()])]
+    return [Lines(["nil maps"]), Facts(_by_place(found.nil))]
 
 
 def scope(text: str) -> str:
