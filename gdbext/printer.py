@@ -18,6 +18,7 @@ from gomap.expr import map_in
 from gomap.maps import MapView, shape_of, view
 
 NAME = "gomap"
+_INTERFACES = ("runtime.eface", "runtime.iface")
 _POINTEE = re.compile(r"(map|hash)<.*>\Z", re.S)
 
 
@@ -80,12 +81,25 @@ def _types(value: gdb.Value, found: MapView) -> tuple[gdb.Type, gdb.Type]:
     return key, elem
 
 
+def _held(value: gdb.Value) -> gdb.Value | None:
+    """The map that an interface holds; None when it holds anything else."""
+    try:
+        target = GdbTarget()
+        _, t, address = map_in(target, target.from_value(value))
+        return gdb.Value(address).cast(gdb.lookup_type(t.name))
+    except (GomapError, gdb.error):
+        return None
+
+
 def _lookup(value: gdb.Value) -> MapPrinter | None:
     t = value.type
-    if t.code != gdb.TYPE_CODE_TYPEDEF or not gdb.parameter("hmap printer"):
+    if t.code not in (gdb.TYPE_CODE_TYPEDEF, gdb.TYPE_CODE_STRUCT) or not gdb.parameter("hmap printer"):
         return None
     inner = t.strip_typedefs()
-    if inner.code != gdb.TYPE_CODE_PTR:
+    if inner.name in _INTERFACES:
+        held = _held(value)
+        return MapPrinter(held) if held is not None else None
+    if t.code != gdb.TYPE_CODE_TYPEDEF or inner.code != gdb.TYPE_CODE_PTR:
         return None
     pointee = inner.target()
     if pointee.code != gdb.TYPE_CODE_STRUCT or not _POINTEE.match(pointee.name or ""):
