@@ -431,11 +431,12 @@ class _Walk:
                 self._anomaly("shared-overflow", "two chains lead to one overflow bucket", fresh[0])
             if depth > 1:
                 # The first level may hold a fifth of all buckets: an array, not a set, keeps memory small.
-                known = [p for p in fresh if p in deeper or _holds(seen[0], p)]
+                known = {p for p in fresh if p in deeper or _holds(seen[0], p)}
                 if known:
-                    self._anomaly("overflow-cycle", "an overflow chain leads back into itself", known[0])
+                    self._anomaly("overflow-cycle", "an overflow chain leads back into itself", min(known))
                     fresh = [p for p in fresh if p not in known]
                 deeper.update(fresh)
+            fresh = self._outside_arrays(fresh)
             seen.append(array("Q", fresh))
             level = array("Q")
             blocks: list[memoryview] = []
@@ -451,6 +452,19 @@ class _Walk:
             total += len(fresh)
         self.overflow_seen.append(seen)
         return total, depth
+
+    def _outside_arrays(self, ordered: list[int]) -> list[int]:
+        """Without the main buckets of either array: those are in no chain, and counted already."""
+        header, size = self.map.header, self.map.shape.slots.size
+        arrays = ((header["buckets"], 1 << min(self.map.B, 64)), (header["oldbuckets"], self.map.old_count))
+        for start, count in arrays:
+            first = bisect.bisect_left(ordered, start)
+            last = bisect.bisect_left(ordered, start + count * size)
+            if first < last:
+                message = "an overflow chain leads back into the array of main buckets"
+                self._anomaly("overflow-cycle", message, ordered[first])
+                ordered = ordered[:first] + ordered[last:]
+        return ordered
 
     def _count(self, blocks: list[memoryview], tally: Tally) -> list[int]:
         if not blocks:
@@ -473,7 +487,8 @@ class _Walk:
                     owners.setdefault(pointer, []).append(bucket)
             visited.update(owners)
             chained = {}
-            for address, data in gather(self.map.target.memory, list(owners), size):
+            outside = self._outside_arrays(sorted(owners))
+            for address, data in gather(self.map.target.memory, outside, size):
                 if data is None:
                     continue
                 content = bytes(data)
