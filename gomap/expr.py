@@ -192,8 +192,9 @@ def _select(target: Target, types: Types, variable: Variable, name: str) -> Vari
         raise BadExpression(f"{variable.name} has no field {name}: its type is {variable.type.name}")
     path = find_field(holder.type, name)
     if path is None:
-        known = ", ".join(f.name for f in holder.type.fields[:12]) or "none"
-        raise BadExpression(f"{variable.name} has no field {name}: {holder.type.name} has {known}")
+        known = ", ".join(f.name for f in holder.type.fields[:12]) or "no fields"
+        more = ", ..." if len(holder.type.fields) > 12 else ""
+        raise BadExpression(f"{variable.name} has no field {name}: it has {known}{more}")
     for field in path:
         holder = _concrete(target, types, holder)
         holder = _part(holder, f"{variable.name}.{name}", field.type, field.offset)

@@ -231,7 +231,7 @@ class _Search:
                 yield self._at(step, f"key of {variable.name}", t.key, entry.key_address, "map-value")
 
     def _hold(self, address: int, holder: Holder) -> None:
-        """Notes that the holder has the map at `address` (0: nil); a variable already noted gets a path more."""
+        """Notes that the holder has the map at `address` (0: nil); a known variable gets a path more."""
         known = self.located.get(holder.address) if holder.address is not None else None
         if known is not None:
             known.also.append(holder)

@@ -16,3 +16,9 @@ def overview() -> str:
     """The list of commands, as `help hmap` shows it."""
     width = max(len(command.name) for command in COMMANDS)
     return "\n".join(f"{command.name:{width}}  {command.summary}" for command in COMMANDS)
+
+
+def markdown() -> str:
+    """The command table of the README."""
+    rows = [f"| `{command.usage}` | {command.summary} |" for command in COMMANDS]
+    return "\n".join(["| command | answers |", "|---|---|", *rows])
