@@ -11,7 +11,6 @@ from tests.live import debuggers, session, toolchains
 from tests.live.debuggers import LOAD, Gdb, Session
 from tests.live.toolchains import Row
 
-PRINTING = Path(__file__).with_name("printing.py")
 #: Whether Go's printer is wrong about the map that an expression names, by its truth.
 Wrong = Callable[[str, Any], bool]
 
@@ -29,7 +28,7 @@ def visited(program: str, toolchain: Row, gdb: Gdb) -> tuple[Session, Path]:
     commands: dict[str, list[str]] = {"*": []}
     for stage, exprs in session.published(binary).items():
         asked = [f"gomap_children {expr}" for expr in exprs if printable(expr)]
-        start = [f"source {PRINTING}", script, f"source {LOAD}"] if len(commands) == 1 else []
+        start = [f"source {session.HELPERS}", script, f"source {LOAD}"] if len(commands) == 1 else []
         commands[stage] = [*start, *asked, *extra(program, stage), script]
     return debuggers.visit(gdb, binary, commands), binary
 
