@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 import gdb
 
-from gdbext.target import GdbTarget, visible_names
-from gomap import frontend
 from gomap.commands import registry
 from gomap.commands.declare import Command, Settings
-from gomap.render.text import Style
+
+if TYPE_CHECKING:
+    from gomap.render.text import Style
+
+# gdb starts with this file: what only a running command needs is imported when one runs.
 
 PREFIX_HELP = """See inside Go maps: structure, sharing, growth.
 
@@ -40,6 +43,9 @@ class _Command(gdb.Command):
 
     def invoke(self, argument: str, from_tty: bool) -> None:
         self.dont_repeat()
+        from gdbext.target import GdbTarget
+        from gomap import frontend
+
         outcome = frontend.run(
             self._command.name, argument, GdbTarget, settings(), style(), bool(gdb.parameter("hmap debug"))
         )
@@ -56,6 +62,8 @@ class _Command(gdb.Command):
             return [option[len(last) - len(word) :] for option in options]
         if any(arg.name == "FILE" for arg in self._command.args) and len(text.split()) > (1 if last else 0):
             return gdb.COMPLETE_FILENAME
+        from gdbext.target import visible_names
+
         names = (name for name in visible_names(last) if name.startswith(last))
         return [name[len(last) - len(word) :] for name in names]
 
@@ -79,6 +87,8 @@ def _number(name: str) -> int:
 
 def style() -> Style:
     """Width and colour as gdb's own settings and the terminal have them."""
+    from gomap.render.text import Style
+
     width = gdb.parameter("width")
     terminal = os.isatty(1) and os.environ.get("TERM", "dumb") != "dumb"
     wanted = gdb.parameter("hmap color")
@@ -155,7 +165,9 @@ def _parameters() -> None:
 
 
 def _files_changed(_event: Any) -> None:
-    GdbTarget.forget()
+    target = sys.modules.get("gdbext.target")
+    if target is not None:
+        target.GdbTarget.forget()
 
 
 def register() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis.alias import Found, Group, Holder, groups, holders
-from gomap.commands.declare import Arg, Command, Context, natural
+from gomap.commands.declare import Context
 from gomap.commands.facts import hex_or_none, place_json, where
 from gomap.expr import resolve_map
 from gomap.gotypes import Kind
@@ -134,39 +134,3 @@ def _nil_section(found: Found, listed: bool) -> list[Section]:
     if not listed:
         return [Lines([f"{human.plural(len(found.nil), 'nil map')} (--all lists them)"])]
     return [Lines(["nil maps"]), Facts(_by_place(found.nil))]
-
-
-def scope(text: str) -> str:
-    if text not in ("frame",):
-        raise ValueError(text)
-    return text
-
-
-COMMAND = Command(
-    name="hmap-alias",
-    summary="which variables share one map, and which are nil",
-    about="""
-With expressions: says whether they are one map. Without: searches the selected frame's variables
-and all package variables, through structs, pointers, arrays, slices, interfaces and maps.
-Maps whose headers differ while their buckets are the same come from a header copied through
-unsafe; they are told apart from plain sharing.
-""",
-    args=(
-        Arg("EXPR", "maps to compare; none: search", many=True, optional=True),
-        Arg(
-            "--scope",
-            "what to search: frame (the selected frame and package variables)",
-            "SCOPE",
-            scope,
-            default="frame",
-        ),
-        Arg("--depth", "how many pointers, elements and interfaces to follow (set hmap depth)", "N", natural),
-        Arg("--all", "list maps with one holder too, and all nil maps"),
-    ),
-    examples=(
-        ("hmap-alias", "every map that more than one variable here leads to"),
-        ("hmap-alias m1 m2", "are these two the same map?"),
-        ("hmap-alias --all --depth 2", "all maps near by"),
-    ),
-    run=run,
-)
