@@ -15,7 +15,7 @@ from gomap.report import Bars, Facts, Heat, Lines, Progress, Report, Section, Ta
 _ESCAPE = re.compile(r"\033\[[0-9;]*m")
 _BLOCKS = "·▁▂▃▄▅▆▇█"
 _ASCII_LEVELS = ".123456789"
-LABEL = 11
+LABEL = 12
 MAX_LABEL = 44
 MIN_TEXT = 20
 MIN_COLUMN = 3

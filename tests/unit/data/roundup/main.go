@@ -4,7 +4,8 @@
 //
 //	GOARCH=386 go1.27.3 run -tags noscan -ldflags=-checklinkname=0 ./tests/unit/data/roundup
 //
-// Up to Go 1.21 there is no second argument: leave the tag and the flag away.
+// Up to Go 1.21 there is no second argument: leave the tag and the flag away. empty.s is there because the
+// compiler takes functions without a body only beside assembly.
 package main
 
 import (
