@@ -24,10 +24,10 @@ Each command has its own help, as in `help hmap-show`. Settings: `show hmap`.
 In conditions and expressions: $hmap_len(m), $hmap_load(m)."""
 
 
-class _Prefix(gdb.Command):
+class _Overview(gdb.Command):
     def __init__(self) -> None:
         self.__doc__ = PREFIX_HELP.format(overview=registry.overview())
-        super().__init__("hmap", gdb.COMMAND_DATA, gdb.COMPLETE_NONE, prefix=True)
+        super().__init__("hmap", gdb.COMMAND_DATA, gdb.COMPLETE_NONE)
 
     def invoke(self, argument: str, from_tty: bool) -> None:
         gdb.execute("help hmap")
@@ -116,6 +116,7 @@ class _Parameter(gdb.Parameter):
     def __init__(self, name: str, doc: str, kind: int, default: Any, words: list[str] | None = None) -> None:
         self.set_doc = f"Set {doc}"
         self.show_doc = f"Show {doc}"
+        self._name = name
         self._default = default
         if words:
             super().__init__(name, gdb.COMMAND_DATA, kind, words)
@@ -129,7 +130,7 @@ class _Parameter(gdb.Parameter):
         return ""
 
     def get_show_string(self, svalue: str) -> str:
-        return f"{self.show_doc[5:].splitlines()[0].rstrip('.')} is {svalue}."
+        return f"{self._name} is {svalue} ({self.show_doc[5:].rstrip('.')})"
 
 
 class _SettingsPrefix(gdb.Command):
@@ -175,7 +176,7 @@ def register() -> None:
     from gdbext import functions, printer
 
     _parameters()
-    _Prefix()
+    _Overview()
     for command in registry.COMMANDS:
         _Command(command)
     functions.register()

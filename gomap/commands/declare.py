@@ -101,7 +101,7 @@ EXPR_HELP = 'a map: m, main.cache, cfg.M, arr[3], p.shards["eu"], *p, or 0xHEADE
 
 
 def natural(text: str) -> int:
-    """A number that is not negative."""
+    """a number, 0 or more"""
     value = int(text, 0)
     if value < 0:
         raise ValueError(text)
@@ -109,7 +109,7 @@ def natural(text: str) -> int:
 
 
 def bucket_range(text: str) -> tuple[int, int]:
-    """`3` or `3-7`, both included."""
+    """a number or a range, such as 3 or 0-7"""
     first, _, last = text.partition("-")
     low, high = natural(first), natural(last or first)
     if high < low:
@@ -118,7 +118,7 @@ def bucket_range(text: str) -> tuple[int, int]:
 
 
 def scope(text: str) -> str:
-    """What hmap-alias searches."""
+    """frame (the selected frame and all package variables)"""
     if text not in ("frame",):
         raise ValueError(text)
     return text
