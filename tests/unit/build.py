@@ -772,11 +772,12 @@ def types_for(arch: Arch) -> dict[str, tuple[GoType, ...]]:
         pair,
         edge,
         over,
+        pointer(over, word),
         big,
         nothing,
     )
     elems = (
         basic("int", word), basic("bool"), nothing, no_ints, basic("string", word), pair, big, large, over,
-        pointer(pair, word), basic("uint16"), basic("complex128"),
+        pointer(pair, word), pointer(big, word), basic("uint16"), basic("complex128"),
     )  # fmt: skip
     return {"keys": keys, "elems": elems}
