@@ -71,7 +71,8 @@ class GdbTarget:
         self._converter = self._converters.setdefault(self.arch, Converter(self.arch))
         if self.kind == "core" and self._is_of_another_build():
             raise WrongProgram(
-                "the core file comes from another build of the program: load the one that dumped it (file PROG)"
+                "the core file comes from another build of the program: "
+                "load the one that dumped it (file PROG)"
             )
 
     @classmethod
@@ -81,8 +82,8 @@ class GdbTarget:
         cls._globals = None
 
     def _is_of_another_build(self) -> bool:
-        """The linker writes where its sections end into runtime.firstmoduledata (cmd/link/internal/ld/symtab.go);
-        in memory of another build these words are something else, or elsewhere."""
+        """The linker writes where its sections end into runtime.firstmoduledata (symtab.go of
+        cmd/link/internal/ld); in memory of another build these words are something else, or elsewhere."""
         module = self._global("runtime.firstmoduledata")
         for name in ("etext", "edata", "end"):
             symbol, field = self.symbol(f"runtime.{name}"), module.type.field(name) if module else None
@@ -283,7 +284,7 @@ class GdbTarget:
     def _package_variables(self) -> dict[str, gdb.Symbol]:
         """Package variables that may lead to maps, by name."""
         if GdbTarget._globals is None:
-            GdbTarget._globals = dict(sorted(_package_variables()))
+            GdbTarget._globals = dict(sorted(_package_variables(), key=lambda found: found[0]))
         return GdbTarget._globals
 
 
@@ -365,9 +366,9 @@ def _type_of(symbol: gdb.Symbol, name: str) -> gdb.Type:
 def _package_variables() -> Iterator[tuple[str, gdb.Symbol]]:
     """Package variables with debug information whose type is more than a plain number or string.
 
-    gdb's Python has no list of all symbols. Its machine interface has the names by file; one of each file leads
-    to that compilation unit's block, which holds the symbols. Looking every name up would take gdb
-    a millisecond each: a Go program has tens of thousands, most of them constants.
+    gdb's Python has no list of all symbols. Its machine interface has the names by file; one of each file
+    leads to that compilation unit's block, which holds the symbols. Looking every name up would take gdb a
+    millisecond each: a Go program has tens of thousands, most of them constants.
     """
     units = set()
     for names in _names_by_file():
