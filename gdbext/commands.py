@@ -203,13 +203,15 @@ def register() -> None:
     """Makes the commands, parameters, functions and the printer known to gdb. Sourcing twice does no harm."""
     from gdbext import functions, printer
 
-    _parameters()
+    first = not getattr(gdb, "_gomap_loaded", False)
+    if first:  # a second time would undo the user's settings
+        _parameters()
     _Overview()
     for command in registry.COMMANDS:
         _Command(command)
     functions.register()
     printer.register()
-    if not getattr(gdb, "_gomap_loaded", False):
+    if first:
         gdb._gomap_loaded = True  # type: ignore[attr-defined]
         for event in (gdb.events.new_objfile, gdb.events.clear_objfiles):
             event.connect(_files_changed)

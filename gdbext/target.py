@@ -62,8 +62,7 @@ class GdbTarget:
             raise NoProcess(
                 "no process: start one with run, attach PID or target remote, or open a core with core FILE"
             )
-        thread = gdb.selected_thread()
-        if thread is not None and thread.is_running():
+        if _is_running():
             raise TargetRunning("the program is running: stop it first (Ctrl-C or interrupt)")
         self.kind = "core" if connection is not None and connection.type == "core" else "live"
         self.memory: Memory = CachedMemory(GdbMemory())
@@ -286,6 +285,18 @@ class GdbTarget:
         if GdbTarget._globals is None:
             GdbTarget._globals = dict(sorted(_package_variables(), key=lambda found: found[0]))
         return GdbTarget._globals
+
+
+def _is_running() -> bool:
+    """While gdb works out a breakpoint's condition the thread counts as running, but its frames can be seen."""
+    thread = gdb.selected_thread()
+    if thread is None or not thread.is_running():
+        return False
+    try:
+        gdb.selected_frame()
+    except gdb.error:
+        return True
+    return False
 
 
 def _arch() -> Arch:

@@ -218,7 +218,7 @@ ASKED = (
 TOLD = {
     "B200": "bad-B",
     "B40": "bad-B",
-    "cycle": "cycle",
+    "cycle": "overflow-cycle",
     "buckets": "unreadable",
     "oldbuckets": "unreadable",
     "marks": "count-mismatch",
