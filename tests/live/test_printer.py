@@ -79,8 +79,8 @@ def check(program: str, toolchain: Row, gdb: Gdb, wrong: Wrong, at_least: int = 
 
 
 def difference(told: Any, truth: Any) -> str | None:
-    if told is None or told["module"] != "gdbext.printer":
-        return f"another printer answers: {told}"
+    if told is None or not told["module"].startswith("gdbext."):
+        return f"another printer answers: {str(told)[:200]}"
     entries = f"{truth['len']} entr{'y' if truth['len'] == 1 else 'ies'}"
     text = f"{truth['type']}(nil)" if truth["nil"] else f"{truth['type']} with {entries}"
     if told["text"] != text:
@@ -166,4 +166,5 @@ def test_print_and_turning_off(toolchain: Row, gdb: Gdb) -> None:
     assert output("print 'main.NilMap'") == "$2 = map[main.Point][]int(nil)"
     told = [answer.output.strip() for answer in answers.answers if answer.command.startswith("python print(type")]
     off_named, off_int, on_int = told
-    assert ("gdbext" not in off_named, off_int, on_int) == (True, "MapTypePrinter", "gdbext.printer"), told
+    assert on_int.startswith("gdbext."), told
+    assert ("gdbext" not in off_named, off_int, on_int) == (True, "MapTypePrinter", on_int), told
