@@ -41,9 +41,7 @@ def measure(gdb: str, binary: Path, entries: int, folder: Path) -> dict[str, obj
     }
     load, inside = ROOT / "gdbext/load.py", ROOT / "benchmarks/inside_gdb.py"
     command = [gdb, *QUIET, "-ex", "run", "-x", load, "-x", inside, binary]
-    done = subprocess.run(
-        command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if not answer.exists():
         sys.exit(f"gdb measured nothing:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     found: dict[str, object] = json.loads(answer.read_text())
@@ -68,9 +66,7 @@ def main() -> None:
     parser.add_argument("--gdb", default="gdb")
     parser.add_argument("--entries", type=int, nargs="+", default=[1_000_000, 10_000_000])
     options = parser.parse_args()
-    version = subprocess.run(
-        [options.go, "version"], capture_output=True, text=True, check=True
-    ).stdout.split()[2]
+    version = subprocess.run([options.go, "version"], capture_output=True, text=True, check=True).stdout.split()[2]
     load = os.getloadavg()[0]
     print(f"{version}, {options.gdb}, {os.cpu_count()} cores, load {load:.1f} at the start\n")
     print("map[int]int        layout    bytes  read: at once  in pieces   hmap-show  ratios      more memory")

@@ -146,9 +146,7 @@ def _deref(target: Target, variable: Variable) -> Variable:
     address = target.arch.pointer(variable.read(target.memory, 0, target.arch.pointer_size))
     if not address:
         raise BadExpression(f"{variable.name} is a nil {variable.type.name}")
-    return Variable(
-        f"*{variable.name}", variable.type.elem, address, place=variable.place, note=variable.note
-    )
+    return Variable(f"*{variable.name}", variable.type.elem, address, place=variable.place, note=variable.note)
 
 
 def _unwrap(target: Target, types: Types, variable: Variable) -> Variable | None:
@@ -367,9 +365,7 @@ def unquote(literal: str) -> str:
         return literal[1:-1]
     raw = bytearray()
     body = literal[1:-1]
-    for found in re.finditer(
-        r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}|.)|[^\\]+", body, re.S
-    ):
+    for found in re.finditer(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}|.)|[^\\]+", body, re.S):
         escape = found.group(1)
         if escape is None:
             raw += found.group(0).encode("utf-8", "surrogateescape")
