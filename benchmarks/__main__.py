@@ -82,9 +82,8 @@ def main() -> None:
                 f"  {show / read:>4.2f} {show / pieces:>5.2f}  {int(str(found['memory'])) >> 20:>8} MB"
             )
     plain, loaded = start_up(options.gdb)
-    print(
-        f"\nstart of gdb: {1000 * plain:.0f} ms, with gomap {1000 * loaded:.0f} ms: {1000 * (loaded - plain):.0f} ms more"
-    )
+    more = 1000 * (loaded - plain)
+    print(f"\nstart of gdb: {1000 * plain:.0f} ms, with gomap {1000 * loaded:.0f} ms: {more:.0f} ms more")
     print(f"load {os.getloadavg()[0]:.1f} at the end")
 
 

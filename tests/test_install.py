@@ -224,9 +224,7 @@ def test_packages_come_for_the_python_of_the_gdb(user: User, system_gdb: Gdb, in
     assert not (user.home / ".local").exists()
 
 
-def test_gdb_from_pypi_where_there_is_none(
-    user: User, index: dict[str, str], without: Callable[..., str]
-) -> None:
+def test_gdb_from_pypi_where_there_is_none(user: User, index: dict[str, str], without: Callable[..., str]) -> None:
     user = with_index(user, index)
     run = user.install(PATH=without("gdb"))
     assert run.returncode == 0, run.stdout + run.stderr

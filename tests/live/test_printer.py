@@ -143,9 +143,7 @@ def test_maps_in_interfaces(toolchain: Row, gdb: Gdb) -> None:
     check("types", toolchain, gdb, lambda expr, truth: expr == "main.Boxed")
 
 
-@pytest.mark.parametrize(
-    "expr", ["main.Boxed", "main.NamedMap", "main.NilMap", "main.SliceOfMaps[0]", "main.PathMap"]
-)
+@pytest.mark.parametrize("expr", ["main.Boxed", "main.NamedMap", "main.NilMap", "main.SliceOfMaps[0]", "main.PathMap"])
 def test_length_function(expr: str, toolchain: Row, gdb: Gdb) -> None:
     """Go's $len raises from 1.24 on. Ours knows interfaces and named types too."""
     answers, _ = visited("types", toolchain, gdb)

@@ -87,7 +87,7 @@ def write(difference: int) -> str:
 def test_a_change_would_be_noticed(system_go: Row, system_gdb: Gdb) -> None:
     """The same watch, where gdb itself writes what is there already."""
     binary = toolchains.build("selfcheck", system_go, optimised=False)
-    first, last = debuggers.stages(binary)
+    _first, last = debuggers.stages(binary)
     changes = [write(0), "set var $rcx = $rcx"]
     answers = debuggers.visit(system_gdb, binary, {last: [*WATCH, *changes, "gomap_seen"]})
     memory, register = json.loads(answers.at(last, "gomap_seen").output)
