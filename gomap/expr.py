@@ -109,7 +109,15 @@ def _at_address(target: Target, text: str, address: int, type_name: str) -> Vari
 
 
 def _root(target: Target, name: str) -> tuple[Variable, list[Step]]:
-    """The variable that the longest prefix of a dotted name stands for, and the fields that follow."""
+    """The variable that the longest prefix of a dotted name stands for, and the fields that follow.
+
+    A name in quotes is that of a symbol first, as in gdb: no local variable hides it.
+    """
+    if name.startswith("'"):
+        name = name[1:-1]
+        quoted = target.variable(name)
+        if quoted is not None:
+            return quoted, []
     slash = name.rfind("/") + 1
     parts = name[slash:].split(".")
     prefix = name[:slash]
@@ -297,7 +305,7 @@ def _parse(text: str) -> tuple[str, list[Step], int]:
         end = body.find("'", 1)
         if end < 0:
             raise BadExpression(f"{text!r} has a quote without its end")
-        return body[1:end], list(_steps(body[end + 1 :], text)), stars
+        return body[: end + 1], list(_steps(body[end + 1 :], text)), stars
     found = _NAME.match(body)
     if found is None:
         raise BadExpression(f"{text!r} is no variable: write a name like m or main.cache, or 0xADDRESS:TYPE")
