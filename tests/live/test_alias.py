@@ -35,14 +35,22 @@ def questions(exprs: Sequence[str], optimised: bool) -> list[str]:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_live(program: str, target: Target, gdb: Gdb, optimised: bool) -> None:
-    binary = target(program)
+def test_live(program: str, toolchain: Row, gdb: Gdb) -> None:
+    check_stages(toolchains.build(program, toolchain, optimised=False), gdb, optimised=False)
+
+
+@pytest.mark.parametrize("program", ["alias", "nilwrite"])
+def test_live_optimised(program: str, toolchain: Row, gdb: Gdb) -> None:
+    """Package variables, where the locals are not to be relied on."""
+    check_stages(toolchains.build(program, toolchain, optimised=True), gdb, optimised=True)
+
+
+def check_stages(binary: Path, gdb: Gdb, optimised: bool) -> None:
     stages = {stage: questions(exprs, optimised) for stage, exprs in session.published(binary).items()}
     next(iter(stages.values())).append(SHARED)
     answers = debuggers.visit(gdb, binary, stages)
     for stage, commands in stages.items():
-        truth = answers.truth[stage]
-        check([answers.at(stage, command) for command in commands[1:]], truth, optimised)
+        check([answers.at(stage, command) for command in commands[1:]], answers.truth[stage], optimised)
 
 
 @pytest.mark.parametrize(("program", "stage"), [("alias", "argument"), ("nilwrite", "before")])
