@@ -44,18 +44,19 @@ class _Command(gdb.Command):
 
     def invoke(self, argument: str, from_tty: bool) -> None:
         self.dont_repeat()
-        outcome = _quietly(lambda: self._run(argument))
+        look = style()  # asked here: the screen has no width while gdb captures output
+        outcome = _quietly(lambda: self._run(argument, look))
         if outcome.output:
             write(outcome.output)
         if outcome.error is not None:
             raise gdb.GdbError(outcome.error)
 
-    def _run(self, argument: str) -> Outcome:
+    def _run(self, argument: str, look: Style) -> Outcome:
         from gdbext.target import GdbTarget
         from gomap import frontend
 
         debug = bool(gdb.parameter("hmap debug"))
-        return frontend.run(self._command.name, argument, GdbTarget, settings(), style(), debug)
+        return frontend.run(self._command.name, argument, GdbTarget, settings(), look, debug)
 
     def complete(self, text: str, word: str | None) -> list[str] | int:
         last = text.split()[-1] if text and not text[-1].isspace() else ""

@@ -271,7 +271,7 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 @pytest.mark.parametrize("width", [80, 140])
 @pytest.mark.parametrize("color", [True, False], ids=["colour", "NO_COLOR"])
 def test_terminal(width: int, color: bool, system_go: Row, gdb: Gdb) -> None:
-    """Nothing wider than the screen, the answer first, colour only when wanted."""
+    """Nothing wider than the screen, all of its width used, the answer first, colour only when wanted."""
     told = terminal(gdb, "growth", system_go, width, color)
     told.update(terminal(gdb, "alias", system_go, width, color))
     for command, text in told.items():
@@ -280,6 +280,8 @@ def test_terminal(width: int, color: bool, system_go: Row, gdb: Gdb) -> None:
         assert not re.search("Traceback|Python Exception", plain), text
         too_wide = [line for line in lines if len(line) > width]
         assert not too_wide, (command, width, too_wide)
+        if command.startswith("hmap-alias"):  # its lists of paths fill any screen
+            assert max(map(len, lines)) > 0.8 * width, (command, width, lines)
         colored = bool(re.search(r"\x1b\[[0-9;]*[1-9][0-9;]*m", text))
         assert colored == color, (command, repr(text[:400]))
         answers = {"hmap-show": "main.Keep.", "hmap-evac": "grow", "hmap-alias": "shared"}
