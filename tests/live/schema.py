@@ -14,7 +14,7 @@ JSON_SCALAR = "a JSON scalar"
 NINE = "nine counts"
 
 TARGET = {
-    "backend": {"gdb"},
+    "backend": {"gdb", "delve"},
     "kind": {"live", "core"},
     "go": str,
     "arch": {"amd64", "arm64", "386"},

@@ -1,0 +1,247 @@
+"""Delve as a Target: memory, types, variables of a stopped program. Reads only; evaluates nothing that calls."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from delve_bridge.types import BARE, Raw
+from gomap.errors import MemoryFault, OptimizedOut
+from gomap.gotypes import GoType, Kind, can_reach_map, fixed
+from gomap.memory import CachedMemory, Memory
+from gomap.target import GLOBAL, Place, Variable
+
+if TYPE_CHECKING:
+    from delve_bridge.session import Session
+
+#: Frames searched outward for a local variable, and how many of them are asked for at once.
+MAX_FRAMES = 256
+BATCH = 4
+#: Flags of Delve's api.Variable.
+ESCAPED, CONSTANT, ARGUMENT, RETURNED, FAKE = 1, 4, 8, 16, 32
+#: The value of a variable in registers, its parts included, nothing behind its pointers.
+VALUE = {**BARE, "MaxVariableRecurse": 8, "MaxArrayValues": 64, "MaxStructFields": -1}
+_RUNTIME = ("runtime", "internal/runtime/maps", "internal/runtime/sys")
+_IDENTIFIER = re.compile(r"[^\W\d]\w*\Z")
+
+
+@dataclass(frozen=True)
+class Frame:
+    level: int
+    function: str
+    file: str | None
+    line: int | None
+
+
+class DelveTarget:
+    """The program as it is stopped now, seen from the session's goroutine and frame. Made anew for each command."""
+
+    backend = "delve"
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.kind = session.kind
+        self.arch = session.arch
+        self.memory: Memory = CachedMemory(session.memory())
+        self._stack: list[Frame] | None = None
+        self._variables: dict[int, list[Raw]] = {}
+
+    @property
+    def go_version(self) -> str | None:
+        found = self._global("runtime.buildVersion")
+        if found is None or found.type.kind is not Kind.STRING:
+            return None
+        try:
+            head = found.read(self.memory, 0, found.type.size)
+            length = min(self.arch.pointer(head, self.arch.pointer_size), 256)
+            return self.memory.read(self.arch.pointer(head), length).decode("utf-8", "replace")
+        except (MemoryFault, OptimizedOut):
+            return None
+
+    @property
+    def package(self) -> str | None:
+        frame = self._user_frame()
+        return None if frame is None else _package(frame.function)
+
+    # -- names ---------------------------------------------------------------------------------------
+
+    def find_type(self, name: str) -> GoType | None:
+        return self._session.types.find(name)
+
+    def symbol(self, name: str) -> int | None:
+        raw = self._session.package_variable(name)
+        return None if raw is None or raw["flags"] & CONSTANT else int(raw["addr"]) or None
+
+    def variable(self, name: str) -> Variable | None:
+        return self._local(name) or self._global(name) if "." not in name else self._global(name)
+
+    def _global(self, name: str) -> Variable | None:
+        raw = self._session.package_variable(name)
+        if raw is None:
+            return None
+        t = self._session.types.of(raw)
+        if raw["flags"] & CONSTANT:
+            value = int(str(raw["value"]).split()[-1].strip("()"))
+            data = (value & (1 << 8 * t.size) - 1).to_bytes(t.size, self.arch.byte_order)  # type: ignore[arg-type]
+            return Variable(name, t, data=data)
+        if t.kind is Kind.FUNC and raw["value"] == name:
+            return None  # a function's name
+        return Variable(name, t, int(raw["addr"]))
+
+    def _local(self, name: str) -> Variable | None:
+        wanted = name.lstrip("&")
+        for frame, variables in self._outward():
+            # The innermost scope comes last, and what a closure captured hides nothing in it.
+            for raw in reversed(variables):
+                if raw["name"] != wanted or (name != wanted and not raw["flags"] & ESCAPED):
+                    continue
+                found = self._in_frame(raw, frame, wanted)
+                if name != wanted:
+                    word, elem = self.arch.pointer_size, fixed(found.type)
+                    pointer = GoType(Kind.POINTER, f"*{found.type.name}", word, lazy_elem=elem)
+                    found = Variable(name, pointer, data=self.arch.pack(found.address or 0), place=found.place)
+                if frame.level != self._session.frame:
+                    found = replace(
+                        found, note=f"{name} is taken from frame {frame.level}, {frame.function}"
+                    )
+                return found
+        return None
+
+    # -- frames --------------------------------------------------------------------------------------
+
+    def frames(self) -> list[Frame]:
+        """The session's frame and those that called it."""
+        if self._stack is None:
+            self._stack = self._session.stack(MAX_FRAMES)[self._session.frame :]
+        return self._stack
+
+    def _user_frame(self) -> Frame | None:
+        return next((f for f in self.frames() if f.function and _package(f.function) not in _RUNTIME), None)
+
+    def _outward(self) -> Iterator[tuple[Frame, list[Raw]]]:
+        frames = self.frames()
+        for first in range(0, len(frames), BATCH):
+            batch = frames[first : first + BATCH]
+            missing = [frame.level for frame in batch if frame.level not in self._variables]
+            self._variables.update(zip(missing, self._session.variables(missing, BARE)))
+            for frame in batch:
+                yield frame, self._variables[frame.level]
+
+    def _in_frame(self, raw: Raw, frame: Frame, name: str) -> Variable:
+        flags = int(raw["flags"])
+        kind = "captured" if flags & ESCAPED else "argument" if flags & (ARGUMENT | RETURNED) else "local"
+        place = Place(
+            kind, self._session.goroutine, frame.level, frame.function or None, frame.file, frame.line
+        )
+        t = self._session.types.of(raw)
+        if flags & FAKE:
+            return self._in_registers(raw, frame, t, name, place)
+        if not int(raw["addr"]):
+            return Variable(name, t, place=place)
+        if raw["kind"] == _MAP and raw["len"]:
+            self._session.types.examples[int(raw["addr"])] = None
+        return Variable(name, t, int(raw["addr"]), place=place)
+
+    def _in_registers(self, raw: Raw, frame: Frame, t: GoType, name: str, place: Place) -> Variable:
+        """A variable that Delve pieced together: its bytes are what Delve says of its parts."""
+        (variables,) = self._session.variables([frame.level], VALUE)
+        same = [v for v in variables if v["name"] == raw["name"] and v["DeclLine"] == raw["DeclLine"]]
+        buffer, holes = bytearray(t.size), []  # type: bytearray, list[tuple[int, int]]
+        if same:
+            self._fill(same[-1], t, 0, buffer, holes)
+        else:
+            holes.append((0, t.size))
+        if holes == [(0, t.size)]:
+            return Variable(name, t, place=place)
+        return Variable(name, t, None, bytes(buffer), tuple(holes), place)
+
+    def _fill(self, raw: Raw, t: GoType, base: int, buffer: bytearray, holes: list[tuple[int, int]]) -> None:
+        words = self._words(raw, t)
+        children = raw["children"] or ()
+        if words is not None:
+            size = t.size // max(len(words), 1)
+            for i, value in enumerate(words):
+                where = base + i * size
+                if value is None:
+                    holes.append((where, size))
+                else:
+                    mask = (1 << 8 * size) - 1
+                    buffer[where : where + size] = (value & mask).to_bytes(size, self.arch.byte_order)  # type: ignore[arg-type]
+        elif t.kind is Kind.STRUCT and len(children) == len(t.fields):
+            for child, field in zip(children, t.fields):
+                self._fill(child, field.type, base + field.offset, buffer, holes)
+        elif t.kind is Kind.ARRAY and len(children) == t.length:
+            for i, child in enumerate(children):
+                self._fill(child, t.elem, base + i * t.elem.size, buffer, holes)
+        elif t.size:
+            holes.append((base, t.size))
+
+    def _words(self, raw: Raw, t: GoType) -> list[int | None] | None:
+        """The parts of equal size that a value without fields consists of; None where one is unknown."""
+        children, value = raw["children"] or (), str(raw["value"])
+        if raw["unreadable"]:
+            return [None] if t.kind not in (Kind.STRUCT, Kind.ARRAY) else None
+        if t.kind in (Kind.INT, Kind.UINT, Kind.BOOL):
+            number = {"true": "1", "false": "0"}.get(value, value.split()[-1].strip("()") if value else "")
+            return [int(number) if number.lstrip("-").isdigit() else None]
+        if t.kind is Kind.MAP:
+            return [int(raw["base"])]
+        if t.kind is Kind.POINTER:
+            return [int(children[0]["addr"]) if children else None]
+        if t.kind is Kind.STRING:
+            return [int(raw["base"]), int(raw["len"])]
+        if t.kind is Kind.SLICE:
+            return [int(raw["base"]), int(raw["len"]), int(raw["cap"])]
+        return None if t.kind in (Kind.STRUCT, Kind.ARRAY) else [None]
+
+    # -- roots ---------------------------------------------------------------------------------------
+
+    def roots(self, scope: str) -> Iterator[Variable]:
+        """The first frame's variables that is not the runtime's own, innermost first, then package variables."""
+        frame = self._user_frame()
+        if frame is not None:
+            for raw in self._of_frame(frame):
+                if can_reach_map(self._session.types.of(raw)):
+                    yield self._in_frame(raw, frame, str(raw["name"]))
+        for name in sorted(self._session.package_variables()):
+            raw = self._session.package_variables()[name]
+            if can_reach_map(self._session.types.of(raw)) and int(raw["addr"]):
+                yield Variable(name, self._session.types.of(raw), int(raw["addr"]), place=GLOBAL)
+
+    def _of_frame(self, frame: Frame) -> list[Raw]:
+        if frame.level not in self._variables:
+            (self._variables[frame.level],) = self._session.variables([frame.level], BARE)
+        return list(reversed(self._variables[frame.level]))
+
+    def names(self, packages: bool) -> list[str]:
+        """Names of variables that lead to maps; packages: package variables' too."""
+        frame, types = self._user_frame(), self._session.types
+        found = {}
+        for raw in self._of_frame(frame) if frame is not None else ():
+            if can_reach_map(types.of(raw)):
+                found[str(raw["name"])] = True
+        if packages:
+            found.update((name, True) for name in sorted(self._session.package_variables()))
+        return list(found)
+
+
+def split(name: str) -> tuple[str, str] | None:
+    """(package path, variable) of a package variable's full name, where both can stand in an expression."""
+    slash = name.rfind("/") + 1
+    dot = name.find(".", slash)
+    package, variable = name[:dot], name[dot + 1 :]
+    if dot <= 0 or not _IDENTIFIER.match(variable) or '"' in package or "\\" in package:
+        return None
+    return package, variable
+
+
+_MAP: Any = 21
+
+
+def _package(function: str) -> str:
+    """Package path of a function's full name: example.com/x/pkg.(*T).Method -> example.com/x/pkg."""
+    slash = function.rfind("/") + 1
+    dot = function.find(".", slash)
+    return function[:dot] if dot >= 0 else function
