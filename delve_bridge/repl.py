@@ -89,7 +89,11 @@ def candidates(console: Console, before: str) -> list[str]:
     words = before.split()
     last = words[-1] if words and not before[-1:].isspace() else ""
     if len(words) - bool(last) == 0:
-        names = [c.name for c in registry.COMMANDS] + [w.name for w in vocabulary.WORDS] + ["help", "exit", "set", "show"]
+        names = (
+            [c.name for c in registry.COMMANDS]
+            + [w.name for w in vocabulary.WORDS]
+            + ["help", "exit", "set", "show"]
+        )
     elif words[0] in ("help", "h"):
         names = [c.name for c in registry.COMMANDS] + [w.name for w in vocabulary.WORDS]
     elif last.startswith("-"):

@@ -156,6 +156,11 @@ def check_core(program: str, core: str) -> None:
             raise NoDelve(f"{path}: no such file")
     with open(core, "rb") as file:
         magic = file.read(6)
-    for start, tool in ((b"\x1f\x8b", "gunzip"), (b"\x28\xb5\x2f\xfd", "unzstd"), (b"\xfd7zXZ", "unxz"), (b"\x04\x22\x4d\x18", "unlz4")):
+    for start, tool in (
+        (b"\x1f\x8b", "gunzip"),
+        (b"\x28\xb5\x2f\xfd", "unzstd"),
+        (b"\xfd7zXZ", "unxz"),
+        (b"\x04\x22\x4d\x18", "unlz4"),
+    ):
         if magic.startswith(start):
             raise NoDelve(f"{core} is compressed: unpack it first ({tool})")

@@ -59,7 +59,9 @@ class Session:
             self.client.call("SetApiVersion", APIVersion=API_VERSION)
             version = self.client.call("GetVersion")
         except Refused as error:
-            raise NotDelve(f"the server at {where} does not offer API version {API_VERSION}: {error}") from error
+            raise NotDelve(
+                f"the server at {where} does not offer API version {API_VERSION}: {error}"
+            ) from error
         if not isinstance(version, dict) or version.get("APIVersion") != API_VERSION:
             told = version.get("APIVersion") if isinstance(version, dict) else None
             raise NotDelve(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from delve_bridge.types import BARE, Raw
+from delve_bridge.types import BARE, Raw, at
 from gomap.errors import MemoryFault, OptimizedOut
+from gomap.golang.rtype import KINDS
 from gomap.gotypes import GoType, Kind, can_reach_map, fixed
 from gomap.memory import CachedMemory, Memory
 from gomap.target import GLOBAL, Place, Variable
@@ -21,9 +22,8 @@ MAX_FRAMES = 256
 BATCH = 4
 #: Flags of Delve's api.Variable.
 ESCAPED, CONSTANT, ARGUMENT, RETURNED, FAKE = 1, 4, 8, 16, 32
-#: The value of a variable in registers, its parts included, nothing behind its pointers.
-VALUE = {**BARE, "MaxVariableRecurse": 8, "MaxArrayValues": 64, "MaxStructFields": -1}
 _RUNTIME = ("runtime", "internal/runtime/maps", "internal/runtime/sys")
+_OPERATION = re.compile(r"DW_OP_(\w+)((?: -?0x[0-9a-f]+| -?\d+)*)")
 _IDENTIFIER = re.compile(r"[^\W\d]\w*\Z")
 
 
@@ -101,11 +101,11 @@ class DelveTarget:
                 if name != wanted:
                     word, elem = self.arch.pointer_size, fixed(found.type)
                     pointer = GoType(Kind.POINTER, f"*{found.type.name}", word, lazy_elem=elem)
-                    found = Variable(name, pointer, data=self.arch.pack(found.address or 0), place=found.place)
-                if frame.level != self._session.frame:
-                    found = replace(
-                        found, note=f"{name} is taken from frame {frame.level}, {frame.function}"
+                    found = Variable(
+                        name, pointer, data=self.arch.pack(found.address or 0), place=found.place
                     )
+                if frame.level != self._session.frame:
+                    found = replace(found, note=f"{name} is taken from frame {frame.level}, {frame.function}")
                 return found
         return None
 
@@ -137,64 +137,24 @@ class DelveTarget:
         )
         t = self._session.types.of(raw)
         if flags & FAKE:
-            return self._in_registers(raw, frame, t, name, place)
+            return self._in_registers(raw, t, name, place)
         if not int(raw["addr"]):
-            return Variable(name, t, place=place)
+            return _nowhere(name, t, place)
         if raw["kind"] == _MAP and raw["len"]:
             self._session.types.examples[int(raw["addr"])] = None
         return Variable(name, t, int(raw["addr"]), place=place)
 
-    def _in_registers(self, raw: Raw, frame: Frame, t: GoType, name: str, place: Place) -> Variable:
-        """A variable that Delve pieced together: its bytes are what Delve says of its parts."""
-        (variables,) = self._session.variables([frame.level], VALUE)
-        same = [v for v in variables if v["name"] == raw["name"] and v["DeclLine"] == raw["DeclLine"]]
-        buffer, holes = bytearray(t.size), []  # type: bytearray, list[tuple[int, int]]
-        if same:
-            self._fill(same[-1], t, 0, buffer, holes)
-        else:
-            holes.append((0, t.size))
-        if holes == [(0, t.size)]:
-            return Variable(name, t, place=place)
-        return Variable(name, t, None, bytes(buffer), tuple(holes), place)
-
-    def _fill(self, raw: Raw, t: GoType, base: int, buffer: bytearray, holes: list[tuple[int, int]]) -> None:
-        words = self._words(raw, t)
-        children = raw["children"] or ()
-        if words is not None:
-            size = t.size // max(len(words), 1)
-            for i, value in enumerate(words):
-                where = base + i * size
-                if value is None:
-                    holes.append((where, size))
-                else:
-                    mask = (1 << 8 * size) - 1
-                    buffer[where : where + size] = (value & mask).to_bytes(size, self.arch.byte_order)  # type: ignore[arg-type]
-        elif t.kind is Kind.STRUCT and len(children) == len(t.fields):
-            for child, field in zip(children, t.fields):
-                self._fill(child, field.type, base + field.offset, buffer, holes)
-        elif t.kind is Kind.ARRAY and len(children) == t.length:
-            for i, child in enumerate(children):
-                self._fill(child, t.elem, base + i * t.elem.size, buffer, holes)
-        elif t.size:
-            holes.append((base, t.size))
-
-    def _words(self, raw: Raw, t: GoType) -> list[int | None] | None:
-        """The parts of equal size that a value without fields consists of; None where one is unknown."""
-        children, value = raw["children"] or (), str(raw["value"])
-        if raw["unreadable"]:
-            return [None] if t.kind not in (Kind.STRUCT, Kind.ARRAY) else None
-        if t.kind in (Kind.INT, Kind.UINT, Kind.BOOL):
-            number = {"true": "1", "false": "0"}.get(value, value.split()[-1].strip("()") if value else "")
-            return [int(number) if number.lstrip("-").isdigit() else None]
-        if t.kind is Kind.MAP:
-            return [int(raw["base"])]
-        if t.kind is Kind.POINTER:
-            return [int(children[0]["addr"]) if children else None]
-        if t.kind is Kind.STRING:
-            return [int(raw["base"]), int(raw["len"])]
-        if t.kind is Kind.SLICE:
-            return [int(raw["base"]), int(raw["len"]), int(raw["cap"])]
-        return None if t.kind in (Kind.STRUCT, Kind.ARRAY) else [None]
+    def _in_registers(self, raw: Raw, t: GoType, name: str, place: Place) -> Variable:
+        """A variable that Delve pieced together at an address of its own making, which Eval alone can read."""
+        load = {**BARE, "MaxVariableRecurse": 1, "MaxArrayValues": t.size}
+        whole = self._session.evaluate([at(f"[{t.size}]uint8", int(raw["addr"]))], load)[0]
+        children = (whole or {}).get("children") or ()
+        if len(children) != t.size:
+            return _nowhere(name, t, place)
+        data = bytes(0 if child["unreadable"] else int(child["value"]) for child in children)
+        holes = tuple(missing_pieces(str(raw["LocationExpr"]), t.size))
+        holes += tuple((i, 1) for i, child in enumerate(children) if child["unreadable"])
+        return Variable(name, t, None, data, holes, place)
 
     # -- roots ---------------------------------------------------------------------------------------
 
@@ -227,6 +187,29 @@ class DelveTarget:
         return list(found)
 
 
+def _nowhere(name: str, t: GoType, place: Place) -> Variable:
+    """A variable that is optimized out."""
+    return Variable(name, t, data=bytes(t.size), holes=((0, t.size),), place=place)
+
+
+def missing_pieces(location: str, size: int) -> Iterator[tuple[int, int]]:
+    """Parts (offset, size) of a variable that a DWARF location expression, as Delve prints it, leaves nowhere.
+
+    Delve reads them as zeros.
+    """
+    start, pieces, empty = 0, False, True
+    for operation, arguments in _OPERATION.findall(location):
+        if operation != "piece":
+            empty = False
+            continue
+        length, pieces = int(arguments, 0), True
+        if empty:
+            yield start, length
+        start, empty = start + length, True
+    if pieces and start < size:
+        yield start, size - start
+
+
 def split(name: str) -> tuple[str, str] | None:
     """(package path, variable) of a package variable's full name, where both can stand in an expression."""
     slash = name.rfind("/") + 1
@@ -237,7 +220,7 @@ def split(name: str) -> tuple[str, str] | None:
     return package, variable
 
 
-_MAP: Any = 21
+_MAP = next(number for number, (kind, _) in enumerate(KINDS) if kind is Kind.MAP)
 
 
 def _package(function: str) -> str:

@@ -62,7 +62,9 @@ class Types:
         """The type of that name in the debug information."""
         if name not in self._known:
             if name == "unsafe.Pointer":
-                return self._known.setdefault(name, GoType(Kind.UNSAFE_POINTER, name, self._arch.pointer_size))
+                return self._known.setdefault(
+                    name, GoType(Kind.UNSAFE_POINTER, name, self._arch.pointer_size)
+                )
             probed = self._probe([name])[0]
             made = None if probed is None else self._make(name, *probed)
             self._known.setdefault(name, made)
@@ -140,15 +142,16 @@ class Types:
         if kind in _NUMBERS:
             return GoType(kind, name, size)
         if kind is Kind.ARRAY:
-            length = int(raw["len"])
-            elem = str(children[0]["type"]) if children else name[name.find("]") + 1 :]
-            return GoType(kind, name, size, length, lazy_elem=self._lazy(elem))
+            elem = self._lazy(str(children[0]["type"]) if children else _array_elem(name))
+            return GoType(kind, name, int(raw["len"]) * elem().size, int(raw["len"]), lazy_elem=elem)
         if kind is Kind.STRUCT:
             # A struct's fields are made with it: all that have parts are asked for at once.
-            self._probe([str(child["type"]) for child in children if _kind(child) in (Kind.STRUCT, Kind.ARRAY)])
+            self._probe(
+                [str(child["type"]) for child in children if _kind(child) in (Kind.STRUCT, Kind.ARRAY)]
+            )
             start = int(raw["addr"])
-            fields = [Field(str(c["name"]), int(c["addr"]) - start, self.of(c)) for c in children]
-            return GoType(kind, name, size, fields=tuple(fields))
+            fields = tuple(Field(str(c["name"]), int(c["addr"]) - start, self.of(c)) for c in children)
+            return GoType(kind, name, _struct_size(fields, self._arch.pointer_size, size), fields=fields)
         return GoType(Kind.OPAQUE, name, size)
 
     # -- what lies behind ----------------------------------------------------------------------------
@@ -243,6 +246,40 @@ def _kind(raw: Raw) -> Kind:
     return KINDS[number][0] if 0 < number < len(KINDS) else Kind.OPAQUE
 
 
+def _struct_size(fields: tuple[Field, ...], word: int, stride: int) -> int:
+    """A struct's size, given the distance of two in the array that Delve makes up.
+
+    Delve aligns them as C would: complex128 to 16, and to 8 what 32-bit machines align to 4. Go's own rule is
+    types.CalcStructSize in cmd/compile/internal/types/size.go.
+    """
+    if not fields:
+        return stride
+    end = max(f.offset + f.type.size for f in fields)
+    if end and not fields[-1].type.size:
+        end += 1  # no pointer to the last field may point behind the struct
+    align = max(_align(f.type, word) for f in fields)
+    size = -(-end // align) * align
+    return size if -(-size // 16) * 16 == stride or -(-size // 8) * 8 == stride else stride
+
+
+def _align(t: GoType, word: int) -> int:
+    if t.kind is Kind.STRUCT:
+        return max((_align(f.type, word) for f in t.fields), default=1)
+    if t.kind is Kind.ARRAY:
+        return _align(t.elem, word)
+    if t.kind in _NUMBERS:
+        return min(t.size // 2 if t.kind is Kind.COMPLEX else t.size, word) or 1
+    return word
+
+
+def _array_elem(name: str) -> str:
+    """Element of an array type of no size, of which Delve gives no element: [0]T, or []key<T> and []val<T>, as
+    cmd/link calls the arrays in its buckets."""
+    if name.startswith(("[]key<", "[]val<")):
+        return name[6:-1]
+    return name[name.find("]") + 1 :]
+
+
 def _pointee(raw: Raw) -> str:
     real = str(raw["realType"])
     if real.startswith("*"):
@@ -270,7 +307,7 @@ def _key_and_elem(name: str) -> tuple[str, str] | None:
                 i += 1
             elif c == quote:
                 quote = ""
-        elif c in "\"`":
+        elif c in '"`':
             quote = c
         else:
             depth += (c == "[") - (c == "]")

@@ -224,8 +224,10 @@ def text(v: Mapping[str, Any], depth: int = 0) -> str:
         return f"(unreadable {v['unreadable']})"
     if kind == _STRING:
         more = v["len"] - len(v["value"].encode("utf-8", "replace"))
-        return '"' + v["value"].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + (
-            f'"...+{more} bytes' if more > 0 else '"'
+        return (
+            '"'
+            + v["value"].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+            + (f'"...+{more} bytes' if more > 0 else '"')
         )
     if kind == _MAP:
         return f"{name} {v['len']} entries at {v['base']:#x}" if v["base"] else f"{name} nil"
@@ -274,4 +276,3 @@ WORDS: tuple[Word, ...] = (
     Word("print", "EXPR", "a value, as Delve evaluates it", _print, "p"),
     Word("whatis", "EXPR", "a value's type, as Delve has it", _whatis),
 )
-
