@@ -7,7 +7,8 @@ load=$root/gdbext/load.py
 data=${XDG_DATA_HOME:-$HOME/.local/share}/gomap
 config=${XDG_CONFIG_HOME:-$HOME/.config}
 cache=${GOMAP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gomap}
-launcher=$HOME/.local/bin/gdb-hmap
+bin=$HOME/.local/bin
+launchers=(gdb-hmap gomap)
 pypi_gdb_package="gdb-for-pwndbg==18.1.0.post1"
 demo_go=1.26.6
 
@@ -16,7 +17,7 @@ usage() {
 usage: ./install.sh [--uninstall | --demo | --test [--full] [PYTEST ARGUMENTS]]
 
   (nothing)       set gomap up for your gdb: a block in its initialisation
-                  file, and the gdb-hmap launcher in ~/.local/bin
+                  file, and the programs gdb-hmap and gomap in ~/.local/bin
   --uninstall     take all of that away: every file is as it was
   --demo          read maps out of a live Go program; writes to the cache only
   --test          ruff, shellcheck, mypy and the tests, with your Go and gdb;
@@ -199,10 +200,12 @@ remove_block() { # FILE
 # --- the jobs ----------------------------------------------------------------------------------------------
 
 install() {
-    if [[ -e $launcher || -L $launcher ]] && ! our_launcher; then
-        fail "$launcher is there and is not gomap's: move it away first"
-    fi
-    local init file
+    local init file name
+    for name in "${launchers[@]}"; do
+        if [[ -e $bin/$name || -L $bin/$name ]] && ! is_ours "$name"; then
+            fail "$bin/$name is there and is not gomap's: move it away first"
+        fi
+    done
     init=$(init_file)
     if [[ -e $init && ! -w $init ]]; then fail "$init cannot be written: its permissions forbid it"; fi
     # A first installation that fails leaves nothing behind.
@@ -213,8 +216,8 @@ install() {
     install_packages
     say "$gdb" >"$data/gdb"
 
-    make_directory "$(dirname "$launcher")"
-    ln -sfn "$root/bin/gdb-hmap" "$launcher"
+    make_directory "$bin"
+    for name in "${launchers[@]}"; do ln -sfn "$root/bin/$name" "$bin/$name"; done
     make_directory "$(dirname "$init")"
     for file in "$config/gdb/gdbinit" "$HOME/.gdbinit"; do
         if [[ $file != "$init" ]] || ! grep -qxF "source $load" "$init" 2>/dev/null; then remove_block "$file"; fi
@@ -225,17 +228,17 @@ install() {
     say "gdb $gdb_version ($gdb) loads gomap from now on: $init sources it."
     say "  packages   $packages"
     case :$PATH: in
-    *":$(dirname "$launcher"):"*) say "  launcher   $launcher" ;;
-    *) say "  launcher   $launcher (its directory is not on PATH: add it, or type the whole path)" ;;
+    *":$bin:"*) say "  programs   ${launchers[*]} in $bin" ;;
+    *) say "  programs   ${launchers[*]} in $bin (it is not on PATH: add it, or type the whole path)" ;;
     esac
     say "Stop in a Go program and type: hmap-show VARIABLE       (./install.sh --uninstall takes it away)"
 }
 
-our_launcher() { [[ -L $launcher && $(readlink "$launcher") == */bin/gdb-hmap ]]; }
+is_ours() { [[ -L $bin/$1 && $(readlink "$bin/$1") == */bin/$1 ]]; } # NAME of a launcher
 
 # Fails when there was nothing to take away.
 take_away() {
-    local file i found='' created=()
+    local file name i found='' created=()
     if [[ -e $data/created ]]; then mapfile -t created <"$data/created"; fi
     for file in "$config/gdb/gdbinit" "$HOME/.gdbinit" "${created[@]}"; do
         if has_block "$file"; then
@@ -243,10 +246,12 @@ take_away() {
             found=1
         fi
     done
-    if our_launcher; then
-        rm "$launcher"
-        found=1
-    fi
+    for name in "${launchers[@]}"; do
+        if is_ours "$name"; then
+            rm "$bin/$name"
+            found=1
+        fi
+    done
     if [[ -d $data ]]; then
         rm -rf "$data"
         found=1
@@ -376,7 +381,7 @@ run_tests() {
 
     cd "$root"
     "$venv/bin/ruff" check || fail "ruff found the above"
-    "$venv/bin/shellcheck" install.sh bin/gdb-hmap .ci/run || fail "shellcheck found the above"
+    "$venv/bin/shellcheck" install.sh bin/gdb-hmap bin/gomap .ci/run || fail "shellcheck found the above"
     "$venv/bin/mypy" || fail "mypy found the above"
     exec "$venv/bin/python" -m pytest --matrix "$matrix" -n 2 --dist loadgroup "${arguments[@]}"
 }

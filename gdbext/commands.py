@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 import gdb
 
-from gdbext.target import GdbTarget, visible_names
-from gomap import frontend
 from gomap.commands import registry
 from gomap.commands.declare import Command, Settings
-from gomap.render.text import Style
+
+if TYPE_CHECKING:
+    from gomap.render.text import Style
+
+# gdb starts with this file: what only a running command needs is imported when one runs.
 
 PREFIX_HELP = """See inside Go maps: structure, sharing, growth.
 
@@ -21,10 +24,10 @@ Each command has its own help, as in `help hmap-show`. Settings: `show hmap`.
 In conditions and expressions: $hmap_len(m), $hmap_load(m)."""
 
 
-class _Prefix(gdb.Command):
+class _Overview(gdb.Command):
     def __init__(self) -> None:
         self.__doc__ = PREFIX_HELP.format(overview=registry.overview())
-        super().__init__("hmap", gdb.COMMAND_DATA, gdb.COMPLETE_NONE, prefix=True)
+        super().__init__("hmap", gdb.COMMAND_DATA, gdb.COMPLETE_NONE)
 
     def invoke(self, argument: str, from_tty: bool) -> None:
         gdb.execute("help hmap")
@@ -40,6 +43,9 @@ class _Command(gdb.Command):
 
     def invoke(self, argument: str, from_tty: bool) -> None:
         self.dont_repeat()
+        from gdbext.target import GdbTarget
+        from gomap import frontend
+
         outcome = frontend.run(
             self._command.name, argument, GdbTarget, settings(), style(), bool(gdb.parameter("hmap debug"))
         )
@@ -56,6 +62,8 @@ class _Command(gdb.Command):
             return [option[len(last) - len(word) :] for option in options]
         if any(arg.name == "FILE" for arg in self._command.args) and len(text.split()) > (1 if last else 0):
             return gdb.COMPLETE_FILENAME
+        from gdbext.target import visible_names
+
         names = (name for name in visible_names(last) if name.startswith(last))
         return [name[len(last) - len(word) :] for name in names]
 
@@ -79,6 +87,8 @@ def _number(name: str) -> int:
 
 def style() -> Style:
     """Width and colour as gdb's own settings and the terminal have them."""
+    from gomap.render.text import Style
+
     width = gdb.parameter("width")
     terminal = os.isatty(1) and os.environ.get("TERM", "dumb") != "dumb"
     wanted = gdb.parameter("hmap color")
@@ -106,6 +116,7 @@ class _Parameter(gdb.Parameter):
     def __init__(self, name: str, doc: str, kind: int, default: Any, words: list[str] | None = None) -> None:
         self.set_doc = f"Set {doc}"
         self.show_doc = f"Show {doc}"
+        self._name = name
         self._default = default
         if words:
             super().__init__(name, gdb.COMMAND_DATA, kind, words)
@@ -119,7 +130,7 @@ class _Parameter(gdb.Parameter):
         return ""
 
     def get_show_string(self, svalue: str) -> str:
-        return f"{self.show_doc[5:].splitlines()[0].rstrip('.')} is {svalue}."
+        return f"{self._name} is {svalue} ({self.show_doc[5:].rstrip('.')})"
 
 
 class _SettingsPrefix(gdb.Command):
@@ -155,7 +166,9 @@ def _parameters() -> None:
 
 
 def _files_changed(_event: Any) -> None:
-    GdbTarget.forget()
+    target = sys.modules.get("gdbext.target")
+    if target is not None:
+        target.GdbTarget.forget()
 
 
 def register() -> None:
@@ -163,7 +176,7 @@ def register() -> None:
     from gdbext import functions, printer
 
     _parameters()
-    _Prefix()
+    _Overview()
     for command in registry.COMMANDS:
         _Command(command)
     functions.register()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Callable, Union
+from typing import TYPE_CHECKING, Callable, Union
 
 import gdb
 
-from gdbext.target import GdbTarget
-from gomap.errors import GomapError
-from gomap.expr import map_in, resolve_map
-from gomap.golang.malloc import Allocator
-from gomap.maps import MapView, view
+if TYPE_CHECKING:
+    from gomap.maps import MapView
 
 Number = Union[int, float]
 
@@ -25,14 +22,21 @@ class _Function(gdb.Function):
     def invoke(self, *args: gdb.Value) -> Number:
         if len(args) != 1:
             raise gdb.GdbError(f"${self._name} takes one map, as in ${self._name}(m)")
+        from gomap.errors import GomapError
+
         try:
-            return self._answer(_map_of(GdbTarget(), args[0]))
+            return self._answer(_map_of(args[0]))
         except GomapError as error:
             raise gdb.GdbError(f"${self._name}: {error}") from None
 
 
-def _map_of(target: GdbTarget, value: gdb.Value) -> MapView | None:
+def _map_of(value: gdb.Value) -> MapView | None:
     """The map that a value is or leads to, or that the expression in a string names; None when nil."""
+    from gdbext.target import GdbTarget
+    from gomap.expr import map_in, resolve_map
+    from gomap.maps import view
+
+    target = GdbTarget()
     if value.type.strip_typedefs().code == gdb.TYPE_CODE_ARRAY:
         _, t, address = resolve_map(target, value.string())
     else:
@@ -45,6 +49,8 @@ def _len(found: MapView | None) -> int:
 
 
 def _load(found: MapView | None) -> float:
+    from gomap.golang.malloc import Allocator
+
     # The allocator only matters for byte counts, which are not asked for here.
     return found.structure(Allocator()).load if found else 0.0
 

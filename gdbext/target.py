@@ -29,7 +29,10 @@ _MI_SYMBOL = re.compile(r'\{(?:line="\d+",)?name="((?:[^"\\]|\\.)*)",type=')
 
 
 class GdbMemory:
-    """Memory of the selected inferior."""
+    """Memory of the inferior that is selected now."""
+
+    def __init__(self) -> None:
+        self._read = gdb.selected_inferior().read_memory
 
     def read(self, address: int, size: int) -> bytes:
         if size <= 0:
@@ -37,7 +40,7 @@ class GdbMemory:
         if address < 0 or address + size > 1 << 64:
             raise MemoryFault(address, size, "no such address")
         try:
-            return bytes(gdb.selected_inferior().read_memory(address, size))
+            return bytes(self._read(address, size))
         except (gdb.error, OverflowError) as error:
             raise MemoryFault(address, size) from error
 
@@ -64,12 +67,32 @@ class GdbTarget:
         self.memory: Memory = CachedMemory(GdbMemory())
         self.arch = _arch()
         self._converter = self._converters.setdefault(self.arch, Converter(self.arch))
+        if self.kind == "core" and self._is_of_another_build():
+            raise WrongProgram(
+                "the core file comes from another build of the program: load the one that dumped it (file PROG)"
+            )
 
     @classmethod
     def forget(cls) -> None:
         """Drops what was learnt of the program's files, which have changed."""
         cls._converters.clear()
         cls._globals = None
+
+    def _is_of_another_build(self) -> bool:
+        """The linker writes where its sections end into runtime.firstmoduledata (cmd/link/internal/ld/symtab.go);
+        in memory of another build these words are something else, or elsewhere."""
+        module = self._global("runtime.firstmoduledata")
+        for name in ("etext", "edata", "end"):
+            symbol, field = self.symbol(f"runtime.{name}"), module.type.field(name) if module else None
+            if module is None or field is None or symbol is None:
+                continue
+            try:
+                word = module.read(self.memory, field.offset, self.arch.pointer_size)
+            except MemoryFault:
+                return True
+            if self.arch.pointer(word) != symbol:
+                return True
+        return False
 
     @property
     def go_version(self) -> str | None:
@@ -262,6 +285,7 @@ class GdbTarget:
 
 def _arch() -> Arch:
     try:
+        gdb.lookup_type("runtime.g")  # gdb has a uintptr of its own for any program with Go's symbols
         pointer_size = gdb.lookup_type("uintptr").sizeof
         little = int(gdb.Value(b"\1\0", gdb.lookup_type("uint16"))) == 1
     except gdb.error as error:

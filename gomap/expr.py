@@ -21,6 +21,7 @@ _ADDRESS = re.compile(r"(0[xX][0-9a-fA-F]+):(.+)\Z", re.S)
 _NAME = re.compile(r"&?(?:[^\s\[\]()*&'\"/]+/)*[^\W\d][\w.\-~%·]*|&?[^\W\d][\w·]*")
 MAX_EMBEDDED = 8
 MAX_KEYS = 1 << 20
+MAX_BRACKETS = 64
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ def resolve(target: Target, text: str) -> Variable:
     at = _ADDRESS.match(text)
     if at:
         return _at_address(target, text, int(at.group(1), 16), at.group(2).strip())
+    if text.count("(") > MAX_BRACKETS:
+        raise BadExpression(f"an expression with more than {MAX_BRACKETS} brackets is none that was meant")
     name, steps, stars = _parse(text)
     variable, rest = _root(target, name)
     types = Types(target)
@@ -192,8 +195,9 @@ def _select(target: Target, types: Types, variable: Variable, name: str) -> Vari
         raise BadExpression(f"{variable.name} has no field {name}: its type is {variable.type.name}")
     path = find_field(holder.type, name)
     if path is None:
-        known = ", ".join(f.name for f in holder.type.fields[:12]) or "none"
-        raise BadExpression(f"{variable.name} has no field {name}: {holder.type.name} has {known}")
+        known = ", ".join(f.name for f in holder.type.fields[:12]) or "no fields"
+        more = ", ..." if len(holder.type.fields) > 12 else ""
+        raise BadExpression(f"{variable.name} has no field {name}: it has {known}{more}")
     for field in path:
         holder = _concrete(target, types, holder)
         holder = _part(holder, f"{variable.name}.{name}", field.type, field.offset)

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Callable, NoReturn
 
 from gomap.commands import registry
-from gomap.commands.declare import Command, Context, Settings
+from gomap.commands.declare import Arg, Command, Context, Settings
 from gomap.errors import GomapError, Interrupted, UsageError
 from gomap.render import json as as_json
 from gomap.render import text as as_text
@@ -93,14 +93,26 @@ def _parser(command: Command) -> _Parser:
     for arg in command.all_args:
         if arg.positional:
             nargs = "*" if arg.many and arg.optional else "+" if arg.many else "?" if arg.optional else None
-            parser.add_argument(arg.name, nargs=nargs, type=arg.type)
+            parser.add_argument(arg.name, nargs=nargs, type=_checked(arg))
         elif arg.metavar:
             parser.add_argument(
-                arg.name, dest=arg.name, type=arg.type, default=arg.default, metavar=arg.metavar
+                arg.name, dest=arg.name, type=_checked(arg), default=arg.default, metavar=arg.metavar
             )
         else:
             parser.add_argument(arg.name, dest=arg.name, action="store_true")
     return parser
+
+
+def _checked(arg: Arg) -> Callable[[str], Any]:
+    """The argument's type, with a message that says what the argument takes."""
+
+    def convert(text: str) -> Any:
+        try:
+            return arg.type(text)
+        except ValueError:
+            raise UsageError(f"{arg.name} takes {arg.type.__doc__}, not {text!r}") from None
+
+    return convert
 
 
 def tokens(line: str) -> list[str]:

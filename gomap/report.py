@@ -11,9 +11,10 @@ from gomap.golang.structure import Anomaly
 
 @dataclass(frozen=True)
 class Facts:
-    """Label and text, one pair a line."""
+    """Label and text, one pair a line. label: columns that labels take at least, to line up with others."""
 
     rows: Sequence[tuple[str, str]]
+    label: int = 0
 
 
 @dataclass(frozen=True)

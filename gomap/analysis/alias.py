@@ -21,13 +21,17 @@ MAX_VISITED = 1 << 20
 
 @dataclass(frozen=True)
 class Holder:
-    """A variable, or part of one, whose value is a map. address: where it lies, None in a register."""
+    """A variable, or part of one, whose value is a map. address: where it lies, None in a register.
+
+    also: other ways that lead to this same variable, from package variables and from frames.
+    """
 
     path: str
     kind: str
     place: Place
     type: GoType
     address: int | None
+    also: list[Holder] = field(default_factory=list)
 
 
 @dataclass
@@ -51,6 +55,7 @@ class Found:
     types: dict[int, GoType] = field(default_factory=dict)
     nil: list[Holder] = field(default_factory=list)
     frames: set[tuple[int | None, int | None]] = field(default_factory=set)
+    functions: dict[str, None] = field(default_factory=dict)  # whose variables were searched, in order
     globals: int = 0
     shortened: list[str] = field(default_factory=list)
     too_deep: int = 0
@@ -67,8 +72,8 @@ class _Step:
 def holders(target: Target, roots: Iterable[Variable], depth: int) -> Found:
     """Every map reachable from roots through structs, pointers, arrays, slices, interfaces and maps.
 
-    depth: how many of these are followed from a root. Memory is visited once for each type, so
-    the shortest path to an object behind a pointer is the one that is told.
+    depth: how many of these are followed from a root. What lies behind a pointer is visited once from
+    frames and once from package variables, so of each the shortest path is the one that is told.
     """
     search = _Search(target, depth)
     queue: deque[_Step] = deque()
@@ -77,6 +82,7 @@ def holders(target: Target, roots: Iterable[Variable], depth: int) -> Found:
             search.found.globals += 1
         else:
             search.found.frames.add((root.place.goroutine, root.place.frame))
+            search.found.functions.setdefault(root.place.function or "?")
         queue.append(_Step(root, root.place.kind, 0))
     while queue and len(search.visited) < MAX_VISITED:
         queue.extend(search.look(queue.popleft()))
@@ -90,7 +96,8 @@ class _Search:
     target: Target
     depth: int
     found: Found = field(default_factory=Found)
-    visited: set[tuple[int, int]] = field(default_factory=set)
+    visited: set[tuple[int, int, bool]] = field(default_factory=set)
+    located: dict[int, Holder] = field(default_factory=dict)
     reach: dict[int, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -138,7 +145,7 @@ class _Search:
             return
         if t.kind is Kind.POINTER:
             address = self._word(variable)
-            if address and self._reaches(t.elem) and self._first_visit(address, t.elem):
+            if address and self._reaches(t.elem) and self._first_visit(step, address, t.elem):
                 yield self._at(step, variable.name, t.elem, address, step.kind)
         elif t.kind is Kind.INTERFACE:
             yield from self._interface(step)
@@ -150,7 +157,7 @@ class _Search:
             word = self.target.arch.pointer_size
             head = variable.read(self.target.memory, 0, 2 * word)
             start, length = self.target.arch.pointer(head), self.target.arch.pointer(head, word)
-            if start and length and self._first_visit(start, t):
+            if start and length and self._first_visit(step, start, t):
                 for i in range(self._limit(variable.name, length)):
                     yield self._at(step, f"{variable.name}[{i}]", t.elem, start + i * t.elem.size, "element")
 
@@ -159,8 +166,8 @@ class _Search:
             self.found.shortened.append(f"{name}: {MAX_ITEMS:,} of {length:,} elements")
         return min(length, MAX_ITEMS)
 
-    def _first_visit(self, address: int, t: GoType) -> bool:
-        key = (address, id(t))
+    def _first_visit(self, step: _Step, address: int, t: GoType) -> bool:
+        key = (address, id(t), step.variable.place.kind == "global")
         if key in self.visited:
             return False
         self.visited.add(key)
@@ -198,20 +205,15 @@ class _Search:
                 variable, name=name, type=t, address=None, data=self.target.arch.pack(word), holes=()
             )
             yield _Step(inner, "interface", step.depth + 1)
-        elif self._first_visit(word, t):
+        elif self._first_visit(step, word, t):
             yield self._at(step, name, t, word, "interface")
 
     def _map(self, step: _Step) -> Iterator[_Step]:
         variable, t = step.variable, step.variable.type
         address = self._word(variable)
         holder = Holder(variable.name, step.kind, variable.place, t, variable.address)
-        if not address:
-            self.found.nil.append(holder)
-            return
-        first = address not in self.found.maps
-        self.found.maps.setdefault(address, []).append(holder)
-        self.found.types.setdefault(address, t)
-        if not first:
+        self._hold(address, holder)
+        if not address or not self._first_visit(step, address, t):
             return
         if not (self._reaches(t.elem) or self._reaches(t.key)):
             return
@@ -227,6 +229,20 @@ class _Search:
                 yield self._at(step, name, t.elem, entry.elem_address, "map-value")
             if entry.key is not None and self._reaches(t.key):
                 yield self._at(step, f"key of {variable.name}", t.key, entry.key_address, "map-value")
+
+    def _hold(self, address: int, holder: Holder) -> None:
+        """Notes that the holder has the map at `address` (0: nil); a known variable gets a path more."""
+        known = self.located.get(holder.address) if holder.address is not None else None
+        if known is not None:
+            known.also.append(holder)
+            return
+        if holder.address is not None:
+            self.located[holder.address] = holder
+        if address:
+            self.found.maps.setdefault(address, []).append(holder)
+            self.found.types.setdefault(address, holder.type)
+        else:
+            self.found.nil.append(holder)
 
     def _key(self, t: GoType, data: bytes | None) -> str:
         arch = self.target.arch

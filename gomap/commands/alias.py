@@ -7,7 +7,7 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis.alias import Found, Group, Holder, groups, holders
-from gomap.commands.declare import Arg, Command, Context, natural
+from gomap.commands.declare import Context
 from gomap.commands.facts import hex_or_none, place_json, where
 from gomap.expr import resolve_map
 from gomap.gotypes import Kind
@@ -31,7 +31,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     listed.sort(key=lambda group: (-len(group.holders), group.address))
     report = Report(_json(listed, found), anomalies=found.anomalies)
     report.answer = [_summary(shared, together, found, bool(expressions))]
-    report.sections = [section for group in listed for section in _sections(group)]
+    width = max((len(place) for group in listed for place, _ in _by_place(group.holders)), default=0)
+    report.sections = [section for group in listed for section in _sections(group, width)]
     report.sections += _nil_section(found, bool(expressions) or options["--all"])
     for text in found.shortened:
         report.cut(text, 0, None)
@@ -79,6 +80,9 @@ def _holder_json(holder: Holder) -> dict[str, Any]:
         "kind": holder.kind,
         **place_json(holder.place),
         "address": hex_or_none(holder.address),
+        "also": [
+            {"path": other.path, "kind": other.kind, **place_json(other.place)} for other in holder.also
+        ],
     }
 
 
@@ -95,7 +99,8 @@ def _summary(shared: list[Group], together: list[Group], found: Found, named: bo
             return f"{human.plural(len(together), 'separate map')}: nothing is shared"
         return f"{human.plural(len(together), 'map')}, {len(shared)} of them shared"
     variables = human.plural(found.globals, "package variable")
-    scanned = f"({human.plural(len(found.maps), 'map')}, {variables} searched)"
+    searched = f"{' and '.join([*found.functions, variables])} searched"
+    scanned = f"({human.plural(len(found.maps), 'map')}; {searched})"
     if not shared:
         return f"no map is shared {scanned}"
     holders_ = sum(len(group.holders) for group in shared)
@@ -105,17 +110,22 @@ def _summary(shared: list[Group], together: list[Group], found: Found, named: bo
     )
 
 
-def _sections(group: Group) -> list[Section]:
+def _sections(group: Group, width: int) -> list[Section]:
     buckets = f"  buckets {group.buckets:#x}" if group.buckets else ""
     entries = human.plural(group.count, "entry")
     lines = [f"{group.type.name}  {group.address:#x}  {entries}{buckets}"]
     if group.shared_by == "buckets":
         headers = ", ".join(f"{header:#x}" for header in group.headers)
         lines.append(f"  {len(group.headers)} headers share these buckets: {headers}")
+    return [Lines(lines), Facts(_by_place(group.holders), width)]
+
+
+def _by_place(holders: list[Holder]) -> list[tuple[str, str]]:
+    """Paths under the place they start from, frames before package variables."""
     places: dict[str, list[str]] = {}
-    for holder in group.holders:
+    for holder in [each for known in holders for each in (known, *known.also)]:
         places.setdefault(where(holder.place), []).append(holder.path)
-    return [Lines(lines), Facts([(place, ", ".join(paths)) for place, paths in places.items()])]
+    return [(place, ", ".join(paths)) for place, paths in places.items()]
 
 
 def _nil_section(found: Found, listed: bool) -> list[Section]:
@@ -123,43 +133,4 @@ def _nil_section(found: Found, listed: bool) -> list[Section]:
         return []
     if not listed:
         return [Lines([f"{human.plural(len(found.nil), 'nil map')} (--all lists them)"])]
-    places: dict[str, list[str]] = {}
-    for holder in found.nil:
-        places.setdefault(where(holder.place), []).append(holder.path)
-    return [Lines(["nil maps"]), Facts([(place, ", ".join(paths)) for place, paths in places.items()])]
-
-
-def scope(text: str) -> str:
-    if text not in ("frame",):
-        raise ValueError(text)
-    return text
-
-
-COMMAND = Command(
-    name="hmap-alias",
-    summary="which variables share one map, and which are nil",
-    about="""
-With expressions: says whether they are one map. Without: searches the selected frame's variables
-and all package variables, through structs, pointers, arrays, slices, interfaces and maps.
-Maps whose headers differ while their buckets are the same come from a header copied through
-unsafe; they are told apart from plain sharing.
-""",
-    args=(
-        Arg("EXPR", "maps to compare; none: search", many=True, optional=True),
-        Arg(
-            "--scope",
-            "what to search: frame (the selected frame and package variables)",
-            "SCOPE",
-            scope,
-            default="frame",
-        ),
-        Arg("--depth", "how many pointers, elements and interfaces to follow (set hmap depth)", "N", natural),
-        Arg("--all", "list maps with one holder too, and all nil maps"),
-    ),
-    examples=(
-        ("hmap-alias", "every map that more than one variable here leads to"),
-        ("hmap-alias m1 m2", "are these two the same map?"),
-        ("hmap-alias --all --depth 2", "all maps near by"),
-    ),
-    run=run,
-)
+    return [Lines(["nil maps"]), Facts(_by_place(found.nil))]

@@ -1,17 +1,20 @@
-"""How a command is declared. gdb, Delve, one-shot use, help, completion and the README all read this."""
+"""How a command is declared. gdb, Delve, one-shot use, help, completion and the README all read this.
+
+Imported when gdb starts, so it imports next to nothing: what a command needs is imported when it first runs.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
-from gomap.report import Report
-from gomap.target import Target
+if TYPE_CHECKING:
+    from gomap.report import Report
+    from gomap.target import Target
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """What the user can set once for all commands. entries: shown by default; depth: how far hmap-alias and
     printed values look."""
 
@@ -19,8 +22,7 @@ class Settings:
     depth: int = 6
 
 
-@dataclass(frozen=True)
-class Arg:
+class Arg(NamedTuple):
     """One argument. metavar None makes an option a switch. many: it may be given more than once."""
 
     name: str
@@ -43,19 +45,17 @@ class Arg:
         return f"[{shown}]" if self.optional or not self.positional else shown
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(NamedTuple):
     """What a command works with."""
 
     target: Target
-    settings: Settings = field(default_factory=Settings)
+    settings: Settings = Settings()
 
 
 JSON = Arg("--json", "print the answer as one line of JSON")
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """name: as it is typed. about: what the answer means. examples: (command line, comment).
 
     writes_file: it saves a file, so recording does not run it.
@@ -66,8 +66,13 @@ class Command:
     about: str
     args: tuple[Arg, ...]
     examples: tuple[tuple[str, str], ...]
-    run: Callable[[Context, Mapping[str, Any]], Report]
     writes_file: bool = False
+
+    def run(self, context: Context, options: Mapping[str, Any]) -> Report:
+        """Answers, through `run` of the file in gomap/commands that has the command's name."""
+        module = importlib.import_module(f"gomap.commands.{self.name.split('-', 1)[1]}")
+        report: Report = module.run(context, options)
+        return report
 
     @property
     def all_args(self) -> tuple[Arg, ...]:
@@ -96,8 +101,24 @@ EXPR_HELP = 'a map: m, main.cache, cfg.M, arr[3], p.shards["eu"], *p, or 0xHEADE
 
 
 def natural(text: str) -> int:
-    """A number that is not negative."""
+    """a number, 0 or more"""
     value = int(text, 0)
     if value < 0:
         raise ValueError(text)
     return value
+
+
+def bucket_range(text: str) -> tuple[int, int]:
+    """a number or a range, such as 3 or 0-7"""
+    first, _, last = text.partition("-")
+    low, high = natural(first), natural(last or first)
+    if high < low:
+        raise ValueError(text)
+    return low, high
+
+
+def scope(text: str) -> str:
+    """frame (the selected frame and all package variables)"""
+    if text not in ("frame",):
+        raise ValueError(text)
+    return text

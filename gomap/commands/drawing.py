@@ -15,13 +15,8 @@ from gomap.values import Limits, Values
 MAX_BUCKETS = 64
 MAX_CHAIN = 8
 SHOWN_BYTES = 8
-_TOPHASH = {
-    0: "empty, and all after it",
-    1: "empty (deleted)",
-    2: "moved to X",
-    3: "moved to Y",
-    4: "was empty",
-}
+#: runtime/map.go: the tophash values that are no hash.
+_TOPHASH = {0: "emptyRest", 1: "emptyOne", 2: "evacuatedX", 3: "evacuatedY", 4: "evacuatedEmpty"}
 _CTRL = {0x80: "empty", 0xFE: "deleted (tombstone)"}
 
 
@@ -102,6 +97,6 @@ def _content(values: Values, t: GoType, indirect: bool, data: bytes, at: int, li
         return raw if any(stored) else "-"
     if indirect:
         pointer = arch.pointer(stored)
-        return f"{pointer:#x} -> {values.text(t, values.target.memory.read(pointer, t.size))}"
+        return f"{values.text(t, values.target.memory.read(pointer, t.size))} at {pointer:#x}"
     text = values.text(t, stored)
-    return f"{raw} = {text}" if raw else text
+    return f"{text} = {raw}" if raw else text

@@ -7,7 +7,7 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis.growth import Forecast, forecast
-from gomap.commands.declare import EXPR_HELP, Arg, Command, Context
+from gomap.commands.declare import Context
 from gomap.commands.facts import count_anomalies, growth_json
 from gomap.expr import resolve_map
 from gomap.golang.classic import ClassicMap
@@ -198,21 +198,3 @@ def _tables(tables: list[SwissTable]) -> Section:
         rows.append(("...", "", "", "", "", "", f"{len(tables) - len(nearest):,} more"))
     headings = ("table", "local depth", "entries", "slots", "used", "growth left", "tombstones")
     return Table(headings, rows, frozenset(range(7)))
-
-
-COMMAND = Command(
-    name="hmap-evac",
-    summary="how far a map's growth is, and what will make it grow next",
-    about="""
-Classic maps (up to Go 1.23) grow by and by: every write and delete moves one or two buckets of the
-old array. Shows how many have moved, which are left, what the old array holds and what ends it.
-Swiss maps (from Go 1.24 on) grow one table at a time, all at once: shows the directory, each table's
-depth, fill and room, and which table grows next.
-""",
-    args=(Arg("EXPR", EXPR_HELP),),
-    examples=(
-        ("hmap-evac m", "the local variable m"),
-        ("hmap-evac main.sessions --json", "the same for a script"),
-    ),
-    run=run,
-)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gomap import human
-from gomap.commands.declare import EXPR_HELP, Arg, Command, Context
+from gomap.commands.declare import Context
 from gomap.report import Report
 
 
@@ -24,17 +24,3 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if saved.left_out:
         report.anomalies = saved.left_out
     return report
-
-
-COMMAND = Command(
-    name="hmap-record",
-    summary="save a map to a small file that replays anywhere, without a debugger",
-    about="""
-Saves the map with its keys and values (as deep as they are shown) and the type facts. `gomap FILE`
-then answers every read-only command about it. The file holds data of the program: treat it so.
-""",
-    args=(Arg("EXPR", EXPR_HELP), Arg("FILE", "the file to write; an existing one is replaced")),
-    examples=(("hmap-record main.cache cache.hmap", "then: gomap cache.hmap -c hmap-show"),),
-    run=run,
-    writes_file=True,
-)

@@ -1,11 +1,95 @@
-"""The commands there are, once."""
+"""The commands there are, once. Each is carried out by the file of its name in this folder."""
 
 from __future__ import annotations
 
-from gomap.commands import alias, evac, record, show
-from gomap.commands.declare import Command
+from gomap.commands.declare import EXPR_HELP, Arg, Command, bucket_range, natural, scope
 
-COMMANDS: tuple[Command, ...] = (show.COMMAND, alias.COMMAND, evac.COMMAND, record.COMMAND)
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        name="hmap-show",
+        summary="one map from the inside: entries, load, buckets, bytes, growth",
+        about="""
+Counts what is really there by walking the buckets, and sets it beside the header.
+Works on locals, arguments, captured and package variables, fields, elements, pointers to maps
+and interfaces that hold one, in live processes, core files and recorded maps.
+A map of a million entries takes well under a second: entries are read only when asked for.
+""",
+        args=(
+            Arg("EXPR", EXPR_HELP),
+            Arg("--entries", "also list the first N entries, with bucket and slot", "N", natural),
+            Arg(
+                "--buckets",
+                "draw the bytes of one bucket (group) or of a range: 3 or 0-2",
+                "RANGE",
+                bucket_range,
+            ),
+        ),
+        examples=(
+            ("hmap-show m", "the local variable m"),
+            ("hmap-show main.cache --entries 10", "a package variable and ten entries"),
+            ("hmap-show s.shards[3] --buckets 0", "the bytes of its first bucket"),
+            ("hmap-show 0xc000012345:map[string]int", "the map whose header lies there"),
+        ),
+    ),
+    Command(
+        name="hmap-alias",
+        summary="which variables share one map, and which are nil",
+        about="""
+With expressions: says whether they are one map. Without: searches the selected frame's variables
+and all package variables, through structs, pointers, arrays, slices, interfaces and maps.
+Maps whose headers differ while their buckets are the same come from a header copied through
+unsafe; they are told apart from plain sharing.
+""",
+        args=(
+            Arg("EXPR", "maps to compare; none: search", many=True, optional=True),
+            Arg(
+                "--scope",
+                "what to search: frame (the selected frame and package variables)",
+                "SCOPE",
+                scope,
+                default="frame",
+            ),
+            Arg(
+                "--depth",
+                "how many pointers, elements and interfaces to follow (set hmap depth)",
+                "N",
+                natural,
+            ),
+            Arg("--all", "list maps with one holder too, and all nil maps"),
+        ),
+        examples=(
+            ("hmap-alias", "every map that more than one variable here leads to"),
+            ("hmap-alias m1 m2", "are these two the same map?"),
+            ("hmap-alias --all --depth 2", "all maps near by"),
+        ),
+    ),
+    Command(
+        name="hmap-evac",
+        summary="how far a map's growth is, and what will make it grow next",
+        about="""
+Classic maps (up to Go 1.23) grow by and by: every write and delete moves one or two buckets of the
+old array. Shows how many have moved, which are left, what the old array holds and what ends it.
+Swiss maps (from Go 1.24 on) grow one table at a time, all at once: shows the directory, each table's
+depth, fill and room, and which table grows next.
+""",
+        args=(Arg("EXPR", EXPR_HELP),),
+        examples=(
+            ("hmap-evac m", "the local variable m"),
+            ("hmap-evac main.sessions --json", "the same for a script"),
+        ),
+    ),
+    Command(
+        name="hmap-record",
+        summary="save a map to a small file that replays anywhere, without a debugger",
+        about="""
+Saves the map with its keys and values (as deep as they are shown) and the type facts. `gomap FILE`
+then answers every read-only command about it. The file holds data of the program: treat it so.
+""",
+        args=(Arg("EXPR", EXPR_HELP), Arg("FILE", "the file to write; an existing one is replaced")),
+        examples=(("hmap-record main.cache cache.hmap", "then: gomap cache.hmap -c hmap-show"),),
+        writes_file=True,
+    ),
+)
 
 
 def find(name: str) -> Command | None:
@@ -16,3 +100,9 @@ def overview() -> str:
     """The list of commands, as `help hmap` shows it."""
     width = max(len(command.name) for command in COMMANDS)
     return "\n".join(f"{command.name:{width}}  {command.summary}" for command in COMMANDS)
+
+
+def markdown() -> str:
+    """The command table of the README."""
+    rows = [f"| `{command.usage}` | {command.summary} |" for command in COMMANDS]
+    return "\n".join(["| command | answers |", "|---|---|", *rows])

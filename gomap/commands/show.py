@@ -8,7 +8,7 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis.growth import forecast
-from gomap.commands.declare import EXPR_HELP, Arg, Command, Context, natural
+from gomap.commands.declare import Context
 from gomap.commands.drawing import bucket_sections
 from gomap.commands.facts import count_anomalies, growth_json, hex_or_none
 from gomap.expr import resolve_map
@@ -24,15 +24,6 @@ from gomap.values import Limits, Values, shown
 
 #: A map that holds this much more than its entries need is worth a word.
 WORTH_REBUILDING = 64 << 10
-
-
-def bucket_range(text: str) -> tuple[int, int]:
-    """`3` or `3-7`, both included."""
-    first, _, last = text.partition("-")
-    low, high = natural(first), natural(last or first)
-    if high < low:
-        raise ValueError(text)
-    return low, high
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
@@ -250,29 +241,3 @@ def _add_entries(context: Context, report: Report, t: GoType, found: MapView, wa
         report.cut("entries", len(listed), total)
     if values.cut:
         report.cut("values", len(listed), None)
-
-
-COMMAND = Command(
-    name="hmap-show",
-    summary="one map from the inside: entries, load, buckets, bytes, growth",
-    about="""
-Counts what is really there by walking the buckets, and sets it beside the header.
-Works on locals, arguments, captured and package variables, fields, elements, pointers to maps
-and interfaces that hold one, in live processes, core files and recorded maps.
-A map of a million entries takes well under a second: entries are read only when asked for.
-""",
-    args=(
-        Arg("EXPR", EXPR_HELP),
-        Arg("--entries", "also list the first N entries, with bucket and slot", "N", natural),
-        Arg(
-            "--buckets", "draw the bytes of one bucket (group) or of a range: 3 or 0-2", "RANGE", bucket_range
-        ),
-    ),
-    examples=(
-        ("hmap-show m", "the local variable m"),
-        ("hmap-show main.cache --entries 10", "a package variable and ten entries"),
-        ("hmap-show s.shards[3] --buckets 0", "the bytes of its first bucket"),
-        ("hmap-show 0xc000012345:map[string]int", "the map whose header lies there"),
-    ),
-    run=run,
-)

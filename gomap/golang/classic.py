@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from gomap.errors import MemoryFault
 from gomap.golang.malloc import Allocator
-from gomap.golang.marks import SLOTS, Strip, Tally, mark_code, words
+from gomap.golang.marks import SLOTS, MarkCode, Strip, Tally, mark_code, words
 from gomap.golang.slots import SlotShape, entries_of, member, stored_type
 from gomap.golang.structure import Anomaly, Bytes, Entry, Growth, Structure
 from gomap.gotypes import GoType, has_pointers
@@ -33,7 +33,8 @@ FLAG_NAMES = (
 )
 #: tophash: emptyRest 0, emptyOne 1, evacuatedX 2, evacuatedY 3, evacuatedEmpty 4, minTopHash 5.
 EVACUATED = (2, 3, 4)
-MARKS = mark_code(live=range(5, 256), empty=0, tombstone=1, evacuated=EVACUATED)
+MARKS = mark_code(live=range(5, 256), empty=0, tombstone=1)
+OLD_MARKS = mark_code(live=range(5, 256), empty=0, tombstone=1, evacuated=EVACUATED)
 _FIRST_EVACUATED = bytes(1 if mark in EVACUATED else 0 for mark in range(256))
 
 LOAD_NUM, LOAD_DEN = 13, 2  # loadFactorNum / loadFactorDen, where the program's own is not known
@@ -237,7 +238,7 @@ class ClassicMap:
         structure.moved = Strip(count)
         evacuated = 0
         for first, data in walk.read_array(address, count, "oldbuckets"):
-            whole.add(data, size, MARKS)
+            whole.add(data, size, OLD_MARKS)
             flags = data[0::size].translate(_FIRST_EVACUATED)
             structure.moved.add(first, flags)
             evacuated += flags.count(1)
@@ -250,8 +251,8 @@ class ClassicMap:
         whole.buckets -= evacuated
         structure.old = whole
         rest = Tally()
-        n_left, chain = walk.chains(left_chains, rest)
-        n_gone, _ = walk.chains(gone_chains, rest)
+        n_left, chain = walk.chains(left_chains, rest, OLD_MARKS)
+        n_gone, _ = walk.chains(gone_chains, rest, OLD_MARKS)
         structure.old_overflow = n_left + n_gone
         if whole.buckets:
             structure.longest_chain = max(structure.longest_chain, chain + 1)
@@ -413,7 +414,7 @@ class _Walk:
         shape, arch = self.map.shape, self.map.target.arch
         return words(data, shape.overflow_off, shape.slots.size, arch.pointer_size, arch.byte_order)
 
-    def chains(self, level: array[int], tally: Tally) -> tuple[int, int]:
+    def chains(self, level: array[int], tally: Tally, code: MarkCode = MARKS) -> tuple[int, int]:
         """Counts the overflow buckets that `level` points to, and theirs: (how many, longest chain)."""
         size = self.map.shape.slots.size
         seen: list[array[int]] = []
@@ -431,11 +432,12 @@ class _Walk:
                 self._anomaly("shared-overflow", "two chains lead to one overflow bucket", fresh[0])
             if depth > 1:
                 # The first level may hold a fifth of all buckets: an array, not a set, keeps memory small.
-                known = [p for p in fresh if p in deeper or _holds(seen[0], p)]
+                known = {p for p in fresh if p in deeper or _holds(seen[0], p)}
                 if known:
-                    self._anomaly("overflow-cycle", "an overflow chain leads back into itself", known[0])
+                    self._anomaly("overflow-cycle", "an overflow chain leads back into itself", min(known))
                     fresh = [p for p in fresh if p not in known]
                 deeper.update(fresh)
+            fresh = self._outside_arrays(fresh)
             seen.append(array("Q", fresh))
             level = array("Q")
             blocks: list[memoryview] = []
@@ -445,18 +447,31 @@ class _Walk:
                     continue
                 blocks.append(data)
                 if len(blocks) >= 4096:
-                    level.extend(self._count(blocks, tally))
+                    level.extend(self._count(blocks, tally, code))
                     blocks = []
-            level.extend(self._count(blocks, tally))
+            level.extend(self._count(blocks, tally, code))
             total += len(fresh)
         self.overflow_seen.append(seen)
         return total, depth
 
-    def _count(self, blocks: list[memoryview], tally: Tally) -> list[int]:
+    def _outside_arrays(self, ordered: list[int]) -> list[int]:
+        """Without the main buckets of either array: those are in no chain, and counted already."""
+        header, size = self.map.header, self.map.shape.slots.size
+        arrays = ((header["buckets"], 1 << min(self.map.B, 64)), (header["oldbuckets"], self.map.old_count))
+        for start, count in arrays:
+            first = bisect.bisect_left(ordered, start)
+            last = bisect.bisect_left(ordered, start + count * size)
+            if first < last:
+                message = "an overflow chain leads back into the array of main buckets"
+                self._anomaly("overflow-cycle", message, ordered[first])
+                ordered = ordered[:first] + ordered[last:]
+        return ordered
+
+    def _count(self, blocks: list[memoryview], tally: Tally, code: MarkCode) -> list[int]:
         if not blocks:
             return []
         data = b"".join(blocks)
-        tally.add(data, self.map.shape.slots.size, MARKS)
+        tally.add(data, self.map.shape.slots.size, code)
         return list(filter(None, self.pointers(data)))
 
     def follow(self, chained: dict[int, int]) -> list[tuple[int, int, int, bytes]]:
@@ -473,7 +488,8 @@ class _Walk:
                     owners.setdefault(pointer, []).append(bucket)
             visited.update(owners)
             chained = {}
-            for address, data in gather(self.map.target.memory, list(owners), size):
+            outside = self._outside_arrays(sorted(owners))
+            for address, data in gather(self.map.target.memory, outside, size):
                 if data is None:
                     continue
                 content = bytes(data)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 SLOTS = 8  # internal/abi.MapBucketCount, internal/abi.MapGroupSlots
@@ -57,11 +58,8 @@ class Strip:
         self.per_cell = max(-(-self.buckets // CELLS), 1)
         self.live = [0] * -(-self.buckets // self.per_cell)
 
-    def add(self, first: int, counts: bytes, live: int | None = None) -> None:
-        """counts[i] is the number of live slots of bucket first + i; live: their sum where it is known."""
-        if live is not None and (first + len(counts) - 1) // self.per_cell == first // self.per_cell:
-            self.live[first // self.per_cell] += live
-            return
+    def add(self, first: int, counts: bytes) -> None:
+        """counts[i] is the number of live slots of bucket first + i."""
         position = 0
         while position < len(counts):
             cell = (first + position) // self.per_cell
@@ -94,7 +92,11 @@ class Tally:
     def add(self, data: bytes, stride: int, code: MarkCode) -> bytes:
         """Counts the buckets of `stride` bytes in data; returns each one's number of live slots."""
         whole = len(data) // stride
-        columns = [data[slot::stride][:whole] for slot in range(SLOTS)]
+        return self.add_columns([data[slot::stride][:whole] for slot in range(SLOTS)], code)
+
+    def add_columns(self, columns: list[bytes], code: MarkCode) -> bytes:
+        """The same for buckets whose marks are given as columns: the first slot's marks, the second's, ..."""
+        whole = len(columns[0])
         counts, fill = _histogram(columns, code.weights)
         strange = 0
         if sum(fill) != whole:
@@ -126,7 +128,22 @@ def _histogram(columns: list[bytes], weights: bytes) -> tuple[bytes, list[int]]:
     """(each bucket's sum of weights, how many buckets have 0, 1, ... 8)."""
     total = sum(int.from_bytes(column.translate(weights), "little") for column in columns)
     counts = total.to_bytes(len(columns[0]), "little")
-    return counts, [counts.count(k) for k in range(SLOTS + 1)]
+    if _bit_count is None:
+        return counts, [counts.count(k) for k in range(SLOTS + 1)]
+    # A byte with k in it and 128 - n added to it has its highest bit set if k >= n.
+    high, addends = _lanes(len(columns[0]))
+    at_least = [len(counts), *(_bit_count((total + addend) & high) for addend in addends)]
+    return counts, [more - less for more, less in zip(at_least, at_least[1:])]
+
+
+_bit_count: Callable[[int], int] | None = getattr(int, "bit_count", None)  # from Python 3.10 on
+
+
+@lru_cache(maxsize=64)
+def _lanes(count: int) -> tuple[int, tuple[int, ...]]:
+    """(128 in each of `count` bytes, 128 - n in each of them for n from 1 to SLOTS + 1)."""
+    ones = int.from_bytes(b"\1" * count, "little")
+    return ones * 128, tuple(ones * (128 - n) for n in range(1, SLOTS + 2))
 
 
 def _known_marks(code: MarkCode) -> bytes:

@@ -162,7 +162,10 @@ class Types:
             if not byte & 0x80:
                 break
         text = self.target.memory.read(address + at, min(length, MAX_NAME))
-        return text.decode("utf-8", "replace"), flags
+        name = text.decode("utf-8", "replace")
+        if not name.isprintable():  # it goes to the terminal as it is
+            raise BadExpression(f"the name at {address:#x} is no name: the type descriptor is corrupt")
+        return name, flags
 
     def _upto(self, address: int, size: int) -> bytes:
         """Up to `size` bytes: fewer at the end of readable memory, at least two."""

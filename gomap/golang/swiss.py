@@ -35,6 +35,8 @@ TABLE_FIELDS = ("index", "localDepth", "capacity", "used", "growthLeft")
 MAX_TABLE_CAPACITY = 1024  # maxTableCapacity
 MAX_LOAD_NUM, MAX_LOAD_DEN = 7, 8  # maxAvgGroupLoad / abi.MapGroupSlots
 MAX_DIRECTORY = 1 << 34
+#: Tables whose groups are counted together.
+BATCH = 64
 MAX_FAULTS = 4
 
 
@@ -187,56 +189,54 @@ class SwissMap:
         starts = list(accumulate((table.groups for table in tables), initial=0))
         structure.strip = Strip(1 if self.small else starts[-1])
         if self.small:
-            data = self._read_groups(structure, self.header["dirPtr"], 1, "the group")
-            if data is not None:
+            try:
+                data = self.target.memory.read(self.header["dirPtr"], size)
+            except MemoryFault as fault:
+                self._report(structure, "unreadable", f"the group: {fault}", fault.address)
+            else:
                 structure.strip.add(0, structure.main.add(data, size, MARKS))
             return
-        for batch in self._batches(structure):
+        per_cell, cells = structure.strip.per_cell, structure.strip.live
+        for batch, columns in self._batches(structure):
             deleted = structure.main.tombstones
-            data = b"".join([block for _, block in batch])
-            counts = structure.main.add(data, size, MARKS)
+            counts = structure.main.add_columns(columns, MARKS)
             deleted = structure.main.tombstones - deleted
-            at = 0
-            for index, _ in batch:
-                table = tables[index]
-                mine = counts[at : at + table.groups]
+            start = 0
+            for index in batch:
+                table, first = tables[index], starts[index]
+                end = start + table.groups
+                mine = counts[start:end]
                 table.live = sum(mine)
-                structure.strip.add(starts[index], mine, table.live)
+                if (first + table.groups - 1) // per_cell == first // per_cell:
+                    cells[first // per_cell] += table.live
+                else:
+                    structure.strip.add(first, mine)
                 if deleted:
-                    table.tombstones = _tombstones(data[at * size : (at + table.groups) * size], size)
-                at += table.groups
+                    table.tombstones = sum(column[start:end].count(CTRL_DELETED) for column in columns)
+                start = end
 
-    def _batches(self, structure: Structure) -> Iterator[list[tuple[int, memoryview]]]:
-        """Groups of all tables as (index of the table, bytes), in lists of about CHUNK bytes, in no order.
+    def _batches(self, structure: Structure) -> Iterator[tuple[list[int], list[bytes]]]:
+        """The control bytes of all groups: (indexes of some tables, their eight columns one after another).
 
-        Tables of one size come together: their arrays are of one size class and lie side by side.
+        A table's groups are at most a few tens of KiB: columns are cut out of each while it is in the
+        processor's cache, and those of many tables are counted together.
         """
         size = self.shape.slots.size
-        of_size: dict[int, dict[int, list[int]]] = {}
+        batch: list[int] = []
+        cut: list[list[bytes]] = []
         for index, table in enumerate(structure.tables):
-            of_size.setdefault(table.groups, {}).setdefault(table.groups_address, []).append(index)
-        for groups, places in of_size.items():
-            batch: list[tuple[int, memoryview]] = []
-            most = max(CHUNK // (groups * size), 1)
-            for address, data in gather(self.target.memory, list(places), groups * size):
-                if data is None:
-                    tables = ", ".join(f"{structure.tables[index].address:#x}" for index in places[address])
-                    message = f"groups of table {tables} can't be read at {address:#x}"
-                    self._report(structure, "unreadable", message, address)
-                    continue
-                batch += [(index, data) for index in places[address]]
-                if len(batch) >= most:
-                    yield batch
-                    batch = []
-            if batch:
-                yield batch
-
-    def _read_groups(self, structure: Structure, address: int, groups: int, what: str) -> bytes | None:
-        try:
-            return self.target.memory.read(address, groups * self.shape.slots.size)
-        except MemoryFault as fault:
-            self._report(structure, "unreadable", f"{what}: {fault}", fault.address)
-            return None
+            try:
+                data = self.target.memory.read(table.groups_address, table.groups * size)
+            except MemoryFault as fault:
+                self._report(structure, "unreadable", f"table {table.address:#x}: {fault}", fault.address)
+                continue
+            batch.append(index)
+            cut.append([data[slot::size] for slot in range(SLOTS)])
+            if len(batch) >= BATCH:
+                yield batch, [b"".join(columns) for columns in zip(*cut)]
+                batch, cut = [], []
+        if batch:
+            yield batch, [b"".join(columns) for columns in zip(*cut)]
 
     def _directory(self, structure: Structure) -> dict[int, int]:
         """Directory read in chunks: table address -> number of entries that name it, in directory order."""
@@ -369,8 +369,11 @@ class SwissMap:
             places = [(table.groups_address, table.groups) for table in self._tables(structure)]
         size, bucket = self.shape.slots.size, 0
         for address, groups in places:
-            data = self._read_groups(structure, address, groups, "groups")
-            if data is not None:
+            try:
+                data = self.target.memory.read(address, groups * size)
+            except MemoryFault:
+                data = b""  # structure() reports it
+            if data:
                 window = [
                     (bucket + i, 0, address + i * size, data[i * size : (i + 1) * size])
                     for i in range(groups)
@@ -392,10 +395,6 @@ def _unpacker(arch: Arch, places: list[tuple[int, int]]) -> Callable[[memoryview
     unpack_from = struct.Struct(code).unpack_from
     pick = itemgetter(*(order.index(i) for i in range(len(places))))
     return lambda data: pick(unpack_from(data))
-
-
-def _tombstones(data: bytes, size: int) -> int:
-    return sum(data[slot::size].count(CTRL_DELETED) for slot in range(SLOTS))
 
 
 def _signed(value: int, size: int) -> int:

@@ -15,8 +15,10 @@ from gomap.report import Bars, Facts, Heat, Lines, Progress, Report, Section, Ta
 _ESCAPE = re.compile(r"\033\[[0-9;]*m")
 _BLOCKS = "·▁▂▃▄▅▆▇█"
 _ASCII_LEVELS = ".123456789"
-LABEL = 10
+LABEL = 12
 MAX_LABEL = 44
+MIN_TEXT = 20
+MIN_COLUMN = 3
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,9 @@ def render(report: Report, style: Style) -> str:
     lines = [
         paint("bold", line) if i == 0 else line for i, line in enumerate(_wrapped(report.answer, style.width))
     ]
-    for section in report.sections:
-        block = _section(section, style, paint)
-        if block:
-            lines += ["", *block] if _spaced(section) or len(lines) == len(report.answer) else block
+    blocks = [(section, _section(section, style, paint)) for section in report.sections]
+    for i, (section, block) in enumerate((section, block) for section, block in blocks if block):
+        lines += ["", *block] if i == 0 or _spaced(section) else block
     tail = _tail(report, style.width, paint)
     if tail:
         lines += ["", *tail]
@@ -55,7 +56,18 @@ def _wrapped(lines: Sequence[str], width: int) -> list[str]:
 def _wrap(text: str, width: int, indent: int) -> list[str]:
     if columns(text) <= width:
         return [text]
-    return textwrap.wrap(text, width, subsequent_indent=" " * indent, break_on_hyphens=False) or [text]
+    lines = textwrap.wrap(text, width, subsequent_indent=" " * indent, break_on_hyphens=False)
+    return [part for line in lines for part in _pieces(line, width)] or [""]
+
+
+def _pieces(line: str, width: int) -> list[str]:
+    """textwrap counts characters, and some take two columns."""
+    pieces = []
+    while columns(line) > width:
+        end = next(i for i in range(len(line), 0, -1) if columns(line[:i]) <= width)
+        pieces.append(line[:end])
+        line = line[end:]
+    return [*pieces, line]
 
 
 def _section(section: Section, style: Style, paint: Paint) -> list[str]:
@@ -75,13 +87,14 @@ def _section(section: Section, style: Style, paint: Paint) -> list[str]:
 def _facts(section: Facts, style: Style, paint: Paint) -> list[str]:
     if not section.rows:
         return []
-    label = min(max([LABEL, *(columns(name) for name, _ in section.rows)]), MAX_LABEL)
+    label = max([LABEL, section.label + 1, *(columns(name) + 1 for name, _ in section.rows)])
+    label = min(label, MAX_LABEL, max(style.width - MIN_TEXT - 3, LABEL))
     lines = []
     for name, text in section.rows:
-        room = max(style.width - label - 3, 20)
+        room = max(style.width - label - 3, MIN_TEXT)
         parts = _wrap(text, room, 0)
         if columns(name) > label:
-            lines.append("  " + paint("dim", name))
+            lines.append("  " + paint("dim", fit(name, style.width - 2, style.blocks)))
             name = ""
         lines.append("  " + paint("dim", pad(name, label)) + " " + parts[0])
         lines += [" " * (label + 3) + part for part in parts[1:]]
@@ -95,18 +108,15 @@ def _table(section: Table, style: Style, paint: Paint) -> list[str]:
     count = len(section.headings)
     widths = [max(columns(row[i]) for row in [section.headings, *rows]) for i in range(count)]
     spare = style.width - 2 - 2 * (count - 1) - sum(widths)
-    while spare < 0:  # the widest column gives way
-        widest = widths.index(max(widths))
-        if widths[widest] <= 12:
-            break
-        cut = min(-spare, widths[widest] - 12)
-        widths[widest] -= cut
-        spare += cut
-    fitted = [[fit(row[i], widths[i], style.blocks) for i in range(count)] for row in rows]
-    aligned = _tabulated(section, fitted) or _aligned(section, fitted, widths)
-    head, *body = aligned
+    while spare < 0 and max(widths) > MIN_COLUMN:  # the widest column gives way
+        widths[widths.index(max(widths))] -= 1
+        spare += 1
+    fitted = [
+        [fit(row[i], widths[i], style.blocks) for i in range(count)] for row in [section.headings, *rows]
+    ]
+    head, *body = _tabulated(section, fitted) or _aligned(section, fitted)
     if style.color:
-        body = [_code_columns(section, line, row, paint) for line, row in zip(body, fitted)]
+        body = [_code_columns(section, line, row, paint) for line, row in zip(body, fitted[1:])]
     return ["  " + paint("dim", head.rstrip()), *("  " + line.rstrip() for line in body)]
 
 
@@ -115,26 +125,19 @@ def _tabulated(section: Table, rows: list[list[str]]) -> list[str] | None:
         from tabulate import tabulate
     except ImportError:
         return None
+    if any(columns(cell) != len(cell) for row in rows for cell in row):
+        return None  # without wcwidth beside it, tabulate takes every character for one column
     align = ["right" if i in section.right else "left" for i in range(len(section.headings))]
-    text = tabulate(
-        rows,
-        headers=list(section.headings),
-        tablefmt="plain",
-        colalign=align,
-        disable_numparse=True,
-        preserve_whitespace=True,
-    )
+    # The headings go in as a row: tabulate makes columns wider than their headings need.
+    text = tabulate(rows, tablefmt="plain", colalign=align, disable_numparse=True, preserve_whitespace=True)
     lines = text.split("\n")
-    return lines if len(lines) == len(rows) + 1 else None
+    return lines if len(lines) == len(rows) else None
 
 
-def _aligned(section: Table, rows: list[list[str]], widths: list[int]) -> list[str]:
+def _aligned(section: Table, rows: list[list[str]]) -> list[str]:
     """What tabulate does, for a gdb whose Python has no tabulate."""
-    widths = [max(columns(row[i]) for row in [section.headings, *rows]) for i in range(len(widths))]
-    return [
-        "  ".join(pad(row[i], widths[i], i in section.right) for i in range(len(widths)))
-        for row in [list(section.headings), *rows]
-    ]
+    widths = [max(columns(row[i]) for row in rows) for i in range(len(section.headings))]
+    return ["  ".join(pad(text, widths[i], i in section.right) for i, text in enumerate(row)) for row in rows]
 
 
 def _code_columns(section: Table, line: str, row: list[str], paint: Paint) -> str:
@@ -165,7 +168,8 @@ def _heat(section: Heat, style: Style, paint: Paint) -> list[str]:
     lines = [head + strip]
     if columns(lines[0]) + 1 + len(tail) <= style.width:
         return [lines[0] + " " + paint("dim", tail)]
-    return [lines[0], " " * (LABEL + 3) + paint("dim", tail)]
+    room = style.width - LABEL - 3
+    return [lines[0], *(" " * (LABEL + 3) + paint("dim", part) for part in _wrap(tail, room, 1))]
 
 
 def _level(levels: str, fraction: float) -> str:

@@ -131,6 +131,8 @@ ADDED = {
     "data.bytes.rebuilt",
     "data.entries",
     "data.groups[].headers",
+    "data.groups[].holders[].also",
+    "data.nil_maps[].also",
     "error.address",
 }
 

@@ -40,6 +40,8 @@ PROGRAMS = (
     "stackmap",
     "types",
 )
+#: Commands for use inside gdb.
+HELPERS = Path(__file__).with_name("gdb_helpers.py")
 #: Programs publish the entries of maps up to this size.
 ENTRIES = 2000
 #: Programs follow 8 pointers below one value, through any number of structs.

@@ -232,8 +232,8 @@ def test_growth_comes_when_forecast(program: str, target: Target, gdb: Gdb, opti
 def no_growth_before_forecast(asked: dict[tuple[str, str], Asked], stages: tuple[str, ...]) -> None:
     """Between two stages, a structure that stayed took no more new keys than it was said to have room for."""
     for first, second in zip(stages, stages[1:]):
-        if second.startswith("same-size"):
-            continue  # keys came and went on the way there
+        if second.startswith("same-size") or second == "ranged":
+            continue  # keys came and went on the way there, and ranged is about new maps
         for expr in ("main.Keep.Ints", "main.Keep.Words"):
             before, after = asked[first, expr], asked[second, expr]
             added = after.truth["len"] - before.truth["len"]

@@ -1,0 +1,98 @@
+"""The children of a Go map, as gdb's pretty-printing wants them. Imported when the first map is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import gdb
+
+from gdbext.target import GdbTarget
+from gdbext.types import member
+from gomap.errors import GomapError
+from gomap.expr import map_in
+from gomap.maps import MapView, shape_of, view
+
+
+class MapPrinter:
+    """Prints a map as gdb prints any map: its size, then keys and values up to `set print elements`."""
+
+    def __init__(self, value: gdb.Value) -> None:
+        self._value = value
+
+    def display_hint(self) -> str:
+        return "map"
+
+    def to_string(self) -> str:
+        name = str(self._value.type)
+        try:
+            found = self._open()
+        except GomapError as error:
+            return f"{name} <{error}>"
+        if found is None:
+            return f"{name}(nil)"
+        count = found.count
+        return f"{name} with {count} entr{'y' if count == 1 else 'ies'}"
+
+    def children(self) -> Iterator[tuple[str, gdb.Value]]:
+        try:
+            found = self._open()
+            if found is None:
+                return
+            key_type, elem_type = _types(self._value, found)
+            for index, entry in enumerate(found.entries()):
+                yield f"key{index}", gdb.Value(entry.key_address).cast(key_type.pointer()).dereference()
+                yield f"value{index}", gdb.Value(entry.elem_address).cast(elem_type.pointer()).dereference()
+        except GomapError:
+            return
+
+    def _open(self) -> MapView | None:
+        target = GdbTarget()
+        _, t, address = map_in(target, target.from_value(self._value))
+        return view(target, t, address) if address else None
+
+
+def _types(value: gdb.Value, found: MapView) -> tuple[gdb.Type, gdb.Type]:
+    """gdb's types of key and elem, from the same fields that the layout was read from."""
+    header = value.type.strip_typedefs().target()
+    slots = found.shape.slots
+    if found.shape.layout == "classic":
+        bucket = member(header, "buckets").target()
+        key, elem = member(bucket, "keys").target(), member(bucket, "values").target()
+    else:
+        table = member(header, "dirPtr").target().target()
+        group = member(member(table, "groups"), "data").target().strip_typedefs()
+        if found.shape.group == "interleaved":
+            slot = member(group, "slots").strip_typedefs().target().strip_typedefs()
+            key, elem = member(slot, "key"), member(slot, "elem")
+        else:
+            key = member(group, "keys").strip_typedefs().target()
+            elem = member(group, "elems").strip_typedefs().target()
+    key = key.strip_typedefs().target() if slots.indirect_key else key
+    elem = elem.strip_typedefs().target() if slots.indirect_elem else elem
+    return key, elem
+
+
+def _held(value: gdb.Value) -> gdb.Value | None:
+    """The map that an interface holds; None when it holds anything else."""
+    try:
+        target = GdbTarget()
+        _, t, address = map_in(target, target.from_value(value))
+        return gdb.Value(address).cast(gdb.lookup_type(t.name))
+    except (GomapError, gdb.error):
+        return None
+
+
+def of_map(value: gdb.Value) -> MapPrinter | None:
+    """The printer of a map value; None when it has a layout nobody knows, so that others may try."""
+    try:
+        target = GdbTarget()
+        shape_of(target.from_value(value).type, target.arch)
+    except GomapError:
+        return None
+    return MapPrinter(value)
+
+
+def of_interface(value: gdb.Value) -> MapPrinter | None:
+    """The printer of the map that an interface holds; None when it holds anything else."""
+    held = _held(value)
+    return None if held is None else MapPrinter(held)

@@ -1,0 +1,99 @@
+"""Sourced in gdb by tests.
+
+gomap_user_frame     selects the frame of the program's own function that stopped
+gomap_children EXPR  prints what a pretty-printer makes of a value, as JSON
+gomap_watch          from now on notes every call into the program and every change to it by gdb
+gomap_seen           prints what was noted, as JSON
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import gdb
+
+from gdbext.target import GdbTarget
+from gomap.values import Limits, Values
+
+
+def user_frame() -> gdb.Frame:
+    """At a stop these are runtime.breakpoint, runtime.Breakpoint, main.stop and the user's function; in a core
+    what dumps it comes before main.stop."""
+    frame = gdb.newest_frame()
+    while not (frame.name() or "").startswith("main.") or frame.name() == "main.stop":
+        frame = frame.older()
+    return frame
+
+
+class UserFrame(gdb.Command):
+    """Selects the frame of the program's function that stopped."""
+
+    def __init__(self) -> None:
+        super().__init__("gomap_user_frame", gdb.COMMAND_USER)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        user_frame().select()
+
+
+class Children(gdb.Command):
+    """Prints the text and the children of the printer that gdb chooses for EXPR."""
+
+    def __init__(self) -> None:
+        super().__init__("gomap_children", gdb.COMMAND_USER)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        # Package variables have names for gdb's own parser only where the user's code is.
+        user_frame().select()
+        value = gdb.parse_and_eval(argument)
+        printer = gdb.default_visualizer(value)
+        gdb.newest_frame().select()
+        if printer is None:
+            print(json.dumps(None))
+            return
+        children = list(printer.children()) if hasattr(printer, "children") else []
+        pairs = zip(itertools.islice(children, 0, None, 2), itertools.islice(children, 1, None, 2))
+        entries = [{"key": plain(key), "value": plain(elem)} for (_, key), (_, elem) in pairs]
+        told = {
+            "module": type(printer).__module__,
+            "text": str(printer.to_string()),
+            "children": len(children),
+            "hint": printer.display_hint(),
+            "entries": entries,
+        }
+        print(json.dumps(told))
+
+
+def plain(value: gdb.Value) -> object:
+    """The value that gdb got, in the words of the programs' truth."""
+    target = GdbTarget()
+    variable = target.from_value(value)
+    data = variable.read(target.memory, 0, variable.type.size)
+    return Values(target, Limits(depth=40)).json(variable.type, data)
+
+
+class Watch(gdb.Command):
+    """Notes gdb's events that tell of a call into the program, or of a change to its memory or registers."""
+
+    def __init__(self) -> None:
+        super().__init__("gomap_watch", gdb.COMMAND_USER)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        gdb.events.inferior_call.connect(lambda event: seen.append("call"))
+        gdb.events.memory_changed.connect(lambda event: seen.append(f"memory at {event.address:#x}"))
+        gdb.events.register_changed.connect(lambda event: seen.append("register"))
+
+
+class Seen(gdb.Command):
+    """Prints what was noted."""
+
+    def __init__(self) -> None:
+        super().__init__("gomap_seen", gdb.COMMAND_USER)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        print(json.dumps(seen))
+
+
+seen: list[str] = []
+for command in (UserFrame, Children, Watch, Seen):
+    command()

@@ -1,0 +1,131 @@
+"""What comes next for a map, by the runtime's rules written out; and which variables share one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gomap import maps
+from gomap.analysis.growth import forecast
+from gomap.golang.malloc import allocator
+from gomap.target import Place, Variable
+from tests.unit import plans
+from tests.unit.build import ClassicPlan, SwissPlan, build_classic, build_swiss
+from tests.unit.describe import Descriptors, interface
+from tests.unit.space import AMD64, FakeTarget, array_of, basic, pointer, slice_of, struct, target
+from tests.unit.test_maps import ask
+
+INT = basic("int")
+
+
+@given(plans.classic(max_B=4), st.sampled_from([None, 12, 13]))
+def test_a_classic_map_grows_when_the_runtime_says(plan: ClassicPlan, numerator: int | None) -> None:
+    """runtime.mapassign: !h.growing() && (overLoadFactor(h.count+1, h.B) || tooManyOverflowBuckets(...))"""
+    fake, _ = target(AMD64)
+    if numerator:  # 12/2 up to Go 1.21, 13/2 from 1.22 on: the program's own constant decides
+        constant = Variable("runtime.loadFactorNum", INT, data=fake.memory.word(numerator))
+        fake.variables["runtime.loadFactorNum"] = constant
+    built = build_classic(fake, plan, INT, INT)
+    found = maps.view(fake, built.type, built.address)
+    said = forecast(found, found.structure(allocator(fake)))
+    buckets = 1 << plan.B
+    if plan.old is None and plan.chains and plan.noverflow >= min(buckets, 1 << 15):
+        assert said.entries_left == 0
+        assert "same-size" in said.next
+        return
+    count = left = len(built.entries)
+    while not (left + 1 > 8 and left + 1 > (numerator or 13) * (buckets // 2)):
+        left += 1
+    assert said.entries_left == left - count
+
+
+@given(plans.swiss())
+def test_the_fullest_table_of_a_swiss_map_grows_first(plan: SwissPlan) -> None:
+    fake, _ = target(AMD64)
+    built = build_swiss(fake, plan, INT, INT)
+    found = maps.view(fake, built.type, built.address)
+    said = forecast(found, found.structure(allocator(fake)))
+    if built.tables:
+        assert said.entries_left == min(table["growth_left"] for table in built.tables)
+    else:
+        assert said.entries_left == 8 - len(built.entries)
+
+
+def world() -> tuple[FakeTarget, Any, Any]:
+    fake, space = target(AMD64)
+    described = Descriptors(fake)
+    one, two = (build_swiss(fake, SwissPlan([1, 2] + [0x80] * 6), INT, INT) for _ in range(2))
+    t, at = one.type, space.word(one.address)
+    box = struct("main.Box", 8, [("N", INT), ("M", t)])
+    fake.add("m", t, at)
+    fake.add("other", t, space.word(two.address))
+    fake.add("none", t, space.word(0))
+    fake.add("box", pointer(box), space.word(space.put(bytes(8) + at)))
+    fake.add("list", slice_of(box), space.slice(bytes(8) + at, 1))
+    fake.add("fixed", array_of(2, t), at + space.word(0))
+    fake.add("any", interface(8), described.eface(t, at))
+    fake.variables["local"] = Variable(
+        "local", t, data=at, place=Place("local", 1, 0, "main.f", "/x/main.go", 7)
+    )
+    return fake, one, two
+
+
+def paths(group: dict[str, Any]) -> set[str]:
+    return {holder["path"] for holder in group["holders"]}
+
+
+def test_one_map_with_many_holders() -> None:
+    fake, one, _ = world()
+    answer = ask(fake, "hmap-alias", "--json")["data"]
+    assert len(answer["groups"]) == 1
+    group = answer["groups"][0]
+    assert group["address"] == hex(one.address)
+    assert group["shared_by"] == "header"
+    assert group["count"] == 2
+    assert paths(group) == {"m", "local", "box.M", "list[0].M", "fixed[0]", "any.(map[int]int)"}
+    assert {holder["path"] for holder in answer["nil_maps"]} == {"none", "fixed[1]"}
+    assert answer["scanned"]["maps"] == 2
+    local = next(holder for holder in group["holders"] if holder["path"] == "local")
+    assert (local["kind"], local["function"], local["line"], local["address"]) == ("local", "main.f", 7, None)
+
+
+def test_depth_says_what_lies_deeper() -> None:
+    fake, _, _ = world()
+    answer = ask(fake, "hmap-alias", "--all --depth 0 --json")
+    assert {path for group in answer["data"]["groups"] for path in paths(group)} == {"m", "other", "local"}
+    assert answer["truncated"]
+
+
+@pytest.mark.parametrize(
+    ("line", "groups"), [("m box.M", 1), ("m other", 2), ("m other local", 2), ("none", 0), ("none m", 1)]
+)
+def test_named_maps(line: str, groups: int) -> None:
+    fake, _, _ = world()
+    assert len(ask(fake, "hmap-alias", f"{line} --json")["data"]["groups"]) == groups
+
+
+def test_headers_that_share_buckets() -> None:
+    """A header that was copied through unsafe: two maps, one array."""
+    fake, space = target(AMD64)
+    built = build_classic(fake, ClassicPlan(1, [[[9] * 8], [[9] + [0] * 7]]), INT, INT)
+    copied = space.put(space.read(built.address, built.type.header.size))
+    fake.add("a", built.type, space.word(built.address))
+    fake.add("b", built.type, space.word(copied))
+    answer = ask(fake, "hmap-alias", "--json")["data"]
+    assert len(answer["groups"]) == 1
+    assert answer["groups"][0]["shared_by"] == "buckets"
+    assert paths(answer["groups"][0]) == {"a", "b"}
+
+
+def test_a_search_ends_in_a_world_of_circles() -> None:
+    """Unreadable pointers and structures that contain themselves."""
+    fake, one, _ = world()
+    fake.add("broken", pointer(struct("main.Box", 8, [("M", one.type)])), fake.memory.word(0x20))
+    fake.add("wild", one.type, fake.memory.word(0x30))
+    answer = ask(fake, "hmap-alias", "--all --json")
+    assert {a["code"] for a in answer["anomalies"]} == {"unreadable"}
+    assert json.dumps(answer)

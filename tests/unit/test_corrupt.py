@@ -1,0 +1,349 @@
+"""Maps that no program could have: walking them ends soon, says what is wrong and still shows the rest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gomap import maps
+from gomap.errors import GomapError, MemoryFault
+from gomap.golang.malloc import allocator
+from gomap.golang.structure import Structure
+from gomap.gotypes import GoType
+from gomap.maps import MapView
+from tests.unit import plans
+from tests.unit.build import Built, ClassicPlan, Marks, SwissPlan, TablePlan, build_classic, build_swiss
+from tests.unit.space import AMD64, FakeTarget, Space, basic, target
+from tests.unit.test_maps import ask
+
+INT = basic("int")
+FULL: Marks = [9, 9, 9, 9, 9, 9, 9, 9]
+HALF: Marks = [9, 9, 9, 9, 0, 0, 0, 0]
+CTRL: Marks = [1, 2, 3, 0x80, 0x80, 0x80, 0x80, 0xFE]
+
+
+@pytest.fixture(autouse=True)
+def quickly() -> Iterator[None]:
+    start = time.process_time()
+    yield
+    assert time.process_time() - start < 20
+
+
+def classic(plan: ClassicPlan) -> tuple[FakeTarget, Built]:
+    fake, _ = target(AMD64)
+    built = build_classic(fake, plan, INT, INT)
+    fake.add("m", built.type, fake.memory.word(built.address))
+    return fake, built
+
+
+def swiss(plan: SwissPlan) -> tuple[FakeTarget, Built]:
+    fake, _ = target(AMD64)
+    built = build_swiss(fake, plan, INT, INT)
+    fake.add("m", built.type, fake.memory.word(built.address))
+    return fake, built
+
+
+def walk(fake: FakeTarget, built: Built) -> tuple[MapView, Structure, int]:
+    found = maps.view(fake, built.type, built.address)
+    structure = found.structure(allocator(fake))
+    return found, structure, sum(1 for _ in found.entries())
+
+
+def poke(space: Space, t: GoType, address: int, name: str, value: int) -> None:
+    found = t.field(name)
+    assert found is not None
+    space.write(address + found.offset, space.uint(value % (1 << 8 * found.type.size), found.type.size))
+
+
+def codes(structure: Structure) -> set[str]:
+    return {anomaly.code for anomaly in structure.anomalies}
+
+
+def overflow_pointer(fake: FakeTarget, built: Built, bucket: int) -> int:
+    """Address of a bucket's overflow pointer."""
+    size: int = built.type.header.fields[5].type.elem.size
+    return bucket + size - 8
+
+
+def test_a_chain_that_leads_back_into_itself() -> None:
+    fake, built = classic(ClassicPlan(1, [[FULL, HALF, HALF], [HALF]]))
+    size = built.type.header.fields[5].type.elem.size
+    first = built.places["overflow of 0"]
+    second = fake.arch.pointer(fake.memory.read(first + size - 8, 8))
+    fake.memory.write(second + size - 8, fake.memory.word(first))
+    _, structure, entries = walk(fake, built)
+    assert "overflow-cycle" in codes(structure)
+    assert structure.overflow == 2
+    assert structure.total.live == entries == 20
+
+
+def test_a_chain_that_leads_back_to_its_main_bucket() -> None:
+    fake, built = classic(ClassicPlan(0, [[FULL, HALF]]))
+    size = built.type.header.fields[5].type.elem.size
+    fake.memory.write(built.places["overflow of 0"] + size - 8, fake.memory.word(built.places["buckets"]))
+    _, structure, entries = walk(fake, built)
+    assert codes(structure)
+    assert structure.overflow <= 2
+    assert structure.total.live == 12
+    assert entries == 12
+
+
+def test_a_bucket_that_is_its_own_overflow_bucket() -> None:
+    fake, built = classic(ClassicPlan(0, [[FULL]]))
+    size = built.type.header.fields[5].type.elem.size
+    fake.memory.write(built.places["buckets"] + size - 8, fake.memory.word(built.places["buckets"]))
+    _, structure, entries = walk(fake, built)
+    assert codes(structure)
+    assert structure.total.live == entries == 8
+
+
+def test_two_chains_that_share_a_bucket() -> None:
+    fake, built = classic(ClassicPlan(1, [[FULL, HALF], [FULL]]))
+    size = built.type.header.fields[5].type.elem.size
+    shared = fake.memory.word(built.places["overflow of 0"])
+    fake.memory.write(built.places["buckets"] + 2 * size - 8, shared)
+    _, structure, entries = walk(fake, built)
+    assert "shared-overflow" in codes(structure)
+    assert structure.overflow == 1
+    assert structure.total.live == entries == 20
+
+
+def test_an_overflow_pointer_into_nowhere() -> None:
+    fake, built = classic(ClassicPlan(1, [[FULL], [HALF]]))
+    size = built.type.header.fields[5].type.elem.size
+    fake.memory.write(built.places["buckets"] + size - 8, fake.memory.word(0xDEAD0000))
+    _, structure, entries = walk(fake, built)
+    assert [a.address for a in structure.anomalies if a.code == "unreadable"] == [0xDEAD0000]
+    assert structure.total.live == entries == 12
+
+
+@pytest.mark.parametrize("B", [30, 48, 63, 64, 200, 255])
+def test_a_B_that_no_map_has(B: int) -> None:
+    fake, built = classic(ClassicPlan(1, [[FULL], [HALF]]))
+    poke(fake.memory, built.type.header, built.address, "B", B)
+    found, structure, entries = walk(fake, built)
+    assert structure.anomalies
+    assert len(structure.anomalies) < 20
+    assert entries == 0
+    assert found.count == 12
+    for command in ("hmap-show", "hmap-evac"):
+        answer = ask(fake, command, "m --json")
+        assert answer["anomalies"]
+        assert "count-mismatch" in {a["code"] for a in answer["anomalies"]}
+
+
+@pytest.mark.parametrize("B", [30, 63, 200, 255])
+def test_a_B_that_no_growing_map_has(B: int) -> None:
+    fake, built = classic(ClassicPlan(1, [[FULL], [HALF]], same_size=False))
+    poke(fake.memory, built.type.header, built.address, "B", B)
+    poke(fake.memory, built.type.header, built.address, "oldbuckets", built.places["buckets"])
+    _, structure, _ = walk(fake, built)
+    assert structure.anomalies
+    assert ask(fake, "hmap-evac", "m --json")["anomalies"]
+
+
+def test_a_count_that_is_wrong() -> None:
+    fake, built = classic(ClassicPlan(1, [[FULL], [HALF]]))
+    poke(fake.memory, built.type.header, built.address, "count", 11)
+    answer = ask(fake, "hmap-show", "m --json")
+    assert (answer["data"]["count"], answer["data"]["live"]) == (11, 12)
+    assert [(a["severity"], a["code"]) for a in answer["anomalies"]] == [("warning", "count-mismatch")]
+    # While a write is under way that is nothing to worry about.
+    poke(fake.memory, built.type.header, built.address, "flags", 4)
+    answer = ask(fake, "hmap-show", "m --json")
+    assert [(a["severity"], a["code"]) for a in answer["anomalies"]] == [("note", "count-mismatch")]
+
+
+def test_flags_that_mean_nothing() -> None:
+    fake, built = classic(ClassicPlan(1, [[FULL], [HALF]]))
+    poke(fake.memory, built.type.header, built.address, "flags", 0x90)
+    _, structure, _ = walk(fake, built)
+    assert "unknown-flags" in codes(structure)
+
+
+def test_buckets_that_cannot_be_read() -> None:
+    fake, built = classic(ClassicPlan(1, [[FULL], [HALF]]))
+    poke(fake.memory, built.type.header, built.address, "buckets", 0x1000)
+    answer = ask(fake, "hmap-show", "m --json")
+    assert {"unreadable", "count-mismatch"} <= {a["code"] for a in answer["anomalies"]}
+    assert answer["anomalies"][0]["address"] == "0x1000"
+    assert answer["data"]["live"] == 0
+
+
+def test_an_array_that_can_be_read_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gomap.golang.classic.CHUNK", 144 * 4)
+    monkeypatch.setattr("gomap.memory.CHUNK", 144 * 4)
+    fake, built = classic(ClassicPlan(4, [[HALF] for _ in range(16)]))
+    fake.memory.holes.append((built.places["buckets"] + 5 * 144, 8))
+    _, structure, entries = walk(fake, built)
+    assert "unreadable" in codes(structure)
+    # One piece of four buckets is lost.
+    assert structure.total.live == entries == 12 * 4
+    assert structure.strip is not None
+    assert structure.strip.live == [4] * 4 + [0] * 4 + [4] * 8
+
+
+def test_an_array_of_which_nothing_can_be_read_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gomap.golang.classic.CHUNK", 144)
+    fake, built = classic(ClassicPlan(1, [[FULL], [HALF]]))
+    poke(fake.memory, built.type.header, built.address, "B", 30)
+    poke(fake.memory, built.type.header, built.address, "buckets", 0x1000)
+    reads = fake.memory.reads
+    walk(fake, built)
+    assert fake.memory.reads - reads < 50
+
+
+def test_a_header_that_cannot_be_read() -> None:
+    fake, built = classic(ClassicPlan(0, []))
+    with pytest.raises(MemoryFault) as caught:
+        maps.view(fake, built.type, 0x10)
+    assert caught.value.address == 0x10
+
+
+def test_a_chain_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gomap.golang.classic.MAX_CHAIN", 16)
+    fake, built = classic(ClassicPlan(0, [[FULL] * 40]))
+    _, structure, entries = walk(fake, built)
+    assert "chain-too-long" in codes(structure)
+    assert 16 * 8 <= structure.total.live <= 18 * 8
+    assert entries <= 18 * 8
+
+
+TABLES = SwissPlan(
+    tables=[TablePlan(2, [CTRL, CTRL]), TablePlan(2, [CTRL]), TablePlan(1, [CTRL] * 4)],
+    directory=[0, 1, 2, 2],
+)
+
+
+@pytest.mark.parametrize("length", [1 << 60, 1 << 62, (1 << 63) | 1, (1 << 64) - 1, 3, 12345])
+def test_a_directory_length_that_no_map_has(length: int) -> None:
+    fake, built = swiss(TABLES)
+    poke(fake.memory, built.type.header, built.address, "dirLen", length)
+    _, structure, entries = walk(fake, built)
+    assert "bad-dirlen" in codes(structure)
+    assert structure.total.live == entries == 0
+    for command in ("hmap-show", "hmap-evac"):
+        assert ask(fake, command, "m --json")["anomalies"]
+
+
+@pytest.mark.parametrize("length", [1 << 20, 1 << 33])
+def test_a_directory_that_is_longer_than_its_memory(length: int) -> None:
+    fake, built = swiss(TABLES)
+    poke(fake.memory, built.type.header, built.address, "dirLen", length)
+    reads = fake.memory.reads
+    _, structure, _ = walk(fake, built)
+    assert {"bad-depth", "unreadable"} <= codes(structure)
+    assert len(structure.anomalies) < 20
+    assert fake.memory.reads - reads < 100
+
+
+@pytest.mark.parametrize("mask", [2, 128, 1 << 20, (1 << 64) - 1, 1 << 63])
+def test_a_length_mask_that_no_table_has(mask: int) -> None:
+    fake, built = swiss(TABLES)
+    table = built.type.header.fields[2].type.elem.elem
+    groups = table.field("groups")
+    assert groups is not None
+    at = built.places["table 1"] + groups.offset + 8
+    fake.memory.write(at, fake.memory.uint(mask, 8))
+    _, structure, entries = walk(fake, built)
+    bad = [a for a in structure.anomalies if a.code == "bad-table"]
+    assert [a.address for a in bad] == [built.places["table 1"]]
+    assert structure.total.live == entries == 6 * 3
+    assert "count-mismatch" in {a["code"] for a in ask(fake, "hmap-show", "m --json")["anomalies"]}
+
+
+def test_a_table_that_cannot_be_read() -> None:
+    fake, built = swiss(TABLES)
+    fake.memory.write(built.places["directory"], fake.memory.word(0x40))
+    _, structure, entries = walk(fake, built)
+    assert "unreadable" in codes(structure)
+    assert structure.total.live == entries == 5 * 3
+
+
+def test_a_directory_with_nil_entries() -> None:
+    fake, built = swiss(TABLES)
+    fake.memory.write(built.places["directory"], fake.memory.word(0))
+    _, structure, entries = walk(fake, built)
+    assert "nil-table" in codes(structure)
+    assert structure.total.live == entries == 5 * 3
+
+
+def test_groups_that_cannot_be_read() -> None:
+    fake, built = swiss(TABLES)
+    table = built.type.header.fields[2].type.elem.elem
+    groups = table.field("groups")
+    assert groups is not None
+    fake.memory.write(built.places["table 0"] + groups.offset, fake.memory.word(0x2000))
+    _, structure, entries = walk(fake, built)
+    assert 0x2000 in {a.address for a in structure.anomalies}
+    assert structure.total.live == entries == 5 * 3
+    assert structure.main.buckets == 5
+    assert structure.strip is not None
+    assert sum(structure.strip.live) == 15
+
+
+def test_a_small_map_whose_group_cannot_be_read() -> None:
+    fake, built = swiss(SwissPlan(small=CTRL))
+    poke(fake.memory, built.type.header, built.address, "dirPtr", 0x30)
+    _, structure, entries = walk(fake, built)
+    assert "unreadable" in codes(structure)
+    assert entries == 0
+    ask(fake, "hmap-show", "m --json --entries 3")
+
+
+def test_control_bytes_that_mean_nothing() -> None:
+    fake, _built = swiss(SwissPlan(small=[1, 0x81, 0xFF, 0x80, 0xFE, 0x90, 2, 0x80]))
+    answer = ask(fake, "hmap-show", "m --json")
+    assert answer["data"]["live"] == 2
+    assert "bad-marks" in {a["code"] for a in answer["anomalies"]}
+    assert answer["data"]["slots"] == {"total": 8, "live": 2, "empty": 2, "tombstones": 1, "evacuated": 0}
+
+
+def test_indirect_entries_that_cannot_be_read() -> None:
+    fake, _ = target(AMD64)
+    from tests.unit.space import array_of
+
+    built = build_classic(fake, ClassicPlan(0, [[HALF]]), array_of(129, basic("uint8")), INT)
+    fake.add("m", built.type, fake.memory.word(built.address))
+    first = built.entries[0]
+    fake.memory.holes.append((first.key_address + 5, 1))
+    answer = ask(fake, "hmap-show", "m --entries 8 --json")["data"]["entries"]
+    assert answer[0]["key"] == "<unreadable>"
+    assert [e["value"] for e in answer] == [int.from_bytes(e.elem, "little") for e in built.entries]
+
+
+@settings(max_examples=150)
+@given(st.one_of(plans.classic(max_B=3), plans.swiss(max_depth=2)), plans.types(), st.data())
+def test_scribbled_memory_never_breaks_the_walk(
+    plan: ClassicPlan | SwissPlan, types: dict[str, Any], data: st.DataObject
+) -> None:
+    """Random bytes over everything: an answer or one clear error, and soon."""
+    from tests.unit.test_maps import made
+
+    fake, built = made(plan, types)
+    space: Space = fake.memory
+    pointers = [*built.places.values(), built.address, 0, 1, (1 << 8 * fake.arch.pointer_size) - 1]
+    for _ in range(data.draw(st.integers(1, 12))):
+        at = data.draw(st.integers(0, len(space.data) - 9))
+        if data.draw(st.booleans()):
+            at = at // fake.arch.pointer_size * fake.arch.pointer_size
+            space.write(space.base + at, space.word(data.draw(st.sampled_from(pointers))))
+        else:
+            raw = data.draw(st.binary(min_size=1, max_size=8))
+            space.write(space.base + at, raw)
+    before = space.reads
+    try:
+        found = maps.view(fake, built.type, built.address)
+        structure = found.structure(allocator(fake))
+        assert len(structure.anomalies) < 60
+        assert structure.total.live >= 0
+        for count, _entry in enumerate(found.entries()):
+            assert count < 100_000
+    except GomapError:
+        pass
+    assert space.reads - before < 20_000

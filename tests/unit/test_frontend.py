@@ -1,0 +1,227 @@
+"""The one error boundary: every command line gives an answer or one line, and JSON is always JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gomap import frontend
+from gomap.commands import registry
+from gomap.commands.declare import Settings
+from gomap.errors import GomapError, NoProcess
+from gomap.frontend import Outcome, tokens
+from gomap.gotypes import GoType
+from gomap.render.text import Style
+from gomap.target import Target, Variable
+from tests.unit.build import SwissPlan, build_swiss
+from tests.unit.space import AMD64, FakeTarget, basic, target
+
+
+def world() -> FakeTarget:
+    fake, space = target(AMD64)
+    built = build_swiss(fake, SwissPlan([1, 2, 3] + [0x80] * 5), basic("int"), basic("int"))
+    fake.add("m", built.type, space.word(built.address))
+    fake.add("n", basic("int"), space.word(1))
+    return fake
+
+
+def run(name: str, line: str, fake: Target | None = None, debug: bool = False) -> Outcome:
+    found = fake or world()
+    return frontend.run(name, line, lambda: found, Settings(), Style(), debug)
+
+
+WORDS = [
+    ("", []),
+    ("  ", []),
+    ("m", ["m"]),
+    ("m --entries 3", ["m", "--entries", "3"]),
+    ("m1\tm2 --all", ["m1", "m2", "--all"]),
+    ('p.shards["a b"] --json', ['p.shards["a b"]', "--json"]),
+    ('s["a \\" b"] x', ['s["a \\" b"]', "x"]),
+    ("s[`a b`] x", ["s[`a b`]", "x"]),
+    ("'a b'.c d", ["'a b'.c", "d"]),
+    ("0xc000:map[string]int --json", ["0xc000:map[string]int", "--json"]),
+    (
+        "0xc0:map[struct { A int; B string }]bool --json",
+        ["0xc0:map[struct { A int; B string }]bool", "--json"],
+    ),
+    ("0xc0:map[string]interface {} --json", ["0xc0:map[string]interface {}", "--json"]),
+    ("0xc0:map[string]struct {} x", ["0xc0:map[string]struct {}", "x"]),
+    ("0xc0:map[int]chan int x", ["0xc0:map[int]chan int", "x"]),
+    ("0xc0:map[int]chan<- int x", ["0xc0:map[int]chan<- int", "x"]),
+    ("0xc0:map[int]<-chan int x", ["0xc0:map[int]<-chan int", "x"]),
+    ("0xc0:map[string]func(int, string) error --json", ["0xc0:map[string]func(int, string) error", "--json"]),
+    ("0xc0:map[string]func() --json", ["0xc0:map[string]func()", "--json"]),
+    ("arr[ 3 ] x", ["arr[ 3 ]", "x"]),
+    ("(*p).m x", ["(*p).m", "x"]),
+]
+
+
+@pytest.mark.parametrize(("line", "words"), WORDS, ids=[line for line, _ in WORDS])
+def test_words_of_a_command_line(line: str, words: list[str]) -> None:
+    assert tokens(line) == words
+
+
+@given(st.text())
+def test_words_keep_every_character_but_spaces(line: str) -> None:
+    assert "".join("".join(tokens(line)).split()) == "".join(line.split())
+
+
+BAD_LINES = [
+    ("hmap-show", ""),
+    ("hmap-show", "m n"),
+    ("hmap-show", "m --entries"),
+    ("hmap-show", "m --entries -3"),
+    ("hmap-show", "m --entries x"),
+    ("hmap-show", "m --entr 3"),
+    ("hmap-show", "m --nope"),
+    ("hmap-show", "m --buckets 5-2"),
+    ("hmap-show", "m --buckets a"),
+    ("hmap-evac", ""),
+    ("hmap-alias", "--scope nowhere"),
+    ("hmap-alias", "--depth -1"),
+    ("hmap-record", "m"),
+    ("hmap-nope", "m"),
+]
+
+
+@pytest.mark.parametrize(("name", "line"), BAD_LINES)
+def test_wrong_command_lines_give_one_line(name: str, line: str) -> None:
+    outcome = run(name, line)
+    assert outcome.error
+    assert "\n" not in outcome.error
+    assert outcome.output == ""
+    assert registry.find(name) is None or f"usage: {name}" in outcome.error
+
+
+@pytest.mark.parametrize(("name", "line"), [row for row in BAD_LINES if row[0] != "hmap-record"])
+def test_wrong_command_lines_give_json_too(name: str, line: str) -> None:
+    outcome = run(name, f"{line} --json")
+    assert outcome.error
+    answer = json.loads(outcome.output)
+    assert outcome.output.count("\n") == 1
+    assert answer == {
+        "schema": "gomap/1",
+        "command": name,
+        "error": {"code": "usage", "message": answer["error"]["message"]},
+    }
+
+
+@pytest.mark.parametrize(
+    "line", ["no --json", "--json no", "n --json", 'm["x y"] --json', "m --buckets 9 --json"]
+)
+def test_failures_in_json(line: str) -> None:
+    outcome = run("hmap-show", line)
+    answer = json.loads(outcome.output)
+    assert outcome.output.isascii()
+    assert set(answer) == {"schema", "command", "error"}
+    assert set(answer["error"]) == {"code", "message"}
+    assert outcome.error
+    assert answer["error"]["message"] in outcome.error
+
+
+def test_an_error_of_the_target_is_one_line() -> None:
+    def nothing() -> NoReturn:
+        raise NoProcess("there is no process: start the program first")
+
+    outcome = frontend.run("hmap-show", "m", nothing, Settings(), Style())
+    assert outcome.output == ""
+    assert outcome.error is not None
+    assert outcome.error.endswith("there is no process: start the program first")
+
+
+class Broken(FakeTarget):
+    fault: BaseException
+
+    def variable(self, name: str) -> Variable | None:
+        raise self.fault
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize(
+    "fault", [ValueError("two\nlines"), KeyError("x"), ZeroDivisionError(), AssertionError()]
+)
+def test_faults_of_our_own_are_one_line(fault: Exception, debug: bool) -> None:
+    broken = Broken(AMD64, None)
+    broken.fault = fault
+    outcome = run("hmap-show", "m", broken, debug)
+    assert outcome.error
+    assert "\n" not in outcome.error
+    assert type(fault).__name__ in outcome.error
+    assert "report" in outcome.error
+    assert ("Traceback" in outcome.output) is debug
+    answer = json.loads(run("hmap-show", "m --json", broken).output)
+    assert answer["error"]["code"] == GomapError.code
+
+
+def test_an_interrupt_is_one_line() -> None:
+    broken = Broken(AMD64, None)
+    broken.fault = KeyboardInterrupt()
+    outcome = run("hmap-show", "m --json", broken)
+    assert json.loads(outcome.output)["error"]["code"] == "interrupted"
+
+
+def test_endless_nesting_is_one_line() -> None:
+    broken = Broken(AMD64, None)
+    broken.fault = RecursionError()
+    outcome = run("hmap-show", "m", broken)
+    assert outcome.error
+    assert "nested" in outcome.error
+
+
+def test_answers_in_json_name_the_target() -> None:
+    answer = json.loads(run("hmap-show", "m --json").output)
+    assert answer["schema"] == "gomap/1"
+    assert answer["command"] == "hmap-show"
+    assert answer["target"] == {
+        "backend": "image",
+        "kind": "recorded",
+        "go": "go1.99",
+        "arch": "amd64",
+        "pointer_size": 8,
+        "byte_order": "little",
+    }
+    assert answer["truncated"] is None
+    assert set(answer) == {"schema", "command", "target", "data", "anomalies", "truncated"}
+
+
+def test_what_is_left_out_is_said() -> None:
+    answer = json.loads(run("hmap-show", "m --entries 2 --json").output)
+    assert answer["truncated"] == [{"what": "entries", "shown": 2, "of": 3}]
+    assert len(answer["data"]["entries"]) == 2
+    text = run("hmap-show", "m --entries 2").output
+    assert "2 of 3 shown" in text
+
+
+def test_json_survives_any_text() -> None:
+    """Names with bytes that are no UTF-8, quotes and escapes."""
+    fake = world()
+    t = fake.variables["m"].type
+    odd = GoType(
+        t.kind,
+        'map["\udc80\n\x1b]',
+        t.size,
+        lazy_key=t.lazy_key,
+        lazy_elem=t.lazy_elem,
+        lazy_header=t.lazy_header,
+    )
+    fake.variables["odd"] = Variable("odd", odd, fake.variables["m"].address)
+    outcome = run("hmap-show", "odd --json", fake)
+    assert outcome.output.isascii()
+    assert outcome.output.count("\n") == 1
+    assert json.loads(outcome.output)["data"]["type"] == odd.name
+
+
+@given(st.sampled_from([c.name for c in registry.COMMANDS if not c.writes_file]), st.text(max_size=30))
+def test_no_command_line_breaks_through(name: str, line: str) -> None:
+    outcome: Any = run(name, line, FIXED)
+    if outcome.error:
+        assert "\n" not in outcome.error
+        assert "fault in gomap" not in outcome.error
+
+
+FIXED = world()

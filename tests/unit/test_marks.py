@@ -1,0 +1,96 @@
+"""Counting by columns against counting one byte after another."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gomap.golang import classic, swiss
+from gomap.golang.marks import MarkCode, Strip, Tally, words
+
+CLASSIC = {"live": range(5, 256), "empty": {0}, "tombstone": {1}, "evacuated": {2, 3, 4}}
+SWISS = {"live": range(0x80), "empty": {0x80}, "tombstone": {0xFE}, "evacuated": set[int]()}
+
+_mark = st.one_of(st.integers(0, 255), st.sampled_from([0, 1, 2, 5, 0x7F, 0x80, 0x81, 0xFE, 0xFF]))
+_bucket = st.lists(_mark, min_size=8, max_size=8)
+
+
+def naive(buckets: list[list[int]], meaning: dict[str, object]) -> dict[str, int]:
+    counts = dict.fromkeys(["live", "empty", "tombstone", "evacuated", "strange"], 0)
+    for marks in buckets:
+        for mark in marks:
+            name = next((name for name, known in meaning.items() if mark in known), "strange")  # type: ignore[operator]
+            counts[name] += 1
+    return counts
+
+
+def check(
+    buckets: list[list[int]], stride: int, tail: int, code: MarkCode, meaning: dict[str, object]
+) -> None:
+    data = b"".join(bytes(marks) + b"\x07" * (stride - 8) for marks in buckets) + b"\x09" * tail
+    tally = Tally()
+    half = len(buckets) // 2 * stride
+    per_bucket = tally.add(data[:half], stride, code) + tally.add(data[half:], stride, code)
+    live = [sum(mark in meaning["live"] for mark in marks) for marks in buckets]  # type: ignore[operator]
+    assert list(per_bucket) == live
+    assert tally.fill == [live.count(k) for k in range(9)]
+    assert tally.buckets == len(buckets)
+    counts = naive(buckets, meaning)
+    assert (tally.live, tally.empty, tally.tombstones, tally.evacuated, tally.strange) == (
+        counts["live"],
+        counts["empty"],
+        counts["tombstone"],
+        counts["evacuated"],
+        counts["strange"],
+    )
+
+
+@given(st.lists(_bucket, max_size=40), st.sampled_from([8, 9, 16, 144, 208]), st.integers(0, 7))
+def test_tally_of_tophashes(buckets: list[list[int]], stride: int, tail: int) -> None:
+    check(buckets, stride, tail, classic.OLD_MARKS, dict(CLASSIC))
+    # Nothing in the current array is ever evacuated: there those marks mean nothing.
+    check(buckets, stride, tail, classic.MARKS, {**CLASSIC, "evacuated": set()})
+
+
+@given(st.lists(_bucket, max_size=40), st.sampled_from([8, 16, 136, 264]), st.integers(0, 7))
+def test_tally_of_control_words(buckets: list[list[int]], stride: int, tail: int) -> None:
+    check(buckets, stride, tail, swiss.MARKS, dict(SWISS))
+
+
+@given(
+    st.binary(max_size=400),
+    st.integers(1, 40),
+    st.integers(0, 32),
+    st.sampled_from([4, 8]),
+    st.sampled_from(["little", "big"]),
+)
+def test_words(data: bytes, stride: int, offset: int, size: int, order: str) -> None:
+    """Whole elements of at least offset + size bytes, as overflow pointers lie in buckets."""
+    stride += offset + size
+    data = data[: len(data) // stride * stride]
+    expected = []
+    for at in range(0, len(data), stride):
+        number = 0
+        word = data[at + offset : at + offset + size]
+        for byte in word if order == "big" else reversed(word):
+            number = number << 8 | byte
+        expected.append(number)
+    assert list(words(data, offset, stride, size, order)) == expected
+
+
+@given(st.lists(st.integers(0, 8), min_size=1, max_size=700), st.data())
+def test_strip(live: list[int], data: st.DataObject) -> None:
+    """However the array is cut into pieces, each cell holds the sum of its buckets."""
+    strip = Strip(len(live))
+    position = 0
+    while position < len(live):
+        step = data.draw(st.integers(1, len(live)))
+        piece = live[position : position + step]
+        strip.add(position, bytes(piece))
+        position += step
+    per = strip.per_cell
+    assert len(strip.live) <= 64
+    assert strip.live == [sum(live[i : i + per]) for i in range(0, len(live), per)]
+    assert strip.fractions() == [
+        sum(cell) / (8 * len(cell)) for cell in (live[i : i + per] for i in range(0, len(live), per))
+    ]

@@ -1,0 +1,101 @@
+"""Names that scripts depend on: error codes, commands, options, and help that is true."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from gomap import errors, frontend
+from gomap.commands import registry
+from gomap.commands.declare import Command
+from gomap.errors import GomapError
+
+CODES = {
+    "GomapError": "error",
+    "UsageError": "usage",
+    "NoProcess": "no-process",
+    "TargetRunning": "target-running",
+    "WrongProgram": "wrong-program",
+    "NoSuchVariable": "no-such-variable",
+    "NoSuchType": "no-such-type",
+    "BadExpression": "bad-expression",
+    "NotAMap": "not-a-map",
+    "OptimizedOut": "optimized-out",
+    "NoDebugInfo": "no-debug-info",
+    "UnsupportedLayout": "unsupported-layout",
+    "MemoryFault": "memory-fault",
+    "BadImage": "bad-image",
+    "Interrupted": "interrupted",
+}
+OPTIONS = {
+    "hmap-show": ["EXPR", "--entries", "--buckets", "--json"],
+    "hmap-alias": ["EXPR", "--scope", "--depth", "--all", "--json"],
+    "hmap-evac": ["EXPR", "--json"],
+    "hmap-record": ["EXPR", "FILE"],
+}
+
+by_command = pytest.mark.parametrize("command", registry.COMMANDS, ids=lambda command: command.name)
+
+
+def kinds() -> list[type[GomapError]]:
+    return [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, GomapError)]
+
+
+def test_error_codes_are_what_scripts_know() -> None:
+    assert {kind.__name__: kind.code for kind in kinds()} == CODES
+    assert len({kind.code for kind in kinds()}) == len(kinds())
+
+
+def test_the_drawn_tree_is_the_tree() -> None:
+    drawn = re.findall(r"^[|`]- (\w+) ", errors.__doc__ or "", re.M)
+    assert drawn == [kind.__name__ for kind in kinds() if kind is not GomapError]
+    assert all(kind.__bases__ == (GomapError,) for kind in kinds() if kind is not GomapError)
+
+
+def test_a_memory_fault_carries_its_address() -> None:
+    fault = errors.MemoryFault(0xC000, 16, "why")
+    assert (fault.address, fault.size) == (0xC000, 16)
+    assert str(fault) == "cannot read 16 bytes of memory at 0xc000: why"
+
+
+def test_the_commands_of_the_contract() -> None:
+    found = {command.name: [arg.name for arg in command.all_args] for command in registry.COMMANDS}
+    assert {name: found.get(name) for name in OPTIONS} == OPTIONS
+    assert len(found) == len(registry.COMMANDS)
+
+
+@by_command
+def test_every_command_tells_how_it_is_used(command: Command) -> None:
+    assert command.name.startswith("hmap-")
+    assert command.summary
+    assert "\n" not in command.summary
+    assert len(command.summary) <= 80
+    assert command.usage.startswith(command.name)
+    text = command.help()
+    for part in (
+        command.summary,
+        command.usage,
+        command.about.strip(),
+        *(arg.help for arg in command.all_args),
+    ):
+        assert part in text
+    assert all(arg.help for arg in command.all_args)
+    assert command.name in registry.overview()
+
+
+@by_command
+def test_every_example_is_a_command_line(command: Command) -> None:
+    assert command.examples
+    for line, comment in command.examples:
+        name, _, rest = line.partition(" ")
+        assert name == command.name
+        options = frontend.parse(command, rest)
+        assert set(options) == {arg.name for arg in command.all_args}
+        assert comment
+
+
+def test_a_command_is_found_by_its_name() -> None:
+    for command in registry.COMMANDS:
+        assert registry.find(command.name) is command
+    assert registry.find("hmap-nope") is None

@@ -1,0 +1,191 @@
+"""Reports as text: as wide as the screen and no wider, plain without colour, the same words with it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gomap import frontend
+from gomap.commands.declare import Settings
+from gomap.golang.structure import Anomaly
+from gomap.render import text as as_text
+from gomap.render.color import Paint
+from gomap.render.text import Style, columns, fit, pad, render
+from gomap.report import Bars, Facts, Heat, Lines, Progress, Report, Table
+from tests.unit import plans
+from tests.unit.build import ClassicPlan, SwissPlan
+from tests.unit.test_maps import made
+
+ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
+
+_word = st.text(alphabet="abcdefgXYZ0189.,:/()[]{}-_é", min_size=1, max_size=24)
+_text = st.lists(_word, min_size=1, max_size=24).map(" ".join)
+_long = st.integers(1, 300).map(lambda n: "x" * n)
+_any = st.one_of(_text, _long, st.just('"日本語"'), st.just("map[string]*example.com/shop/cart.Item"))
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> Table:
+    count = draw(st.integers(1, 7))
+    cell = st.one_of(_word, _any)
+    rows = draw(st.lists(st.lists(cell, min_size=count, max_size=count), max_size=5))
+    headings = draw(
+        st.lists(st.text(alphabet="abc", min_size=1, max_size=11), min_size=count, max_size=count)
+    )
+    columns_ = st.frozensets(st.integers(0, count - 1))
+    return Table(headings, rows, draw(columns_), draw(columns_))
+
+
+_fraction = st.floats(0, 1)
+_sections = st.one_of(
+    st.lists(st.tuples(_any, _any), max_size=4).map(Facts),
+    tables(),
+    st.builds(
+        Heat, st.just("buckets"), st.lists(_fraction, min_size=1, max_size=64), st.just("16 buckets a cell")
+    ),
+    st.lists(st.tuples(st.sampled_from("012345678"), st.integers(0, 1 << 40)), max_size=9).map(
+        lambda rows: Bars("fill", rows)
+    ),
+    st.builds(Progress, _fraction),
+    st.lists(_any, max_size=4).map(Lines),
+)
+
+
+@st.composite
+def reports(draw: st.DrawFn) -> Report:
+    report = Report({}, draw(st.lists(_any, min_size=1, max_size=3)), draw(st.lists(_sections, max_size=5)))
+    report.advice = draw(st.lists(_any, max_size=2))
+    report.anomalies = [
+        Anomaly(
+            draw(st.sampled_from(["error", "warning", "note"])),
+            "code",
+            draw(_any),
+            draw(st.integers(0, 1 << 48)),
+        )
+        for _ in range(draw(st.integers(0, 2)))
+    ]
+    if draw(st.booleans()):
+        report.cut("entries", 3, 1_000_000)
+        report.cut(draw(_any), 0, None)
+        report.cut("values", 3, None)
+    return report
+
+
+def width_of(line: str) -> int:
+    """Columns on a terminal, counted on its own here."""
+    plain = ESCAPE.sub("", line)
+    return sum(
+        0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in plain
+    )
+
+
+def check(text: str, style: Style) -> None:
+    assert text.endswith("\n")
+    assert not text.endswith("\n\n")
+    for line in text[:-1].split("\n"):
+        assert width_of(line) <= style.width, (style.width, line)
+        assert line == line.rstrip() or style.color
+    if not style.color:
+        assert "\x1b" not in text
+
+
+@settings(max_examples=200)
+@given(reports(), st.integers(40, 200), st.booleans())
+def test_no_line_is_wider_than_the_screen(report: Report, width: int, blocks: bool) -> None:
+    check(render(report, Style(width, False, blocks)), Style(width, False, blocks))
+
+
+@given(reports(), st.integers(40, 200))
+def test_colour_adds_escape_codes_and_nothing_else(report: Report, width: int) -> None:
+    plain, colored = render(report, Style(width)), render(report, Style(width, color=True))
+    assert ESCAPE.sub("", colored) == plain
+    assert colored.count("\x1b[0m") * 2 == colored.count("\x1b") or "\x1b[39" in colored
+
+
+@given(reports(), st.integers(40, 200))
+def test_without_blocks_our_own_characters_are_ascii(report: Report, width: int) -> None:
+    given_text = str(report)
+    assert all(c.isascii() or c in given_text for c in render(report, Style(width)))
+
+
+@settings(max_examples=40)
+@given(st.one_of(plans.classic(max_B=4), plans.swiss()), plans.types(), st.integers(40, 200), st.booleans())
+def test_real_answers_fit(
+    plan: ClassicPlan | SwissPlan, types: dict[str, Any], width: int, blocks: bool
+) -> None:
+    fake, _ = made(plan, types)
+    style = Style(width, False, blocks)
+    for name, line in (
+        ("hmap-show", "m --entries 5"),
+        ("hmap-evac", "m"),
+        ("hmap-alias", "--all"),
+        ("hmap-alias", "m m"),
+    ):
+        outcome = frontend.run(name, line, lambda: fake, Settings(), style)
+        assert outcome.error is None
+        check(outcome.output, style)
+        assert blocks or outcome.output.isascii()
+
+
+def test_a_table_without_tabulate_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Table(("a", "number"), [("x", "1"), ("long  er", "10,000")], frozenset({1}))
+    report = Report({}, ["answer"], [table])
+    with_it = render(report, Style())
+    monkeypatch.setattr(as_text, "_tabulated", lambda section, rows: None)
+    assert render(report, Style()) == with_it
+    assert with_it.split("\n")[2:5] == ["  a         number", "  x              1", "  long  er  10,000"]
+
+
+def test_the_heat_strip_shows_empty_and_full() -> None:
+    report = Report({}, ["answer"], [Heat("buckets", [0.0, 0.01, 0.5, 0.99, 1.0], "one bucket a cell")])
+    assert "buckets" in render(report, Style())
+    ascii_strip = render(report, Style()).split("\n")[2].split()[1]
+    assert (ascii_strip[0], ascii_strip[-1]) == (".", "9")
+    assert ascii_strip[1] == "1"
+    block_strip = render(report, Style(blocks=True)).split("\n")[2].split()[1]
+    assert (block_strip[0], block_strip[1], block_strip[-1]) == ("·", "▁", "█")
+    assert len(ascii_strip) == len(block_strip) == 5
+
+
+def test_bars_show_what_is_there_at_all() -> None:
+    text = render(Report({}, ["answer"], [Bars("fill", [("0", 1), ("8", 1_000_000), ("3", 0)])]), Style())
+    lengths = [line.count("#") for line in text.split("\n")[2:5]]
+    assert lengths[0] == 1
+    assert lengths[1] > 10
+    assert lengths[2] == 0
+
+
+def test_anomalies_name_their_address_once() -> None:
+    report = Report(
+        {}, ["answer"], anomalies=[Anomaly("error", "x", "lost", 0x10), Anomaly("note", "y", "at 0x20", 0x20)]
+    )
+    text = render(report, Style())
+    assert "lost (at 0x10)" in text
+    assert text.count("0x20") == 1
+
+
+@given(st.text(max_size=40), st.integers(3, 30), st.booleans())
+def test_cut_text_fits(text: str, width: int, blocks: bool) -> None:
+    cut = fit(text, width, blocks)
+    assert columns(cut) <= width
+    assert cut == text if columns(text) <= width else cut.endswith("…" if blocks else "...")
+    assert columns(pad(cut, width)) == width
+
+
+def test_paint_without_colour_changes_nothing() -> None:
+    paint = Paint(False)
+    assert paint("red", "x") == paint.heat(0.5, "x") == paint.code("x") == "x"
+
+
+def test_paint() -> None:
+    paint = Paint(True)
+    assert paint("red", "x") == "\x1b[31mx\x1b[0m"
+    assert paint("red", "") == ""
+    assert len({paint.heat(i / 9.5, "x") for i in range(10)}) == 10
+    assert ESCAPE.sub("", paint.code('main.T{A:1, B:"x"}')) == 'main.T{A:1, B:"x"}'
+    assert ESCAPE.sub("", paint.code(" x ")) == " x "
