@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from delve_bridge import vocabulary
 from delve_bridge.session import Session
@@ -24,7 +24,7 @@ class Console:
 
     session: Session
     style: Style
-    settings: Settings = Settings()
+    settings: Settings = field(default_factory=Settings)
     color: str = "auto"
     debug: bool = False
 
@@ -87,7 +87,7 @@ class Console:
         if name in ("entries", "depth"):
             if not value.isdigit():
                 raise UsageError(f"{name} takes a number")
-            self.settings = replace(self.settings, **{name: int(value)})
+            self.settings = self.settings._replace(**{name: int(value)})
         elif name == "debug":
             if value not in ("on", "off"):
                 raise UsageError("debug is on or off")

@@ -53,8 +53,8 @@ def _candidates(target: Target, data: bytes, base: int, name: str) -> Iterator[i
     arch = target.arch
     word = arch.pointer_size
     tail = name[name.rfind("/") + 1 :]
-    tail = tail[tail.find(".") :].encode()  # the package's name need not be the last part of its path
-    for found in re.finditer(re.escape(tail), data):
+    text = tail[tail.find(".") :].encode()  # the package's name need not be the last part of its path
+    for found in re.finditer(re.escape(text), data):
         end = found.end()
         for start in range(max(found.start() - 128, 0), found.start()):
             if data[start + 1] != end - start - 2 or data[start + 1] >= 0x80:

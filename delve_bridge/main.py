@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from delve_bridge import repl, vocabulary
+from delve_bridge import corefile, repl, vocabulary
 from delve_bridge.console import LEAVE, Console
 from delve_bridge.rpc import DEADLINE, Client, address
-from delve_bridge.server import Server, check_core
+from delve_bridge.server import Server
 from delve_bridge.session import Session
 from gomap.commands import registry
 from gomap.errors import GomapError
@@ -87,8 +87,8 @@ def _run(options: argparse.Namespace, program_arguments: list[str]) -> int:
         client = Client(address(options.ADDRESS), options.timeout)
         if not client.loopback:
             print(
-                f"warning: {client.where} is reached in the clear: no password, no encryption, and whoever reaches it "
-                "runs what they like there. Use a tunnel (ssh -L)",
+                f"warning: {client.where} is reached in the clear, without a password or encryption: whoever "
+                "reaches it can run anything there. Use a tunnel (ssh -L)",
                 file=sys.stderr,
             )
         try:
@@ -98,7 +98,9 @@ def _run(options: argparse.Namespace, program_arguments: list[str]) -> int:
     if options.how == "core":
         if options.location:
             _parser().error("a core file can't be continued to a breakpoint")
-        check_core(options.PROG, options.CORE)
+        warning = corefile.check(options.PROG, options.CORE)
+        if warning is not None:
+            print(f"warning: {warning}", file=sys.stderr)
         arguments = ["core", options.PROG, options.CORE]
     elif options.how == "attach":
         arguments = ["attach", str(options.PID)]

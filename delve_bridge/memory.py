@@ -83,7 +83,7 @@ class CoreMemory:
         with open(path, "rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         try:
-            segments = sorted(_load_segments(self._map))
+            segments = sorted(load_segments(self._map))
         except struct.error as error:
             self._map.close()
             raise GomapError(f"{path} is no ELF core file") from error
@@ -107,11 +107,16 @@ class CoreMemory:
             at += here
         return b"".join(parts) if len(parts) != 1 else parts[0]
 
+    def missing(self) -> int:
+        """Bytes that the segments should have and the file has not."""
+        end = max((offset + size for _, offset, size in self._segments), default=0)
+        return max(end - len(self._map), 0)
+
     def close(self) -> None:
         self._map.close()
 
 
-def _load_segments(data: mmap.mmap) -> list[tuple[int, int, int]]:
+def load_segments(data: mmap.mmap | bytes) -> list[tuple[int, int, int]]:
     """(address, offset in the file, bytes in the file) of each PT_LOAD segment."""
     if data[:4] != b"\x7fELF":
         raise struct.error("magic")

@@ -1,7 +1,7 @@
 """Delve's JSON-RPC 1.0, one object a line, over TCP or a unix socket. The only socket of the project.
 
-Requests are numbered and may be sent before earlier ones are answered. One that was given up (its deadline came,
-or Ctrl-C) leaves its answer to come: the number tells, and it is thrown away.
+Requests are numbered and may be sent before earlier ones are answered. One that was given up (its deadline
+came, or Ctrl-C) leaves its answer to come: the number tells, and it is thrown away.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import IO, Callable
 
 from delve_bridge.rpc import Address, Client, address
@@ -147,20 +146,3 @@ class Server:
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         told = [line for line in lines if not line.startswith(("Usage", "warning", "Flags", "Global"))]
         return "dlv: " + (told[-1] if told else f"ended with status {self._process.returncode} and no word")
-
-
-def check_core(program: str, core: str) -> None:
-    """What dlv has no good word for: files that are not there, compressed or cut short."""
-    for path in (program, core):
-        if not Path(path).is_file():
-            raise NoDelve(f"{path}: no such file")
-    with open(core, "rb") as file:
-        magic = file.read(6)
-    for start, tool in (
-        (b"\x1f\x8b", "gunzip"),
-        (b"\x28\xb5\x2f\xfd", "unzstd"),
-        (b"\xfd7zXZ", "unxz"),
-        (b"\x04\x22\x4d\x18", "unlz4"),
-    ):
-        if magic.startswith(start):
-            raise NoDelve(f"{core} is compressed: unpack it first ({tool})")

@@ -30,7 +30,7 @@ _EXITED = re.compile(r"(Process \d+ has exited with status -?\d+)")
 
 
 class Session:
-    """goroutine: the selected one's id, None where the thread runs none. frame: the selected one, 0 the newest.
+    """goroutine: the selected one's id, None where the thread runs none. frame: the selected one.
 
     direct: whether memory may be read past Delve; core: path of the core file, where this side knows it.
     """
@@ -126,8 +126,8 @@ class Session:
     @property
     def arch(self) -> Arch:
         if self._arch is None:
-            word = self.evaluate([at("[2]uintptr", NOWHERE)], {**BARE, "MaxArrayValues": 2})[0]
-            children = (word or {}).get("children") or ()
+            word = next(iter(self.evaluate([at("[2]uintptr", NOWHERE)], {**BARE, "MaxArrayValues": 2})))
+            children = (word["children"] or []) if word else []
             if len(children) != 2:
                 raise NoDebugInfo(
                     "no Go debug information: the program is not Go, or was built with -ldflags=-w or -s; "
@@ -153,7 +153,7 @@ class Session:
         return self._types
 
     def evaluate(self, expressions: Sequence[str], load: Mapping[str, Any]) -> list[Raw | None]:
-        """What Delve says of expressions that name types and package variables only; None where it refuses."""
+        """What Delve says of expressions of types and package variables alone; None where it refuses."""
         scope = {"GoroutineID": -1, "Frame": 0}
         answers = self.client.calls([("Eval", {"Scope": scope, "Expr": e, "Cfg": load}) for e in expressions])
         return [None if isinstance(answer, Refused) else answer["Variable"] for answer in answers]
@@ -235,13 +235,16 @@ class Session:
             # runtime.m0 holds its thread's id and random numbers: no other process has its like.
             raw = self.package_variable("runtime.m0")
             t = self.types.find("runtime.m")
-            if opened is not None and raw is not None and t is not None:
-                if same(opened, self._delve_memory, int(raw["addr"]), t.size):
-                    return opened
+            if opened is None or raw is None or t is None:
+                return None
+            if same(opened, self._delve_memory, int(raw["addr"]), t.size):
+                kept, opened = opened, None
+                return kept
         except (OSError, ValueError, GomapError):
             pass
-        if opened is not None:
-            opened.close()
+        finally:
+            if opened is not None:
+                opened.close()
         return None
 
     def close_memory(self) -> None:

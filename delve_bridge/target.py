@@ -1,21 +1,18 @@
-"""Delve as a Target: memory, types, variables of a stopped program. Reads only; evaluates nothing that calls."""
+"""Delve as a Target: memory, types, variables of a stopped program. Reads only, and calls nothing in it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
-from delve_bridge.types import BARE, Raw, at
+from delve_bridge.types import BARE, Raw, Types, at
 from gomap.errors import MemoryFault, OptimizedOut
 from gomap.golang.rtype import KINDS
 from gomap.gotypes import GoType, Kind, can_reach_map, fixed
 from gomap.memory import CachedMemory, Memory
-from gomap.target import GLOBAL, Place, Variable
-
-if TYPE_CHECKING:
-    from delve_bridge.session import Session
+from gomap.target import GLOBAL, Arch, Place, Variable
 
 #: Frames searched outward for a local variable, and how many of them are asked for at once.
 MAX_FRAMES = 256
@@ -35,12 +32,32 @@ class Frame:
     line: int | None
 
 
+class Program(Protocol):
+    """What a target needs of the session with the server (delve_bridge/session.py says what each means)."""
+
+    goroutine: int | None
+    frame: int
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def arch(self) -> Arch: ...
+    @property
+    def types(self) -> Types: ...
+    def memory(self) -> Memory: ...
+    def package_variable(self, name: str) -> Raw | None: ...
+    def package_variables(self) -> dict[str, Raw]: ...
+    def stack(self, depth: int) -> list[Frame]: ...
+    def variables(self, levels: Sequence[int], load: Mapping[str, Any]) -> list[list[Raw]]: ...
+    def evaluate(self, expressions: Sequence[str], load: Mapping[str, Any]) -> list[Raw | None]: ...
+
+
 class DelveTarget:
-    """The program as it is stopped now, seen from the session's goroutine and frame. Made anew for each command."""
+    """The program as it is stopped now, from the session's goroutine and frame. Made for one command."""
 
     backend = "delve"
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Program) -> None:
         self._session = session
         self.kind = session.kind
         self.arch = session.arch
@@ -145,7 +162,7 @@ class DelveTarget:
         return Variable(name, t, int(raw["addr"]), place=place)
 
     def _in_registers(self, raw: Raw, t: GoType, name: str, place: Place) -> Variable:
-        """A variable that Delve pieced together at an address of its own making, which Eval alone can read."""
+        """A variable that Delve pieced together at an address it made up, which Eval alone can read."""
         load = {**BARE, "MaxVariableRecurse": 1, "MaxArrayValues": t.size}
         whole = self._session.evaluate([at(f"[{t.size}]uint8", int(raw["addr"]))], load)[0]
         children = (whole or {}).get("children") or ()
@@ -159,7 +176,7 @@ class DelveTarget:
     # -- roots ---------------------------------------------------------------------------------------
 
     def roots(self, scope: str) -> Iterator[Variable]:
-        """The first frame's variables that is not the runtime's own, innermost first, then package variables."""
+        """Variables of the first frame that is not the runtime's, innermost first, then package variables."""
         frame = self._user_frame()
         if frame is not None:
             for raw in self._of_frame(frame):
@@ -193,7 +210,7 @@ def _nowhere(name: str, t: GoType, place: Place) -> Variable:
 
 
 def missing_pieces(location: str, size: int) -> Iterator[tuple[int, int]]:
-    """Parts (offset, size) of a variable that a DWARF location expression, as Delve prints it, leaves nowhere.
+    """Parts (offset, size) of a variable that a DWARF location expression, as Delve prints it, lacks.
 
     Delve reads them as zeros.
     """

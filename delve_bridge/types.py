@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 from gomap import maps
 from gomap.errors import GomapError
@@ -19,7 +19,7 @@ from gomap.target import Arch
 
 Raw = Mapping[str, Any]
 #: Evaluates expressions in the program's global scope: what Delve answers, None for what it refuses.
-Evaluate = Callable[[Sequence[str], Mapping[str, Any]], "list[Optional[Raw]]"]
+Evaluate = Callable[[Sequence[str], Mapping[str, Any]], "list[Raw | None]"]
 
 #: Loads as little as Delve can: no pointer followed, no text, no element.
 BARE = {
@@ -95,7 +95,7 @@ class Types:
         unknown = [name for name in dict.fromkeys(names) if name not in self._probed]
         expressions = [at(f"[2]{name}", NOWHERE) for name in unknown]
         for name, answer in zip(unknown, self._evaluate(expressions, _deeper(PARTS)) if unknown else ()):
-            children = (answer or {}).get("children") or ()
+            children = (answer["children"] or []) if answer else []
             if len(children) == 2:
                 first, second = children
                 self._probed[name] = first, int(second["addr"]) - int(first["addr"])
@@ -172,8 +172,8 @@ class Types:
         return GoType(Kind.OPAQUE, "?", 0)
 
     def _has_methods(self, name: str) -> bool:
-        """Whether an interface's first word is an *itab. Delve hides it; seen as this type, a word that points to
-        a type descriptor makes sense only where it is the type itself."""
+        """Whether an interface's first word is an *itab. Delve hides it; seen as this type, a word that
+        points to a type descriptor makes sense only where it is the type itself."""
         if name.startswith("interface {"):
             return name != "interface {}"
         sample = self._sample_eface()
@@ -226,7 +226,7 @@ class Types:
         """
         for example in self.examples:
             raw = self._one(at(name, example), {**PARTS, "MaxArrayValues": 1})
-            children = (raw or {}).get("children") or ()
+            children = (raw["children"] or []) if raw else []
             if len(children) >= 2:
                 return str(children[0]["type"]), str(children[1]["type"])
         return self.described(name)
@@ -273,8 +273,8 @@ def _align(t: GoType, word: int) -> int:
 
 
 def _array_elem(name: str) -> str:
-    """Element of an array type of no size, of which Delve gives no element: [0]T, or []key<T> and []val<T>, as
-    cmd/link calls the arrays in its buckets."""
+    """Element of an array type of no size, of which Delve gives no element: [0]T, or []key<T> and []val<T>,
+    as cmd/link calls the arrays in its buckets."""
     if name.startswith(("[]key<", "[]val<")):
         return name[6:-1]
     return name[name.find("]") + 1 :]

@@ -10,6 +10,7 @@ from delve_bridge.rpc import Refused
 from delve_bridge.session import Session, ended
 from delve_bridge.types import BARE
 from gomap.errors import GomapError, NoProcess, UsageError
+from gomap.values import quote
 
 #: How much of a value Delve is asked for: its own client's settings.
 SHOWN = {
@@ -224,10 +225,8 @@ def text(v: Mapping[str, Any], depth: int = 0) -> str:
         return f"(unreadable {v['unreadable']})"
     if kind == _STRING:
         more = v["len"] - len(v["value"].encode("utf-8", "replace"))
-        return (
-            '"'
-            + v["value"].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-            + (f'"...+{more} bytes' if more > 0 else '"')
+        return quote(v["value"].encode("utf-8", "surrogateescape")) + (
+            f"...+{more} bytes" if more > 0 else ""
         )
     if kind == _MAP:
         return f"{name} {v['len']} entries at {v['base']:#x}" if v["base"] else f"{name} nil"
@@ -251,7 +250,7 @@ def text(v: Mapping[str, Any], depth: int = 0) -> str:
             return f"{name} {{...}}"
         fields = ", ".join(f"{child['name']}: {text(child, depth + 1)}" for child in children)
         return f"{name} {{{fields}}}"
-    return str(v["value"]) or name
+    return str(v["value"] or name)
 
 
 # -- the list ----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The Delves of the matrix, and the bridge run on a program or a core: one dlv for all the questions about it.
+"""The Delves of the matrix, and the bridge run on a program or a core: one dlv for all questions about it.
 
 Answers come in the same form as gdb's (tests/live/debuggers.py), so the same checks look at both.
 """
