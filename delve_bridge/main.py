@@ -109,7 +109,7 @@ def _run(options: argparse.Namespace, program_arguments: list[str]) -> int:
     server = Server(arguments, _relay)
     started = None
     try:
-        started = Client(server.address(), options.timeout)
+        started = server.connect(options.timeout)
         return _talk(started, options, options.CORE if options.how == "core" else None)
     finally:
         server.end(started)

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import IO, Callable
 
-from delve_bridge.rpc import Address, Client, address
+from delve_bridge.rpc import Address, Client, ConnectionLost, address
 from gomap.errors import GomapError
 
 #: Seconds that dlv may take to load a program's debug information.
@@ -27,7 +27,7 @@ OPTIONS = (
     "--listen=127.0.0.1:0",
     "--check-go-version=false",
 )
-_LISTENING = re.compile(rb"API server listening at: (\S+)")
+_LISTENING = re.compile(rb"API server listening at: (\S+)\n")
 
 
 class NoDelve(GomapError):
@@ -65,9 +65,11 @@ class Server:
         """arguments: exec PROG [-- ARGS], core PROG CORE or attach PID. Raises NoDelve."""
         self.attached = arguments[0] == "attach"
         self._relay = relay
-        self._said: deque[bytes] = deque(maxlen=20)
+        self._said: deque[bytes] = deque(maxlen=64)
         self._address: Address | None = None
         self._listening = threading.Event()
+        self._lock = threading.Lock()
+        self._connected = False
         split = arguments.index("--") if "--" in arguments else len(arguments)
         command = [find_dlv(), *arguments[:split], *OPTIONS, *arguments[split:]]
         try:
@@ -82,15 +84,43 @@ class Server:
             )
         except OSError as error:
             raise NoDelve(f"{command[0]} does not start: {error.strerror}") from error
-        for stream in (self._process.stdout, self._process.stderr):
-            threading.Thread(target=self._pump, args=(stream,), daemon=True).start()
+        self._threads = [
+            threading.Thread(target=self._pump, args=(stream,), daemon=True)
+            for stream in (self._process.stdout, self._process.stderr)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    def address(self) -> Address:
-        """Where it listens, once it does. Raises NoDelve with what dlv said when it does not."""
+    def connect(self, deadline: float) -> Client:
+        """A connection, once dlv has the program. Raises NoDelve with what dlv said when it has not."""
+        client = None
+        try:
+            client = Client(self._listens(), deadline)
+            client.call("GetVersion", START)
+        except ConnectionLost as error:
+            # It listens before it looks at the program, and ends when it can't use it.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(END)
+                for thread in self._threads:
+                    thread.join(END)
+                raise NoDelve(self._why()) from error
+            raise
+        except BaseException:
+            if client is not None:
+                client.close()
+            raise
+        with self._lock:
+            self._connected = True
+            for line in self._said:
+                self._relay(line)
+            self._said.clear()
+        return client
+
+    def _listens(self) -> Address:
         until = time.monotonic() + START
         while not self._listening.wait(0.05):
             if self._process.poll() is not None:
@@ -119,30 +149,25 @@ class Server:
                 return
 
     def _pump(self, stream: IO[bytes] | None) -> None:
+        """Keeps what dlv says until it has the program, and hands on everything after."""
         assert stream is not None
-        waiting = b""
         while True:
             data = os.read(stream.fileno(), 1 << 16)
             if not data:
                 return
-            if self._listening.is_set():
-                self._relay(data)
-                continue
-            *lines, waiting = (waiting + data).split(b"\n")
-            for i, line in enumerate(lines):
-                found = _LISTENING.search(line)
-                if found is None:
-                    self._said.append(line)
+            with self._lock:
+                if self._connected:
+                    self._relay(data)
                     continue
-                self._address = address(found.group(1).decode())
-                self._listening.set()
-                rest = b"\n".join([*lines[i + 1 :], waiting])
-                if rest:
-                    self._relay(rest)
-                break
+                self._said.append(data)
+                found = None if self._address else _LISTENING.search(b"".join(self._said))
+                if found is not None:
+                    self._address = address(found.group(1).decode())
+                    self._said.clear()
+                    self._listening.set()
 
     def _why(self) -> str:
-        text = b"\n".join(self._said).decode("utf-8", "replace")
+        text = b"".join(self._said).decode("utf-8", "replace")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         told = [line for line in lines if not line.startswith(("Usage", "warning", "Flags", "Global"))]
         return "dlv: " + (told[-1] if told else f"ended with status {self._process.returncode} and no word")

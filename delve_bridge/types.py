@@ -84,7 +84,7 @@ class Types:
 
     def _behind(self, name: str) -> GoType:
         """A type that has no entry of its own: pointers to anything, above all."""
-        if name.startswith("*"):
+        if name.startswith("*") and len(name) > 1:
             return GoType(Kind.POINTER, name, self._arch.pointer_size, lazy_elem=self._lazy(name[1:]))
         return GoType(Kind.OPAQUE, name, 0)
 
@@ -143,7 +143,8 @@ class Types:
             return GoType(kind, name, size)
         if kind is Kind.ARRAY:
             elem = self._lazy(str(children[0]["type"]) if children else _array_elem(name))
-            return GoType(kind, name, int(raw["len"]) * elem().size, int(raw["len"]), lazy_elem=elem)
+            length = int(raw["len"])
+            return GoType(kind, name, length * elem().size if length else 0, length, lazy_elem=elem)
         if kind is Kind.STRUCT:
             # A struct's fields are made with it: all that have parts are asked for at once.
             self._probe(
@@ -277,7 +278,7 @@ def _array_elem(name: str) -> str:
     as cmd/link calls the arrays in its buckets."""
     if name.startswith(("[]key<", "[]val<")):
         return name[6:-1]
-    return name[name.find("]") + 1 :]
+    return name[name.find("]") + 1 :] if name.startswith("[") else ""
 
 
 def _pointee(raw: Raw) -> str:

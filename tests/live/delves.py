@@ -17,7 +17,6 @@ from pathlib import Path
 from unittest import mock
 
 from delve_bridge.console import Console
-from delve_bridge.rpc import Client
 from delve_bridge.server import Server
 from delve_bridge.session import Session as Bridge
 from delve_bridge.vocabulary import resume
@@ -30,27 +29,21 @@ from tests.live.toolchains import MATRIX, Missing, Row, cache, locked
 
 @dataclass(frozen=True)
 class Dlv:
-    """path: the program. old: it reads 1000 bytes a request, and knows Go up to 1.21 or so."""
-
     version: str
     path: Path
 
-    @property
-    def old(self) -> bool:
-        return self.version == OLD
 
-
+#: OLD is Debian's, which gives out 1000 bytes a request.
 NEW, OLD = "1.27.1", "1.20.2"
-#: Built with a Go that is new enough for every program of the matrix, and old enough for this Delve.
+#: Built with a Go that is new enough for the programs to debug, and old enough for this Delve.
 BUILT_WITH = {NEW: "1.27.3", OLD: "1.21.13"}
 
 
 @functools.cache
 def find(version: str) -> Dlv:
     """dlv of this version, built from the Go module proxy where it is not in the cache. Raises Missing."""
-    row = next(row for row in MATRIX if row.name == BUILT_WITH[version])
-    place = cache() / "delve" / f"{version}-go{row.version}"
-    binary = place / "dlv"
+    row, binary = built_with(version), _binary(version)
+    place = binary.parent
     with locked(f"delve-{version}"):
         if not binary.exists():
             go = toolchains.ensure(row)
@@ -70,6 +63,18 @@ def find(version: str) -> Dlv:
     return Dlv(version, binary)
 
 
+def _binary(version: str) -> Path:
+    return cache() / "delve" / f"{version}-go{built_with(version).version}" / "dlv"
+
+
+def is_built(version: str) -> bool:
+    return _binary(version).exists()
+
+
+def built_with(version: str) -> Row:
+    return next(row for row in MATRIX if row.name == BUILT_WITH[version])
+
+
 @contextmanager
 def bridge(
     dlv: Dlv, arguments: Sequence[str], direct: bool = True, truth: Path | None = None
@@ -80,7 +85,7 @@ def bridge(
         server = Server(arguments, lambda data: None, environment)
     client = None
     try:
-        client = Client(server.address(), deadline=60)
+        client = server.connect(60)
         session = Bridge(client, direct, arguments[2] if arguments[0] == "core" else None)
         yield session
         session.close_memory()
@@ -138,6 +143,6 @@ def _ask(console: Console, stage: str, commands: Sequence[str]) -> Iterator[Answ
         yield Answer(stage, command, outcome.output, outcome.error)
 
 
-def rows(dlv: Dlv, every: Sequence[Row]) -> list[Row]:
-    """The rows whose programs this dlv reads."""
-    return [row for row in every if not dlv.old or row.name == BUILT_WITH[OLD]]
+def run_to_first_stop(session: Bridge) -> None:
+    """To the program's first runtime.Breakpoint: before it, its maps are not made."""
+    resume(session, "continue")
