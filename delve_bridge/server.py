@@ -137,8 +137,9 @@ class Server:
         """Ends dlv, and the program unless it was attached to."""
         if self._process.poll() is None and client is not None:
             with contextlib.suppress(GomapError):
-                if self.attached:
-                    # A running program can't be let go of: dlv has to stop it first.
+                if self.attached and client.call("State", END, NonBlocking=True)["State"]["Running"]:
+                    # A running program can't be let go of. (One that is stopped would take the signal
+                    # of a second stop with it, and die of it.)
                     client.call("Command", END, name="halt")
                 client.call("Detach", END, Kill=not self.attached)
         for stop in (None, self._process.terminate, self._process.kill):

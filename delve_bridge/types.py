@@ -8,11 +8,13 @@ Nothing has to be readable there, so the address is one where no program has mem
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable
 
 from gomap import maps
 from gomap.errors import GomapError
+from gomap.golang.marks import SLOTS
 from gomap.golang.rtype import KINDS
 from gomap.gotypes import Field, GoType, Kind, Lazy
 from gomap.target import Arch
@@ -142,9 +144,11 @@ class Types:
         if kind in _NUMBERS:
             return GoType(kind, name, size)
         if kind is Kind.ARRAY:
-            elem = self._lazy(str(children[0]["type"]) if children else _array_elem(name))
-            length = int(raw["len"])
-            return GoType(kind, name, length * elem().size if length else 0, length, lazy_elem=elem)
+            if not children:
+                inner, length = _empty_array(name)
+                return GoType(kind, name, 0, length, lazy_elem=self._lazy(inner))
+            elem, length = self._lazy(str(children[0]["type"])), int(raw["len"])
+            return GoType(kind, name, length * elem().size, length, lazy_elem=elem)
         if kind is Kind.STRUCT:
             # A struct's fields are made with it: all that have parts are asked for at once.
             self._probe(
@@ -273,12 +277,14 @@ def _align(t: GoType, word: int) -> int:
     return word
 
 
-def _array_elem(name: str) -> str:
-    """Element of an array type of no size, of which Delve gives no element: [0]T, or []key<T> and []val<T>,
-    as cmd/link calls the arrays in its buckets."""
+def _empty_array(name: str) -> tuple[str, int]:
+    """Element and length of an array type of no size, of which Delve shows neither: [0]T, [5]struct {}, and
+    []key<T> and []val<T>, as cmd/link calls the arrays in its buckets (cmd/link/internal/ld/dwarf.go,
+    mkinternaltype). One with a name of its own keeps its element to itself."""
     if name.startswith(("[]key<", "[]val<")):
-        return name[6:-1]
-    return name[name.find("]") + 1 :] if name.startswith("[") else ""
+        return name[6:-1], SLOTS
+    found = re.match(r"(?:noalg\.)?\[(\d+)\]", name)
+    return (name[found.end() :], int(found.group(1))) if found else ("", 0)
 
 
 def _pointee(raw: Raw) -> str:

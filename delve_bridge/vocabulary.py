@@ -61,7 +61,7 @@ def resume(session: Session, name: str) -> str:
     try:
         state = session.client.call("Command", None, name=name)["State"]
     except KeyboardInterrupt:
-        state = session.client.call("Command", name="halt")["State"]
+        return _halt(session, "")
     return arrive(session, state)
 
 
@@ -92,7 +92,10 @@ def _step(name: str) -> Callable[[Session, str], str]:
 
 
 def _halt(session: Session, rest: str) -> str:
-    return arrive(session, session.client.call("Command", name="halt")["State"])
+    state = session.state()
+    if state.get("Running"):  # a stopped program would take the signal for its next start
+        state = session.client.call("Command", name="halt")["State"]
+    return arrive(session, state)
 
 
 # -- breakpoints -------------------------------------------------------------------------------------------

@@ -37,15 +37,24 @@ def test_live(program: str, target: Target, dlv: Dlv, optimised: bool) -> None:
 
 
 @every_program
-def test_core(program: str, target: Target, dlv: Dlv, system_gdb: Gdb, optimised: bool) -> None:
+def test_core(program: str, toolchain: Row, dlv: Dlv, system_gdb: Gdb) -> None:
     """A core is the one state that two debuggers see alike: what they say of it is the same."""
-    binary = target(program)
+    core_says_the_same(program, toolchain, dlv, system_gdb, optimised=False)
+
+
+@pytest.mark.parametrize("program", FEW)
+def test_core_of_optimised(program: str, toolchain: Row, dlv: Dlv, system_gdb: Gdb) -> None:
+    core_says_the_same(program, toolchain, dlv, system_gdb, optimised=True)
+
+
+def core_says_the_same(program: str, toolchain: Row, dlv: Dlv, gdb: Gdb, optimised: bool) -> None:
+    binary = toolchains.build(program, toolchain, optimised)
     stages = debuggers.stages(binary)
     core = debuggers.make_core(binary, stages[-3 if program == "growth" else -1])
     asked = session.questions(session.published(binary)[core.stage])
     answers = delves.examine(dlv, core, asked, direct=optimised)
     check_all(answers, binary, optimised, "core")
-    same_as_gdb(answers, debuggers.examine(system_gdb, core, asked), optimised)
+    same_as_gdb(answers, debuggers.examine(gdb, core, asked), optimised)
 
 
 @pytest.mark.parametrize("program", FEW)
@@ -124,12 +133,11 @@ def nil_maps(data: Any) -> list[Any]:
 # -- types -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("program", ["types", "layout"])
 def test_types_are_those_of_gdb(
-    program: str, toolchain: Row, dlv: Dlv, system_gdb: Gdb, optimised: bool, tmp_path: Path
+    toolchain: Row, dlv: Dlv, system_gdb: Gdb, optimised: bool, tmp_path: Path
 ) -> None:
     """Names, kinds, sizes, offsets and what lies behind, for all that the program's maps are made of."""
-    binary = toolchains.build(program, toolchain, optimised)
+    binary = toolchains.build("types", toolchain, optimised)
     with delves.bridge(dlv, ["exec", str(binary)]) as bridge:
         delves.run_to_first_stop(bridge)
         bridge.stopped()
@@ -164,4 +172,5 @@ def agree(ours: Any, theirs: Any) -> bool:
     # gdb has no kind of type in what it keeps of debug information, and goes by the fields.
     if theirs["kind"] == "slice" and ours["kind"] == "struct" and ours["size"] == theirs["size"]:
         return [f[0] for f in ours["fields"]] == ["array", "len", "cap"]
-    return False
+    # An array of no size with a name of its own: Delve does not tell what of.
+    return bool(theirs["kind"] == "array" and theirs["size"] == 0 and ours == {**theirs, "behind": [""]})
