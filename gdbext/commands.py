@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 import gdb
 
@@ -12,6 +12,7 @@ from gomap.commands import registry
 from gomap.commands.declare import Command, Settings
 
 if TYPE_CHECKING:
+    from gomap.frontend import Outcome
     from gomap.render.text import Style
 
 # gdb starts with this file: what only a running command needs is imported when one runs.
@@ -43,16 +44,18 @@ class _Command(gdb.Command):
 
     def invoke(self, argument: str, from_tty: bool) -> None:
         self.dont_repeat()
-        from gdbext.target import GdbTarget
-        from gomap import frontend
-
-        outcome = frontend.run(
-            self._command.name, argument, GdbTarget, settings(), style(), bool(gdb.parameter("hmap debug"))
-        )
+        outcome = _quietly(lambda: self._run(argument))
         if outcome.output:
             write(outcome.output)
         if outcome.error is not None:
             raise gdb.GdbError(outcome.error)
+
+    def _run(self, argument: str) -> Outcome:
+        from gdbext.target import GdbTarget
+        from gomap import frontend
+
+        debug = bool(gdb.parameter("hmap debug"))
+        return frontend.run(self._command.name, argument, GdbTarget, settings(), style(), debug)
 
     def complete(self, text: str, word: str) -> list[str] | int:
         last = text.split()[-1] if text and not text[-1].isspace() else ""
@@ -66,6 +69,31 @@ class _Command(gdb.Command):
 
         names = (name for name in visible_names(last) if name.startswith(last))
         return [name[len(last) - len(word) :] for name in names]
+
+
+_work: Callable[[], Outcome] | None = None
+_done: Outcome | None = None
+
+
+def _quietly(work: Callable[[], Outcome]) -> Outcome:
+    """Does the work with everything that gdb prints of its own meanwhile kept off the screen.
+
+    Reading symbols for the first time can make gdb warn (of a file's charset, of a missing file), and a
+    script that asked for JSON would find that in front of it.
+    """
+    global _work, _done
+    _work, _done = work, None
+    gdb.execute("python import gdbext.commands; gdbext.commands.perform()", to_string=True)
+    outcome, _work, _done = _done, None, None
+    assert outcome is not None
+    return outcome
+
+
+def perform() -> None:
+    """The other half of _quietly: gdb only captures what commands print."""
+    global _done
+    assert _work is not None
+    _done = _work()
 
 
 def write(text: str) -> None:
@@ -175,13 +203,15 @@ def register() -> None:
     """Makes the commands, parameters, functions and the printer known to gdb. Sourcing twice does no harm."""
     from gdbext import functions, printer
 
-    _parameters()
+    first = not getattr(gdb, "_gomap_loaded", False)
+    if first:  # a second time would undo the user's settings
+        _parameters()
     _Overview()
     for command in registry.COMMANDS:
         _Command(command)
     functions.register()
     printer.register()
-    if not getattr(gdb, "_gomap_loaded", False):
+    if first:
         gdb._gomap_loaded = True  # type: ignore[attr-defined]
         for event in (gdb.events.new_objfile, gdb.events.clear_objfiles):
             event.connect(_files_changed)

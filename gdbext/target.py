@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import gdb
 
 from gdbext.types import Converter, member, offset
-from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning
+from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning, WrongProgram
 from gomap.golang.goroutines import goroutine_of_thread
 from gomap.gotypes import GoType, Kind, can_reach_map
 from gomap.memory import CachedMemory, Memory
@@ -25,7 +25,9 @@ _ARCHITECTURES = {
 }
 #: Frames searched outward for a local variable.
 MAX_FRAMES = 256
-_MI_SYMBOL = re.compile(r'\{(?:line="\d+",)?name="((?:[^"\\]|\\.)*)",type=')
+_MI_SYMBOL = re.compile(
+    r'\{(?:line="\d+",)?name="((?:[^"\\]|\\.)*)",type="(?:[^"\\]|\\.)*",description="((?:[^"\\]|\\.){0,8})'
+)
 
 
 class GdbMemory:
@@ -51,7 +53,7 @@ class GdbTarget:
     backend = "gdb"
     #: What is known of the program's files, until they change.
     _converters: ClassVar[dict[Arch, Converter]] = {}
-    _globals: ClassVar[list[str] | None] = None
+    _globals: ClassVar[dict[str, gdb.Symbol] | None] = None
 
     def __init__(self) -> None:
         inferior = gdb.selected_inferior()
@@ -60,8 +62,7 @@ class GdbTarget:
             raise NoProcess(
                 "no process: start one with run, attach PID or target remote, or open a core with core FILE"
             )
-        thread = gdb.selected_thread()
-        if thread is not None and thread.is_running():
+        if _is_running():
             raise TargetRunning("the program is running: stop it first (Ctrl-C or interrupt)")
         self.kind = "core" if connection is not None and connection.type == "core" else "live"
         self.memory: Memory = CachedMemory(GdbMemory())
@@ -69,7 +70,8 @@ class GdbTarget:
         self._converter = self._converters.setdefault(self.arch, Converter(self.arch))
         if self.kind == "core" and self._is_of_another_build():
             raise WrongProgram(
-                "the core file comes from another build of the program: load the one that dumped it (file PROG)"
+                "the core file comes from another build of the program: "
+                "load the one that dumped it (file PROG)"
             )
 
     @classmethod
@@ -79,8 +81,8 @@ class GdbTarget:
         cls._globals = None
 
     def _is_of_another_build(self) -> bool:
-        """The linker writes where its sections end into runtime.firstmoduledata (cmd/link/internal/ld/symtab.go);
-        in memory of another build these words are something else, or elsewhere."""
+        """The linker writes where its sections end into runtime.firstmoduledata (symtab.go of
+        cmd/link/internal/ld); in memory of another build these words are something else, or elsewhere."""
         module = self._global("runtime.firstmoduledata")
         for name in ("etext", "edata", "end"):
             symbol, field = self.symbol(f"runtime.{name}"), module.type.field(name) if module else None
@@ -248,10 +250,8 @@ class GdbTarget:
             for symbol, undeclared in _symbols(frame):
                 if not undeclared:
                     yield from self._root(symbol, frame, symbol.name.lstrip("&"))
-        for name in self._global_names():
-            variable = _static_symbol(name)
-            if variable is not None and variable.is_variable:
-                yield from self._root(variable, None, name)
+        for name, variable in self._package_variables().items():
+            yield from self._root(variable, None, name)
 
     def names(self, packages: bool) -> list[str]:
         """Names of variables that lead to maps; packages: package variables' too."""
@@ -265,7 +265,7 @@ class GdbTarget:
             ):
                 found[symbol.name.lstrip("&")] = True
         if packages:
-            found.update((name, True) for name in self._global_names())
+            found.update((name, True) for name in self._package_variables())
         return list(found)
 
     def _root(self, symbol: gdb.Symbol, frame: gdb.Frame | None, name: str) -> Iterator[Variable]:
@@ -273,14 +273,30 @@ class GdbTarget:
         try:
             if symbol.type is None or not can_reach_map(self._converter.convert(symbol.type)):
                 return
-            yield self._global(name) if frame is None else self._in_frame(symbol, frame, name)  # type: ignore[misc]
+            if frame is not None:
+                yield self._in_frame(symbol, frame, name)
+            else:
+                yield self._of_symbol(symbol, None, name, GLOBAL)
         except (OptimizedOut, MemoryFault, gdb.error):
             return
 
-    def _global_names(self) -> list[str]:
+    def _package_variables(self) -> dict[str, gdb.Symbol]:
+        """Package variables that may lead to maps, by name."""
         if GdbTarget._globals is None:
-            GdbTarget._globals = sorted(set(_variable_names()))
+            GdbTarget._globals = dict(sorted(_package_variables(), key=lambda found: found[0]))
         return GdbTarget._globals
+
+
+def _is_running() -> bool:
+    """While gdb works out a breakpoint's condition the thread counts as running, but its frames can be seen."""
+    thread = gdb.selected_thread()
+    if thread is None or not thread.is_running():
+        return False
+    try:
+        gdb.selected_frame()
+    except gdb.error:
+        return True
+    return False
 
 
 def _arch() -> Arch:
@@ -358,18 +374,40 @@ def _type_of(symbol: gdb.Symbol, name: str) -> gdb.Type:
     return symbol.type
 
 
-def _variable_names() -> Iterator[str]:
-    """Names of all variables with debug information, through gdb's machine interface."""
-    command = "-symbol-info-variables"
-    if hasattr(gdb, "execute_mi"):
-        answer: Any = gdb.execute_mi(command)
-        for file in answer["symbols"].get("debug", []):
-            for symbol in file["symbols"]:
-                yield symbol["name"]
-        return
+def _package_variables() -> Iterator[tuple[str, gdb.Symbol]]:
+    """Package variables with debug information whose type is more than a plain number or string.
+
+    gdb's Python has no list of all symbols. Its machine interface has the names by file; one of each file
+    leads to that compilation unit's block, which holds the symbols. Looking every name up would take gdb a
+    millisecond each: a Go program has tens of thousands, most of them constants.
+    """
+    units = set()
+    for names in _names_by_file():
+        for name in names:
+            first = _static_symbol(name)
+            if first is None or first.symtab is None or not first.is_variable:
+                continue
+            block = first.symtab.global_block()
+            if block.start not in units or not block.start:
+                units.add(block.start)
+                for symbol in block:
+                    if symbol.is_variable:
+                        yield symbol.name, symbol
+            break
+
+
+def _names_by_file() -> Iterator[list[str]]:
+    # A type that is no predeclared one has a capital, a dot or a bracket in its name, or is error.
+    command = "-symbol-info-variables --type ^error$\\\\|[^a-z0-9]"
     text = gdb.execute(f'interpreter-exec mi "{command}"', to_string=True)
-    for found in _MI_SYMBOL.finditer(text):
-        yield found.group(1).replace('\\"', '"').replace("\\\\", "\\")
+    for file in text.split('{filename="'):
+        names = [
+            found.group(1).replace('\\"', '"').replace("\\\\", "\\")
+            for found in _MI_SYMBOL.finditer(file)
+            if not found.group(2).startswith("static ")  # constants
+        ]
+        if names:
+            yield names
 
 
 def _package(function: str) -> str:

@@ -12,6 +12,7 @@ from typing import Union
 
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang.rtype import Types, dynamic
+from gomap.golang.slots import MAX_ITEM
 from gomap.gotypes import POINTER_KINDS, SCALAR_KINDS, Field, GoType, Kind
 from gomap.maps import view
 from gomap.target import Target
@@ -151,10 +152,19 @@ class Values:
             self.cut = self.cut or t.kind is not Kind.CHAN
             return f"({name})({address:#x})"
         try:
-            data = self.target.memory.read(address, t.elem.size)
+            data = self._load(address, t.elem)
         except MemoryFault:
             return f"({name})({address:#x})"
         return "&" + self._text(t.elem, data, depth + 1, (*above, address))
+
+    def _load(self, address: int, t: GoType) -> bytes:
+        """The bytes of a value: of a long array only those elements that will be shown."""
+        size = t.size
+        if t.kind is Kind.ARRAY:
+            size = min(size, self.limits.items * t.elem.size)
+        if size > MAX_ITEM:
+            raise MemoryFault(address, size, "too large to show")
+        return self.target.memory.read(address, size) if size else b""
 
     def _deeper(self, depth: int) -> bool:
         return depth < self.limits.depth and self._room > 0
@@ -171,7 +181,7 @@ class Values:
             self.cut = True
             return f"{inner.name}(...)"
         else:
-            content = self.target.memory.read(word, inner.size) if inner.size else b""
+            content = self._load(word, inner)
         text = self._text(inner, content, depth + 1, above)
         plain = inner.kind in SCALAR_KINDS or inner.kind is Kind.COMPLEX
         if plain and inner.name not in DEFAULT_TYPES:

@@ -44,6 +44,7 @@ type Map struct {
 	length  int
 	source  string                              // "range" or "lookup"
 	entries func(each func(k, v reflect.Value)) // by range or lookup
+	heap    *uint64
 }
 
 // Of describes m, whose entries Publish finds by ranging over it.
@@ -101,6 +102,12 @@ func (t Map) Torn() Map {
 	return t
 }
 
+// Heap adds how many bytes of heap the program measured the map to hold.
+func (t Map) Heap(bytes uint64) Map {
+	t.heap = &bytes
+	return t
+}
+
 func describeVar[M ~map[K]V, K comparable, V any](expr string, m *M) Map {
 	return Map{expr: expr, hold: *m, header: *(*uintptr)(unsafe.Pointer(m)),
 		typ: reflect.TypeOf(*m), length: len(*m)}
@@ -122,6 +129,7 @@ type mapTruth struct {
 	Torn    bool                 `json:"torn"`
 	Source  string               `json:"source"` // how "range" was counted: "range" or "lookup"
 	Entries [][2]json.RawMessage `json:"entries"`
+	Heap    *uint64              `json:"heap"` // measured, null where it was not
 	Facts
 }
 
@@ -159,7 +167,7 @@ func Publish(stage string, maps ...Map) {
 // entriesOf fills in what the language says about m, and checks that the cells
 // the walk finds hold the same keys and elems.
 func entriesOf(m Map) *mapTruth {
-	t := &mapTruth{Type: typeName(m.typ), Address: hex(m.header), Nil: m.header == 0, Len: m.length, Torn: m.torn, Source: m.source}
+	t := &mapTruth{Type: typeName(m.typ), Address: hex(m.header), Nil: m.header == 0, Len: m.length, Torn: m.torn, Source: m.source, Heap: m.heap}
 	if m.length > maxEntries {
 		m.entries(func(k, v reflect.Value) { t.Range++ })
 		return t

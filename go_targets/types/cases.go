@@ -91,6 +91,10 @@ var (
 	PathKeyToError           = map[shapes.Key]error{}
 )
 
+// Anys holds all of these maps in interfaces, where only the runtime's own type
+// descriptors say what they are.
+var Anys []any
+
 func fill() {
 	for i := 0; i < 1; i++ {
 		BoolToBool[i%2 == 0] = i%3 == 0
@@ -301,6 +305,82 @@ func fill() {
 	}
 	for i := 0; i < 8; i++ {
 		PathKeyToError[shapes.Key{ID: int32(i), Name: "path"}] = oddError(i)
+	}
+	Anys = []any{
+		BoolToBool,
+		BoolToInt,
+		IntToInt8,
+		IntToInt16,
+		Int8ToInt32,
+		Int8ToInt64,
+		Int16ToUint,
+		Int16ToUint8,
+		Int32ToUint16,
+		Int32ToUint32,
+		Int64ToUint64,
+		Int64ToUintptr,
+		UintToFloat32,
+		UintToFloat64,
+		Uint8ToComplex64,
+		Uint8ToComplex128,
+		Uint16ToString,
+		Uint16ToIntPointer,
+		Uint32ToIntPointerPointer,
+		Uint32ToCycle,
+		Uint64ToChan,
+		Uint64ToRecvChan,
+		UintptrToFunc,
+		UintptrToAny,
+		Float32ToError,
+		Float32ToStringer,
+		Float64ToSlice,
+		Float64ToBytes,
+		Complex64ToSlices,
+		Complex64ToStructSlice,
+		Complex128ToMap,
+		Complex128ToNamedMap,
+		StringToMapMap,
+		StringToPathIndex,
+		OddStringToStruct,
+		OddStringToEmbedding,
+		IntPointerToAnonymous,
+		IntPointerToEmpty,
+		StructPointerToArray0,
+		StructPointerToArray4,
+		ChanToArray128,
+		ChanToArray129,
+		UnsafePointerToHuge,
+		UnsafePointerToPadded,
+		AnyToGeneric,
+		AnyToGenericPointer,
+		StringerToUnsafePointer,
+		StringerToColor,
+		ArrayToTag,
+		ArrayToBool,
+		Array0ToInt,
+		Array0ToInt8,
+		Array128ToInt16,
+		Array128ToInt32,
+		Array129ToInt64,
+		Array129ToUint,
+		StructToUint8,
+		StructToUint16,
+		NestedToUint32,
+		NestedToUint64,
+		PaddedToUintptr,
+		PaddedToFloat32,
+		EmptyToFloat64,
+		EmptyToComplex64,
+		HugeToComplex128,
+		HugeToString,
+		ColorToIntPointer,
+		ColorToIntPointerPointer,
+		NameToCycle,
+		NameToChan,
+		GenericToRecvChan,
+		GenericToFunc,
+		PathKeyToAny,
+		PathKeyToError,
 	}
 }
 

@@ -112,7 +112,7 @@ var elems = []kind{
 var sizes = []int{1, 3, 8, 9, 50, 300, 9, 8, 300, 3, 50}
 
 func main() {
-	var vars, fill, list bytes.Buffer
+	var vars, fill, list, anys bytes.Buffer
 	used := map[string]bool{}
 	n := 0
 	for _, k := range keys {
@@ -137,6 +137,7 @@ func main() {
 			if size > 0 {
 				fmt.Fprintf(&fill, "for i := 0; i < %d; i++ { %s[%s] = %s }\n", size, name, k.expr, e.expr)
 			}
+			fmt.Fprintf(&anys, "%s,\n", name)
 			fmt.Fprintf(&list, "truth.Of(\"main.%s\", %s),\n", name, name)
 		}
 	}
@@ -159,14 +160,20 @@ import (
 var (
 %s)
 
+// Anys holds all of these maps in interfaces, where only the runtime's own type
+// descriptors say what they are.
+var Anys []any
+
 func fill() {
+%sAnys = []any{
 %s}
+}
 
 func cases() []truth.Map {
 	return []truth.Map{
 %s}
 }
-`, &vars, &fill, &list)
+`, &vars, &fill, &anys, &list)
 	text, err := format.Source([]byte(source))
 	if err != nil {
 		panic(err)

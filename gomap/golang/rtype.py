@@ -45,6 +45,13 @@ KINDS = (
     (Kind.STRUCT, ""),
     (Kind.UNSAFE_POINTER, "unsafe.Pointer"),
 )
+SIZES = {
+    Kind.BOOL: (1,),
+    Kind.INT: (1, 2, 4, 8),
+    Kind.UINT: (1, 2, 4, 8),
+    Kind.FLOAT: (4, 8),
+    Kind.COMPLEX: (8, 16),
+}
 KIND_MASK = 0x1F
 DIRECT_IFACE = 1 << 5  # in Kind_ up to 1.25 (KindDirectIface), in TFlag from 1.26 on (TFlagDirectIface)
 TFLAG_UNCOMMON, TFLAG_EXTRA_STAR, TFLAG_NAMED = 1, 2, 4
@@ -115,9 +122,12 @@ class Types:
         kind = data[2 * word + 7]
         if kind & KIND_MASK >= len(KINDS) or kind & KIND_MASK == 0:
             raise BadExpression(f"there is no Go type descriptor at {address:#x}")
+        size = arch.pointer(data, 0)
+        if size not in SIZES.get(KINDS[kind & KIND_MASK][0], (size,)):
+            raise BadExpression(f"the type descriptor at {address:#x} has an impossible size: it is corrupt")
         return Descriptor(
             address=address,
-            size=arch.pointer(data, 0),
+            size=size,
             ptr_bytes=arch.pointer(data, word),
             tflag=data[2 * word + 4],
             kind=kind,

@@ -36,6 +36,12 @@ class SlotShape:
         return 7 - slot if self.reversed_marks else slot
 
 
+#: A key or elem larger than this is not read: nobody looks at one, and there may be many.
+MAX_ITEM = 16 << 20
+#: Bytes of keys and elems behind pointers that are fetched together.
+MAX_FETCH = 4 << 20
+
+
 def stored_type(header_name: str, stored: GoType, of_key: bool) -> tuple[GoType, bool]:
     """The type of a map's key (or elem) and whether it is stored indirectly.
 
@@ -70,8 +76,23 @@ def entries_of(
 ) -> Iterator[Entry]:
     """Live entries of buckets given as (bucket index, chain position, address, bytes), in order.
 
-    live: translation table, 1 for marks of live slots. Indirect keys and elems are fetched together.
+    live: translation table, 1 for marks of live slots. Indirect keys and elems are fetched together, those
+    of fewer buckets at a time where they are large.
     """
+    behind = shape.key.size * shape.indirect_key + shape.elem.size * shape.indirect_elem
+    step = max(MAX_FETCH // (8 * behind), 1) if behind else len(buckets)
+    for start in range(0, len(buckets), max(step, 1)):
+        yield from _entries(memory, arch, shape, buckets[start : start + step], live, old)
+
+
+def _entries(
+    memory: Memory,
+    arch: Arch,
+    shape: SlotShape,
+    buckets: list[tuple[int, int, int, bytes]],
+    live: bytes,
+    old: bool,
+) -> Iterator[Entry]:
     found = []
     for bucket, depth, address, data in buckets:
         marks = data[:8].translate(live)
@@ -97,6 +118,8 @@ def _indirect(
 ) -> dict[int, bytes | None] | None:
     if not indirect:
         return None
+    if t.size > MAX_ITEM:
+        return {}
     pointers = {arch.pointer(data, at) for data, at in places}
     found = gather(memory, sorted(pointers), t.size)
     return {address: None if data is None else bytes(data) for address, data in found}

@@ -4,6 +4,7 @@ gomap_user_frame     selects the frame of the program's own function that stoppe
 gomap_children EXPR  prints what a pretty-printer makes of a value, as JSON
 gomap_watch          from now on notes every call into the program and every change to it by gdb
 gomap_seen           prints what was noted, as JSON
+gomap_shape EXPR     prints where keys and elems lie in a bucket of the map, as JSON
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import json
 import gdb
 
 from gdbext.target import GdbTarget
+from gomap.expr import resolve_map
+from gomap.maps import shape_of
 from gomap.values import Limits, Values
 
 
@@ -84,6 +87,28 @@ class Watch(gdb.Command):
         gdb.events.register_changed.connect(lambda event: seen.append("register"))
 
 
+class Shape(gdb.Command):
+    """Prints where keys and elems of the map EXPR lie in a bucket or group, as JSON."""
+
+    def __init__(self) -> None:
+        super().__init__("gomap_shape", gdb.COMMAND_USER)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        target = GdbTarget()
+        _, t, _ = resolve_map(target, argument)
+        slots = shape_of(t, target.arch).slots
+        told = {
+            "bucket_size": slots.size,
+            "keys_off": slots.keys_off,
+            "key_stride": slots.key_stride,
+            "elems_off": slots.elems_off,
+            "elem_stride": slots.elem_stride,
+            "indirect_key": slots.indirect_key,
+            "indirect_elem": slots.indirect_elem,
+        }
+        print(json.dumps(told))
+
+
 class Seen(gdb.Command):
     """Prints what was noted."""
 
@@ -95,5 +120,5 @@ class Seen(gdb.Command):
 
 
 seen: list[str] = []
-for command in (UserFrame, Children, Watch, Seen):
+for command in (UserFrame, Children, Watch, Seen, Shape):
     command()

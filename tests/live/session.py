@@ -32,6 +32,7 @@ PROGRAMS = (
     "headercopy",
     "large",
     "layout",
+    "memory",
     "nilwrite",
     "overload",
     "random",

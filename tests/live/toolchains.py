@@ -150,6 +150,24 @@ def build(program: str, row: Row, optimised: bool) -> Path:
     return binary
 
 
+def build_go_command(row: Row) -> Path:
+    """The go command itself, built from the row's own sources: a large program with debug information."""
+    go = ensure(row)
+    binary = cache() / "targets" / "go-command" / f"{row.name}-{_version(go)}"
+    with locked(f"build-go-command-{row.name}"):
+        if not binary.exists():
+            binary.parent.mkdir(parents=True, exist_ok=True)
+            made = binary.with_suffix(".new")
+            command = [str(go), "build", "-buildvcs=false", "-o", str(made), "cmd/go"]
+            run = subprocess.run(
+                command, env=_environment(row), stdin=subprocess.DEVNULL, capture_output=True, text=True
+            )
+            if run.returncode != 0:
+                raise RuntimeError(f"cmd/go does not build with Go {row.name}:\n{run.stderr}")
+            made.rename(binary)
+    return binary
+
+
 def _environment(row: Row) -> dict[str, str]:
     """The user's environment without their Go settings: no download, nothing written outside the cache."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("GO", "CGO_"))}

@@ -207,6 +207,15 @@ def test_names_that_could_move_the_terminal_are_refused() -> None:
         Types(fake).at(address)
 
 
+@pytest.mark.parametrize("name", ["bool", "int32", "uint8", "float64", "complex128"])
+def test_sizes_that_no_such_type_has_are_refused(name: str) -> None:
+    fake, space = target(AMD64)
+    address = Descriptors(fake).of(basic(name))
+    space.write(address, space.word(0))
+    with pytest.raises(BadExpression, match="corrupt"):
+        Types(fake).at(address)
+
+
 @given(st.data())
 def test_scribbled_descriptors_give_one_clear_error(data: st.DataObject) -> None:
     fake, space = target(AMD64)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gomap.gotypes import GoType, Kind, Lazy, fixed
@@ -391,6 +391,7 @@ def test_a_map_that_contains_itself() -> None:
     assert values.cut
 
 
+@settings(max_examples=300)
 @given(st.binary(min_size=200, max_size=200), st.data())
 def test_any_bytes_give_a_value(raw: bytes, data: st.DataObject) -> None:
     """Whatever lies in memory, a text comes of it: printable, and of bounded length."""

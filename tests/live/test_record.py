@@ -1,0 +1,89 @@
+"""hmap-record and `gomap FILE`: a recorded map answers as the live one did, without gdb."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gomap import image
+from tests.live import debuggers, session, toolchains
+from tests.live.debuggers import Gdb
+from tests.live.toolchains import Row
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Programs and how many of their maps are recorded: every layout, nil maps, interfaces, all kinds of values.
+PROGRAMS = {"basic": 12, "growth": 2, "types": 12, "layout": 8, "deletes": 3}
+ENTRIES = 300
+
+
+def replay(file: Path, commands: list[str], capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """What `gomap FILE` answers."""
+    capsys.readouterr()
+    status = image.main([str(file), *(word for command in commands for word in ("-c", command))])
+    told = capsys.readouterr()
+    assert status == 0, told.err
+    return [json.loads(line) for line in told.out.splitlines()]
+
+
+def told(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer without what a recording changes: the target it comes from."""
+    return {key: value for key, value in answer.items() if key != "target"}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_replay(
+    program: str, toolchain: Row, system_gdb: Gdb, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    binary = toolchains.build(program, toolchain, optimised=True)
+    exprs = {
+        stage: [expr for expr in listed if expr.startswith("main.")][: PROGRAMS[program]]
+        for stage, listed in session.published(binary).items()
+    }
+    files = {
+        (stage, expr): tmp_path / f"{stage}-{i}.hmap"
+        for stage, listed in exprs.items()
+        for i, expr in enumerate(listed)
+    }
+    asked = {
+        (stage, expr): [f"hmap-show {expr} --entries {ENTRIES} --json", f"hmap-evac {expr} --json"]
+        for stage, expr in files
+    }
+    plan = {
+        stage: [
+            command
+            for expr in listed
+            for command in (*asked[stage, expr], f"hmap-record {expr} {files[stage, expr]}")
+        ]
+        for stage, listed in exprs.items()
+    }
+    answers = debuggers.visit(system_gdb, binary, plan)
+    for (stage, expr), file in files.items():
+        saved = answers.at(stage, f"hmap-record {expr} {file}")
+        assert saved.error is None and expr in saved.output, (expr, saved.error)
+        replayed = replay(file, asked[stage, expr], capsys)
+        for command, again in zip(asked[stage, expr], replayed):
+            live = answers.at(stage, command).json()
+            assert told(again) == told(live), (stage, command)
+            assert again["target"] == {**live["target"], "backend": "image", "kind": "recorded"}
+        file.unlink()
+
+
+def test_the_launcher(toolchain: Row, system_gdb: Gdb, tmp_path: Path) -> None:
+    """bin/gomap from anywhere; the recorded map needs no name."""
+    file = tmp_path / "m.hmap"
+    binary = toolchains.build("basic", toolchain, optimised=True)
+    debuggers.visit(system_gdb, binary, {"start": [f"hmap-record main.Keep.M {file}"]})
+    command = [str(ROOT / "bin/gomap"), file.name, "-c", "hmap-show main.Keep.M --json", "-c", "hmap-show --json"]
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    named, unnamed = (json.loads(line) for line in done.stdout.splitlines())
+    assert told(named) == told(unnamed)
+    assert named["data"]["count"] == 1000
