@@ -54,9 +54,7 @@ class Console:
         return None
 
     def _hmap(self, name: str, rest: str) -> Outcome:
-        outcome = frontend.run(
-            name, rest, self.session.target, self.settings, self._style(), debug=self.debug
-        )
+        outcome = frontend.run(name, rest, self.session.target, self.settings, self._style(), debug=self.debug)
         if outcome.error is None:
             try:
                 state = self.session.state()

@@ -59,9 +59,7 @@ class Session:
             self.client.call("SetApiVersion", APIVersion=API_VERSION)
             version = self.client.call("GetVersion")
         except Refused as error:
-            raise NotDelve(
-                f"the server at {where} does not offer API version {API_VERSION}: {error}"
-            ) from error
+            raise NotDelve(f"the server at {where} does not offer API version {API_VERSION}: {error}") from error
         if not isinstance(version, dict) or version.get("APIVersion") != API_VERSION:
             told = version.get("APIVersion") if isinstance(version, dict) else None
             raise NotDelve(
@@ -144,9 +142,7 @@ class Session:
         if self._types is None:
             self._types = Types(self.arch, self.evaluate)
             self._types.described = lambda name: map_parts(DelveTarget(self), name)
-            self._types.listed = lambda pattern: list(
-                self.client.call("ListTypes", Filter=pattern)["Types"] or ()
-            )
+            self._types.listed = lambda pattern: list(self.client.call("ListTypes", Filter=pattern)["Types"] or ())
             for raw in self.package_variables().values():
                 if raw["kind"] == 21 and raw["len"]:
                     self._types.examples[int(raw["addr"])] = None

@@ -118,9 +118,7 @@ class DelveTarget:
                 if name != wanted:
                     word, elem = self.arch.pointer_size, fixed(found.type)
                     pointer = GoType(Kind.POINTER, f"*{found.type.name}", word, lazy_elem=elem)
-                    found = Variable(
-                        name, pointer, data=self.arch.pack(found.address or 0), place=found.place
-                    )
+                    found = Variable(name, pointer, data=self.arch.pack(found.address or 0), place=found.place)
                 if frame.level != self._session.frame:
                     found = replace(found, note=f"{name} is taken from frame {frame.level}, {frame.function}")
                 return found
@@ -149,9 +147,7 @@ class DelveTarget:
     def _in_frame(self, raw: Raw, frame: Frame, name: str) -> Variable:
         flags = int(raw["flags"])
         kind = "captured" if flags & ESCAPED else "argument" if flags & (ARGUMENT | RETURNED) else "local"
-        place = Place(
-            kind, self._session.goroutine, frame.level, frame.function or None, frame.file, frame.line
-        )
+        place = Place(kind, self._session.goroutine, frame.level, frame.function or None, frame.file, frame.line)
         t = self._session.types.of(raw)
         if flags & FAKE:
             return self._in_registers(raw, t, name, place)

@@ -64,9 +64,7 @@ class Types:
         """The type of that name in the debug information."""
         if name not in self._known:
             if name == "unsafe.Pointer":
-                return self._known.setdefault(
-                    name, GoType(Kind.UNSAFE_POINTER, name, self._arch.pointer_size)
-                )
+                return self._known.setdefault(name, GoType(Kind.UNSAFE_POINTER, name, self._arch.pointer_size))
             probed = self._probe([name])[0]
             made = None if probed is None else self._make(name, *probed)
             self._known.setdefault(name, made)
@@ -151,9 +149,7 @@ class Types:
             return GoType(kind, name, length * elem().size, length, lazy_elem=elem)
         if kind is Kind.STRUCT:
             # A struct's fields are made with it: all that have parts are asked for at once.
-            self._probe(
-                [str(child["type"]) for child in children if _kind(child) in (Kind.STRUCT, Kind.ARRAY)]
-            )
+            self._probe([str(child["type"]) for child in children if _kind(child) in (Kind.STRUCT, Kind.ARRAY)])
             start = int(raw["addr"])
             fields = tuple(Field(str(c["name"]), int(c["addr"]) - start, self.of(c)) for c in children)
             return GoType(kind, name, _struct_size(fields, self._arch.pointer_size, size), fields=fields)

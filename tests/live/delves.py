@@ -76,9 +76,7 @@ def built_with(version: str) -> Row:
 
 
 @contextmanager
-def bridge(
-    dlv: Dlv, arguments: Sequence[str], direct: bool = True, truth: Path | None = None
-) -> Iterator[Bridge]:
+def bridge(dlv: Dlv, arguments: Sequence[str], direct: bool = True, truth: Path | None = None) -> Iterator[Bridge]:
     """A session of the bridge on `dlv exec|core|attach`, with nothing of either left behind."""
     environment = debuggers._environment({"GOMAP_TRUTH": str(truth or os.devnull)})
     with mock.patch.dict(os.environ, {"GOMAP_DLV": str(dlv.path)}):
