@@ -41,9 +41,7 @@ def measure(gdb: str, binary: Path, entries: int, folder: Path) -> dict[str, obj
     }
     load, inside = ROOT / "gdbext/load.py", ROOT / "benchmarks/inside_gdb.py"
     command = [gdb, *QUIET, "-ex", "run", "-x", load, "-x", inside, binary]
-    done = subprocess.run(
-        command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if not answer.exists():
         sys.exit(f"gdb measured nothing:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     found: dict[str, object] = json.loads(answer.read_text())
@@ -68,9 +66,7 @@ def main() -> None:
     parser.add_argument("--gdb", default="gdb")
     parser.add_argument("--entries", type=int, nargs="+", default=[1_000_000, 10_000_000])
     options = parser.parse_args()
-    version = subprocess.run(
-        [options.go, "version"], capture_output=True, text=True, check=True
-    ).stdout.split()[2]
+    version = subprocess.run([options.go, "version"], capture_output=True, text=True, check=True).stdout.split()[2]
     load = os.getloadavg()[0]
     print(f"{version}, {options.gdb}, {os.cpu_count()} cores, load {load:.1f} at the start\n")
     print("map[int]int        layout    bytes  read: at once  in pieces   hmap-show  ratios      more memory")
@@ -86,9 +82,8 @@ def main() -> None:
                 f"  {show / read:>4.2f} {show / pieces:>5.2f}  {int(str(found['memory'])) >> 20:>8} MB"
             )
     plain, loaded = start_up(options.gdb)
-    print(
-        f"\nstart of gdb: {1000 * plain:.0f} ms, with gomap {1000 * loaded:.0f} ms: {1000 * (loaded - plain):.0f} ms more"
-    )
+    more = 1000 * (loaded - plain)
+    print(f"\nstart of gdb: {1000 * plain:.0f} ms, with gomap {1000 * loaded:.0f} ms: {more:.0f} ms more")
     print(f"load {os.getloadavg()[0]:.1f} at the end")
 
 

@@ -50,10 +50,7 @@ def _of_another_build(program: str, memory: CoreMemory) -> bool:
     with open(program, "rb") as file:
         head = file.read(4096)
     try:
-        if (
-            head[:4] != b"\x7fELF"
-            or struct.unpack_from("<H" if head[5] == 1 else ">H", head, 16)[0] != _FIXED_ADDRESS
-        ):
+        if head[:4] != b"\x7fELF" or struct.unpack_from("<H" if head[5] == 1 else ">H", head, 16)[0] != _FIXED_ADDRESS:
             return False
         first = [(address, size) for address, offset, size in load_segments(head) if offset == 0]
         if not first:

@@ -47,15 +47,11 @@ def _leave(number: int, frame: Any) -> NoReturn:
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "-c", metavar="COMMAND", action="append", help="a command to run, then leave; may be repeated"
-    )
+    common.add_argument("-c", metavar="COMMAND", action="append", help="a command to run, then leave; may be repeated")
     common.add_argument(
         "--break", metavar="LOCATION", dest="location", help="set a breakpoint and continue to it first"
     )
-    common.add_argument(
-        "--no-direct", action="store_true", help="read all memory through Delve, also on this machine"
-    )
+    common.add_argument("--no-direct", action="store_true", help="read all memory through Delve, also on this machine")
     common.add_argument(
         "--timeout",
         metavar="SECONDS",

@@ -90,9 +90,7 @@ def candidates(console: Console, before: str) -> list[str]:
     last = words[-1] if words and not before[-1:].isspace() else ""
     if len(words) - bool(last) == 0:
         names = (
-            [c.name for c in registry.COMMANDS]
-            + [w.name for w in vocabulary.WORDS]
-            + ["help", "exit", "set", "show"]
+            [c.name for c in registry.COMMANDS] + [w.name for w in vocabulary.WORDS] + ["help", "exit", "set", "show"]
         )
     elif words[0] in ("help", "h"):
         names = [c.name for c in registry.COMMANDS] + [w.name for w in vocabulary.WORDS]

@@ -57,14 +57,17 @@ class _Command(gdb.Command):
         debug = bool(gdb.parameter("hmap debug"))
         return frontend.run(self._command.name, argument, GdbTarget, settings(), style(), debug)
 
-    def complete(self, text: str, word: str) -> list[str] | int:
+    def complete(self, text: str, word: str | None) -> list[str] | int:
         last = text.split()[-1] if text and not text[-1].isspace() else ""
+        file = any(arg.name == "FILE" for arg in self._command.args) and len(text.split()) > (1 if last else 0)
+        if file and not last.startswith("-"):
+            return gdb.COMPLETE_FILENAME
+        if word is None:  # gdb asks first which characters break words
+            return []
         if last.startswith("-"):
             # gdb breaks words at dashes: what it has of the word already must be left off.
             options = [arg.name for arg in self._command.all_args if arg.name.startswith(last)]
             return [option[len(last) - len(word) :] for option in options]
-        if any(arg.name == "FILE" for arg in self._command.args) and len(text.split()) > (1 if last else 0):
-            return gdb.COMPLETE_FILENAME
         from gdbext.target import visible_names
 
         names = (name for name in visible_names(last) if name.startswith(last))
@@ -177,9 +180,7 @@ class _SettingsPrefix(gdb.Command):
 def _parameters() -> None:
     _SettingsPrefix("set")
     _SettingsPrefix("show")
-    _Parameter(
-        "hmap color", "colour of hmap output: auto, on or off.", gdb.PARAM_ENUM, "auto", ["auto", "on", "off"]
-    )
+    _Parameter("hmap color", "colour of hmap output: auto, on or off.", gdb.PARAM_ENUM, "auto", ["auto", "on", "off"])
     _Parameter("hmap entries", "how many entries hmap-show lists when not told.", gdb.PARAM_ZUINTEGER, 0)
     _Parameter("hmap depth", "how deep values are printed and hmap-alias searches.", gdb.PARAM_ZUINTEGER, 6)
     _Parameter(
@@ -188,9 +189,7 @@ def _parameters() -> None:
         gdb.PARAM_BOOLEAN,
         True,
     )
-    _Parameter(
-        "hmap debug", "whether a fault of gomap itself is shown with its traceback.", gdb.PARAM_BOOLEAN, False
-    )
+    _Parameter("hmap debug", "whether a fault of gomap itself is shown with its traceback.", gdb.PARAM_BOOLEAN, False)
 
 
 def _files_changed(_event: Any) -> None:

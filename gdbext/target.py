@@ -70,8 +70,7 @@ class GdbTarget:
         self._converter = self._converters.setdefault(self.arch, Converter(self.arch))
         if self.kind == "core" and self._is_of_another_build():
             raise WrongProgram(
-                "the core file comes from another build of the program: "
-                "load the one that dumped it (file PROG)"
+                "the core file comes from another build of the program: load the one that dumped it (file PROG)"
             )
 
     @classmethod
@@ -148,9 +147,7 @@ class GdbTarget:
             if level:
                 notes.append(f"{name} is taken from frame {frame.level()}, {frame.name()}")
             if undeclared:
-                notes.append(
-                    f"{name} is declared at line {symbol.line}, which the program has not reached yet"
-                )
+                notes.append(f"{name} is declared at line {symbol.line}, which the program has not reached yet")
             found = self._in_frame(symbol, frame, name)
             return Variable(
                 found.name,
@@ -211,9 +208,7 @@ class GdbTarget:
         self._fill(value, value.type.strip_typedefs(), 0, buffer, holes)
         return bytes(buffer), holes
 
-    def _fill(
-        self, value: gdb.Value, t: gdb.Type, base: int, buffer: bytearray, holes: list[tuple[int, int]]
-    ) -> None:
+    def _fill(self, value: gdb.Value, t: gdb.Type, base: int, buffer: bytearray, holes: list[tuple[int, int]]) -> None:
         size = self.arch.pointer_size if t.code == gdb.TYPE_CODE_FUNC else t.sizeof
         try:
             if t.code == gdb.TYPE_CODE_STRUCT:
@@ -258,11 +253,7 @@ class GdbTarget:
         found = {}
         frame = next((f for f in _frames() if not _in_runtime(f.name() or "")), None)
         for symbol, undeclared in _symbols(frame) if frame is not None else ():
-            if (
-                not undeclared
-                and symbol.type is not None
-                and can_reach_map(self._converter.convert(symbol.type))
-            ):
+            if not undeclared and symbol.type is not None and can_reach_map(self._converter.convert(symbol.type)):
                 found[symbol.name.lstrip("&")] = True
         if packages:
             found.update((name, True) for name in self._package_variables())

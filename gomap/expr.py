@@ -109,7 +109,15 @@ def _at_address(target: Target, text: str, address: int, type_name: str) -> Vari
 
 
 def _root(target: Target, name: str) -> tuple[Variable, list[Step]]:
-    """The variable that the longest prefix of a dotted name stands for, and the fields that follow."""
+    """The variable that the longest prefix of a dotted name stands for, and the fields that follow.
+
+    A name in quotes is that of a symbol first, as in gdb: no local variable hides it.
+    """
+    if name.startswith("'"):
+        name = name[1:-1]
+        quoted = target.variable(name)
+        if quoted is not None:
+            return quoted, []
     slash = name.rfind("/") + 1
     parts = name[slash:].split(".")
     prefix = name[:slash]
@@ -146,9 +154,7 @@ def _deref(target: Target, variable: Variable) -> Variable:
     address = target.arch.pointer(variable.read(target.memory, 0, target.arch.pointer_size))
     if not address:
         raise BadExpression(f"{variable.name} is a nil {variable.type.name}")
-    return Variable(
-        f"*{variable.name}", variable.type.elem, address, place=variable.place, note=variable.note
-    )
+    return Variable(f"*{variable.name}", variable.type.elem, address, place=variable.place, note=variable.note)
 
 
 def _unwrap(target: Target, types: Types, variable: Variable) -> Variable | None:
@@ -299,7 +305,7 @@ def _parse(text: str) -> tuple[str, list[Step], int]:
         end = body.find("'", 1)
         if end < 0:
             raise BadExpression(f"{text!r} has a quote without its end")
-        return body[1:end], list(_steps(body[end + 1 :], text)), stars
+        return body[: end + 1], list(_steps(body[end + 1 :], text)), stars
     found = _NAME.match(body)
     if found is None:
         raise BadExpression(f"{text!r} is no variable: write a name like m or main.cache, or 0xADDRESS:TYPE")
@@ -367,9 +373,7 @@ def unquote(literal: str) -> str:
         return literal[1:-1]
     raw = bytearray()
     body = literal[1:-1]
-    for found in re.finditer(
-        r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}|.)|[^\\]+", body, re.S
-    ):
+    for found in re.finditer(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}|.)|[^\\]+", body, re.S):
         escape = found.group(1)
         if escape is None:
             raw += found.group(0).encode("utf-8", "surrogateescape")

@@ -52,9 +52,7 @@ def run(
     try:
         command = registry.find(name)
         if command is None:
-            raise UsageError(
-                f"there is no command {name}: there are {', '.join(c.name for c in registry.COMMANDS)}"
-            )
+            raise UsageError(f"there is no command {name}: there are {', '.join(c.name for c in registry.COMMANDS)}")
         options = parse(command, line)
         target = open_target()
         report = command.run(Context(target, settings), options)
@@ -66,9 +64,7 @@ def run(
     except KeyboardInterrupt:
         return _failed(name, Interrupted("interrupted: nothing was changed"), json)
     except RecursionError:
-        return _failed(
-            name, GomapError("the values are nested too deeply: try a smaller set hmap depth"), json
-        )
+        return _failed(name, GomapError("the values are nested too deeply: try a smaller set hmap depth"), json)
     except Exception as error:
         where = traceback.format_exc() if debug else ""
         what = " ".join(f"{type(error).__name__}: {error}".split())
@@ -95,9 +91,7 @@ def _parser(command: Command) -> _Parser:
             nargs = "*" if arg.many and arg.optional else "+" if arg.many else "?" if arg.optional else None
             parser.add_argument(arg.name, nargs=nargs, type=_checked(arg))
         elif arg.metavar:
-            parser.add_argument(
-                arg.name, dest=arg.name, type=_checked(arg), default=arg.default, metavar=arg.metavar
-            )
+            parser.add_argument(arg.name, dest=arg.name, type=_checked(arg), default=arg.default, metavar=arg.metavar)
         else:
             parser.add_argument(arg.name, dest=arg.name, action="store_true")
     return parser
@@ -156,6 +150,4 @@ def _goes_on(word: str, rest: str) -> bool:
         return False
     if rest[0] == "{":
         return word.endswith(("struct", "interface"))
-    return word.endswith(("chan", "chan<-")) or (
-        word.endswith(")") and "func(" in word and not rest.startswith("-")
-    )
+    return word.endswith(("chan", "chan<-")) or (word.endswith(")") and "func(" in word and not rest.startswith("-"))

@@ -271,9 +271,7 @@ def load(path: str) -> ImageTarget:
     try:
         return _target(manifest, memory)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise BadImage(
-            f"{path} is damaged: its manifest makes no sense ({type(error).__name__}: {error})"
-        ) from error
+        raise BadImage(f"{path} is damaged: its manifest makes no sense ({type(error).__name__}: {error})") from error
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
@@ -319,9 +317,7 @@ def _target(manifest: dict[str, Any], memory: bytes) -> ImageTarget:
         package=about["package"],
         recorded_from=(str(about["from"][0]), str(about["from"][1])),
         variables=variables,
-        types={
-            name: types.at(number) for name, number in manifest["named_types"].items() if number is not None
-        },
+        types={name: types.at(number) for name, number in manifest["named_types"].items() if number is not None},
         symbols={name: int(value) for name, value in manifest["symbols"].items() if value is not None},
     )
 
@@ -383,15 +379,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="gomap",
         description="Look into a Go map that hmap-record saved.",
-        epilog="commands:\n"
-        + overview()
-        + "\n\nThe recorded map is meant where a command's EXPR is left out.",
+        epilog="commands:\n" + overview() + "\n\nThe recorded map is meant where a command's EXPR is left out.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("FILE", help="a file that hmap-record wrote")
-    parser.add_argument(
-        "-c", metavar="COMMAND", action="append", help="a command to run; may be repeated (hmap-show)"
-    )
+    parser.add_argument("-c", metavar="COMMAND", action="append", help="a command to run; may be repeated (hmap-show)")
     options = parser.parse_args(argv)
     try:
         target = load(options.FILE)

@@ -130,10 +130,6 @@ def runs(addresses: Sequence[int], size: int) -> Iterator[list[int]]:
     ordered = sorted(addresses)
     start = 0
     for i in range(1, len(ordered) + 1):
-        if (
-            i == len(ordered)
-            or ordered[i] - ordered[i - 1] > size + GAP
-            or ordered[i] + size - ordered[start] > CHUNK
-        ):
+        if i == len(ordered) or ordered[i] - ordered[i - 1] > size + GAP or ordered[i] + size - ordered[start] > CHUNK:
             yield ordered[start:i]
             start = i

@@ -130,9 +130,7 @@ class Record:
         """The field as an unsigned integer (pointers as addresses)."""
         found = self.type.field(name)
         if found is None:
-            raise NoDebugInfo(
-                f"{self.type.name} has no field {name}: the debug information is not what gomap knows"
-            )
+            raise NoDebugInfo(f"{self.type.name} has no field {name}: the debug information is not what gomap knows")
         return self.arch.uint(self.data, found.offset, found.type.size)
 
     def get(self, name: str, default: int = 0) -> int:

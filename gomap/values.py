@@ -202,9 +202,7 @@ class Values:
     def _field(self, f: Field, data: bytes, depth: int, above: tuple[int, ...]) -> str:
         return f"{f.name}:{self._text(f.type, data[f.offset : f.offset + f.type.size], depth + 1, above)}"
 
-    def _items(
-        self, elem: GoType, data: bytes, length: int, depth: int, above: tuple[int, ...]
-    ) -> tuple[str, str]:
+    def _items(self, elem: GoType, data: bytes, length: int, depth: int, above: tuple[int, ...]) -> tuple[str, str]:
         """(the first items, what is said of the rest)."""
         if not length:
             return "", ""

@@ -201,9 +201,7 @@ class _Search:
             return
         name = f"{variable.name}.({t.name})"
         if direct:
-            inner = replace(
-                variable, name=name, type=t, address=None, data=self.target.arch.pack(word), holes=()
-            )
+            inner = replace(variable, name=name, type=t, address=None, data=self.target.arch.pack(word), holes=())
             yield _Step(inner, "interface", step.depth + 1)
         elif self._first_visit(step, word, t):
             yield self._at(step, name, t, word, "interface")

@@ -49,9 +49,7 @@ def _swiss(found: SwissMap, structure: Structure) -> Forecast:
         if not found.header["dirPtr"]:
             return Forecast(SLOTS, "the first group is allocated when the first key goes in")
         left = max(SLOTS - found.count, 0)
-        return Forecast(
-            left, f"one group becomes a table of {2 * SLOTS} slots when entry {SLOTS + 1} goes in"
-        )
+        return Forecast(left, f"one group becomes a table of {2 * SLOTS} slots when entry {SLOTS + 1} goes in")
     if not structure.tables:
         return Forecast(None, "no table can be read")
     first = min(structure.tables, key=lambda table: table.growth_left)

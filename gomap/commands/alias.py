@@ -80,9 +80,7 @@ def _holder_json(holder: Holder) -> dict[str, Any]:
         "kind": holder.kind,
         **place_json(holder.place),
         "address": hex_or_none(holder.address),
-        "also": [
-            {"path": other.path, "kind": other.kind, **place_json(other.place)} for other in holder.also
-        ],
+        "also": [{"path": other.path, "kind": other.kind, **place_json(other.place)} for other in holder.also],
     }
 
 
@@ -105,9 +103,7 @@ def _summary(shared: list[Group], together: list[Group], found: Found, named: bo
         return f"no map is shared {scanned}"
     holders_ = sum(len(group.holders) for group in shared)
     verb = "is" if len(shared) == 1 else "are"
-    return (
-        f"{human.plural(len(shared), 'map')} {verb} shared by {human.plural(holders_, 'variable')} {scanned}"
-    )
+    return f"{human.plural(len(shared), 'map')} {verb} shared by {human.plural(holders_, 'variable')} {scanned}"
 
 
 def _sections(group: Group, width: int) -> list[Section]:

@@ -37,9 +37,7 @@ def bucket_sections(
         title = f"{what} {index}"
         for chained in range(MAX_CHAIN):
             data = target.memory.read(address, found.shape.slots.size)
-            sections += _draw(
-                values, found, f"{title}{f' overflow {chained}' if chained else ''}", address, data
-            )
+            sections += _draw(values, found, f"{title}{f' overflow {chained}' if chained else ''}", address, data)
             if not isinstance(found, ClassicMap):
                 break
             address = target.arch.pointer(data, found.shape.overflow_off)
@@ -61,12 +59,8 @@ def _draw(values: Values, found: MapView, title: str, address: int, data: bytes)
     slots = found.shape.slots
     classic = isinstance(found, ClassicMap)
     parts = [f"8 {'tophash' if classic else 'control'} bytes"]
-    parts += [
-        f"{_part('keys', slots.key, slots.indirect_key)} from +{slots.keys_off} every {slots.key_stride}"
-    ]
-    parts += [
-        f"{_part('elems', slots.elem, slots.indirect_elem)} from +{slots.elems_off} every {slots.elem_stride}"
-    ]
+    parts += [f"{_part('keys', slots.key, slots.indirect_key)} from +{slots.keys_off} every {slots.key_stride}"]
+    parts += [f"{_part('elems', slots.elem, slots.indirect_elem)} from +{slots.elems_off} every {slots.elem_stride}"]
     if isinstance(found, ClassicMap):
         pointer = values.target.arch.pointer(data, found.shape.overflow_off)
         parts.append(f"overflow +{found.shape.overflow_off}: {pointer:#x}" if pointer else "no overflow")

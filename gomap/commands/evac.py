@@ -93,9 +93,7 @@ def _classic(report: Report, found: ClassicMap, structure: Structure, next_: For
         report.sections = [Facts([("next", next_.next)])]
         return
     moved = f"{growth.evacuated:,} of {growth.old_buckets:,} moved ({human.percent(growth.fraction)})"
-    sizes = (
-        f"{old} -> {new} buckets" if growth.state == "doubling" else f"{new} buckets into {new} fresh ones"
-    )
+    sizes = f"{old} -> {new} buckets" if growth.state == "doubling" else f"{new} buckets into {new} fresh ones"
     report.answer = [f"{growth.state}, {sizes}, {moved}"]
     left = growth.old_buckets - growth.evacuated
     report.sections = [
@@ -126,9 +124,7 @@ def _remaining(structure: Structure) -> str:
     runs = structure.unevacuated
     if not runs:
         return "none"
-    shown = [
-        str(first) if count == 1 else f"{first}-{first + count - 1}" for first, count in runs[:SHOWN_RUNS]
-    ]
+    shown = [str(first) if count == 1 else f"{first}-{first + count - 1}" for first, count in runs[:SHOWN_RUNS]]
     rest = len(runs) - len(shown)
     more = f", and {human.plural(rest, 'more stretch', 'more stretches')}" if rest else ""
     return f"old bucket{'s' if len(runs) > 1 or runs[0][1] > 1 else ''} {', '.join(shown)}{more}"

@@ -57,9 +57,7 @@ def count_anomalies(found: MapView, structure: Structure) -> list[Anomaly]:
                 Anomaly("warning", "count-mismatch", f"{what}: part of the map can't be read", found.address)
             )
         else:
-            anomalies.append(
-                Anomaly("warning", "count-mismatch", f"{what}: the map is corrupt", found.address)
-            )
+            anomalies.append(Anomaly("warning", "count-mismatch", f"{what}: the map is corrupt", found.address))
     if structure.total.strange:
         word = "tophash" if isinstance(found, ClassicMap) else "control"
         what = f"{structure.total.strange:,} slots have a {word} byte that means nothing"

@@ -47,9 +47,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if wanted:
         _add_entries(context, report, t, found, wanted)
     if options["--buckets"]:
-        report.sections += bucket_sections(
-            target, found, structure, options["--buckets"], context.settings.depth
-        )
+        report.sections += bucket_sections(target, found, structure, options["--buckets"], context.settings.depth)
     report.advice = _advice(structure)
     return report
 
@@ -133,9 +131,7 @@ def _nil(expr: str, variable: Variable, t: GoType, layout: str, group: str | Non
         "classic": None,
         "swiss": None,
     }
-    report = Report(
-        data, answer=[f"{t.name}  {expr}  nil", "a nil map: reading finds nothing, writing panics"]
-    )
+    report = Report(data, answer=[f"{t.name}  {expr}  nil", "a nil map: reading finds nothing, writing panics"])
     if variable.note:
         report.answer.append(f"({variable.note})")
     report.advice = [f"make it before the first write: {expr} = make({t.name})"]
@@ -228,9 +224,7 @@ def _add_entries(context: Context, report: Report, t: GoType, found: MapView, wa
     rows = []
     for entry in itertools.islice(found.entries(), wanted):
         key, value = values.json(t.key, entry.key), values.json(t.elem, entry.elem)
-        listed.append(
-            {"key": key, "value": value, "bucket": entry.bucket, "slot": entry.slot, "old": entry.old}
-        )
+        listed.append({"key": key, "value": value, "bucket": entry.bucket, "slot": entry.slot, "old": entry.old})
         place = f"{'old ' if entry.old else ''}{entry.bucket:,}/{entry.slot}"
         rows.append((place, shown(t.key, key), shown(t.elem, value)))
     report.data["entries"] = listed

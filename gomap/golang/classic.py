@@ -305,9 +305,7 @@ class ClassicMap:
 
     def _array_size(self, count: int, allocator: Allocator) -> int:
         """Bytes of an array of `count` buckets with the overflow buckets behind them."""
-        return (
-            self.array_buckets(count.bit_length() - 1, allocator) * self.shape.slots.size if count > 0 else 0
-        )
+        return self.array_buckets(count.bit_length() - 1, allocator) * self.shape.slots.size if count > 0 else 0
 
     def _array_bytes(self, count: int, allocator: Allocator) -> int:
         return allocator.allocated(self._array_size(count, allocator), self.shape.scan)
@@ -423,9 +421,7 @@ class _Walk:
         while level:
             depth += 1
             if depth > MAX_CHAIN:
-                self._anomaly(
-                    "chain-too-long", f"an overflow chain goes on after {MAX_CHAIN} buckets", level[0]
-                )
+                self._anomaly("chain-too-long", f"an overflow chain goes on after {MAX_CHAIN} buckets", level[0])
                 break
             fresh = sorted(set(level))
             if len(fresh) < len(level):
@@ -517,9 +513,7 @@ def _outside(levels: list[list[array[int]]], ranges: list[tuple[int, int]]) -> i
     """How many overflow buckets lie in none of the ranges (start, size): allocated one by one."""
     outside = 0
     for part in (part for seen in levels for part in seen):  # each is sorted
-        inside = sum(
-            bisect.bisect_left(part, start + size) - bisect.bisect_left(part, start) for start, size in ranges
-        )
+        inside = sum(bisect.bisect_left(part, start + size) - bisect.bisect_left(part, start) for start, size in ranges)
         outside += len(part) - inside
     return outside
 

@@ -246,9 +246,7 @@ class Types:
             return GoType(kind, name or "[]" + self._name_of(elem), d.size, lazy_elem=self._lazy(elem))
         if kind is Kind.ARRAY:
             elem, length = pointer(0), pointer(2)
-            return GoType(
-                kind, name or f"[{length}]" + self._name_of(elem), d.size, length, lazy_elem=self._lazy(elem)
-            )
+            return GoType(kind, name or f"[{length}]" + self._name_of(elem), d.size, length, lazy_elem=self._lazy(elem))
         if kind is Kind.CHAN:
             elem, direction = pointer(0), pointer(1)
             prefix = {1: "<-chan ", 2: "chan<- "}.get(direction, "chan ")
@@ -323,11 +321,7 @@ class Types:
     def _struct_name(self, fields: tuple[Field, ...]) -> str:
         if not fields:
             return "struct {}"
-        return (
-            "struct { "
-            + "; ".join(f.type.name if f.embedded else f"{f.name} {f.type.name}" for f in fields)
-            + " }"
-        )
+        return "struct { " + "; ".join(f.type.name if f.embedded else f"{f.name} {f.type.name}" for f in fields) + " }"
 
     # -- maps ------------------------------------------------------------------------------------
 
@@ -336,15 +330,11 @@ class Types:
             found = self.target.find_type(name)
             if found is not None and found.fields:
                 return found
-        raise NoDebugInfo(
-            "the program has no debug information on abi.MapType: maps in interfaces can't be read"
-        )
+        raise NoDebugInfo("the program has no debug information on abi.MapType: maps in interfaces can't be read")
 
     def _map(self, d: Descriptor, name: str) -> GoType:
         record = read_record(self.target, self._map_descriptor(), d.address)
-        key, elem = (
-            (record["Key"], record["Elem"]) if record.type.field("Key") else (record["key"], record["elem"])
-        )
+        key, elem = (record["Key"], record["Elem"]) if record.type.field("Key") else (record["key"], record["elem"])
         key_name, elem_name = self._name_of(key), self._name_of(elem)
         header = Lazy(lambda: self._header(record, key_name, elem_name))
         word = self.target.arch.pointer_size

@@ -104,9 +104,7 @@ def _entries(
                 elem_at = shape.elems_off + slot * shape.elem_stride
                 found.append((bucket, depth, slot, address, key_at, elem_at, data))
     keys = _indirect(memory, arch, [(d, k) for _, _, _, _, k, _, d in found], shape.key, shape.indirect_key)
-    elems = _indirect(
-        memory, arch, [(d, e) for _, _, _, _, _, e, d in found], shape.elem, shape.indirect_elem
-    )
+    elems = _indirect(memory, arch, [(d, e) for _, _, _, _, _, e, d in found], shape.elem, shape.indirect_elem)
     for bucket, depth, slot, address, key_at, elem_at, data in found:
         key_address, key = _item(arch, shape.key, keys, address, key_at, data)
         elem_address, elem = _item(arch, shape.elem, elems, address, elem_at, data)

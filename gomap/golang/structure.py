@@ -86,9 +86,7 @@ class Structure:
     bytes: Bytes = field(default_factory=Bytes)
     strip: Strip | None = None
     moved: Strip | None = None  # of the old array: buckets already evacuated
-    unevacuated: list[tuple[int, int]] = field(
-        default_factory=list
-    )  # runs of old buckets left: (first, count)
+    unevacuated: list[tuple[int, int]] = field(default_factory=list)  # runs of old buckets left: (first, count)
     tables: list[SwissTable] = field(default_factory=list)
     anomalies: list[Anomaly] = field(default_factory=list)
 

@@ -258,9 +258,7 @@ class SwissMap:
             try:
                 data = self.target.memory.read(header["dirPtr"] + first * word, here * word)
             except MemoryFault as fault:
-                structure.anomalies.append(
-                    Anomaly("error", "unreadable", f"directory: {fault}", fault.address)
-                )
+                structure.anomalies.append(Anomaly("error", "unreadable", f"directory: {fault}", fault.address))
                 faults += 1
                 if faults >= MAX_FAULTS:
                     break
@@ -271,9 +269,7 @@ class SwissMap:
             for pointer in pointers:
                 found[pointer] = found.get(pointer, 0) + 1
         if found.pop(0, 0):
-            structure.anomalies.append(
-                Anomaly("error", "nil-table", "the directory has nil entries", header["dirPtr"])
-            )
+            structure.anomalies.append(Anomaly("error", "nil-table", "the directory has nil entries", header["dirPtr"]))
         return found
 
     def _tables(self, structure: Structure) -> list[SwissTable]:
@@ -288,11 +284,7 @@ class SwissMap:
         unpack = _unpacker(
             arch,
             [
-                *(
-                    (f.offset, f.type.size)
-                    for f in (shape.field(name) for name in TABLE_FIELDS)
-                    if f is not None
-                ),
+                *((f.offset, f.type.size) for f in (shape.field(name) for name in TABLE_FIELDS) if f is not None),
                 (groups_off + mask_off, mask_type.size),
                 (groups_off + data_off, arch.pointer_size),
             ],
@@ -353,9 +345,7 @@ class SwissMap:
         wanted = entries * MAX_LOAD_DEN // MAX_LOAD_NUM
         tables = _power_of_two(-(-wanted // MAX_TABLE_CAPACITY))
         groups = _power_of_two(max(wanted // tables, SLOTS)) // SLOTS
-        each = allocator.allocated(shape.table.size, True) + allocator.allocated(
-            groups * shape.slots.size, shape.scan
-        )
+        each = allocator.allocated(shape.table.size, True) + allocator.allocated(groups * shape.slots.size, shape.scan)
         return allocator.allocated(tables * word, True) + tables * each
 
     def entries(self) -> Iterator[Entry]:
@@ -374,10 +364,7 @@ class SwissMap:
             except MemoryFault:
                 data = b""  # structure() reports it
             if data:
-                window = [
-                    (bucket + i, 0, address + i * size, data[i * size : (i + 1) * size])
-                    for i in range(groups)
-                ]
+                window = [(bucket + i, 0, address + i * size, data[i * size : (i + 1) * size]) for i in range(groups)]
                 yield from entries_of(
                     self.target.memory, self.target.arch, self.shape.slots, window, MARKS.live, old=False
                 )

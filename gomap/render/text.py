@@ -33,9 +33,7 @@ class Style:
 def render(report: Report, style: Style) -> str:
     """The report as text, ending in a newline."""
     paint = Paint(style.color)
-    lines = [
-        paint("bold", line) if i == 0 else line for i, line in enumerate(_wrapped(report.answer, style.width))
-    ]
+    lines = [paint("bold", line) if i == 0 else line for i, line in enumerate(_wrapped(report.answer, style.width))]
     blocks = [(section, _section(section, style, paint)) for section in report.sections]
     for i, (section, block) in enumerate((section, block) for section, block in blocks if block):
         lines += ["", *block] if i == 0 or _spaced(section) else block
@@ -111,9 +109,7 @@ def _table(section: Table, style: Style, paint: Paint) -> list[str]:
     while spare < 0 and max(widths) > MIN_COLUMN:  # the widest column gives way
         widths[widths.index(max(widths))] -= 1
         spare += 1
-    fitted = [
-        [fit(row[i], widths[i], style.blocks) for i in range(count)] for row in [section.headings, *rows]
-    ]
+    fitted = [[fit(row[i], widths[i], style.blocks) for i in range(count)] for row in [section.headings, *rows]]
     head, *body = _tabulated(section, fitted) or _aligned(section, fitted)
     if style.color:
         body = [_code_columns(section, line, row, paint) for line, row in zip(body, fitted[1:])]
@@ -242,9 +238,7 @@ def columns(text: str) -> int:
     plain = _ESCAPE.sub("", text)
     if plain.isascii():
         return len(plain)
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in plain
-    )
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in plain)
 
 
 def pad(text: str, width: int, right: bool = False) -> str:

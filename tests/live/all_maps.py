@@ -32,6 +32,4 @@ for group in found["data"]["groups"]:  # type: ignore[index]
     unreadable += [[expr, e] for e in data["entries"] if "<unreadable>" in str(e)]  # type: ignore[index]
 with open(os.environ["GOMAP_ANSWER"], "w") as out:
     maps = len(found["data"]["groups"])  # type: ignore[index]
-    json.dump(
-        {"maps": maps, "entries": entries, "failed": failed, "wrong": wrong, "unreadable": unreadable}, out
-    )
+    json.dump({"maps": maps, "entries": entries, "failed": failed, "wrong": wrong, "unreadable": unreadable}, out)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from typing import Any
 
 import gdb
 
@@ -23,10 +24,13 @@ from gomap.values import Limits, Values
 def user_frame() -> gdb.Frame:
     """At a stop these are runtime.breakpoint, runtime.Breakpoint, main.stop and the user's function; in a core
     what dumps it comes before main.stop."""
-    frame = gdb.newest_frame()
-    while not (frame.name() or "").startswith("main.") or frame.name() == "main.stop":
+    frame: gdb.Frame | None = gdb.newest_frame()
+    while frame is not None:
+        name = frame.name() or ""
+        if name.startswith("main.") and name != "main.stop":
+            return frame
         frame = frame.older()
-    return frame
+    raise gdb.GdbError("no frame of the program's own")
 
 
 class UserFrame(gdb.Command):
@@ -49,7 +53,7 @@ class Children(gdb.Command):
         # Package variables have names for gdb's own parser only where the user's code is.
         user_frame().select()
         value = gdb.parse_and_eval(argument)
-        printer = gdb.default_visualizer(value)
+        printer: Any = gdb.default_visualizer(value)
         gdb.newest_frame().select()
         if printer is None:
             print(json.dumps(None))

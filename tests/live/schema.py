@@ -14,8 +14,8 @@ JSON_SCALAR = "a JSON scalar"
 NINE = "nine counts"
 
 TARGET = {
-    "backend": {"gdb", "delve"},
-    "kind": {"live", "core"},
+    "backend": {"gdb", "delve", "image"},
+    "kind": {"live", "core", "recorded"},
     "go": str,
     "arch": {"amd64", "arm64", "386"},
     "pointer_size": int,

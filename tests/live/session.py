@@ -174,7 +174,8 @@ def difference(data: Mapping[str, Any], truth: Mapping[str, Any], cut: bool) -> 
                 wanted, extra = +wanted, +extra
     if not wanted and not extra:
         return None
-    return f"{len(list(wanted.elements()))} missing, as {list(wanted)[:3]}; {len(list(extra.elements()))} extra, as {list(extra)[:3]}"
+    missing, surplus = (sum(counter.values()) for counter in (wanted, extra))
+    return f"{missing} missing, as {list(wanted)[:3]}; {surplus} extra, as {list(extra)[:3]}"
 
 
 def _begins(entry: tuple[tuple[str, Any], tuple[str, Any]], whole: tuple[tuple[str, Any], tuple[str, Any]]) -> bool:

@@ -64,7 +64,9 @@ def check(answers: Sequence[Answer], truth: Mapping[str, Any], optimised: bool) 
         if answer.command == SEARCH:
             problems += missing(answer.json()["data"], truth, optimised)
         elif answer.command == SHARED:
-            problems += [f"{g['address']} is not shared" for g in answer.json()["data"]["groups"] if len(g["holders"]) < 2]
+            problems += [
+                f"{g['address']} is not shared" for g in answer.json()["data"]["groups"] if len(g["holders"]) < 2
+            ]
         else:
             problems += partition(answer, truth)
         assert not problems, answer.command + "\n" + "\n".join(problems[:20])
@@ -84,7 +86,7 @@ def paths(holder: Mapping[str, Any]) -> Iterator[str]:
 
 def arrays(facts: Mapping[str, Any]) -> str:
     """What maps have in common that share entries: the header, or where it was copied the first array."""
-    return facts["buckets"]["address"] or facts["address"]
+    return str(facts["buckets"]["address"] or facts["address"])
 
 
 def wrong(data: Mapping[str, Any], truth: Mapping[str, Any]) -> Iterator[str]:
@@ -103,7 +105,10 @@ def wrong(data: Mapping[str, Any], truth: Mapping[str, Any]) -> Iterator[str]:
                     continue
                 if facts["nil"] or facts["address"] not in group["headers"]:
                     yield f"{path} is {facts['address']}, and told as one of {group['headers']}"
-                if group["shared_by"] == "header" and (facts["count"], facts["type"]) != (group["count"], group["type"]):
+                if group["shared_by"] == "header" and (facts["count"], facts["type"]) != (
+                    group["count"],
+                    group["type"],
+                ):
                     yield f"{path}: {group['count']} entries of {group['type']}"
                 if group["shared_by"] == "header" and facts["buckets"]["address"] != group["buckets"]:
                     yield f"{path}: buckets {group['buckets']}, not {facts['buckets']['address']}"
@@ -165,7 +170,9 @@ def test_kinds_of_holders(stage: str, holder: tuple[str, str, str | None], toolc
     holders = [h for group in answers.at(stage, SEARCH).json()["data"]["groups"] for h in group["holders"]]
     found = [h for h in holders if holder[0] in paths(h)]
     assert len(found) == 1, [h["path"] for h in holders]
-    told = found[0] if next(paths(found[0])) == holder[0] else next(w for w in found[0]["also"] if w["path"] == holder[0])
+    told = (
+        found[0] if next(paths(found[0])) == holder[0] else next(w for w in found[0]["also"] if w["path"] == holder[0])
+    )
     assert (told["kind"], told["function"]) == holder[1:]
 
 
@@ -173,7 +180,14 @@ def test_nil_map_at_its_panic(toolchain: Row, gdb: Gdb, tmp_path: Path) -> None:
     """Stopped where the runtime panics: which variable is nil, and in which function."""
     binary = toolchains.build("nilwrite", toolchain, optimised=False)
     truth = tmp_path / "truth"
-    script = ["break runtime.gopanic", "run", f"source {session.HELPERS}", "gomap_user_frame", SEARCH, "hmap-show counts"]
+    script = [
+        "break runtime.gopanic",
+        "run",
+        f"source {session.HELPERS}",
+        "gomap_user_frame",
+        SEARCH,
+        "hmap-show counts",
+    ]
     commands = ["-iex", "set auto-load python-scripts off", "-x", str(debuggers.LOAD)]
     for command in script:
         commands += ["-ex", command]

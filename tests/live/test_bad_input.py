@@ -131,7 +131,14 @@ def test_functions(toolchain: Row, gdb: Gdb) -> None:
 def test_no_process(gdb: Gdb, system_go: Row) -> None:
     binary = toolchains.build("corrupt", system_go, optimised=False)
     for args in ([], [str(binary)]):
-        commands = ["hmap-show m", "hmap-evac m", "hmap-alias", "hmap-alias m", "hmap-record m /nowhere/x", "print $hmap_len(1)"]
+        commands = [
+            "hmap-show m",
+            "hmap-evac m",
+            "hmap-alias",
+            "hmap-alias m",
+            "hmap-record m /nowhere/x",
+            "print $hmap_len(1)",
+        ]
         out, err, _ = batch(gdb, args, commands)
         assert (out, len(err)) == ([], len(commands)), (out, err)
         assert all("no process" in line for line in err), err
@@ -166,7 +173,15 @@ def test_optimised_out(toolchain: Row, gdb: Gdb) -> None:
 @pytest.mark.parametrize("flag", ["-w", "-s"])
 def test_no_debug_information(flag: str, toolchain: Row, system_gdb: Gdb, tmp_path: Path) -> None:
     binary = tmp_path / "stripped"
-    build = [str(toolchains.ensure(toolchain)), "build", "-buildvcs=false", f"-ldflags={flag}", "-o", str(binary), "./corrupt"]
+    build = [
+        str(toolchains.ensure(toolchain)),
+        "build",
+        "-buildvcs=false",
+        f"-ldflags={flag}",
+        "-o",
+        str(binary),
+        "./corrupt",
+    ]
     subprocess.run(build, cwd=TARGETS, env=toolchains._environment(toolchain), check=True)
     commands = ["hmap-show main.Maps.Whole", "hmap-alias", "hmap-evac main.Maps.Whole --json", "complete hmap-show m"]
     out, err, _ = batch(system_gdb, [str(binary), "-ex", "run"], commands, {"GOMAP_TRUTH": os.devnull})
@@ -183,7 +198,7 @@ def test_c_program(gdb: Gdb, tmp_path: Path) -> None:
     else:
         program = Path(sys.executable)
     commands = ["hmap-show m", "hmap-alias", "hmap-evac m", "info locals"]
-    out, err, _ = batch(gdb, [str(program), "-ex", "starti"], commands)
+    _out, err, _ = batch(gdb, [str(program), "-ex", "starti"], commands)
     hmap = [line for line in err if line.startswith("hmap-")]
     assert len(hmap) == 3 and all("no Go debug information" in line for line in hmap), err
 

@@ -133,9 +133,7 @@ def nil_maps(data: Any) -> list[Any]:
 # -- types -----------------------------------------------------------------------------------------------
 
 
-def test_types_are_those_of_gdb(
-    toolchain: Row, dlv: Dlv, system_gdb: Gdb, optimised: bool, tmp_path: Path
-) -> None:
+def test_types_are_those_of_gdb(toolchain: Row, dlv: Dlv, system_gdb: Gdb, optimised: bool, tmp_path: Path) -> None:
     """Names, kinds, sizes, offsets and what lies behind, for all that the program's maps are made of."""
     binary = toolchains.build("types", toolchain, optimised)
     with delves.bridge(dlv, ["exec", str(binary)]) as bridge:

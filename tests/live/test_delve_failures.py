@@ -79,10 +79,8 @@ def test_server_goes_away(method: str) -> None:
     ],
 )
 def test_garbage(garbage: bytes) -> None:
-    with (
-        serving(greeting=garbage) as server,
-        pytest.raises(NotDelve, match="does not speak Delve's JSON-RPC"),
-    ):
+    told = "does not speak Delve's JSON-RPC"
+    with serving(greeting=garbage) as server, pytest.raises(NotDelve, match=told):
         Session(Client(server.address))
 
 
@@ -96,10 +94,8 @@ def test_wrong_api_version() -> None:
     def refuse(request: Request) -> None:
         raise Refusal("unknown API version")
 
-    with (
-        serving({"SetApiVersion": refuse}) as server,
-        pytest.raises(NotDelve, match="does not offer API version 2"),
-    ):
+    refusing = {"SetApiVersion": refuse}
+    with serving(refusing) as server, pytest.raises(NotDelve, match="does not offer API version 2"):
         Session(Client(server.address))
     old = {"GetVersion": {"APIVersion": 1}}
     with serving(old) as server, pytest.raises(NotDelve, match="speaks API version 1, and gomap needs 2"):

@@ -69,7 +69,13 @@ def test_completion(toolchain: Row, gdb: Gdb) -> None:
 
 
 def test_settings(gdb: Gdb) -> None:
-    good = {"color": ("off", "auto"), "entries": ("7", "0"), "depth": ("3", "6"), "printer": ("off", "on"), "debug": ("on", "off")}
+    good = {
+        "color": ("off", "auto"),
+        "entries": ("7", "0"),
+        "depth": ("3", "6"),
+        "printer": ("off", "on"),
+        "debug": ("on", "off"),
+    }
     args = ["-x", str(LOAD)]
     for name, (value, _) in good.items():
         args += ["-ex", f"set hmap {name} {value}", "-ex", f"show hmap {name}"]
@@ -101,7 +107,18 @@ def test_sourced_twice_and_from_elsewhere(system_go: Row, gdb: Gdb, tmp_path: Pa
     show = ["-ex", "show language", "-ex", "hmap-show m"]
     args = [*NO_SCRIPTS, "-x", again, str(binary), "-ex", "run", *show]
     once = batch(gdb, *args, cwd=tmp_path)
-    twice = batch(gdb, *args[:-4], "-ex", "set hmap depth 3", "-ex", f"source {again}", *show, "-ex", "show hmap depth", cwd=tmp_path)
+    twice = batch(
+        gdb,
+        *args[:-4],
+        "-ex",
+        "set hmap depth 3",
+        "-ex",
+        f"source {again}",
+        *show,
+        "-ex",
+        "show hmap depth",
+        cwd=tmp_path,
+    )
     assert "map[int]int  m  0x" in once and "map[int]int  m  0x" in twice
     assert once.count("1,000 entries in room for") == twice.count("1,000 entries in room for") == 1
     assert "hmap depth is 3 " in twice, "sourcing again forgot a setting"
@@ -111,7 +128,23 @@ def test_beside_gos_own_script(toolchain: Row, gdb: Gdb) -> None:
     binary = toolchains.build("basic", toolchain, optimised=False)
     root = toolchains.ensure(toolchain).resolve().parents[1]
     load = ["-iex", f"add-auto-load-safe-path {root}", "-iex", "set startup-with-shell off", "-x", str(LOAD)]
-    out = batch(gdb, *load, str(binary), "-ex", "run", "-ex", "hmap-show words --json", "-ex", "up 3", "-ex", "print none", "-ex", "info pretty-printer", "-ex", "info goroutines")
+    out = batch(
+        gdb,
+        *load,
+        str(binary),
+        "-ex",
+        "run",
+        "-ex",
+        "hmap-show words --json",
+        "-ex",
+        "up 3",
+        "-ex",
+        "print none",
+        "-ex",
+        "info pretty-printer",
+        "-ex",
+        "info goroutines",
+    )
     answer = Answer("", "", next(line for line in out.splitlines() if line.startswith("{")), None).json()
     assert answer["data"]["count"] == 26
     assert "= map[string]int(nil)" in out
@@ -208,7 +241,22 @@ def test_functions_in_conditions(toolchain: Row, gdb: Gdb) -> None:
     binary = toolchains.build("selfcheck", toolchain, optimised=False)
     commands = ['break main.stop if $hmap_len("main.Keep.Ints") > 10 && $hmap_load("main.Keep.Ints") > 0.3', "run"]
     args = [part for command in commands for part in ("-ex", command)]
-    out = batch(gdb, *NO_SCRIPTS, "-x", str(LOAD), str(binary), *args, "-ex", "up", "-ex", "print $hmap_len(ints)", "-ex", "print $hmap_load(ints)", "-ex", "hmap-show ints --json")
+    out = batch(
+        gdb,
+        *NO_SCRIPTS,
+        "-x",
+        str(LOAD),
+        str(binary),
+        *args,
+        "-ex",
+        "up",
+        "-ex",
+        "print $hmap_len(ints)",
+        "-ex",
+        "print $hmap_load(ints)",
+        "-ex",
+        "hmap-show ints --json",
+    )
     data = Answer("", "", out.splitlines()[-1], None).json()["data"]
     length, load = re.findall(r"^\$\d+ = (.+)$", out, re.M)
     assert int(length) == data["count"] >= 1000
@@ -241,14 +289,29 @@ def test_terminal(width: int, color: bool, system_go: Row, gdb: Gdb) -> None:
 def terminal(gdb: Gdb, program: str, row: Row, width: int, color: bool) -> dict[str, str]:
     """What each command writes to a terminal of that width."""
     binary = toolchains.build(program, row, optimised=False)
-    commands = ["hmap-show main.Keep.Ints --entries 5", "hmap-evac main.Keep.Ints", "hmap-show main.Keep.Words --buckets 0"]
+    commands = [
+        "hmap-show main.Keep.Ints --entries 5",
+        "hmap-evac main.Keep.Ints",
+        "hmap-show main.Keep.Words --buckets 0",
+    ]
     if program == "alias":
         commands = ["hmap-alias --all", "hmap-show main.Keep.None"]
     kept = {name: value for name, value in debuggers._environment(None).items() if name != "NO_COLOR"}
     env = {**kept, "TERM": "xterm-256color", "GOMAP_TRUTH": os.devnull, **({} if color else {"NO_COLOR": "1"})}
-    args = ["-nx", "-q", *NO_SCRIPTS, "-iex", "set pagination off", "-iex", "set confirm off", "-x", str(LOAD), str(binary)]
+    args = [
+        "-nx",
+        "-q",
+        *NO_SCRIPTS,
+        "-iex",
+        "set pagination off",
+        "-iex",
+        "set confirm off",
+        "-x",
+        str(LOAD),
+        str(binary),
+    ]
     child = pexpect.spawn(str(gdb.path), args, env=env, dimensions=(60, width), encoding="utf-8", timeout=60)
-    told = {}
+    told: dict[str, str] = {}
     try:
         child.expect(r"\(gdb\)")
         for _ in range(len(debuggers.stages(binary)) - 1 if program == "growth" else 1):
@@ -260,7 +323,7 @@ def terminal(gdb: Gdb, program: str, row: Row, width: int, color: bool) -> dict[
             child.sendline(command)
             child.expect(r"\(gdb\) ")
             # The first line is the echo of what was typed.
-            told[command] = child.before.split("\n", 1)[1]
+            told[command] = (child.before or "").split("\n", 1)[1]
         child.sendline("kill")
         child.expect(r"\(gdb\)")
     finally:
@@ -272,7 +335,18 @@ def test_completion_of_nothing_typed_yet(system_go: Row, gdb: Gdb) -> None:
     """gdb's `complete` command drops the blank at the end, so this is typed: the variables that lead to maps."""
     binary = toolchains.build("basic", system_go, optimised=False)
     env = {**debuggers._environment(None), "TERM": "dumb", "GOMAP_TRUTH": os.devnull}
-    args = ["-nx", "-q", *NO_SCRIPTS, "-iex", "set pagination off", "-iex", "set confirm off", "-x", str(LOAD), str(binary)]
+    args = [
+        "-nx",
+        "-q",
+        *NO_SCRIPTS,
+        "-iex",
+        "set pagination off",
+        "-iex",
+        "set confirm off",
+        "-x",
+        str(LOAD),
+        str(binary),
+    ]
     child = pexpect.spawn(str(gdb.path), args, env=env, dimensions=(60, 120), encoding="utf-8", timeout=60)
     try:
         for command in ("run", "up 3"):
@@ -305,7 +379,9 @@ def test_remote_target(toolchain: Row, gdb: Gdb) -> None:
     exprs = session.published(binary)["start"]
     asking = [part for expr in exprs for part in ("-ex", session.show(expr))]
     target = f"target remote | {found} --once - {binary}"
-    out = batch(gdb, *NO_SCRIPTS, "-x", str(LOAD), str(binary), "-ex", target, "-ex", "continue", *asking, "-ex", "kill")
+    out = batch(
+        gdb, *NO_SCRIPTS, "-x", str(LOAD), str(binary), "-ex", target, "-ex", "continue", *asking, "-ex", "kill"
+    )
     answers = [Answer("", "", line, None).json() for line in out.splitlines() if line.startswith("{")]
     # The truth of this run went nowhere; structure apart, the program holds the same in every run.
     truth = session.live(gdb, binary).truth["start"]["maps"]
@@ -323,7 +399,18 @@ def test_in_a_checkout_of_any_name(system_go: Row, gdb: Gdb, tmp_path: Path) -> 
     for part in ("gomap", "gdbext"):
         shutil.copytree(ROOT / part, place / part, ignore=shutil.ignore_patterns("__pycache__"))
     binary = toolchains.build("basic", system_go, optimised=False)
-    out = batch(gdb, *NO_SCRIPTS, "-x", str(place / "gdbext" / "load.py"), str(binary), "-ex", "run", "-ex", "hmap-show m", cwd=tmp_path)
+    out = batch(
+        gdb,
+        *NO_SCRIPTS,
+        "-x",
+        str(place / "gdbext" / "load.py"),
+        str(binary),
+        "-ex",
+        "run",
+        "-ex",
+        "hmap-show m",
+        cwd=tmp_path,
+    )
     assert "map[int]int  m  0x" in out
 
 

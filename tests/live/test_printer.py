@@ -79,8 +79,8 @@ def check(program: str, toolchain: Row, gdb: Gdb, wrong: Wrong, at_least: int = 
 
 
 def difference(told: Any, truth: Any) -> str | None:
-    if told is None or told["module"] != "gdbext.printer":
-        return f"another printer answers: {told}"
+    if told is None or not told["module"].startswith("gdbext."):
+        return f"another printer answers: {str(told)[:200]}"
     entries = f"{truth['len']} entr{'y' if truth['len'] == 1 else 'ies'}"
     text = f"{truth['type']}(nil)" if truth["nil"] else f"{truth['type']} with {entries}"
     if told["text"] != text:
@@ -143,9 +143,7 @@ def test_maps_in_interfaces(toolchain: Row, gdb: Gdb) -> None:
     check("types", toolchain, gdb, lambda expr, truth: expr == "main.Boxed")
 
 
-@pytest.mark.parametrize(
-    "expr", ["main.Boxed", "main.NamedMap", "main.NilMap", "main.SliceOfMaps[0]", "main.PathMap"]
-)
+@pytest.mark.parametrize("expr", ["main.Boxed", "main.NamedMap", "main.NilMap", "main.SliceOfMaps[0]", "main.PathMap"])
 def test_length_function(expr: str, toolchain: Row, gdb: Gdb) -> None:
     """Go's $len raises from 1.24 on. Ours knows interfaces and named types too."""
     answers, _ = visited("types", toolchain, gdb)
@@ -166,4 +164,5 @@ def test_print_and_turning_off(toolchain: Row, gdb: Gdb) -> None:
     assert output("print 'main.NilMap'") == "$2 = map[main.Point][]int(nil)"
     told = [answer.output.strip() for answer in answers.answers if answer.command.startswith("python print(type")]
     off_named, off_int, on_int = told
-    assert ("gdbext" not in off_named, off_int, on_int) == (True, "MapTypePrinter", "gdbext.printer"), told
+    assert on_int.startswith("gdbext."), told
+    assert ("gdbext" not in off_named, off_int, on_int) == (True, "MapTypePrinter", on_int), told

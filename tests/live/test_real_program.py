@@ -33,9 +33,7 @@ def test_every_map_of_the_go_command(row: Row, gdb: Gdb, tmp_path: Path) -> None
     answer = tmp_path / "maps.json"
     go_command = toolchains.build_go_command(row)
     go = toolchains.ensure(row)
-    root = subprocess.run(
-        [str(go), "env", "GOROOT"], capture_output=True, text=True, check=True
-    ).stdout.strip()
+    root = subprocess.run([str(go), "env", "GOROOT"], capture_output=True, text=True, check=True).stdout.strip()
     env = {
         "GOROOT": root,
         "GOTOOLCHAIN": "local",

@@ -57,9 +57,7 @@ def test_replay(
     }
     plan = {
         stage: [
-            command
-            for expr in listed
-            for command in (*asked[stage, expr], f"hmap-record {expr} {files[stage, expr]}")
+            command for expr in listed for command in (*asked[stage, expr], f"hmap-record {expr} {files[stage, expr]}")
         ]
         for stage, listed in exprs.items()
     }

@@ -24,9 +24,7 @@ def without_expr(data: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in data.items() if key != "expr"}
 
 
-def test_descriptor_and_debug_information_agree(
-    target: Callable[[str], Path], gdb: Gdb, optimised: bool
-) -> None:
+def test_descriptor_and_debug_information_agree(target: Callable[[str], Path], gdb: Gdb, optimised: bool) -> None:
     """The variable's type comes from debug information, the interface's from the descriptor it points to."""
     names = boxed()
     pairs = [(session.show(name), session.show(f"main.Anys[{i}]")) for i, name in enumerate(names)]

@@ -390,9 +390,7 @@ def build_classic(
             "longest_chain": max(map(len, chains), default=0),
             "old_count": len(moved),
             "old_address": hex(old_address) if growing else None,
-            "old_fill": _fills([o.chain[0] for o in plan.old or [] if not o.moved], live_tophash)
-            if growing
-            else None,
+            "old_fill": _fills([o.chain[0] for o in plan.old or [] if not o.moved], live_tophash) if growing else None,
         },
         "slots": {
             "total": len(marks),
@@ -563,9 +561,7 @@ def build_swiss(
         directory = b.alloc(len(plan.directory) * word, True)
         places["directory"] = directory
         order = list(dict.fromkeys(plan.directory))
-        addresses = {
-            index: b.alloc(t.header.fields[2].type.elem.elem.size, True) for index in reversed(order)
-        }
+        addresses = {index: b.alloc(t.header.fields[2].type.elem.elem.size, True) for index in reversed(order)}
         for index in order:
             table = _table(b, t, plan, index, addresses[index], group, len(groups))
             tables.append(table)
@@ -756,9 +752,7 @@ def types_for(arch: Arch) -> dict[str, tuple[GoType, ...]]:
     """Keys and elems that between them meet every rule of the layouts."""
     word = arch.pointer_size
     big = struct("main.Big", word, [("A", array_of(17, basic("int64"))), ("B", basic("uint8"))])
-    large = struct(
-        "main.Large", word, [("P", pointer(basic("int", word), word)), ("Q", array_of(70, basic("uint16")))]
-    )
+    large = struct("main.Large", word, [("P", pointer(basic("int", word), word)), ("Q", array_of(70, basic("uint16")))])
     pair = struct("main.Pair", word, [("A", basic("uint8")), ("B", basic("uint64")), ("C", basic("uint8"))])
     edge = array_of(128, basic("uint8"))  # the largest that is stored in the slot
     over = array_of(129, basic("uint8"))

@@ -58,9 +58,7 @@ class Descriptors:
         word, space = self.word, self.space
         self.start = space.put(b"\0" * 16)
         uintptr = basic("uintptr", word)
-        moduledata = struct(
-            "runtime.moduledata", word, [("types", uintptr), ("etypes", uintptr), ("next", uintptr)]
-        )
+        moduledata = struct("runtime.moduledata", word, [("types", uintptr), ("etypes", uintptr), ("next", uintptr)])
         record = space.record(moduledata, types=self.start, etypes=self.start + (1 << 24))
         self.target.types["runtime.moduledata"] = moduledata
         self.target.symbols["runtime.firstmoduledata"] = space.put(record)
@@ -116,12 +114,7 @@ class Descriptors:
     def _write(self, t: GoType, address: int) -> None:
         space, word = self.space, self.word
         own = self._own(t)
-        named = (
-            "." in t.name
-            and t.kind is not Kind.UNSAFE_POINTER
-            and t.name[0] not in "*[("
-            and " " not in t.name
-        )
+        named = "." in t.name and t.kind is not Kind.UNSAFE_POINTER and t.name[0] not in "*[(" and " " not in t.name
         named = named and not t.name.startswith("map[")
         basic_name = t.kind in (Kind.BOOL, Kind.INT, Kind.UINT, Kind.FLOAT, Kind.COMPLEX, Kind.STRING)
         tflag = EXTRA_STAR | (NAMED if named or basic_name or t.kind is Kind.UNSAFE_POINTER else 0)

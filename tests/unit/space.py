@@ -56,9 +56,7 @@ def pointer(elem: GoType, word: int = 8, name: str = "") -> GoType:
 
 
 def array_of(length: int, elem: GoType, name: str = "") -> GoType:
-    return GoType(
-        Kind.ARRAY, name or f"[{length}]{elem.name}", length * elem.size, length, lazy_elem=fixed(elem)
-    )
+    return GoType(Kind.ARRAY, name or f"[{length}]{elem.name}", length * elem.size, length, lazy_elem=fixed(elem))
 
 
 def slice_of(elem: GoType, word: int = 8) -> GoType:
@@ -78,9 +76,7 @@ def align(t: GoType, word: int) -> int:
     return word
 
 
-def struct(
-    name: str, word: int, fields: Sequence[tuple[str, GoType]], embedded: Sequence[str] = ()
-) -> GoType:
+def struct(name: str, word: int, fields: Sequence[tuple[str, GoType]], embedded: Sequence[str] = ()) -> GoType:
     """A struct as the compiler lays it out: cmd/compile/internal/types/size.go, CalcStructSize.
 
     A zero-sized last field gets a byte of padding, so that its address lies inside the struct.

@@ -68,9 +68,7 @@ def world() -> tuple[FakeTarget, Any, Any]:
     fake.add("list", slice_of(box), space.slice(bytes(8) + at, 1))
     fake.add("fixed", array_of(2, t), at + space.word(0))
     fake.add("any", interface(8), described.eface(t, at))
-    fake.variables["local"] = Variable(
-        "local", t, data=at, place=Place("local", 1, 0, "main.f", "/x/main.go", 7)
-    )
+    fake.variables["local"] = Variable("local", t, data=at, place=Place("local", 1, 0, "main.f", "/x/main.go", 7))
     return fake, one, two
 
 

@@ -134,9 +134,7 @@ def test_swiss_map_of_a_thousand_tables_shares_few_reads() -> None:
 
     def one(i: int) -> bytes:
         record = bytearray(
-            space.record(table, used=640, capacity=1024, growthLeft=256, localDepth=13, index=i).ljust(
-                64, b"\0"
-            )
+            space.record(table, used=640, capacity=1024, growthLeft=256, localDepth=13, index=i).ljust(64, b"\0")
         )
         at = table.fields[5].offset
         record[at : at + 16] = space.word(data + i * group * groups) + space.word(groups - 1)

@@ -114,9 +114,7 @@ def test_wrong_command_lines_give_json_too(name: str, line: str) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "line", ["no --json", "--json no", "n --json", 'm["x y"] --json', "m --buckets 9 --json"]
-)
+@pytest.mark.parametrize("line", ["no --json", "--json no", "n --json", 'm["x y"] --json', "m --buckets 9 --json"])
 def test_failures_in_json(line: str) -> None:
     outcome = run("hmap-show", line)
     answer = json.loads(outcome.output)
@@ -145,9 +143,7 @@ class Broken(FakeTarget):
 
 
 @pytest.mark.parametrize("debug", [False, True])
-@pytest.mark.parametrize(
-    "fault", [ValueError("two\nlines"), KeyError("x"), ZeroDivisionError(), AssertionError()]
-)
+@pytest.mark.parametrize("fault", [ValueError("two\nlines"), KeyError("x"), ZeroDivisionError(), AssertionError()])
 def test_faults_of_our_own_are_one_line(fault: Exception, debug: bool) -> None:
     broken = Broken(AMD64, None)
     broken.fault = fault

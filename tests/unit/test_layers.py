@@ -112,11 +112,7 @@ def test_imports_run_one_way(module: str) -> None:
         other = layer(imported)
         if other is None:
             assert imported == "gomap"
-        elif (
-            other != own
-            and (own is None or RANKS[other] >= RANKS[own])
-            and (module, imported) not in ALLOWED_LATE
-        ):
+        elif other != own and (own is None or RANKS[other] >= RANKS[own]) and (module, imported) not in ALLOWED_LATE:
             wrong.append(imported)
     assert wrong == []
 
@@ -225,14 +221,10 @@ def test_top_levels_only_define(module: str) -> None:
             assert "__name__" in ast.dump(node.test) or "TYPE_CHECKING" in ast.dump(node.test)
 
 
-@pytest.mark.parametrize(
-    "path", [*FILES, *sorted((ROOT / "tests").rglob("*.py"))], ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", [*FILES, *sorted((ROOT / "tests").rglob("*.py"))], ids=lambda path: path.stem)
 def test_python_3_9_reads_it(path: Path) -> None:
     source = tree(path)
-    names = {
-        alias.name for node in ast.walk(source) if isinstance(node, ast.ImportFrom) for alias in node.names
-    }
+    names = {alias.name for node in ast.walk(source) if isinstance(node, ast.ImportFrom) for alias in node.names}
     body = source.body[1:] if ast.get_docstring(source) else source.body
     if body and path.name != "load.py":
         assert "annotations" in names or not any(isinstance(n, (ast.FunctionDef, ast.ClassDef)) for n in body)

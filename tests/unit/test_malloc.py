@@ -17,9 +17,7 @@ IDS = [f"{row['go']}-{8 * row['pointer']}bit" for row in ROWS]
 def interesting(row: dict[str, Any]) -> list[int]:
     """Sizes on both sides of every step, and some in large."""
     near = {size + d for steps in (row["scan"], row["noscan"]) for size, _ in steps for d in (-1, 0, 1)}
-    near |= {
-        rounded + d for steps in (row["scan"], row["noscan"]) for _, rounded in steps for d in (-8, -1, 0, 1)
-    }
+    near |= {rounded + d for steps in (row["scan"], row["noscan"]) for _, rounded in steps for d in (-8, -1, 0, 1)}
     return sorted(size for size in near if 1 <= size <= 3 << 15)
 
 

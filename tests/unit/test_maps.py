@@ -36,11 +36,7 @@ MANY = settings(max_examples=120)
 def made(plan: ClassicPlan | SwissPlan, types: dict[str, Any]) -> tuple[FakeTarget, Built]:
     types = dict(types)
     fake, _ = target(types.pop("arch"), types["headers"])
-    built = (
-        build_classic(fake, plan, **types)
-        if isinstance(plan, ClassicPlan)
-        else build_swiss(fake, plan, **types)
-    )
+    built = build_classic(fake, plan, **types) if isinstance(plan, ClassicPlan) else build_swiss(fake, plan, **types)
     fake.add("m", built.type, fake.memory.word(built.address))
     return fake, built
 
@@ -76,12 +72,10 @@ def check_structure(fake: FakeTarget, built: Built) -> None:
 def check_entries(fake: FakeTarget, built: Built) -> None:
     found = maps.view(fake, built.type, built.address)
     entries = [
-        (e.old, e.bucket, e.overflow, e.slot, e.key_address, e.elem_address, e.key, e.elem)
-        for e in found.entries()
+        (e.old, e.bucket, e.overflow, e.slot, e.key_address, e.elem_address, e.key, e.elem) for e in found.entries()
     ]
     assert entries == [
-        (e.old, e.bucket, e.overflow, e.slot, e.key_address, e.elem_address, e.key, e.elem)
-        for e in built.entries
+        (e.old, e.bucket, e.overflow, e.slot, e.key_address, e.elem_address, e.key, e.elem) for e in built.entries
     ]
 
 
@@ -91,9 +85,7 @@ def check_json(fake: FakeTarget, built: Built) -> None:
     data = answer["data"]
     listed = data.pop("entries")
     assert data == {"expr": "m", **built.show}
-    assert [(e["bucket"], e["slot"], e["old"]) for e in listed] == [
-        (e.bucket, e.slot, e.old) for e in built.entries
-    ]
+    assert [(e["bucket"], e["slot"], e["old"]) for e in listed] == [(e.bucket, e.slot, e.old) for e in built.entries]
     for column, t in (("key", built.type.key), ("value", built.type.elem)):
         if t.kind in (Kind.INT, Kind.UINT):
             raw = [e.key if column == "key" else e.elem for e in built.entries]
@@ -139,9 +131,7 @@ def test_json(plan: ClassicPlan | SwissPlan, types: dict[str, Any]) -> None:
 
 @settings(max_examples=40)
 @given(st.one_of(plans.classic(max_B=4), plans.swiss()), plans.types(), st.sampled_from([1, 100, 1024]))
-def test_reading_in_pieces_changes_nothing(
-    plan: ClassicPlan | SwissPlan, types: dict[str, Any], chunk: int
-) -> None:
+def test_reading_in_pieces_changes_nothing(plan: ClassicPlan | SwissPlan, types: dict[str, Any], chunk: int) -> None:
     """With chunks of one bucket or a few, every array is read in many pieces."""
     fake, built = made(plan, types)
     with contextlib.ExitStack() as patches:

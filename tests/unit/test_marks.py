@@ -24,9 +24,7 @@ def naive(buckets: list[list[int]], meaning: dict[str, object]) -> dict[str, int
     return counts
 
 
-def check(
-    buckets: list[list[int]], stride: int, tail: int, code: MarkCode, meaning: dict[str, object]
-) -> None:
+def check(buckets: list[list[int]], stride: int, tail: int, code: MarkCode, meaning: dict[str, object]) -> None:
     data = b"".join(bytes(marks) + b"\x07" * (stride - 8) for marks in buckets) + b"\x09" * tail
     tally = Tally()
     half = len(buckets) // 2 * stride

@@ -53,9 +53,7 @@ def test_cached_and_recording_memory_read_the_same(
 def test_gather_gives_every_object_once(holes: list[tuple[int, int]], offsets: list[int], size: int) -> None:
     space = memory(20_000, holes)
     addresses = [space.base + offset for offset in offsets]
-    found = [
-        (address, None if data is None else bytes(data)) for address, data in gather(space, addresses, size)
-    ]
+    found = [(address, None if data is None else bytes(data)) for address, data in gather(space, addresses, size)]
     expected: list[tuple[int, bytes | None]] = []
     for address in sorted(addresses):
         try:

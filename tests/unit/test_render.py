@@ -34,9 +34,7 @@ def tables(draw: st.DrawFn) -> Table:
     count = draw(st.integers(1, 7))
     cell = st.one_of(_word, _any)
     rows = draw(st.lists(st.lists(cell, min_size=count, max_size=count), max_size=5))
-    headings = draw(
-        st.lists(st.text(alphabet="abc", min_size=1, max_size=11), min_size=count, max_size=count)
-    )
+    headings = draw(st.lists(st.text(alphabet="abc", min_size=1, max_size=11), min_size=count, max_size=count))
     columns_ = st.frozensets(st.integers(0, count - 1))
     return Table(headings, rows, draw(columns_), draw(columns_))
 
@@ -45,9 +43,7 @@ _fraction = st.floats(0, 1)
 _sections = st.one_of(
     st.lists(st.tuples(_any, _any), max_size=4).map(Facts),
     tables(),
-    st.builds(
-        Heat, st.just("buckets"), st.lists(_fraction, min_size=1, max_size=64), st.just("16 buckets a cell")
-    ),
+    st.builds(Heat, st.just("buckets"), st.lists(_fraction, min_size=1, max_size=64), st.just("16 buckets a cell")),
     st.lists(st.tuples(st.sampled_from("012345678"), st.integers(0, 1 << 40)), max_size=9).map(
         lambda rows: Bars("fill", rows)
     ),
@@ -79,9 +75,7 @@ def reports(draw: st.DrawFn) -> Report:
 def width_of(line: str) -> int:
     """Columns on a terminal, counted on its own here."""
     plain = ESCAPE.sub("", line)
-    return sum(
-        0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in plain
-    )
+    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in plain)
 
 
 def check(text: str, style: Style) -> None:
@@ -115,9 +109,7 @@ def test_without_blocks_our_own_characters_are_ascii(report: Report, width: int)
 
 @settings(max_examples=40)
 @given(st.one_of(plans.classic(max_B=4), plans.swiss()), plans.types(), st.integers(40, 200), st.booleans())
-def test_real_answers_fit(
-    plan: ClassicPlan | SwissPlan, types: dict[str, Any], width: int, blocks: bool
-) -> None:
+def test_real_answers_fit(plan: ClassicPlan | SwissPlan, types: dict[str, Any], width: int, blocks: bool) -> None:
     fake, _ = made(plan, types)
     style = Style(width, False, blocks)
     for name, line in (

@@ -42,15 +42,11 @@ def samples(word: int) -> list[GoType]:
     ]
     names += ["bool", "float32", "float64", "complex64", "complex128", "string"]
     basics = [basic(name, word) for name in names]
-    inner = struct(
-        "example.com/shop/cart.Item", word, [("N", basic("int", word)), ("S", basic("string", word))]
-    )
+    inner = struct("example.com/shop/cart.Item", word, [("N", basic("int", word)), ("S", basic("string", word))])
     named = GoType(Kind.UINT, "main.Color", 1)
     embedding = struct("main.Outer", word, [("Item", inner), ("P", pointer(inner, word))], embedded=["Item"])
     generic = struct("example.com/x.Box[example.com/shop/cart.Item]", word, [("V", inner)])
-    unnamed = struct(
-        "struct { A uint8; B string }", word, [("A", basic("uint8")), ("B", basic("string", word))]
-    )
+    unnamed = struct("struct { A uint8; B string }", word, [("A", basic("uint8")), ("B", basic("string", word))])
     return [
         *basics,
         named,
@@ -74,9 +70,7 @@ def samples(word: int) -> list[GoType]:
 
 def same(a: GoType, b: GoType, depth: int = 6) -> None:
     assert (a.kind, a.name, a.size, a.length, a.methods) == (b.kind, b.name, b.size, b.length, b.methods)
-    assert [(f.name, f.offset, f.embedded) for f in a.fields] == [
-        (f.name, f.offset, f.embedded) for f in b.fields
-    ]
+    assert [(f.name, f.offset, f.embedded) for f in a.fields] == [(f.name, f.offset, f.embedded) for f in b.fields]
     if not depth:
         return
     for one, other in zip(a.fields, b.fields):
@@ -131,9 +125,7 @@ def test_maps_in_interfaces(arch: Arch, new: bool, layout: str) -> None:
                 fake, ClassicPlan(1, [[[9, 1, 9, 0, 0, 0, 0, 0]], [[7] * 8, [5] + [0] * 7]]), key, elem
             )
         else:
-            built = build_swiss(
-                fake, SwissPlan([1, 0x80, 3, 4, 0x80, 0, 7, 8], split=layout == "split"), key, elem
-            )
+            built = build_swiss(fake, SwissPlan([1, 0x80, 3, 4, 0x80, 0, 7, 8], split=layout == "split"), key, elem)
         data = described.eface(built.type, fake.memory.word(built.address))
         held = dynamic(Types(fake), interface(word), data)
         assert held is not None

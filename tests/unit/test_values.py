@@ -384,10 +384,7 @@ def test_a_map_that_contains_itself() -> None:
     word = space.word(built.address)
     space.write(built.entries[0].elem_address, described.eface(built.type, word))
     values = Values(fake, Limits(depth=50))
-    assert (
-        values.text(built.type, word)
-        == f"map[int]interface {{}}{{37:map[int]interface {{}}({built.address:#x})}}"
-    )
+    assert values.text(built.type, word) == f"map[int]interface {{}}{{37:map[int]interface {{}}({built.address:#x})}}"
     assert values.cut
 
 

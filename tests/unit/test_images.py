@@ -1,0 +1,50 @@
+"""Maps recorded from every layout replay without gdb or Go, against what the programs said of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gomap import image
+from tests.live import session
+from tests.live.debuggers import Answer
+from tests.live.test_truth import check
+
+FOLDER = Path(__file__).with_name("images")
+INDEX: list[dict[str, Any]] = json.loads((FOLDER / "index.json").read_text())
+
+
+def test_every_layout_is_there() -> None:
+    seen = {(entry["truth"]["layout"], entry["truth"]["group"]) for entry in INDEX}
+    assert seen == {("classic", None), ("swiss", "interleaved"), ("swiss", "split")}
+    assert {entry["file"] for entry in INDEX} == {path.name for path in FOLDER.glob("*.hmap")}
+
+
+@pytest.mark.parametrize("entry", INDEX, ids=[entry["file"] for entry in INDEX])
+def test_replay(entry: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    stage, expr = entry["stage"], entry["expr"]
+    answers = []
+    for command in (session.show(expr), session.evac(expr)):
+        status = image.main([str(FOLDER / entry["file"]), "-c", command])
+        told = capsys.readouterr()
+        assert status == 0, told.err
+        answers.append(Answer(stage, command, told.out, None))
+    asked = session.Asked(stage, expr, entry["truth"], *answers)
+    assert check(asked, "recorded") == []
+
+
+@pytest.mark.parametrize("command", ["hmap-show", "hmap-show --entries 5 --buckets 0", "hmap-evac", "hmap-alias"])
+def test_text(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What people see, of each layout: the recorded name in the answer, no line too wide, nothing on stderr."""
+    for entry in INDEX:
+        if entry["truth"]["nil"] and "--buckets" in command:
+            continue
+        status = image.main([str(FOLDER / entry["file"]), "-c", command])
+        told = capsys.readouterr()
+        assert (status, told.err) == (0, ""), entry["file"]
+        assert all(len(line) <= 80 for line in told.out.splitlines()), told.out
+        if command == "hmap-show":
+            assert entry["expr"] in told.out.splitlines()[0]
