@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,10 +12,11 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
-from delve_bridge import rpc, vocabulary
+from delve_bridge import main, rpc, vocabulary
 from delve_bridge.console import Console
 from delve_bridge.memory import RpcMemory
 from delve_bridge.rpc import Client, ConnectionLost, NoAnswer, NotDelve, Refused
@@ -259,6 +261,29 @@ def test_another_client(dlv: Dlv, system_go: Row) -> None:
         fails(mine, "hmap-show main.Keep.Ints", "has exited with status 0")
         fails(mine, "continue", "has exited with status 0")
         second.client.close()
+
+
+@pytest.fixture
+def signals_kept() -> Iterator[None]:
+    """main() takes signals over for the whole process."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    kept = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, kept):
+        signal.signal(number, handler)
+
+
+def test_warning_of_what_is_in_the_clear(capsys: pytest.CaptureFixture[str], signals_kept: None) -> None:
+    """One line for a TCP address that is not loopback, and none for one that is."""
+    with serving({"State": {"State": {"Running": True}}}) as server:
+        command = ["connect", str(server.address), "-c", "hmap-show m"]
+        assert main.main(command) == 1
+        assert "warning" not in capsys.readouterr().err
+        with mock.patch.object(Client, "loopback", False):
+            assert main.main(command) == 1
+    warning, error = capsys.readouterr().err.splitlines()
+    assert warning.startswith(f"warning: {server.address} is reached in the clear")
+    assert error.startswith("hmap-show: the program is running")
 
 
 # -- one-shot use ------------------------------------------------------------------------------------------
