@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 from delve_bridge import vocabulary
 from delve_bridge.console import LEAVE, Console
-from delve_bridge.rpc import Client, ConnectionLost
+from delve_bridge.rpc import Client
 from gomap.commands import registry
 from gomap.errors import GomapError
 
@@ -31,7 +31,7 @@ def catch_interrupts(client: Client) -> None:
 
 
 def run(console: Console) -> int:
-    """Reads lines until exit or end of input. The status is 0 unless the server went away."""
+    """Reads lines until exit or end of input."""
     read = _reader(console)
     last = ""
     while True:
@@ -50,29 +50,23 @@ def run(console: Console) -> int:
             last = line
             if line in LEAVE:
                 return 0
-            if not _execute(console, line):
-                return 1
+            _execute(console, line)
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
 
 
-def _execute(console: Console, line: str) -> bool:
-    """False when the server is gone."""
+def _execute(console: Console, line: str) -> None:
     try:
         news = console.news()
-    except ConnectionLost as error:
-        print(error, file=sys.stderr)
-        return False
     except GomapError:
         news = None  # the command itself will tell
-    if news is not None and line not in ("halt",):
+    if news is not None and line != "halt":
         print(news, file=sys.stderr)
     outcome = console.execute(line)
     write(outcome.output)
     if outcome.error is not None:
         print(outcome.error, file=sys.stderr)
     sys.stderr.flush()
-    return True
 
 
 def write(text: str) -> None:

@@ -180,7 +180,7 @@ def test_attach_lets_go(dlv: Dlv, spinning: Path, tmp_path: Path) -> None:
         process.wait()
 
 
-def test_connect_warns_of_nothing_on_this_machine(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
+def test_two_windows_on_one_server(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
     """dlv --headless and dlv-hmap connect: two windows on one server, which outlives them."""
     binary = toolchains.build("basic", system_go, optimised=False)
     socket = tmp_path / "dlv.sock"
@@ -215,8 +215,13 @@ def test_connect_warns_of_nothing_on_this_machine(dlv: Dlv, system_go: Row, tmp_
         assert "another client has moved the program" in one.ask("hmap-show m")
         two.leave()
         assert "1,000 entries" in one.ask("hmap-show m")
-        one.leave()
         assert server.poll() is None
+        server.terminate()
+        server.wait(30)
+        # The server is gone, and the window is still there.
+        for _ in range(2):
+            assert re.search(r"hmap-show: .*(connection|Delve server)", one.ask("hmap-show m"))
+        one.leave()
     finally:
         server.terminate()
         server.wait(30)
