@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import os
 import signal
 import subprocess
@@ -23,7 +24,7 @@ from delve_bridge.rpc import Client, ConnectionLost, NoAnswer, NotDelve, Refused
 from delve_bridge.session import Session
 from gomap.errors import MemoryFault, NoProcess, UsageError
 from gomap.render.text import Style
-from tests.live import delves, toolchains
+from tests.live import debuggers, delves, toolchains
 from tests.live.delves import Dlv
 from tests.live.fake_server import HANG_UP, FakeServer, Refusal, response, serving
 from tests.live.toolchains import Row
@@ -409,3 +410,37 @@ def test_no_dlv(tmp_path: Path) -> None:
     )
     assert (run.returncode, run.stdout) == (1, "")
     assert run.stderr == f"dlv-hmap: GOMAP_DLV names {tmp_path / 'missing'}, and there is no such program\n"
+
+
+# -- core files --------------------------------------------------------------------------------------------
+
+
+def test_cores_that_do_not_do(recorded_dlv: tuple[Path, Path], system_go: Row, tmp_path: Path) -> None:
+    script, pid = recorded_dlv
+    binary = toolchains.build("basic", system_go, optimised=False)
+    other = toolchains.build("alias", system_go, optimised=False)
+    core = debuggers.make_core(binary, "start").path
+    packed, short = tmp_path / "core.gz", tmp_path / "short"
+    with gzip.open(packed, "wb") as file:
+        file.write(core.read_bytes()[:4096])
+    with core.open("rb") as whole:
+        short.write_bytes(whole.read(core.stat().st_size // 2))
+
+    def told(program: Path, file: Path) -> list[str]:
+        run = subprocess.run(
+            bridge_command("core", str(program), str(file), "-c", "whatis main.Keep.M"),
+            env=environment(script),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert run.returncode == (0 if run.stdout else 1)
+        return [*run.stdout.splitlines(), *run.stderr.splitlines()]
+
+    assert told(binary, core) == ["map[int]int"]
+    assert left_of(pid) == []
+    assert told(other, core) == [f"dlv-hmap: {core} comes from another build of the program than {other}"]
+    assert told(binary, packed) == [f"dlv-hmap: {packed} is compressed: unpack it first (gunzip)"]
+    *_, warning = [line for line in told(binary, short) if line.startswith("warning")]
+    assert warning.startswith(f"warning: {short} is cut short by ")
