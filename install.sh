@@ -8,16 +8,18 @@ data=${XDG_DATA_HOME:-$HOME/.local/share}/gomap
 config=${XDG_CONFIG_HOME:-$HOME/.config}
 cache=${GOMAP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gomap}
 bin=$HOME/.local/bin
-launchers=(gdb-hmap gomap)
+launchers=(gdb-hmap dlv-hmap gomap)
 pypi_gdb_package="gdb-for-pwndbg==18.1.0.post1"
 demo_go=1.26.6
+dlv_package=github.com/go-delve/delve/cmd/dlv@v1.27.1
 
 usage() {
     cat <<END
 usage: ./install.sh [--uninstall | --demo | --test [--full] [PYTEST ARGUMENTS]]
 
   (nothing)       set gomap up for your gdb: a block in its initialisation
-                  file, and the programs gdb-hmap and gomap in ~/.local/bin
+                  file, the programs gdb-hmap, dlv-hmap and gomap in
+                  ~/.local/bin, and Delve where it is missing
   --uninstall     take all of that away: every file is as it was
   --demo          read maps out of a live Go program; writes to the cache only
   --test          ruff, shellcheck, mypy and the tests, with your Go and gdb;
@@ -27,6 +29,7 @@ usage: ./install.sh [--uninstall | --demo | --test [--full] [PYTEST ARGUMENTS]]
 
 environment
   GOMAP_GDB       the gdb to use, instead of the one on PATH
+  GOMAP_DLV       the dlv to use, instead of the one on PATH
   GOMAP_PYTHON    the Python to run the tests with, instead of python3
   GOMAP_CACHE     the cache directory, now
                   $cache
@@ -139,6 +142,40 @@ install_packages() {
     done
 }
 
+# --- Delve -------------------------------------------------------------------------------------------------
+
+# Sets delve to where dlv is, or to one line on why it is not: gdb needs none of it.
+install_delve() {
+    local dlv go out gopath=${GOPATH:-$HOME/go} build=$data/dlv-build
+    for dlv in "${GOMAP_DLV:-dlv}" "${GOBIN:-/nowhere}/dlv" "${gopath%%:*}/bin/dlv" "$data/dlv/dlv"; do
+        if delve=$(command -v "$dlv"); then return; fi
+    done
+    if ! go=$(command -v go); then
+        delve="dlv is missing, and there is no go on PATH to get it with: install either, then ./install.sh again"
+        return
+    fi
+    say "no dlv here: getting $dlv_package with $go"
+    # The user's own caches and settings stay as they are.
+    if out=$(env GOTOOLCHAIN=local GOFLAGS=-modcacherw GOWORK=off CGO_ENABLED=0 GOBIN="$data/dlv" GOPATH="$build/path" \
+        GOCACHE="$build/cache" XDG_CONFIG_HOME="$build/config" "$go" install "$dlv_package" </dev/null 2>&1); then
+        delve=$data/dlv/dlv
+    else
+        delve="dlv is missing, and go install did not get it: $(tail -n 1 <<<"$out" | sed 's/^[[:space:]]*//')"
+    fi
+    rm -rf "$build"
+}
+
+# What the window to type in is nicer with; without it the commands work all the same.
+install_prompt() {
+    local python=${GOMAP_PYTHON:-python3} site=$data/site-delve
+    PYTHONPATH=$site "$python" -c 'import prompt_toolkit, pygments, tabulate' </dev/null >/dev/null 2>&1 && return
+    "$python" -m pip install --quiet --upgrade --target "$site" "prompt_toolkit>=3.0.36,<4" "pygments>=2.14,<3" \
+        "tabulate>=0.9,<0.11" </dev/null >/dev/null 2>&1 && return
+    rm -rf "$site"
+    delve="$delve
+             (no history or completion in dlv-hmap: prompt_toolkit could not be installed with $python)"
+}
+
 # --- files of the user's -----------------------------------------------------------------------------------
 
 begin='# >>> gomap >>>'
@@ -215,6 +252,8 @@ install() {
     check_load
     install_packages
     say "$gdb" >"$data/gdb"
+    install_delve
+    install_prompt
 
     make_directory "$bin"
     for name in "${launchers[@]}"; do ln -sfn "$root/bin/$name" "$bin/$name"; done
@@ -231,6 +270,7 @@ install() {
     *":$bin:"*) say "  programs   ${launchers[*]} in $bin" ;;
     *) say "  programs   ${launchers[*]} in $bin (it is not on PATH: add it, or type the whole path)" ;;
     esac
+    say "  Delve      $delve"
     say "Stop in a Go program and type: hmap-show VARIABLE       (./install.sh --uninstall takes it away)"
 }
 
@@ -381,7 +421,7 @@ run_tests() {
 
     cd "$root"
     "$venv/bin/ruff" check || fail "ruff found the above"
-    "$venv/bin/shellcheck" install.sh bin/gdb-hmap bin/gomap .ci/run || fail "shellcheck found the above"
+    "$venv/bin/shellcheck" install.sh bin/gdb-hmap bin/dlv-hmap bin/gomap .ci/run || fail "shellcheck found the above"
     "$venv/bin/mypy" || fail "mypy found the above"
     exec "$venv/bin/python" -m pytest --matrix "$matrix" -n 2 --dist loadgroup "${arguments[@]}"
 }

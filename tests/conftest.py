@@ -14,8 +14,9 @@ from typing import NoReturn
 import hypothesis
 import pytest
 
-from tests.live import debuggers, toolchains
+from tests.live import debuggers, delves, toolchains
 from tests.live.debuggers import Core, Gdb
+from tests.live.delves import Dlv
 from tests.live.toolchains import MATRIX, SYSTEM, Missing, Row
 
 # Example times say nothing on a machine that builds Go programs at the same time.
@@ -85,6 +86,28 @@ def system_go(request: pytest.FixtureRequest) -> Row:
     return SYSTEM
 
 
+@pytest.fixture(scope="session")
+def dlv(request: pytest.FixtureRequest) -> Dlv:
+    """Delve as it is now."""
+    return find_dlv(request.config, delves.NEW)
+
+
+@pytest.fixture(scope="session")
+def old_dlv(request: pytest.FixtureRequest) -> Dlv:
+    return find_dlv(request.config, delves.OLD)
+
+
+@pytest.fixture(scope="session")
+def old_go(request: pytest.FixtureRequest) -> Row:
+    """A Go whose programs the old Delve knows."""
+    row = delves.built_with(delves.OLD)
+    try:
+        toolchains.ensure(row)
+    except Missing as missing:
+        leave_out(request.config, str(missing))
+    return row
+
+
 @pytest.fixture
 def target(toolchain: Row, optimised: bool) -> Callable[[str], Path]:
     """target(PROGRAM): the program of go_targets/, built with this test's toolchain and flags."""
@@ -100,6 +123,16 @@ def core(target: Callable[[str], Path]) -> Callable[[str, str], Core]:
 def find_gdb(config: pytest.Config, name: str) -> Gdb:
     try:
         return debuggers.find(name)
+    except Missing as missing:
+        leave_out(config, str(missing))
+
+
+def find_dlv(config: pytest.Config, version: str) -> Dlv:
+    """dlv of this version. It takes a Go toolchain and its modules, which are fetched on demand only."""
+    if not is_full(config) and not delves.is_built(version):
+        leave_out(config, f"no dlv {version} in the cache: ./install.sh --test --full builds it")
+    try:
+        return delves.find(version)
     except Missing as missing:
         leave_out(config, str(missing))
 

@@ -16,7 +16,7 @@ from tests.conftest import leave_out
 from tests.live.debuggers import Gdb
 from tests.live.toolchains import ROOT, Row, cache
 
-SHIPPED = ("bin", "gdbext", "gomap", "install.sh", "pyproject.toml")
+SHIPPED = ("bin", "delve_bridge", "gdbext", "gomap", "install.sh", "pyproject.toml")
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def user(tmp_path: Path) -> User:
     env["HOME"] = str(home)
     env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"
     # The packages are one test's business; the others stay off the network.
-    env |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""}
+    env |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "GOPROXY": "off"}
     # pip asks rustc for its version, and rustup makes itself a home where it finds none.
     env.setdefault("RUSTUP_HOME", str(Path.home() / ".rustup"))
     return User(home, checkout, env)
@@ -352,3 +352,36 @@ def test_the_demo_fails_when_a_command_does(user: User, system_gdb: Gdb, system_
     run = user.install("--demo", GOMAP_CACHE=str(cache()))
     assert run.returncode != 0
     assert "broken for the test" in run.stdout + run.stderr
+
+
+def test_delve_where_it_is(user: User, system_gdb: Gdb, tmp_path: Path) -> None:
+    own = tmp_path / "own" / "dlv"
+    write(own, b"#!/bin/sh\nexit 1\n")
+    own.chmod(0o755)
+    run = user.install(PATH=f"{own.parent}:{user.env['PATH']}")
+    assert run.returncode == 0
+    assert f"Delve      {own}\n" in run.stdout
+    launched = user.type(str(user.home / ".local/bin/dlv-hmap"), "--help")
+    assert launched.returncode == 0
+    assert "hmap-show" in launched.stdout
+    assert user.install("--uninstall").returncode == 0
+    assert user.tree() == {}
+
+
+@pytest.mark.parametrize(
+    "missing, words",
+    [
+        (("dlv",), "go install did not get it: "),
+        (("dlv", "go"), "there is no go on PATH to get it with"),
+    ],
+)
+def test_no_delve_and_no_way_to_it(
+    user: User, system_gdb: Gdb, without: Callable[..., str], missing: tuple[str, ...], words: str
+) -> None:
+    """One line says why, and gdb is set up all the same."""
+    run = user.install(PATH=without(*missing), GOBIN="")
+    assert run.returncode == 0
+    assert f"Delve      dlv is missing, and {words}" in run.stdout
+    assert "hmap-show" in user.type(str(system_gdb.path), "-q", "-batch", "-ex", "help hmap-show").stdout
+    # What a failed download leaves is gone.
+    assert not list((user.home / ".local/share/gomap").glob("dlv*"))

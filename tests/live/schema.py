@@ -14,7 +14,7 @@ JSON_SCALAR = "a JSON scalar"
 NINE = "nine counts"
 
 TARGET = {
-    "backend": {"gdb", "image"},
+    "backend": {"gdb", "delve", "image"},
     "kind": {"live", "core", "recorded"},
     "go": str,
     "arch": {"amd64", "arm64", "386"},

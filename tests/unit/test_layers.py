@@ -33,6 +33,8 @@ LAYERS = (
 )
 RANKS = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
+OPTIONAL = {"pygments", "tabulate", "prompt_toolkit"}
+
 #: Imports inside a function, against the order, with the reason.
 ALLOWED_LATE = {
     ("gomap.commands.record", "gomap.image"),  # the file format is known in one place, and knows the registry
@@ -158,12 +160,12 @@ def test_debuggers_and_sockets_have_their_place(module: str) -> None:
 
 @by_module
 def test_only_what_is_promised_is_needed(module: str) -> None:
-    """The standard library, ourselves, and two packages that may be missing."""
+    """The standard library, ourselves, and packages that may be missing."""
     roots = {imported.split(".")[0] for imported in all_imports(MODULES[module])}
     standard = getattr(sys, "stdlib_module_names", roots)  # from Python 3.10 on
     known = {*standard, *PACKAGES, "gdb"}
-    assert roots - known <= {"pygments", "tabulate"}
-    assert not {i.split(".")[0] for i in top_imports(MODULES[module])} & {"pygments", "tabulate"}
+    assert roots - known <= OPTIONAL
+    assert not {i.split(".")[0] for i in top_imports(MODULES[module])} & OPTIONAL
 
 
 @by_module

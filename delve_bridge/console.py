@@ -1,0 +1,134 @@
+"""A line of input -> its answer: gomap's commands, their settings, and Delve's own vocabulary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from delve_bridge import vocabulary
+from delve_bridge.session import Session
+from gomap import frontend
+from gomap.commands import registry
+from gomap.commands.declare import Settings
+from gomap.errors import GomapError, Interrupted, NoProcess, UsageError
+from gomap.frontend import Outcome
+from gomap.render.color import Paint
+from gomap.render.text import Style
+
+LEAVE = ("exit", "quit", "q")
+SETTINGS = ("color", "entries", "depth", "debug")
+
+
+@dataclass
+class Console:
+    """style: how answers are drawn. `color` overrides it: auto, on or off."""
+
+    session: Session
+    style: Style
+    settings: Settings = field(default_factory=Settings)
+    color: str = "auto"
+    debug: bool = False
+
+    def execute(self, line: str) -> Outcome:
+        """Runs one line. Never raises but for faults of this program's own with debug on."""
+        name, _, rest = line.strip().partition(" ")
+        if registry.find(name) is not None:
+            return self._hmap(name, rest)
+        try:
+            return Outcome(self._paint(self._other(name, rest.strip())))
+        except GomapError as error:
+            return Outcome(error=f"{name}: {' '.join(str(error).split())}")
+        except KeyboardInterrupt:
+            return Outcome(error=f"{name}: {Interrupted('interrupted')}")
+
+    def news(self) -> str | None:
+        """What another client has done to the program since the last command."""
+        try:
+            state = self.session.state()
+        except NoProcess:
+            return None
+        if state.get("Running"):
+            return "another client has resumed the program: it is running"
+        if self.session.moved(state):
+            self.session.arrived(state)
+            return "another client has moved the program: " + vocabulary.where(self.session, state).strip()
+        return None
+
+    def _hmap(self, name: str, rest: str) -> Outcome:
+        outcome = frontend.run(name, rest, self.session.target, self.settings, self._style(), debug=self.debug)
+        if outcome.error is None:
+            try:
+                state = self.session.state()
+                if state.get("Running") or self.session.moved(state):
+                    said = "another client has resumed the program meanwhile: the answer may mix two moments"
+                    return Outcome(outcome.output, f"{name}: {said}")
+            except GomapError as error:
+                return Outcome(outcome.output, f"{name}: {error}")
+        return outcome
+
+    def _other(self, name: str, rest: str) -> str:
+        if name in ("help", "h", "?"):
+            return _help(rest)
+        if name == "set":
+            return self._set(rest)
+        if name == "show":
+            return self._show(rest)
+        answer = vocabulary.run(self.session, f"{name} {rest}")
+        if answer is None:
+            raise UsageError("there is no such command (help lists what there is)")
+        return answer
+
+    def _set(self, rest: str) -> str:
+        words = rest.split()
+        if len(words) != 3 or words[0] != "hmap" or words[1] not in SETTINGS:
+            raise UsageError(f"set hmap {'|'.join(SETTINGS)} VALUE")
+        name, value = words[1:]
+        if name in ("entries", "depth"):
+            if not value.isdigit():
+                raise UsageError(f"{name} takes a number")
+            self.settings = self.settings._replace(**{name: int(value)})
+        elif name == "debug":
+            if value not in ("on", "off"):
+                raise UsageError("debug is on or off")
+            self.debug = value == "on"
+        else:
+            if value not in ("auto", "on", "off"):
+                raise UsageError("color is auto, on or off")
+            self.color = value
+        return ""
+
+    def _show(self, rest: str) -> str:
+        words = rest.split()
+        if words[:1] != ["hmap"] or not set(words[1:]) <= set(SETTINGS):
+            raise UsageError(f"show hmap [{'|'.join(SETTINGS)}]")
+        values = {
+            "color": self.color,
+            "entries": self.settings.entries,
+            "depth": self.settings.depth,
+            "debug": "on" if self.debug else "off",
+        }
+        return "".join(f"{name:8}{values[name]}\n" for name in words[1:] or SETTINGS)
+
+    def _style(self) -> Style:
+        if self.color == "auto":
+            return self.style
+        return replace(self.style, color=self.color == "on")
+
+    def _paint(self, text: str) -> str:
+        return Paint(self._style().color).code(text)
+
+
+def _help(rest: str) -> str:
+    command = registry.find(rest)
+    if command is not None:
+        return command.help() + "\n"
+    word = vocabulary.find(rest)
+    if word is not None:
+        also = f" (or {word.short})" if word.short else ""
+        return f"{word.name} {word.usage}".strip() + f"{also}: {word.summary}\n"
+    if rest:
+        raise UsageError(f"there is no command {rest}")
+    width = max(len(f"{word.name} {word.usage}") for word in vocabulary.WORDS)
+    lines = ["gomap", *(f"  {line}" for line in registry.overview().splitlines()), "", "Delve"]
+    lines += [f"  {f'{word.name} {word.usage}':{width}}  {word.summary}" for word in vocabulary.WORDS]
+    lines += ["", f"set hmap {'|'.join(SETTINGS)} VALUE; show hmap; help COMMAND; exit"]
+    return "\n".join(lines) + "\n"

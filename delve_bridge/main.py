@@ -1,0 +1,150 @@
+"""dlv-hmap: gomap's commands for Delve, one-shot or in a window of their own."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from delve_bridge import corefile, repl, vocabulary
+from delve_bridge.console import LEAVE, Console
+from delve_bridge.rpc import DEADLINE, Client, address
+from delve_bridge.server import Server
+from delve_bridge.session import Session
+from gomap.commands import registry
+from gomap.errors import GomapError
+from gomap.render.terminal import style
+
+#: Status after Ctrl-C, as shells have it.
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Status 0 when every command answered, 1 when one did not."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    split = arguments.index("--") if "--" in arguments else len(arguments)
+    options = _parser().parse_args(arguments[:split])
+    if split < len(arguments) and options.how != "exec":
+        _parser().error(f"{options.how} takes no arguments for the program")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+    try:
+        return _run(options, arguments[split + 1 :])
+    except GomapError as error:
+        print(f"dlv-hmap: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("dlv-hmap: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _leave(number: int, frame: Any) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("-c", metavar="COMMAND", action="append", help="a command to run, then leave; may be repeated")
+    common.add_argument(
+        "--break", metavar="LOCATION", dest="location", help="set a breakpoint and continue to it first"
+    )
+    common.add_argument("--no-direct", action="store_true", help="read all memory through Delve, also on this machine")
+    common.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=float,
+        default=DEADLINE,
+        help=f"for one answer of the server ({DEADLINE:g})",
+    )
+    parser = argparse.ArgumentParser(
+        prog="dlv-hmap",
+        description="See inside Go maps with Delve.",
+        epilog="commands:\n" + registry.overview() + "\n\nDelve's own are there too: help lists them.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    ways = parser.add_subparsers(dest="how", required=True, metavar="connect|exec|core|attach")
+    made = ways.add_parser("connect", parents=[common], help="a running dlv --headless server")
+    made.add_argument("ADDRESS", help="HOST:PORT or unix:PATH")
+    made = ways.add_parser("exec", parents=[common], help="start a program: exec PROG [-- ARGS]")
+    made.add_argument("PROG")
+    made = ways.add_parser("core", parents=[common], help="look at a core file")
+    made.add_argument("PROG")
+    made.add_argument("CORE")
+    made = ways.add_parser("attach", parents=[common], help="stop a running process and look at it")
+    made.add_argument("PID", type=int)
+    return parser
+
+
+def _run(options: argparse.Namespace, program_arguments: list[str]) -> int:
+    if options.how == "connect":
+        client = Client(address(options.ADDRESS), options.timeout)
+        if not client.loopback:
+            print(
+                f"warning: {client.where} is reached in the clear, without a password or encryption: whoever "
+                "reaches it can run anything there. Use a tunnel (ssh -L)",
+                file=sys.stderr,
+            )
+        try:
+            return _talk(client, options, None)
+        finally:
+            client.close()
+    if options.how == "core":
+        if options.location:
+            _parser().error("a core file can't be continued to a breakpoint")
+        warning = corefile.check(options.PROG, options.CORE)
+        if warning is not None:
+            print(f"warning: {warning}", file=sys.stderr)
+        arguments = ["core", options.PROG, options.CORE]
+    elif options.how == "attach":
+        arguments = ["attach", str(options.PID)]
+    else:
+        arguments = ["exec", options.PROG, *(["--", *program_arguments] if program_arguments else [])]
+    server = Server(arguments, _relay)
+    started = None
+    try:
+        started = server.connect(options.timeout)
+        return _talk(started, options, options.CORE if options.how == "core" else None)
+    finally:
+        server.end(started)
+        if started is not None:
+            started.close()
+
+
+def _relay(data: bytes) -> None:
+    """What the program prints goes to standard error: standard output is for answers."""
+    os.write(2, data)
+
+
+def _talk(client: Client, options: argparse.Namespace, core: str | None) -> int:
+    repl.catch_interrupts(client)
+    session = Session(client, direct=not options.no_direct, core=core)
+    try:
+        console = Console(session, style(sys.stdout))
+        if options.location:
+            vocabulary.set_breakpoint(session, options.location)
+            print(vocabulary.resume(session, "continue"), end="", file=sys.stderr)
+        if options.c is None:
+            return repl.run(console)
+        return _one_shot(console, options.c)
+    finally:
+        session.close_memory()
+
+
+def _one_shot(console: Console, lines: Sequence[str]) -> int:
+    status = 0
+    for line in lines:
+        if line.strip() in LEAVE:
+            break
+        outcome = console.execute(line)
+        repl.write(outcome.output)
+        if outcome.error is not None:
+            print(outcome.error, file=sys.stderr)
+            status = 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,269 @@
+"""Delve's JSON-RPC 1.0, one object a line, over TCP or a unix socket. The only socket of the project.
+
+Requests are numbered and may be sent before earlier ones are answered. One that was given up (its deadline
+came, or Ctrl-C) leaves its answer to come: the number tells, and it is thrown away.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Union
+
+from gomap.errors import GomapError, TargetRunning, UsageError
+
+#: Seconds that a request may take. None stands for as long as it wants.
+DEADLINE = 20.0
+#: Requests under way at once.
+WINDOW = 32
+#: Seconds between looks at Ctrl-C and the clock.
+SLICE = 0.1
+#: After so many seconds of silence a second connection asks whether the program has been resumed.
+SILENCE = 1.0
+MAX_LINE = 1 << 29
+
+
+class ConnectionLost(GomapError):
+    """No server there, or it has gone away."""
+
+    code = "connection-lost"
+
+
+class NoAnswer(GomapError):
+    """The server is there and does not answer in time."""
+
+    code = "no-answer"
+
+
+class NotDelve(GomapError):
+    """Something answers, and it is not Delve's JSON-RPC API version 2."""
+
+    code = "not-delve"
+
+
+class Refused(GomapError):
+    """Delve answers a request with an error of its own."""
+
+    code = "delve"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server listens: HOST:PORT, or the path of a unix socket."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def open(self, timeout: float) -> socket.socket:
+        if not self.path:
+            return socket.create_connection((self.host, self.port), timeout)
+        opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            opened.settimeout(timeout)
+            opened.connect(self.path)
+        except BaseException:
+            opened.close()
+            raise
+        return opened
+
+
+def address(text: str) -> Address:
+    """HOST:PORT, [HOST]:PORT, :PORT (this machine) or unix:PATH. Raises UsageError."""
+    if text.startswith("unix:"):
+        if text == "unix:":
+            raise UsageError("unix: needs the path of a socket, as in unix:/tmp/dlv.sock")
+        return Address(path=text[5:])
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or not 0 < int(port) < 65536:
+        raise UsageError(f"{text!r} is no address: write HOST:PORT or unix:PATH")
+    return Address(host.strip("[]") or "127.0.0.1", int(port))
+
+
+Call = tuple[str, Mapping[str, Any]]
+Result = Union[Any, Refused]
+
+
+class Client:
+    """One connection. A failure other than Refused, NoAnswer and TargetRunning ends it."""
+
+    def __init__(self, where: Address, deadline: float = DEADLINE) -> None:
+        self.where = where
+        self.deadline = deadline
+        #: Between the first byte of a request and the last of its answer Ctrl-C must not break in: a handler
+        #: sets `cancelled` while `busy`, and it takes effect between two lines.
+        self.busy = False
+        self.cancelled = False
+        self._buffer = bytearray()
+        self._searched = 0
+        self._last = 0
+        try:
+            self._socket: socket.socket | None = where.open(min(deadline, 10.0))
+        except (OSError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise ConnectionLost(f"no Delve server answers at {where}: {why}") from error
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the other end is on this machine, as far as the address says."""
+        if self._socket is None or self.where.path:
+            return True
+        peer = str(self._socket.getpeername()[0])
+        return peer.startswith("127.") or peer in ("::1", "::ffff:127.0.0.1")
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    # -- requests ------------------------------------------------------------------------------------
+
+    def call(self, method: str, _deadline: float | None = -1.0, /, **arguments: Any) -> Any:
+        """The result of one request. Raises Refused, NoAnswer, ConnectionLost, NotDelve, TargetRunning."""
+        (result,) = self.calls([(method, arguments)], _deadline)
+        if isinstance(result, Refused):
+            raise result
+        return result
+
+    def calls(self, calls: Sequence[Call], deadline: float | None = -1.0) -> list[Result]:
+        """Results of many requests, in their order; a Refused stands in the place of what Delve refused.
+
+        deadline: seconds for each answer after the one before; None to wait for ever.
+        """
+        wait = self.deadline if deadline == -1.0 else deadline
+        self.busy = True
+        try:
+            return self._exchange(calls, wait)
+        finally:
+            self.busy = False
+
+    def _exchange(self, calls: Sequence[Call], wait: float | None) -> list[Result]:
+        first = self._last + 1
+        results: list[Result] = [None] * len(calls)
+        sent = done = 0
+        while done < len(calls):
+            if sent < len(calls) and sent - done <= WINDOW // 2:
+                until = min(done + WINDOW, len(calls))
+                self._send(calls[sent:until])
+                sent = until
+            number, result = self._receive(wait)
+            if number < first:
+                continue
+            if number >= first + sent:
+                raise self._garbage(f"an answer to request {number}, which was never sent")
+            results[number - first] = result
+            done += 1
+        return results
+
+    def _send(self, calls: Sequence[Call]) -> None:
+        lines = []
+        for method, arguments in calls:
+            self._last += 1
+            request = {"method": f"RPCServer.{method}", "params": [arguments], "id": self._last}
+            lines.append(json.dumps(request, separators=(",", ":")) + "\n")
+        try:
+            opened = self._opened()
+            opened.settimeout(self.deadline)
+            opened.sendall("".join(lines).encode())
+        except OSError as error:
+            raise self._lost(error) from error
+
+    def _receive(self, wait: float | None) -> tuple[int, Result]:
+        line = self._line(wait)
+        try:
+            answer = json.loads(line)
+            number, result, error = answer["id"], answer.get("result"), answer.get("error")
+            if not isinstance(number, int):
+                raise ValueError("id")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise self._garbage(repr(line[:40].decode("utf-8", "replace"))) from None
+        return number, Refused(str(error)) if error is not None else result
+
+    def _line(self, wait: float | None) -> bytes:
+        started = quiet = time.monotonic()
+        while True:
+            end = self._buffer.find(b"\n", self._searched)
+            if end >= 0:
+                line = bytes(self._buffer[:end])
+                del self._buffer[: end + 1]
+                self._searched = 0
+                return line
+            self._searched = len(self._buffer)
+            if self._buffer and self._buffer[:1] != b"{":
+                raise self._garbage(repr(self._buffer[:40].decode("utf-8", "replace")))
+            if len(self._buffer) > MAX_LINE:
+                raise self._garbage("a line without an end")
+            if self.cancelled:
+                self.cancelled = False
+                raise KeyboardInterrupt
+            if self._fill():
+                started = quiet = time.monotonic()
+                continue
+            now = time.monotonic()
+            if wait is not None and now - quiet > SILENCE:
+                quiet = now
+                if self._resumed():
+                    raise TargetRunning(
+                        "the program is running again: another client has resumed it. Stop it first (halt)"
+                    )
+            if wait is not None and now - started > wait:
+                raise NoAnswer(f"the Delve server at {self.where} has not answered for {wait:g} seconds")
+
+    def _fill(self) -> bool:
+        """Whether anything came within a SLICE."""
+        try:
+            opened = self._opened()
+            opened.settimeout(SLICE)
+            data = opened.recv(1 << 20)
+        except socket.timeout:
+            return False
+        except OSError as error:
+            raise self._lost(error) from error
+        if not data:
+            raise self._lost(None)
+        self._buffer += data
+        return True
+
+    def _resumed(self) -> bool:
+        """Whether the program runs, as a second connection hears: a server answers nothing else meanwhile."""
+        try:
+            other = Client(self.where, deadline=SILENCE)
+        except ConnectionLost:
+            return False
+        try:
+            other._send([("State", {"NonBlocking": True})])
+            until = time.monotonic() + SILENCE
+            while time.monotonic() < until and not self.cancelled:
+                if b"\n" in other._buffer:
+                    _, state = other._receive(0)
+                    return not isinstance(state, Refused) and bool(state["State"]["Running"])
+                other._fill()
+            return False
+        except (GomapError, KeyError, TypeError):
+            return False
+        finally:
+            other.close()
+
+    # -- ends ----------------------------------------------------------------------------------------
+
+    def _opened(self) -> socket.socket:
+        if self._socket is None:
+            raise ConnectionLost(f"the connection to the Delve server at {self.where} is closed")
+        return self._socket
+
+    def _lost(self, error: OSError | None) -> ConnectionLost:
+        self.close()
+        why = f": {error.strerror or error}" if error is not None else ""
+        return ConnectionLost(f"the Delve server at {self.where} has closed the connection{why}")
+
+    def _garbage(self, what: str) -> NotDelve:
+        self.close()
+        return NotDelve(f"{self.where} does not speak Delve's JSON-RPC: it sent {what}")

@@ -1,0 +1,267 @@
+"""One connection to a Delve server, and what is known of the program behind it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from delve_bridge.descriptors import map_parts
+from delve_bridge.memory import CoreMemory, ProcessMemory, RpcMemory, Shortcut, same
+from delve_bridge.rpc import Client, NotDelve, Refused
+from delve_bridge.target import DelveTarget, Frame, split
+from delve_bridge.types import BARE, NOWHERE, Raw, Types, at
+from gomap.errors import GomapError, NoDebugInfo, NoProcess, TargetRunning
+from gomap.memory import Memory
+from gomap.target import Arch
+
+API_VERSION = 2
+#: The register that holds the program counter names the architecture; all that Delve knows are little-endian.
+_ARCHITECTURES = (
+    ("amd64", {"rip"}),
+    ("386", {"eip"}),
+    ("ppc64le", {"nip"}),
+    ("loong64", {"era"}),
+    ("arm64", {"pc", "x30"}),
+    ("arm64", {"pc", "pstate"}),
+    ("riscv64", {"pc", "ra"}),
+)
+_EXITED = re.compile(r"(Process \d+ has exited with status -?\d+)")
+
+
+class Session:
+    """goroutine: the selected one's id, None where the thread runs none. frame: the selected one.
+
+    direct: whether memory may be read past Delve; core: path of the core file, where this side knows it.
+    """
+
+    def __init__(self, client: Client, direct: bool = True, core: str | None = None) -> None:
+        self.client = client
+        self.goroutine: int | None = None
+        self.frame = 0
+        self._direct_wanted = direct and client.loopback
+        self._core = core
+        self._direct: ProcessMemory | CoreMemory | None = None
+        self._direct_tried: object = None
+        self._delve_memory = RpcMemory(client)
+        self._globals: dict[str, Raw | None] = {}
+        self._all_globals: dict[str, Raw] | None = None
+        self._seen: object = None
+        self._handshake()
+        self._kind: str | None = None
+        self._arch: Arch | None = None
+        self._types: Types | None = None
+
+    def _handshake(self) -> None:
+        """Asks for version 2 of the API. Raises NotDelve."""
+        where = self.client.where
+        try:
+            self.client.call("SetApiVersion", APIVersion=API_VERSION)
+            version = self.client.call("GetVersion")
+        except Refused as error:
+            raise NotDelve(f"the server at {where} does not offer API version {API_VERSION}: {error}") from error
+        if not isinstance(version, dict) or version.get("APIVersion") != API_VERSION:
+            told = version.get("APIVersion") if isinstance(version, dict) else None
+            raise NotDelve(
+                f"the server at {where} speaks API version {told}, and gomap needs {API_VERSION}: "
+                "start it with --api-version=2"
+            )
+        self.delve = str(version.get("DelveVersion", ""))
+
+    # -- the program's state ---------------------------------------------------------------------------
+
+    def state(self) -> Mapping[str, Any]:
+        """What the program does, told at once even when it runs. Raises NoProcess when it has ended."""
+        try:
+            state: Mapping[str, Any] = self.client.call("State", NonBlocking=True)["State"]
+        except Refused as error:
+            raise ended(error) from error
+        if state.get("exited"):
+            raise NoProcess(f"the program has exited with status {state.get('exitStatus')}: start it again")
+        return state
+
+    def stopped(self) -> Mapping[str, Any]:
+        """The state of the stopped program. Raises TargetRunning, NoProcess."""
+        state = self.state()
+        if state.get("Running"):
+            raise TargetRunning("the program is running: stop it first (Ctrl-C or halt)")
+        if moment(state) != self._seen:
+            self.arrived(state)
+        return state
+
+    def moved(self, state: Mapping[str, Any]) -> bool:
+        """Whether the program is not where this session last saw it."""
+        return self._seen is not None and moment(state) != self._seen
+
+    def arrived(self, state: Mapping[str, Any]) -> None:
+        """The program has stopped somewhere new: its goroutine there is selected."""
+        self._seen = moment(state)
+        goroutine = state.get("currentGoroutine")
+        self.goroutine = int(goroutine["id"]) if goroutine else None
+        self.frame = 0
+
+    def target(self) -> DelveTarget:
+        """The stopped program as a Target. Raises TargetRunning, NoProcess, NoDebugInfo."""
+        self.stopped()
+        return DelveTarget(self)
+
+    def forget(self) -> None:
+        """The program was started again: addresses and type facts may be others."""
+        self._globals.clear()
+        self._all_globals = self._arch = self._types = None
+        self.close_memory()
+
+    # -- facts -----------------------------------------------------------------------------------------
+
+    @property
+    def kind(self) -> str:
+        """live or core. To Delve a core file is a recording without a trace."""
+        if self._kind is None:
+            recorded = self.client.call("Recorded")
+            self._kind = "core" if recorded["Recorded"] and not recorded["TraceDirectory"] else "live"
+        return self._kind
+
+    @property
+    def arch(self) -> Arch:
+        if self._arch is None:
+            word = next(iter(self.evaluate([at("[2]uintptr", NOWHERE)], {**BARE, "MaxArrayValues": 2})))
+            children = (word["children"] or []) if word else []
+            if len(children) != 2:
+                raise NoDebugInfo(
+                    "no Go debug information: the program is not Go, or was built with -ldflags=-w or -s; "
+                    "build it again without these flags"
+                )
+            registers = self.client.call("ListRegisters", ThreadID=0, IncludeFp=False)
+            names = {str(register["Name"]).lower() for register in registers.get("Regs") or ()}
+            name = next((name for name, wanted in _ARCHITECTURES if wanted <= names), "")
+            self._arch = Arch(name, int(children[1]["addr"]) - int(children[0]["addr"]), "little")
+        return self._arch
+
+    @property
+    def types(self) -> Types:
+        if self._types is None:
+            self._types = Types(self.arch, self.evaluate)
+            self._types.described = lambda name: map_parts(DelveTarget(self), name)
+            self._types.listed = lambda pattern: list(self.client.call("ListTypes", Filter=pattern)["Types"] or ())
+            for raw in self.package_variables().values():
+                if raw["kind"] == 21 and raw["len"]:
+                    self._types.examples[int(raw["addr"])] = None
+        return self._types
+
+    def evaluate(self, expressions: Sequence[str], load: Mapping[str, Any]) -> list[Raw | None]:
+        """What Delve says of expressions of types and package variables alone; None where it refuses."""
+        scope = {"GoroutineID": -1, "Frame": 0}
+        answers = self.client.calls([("Eval", {"Scope": scope, "Expr": e, "Cfg": load}) for e in expressions])
+        return [None if isinstance(answer, Refused) else answer["Variable"] for answer in answers]
+
+    def package_variable(self, name: str) -> Raw | None:
+        """The package variable, constant or function of that full name."""
+        if name not in self._globals:
+            parts = split(name)
+            if self._all_globals is not None and name in self._all_globals:
+                found: Raw | None = self._all_globals[name]
+            elif parts is not None:
+                found = self.evaluate([f'"{parts[0]}".{parts[1]}'], BARE)[0]
+                # Delve takes the end of a path for the whole of it.
+                if found is not None and found["name"] != name:
+                    found = self.package_variables().get(name)
+            else:
+                found = self.package_variables().get(name)
+            self._globals[name] = found
+        return self._globals[name]
+
+    def package_variables(self) -> dict[str, Raw]:
+        """All package variables by their full names."""
+        if self._all_globals is None:
+            listed = self.client.call("ListPackageVars", Filter="", Cfg=BARE)["Variables"] or ()
+            self._all_globals = {str(raw["name"]): raw for raw in listed}
+        return self._all_globals
+
+    # -- frames ----------------------------------------------------------------------------------------
+
+    def stack(self, depth: int) -> list[Frame]:
+        """The selected goroutine's frames, the newest first."""
+        try:
+            answer = self.client.call("Stacktrace", Id=self._goroutine_id(), Depth=depth, Full=False)
+        except Refused:
+            return []
+        frames = []
+        for level, raw in enumerate(answer["Locations"] or ()):
+            function = (raw.get("function") or {}).get("name") or ""
+            frames.append(Frame(level, str(function), raw.get("file") or None, raw.get("line") or None))
+        return frames
+
+    def variables(self, levels: Sequence[int], load: Mapping[str, Any]) -> list[list[Raw]]:
+        """Arguments and locals of frames of the selected goroutine, in Delve's order: inner scopes last."""
+        calls = []
+        for level in levels:
+            scope = {"GoroutineID": self._goroutine_id(), "Frame": level}
+            calls += [("ListFunctionArgs", {"Scope": scope, "Cfg": load})]
+            calls += [("ListLocalVars", {"Scope": scope, "Cfg": load})]
+        answers = self.client.calls(calls)
+        found = []
+        for i in range(0, len(answers), 2):
+            arguments, locals_ = answers[i], answers[i + 1]
+            both: list[Raw] = []
+            both += [] if isinstance(arguments, Refused) else arguments["Args"] or ()
+            both += [] if isinstance(locals_, Refused) else locals_["Variables"] or ()
+            found.append(both)
+        return found
+
+    def _goroutine_id(self) -> int:
+        return -1 if self.goroutine is None else self.goroutine
+
+    # -- memory ----------------------------------------------------------------------------------------
+
+    def memory(self) -> Memory:
+        """The program's memory, read directly where that is possible."""
+        if self._direct is None and self._direct_wanted and self._direct_tried != self._seen:
+            self._direct_tried = self._seen
+            self._direct = self._try_direct()
+        return self._delve_memory if self._direct is None else Shortcut(self._direct, self._delve_memory)
+
+    def _try_direct(self) -> ProcessMemory | CoreMemory | None:
+        opened: ProcessMemory | CoreMemory | None = None
+        try:
+            if self.kind == "core":
+                opened = CoreMemory(self._core) if self._core else None
+            else:
+                opened = ProcessMemory(int(self.client.call("ProcessPid")["Pid"]))
+            # A number of a process in a container, or on the other end of a tunnel, is somebody else's here.
+            # runtime.m0 holds its thread's id and random numbers: no other process has its like.
+            raw = self.package_variable("runtime.m0")
+            t = self.types.find("runtime.m")
+            if opened is None or raw is None or t is None:
+                return None
+            if same(opened, self._delve_memory, int(raw["addr"]), t.size):
+                kept, opened = opened, None
+                return kept
+        except (OSError, ValueError, GomapError):
+            pass
+        finally:
+            if opened is not None:
+                opened.close()
+        return None
+
+    def close_memory(self) -> None:
+        """Closes what was opened past Delve."""
+        if self._direct is not None:
+            self._direct.close()
+        self._direct, self._direct_tried = None, None
+
+    @property
+    def direct(self) -> bool:
+        """Whether memory is read past Delve."""
+        return self._direct is not None
+
+
+def moment(state: Mapping[str, Any]) -> object:
+    """What tells one stop of the program from another."""
+    thread, goroutine = state.get("currentThread") or {}, state.get("currentGoroutine") or {}
+    return state.get("Pid"), thread.get("id"), thread.get("pc"), goroutine.get("id")
+
+
+def ended(error: Refused) -> GomapError:
+    """Delve's refusal as what it says of the program."""
+    found = _EXITED.search(str(error))
+    return NoProcess(f"{found.group(1)[0].lower()}{found.group(1)[1:]}: start it again") if found else error

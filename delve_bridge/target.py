@@ -1,0 +1,243 @@
+"""Delve as a Target: memory, types, variables of a stopped program. Reads only, and calls nothing in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from delve_bridge.types import BARE, Raw, Types, at
+from gomap.errors import MemoryFault, OptimizedOut
+from gomap.golang.rtype import KINDS
+from gomap.gotypes import GoType, Kind, can_reach_map, fixed
+from gomap.memory import CachedMemory, Memory
+from gomap.target import GLOBAL, Arch, Place, Variable
+
+#: Frames searched outward for a local variable, and how many of them are asked for at once.
+MAX_FRAMES = 256
+BATCH = 4
+#: Flags of Delve's api.Variable.
+ESCAPED, CONSTANT, ARGUMENT, RETURNED, FAKE = 1, 4, 8, 16, 32
+_RUNTIME = ("runtime", "internal/runtime/maps", "internal/runtime/sys")
+_OPERATION = re.compile(r"DW_OP_(\w+)((?: -?0x[0-9a-f]+| -?\d+)*)")
+_IDENTIFIER = re.compile(r"[^\W\d]\w*\Z")
+
+
+@dataclass(frozen=True)
+class Frame:
+    level: int
+    function: str
+    file: str | None
+    line: int | None
+
+
+class Program(Protocol):
+    """What a target needs of the session with the server (delve_bridge/session.py says what each means)."""
+
+    goroutine: int | None
+    frame: int
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def arch(self) -> Arch: ...
+    @property
+    def types(self) -> Types: ...
+    def memory(self) -> Memory: ...
+    def package_variable(self, name: str) -> Raw | None: ...
+    def package_variables(self) -> dict[str, Raw]: ...
+    def stack(self, depth: int) -> list[Frame]: ...
+    def variables(self, levels: Sequence[int], load: Mapping[str, Any]) -> list[list[Raw]]: ...
+    def evaluate(self, expressions: Sequence[str], load: Mapping[str, Any]) -> list[Raw | None]: ...
+
+
+class DelveTarget:
+    """The program as it is stopped now, from the session's goroutine and frame. Made for one command."""
+
+    backend = "delve"
+
+    def __init__(self, session: Program) -> None:
+        self._session = session
+        self.kind = session.kind
+        self.arch = session.arch
+        self.memory: Memory = CachedMemory(session.memory())
+        self._stack: list[Frame] | None = None
+        self._variables: dict[int, list[Raw]] = {}
+
+    @property
+    def go_version(self) -> str | None:
+        found = self._global("runtime.buildVersion")
+        if found is None or found.type.kind is not Kind.STRING:
+            return None
+        try:
+            head = found.read(self.memory, 0, found.type.size)
+            length = min(self.arch.pointer(head, self.arch.pointer_size), 256)
+            return self.memory.read(self.arch.pointer(head), length).decode("utf-8", "replace")
+        except (MemoryFault, OptimizedOut):
+            return None
+
+    @property
+    def package(self) -> str | None:
+        frame = self._user_frame()
+        return None if frame is None else _package(frame.function)
+
+    # -- names ---------------------------------------------------------------------------------------
+
+    def find_type(self, name: str) -> GoType | None:
+        return self._session.types.find(name)
+
+    def symbol(self, name: str) -> int | None:
+        raw = self._session.package_variable(name)
+        return None if raw is None or raw["flags"] & CONSTANT else int(raw["addr"]) or None
+
+    def variable(self, name: str) -> Variable | None:
+        return self._local(name) or self._global(name) if "." not in name else self._global(name)
+
+    def _global(self, name: str) -> Variable | None:
+        raw = self._session.package_variable(name)
+        if raw is None:
+            return None
+        t = self._session.types.of(raw)
+        if raw["flags"] & CONSTANT:
+            value = int(str(raw["value"]).split()[-1].strip("()"))
+            data = (value & (1 << 8 * t.size) - 1).to_bytes(t.size, self.arch.byte_order)  # type: ignore[arg-type]
+            return Variable(name, t, data=data)
+        if t.kind is Kind.FUNC and raw["value"] == name:
+            return None  # a function's name
+        return Variable(name, t, int(raw["addr"]))
+
+    def _local(self, name: str) -> Variable | None:
+        wanted = name.lstrip("&")
+        for frame, variables in self._outward():
+            # The innermost scope comes last, and what a closure captured hides nothing in it.
+            for raw in reversed(variables):
+                if raw["name"] != wanted or (name != wanted and not raw["flags"] & ESCAPED):
+                    continue
+                found = self._in_frame(raw, frame, wanted)
+                if name != wanted:
+                    word, elem = self.arch.pointer_size, fixed(found.type)
+                    pointer = GoType(Kind.POINTER, f"*{found.type.name}", word, lazy_elem=elem)
+                    found = Variable(name, pointer, data=self.arch.pack(found.address or 0), place=found.place)
+                if frame.level != self._session.frame:
+                    found = replace(found, note=f"{name} is taken from frame {frame.level}, {frame.function}")
+                return found
+        return None
+
+    # -- frames --------------------------------------------------------------------------------------
+
+    def frames(self) -> list[Frame]:
+        """The session's frame and those that called it."""
+        if self._stack is None:
+            self._stack = self._session.stack(MAX_FRAMES)[self._session.frame :]
+        return self._stack
+
+    def _user_frame(self) -> Frame | None:
+        return next((f for f in self.frames() if f.function and _package(f.function) not in _RUNTIME), None)
+
+    def _outward(self) -> Iterator[tuple[Frame, list[Raw]]]:
+        frames = self.frames()
+        for first in range(0, len(frames), BATCH):
+            batch = frames[first : first + BATCH]
+            missing = [frame.level for frame in batch if frame.level not in self._variables]
+            self._variables.update(zip(missing, self._session.variables(missing, BARE)))
+            for frame in batch:
+                yield frame, self._variables[frame.level]
+
+    def _in_frame(self, raw: Raw, frame: Frame, name: str) -> Variable:
+        flags = int(raw["flags"])
+        kind = "captured" if flags & ESCAPED else "argument" if flags & (ARGUMENT | RETURNED) else "local"
+        place = Place(kind, self._session.goroutine, frame.level, frame.function or None, frame.file, frame.line)
+        t = self._session.types.of(raw)
+        if flags & FAKE:
+            return self._in_registers(raw, t, name, place)
+        if not int(raw["addr"]):
+            return _nowhere(name, t, place)
+        if raw["kind"] == _MAP and raw["len"]:
+            self._session.types.examples[int(raw["addr"])] = None
+        return Variable(name, t, int(raw["addr"]), place=place)
+
+    def _in_registers(self, raw: Raw, t: GoType, name: str, place: Place) -> Variable:
+        """A variable that Delve pieced together at an address it made up, which Eval alone can read."""
+        load = {**BARE, "MaxVariableRecurse": 1, "MaxArrayValues": t.size}
+        whole = self._session.evaluate([at(f"[{t.size}]uint8", int(raw["addr"]))], load)[0]
+        children = (whole or {}).get("children") or ()
+        if len(children) != t.size:
+            return _nowhere(name, t, place)
+        data = bytes(0 if child["unreadable"] else int(child["value"]) for child in children)
+        holes = tuple(missing_pieces(str(raw["LocationExpr"]), t.size))
+        holes += tuple((i, 1) for i, child in enumerate(children) if child["unreadable"])
+        return Variable(name, t, None, data, holes, place)
+
+    # -- roots ---------------------------------------------------------------------------------------
+
+    def roots(self, scope: str) -> Iterator[Variable]:
+        """Variables of the first frame that is not the runtime's, innermost first, then package variables."""
+        frame = self._user_frame()
+        if frame is not None:
+            for raw in self._of_frame(frame):
+                if can_reach_map(self._session.types.of(raw)):
+                    yield self._in_frame(raw, frame, str(raw["name"]))
+        for name in sorted(self._session.package_variables()):
+            raw = self._session.package_variables()[name]
+            if can_reach_map(self._session.types.of(raw)) and int(raw["addr"]):
+                yield Variable(name, self._session.types.of(raw), int(raw["addr"]), place=GLOBAL)
+
+    def _of_frame(self, frame: Frame) -> list[Raw]:
+        if frame.level not in self._variables:
+            (self._variables[frame.level],) = self._session.variables([frame.level], BARE)
+        return list(reversed(self._variables[frame.level]))
+
+    def names(self, packages: bool) -> list[str]:
+        """Names of variables that lead to maps; packages: package variables' too."""
+        frame, types = self._user_frame(), self._session.types
+        found = {}
+        for raw in self._of_frame(frame) if frame is not None else ():
+            if can_reach_map(types.of(raw)):
+                found[str(raw["name"])] = True
+        if packages:
+            found.update((name, True) for name in sorted(self._session.package_variables()))
+        return list(found)
+
+
+def _nowhere(name: str, t: GoType, place: Place) -> Variable:
+    """A variable that is optimized out."""
+    return Variable(name, t, data=bytes(t.size), holes=((0, t.size),), place=place)
+
+
+def missing_pieces(location: str, size: int) -> Iterator[tuple[int, int]]:
+    """Parts (offset, size) of a variable that a DWARF location expression, as Delve prints it, lacks.
+
+    Delve reads them as zeros.
+    """
+    start, pieces, empty = 0, False, True
+    for operation, arguments in _OPERATION.findall(location):
+        if operation != "piece":
+            empty = False
+            continue
+        length, pieces = int(arguments, 0), True
+        if empty:
+            yield start, length
+        start, empty = start + length, True
+    if pieces and start < size:
+        yield start, size - start
+
+
+def split(name: str) -> tuple[str, str] | None:
+    """(package path, variable) of a package variable's full name, where both can stand in an expression."""
+    slash = name.rfind("/") + 1
+    dot = name.find(".", slash)
+    package, variable = name[:dot], name[dot + 1 :]
+    if dot <= 0 or not _IDENTIFIER.match(variable) or '"' in package or "\\" in package:
+        return None
+    return package, variable
+
+
+_MAP = next(number for number, (kind, _) in enumerate(KINDS) if kind is Kind.MAP)
+
+
+def _package(function: str) -> str:
+    """Package path of a function's full name: example.com/x/pkg.(*T).Method -> example.com/x/pkg."""
+    slash = function.rfind("/") + 1
+    dot = function.find(".", slash)
+    return function[:dot] if dot >= 0 else function

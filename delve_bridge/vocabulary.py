@@ -1,0 +1,278 @@
+"""Delve's own commands in the REPL, as far as its API has them: one window is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Callable
+
+from delve_bridge.rpc import Refused
+from delve_bridge.session import Session, ended
+from delve_bridge.types import BARE
+from gomap.errors import GomapError, NoProcess, UsageError
+from gomap.values import quote
+
+#: How much of a value Delve is asked for: its own client's settings.
+SHOWN = {
+    "FollowPointers": True,
+    "MaxVariableRecurse": 1,
+    "MaxStringLen": 64,
+    "MaxArrayValues": 64,
+    "MaxStructFields": -1,
+}
+MAX_GOROUTINES = 100
+STACK = 50
+_MAP, _POINTER, _INTERFACE, _STRING, _SLICE, _ARRAY, _STRUCT = 21, 22, 20, 24, 23, 17, 25
+
+
+@dataclass(frozen=True)
+class Word:
+    """One command. run: takes the session and the rest of the line, gives the text to print."""
+
+    name: str
+    usage: str
+    summary: str
+    run: Callable[[Session, str], str]
+    short: str = ""
+
+
+def run(session: Session, line: str) -> str | None:
+    """The answer to a line of Delve's vocabulary, None when it is none. Raises GomapError."""
+    name, _, rest = line.strip().partition(" ")
+    word = find(name)
+    if word is None:
+        return None
+    try:
+        return word.run(session, rest.strip())
+    except Refused as error:
+        raise ended(error) from error
+
+
+def find(name: str) -> Word | None:
+    return next((word for word in WORDS if name in (word.name, word.short) and name), None)
+
+
+# -- running -----------------------------------------------------------------------------------------------
+
+
+def resume(session: Session, name: str) -> str:
+    """Lets the program run until it stops. Ctrl-C halts it."""
+    session.stopped()
+    try:
+        state = session.client.call("Command", None, name=name)["State"]
+    except KeyboardInterrupt:
+        return _halt(session, "")
+    return arrive(session, state)
+
+
+def arrive(session: Session, state: Mapping[str, Any]) -> str:
+    if state.get("Err"):
+        raise GomapError(str(state["Err"]))
+    if state.get("exited"):
+        raise NoProcess(f"the program has exited with status {state.get('exitStatus')}")
+    session.arrived(state)
+    return where(session, state)
+
+
+def where(session: Session, state: Mapping[str, Any]) -> str:
+    """Where the program is stopped, in one line."""
+    goroutine, thread = state.get("currentGoroutine"), state.get("currentThread") or {}
+    at = (goroutine or {}).get("userCurrentLoc") or thread
+    if session.frame:
+        at = _frame(session, session.frame)
+    function = (at.get("function") or {}).get("name") or "?"
+    who = f"goroutine {goroutine['id']}" if goroutine else f"thread {thread.get('id')}"
+    hit = thread.get("breakPoint") or {}
+    number = f"  breakpoint {hit['id']}" if hit.get("id", 0) > 0 and not session.frame else ""
+    return f"{who} in {function}  {at.get('file')}:{at.get('line')}{number}\n"
+
+
+def _step(name: str) -> Callable[[Session, str], str]:
+    return lambda session, rest: resume(session, name)
+
+
+def _halt(session: Session, rest: str) -> str:
+    state = session.state()
+    if state.get("Running"):  # a stopped program would take the signal for its next start
+        state = session.client.call("Command", name="halt")["State"]
+    return arrive(session, state)
+
+
+# -- breakpoints -------------------------------------------------------------------------------------------
+
+
+def set_breakpoint(session: Session, location: str) -> str:
+    """Sets a breakpoint at a Delve location (main.stop, file.go:12, +3, *0x401000)."""
+    if not location:
+        raise UsageError("break needs a location, like main.stop or file.go:12")
+    scope = {"GoroutineID": -1, "Frame": session.frame}
+    try:
+        found = session.client.call("FindLocation", Scope=scope, Loc=location)["Locations"] or ()
+        if not found:
+            raise GomapError(f"there is no location {location}")
+        first = found[0]
+        request = {"addr": first["pc"], "addrs": first.get("pcs") or None}
+        made = session.client.call("CreateBreakpoint", Breakpoint=request, LocExpr=location)["Breakpoint"]
+    except Refused as error:
+        raise GomapError(f"no breakpoint at {location}: {error}") from error
+    return f"breakpoint {made['id']} at {made.get('functionName') or '?'}  {made['file']}:{made['line']}\n"
+
+
+def _clear(session: Session, rest: str) -> str:
+    if not rest.isdigit():
+        raise UsageError("clear needs the number of a breakpoint (breakpoints lists them)")
+    session.client.call("ClearBreakpoint", Id=int(rest))
+    return f"breakpoint {rest} is gone\n"
+
+
+def _breakpoints(session: Session, rest: str) -> str:
+    listed = session.client.call("ListBreakpoints", All=False)["Breakpoints"] or ()
+    lines = [
+        f"{b['id']:>3}  {b.get('functionName') or '?'}  {b['file']}:{b['line']}  hit {b['totalHitCount']}"
+        for b in sorted(listed, key=lambda b: int(b["id"]))
+        if b["id"] > 0
+    ]
+    return "\n".join([*lines, ""]) if lines else "no breakpoints\n"
+
+
+# -- goroutines and frames ---------------------------------------------------------------------------------
+
+
+def _goroutines(session: Session, rest: str) -> str:
+    session.stopped()
+    listed = session.client.call("ListGoroutines", Start=0, Count=MAX_GOROUTINES)
+    lines = []
+    for goroutine in listed["Goroutines"] or ():
+        at = goroutine.get("userCurrentLoc") or {}
+        function = (at.get("function") or {}).get("name") or "?"
+        mark = "*" if goroutine["id"] == session.goroutine else " "
+        lines.append(f"{mark}{goroutine['id']:>6}  {function}  {at.get('file')}:{at.get('line')}")
+    if listed.get("Nextg", -1) > 0:
+        lines.append(f"the first {len(lines)} are shown")
+    return "\n".join([*lines, ""])
+
+
+def _goroutine(session: Session, rest: str) -> str:
+    state = session.stopped()
+    if rest:
+        if not rest.isdigit():
+            raise UsageError("goroutine needs a number (goroutines lists them)")
+        state = session.client.call("Command", name="switchGoroutine", goroutineID=int(rest))["State"]
+        session.arrived(state)
+    return where(session, state)
+
+
+def _select(session: Session, wanted: int) -> str:
+    state = session.stopped()
+    if not 0 <= wanted < len(session.stack(max(wanted, 0) + 1)):
+        raise UsageError(f"there is no frame {wanted} (stack lists them)")
+    session.frame = wanted
+    return where(session, state)
+
+
+def _number(rest: str, default: int) -> int:
+    if rest and not rest.isdigit():
+        raise UsageError(f"{rest!r} is no number")
+    return int(rest or default)
+
+
+def _frame(session: Session, level: int) -> Mapping[str, Any]:
+    frame = session.stack(level + 1)[level]
+    return {"function": {"name": frame.function}, "file": frame.file, "line": frame.line}
+
+
+def _stack(session: Session, rest: str) -> str:
+    session.stopped()
+    frames = session.stack(_number(rest, STACK))
+    lines = [
+        f"{'*' if f.level == session.frame else ' '}{f.level:>3}  {f.function or '?'}  {f.file}:{f.line}"
+        for f in frames
+    ]
+    return "\n".join([*lines, ""])
+
+
+# -- values ------------------------------------------------------------------------------------------------
+
+
+def _listed(method: str, field: str) -> Callable[[Session, str], str]:
+    def run_(session: Session, rest: str) -> str:
+        session.stopped()
+        found = session.client.call(method, Scope=_scope(session), Cfg=SHOWN)[field] or ()
+        lines = [f"{v['name']} = {text(v)}" for v in found if rest in v["name"]]
+        return "\n".join([*lines, ""]) if lines else "none\n"
+
+    return run_
+
+
+def _print(session: Session, rest: str) -> str:
+    session.stopped()
+    if not rest:
+        raise UsageError("print needs an expression")
+    return text(session.client.call("Eval", Scope=_scope(session), Expr=rest, Cfg=SHOWN)["Variable"]) + "\n"
+
+
+def _whatis(session: Session, rest: str) -> str:
+    session.stopped()
+    found = session.client.call("Eval", Scope=_scope(session), Expr=rest, Cfg=BARE)["Variable"]
+    return f"{found['type']}\n"
+
+
+def _scope(session: Session) -> dict[str, int]:
+    return {"GoroutineID": -1 if session.goroutine is None else session.goroutine, "Frame": session.frame}
+
+
+def text(v: Mapping[str, Any], depth: int = 0) -> str:
+    """A value as Delve loaded it, in Go's syntax. A map is left to hmap-show: Delve's entries are not all."""
+    kind, children, name = v["kind"], v["children"] or (), v["type"]
+    if v["unreadable"]:
+        return f"(unreadable {v['unreadable']})"
+    if kind == _STRING:
+        more = v["len"] - len(v["value"].encode("utf-8", "replace"))
+        return quote(v["value"].encode("utf-8", "surrogateescape")) + (f"...+{more} bytes" if more > 0 else "")
+    if kind == _MAP:
+        return f"{name} {v['len']} entries at {v['base']:#x}" if v["base"] else f"{name} nil"
+    if kind == _POINTER:
+        if not children or not children[0]["addr"]:
+            return f"({name})(nil)"
+        if children[0]["onlyAddr"] or depth > 3:
+            return f"({name})({children[0]['addr']:#x})"
+        return "*" + text(children[0], depth + 1)
+    if kind == _INTERFACE:
+        if not children or children[0]["kind"] == 0:
+            return f"{name} nil"
+        return f"{name}({children[0]['type']}) {text(children[0], depth + 1)}"
+    if kind in (_SLICE, _ARRAY):
+        parts = [text(child, depth + 1) for child in children]
+        if v["len"] > len(parts):
+            parts.append(f"...+{v['len'] - len(parts)} more")
+        return f"{name} [{', '.join(parts)}]"
+    if kind == _STRUCT:
+        if v["len"] > len(children):
+            return f"{name} {{...}}"
+        fields = ", ".join(f"{child['name']}: {text(child, depth + 1)}" for child in children)
+        return f"{name} {{{fields}}}"
+    return str(v["value"] or name)
+
+
+# -- the list ----------------------------------------------------------------------------------------------
+
+WORDS: tuple[Word, ...] = (
+    Word("continue", "", "run until the program stops", _step("continue"), "c"),
+    Word("next", "", "run to the next line", _step("next"), "n"),
+    Word("step", "", "run to the next line, into calls", _step("step"), "s"),
+    Word("stepout", "", "run until the function returns", _step("stepOut"), "so"),
+    Word("halt", "", "stop the program", _halt),
+    Word("break", "LOCATION", "set a breakpoint: main.stop, file.go:12", set_breakpoint, "b"),
+    Word("breakpoints", "", "list breakpoints", _breakpoints, "bp"),
+    Word("clear", "NUMBER", "remove a breakpoint", _clear),
+    Word("goroutines", "", "list goroutines", _goroutines, "grs"),
+    Word("goroutine", "[NUMBER]", "select a goroutine", _goroutine, "gr"),
+    Word("frame", "[NUMBER]", "select a frame", lambda s, rest: _select(s, _number(rest, s.frame))),
+    Word("up", "[N]", "select an older frame", lambda s, rest: _select(s, s.frame + _number(rest, 1))),
+    Word("down", "[N]", "select a newer frame", lambda s, rest: _select(s, s.frame - _number(rest, 1))),
+    Word("stack", "[DEPTH]", "list frames", _stack, "bt"),
+    Word("locals", "[NAME]", "the frame's variables", _listed("ListLocalVars", "Variables")),
+    Word("args", "[NAME]", "the frame's arguments", _listed("ListFunctionArgs", "Args")),
+    Word("print", "EXPR", "a value, as Delve evaluates it", _print, "p"),
+    Word("whatis", "EXPR", "a value's type, as Delve has it", _whatis),
+)

@@ -1,0 +1,146 @@
+"""The Delves of the matrix, and the bridge run on a program or a core: one dlv for all questions about it.
+
+Answers come in the same form as gdb's (tests/live/debuggers.py), so the same checks look at both.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+from delve_bridge.console import Console
+from delve_bridge.server import Server
+from delve_bridge.session import Session as Bridge
+from delve_bridge.vocabulary import resume
+from gomap.errors import NoProcess
+from gomap.render.text import Style
+from tests.live import debuggers, toolchains
+from tests.live.debuggers import Answer, Core, Session
+from tests.live.toolchains import MATRIX, Missing, Row, cache, locked
+
+
+@dataclass(frozen=True)
+class Dlv:
+    version: str
+    path: Path
+
+
+#: OLD is Debian's, which gives out 1000 bytes a request.
+NEW, OLD = "1.27.1", "1.20.2"
+#: Built with a Go that is new enough for the programs to debug, and old enough for this Delve.
+BUILT_WITH = {NEW: "1.27.3", OLD: "1.21.13"}
+
+
+@functools.cache
+def find(version: str) -> Dlv:
+    """dlv of this version, built from the Go module proxy where it is not in the cache. Raises Missing."""
+    row, binary = built_with(version), _binary(version)
+    place = binary.parent
+    with locked(f"delve-{version}"):
+        if not binary.exists():
+            go = toolchains.ensure(row)
+            place.mkdir(parents=True, exist_ok=True)
+            environment = toolchains._environment(row)
+            # Modules are downloaded here, from where the user's settings say.
+            proxy = os.environ.get("GOPROXY") or "https://proxy.golang.org,direct"
+            environment.update(GOBIN=str(place), GOPROXY=proxy, GOFLAGS="-modcacherw")
+            wanted = f"github.com/go-delve/delve/cmd/dlv@v{version}"
+            command = [str(go), "install", "-p", "2", wanted]
+            run = subprocess.run(
+                command, env=environment, cwd=place, stdin=subprocess.DEVNULL, capture_output=True, text=True
+            )
+            if run.returncode != 0:
+                last = (run.stderr.strip().splitlines() or ["no word"])[-1]
+                raise Missing(f"dlv {version} can't be built with {go}: {last}")
+    return Dlv(version, binary)
+
+
+def _binary(version: str) -> Path:
+    return cache() / "delve" / f"{version}-go{built_with(version).version}" / "dlv"
+
+
+def is_built(version: str) -> bool:
+    return _binary(version).exists()
+
+
+def built_with(version: str) -> Row:
+    return next(row for row in MATRIX if row.name == BUILT_WITH[version])
+
+
+@contextmanager
+def bridge(dlv: Dlv, arguments: Sequence[str], direct: bool = True, truth: Path | None = None) -> Iterator[Bridge]:
+    """A session of the bridge on `dlv exec|core|attach`, with nothing of either left behind."""
+    environment = debuggers._environment({"GOMAP_TRUTH": str(truth or os.devnull)})
+    with mock.patch.dict(os.environ, {"GOMAP_DLV": str(dlv.path)}):
+        server = Server(arguments, lambda data: None, environment)
+    client = None
+    try:
+        client = server.connect(60)
+        session = Bridge(client, direct, arguments[2] if arguments[0] == "core" else None)
+        yield session
+        session.close_memory()
+    finally:
+        server.end(client)
+        if client is not None:
+            client.close()
+
+
+_answered: dict[tuple[Dlv, Path, Path | None, bool, str], Session] = {}
+
+
+def visit(dlv: Dlv, binary: Path, commands: Mapping[str, Sequence[str]], direct: bool = True) -> Session:
+    """Take a program through all its stages under one dlv and give the bridge commands at each."""
+    key = (dlv, binary, None, direct, json.dumps(commands))
+    if key not in _answered:
+        with tempfile.TemporaryDirectory(dir=debuggers.scratch()) as folder:
+            truth = Path(folder) / "truth"
+            with bridge(dlv, ["exec", str(binary)], direct, truth) as session:
+                answers = list(_stages(session, binary, commands, truth, direct))
+            _answered[key] = Session(tuple(answers), debuggers._published(truth))
+    return _answered[key]
+
+
+def _stages(
+    session: Bridge, binary: Path, commands: Mapping[str, Sequence[str]], truth: Path, direct: bool
+) -> Iterator[Answer]:
+    console = Console(session, Style())
+    for stage in debuggers.stages(binary):
+        try:
+            resume(session, "continue")
+        except NoProcess as problem:
+            raise AssertionError(f"{binary} ended before stage {stage}: {problem}") from problem
+        published = json.loads(truth.read_text().splitlines()[-1])["stage"]
+        assert published == stage, f"{binary} stopped at stage {published} and not at {stage}"
+        yield from _ask(console, stage, commands.get(stage, ()))
+        # /proc/PID/mem must have been the way, or not: a silent fall back would leave it untested.
+        assert session.direct == direct or not commands.get(stage), f"direct memory is {session.direct}"
+
+
+def examine(dlv: Dlv, core: Core, commands: Sequence[str], direct: bool = True) -> Session:
+    """Give the bridge commands about a core file."""
+    key = (dlv, core.binary, core.path, direct, json.dumps(list(commands)))
+    if key not in _answered:
+        with bridge(dlv, ["core", str(core.binary), str(core.path)], direct) as session:
+            answers = tuple(_ask(Console(session, Style()), core.stage, commands))
+            assert session.direct == direct, f"direct memory is {session.direct}"
+        _answered[key] = Session(answers, core.truth)
+    return _answered[key]
+
+
+def _ask(console: Console, stage: str, commands: Sequence[str]) -> Iterator[Answer]:
+    for command in commands:
+        outcome = console.execute(command)
+        yield Answer(stage, command, outcome.output, outcome.error)
+
+
+def run_to_first_stop(session: Bridge) -> None:
+    """To the program's first runtime.Breakpoint: before it, its maps are not made."""
+    resume(session, "continue")

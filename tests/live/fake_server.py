@@ -1,0 +1,102 @@
+"""A server that says what a test wants said: Delve's JSON-RPC line by line, or anything else."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Union
+
+from delve_bridge.rpc import Address
+
+#: What to do with one request: bytes are sent as they are, None is silence, anything else is the result;
+#: HANG_UP closes the connection.
+Answer = Callable[[Mapping[str, Any]], Any]
+HANG_UP = object()
+POLITE: dict[str, Any] = {
+    "SetApiVersion": {},
+    "GetVersion": {"APIVersion": 2, "DelveVersion": "fake"},
+    "Recorded": {"Recorded": False, "TraceDirectory": ""},
+    "State": {"State": {"Running": False, "exited": False, "currentThread": {"id": 1, "pc": 4096}}},
+    "ListPackageVars": {"Variables": []},
+    "ProcessPid": {"Pid": 0},
+}
+Script = Mapping[str, Union[Answer, Any]]
+
+
+class Refusal(Exception):
+    """Raised by an answer: the error of the response."""
+
+
+class FakeServer:
+    """script: by method (without RPCServer.), a result or a function that makes one. Extends POLITE."""
+
+    def __init__(self, script: Script, greeting: bytes = b"") -> None:
+        self.script = {**POLITE, **script}
+        self.connections = 0
+        self.requests: list[Mapping[str, Any]] = []
+        self._greeting = greeting
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = []
+        self.address = Address("127.0.0.1", self._listener.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._open.append(connection)
+            threading.Thread(target=self._serve, args=(connection, self.connections), daemon=True).start()
+
+    def _serve(self, connection: socket.socket, number: int) -> None:
+        try:
+            connection.sendall(self._greeting)
+            for line in connection.makefile("rb"):
+                request = {**json.loads(line), "connection": number}
+                self.requests.append(request)
+                reply = self._reply(request)
+                if reply is HANG_UP:
+                    return
+                if reply is not None:
+                    connection.sendall(reply)
+        except (OSError, ValueError):
+            return
+        finally:
+            connection.close()
+
+    def _reply(self, request: Mapping[str, Any]) -> Any:
+        answer = self.script.get(request["method"].partition(".")[2])
+        try:
+            result = answer(request) if callable(answer) else answer
+        except Refusal as refusal:
+            return response(request, None, str(refusal))
+        if result is HANG_UP or isinstance(result, bytes):
+            return result
+        if result is None:
+            return response(request, None, "unknown method") if answer is None else None
+        return response(request, result)
+
+    def close(self) -> None:
+        # accept() is woken by the shutdown, and not by the close.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for connection in self._open:
+            connection.close()
+
+
+def response(request: Mapping[str, Any], result: Any, error: str | None = None) -> bytes:
+    return json.dumps({"id": request["id"], "result": result, "error": error}).encode() + b"\n"
+
+
+@contextmanager
+def serving(script: Script | None = None, greeting: bytes = b"") -> Iterator[FakeServer]:
+    server = FakeServer(script or {}, greeting)
+    try:
+        yield server
+    finally:
+        server.close()

@@ -1,0 +1,446 @@
+"""What goes wrong between the bridge and a server: one clear line each, and nothing is left behind."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from delve_bridge import main, rpc, vocabulary
+from delve_bridge.console import Console
+from delve_bridge.memory import RpcMemory
+from delve_bridge.rpc import Client, ConnectionLost, NoAnswer, NotDelve, Refused
+from delve_bridge.session import Session
+from gomap.errors import MemoryFault, NoProcess, UsageError
+from gomap.render.text import Style
+from tests.live import debuggers, delves, toolchains
+from tests.live.delves import Dlv
+from tests.live.fake_server import HANG_UP, FakeServer, Refusal, response, serving
+from tests.live.toolchains import Row
+
+Request = Mapping[str, Any]
+
+
+def console(server: FakeServer, deadline: float = 5) -> Console:
+    return Console(Session(Client(server.address, deadline)), Style())
+
+
+def fails(console_: Console, line: str, *words: str) -> None:
+    """One line that has all these words."""
+    outcome = console_.execute(line)
+    assert outcome.error is not None, outcome.output
+    assert "\n" not in outcome.error
+    assert "fault in gomap" not in outcome.error, outcome.error
+    for word in words:
+        assert word in outcome.error, outcome.error
+
+
+# -- connections -------------------------------------------------------------------------------------------
+
+
+def test_nobody_listens() -> None:
+    with serving() as server:
+        pass
+    with pytest.raises(ConnectionLost, match=f"no Delve server answers at {server.address}"):
+        Client(server.address)
+
+
+@pytest.mark.parametrize("method", ["SetApiVersion", "GetVersion", "State", "Recorded", "Eval"])
+def test_server_goes_away(method: str) -> None:
+    """At any point: the connection is closed instead of an answer."""
+    with serving({method: lambda request: HANG_UP}) as server:
+        try:
+            session = console(server)
+        except ConnectionLost as problem:
+            assert method in ("SetApiVersion", "GetVersion")
+            assert "has closed the connection" in str(problem)
+            return
+        fails(session, "hmap-show m", "hmap-show: ", str(server.address), "has closed the connection")
+        fails(session, "hmap-show m", "is closed")
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"\x00\xff\x00\xff",
+        b'{"seq":1}\n',
+        b"[1]\n",
+        b"{}\n",
+        b'{"id":7,"result":0}\n',
+    ],
+)
+def test_garbage(garbage: bytes) -> None:
+    told = "does not speak Delve's JSON-RPC"
+    with serving(greeting=garbage) as server, pytest.raises(NotDelve, match=told):
+        Session(Client(server.address))
+
+
+def test_half_a_line_and_silence() -> None:
+    half = {"GetVersion": lambda request: b'{"id":2,"resu'}
+    with serving(half) as server, pytest.raises(NoAnswer, match=r"has not answered for 0\.3 seconds"):
+        Session(Client(server.address, deadline=0.3))
+
+
+def test_wrong_api_version() -> None:
+    def refuse(request: Request) -> None:
+        raise Refusal("unknown API version")
+
+    refusing = {"SetApiVersion": refuse}
+    with serving(refusing) as server, pytest.raises(NotDelve, match="does not offer API version 2"):
+        Session(Client(server.address))
+    old = {"GetVersion": {"APIVersion": 1}}
+    with serving(old) as server, pytest.raises(NotDelve, match="speaks API version 1, and gomap needs 2"):
+        Session(Client(server.address))
+
+
+@pytest.mark.parametrize("text", ["", "localhost", "localhost:", "localhost:x", "localhost:70000", "unix:"])
+def test_bad_addresses(text: str) -> None:
+    with pytest.raises(UsageError):
+        rpc.address(text)
+
+
+def test_addresses() -> None:
+    assert rpc.address(":4040") == rpc.Address("127.0.0.1", 4040)
+    assert str(rpc.address("[::1]:4040")) == "[::1]:4040"
+    assert rpc.address("unix:/tmp/s").path == "/tmp/s"
+
+
+# -- time --------------------------------------------------------------------------------------------------
+
+
+def test_slow_server() -> None:
+    """A request that takes too long is given up. Its answer comes later, and is not taken for another's."""
+    late = threading.Event()
+
+    def eval_(request: Request) -> Any:
+        if request["params"][0]["Expr"] == "slow":
+            late.wait(10)
+            return {"Variable": "late"}
+        return {"Variable": request["params"][0]["Expr"]}
+
+    with serving({"Eval": eval_}) as server:
+        client = Client(server.address, deadline=0.3)
+        with pytest.raises(NoAnswer):
+            client.call("Eval", Expr="slow")
+        late.set()
+        assert client.call("Eval", 5.0, Expr="next") == {"Variable": "next"}
+
+
+def test_pipelined_answers_keep_their_places() -> None:
+    def eval_(request: Request) -> Any:
+        number = request["params"][0]["Expr"]
+        if number % 7 == 0:
+            raise Refusal(f"no {number}")
+        return {"Variable": number}
+
+    with serving({"Eval": eval_}) as server:
+        results = Client(server.address).calls([("Eval", {"Expr": i}) for i in range(500)])
+    for i, result in enumerate(results):
+        if i % 7 == 0:
+            assert isinstance(result, Refused)
+            assert str(result) == f"no {i}"
+        else:
+            assert result == {"Variable": i}
+
+
+def test_answers_in_any_order() -> None:
+    """Delve answers Command when the program stops, and others meanwhile."""
+    held: list[Request] = []
+
+    def eval_(request: Request) -> Any:
+        held.append(request)
+        if len(held) < 3:
+            return None
+        return b"".join(response(one, {"Variable": one["params"][0]["Expr"]}) for one in reversed(held))
+
+    with serving({"Eval": eval_}) as server:
+        results = Client(server.address).calls([("Eval", {"Expr": i}) for i in range(3)])
+    assert results == [{"Variable": i} for i in range(3)]
+
+
+# -- memory ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", [1000, 4096, 65536, 1 << 20])
+def test_memory_in_pieces_that_the_server_gives(limit: int) -> None:
+    memory = bytes(range(256)) * 2000
+
+    def examine(request: Request) -> Any:
+        address, length = request["params"][0]["Address"], request["params"][0]["Length"]
+        if length > limit:
+            raise Refusal(f"len must be less than or equal to {limit}")
+        if address + length > len(memory):
+            raise Refusal("input/output error")
+        return {"Mem": base64.b64encode(memory[address : address + length]).decode(), "IsLittleEndian": True}
+
+    with serving({"ExamineMemory": examine}) as server:
+        reader = RpcMemory(Client(server.address))
+        assert reader.read(3, 200_000) == memory[3:200_003]
+        assert reader.read(0, 0) == b""
+        assert reader.read(0, len(memory)) == memory
+        with pytest.raises(MemoryFault) as fault:
+            reader.read(len(memory) - 10, 20)
+        assert fault.value.address == len(memory) - 10
+        with pytest.raises(MemoryFault):
+            reader.read((1 << 64) - 4, 8)
+    lengths = {r["params"][0]["Length"] for r in server.requests if r["method"].endswith("ExamineMemory")}
+    assert max(length for length in lengths if length <= limit) <= limit
+
+
+def test_memory_that_comes_short() -> None:
+    short = {"ExamineMemory": {"Mem": base64.b64encode(b"abc").decode()}}
+    with serving(short) as server, pytest.raises(MemoryFault, match="the server sent 3 bytes"):
+        RpcMemory(Client(server.address)).read(0x1000, 4)
+
+
+# -- the program -------------------------------------------------------------------------------------------
+
+
+def test_program_is_running() -> None:
+    with serving({"State": {"State": {"Running": True}}}) as server:
+        session = console(server)
+        fails(session, "hmap-show m", "the program is running: stop it first")
+        fails(session, "locals", "the program is running")
+        assert session.news() == "another client has resumed the program: it is running"
+
+
+def test_program_has_exited() -> None:
+    def refuse(request: Request) -> None:
+        raise Refusal("Process 42 has exited with status 3")
+
+    for answer in (refuse, {"State": {"exited": True, "exitStatus": 3}}):
+        with serving({"State": answer}) as server:
+            fails(console(server), "hmap-show m", "has exited with status 3")
+
+
+def test_resumed_in_mid_command() -> None:
+    """The server answers nothing but State then, to a second connection: the first waits for its answer."""
+
+    def state(request: Request) -> Any:
+        return {"State": {"Running": request["connection"] > 1, "currentThread": {"id": 1, "pc": 1}}}
+
+    with serving({"State": state, "Eval": lambda request: None}) as server:
+        session = console(server, deadline=30)
+        start = time.monotonic()
+        fails(session, "hmap-show m", "running again: another client has resumed it")
+        assert time.monotonic() - start < 10
+    assert server.connections > 1
+
+
+def test_another_client(dlv: Dlv, system_go: Row) -> None:
+    """One server, two clients: each is told what the other did to the program."""
+    binary = toolchains.build("growth", system_go, optimised=False)
+    with delves.bridge(dlv, ["exec", str(binary)]) as first:
+        delves.run_to_first_stop(first)
+        mine = Console(first, Style())
+        assert mine.execute("hmap-show main.Keep.Ints --json").error is None
+        assert mine.news() is None
+        second = Session(Client(first.client.where))
+        vocabulary.resume(second, "continue")
+        news = mine.news()
+        assert news is not None
+        assert news.startswith("another client has moved the program: goroutine 1 in main.")
+        theirs = Console(second, Style()).execute("hmap-show main.Keep.Ints --json").output
+        assert mine.execute("hmap-show main.Keep.Ints --json").output == theirs
+        while True:
+            try:
+                vocabulary.resume(second, "continue")
+            except NoProcess:
+                break
+        fails(mine, "hmap-show main.Keep.Ints", "has exited with status 0")
+        fails(mine, "continue", "has exited with status 0")
+        second.client.close()
+
+
+@pytest.fixture
+def signals_kept() -> Iterator[None]:
+    """main() takes signals over for the whole process."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    kept = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, kept):
+        signal.signal(number, handler)
+
+
+def test_warning_of_what_is_in_the_clear(capsys: pytest.CaptureFixture[str], signals_kept: None) -> None:
+    """One line for a TCP address that is not loopback, and none for one that is."""
+    with serving({"State": {"State": {"Running": True}}}) as server:
+        command = ["connect", str(server.address), "-c", "hmap-show m"]
+        assert main.main(command) == 1
+        assert "warning" not in capsys.readouterr().err
+        with mock.patch.object(Client, "loopback", False):
+            assert main.main(command) == 1
+    warning, error = capsys.readouterr().err.splitlines()
+    assert warning.startswith(f"warning: {server.address} is reached in the clear")
+    assert error.startswith("hmap-show: the program is running")
+
+
+# -- one-shot use ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def recorded_dlv(dlv: Dlv, tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """(a dlv that writes its process id to a file, the file)."""
+    script, pid = tmp_path / "dlv", tmp_path / "pid"
+    script.write_text(f'#!/bin/sh\necho $$ >"{pid}"\nexec "{dlv.path}" "$@"\n')
+    script.chmod(0o755)
+    yield script, pid
+
+
+def bridge_command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "delve_bridge.main", *arguments]
+
+
+def environment(dlv: Path, **more: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "GOMAP_DLV": str(dlv),
+        "GOMAP_TRUTH": "/dev/null",
+        "PYTHONPATH": str(toolchains.ROOT),
+        **more,
+    }
+
+
+def left_of(pid: Path) -> list[int]:
+    """Processes of dlv's session, dlv itself and what it started, that are still there."""
+    session = int(pid.read_text())
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def test_exec_answers_and_leaves_nothing(recorded_dlv: tuple[Path, Path], system_go: Row) -> None:
+    script, pid = recorded_dlv
+    binary = toolchains.build("basic", system_go, optimised=False)
+    commands = ["-c", "hmap-show m --json", "-c", "hmap-show nosuch --json"]
+    run = subprocess.run(
+        bridge_command("exec", str(binary), "--break", "main.stop", *commands),
+        env=environment(script),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    first, second = run.stdout.splitlines()
+    assert '"count": 1000' in first
+    assert '"no-such-variable"' in second
+    assert run.returncode == 1
+    assert "hmap-show: no variable 'nosuch'" in run.stderr
+    assert left_of(pid) == []
+
+
+def test_terminated_and_nothing_left(recorded_dlv: tuple[Path, Path], system_go: Row) -> None:
+    """SIGTERM while it waits for input."""
+    script, pid = recorded_dlv
+    binary = toolchains.build("basic", system_go, optimised=False)
+    process = subprocess.Popen(
+        bridge_command("exec", str(binary), "--break", "main.stop"),
+        env=environment(script),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "in main.stop" in line:
+            break
+    assert left_of(pid) != []
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 128 + 15
+    assert left_of(pid) == []
+
+
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        (["exec", "/nowhere/at/all"], "no such file"),
+        (["exec", __file__], "dlv: "),
+        (["attach", "4194300"], "dlv: could not attach"),
+        (["core", sys.executable, "/nowhere"], "there is no such file"),
+        (["core", sys.executable, __file__], "dlv: "),
+        (["connect", "127.0.0.1:1"], "no Delve server answers"),
+        (["connect", "nonsense"], "is no address"),
+        (["exec", sys.executable], "hmap-show: no Go debug information"),
+    ],
+)
+def test_one_line_of_what_is_wrong(arguments: list[str], told: str, recorded_dlv: tuple[Path, Path]) -> None:
+    script, pid = recorded_dlv
+    run = subprocess.run(
+        bridge_command(*arguments, "-c", "hmap-show m"),
+        env=environment(script),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.returncode == 1
+    assert run.stdout == ""
+    assert told in run.stderr
+    assert len(run.stderr.splitlines()) == 1, run.stderr
+    if pid.exists():
+        assert left_of(pid) == []
+
+
+def test_no_dlv(tmp_path: Path) -> None:
+    run = subprocess.run(
+        bridge_command("exec", sys.executable, "-c", "hmap-show m"),
+        env=environment(tmp_path / "missing"),
+        capture_output=True,
+        text=True,
+    )
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == f"dlv-hmap: GOMAP_DLV names {tmp_path / 'missing'}, and there is no such program\n"
+
+
+# -- core files --------------------------------------------------------------------------------------------
+
+
+def test_cores_that_do_not_do(recorded_dlv: tuple[Path, Path], system_go: Row, tmp_path: Path) -> None:
+    script, pid = recorded_dlv
+    binary = toolchains.build("basic", system_go, optimised=False)
+    other = toolchains.build("alias", system_go, optimised=False)
+    core = debuggers.make_core(binary, "start").path
+    packed, short = tmp_path / "core.gz", tmp_path / "short"
+    with gzip.open(packed, "wb") as file:
+        file.write(core.read_bytes()[:4096])
+    with core.open("rb") as whole:
+        short.write_bytes(whole.read(core.stat().st_size // 2))
+
+    def told(program: Path, file: Path) -> list[str]:
+        run = subprocess.run(
+            bridge_command("core", str(program), str(file), "-c", "whatis main.Keep.M"),
+            env=environment(script),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert run.returncode == (0 if run.stdout else 1)
+        return [*run.stdout.splitlines(), *run.stderr.splitlines()]
+
+    assert told(binary, core) == ["map[int]int"]
+    assert left_of(pid) == []
+    assert told(other, core) == [f"dlv-hmap: {core} comes from another build of the program than {other}"]
+    assert told(binary, packed) == [f"dlv-hmap: {packed} is compressed: unpack it first (gunzip)"]
+    *_, warning = [line for line in told(binary, short) if line.startswith("warning")]
+    assert warning.startswith(f"warning: {short} is cut short by ")

@@ -1,0 +1,227 @@
+"""The window to type in, in a real terminal: editing, history, completion, Ctrl-C, programs that run."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+
+from tests.live import toolchains
+from tests.live.delves import Dlv
+from tests.live.toolchains import ROOT, Row
+
+#: Drawn, with the cursor shown behind it.
+PROMPT = r"\(dlv-hmap\)[^\n]*?\x1b\[\?25h"
+#: A program that runs until it is stopped.
+SPINS = """package main
+
+import "time"
+
+var Counts = map[int]int{}
+
+func main() {
+	for i := 0; ; i++ {
+		Counts[i%100]++
+		time.Sleep(100 * time.Microsecond)
+	}
+}
+"""
+
+
+class Terminal:
+    """dlv-hmap in a terminal. Every read has a deadline, and waits for words and not for time."""
+
+    def __init__(self, dlv: Dlv, home: Path, *arguments: str) -> None:
+        env = {
+            **os.environ,
+            "GOMAP_DLV": str(dlv.path),
+            "GOMAP_TRUTH": "/dev/null",
+            "PYTHONPATH": str(ROOT),
+            "XDG_STATE_HOME": str(home),
+            "TERM": "xterm",
+            "NO_COLOR": "1",
+            "PROMPT_TOOLKIT_NO_CPR": "1",
+        }
+        self.child: Any = pexpect.spawn(
+            sys.executable,
+            ["-m", "delve_bridge.main", *arguments],
+            env=env,
+            encoding="utf-8",
+            dimensions=(40, 120),
+            timeout=30,
+        )
+
+    def ready(self) -> str:
+        """What came before the next prompt."""
+        self.child.expect(PROMPT)
+        return str(self.child.before)
+
+    def ask(self, line: str) -> str:
+        self.child.send(line + "\r")
+        # The prompt is drawn once more with the whole line, then comes the end of the line.
+        self.child.expect("\n")
+        return self.ready()
+
+    def leave(self) -> None:
+        self.child.send("exit\r")
+        self.child.expect(pexpect.EOF)
+        self.child.close()
+        assert self.child.exitstatus == 0
+
+
+@pytest.fixture
+def spinning(system_go: Row, tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "spins"
+    folder.mkdir()
+    (folder / "main.go").write_text(SPINS)
+    (folder / "go.mod").write_text("module spins\n\ngo 1.21\n")
+    go = toolchains.ensure(system_go)
+    subprocess.run(
+        [str(go), "build", "-gcflags=all=-N -l", "-o", "spins", "."],
+        cwd=folder,
+        env=toolchains._environment(system_go),
+        check=True,
+        stdin=subprocess.DEVNULL,
+    )
+    yield folder / "spins"
+
+
+def test_a_session(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
+    binary = toolchains.build("basic", system_go, optimised=False)
+    terminal = Terminal(dlv, tmp_path, "exec", str(binary), "--break", "main.stop")
+    assert "goroutine 1 in main.stop" in terminal.ready()
+    assert "1,000 entries" in terminal.ask("hmap-show m")
+    assert "no variable 'nosuch'" in terminal.ask("hmap-show nosuch")
+    assert "there is no such command" in terminal.ask("nonsense")
+    assert "main.main" in terminal.ask("stack")
+    assert "in main.main" in terminal.ask("frame 1")
+    assert "words = map[string]int 26 entries" in terminal.ask("locals words")
+    assert "*     1  main.stop" in terminal.ask("goroutines")
+    assert "breakpoint 2 at main.main" in terminal.ask("break main.main")
+    assert "breakpoint 2 is gone" in terminal.ask("clear 2")
+    assert "map[string]int" in terminal.ask("whatis words")
+    assert "hmap-evac" in terminal.ask("help")
+    assert "main.go:31" in terminal.ask("next")
+    assert "stopped" not in terminal.ask("set hmap entries 2")
+    assert "bucket/slot" in (shown := terminal.ask("hmap-show small")) or "group/slot" in shown
+    assert "main.go:32" in terminal.ask("continue")  # runtime.Breakpoint
+    assert "has exited with status 0" in terminal.ask("continue")
+    assert "has exited" in terminal.ask("hmap-show m")
+    terminal.leave()
+
+
+def test_completion_and_history(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
+    binary = toolchains.build("basic", system_go, optimised=False)
+    terminal = Terminal(dlv, tmp_path, "exec", str(binary), "--break", "main.stop")
+    terminal.ready()
+    terminal.ask("frame 1")
+    terminal.child.send("hmap-sh\t")
+    terminal.child.expect("ow")
+    terminal.child.send(" sma\t")
+    terminal.child.expect("ll")
+    terminal.child.send("\r")
+    terminal.child.expect("3 entries in room for 8")
+    terminal.ready()
+    terminal.child.send("hmap-show main.Ke\t")
+    terminal.child.expect("ep")
+    terminal.child.send(".Words\r")
+    terminal.child.expect("26 entries")
+    terminal.ready()
+    terminal.child.send("\x1b[A\x1b[A\r")  # twice up
+    terminal.child.expect("3 entries in room for 8")
+    terminal.ready()
+    terminal.leave()
+    again = Terminal(dlv, tmp_path, "exec", str(binary), "--break", "main.stop")
+    again.ready()
+    again.child.send("\x1b[A\x1b[A\x1b[A\r")  # exit, hmap-show small, hmap-show main.Keep.Words
+    again.child.expect("26 entries")
+    again.ready()
+    again.leave()
+
+
+def test_interrupt(dlv: Dlv, spinning: Path, tmp_path: Path) -> None:
+    """Ctrl-C halts a running program, clears a half-typed line, and never ends dlv-hmap."""
+    terminal = Terminal(dlv, tmp_path, "exec", str(spinning), "--break", "main.main")
+    assert "in main.main" in terminal.ready()
+    assert "breakpoint 1 is gone" in terminal.ask("clear 1")
+    for _ in range(3):
+        terminal.child.send("continue\r")
+        terminal.child.expect("continue.*\n")
+        terminal.child.send("\x03")
+        assert re.search(r"goroutine \d+ in|thread \d+ in", terminal.ready())
+        assert "map[int]int  main.Counts" in terminal.ask("hmap-show main.Counts")
+    terminal.child.send("hmap-show nonsen\x03")
+    terminal.child.expect("\n")
+    terminal.ready()
+    assert "map[int]int  main.Counts" in terminal.ask("hmap-show main.Counts")
+    terminal.leave()
+
+
+def test_attach_lets_go(dlv: Dlv, spinning: Path, tmp_path: Path) -> None:
+    """A process that was attached to runs on afterwards."""
+    process = subprocess.Popen([str(spinning)], stdin=subprocess.DEVNULL)
+    try:
+        terminal = Terminal(dlv, tmp_path, "attach", str(process.pid))
+        terminal.ready()
+        assert "map[int]int  main.Counts" in terminal.ask("hmap-show main.Counts")
+        terminal.leave()
+        assert process.poll() is None
+        traced = Path(f"/proc/{process.pid}/status").read_text()
+        assert "TracerPid:\t0" in traced
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_two_windows_on_one_server(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
+    """dlv --headless and dlv-hmap connect: two windows on one server, which outlives them."""
+    binary = toolchains.build("basic", system_go, optimised=False)
+    socket = tmp_path / "dlv.sock"
+    server = subprocess.Popen(
+        [
+            str(dlv.path),
+            "exec",
+            str(binary),
+            "--headless",
+            "--accept-multiclient",
+            "--api-version=2",
+            f"--listen=unix:{socket}",
+            "--check-go-version=false",
+        ],
+        env={**os.environ, "GOMAP_TRUTH": "/dev/null"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert server.stdout is not None
+        assert "listening" in server.stdout.readline()
+        one = Terminal(dlv, tmp_path, "connect", f"unix:{socket}")
+        assert "warning" not in one.ready()
+        assert "main.stop" in one.ask("continue")
+        two = Terminal(dlv, tmp_path, "connect", f"unix:{socket}")
+        two.ready()
+        assert "1,000 entries" in two.ask("hmap-show m")
+        assert "in main.main" in two.ask("stepout")
+        assert "another client has moved the program" in one.ask("hmap-show m")
+        two.leave()
+        assert "1,000 entries" in one.ask("hmap-show m")
+        assert server.poll() is None
+        server.terminate()
+        server.wait(30)
+        # The server is gone, and the window is still there.
+        for _ in range(2):
+            assert re.search(r"hmap-show: .*(connection|Delve server)", one.ask("hmap-show m"))
+        one.leave()
+    finally:
+        server.terminate()
+        server.wait(30)
