@@ -186,7 +186,9 @@ def _concrete(target: Target, types: Types, variable: Variable) -> Variable:
 def _part(variable: Variable, name: str, t: GoType, offset: int) -> Variable:
     if variable.address is not None:
         return replace(variable, name=name, type=t, address=variable.address + offset)
-    data = (variable.data or b"")[offset : offset + t.size]
+    if variable.data is None:  # it lies nowhere, and so do its parts
+        return replace(variable, name=name, type=t)
+    data = variable.data[offset : offset + t.size]
     holes = tuple(
         (max(start - offset, 0), min(start + length, offset + t.size) - max(start, offset))
         for start, length in variable.holes
