@@ -14,14 +14,15 @@ from dataclasses import dataclass, field
 from gomap.errors import BadExpression, MemoryFault
 from gomap.expr import unquote
 from gomap.golang.hashing import Hasher, typehash_plan
-from gomap.golang.rtype import Types
 from gomap.gotypes import GoType, Kind
 from gomap.memory import Memory
 from gomap.target import Arch, Target
 
 _NUMBER = r"(?:0[xX][0-9a-fA-F_]*(?:\.[0-9a-fA-F_]*)?(?:[pP][+-]?\d+)?|0[bB][01_]+|0[oO][0-7_]+|(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|NaN|Inf)"
 _SIGNED = re.compile(rf"[+-]?{_NUMBER}")
-_COMPLEX = re.compile(rf"(?P<real>[+-]?{_NUMBER}(?!i))?(?P<imaginary>[+-]?{_NUMBER})i|(?P<only>[+-]?{_NUMBER})")
+_COMPLEX = re.compile(
+    rf"(?P<real>[+-]?{_NUMBER}(?!i))?(?P<imaginary>[+-]?{_NUMBER})i|(?P<only>[+-]?{_NUMBER})"
+)
 _RUNE = re.compile(r"'(\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}|.)|[^\\'])'", re.S)
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|`[^`]*`', re.S)
 _POINTER = re.compile(r"0[xX][0-9a-fA-F]+|nil\b")
@@ -55,20 +56,18 @@ class Scratch:
 
 @dataclass
 class Keys:
-    """Makes keys of one target. `target` sees what they point to; `types` and `hasher` know what they hold."""
+    """Makes keys of one target. `target` sees what they point to; `hasher` knows what they hold."""
 
     target: Target
-    types: Types
-    hasher: Hasher | None
+    hasher: Hasher
     scratch: Scratch = field(init=False)
 
     def __post_init__(self) -> None:
         self.scratch = Scratch(self.target.memory, self.target.arch.pointer_size)
         self.target = copy.copy(self.target)
         self.target.memory = self.scratch
-        self.types.target = self.target
-        if self.hasher is not None:
-            self.hasher.target = self.target
+        self.hasher.types.target = self.target
+        self.hasher.target = self.target
 
     def parse(self, t: GoType, text: str) -> bytes:
         """The key of type t that `text` writes. Raises BadExpression."""
@@ -91,11 +90,10 @@ class Keys:
         if plan is None:
             raise BadExpression(f"a {held.name} can't be a key")
         descriptor = first = self.scratch.add(b"\0" * 8 * arch.pointer_size)
-        self.types.pretend(descriptor, held)
+        self.hasher.types.pretend(descriptor, held)
         if t.methods:
             first = self.scratch.add(arch.pack(0) + arch.pack(descriptor))
-        if self.hasher is not None:
-            self.hasher.held[first, t.methods] = (held, plan, False)
+        self.hasher.held[first, t.methods] = (held, plan, False)
         return arch.pack(first) + arch.pack(self.scratch.add(data))
 
 
@@ -325,7 +323,9 @@ class _Reader:
         if found is None and package and _NAME.fullmatch(name):
             found = self.keys.target.find_type(f"{package}.{name}")
         if found is None or found.kind in (Kind.INTERFACE, Kind.OPAQUE):
-            raise self.wrong(t, f"name the type that it holds, as in int8(3) or main.Point{{1, 2}} ({name!r} is none)")
+            raise self.wrong(
+                t, f"name the type that it holds, as in int8(3) or main.Point{{1, 2}} ({name!r} is none)"
+            )
         return found
 
     def basic(self, name: str) -> GoType | None:

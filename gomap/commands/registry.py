@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from gomap.commands import alias, evac, record, show
+from gomap.commands import alias, check, evac, get, record, show
 from gomap.commands.declare import Command
 
-COMMANDS: tuple[Command, ...] = (show.COMMAND, alias.COMMAND, evac.COMMAND, record.COMMAND)
+COMMANDS: tuple[Command, ...] = (
+    show.COMMAND,
+    alias.COMMAND,
+    evac.COMMAND,
+    get.COMMAND,
+    check.COMMAND,
+    record.COMMAND,
+)
 
 
 def find(name: str) -> Command | None:

@@ -264,11 +264,18 @@ def memhash_of(target: Target) -> tuple[MemHash, bool] | None:
             return None
         if aes and not schedule:
             return None
-        # The constant left the source when hashkey took its place (Go 1.22).
+        # The constant left the source when hashkey took its place (Go 1.23).
         constants = not aes and word == 8 and not moved and target.variable("runtime.m1") is not None
         name = arch.name if aes else None
         return MemHash(name, schedule, hashkey, word, arch.byte_order, constants, not moved), moved
     return None
+
+
+def hasher_of(target: Target, types: Types | None = None) -> Hasher:
+    """The hasher of this process. Without its random keys it can still compare."""
+    found = memhash_of(target)
+    mem, signatures = found if found is not None else (None, False)
+    return Hasher(target, mem, types or Types(target), signatures)
 
 
 @dataclass
@@ -276,16 +283,27 @@ class Hasher:
     """Hashes keys as the process does. What an interface's first word stands for is looked up once each."""
 
     target: Target
-    mem: MemHash
+    known: MemHash | None  # None: the process's random keys could not be read
     types: Types
+    signatures: bool = False  # as `plans` has it
     #: First word of an interface -> (dynamic type, how it is hashed, whether the data word is the value).
     held: dict[tuple[int, bool], tuple[GoType, Plan | None, bool]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        wide = self.mem.pointer_size == 8
+        wide = self.target.arch.pointer_size == 8
         self._c0 = 33054211828000289 if wide else 2860486313  # runtime/alg.go
         self._c1 = 23344194077549503 if wide else 3267000013
         self._mask = MASK64 if wide else MASK32
+
+    @property
+    def mem(self) -> MemHash:
+        if self.known is None:
+            raise GomapError("the random keys of the process's hash functions can't be found")
+        return self.known
+
+    def plans(self, t: GoType) -> list[Plan]:
+        """The functions that may hash keys of type t in this process; none where that is not known."""
+        return [] if self.known is None else plans(t, self.signatures)
 
     def hash(self, plan: Plan, key: bytes, seed: int) -> int | None:
         """The key's hash, None when it is a new one every time. Raises MemoryFault, GomapError."""

@@ -13,9 +13,9 @@ from gomap.errors import BadExpression, GomapError, MemoryFault
 from gomap.golang.classic import EVACUATED, MAX_CHAIN, ClassicMap
 from gomap.golang.hashing import Hasher, Plan, typehash_plan
 from gomap.golang.marks import SLOTS
+from gomap.golang.slots import member
 from gomap.golang.swiss import CTRL_EMPTY, SwissMap
 from gomap.target import Arch
-from gomap.golang.slots import member
 
 MIN_TOPHASH = 5
 #: Slots that decide which of several hash functions a map has.
@@ -78,13 +78,14 @@ def probe(hash_: int, mask: int) -> Iterator[int]:
         offset = (offset + index) & mask
 
 
-def lookup(found: ClassicMap | SwissMap, hasher: Hasher | None, plan: Plan | None, key: bytes) -> Lookup:
-    """Looks `key` up in the map. plan: its hash function, None when it is not known: then all entries are looked at.
+def lookup(found: ClassicMap | SwissMap, hasher: Hasher, key: bytes) -> Lookup:
+    """Looks `key` up in the map; through all entries where the map's hash function is not known.
 
     Raises MemoryFault, GomapError.
     """
-    if hasher is None or plan is None:
-        raise GomapError("the process's hash function is not known")
+    plan = choose(found, hasher, hasher.plans(found.shape.key))
+    if plan is None:
+        return _walk(found, hasher, key)
     seed = found.header["hash0"] if isinstance(found, ClassicMap) else found.header["seed"]
     hash_ = hasher.hash(plan, key, seed)
     if hash_ is None:
@@ -95,7 +96,7 @@ def lookup(found: ClassicMap | SwissMap, hasher: Hasher | None, plan: Plan | Non
     return _swiss(found, hasher, equality, key, hash_)
 
 
-def walk(found: ClassicMap | SwissMap, hasher: Hasher, key: bytes) -> Lookup:
+def _walk(found: ClassicMap | SwissMap, hasher: Hasher, key: bytes) -> Lookup:
     """Looks at every entry: for maps whose hash function is not known."""
     equality = typehash_plan(found.shape.key)
     if equality is None:
@@ -159,14 +160,19 @@ def _swiss(found: SwissMap, hasher: Hasher, equality: Plan, key: bytes, hash_: i
     data_off, _ = member(groups, "data")
     mask_off, mask_type = member(groups, "lengthMask")
     record = target.memory.read(table, found.shape.table.size)
-    base, mask = arch.pointer(record, groups_off + data_off), arch.uint(record, groups_off + mask_off, mask_type.size)
+    base, mask = (
+        arch.pointer(record, groups_off + data_off),
+        arch.uint(record, groups_off + mask_off, mask_type.size),
+    )
     for depth, group in enumerate(probe(hash_, mask)):
         place = _Place(group, False, base + group * size, depth, index)
         data = target.memory.read(place.address, size)
         if _search(found, hasher, equality, key, data, place, result):
             return result
         ended = CTRL_EMPTY in data[:SLOTS]
-        result.path.append(Step(group, None, False, "ends" if ended else "goes-on", place.address, depth, index))
+        result.path.append(
+            Step(group, None, False, "ends" if ended else "goes-on", place.address, depth, index)
+        )
         if ended:
             return result
         if depth > MAX_CHAIN:
@@ -209,7 +215,14 @@ def _search(
         same = hasher.equal(equality, key, held)
         result.path.append(
             Step(
-                place.bucket, slot, place.old, "found" if same else "other-key", place.address, place.overflow, place.table, held
+                place.bucket,
+                slot,
+                place.old,
+                "found" if same else "other-key",
+                place.address,
+                place.overflow,
+                place.table,
+                held,
             )
         )
         if same:

@@ -23,7 +23,7 @@ State = tuple[Word, Word, Word, Word]
 
 MASK32, MASK64 = (1 << 32) - 1, (1 << 64) - 1
 M5 = 0x1D8E4E27C47D124F  # m5 of runtime/hash64.go
-#: m1 to m4 of runtime/hash64.go up to Go 1.21; later hashkey itself stands in their place.
+#: m1 to m4 of runtime/hash64.go up to Go 1.22; later hashkey itself stands in their place.
 CONSTANTS = (0xA0761D6478BD642F, 0xE7037ED1A0B428DB, 0x8EBC6AF09C88C6E3, 0x589965CC75374CC3)
 
 
@@ -202,7 +202,7 @@ class MemHash:
     """How one process hashes memory: its random keys, and which of the runtime's functions it has.
 
     arch: amd64, arm64 or 386 where AES is used, else None. schedule: aeskeysched. hashkey: hashkey.
-    pointer_size: 4 or 8, also the size of a hash. constants: the multipliers of before Go 1.22 are used.
+    pointer_size: 4 or 8, also the size of a hash. constants: the multipliers of before Go 1.23 are used.
     narrow: memhash32 of arm64 takes half of the seed (up to Go 1.26).
     """
 

@@ -191,7 +191,7 @@ class SwissMap:
             if data is not None:
                 structure.strip.add(0, structure.main.add(data, size, MARKS))
             return
-        for batch in self._batches(structure):
+        for batch in self.batches(structure):
             deleted = structure.main.tombstones
             data = b"".join([block for _, block in batch])
             counts = structure.main.add(data, size, MARKS)
@@ -206,7 +206,7 @@ class SwissMap:
                     table.tombstones = _tombstones(data[at * size : (at + table.groups) * size], size)
                 at += table.groups
 
-    def _batches(self, structure: Structure) -> Iterator[list[tuple[int, memoryview]]]:
+    def batches(self, structure: Structure) -> Iterator[list[tuple[int, memoryview]]]:
         """Groups of all tables as (index of the table, bytes), in lists of about CHUNK bytes, in no order.
 
         Tables of one size come together: their arrays are of one size class and lie side by side.

@@ -137,7 +137,7 @@ def hasher_of(said: Any, key: Any) -> Hasher:
     arch = Arch(said["Arch"], said["PointerSize"], "little")
     regions = {(int(r["Address"], 16), len(r["Data"])): bytes.fromhex(r["Data"]) for r in key["Regions"]}
     target = Nothing(arch, _Regions([(address, data) for (address, _), data in regions.items()]))
-    hasher = Hasher(target, mem_of(said), Types(target))
+    hasher = Hasher(target, mem_of(said), Types(target), said["Moved"])
     for held in key["Held"]:
         t = type_of(held["Type"])
         first = int(held["First"], 16), held["Methods"]
