@@ -35,6 +35,7 @@ class Findings:
     """What was found in one map. `unsure`: part of it can't be read or made sense of, so nothing adds up."""
 
     writing: bool
+    address: int  # of the map
     listed: list[Anomaly] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     unsure: bool = False
@@ -66,7 +67,7 @@ class Findings:
         for code, number in self.counts.items():
             if number > MAX_FINDINGS:
                 more = f"{number - MAX_FINDINGS:,} more findings of the kind {code}"
-                result.append(Anomaly("error", code, more, None))
+                result.append(Anomaly("error", code, more, self.address))
         return result
 
 

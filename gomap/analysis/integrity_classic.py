@@ -69,7 +69,7 @@ class _Checker:
     ) -> None:
         self.map, self.target, self.shape = found, found.target, found.shape
         self.size = found.shape.slots.size
-        self.findings = Findings(found.writing)
+        self.findings = Findings(found.writing, found.address)
         self.keys = KeyCheck(
             found.target,
             found.shape.slots,
@@ -451,7 +451,7 @@ class _Checker:
             return False
         probe = KeyCheck(
             self.target, self.shape.slots, self.keys.hasher, self.keys.plan, self.keys.seed, self.keys.live,
-            Findings(False),
+            Findings(False, 0),
         )  # fmt: skip
         addresses = range(address, address + here * self.size, self.size)
 
@@ -479,7 +479,10 @@ class _Checker:
 
     def _duplicates(self) -> int:
         number = 0
+        wrong = {(w.address, w.slot.slot) for w in self.wrong}
         for address, slot, other, other_slot in self.keys.duplicates():
+            if (address, slot) in wrong or (other, other_slot) in wrong:
+                continue  # told already
             what = f"slot {other_slot} of {other:#x} has the key of slot {slot} of {address:#x}"
             self.findings.add("duplicate-key", what, other)
             number += 1
@@ -521,7 +524,7 @@ class _Rows:
 def _scan(data: bytes, size: int, old: bool) -> _Rows:
     np = numpy()
     if np is None:
-        return _scan_one_by_one(data, size)
+        return _scan_one_by_one(data, size, old)
     marks = np.frombuffer(data, np.uint8).reshape(-1, size)[:, :SLOTS]
     zero = marks == 0
     strange = (marks > 1) & (marks < MIN_TOPHASH)
@@ -532,7 +535,7 @@ def _scan(data: bytes, size: int, old: bool) -> _Rows:
     return _Rows(moved.tobytes(), full.tolist(), zero.any(1).tolist(), np.flatnonzero(suspects).tolist())
 
 
-def _scan_one_by_one(data: bytes, size: int) -> _Rows:
+def _scan_one_by_one(data: bytes, size: int, old: bool) -> _Rows:
     count = len(data) // size
     moved, full, ended, suspects = bytearray(count), [0] * count, [False] * count, []
     for i in range(count):
@@ -540,7 +543,7 @@ def _scan_one_by_one(data: bytes, size: int) -> _Rows:
         full[i] = SLOTS - len(marks.translate(None, _LIVE))
         rest = marks.find(0)
         ended[i] = rest >= 0
-        moved[i] = marks[0] in _MOVED
+        moved[i] = old and marks[0] in _MOVED
         strange = len(marks) - len(marks.translate(None, _MOVED_MARKS))
         if (strange and not (moved[i] and strange == SLOTS)) or (rest >= 0 and marks[rest:].strip(b"\0")):
             suspects.append(i)

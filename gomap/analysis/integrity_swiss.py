@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 from array import array
 from dataclasses import replace
@@ -32,7 +31,7 @@ class _Checker:
     def __init__(self, found: SwissMap, hasher: Hasher, plan: Plan | None, full: bool) -> None:
         self.map, self.target, self.shape = found, found.target, found.shape
         self.size = found.shape.slots.size
-        self.findings = Findings(found.writing)
+        self.findings = Findings(found.writing, found.address)
         seed = found.header["seed"]
         self.keys = KeyCheck(
             found.target, found.shape.slots, hasher, plan, seed, range(CTRL_EMPTY), self.findings
@@ -41,6 +40,7 @@ class _Checker:
         self.bits = 8 * self.target.arch.pointer_size
         self.depth = 0
         self.wrong: list[tuple[str, str, int]] = []
+        self.places: set[tuple[int, int]] = set()  # (group, slot) of these
         self.wrong_marks = 0
         self.bogus: dict[int, int] = {}  # table (address) -> live slots that are no entries of their own
         self.spoilt: set[int] = set()  # tables whose control bytes make no sense: they do not add up
@@ -141,51 +141,58 @@ class _Checker:
         self.map = replace(self.map)
         self.map.header = Record(header.arch, header.type, header.address, bytes(data))
 
-    def _entries_of_directory(self) -> list[tuple[int, int, int]]:
-        """Runs of equal directory entries: (table, first index, how many)."""
+    def _entries_of_directory(self) -> dict[int, list[int]]:
+        """Every table with the indices of the directory entries that name it."""
         word = self.target.arch.pointer_size
         data = self.target.memory.read(self.map.header["dirPtr"], self.map.header["dirLen"] * word)
         entries = array("Q" if word == 8 else "I", data)
-        if self.target.arch.byte_order != _NATIVE:
+        if self.target.arch.byte_order != sys.byteorder:
             entries.byteswap()
-        runs, first = [], 0
-        for table, run in itertools.groupby(entries):
-            length = sum(1 for _ in run)
-            runs.append((table, first, length))
-            first += length
-        return runs
+        found: dict[int, list[int]] = {}
+        for index, table in enumerate(entries):
+            found.setdefault(table, []).append(index)
+        return found
 
-    def _directory(self, tables: dict[int, SwissTable]) -> None:
-        header, add = self.map.header, self.findings.add
+    def _directory(self, tables: dict[int, SwissTable]) -> dict[int, tuple[int, int]]:
+        """Each table's part of the directory, as (first index, how many entries): what the entries and the
+        table say, and where they differ, what fits the other tables."""
         try:
-            runs = self._entries_of_directory()
+            entries = self._entries_of_directory()
         except GomapError:
-            return  # told already
+            return {}  # told already
+        header, size = self.map.header, 1 << self.depth
         lost = header["used"] != sum(table.used for table in tables.values())
-        seen: set[int] = set()
-        for address, first, length in runs:
-            table = tables.get(address)
-            if table is None:
-                continue  # told already: nil, or not readable
-            where = f"directory entry {first}"
-            at = header["dirPtr"] + first * self.target.arch.pointer_size
-            if address in seen:
-                add("bad-directory", f"{where} names table {address:#x}, which earlier entries name too", at)
-                self.findings.unsure = True
+        claimed: dict[int, int] = {}
+        claims = {}
+        for address, table in tables.items():
+            length = size >> table.local_depth if table.local_depth <= self.depth else 0
+            claims[address] = range(table.index, table.index + length)
+            if table.index >= 0 and length and all(i in claims[address] for i in entries[address]):
+                claimed.update((i, address) for i in entries[address])
+        parts = {}
+        for address, table in tables.items():
+            named, claim = entries[address], claims[address]
+            first, length = named[0], len(named)
+            parts[address] = (first, length)
+            if named == list(claim):
                 continue
-            seen.add(address)
-            if table.index != first:
+            extra = [i for i in named if i not in claim]
+            missing = [i for i in claim if i not in named]
+            if named == list(range(first, first + length)) and length == len(claim):
                 what = f"table {address:#x} has index {table.index}, and the directory names it at {first}"
-                add("bad-index", what, address)
-            elif table.local_depth > self.depth or length != 1 << self.depth - table.local_depth:
-                what = (
-                    f"table {first} has localDepth {table.local_depth}, and {length} entries of the directory"
-                )
-                if lost and not self.map.writing:
-                    add("bad-directory", f"{what}: entries of another table name it", at)
-                    self.findings.unsure = True
-                else:
-                    add("bad-local-depth", f"{what} name it (globalDepth {self.depth})", address)
+                self.findings.add("bad-index", what, address)
+            elif extra and len(extra) < length and (lost or named != list(range(first, first + length))):
+                at = header["dirPtr"] + extra[0] * self.target.arch.pointer_size
+                what = f"directory entry {extra[0]} names table {table.index}, whose entries are {claim.start} to"
+                self.findings.add("bad-directory", f"{what} {claim.stop - 1}", at)
+                self.findings.unsure = True
+                parts[address] = (claim.start, len(claim))
+            elif missing and not extra and not all(i in claimed for i in missing):
+                parts[address] = (claim.start, len(claim))  # the entry that names none, or another, is told
+            else:
+                what = f"table {table.index} has localDepth {table.local_depth}, and {length} entries of the directory"
+                self.findings.add("bad-local-depth", f"{what} name it (globalDepth {self.depth})", address)
+        return parts
 
     # -- groups ----------------------------------------------------------------------------------
 
@@ -202,11 +209,13 @@ class _Checker:
             return hash_ & 0x7F == mark
 
         for slot in self.keys.bad(data, [address], wanted):
+            self.places.add((address, slot.slot))
             self._wrong_mark(0, f"slot {slot.slot}", slot.mark, slot.hash & whole, address)
 
     def _tables(self, structure: Structure) -> None:
         tables = {table.address: table for table in structure.tables}
-        self._directory(tables)
+        first_of = self._directory(tables)
+        unread = set(tables)
         for table in structure.tables:
             if table.capacity != table.groups * SLOTS:
                 what = (
@@ -215,17 +224,11 @@ class _Checker:
                 self.findings.add("bad-capacity", what, table.address)
                 self.findings.unsure = True
                 self.spoilt.add(table.address)
-        first_of = {}
-        try:
-            first_of = {
-                address: (first, length) for address, first, length in reversed(self._entries_of_directory())
-            }
-        except GomapError:
-            pass
         number = 0
         for batch in self.map.batches(structure):
             for index, data in batch:
                 table = structure.tables[index]
+                unread.discard(table.address)
                 self._marks(
                     table.groups_address, f"table {table.index}", data, table.groups, table.address, False
                 )
@@ -237,6 +240,7 @@ class _Checker:
                 number += len(batch)
             if chosen:
                 self._hash(structure, chosen, first_of)
+        self.spoilt |= unread
 
     def _marks(self, address: int, name: str, data: Any, groups: int, table: int, small: bool) -> None:
         """Control bytes that mean nothing."""
@@ -282,6 +286,7 @@ class _Checker:
             table, group = tables[number], slot.block - start[number]
             where = f"table {table.index} group {group} slot {slot.slot}"
             at = addresses[slot.block]
+            self.places.add((at, slot.slot))
             entry = slot.hash >> self.bits - self.depth if self.depth else 0
             first, length = firsts[number]
             if not first <= entry < first + length:
@@ -389,6 +394,8 @@ class _Checker:
             (t.groups_address, t.groups_address + t.groups * self.size, t.address) for t in structure.tables
         )
         for address, slot, other, other_slot in self.keys.duplicates():
+            if (address, slot) in self.places or (other, other_slot) in self.places:
+                continue  # told already
             what = f"slot {other_slot} of group {other:#x} has the key of slot {slot} of group {address:#x}"
             self.findings.add("duplicate-key", what, other)
             table = next((t for start, end, t in starts if start <= other < end), 0)
@@ -430,14 +437,18 @@ class _Checker:
                 self.map.address,
             )
         possible = header.type.field("tombstonePossible") is not None
-        if possible and not header["tombstonePossible"] and structure.total.tombstones:
+        if (
+            possible
+            and not header["tombstonePossible"]
+            and structure.total.tombstones
+            and not findings.unsure
+        ):
             what = f"tombstonePossible is false, and there are {structure.total.tombstones:,} tombstones"
             add("bad-tombstone-flag", what, self.map.address)
         if self.map.small and used > SLOTS and not findings.counts:
             add("count-mismatch", f"a small map counts {used:,} entries", self.map.address)
 
 
-_NATIVE = sys.byteorder
 _KNOWN_SMALL = bytes(range(CTRL_EMPTY + 1))
 _KNOWN = _KNOWN_SMALL + bytes([CTRL_DELETED])
 _IS_EMPTY = bytes(1 if mark == CTRL_EMPTY else 0 for mark in range(256))

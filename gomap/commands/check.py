@@ -71,8 +71,7 @@ def _check(context: Context, hasher: Hasher, t: GoType, address: int, full: bool
     target = context.target
     try:
         found: MapView = view(target, t, address)
-        plans = hasher.plans(found.shape.key)
-        plan = choose(found, hasher, plans)
+        plan = choose(found, hasher)
         if isinstance(found, ClassicMap):
             checked = integrity_classic.check(found, hasher, plan, allocator(target), full)
         else:

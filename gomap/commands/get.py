@@ -9,7 +9,7 @@ from gomap.commands.declare import EXPR_HELP, Arg, Command, Context
 from gomap.expr import resolve_map
 from gomap.golang.classic import ClassicMap
 from gomap.golang.hashing import hasher_of
-from gomap.golang.lookup import Lookup, Step, lookup
+from gomap.golang.lookup import Lookup, Step, choose, lookup
 from gomap.golang.structure import Anomaly
 from gomap.keys import Keys
 from gomap.maps import MapView, view
@@ -30,7 +30,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         report.answer = [f"not found: {expr} is a nil {t.name}"]
     else:
         found = view(keys.target, t, address)
-        result = lookup(found, keys.hasher, key)
+        result = lookup(found, keys.hasher, choose(found, keys.hasher), key)
         whys = [_why(found, values, result, step) for step in result.path]
         value = values.json(t.elem, result.elem) if result.found else None
         data = _json(expr, key_json, result, value, whys)

@@ -6,7 +6,7 @@ internal/runtime/maps. Reads one bucket or group at a time: the size of the map 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gomap.errors import BadExpression, GomapError, MemoryFault
@@ -78,12 +78,11 @@ def probe(hash_: int, mask: int) -> Iterator[int]:
         offset = (offset + index) & mask
 
 
-def lookup(found: ClassicMap | SwissMap, hasher: Hasher, key: bytes) -> Lookup:
-    """Looks `key` up in the map; through all entries where the map's hash function is not known.
+def lookup(found: ClassicMap | SwissMap, hasher: Hasher, plan: Plan | None, key: bytes) -> Lookup:
+    """Looks `key` up in the map. plan: its hash function (choose); None, and all entries are looked at.
 
     Raises MemoryFault, GomapError.
     """
-    plan = choose(found, hasher, hasher.plans(found.shape.key))
     if plan is None:
         return _walk(found, hasher, key)
     seed = found.header["hash0"] if isinstance(found, ClassicMap) else found.header["seed"]
@@ -240,8 +239,9 @@ def _search(
 # -- which function ----------------------------------------------------------------------------------
 
 
-def choose(found: ClassicMap | SwissMap, hasher: Hasher, plans: Sequence[Plan]) -> Plan | None:
+def choose(found: ClassicMap | SwissMap, hasher: Hasher) -> Plan | None:
     """The hash function of this map: of several that its key type may have, the one that fits its marks best."""
+    plans = hasher.plans(found.shape.key)
     if len(plans) < 2:
         return plans[0] if plans else None
     seed = found.header["hash0"] if isinstance(found, ClassicMap) else found.header["seed"]
