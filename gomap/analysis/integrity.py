@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from gomap.errors import GomapError
-from gomap.golang.hashing import KNOWN, RANDOM, UNREADABLE, Hasher, Plan, fetch, typehash_plan
+from gomap.golang.hashing import KNOWN, RANDOM, UNREADABLE, Hasher, Plan, typehash_plan
 from gomap.golang.marks import SLOTS
 from gomap.golang.memhash import load, numpy
 from gomap.golang.slots import SlotShape
@@ -132,7 +132,7 @@ class KeyCheck:
         places = np.array(addresses, np.uint64)[blocks]
         if shape.indirect_key:
             pointers = load(keys, 0, width, self.target.arch.byte_order).astype(np.uint64)
-            keys, known = fetch(self.target, pointers, shape.key.size)
+            keys, known = self.hasher.fetch(pointers, shape.key.size)
         hashes, states = self.hasher.hash_many(self.plan, keys, self.seed)
         states = np.where(known, states, UNREADABLE)
         for i in np.flatnonzero(states == UNREADABLE).tolist():

@@ -14,9 +14,10 @@ from gomap.commands.declare import EXPR_HELP, Arg, Command, Context
 from gomap.errors import GomapError, UsageError
 from gomap.expr import resolve_map
 from gomap.golang.classic import ClassicMap
-from gomap.golang.hashing import Hasher, hasher_of
+from gomap.golang.hashing import Hasher, Pool, hasher_of
 from gomap.golang.lookup import choose
 from gomap.golang.malloc import allocator
+from gomap.golang.memhash import numpy
 from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType
 from gomap.maps import MapView, view
@@ -30,6 +31,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         raise UsageError("name one map, or --all (usage: hmap-check EXPR, hmap-check --all)")
     report = Report({"maps": []})
     hasher = hasher_of(target)
+    if numpy() is not None and not options["--full"]:  # recording asks for all, and for nothing besides
+        hasher.pool = Pool(target)
     noted = None
     if every:
         wanted = _all(context, report)

@@ -286,6 +286,8 @@ class Hasher:
     known: MemHash | None  # None: the process's random keys could not be read
     types: Types
     signatures: bool = False  # as `plans` has it
+    #: Many keys are read in large blocks. None: nothing is read but what is asked for.
+    pool: Pool | None = None
     #: First word of an interface -> (dynamic type, how it is hashed, whether the data word is the value).
     held: dict[tuple[int, bool], tuple[GoType, Plan | None, bool]] = field(default_factory=dict)
 
@@ -447,6 +449,10 @@ class Hasher:
                 h = self._interfaces(one, keys, h, states, depth)
         return (np.full(len(keys), h, np.uint64) if isinstance(h, int) else h), states
 
+    def fetch(self, pointers: Any, size: int) -> tuple[Any, Any]:
+        """As the function of this name."""
+        return fetch(self.target, pointers, size) if self.pool is None else self.pool.fetch(pointers, size)
+
     def _pointers(self, keys: Data, offset: int) -> Any:
         arch = self.target.arch
         return load(keys, offset, arch.pointer_size, arch.byte_order).astype("uint64", copy=False)
@@ -467,7 +473,7 @@ class Hasher:
             step = max((CHUNK * 8) // max(length, 1), 1)
             for at in range(0, len(rows), step):
                 some = rows[at : at + step]
-                contents, readable = fetch(self.target, pointers[some], length)
+                contents, readable = self.fetch(pointers[some], length)
                 result[some] = self.mem.memhash(contents, length, h if isinstance(h, int) else h[some])
                 states[some[~readable]] = UNREADABLE
         return result
@@ -495,11 +501,67 @@ class Hasher:
             readable = np.ones(len(rows), bool)
             contents = words[rows]
             if not direct:
-                contents, readable = fetch(self.target, self._pointers(contents, 0), t.size)
+                contents, readable = self.fetch(self._pointers(contents, 0), t.size)
             inner, inner_states = self._batch(plan, contents, result[rows] ^ np.uint64(self._c0), depth + 1)
             result[rows] = inner * np.uint64(self._c1) & np.uint64(self._mask)
             states[rows] = np.maximum(states[rows], np.where(readable, inner_states, UNREADABLE))
         return result
+
+
+class Pool:
+    """Large blocks of the target's memory, kept while a map's keys are hashed batch by batch: a batch's keys lie
+    in all corners of the heap, and the next batch's lie between them."""
+
+    BLOCK = 1 << 16
+    MOST = 3000  # blocks
+
+    def __init__(self, target: Target) -> None:
+        np = numpy()
+        assert np is not None
+        self._target = target
+        self._data = np.zeros(64 * self.BLOCK, np.uint8)
+        self._places: dict[int, int] = {}  # number of a block -> where it is, -1 when it can't be read
+
+    def fetch(self, pointers: Any, size: int) -> tuple[Any, Any]:
+        """As the function of this name."""
+        np = numpy()
+        assert np is not None
+        if size > self.BLOCK // 16 or len(pointers) < 512 or not size:
+            return fetch(self._target, pointers, size)
+        numbers = pointers // np.uint64(self.BLOCK)
+        needed, which = np.unique(numbers, return_inverse=True)
+        if len(self._places) + len(needed) > self.MOST:
+            self._places.clear()
+            if len(needed) > self.MOST:
+                return fetch(self._target, pointers, size)
+        bases = np.array([self._place(number) for number in needed.tolist()], np.int64)[which]
+        offsets = (pointers - numbers * np.uint64(self.BLOCK)).astype(np.int64)
+        inside = (bases >= 0) & (offsets + size <= self.BLOCK)
+        found = np.lib.stride_tricks.sliding_window_view(self._data, size)[
+            np.where(inside, bases + offsets, 0)
+        ]
+        readable = np.ones(len(pointers), bool)
+        rest = np.flatnonzero(~inside)
+        if len(rest):
+            found[rest], readable[rest] = fetch(self._target, pointers[rest], size)
+        return found, readable
+
+    def _place(self, number: int) -> int:
+        place = self._places.get(number)
+        if place is None:
+            np = numpy()
+            assert np is not None
+            place = len(self._places) * self.BLOCK
+            try:
+                block = self._target.memory.read(number * self.BLOCK, self.BLOCK)
+            except MemoryFault:
+                self._places[number] = -1
+                return -1
+            if place + self.BLOCK > len(self._data):
+                self._data = np.concatenate([self._data, np.zeros(len(self._data), np.uint8)])
+            self._data[place : place + self.BLOCK] = np.frombuffer(block, np.uint8)
+            self._places[number] = place
+        return place
 
 
 def fetch(target: Target, pointers: Any, size: int) -> tuple[Any, Any]:
