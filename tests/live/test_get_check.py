@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.live import debuggers, session
+from tests.live import debuggers, schema, session
 from tests.live.debuggers import Gdb, Session
 
 Target = Callable[[str], Path]
@@ -66,6 +65,7 @@ def test_intact_maps(program: str, target: Target, system_gdb: Gdb, optimised: b
 
 def wrong(answer: Any, truth: Any) -> list[str]:
     """What does not fit what the program knows of its map."""
+    assert not schema.faults(answer, schema.answer("hmap-check"))
     one = answer["data"]["maps"]
     assert len(one) == 1 and answer["command"] == "hmap-check"
     found = [a for a in answer["anomalies"] if a["severity"] != "note"]
@@ -79,3 +79,60 @@ def wrong(answer: Any, truth: Any) -> list[str]:
     if any(a["code"] == "no-hash" for a in answer["anomalies"]):
         problems.append("no hash was recomputed")
     return problems
+
+
+MISSING = {"main.Keep.Ints": ("-1", "3", "0x7fffffff"), "main.Keep.Words": ('"word"', '""', r'"\x00"')}
+
+
+def get(expr: str, key: str) -> str:
+    return f"hmap-get {expr} {key} --json"
+
+
+def function(expr: str, key: str) -> str:
+    """In quotes a key is a Go literal, and itself where keys are strings: as JSON has it both times."""
+    return f'print $hmap_get("{expr}", {key})'
+
+
+def test_keys_typed_by_hand(target: Target, system_gdb: Gdb, optimised: bool) -> None:
+    """hmap-get and $hmap_get of keys that the program knows to be there, and of others, at every stage."""
+    if optimised:
+        return
+    binary = target("growth")
+    present = {
+        "main.Keep.Ints": {str(7 * i): i for i in range(0, 3000, 13)},
+        "main.Keep.Words": {f'"word {i}"': i for i in range(0, 3000, 13)},
+    }
+    commands = {
+        stage: [
+            ask(expr, key)
+            for expr in present
+            for key in (*list(present[expr])[:40], *MISSING[expr])
+            for ask in (get, function)
+        ]
+        for stage in session.published(binary)
+    }
+    answers = debuggers.visit(system_gdb, binary, commands)
+    seen = 0
+    for stage, maps in session.published(binary).items():
+        for expr in (e for e in maps if e in present):
+            entries = dict(answers.truth[stage]["maps"][expr]["entries"] or ())
+            if not entries:
+                continue  # too many to publish
+            for key in (*list(present[expr])[:40], *MISSING[expr]):
+                wanted = entries.get(json.loads(key) if key[0] == '"' and "x" not in key else _number(key))
+                one = answers.at(stage, get(expr, key))
+                assert one.error is None, one
+                assert not schema.faults(one.json(), schema.answer("hmap-get"))
+                data = one.json()["data"]
+                assert (data["found"], data["value"]) == (wanted is not None, wanted), (stage, expr, key)
+                assert data["walked"] is False and data["hash"]
+                assert [step["matched"] for step in data["path"]].count(True) == data["found"]
+                assert data["path"] and data["path"][-1]["matched"] == data["found"]
+                printed = answers.at(stage, function(expr, key))
+                assert printed.error is None and printed.output.split(" = ")[1] == f"{wanted or 0}\n", printed
+                seen += data["found"]
+    assert seen > 20
+
+
+def _number(key: str) -> int | None:
+    return None if key[0] == '"' else int(key, 0)
