@@ -3,6 +3,7 @@
 package main
 
 import (
+	"reflect"
 	"unsafe"
 
 	"gomap.test/targets/truth"
@@ -86,7 +87,8 @@ var damages = []damage{
 	{"count too high", "count-mismatch", settled, func(t *target) { *t.word(hCount)++ }},
 	{"count too low", "count-mismatch", settled, func(t *target) { *t.word(hCount) -= 2 }},
 	{"tophash of another key", "bad-tophash", settled, func(t *target) {
-		*t.mark(t.first(t.full(1)), 0) ^= 0x40
+		mark := t.mark(t.first(t.full(1)), 0)
+		*mark = 5 + (*mark-5+1)%251 // any but its own, and none with a meaning
 	}},
 	{"key overwritten", "misplaced-key", settled, func(t *target) {
 		b := t.first(t.full(1))
@@ -98,8 +100,12 @@ var damages = []damage{
 	}},
 	{"entry lost", "count-mismatch", settled, func(t *target) { *t.mark(t.first(t.full(2)), 0) = 1 }},
 	{"slot live that was never filled", "misplaced-key", settled, func(t *target) {
-		b := t.first(func(b uintptr) bool { return live(*t.mark(b, 0)) && *t.mark(b, 1) == 0 })
-		*t.mark(b, 1), *t.key(b, 1) = 0x77, t.strangerOf(b)
+		b := t.first(func(b uintptr) bool { return live(*t.mark(b, 0)) && *t.mark(b, 7) == 0 })
+		slot := 1
+		for *t.mark(b, slot) != 0 {
+			slot++
+		}
+		*t.mark(b, slot), *t.key(b, slot) = 0x77, t.strangerOf(b)
 	}},
 	{"emptyRest before live slots", "empty-rest", settled, func(t *target) {
 		b := t.first(t.full(2))
@@ -159,9 +165,20 @@ var damages = []damage{
 	}},
 	{"key of the old array overwritten", "misplaced-key", half, func(t *target) {
 		i := t.oldOne(false)
-		*t.key(t.oldBucket(i), 0) = -1234567
+		*t.key(t.oldBucket(i), 0) = t.stranger(uintptr(i), uintptr(t.facts.Buckets.OldCount))
 	}},
 }
 
-// strangerOf is a key of another bucket, which the program never put in.
-func (t *target) strangerOf(b uintptr) int { return -int(b&0xffff) - 99991 }
+// strangerOf is a key that belongs into another bucket, and that the program never put in.
+func (t *target) strangerOf(b uintptr) int {
+	return t.stranger((b-t.bucket(0))/t.facts.Shape.BucketSize, uintptr(t.facts.Buckets.Count))
+}
+
+func (t *target) stranger(bucket, count uintptr) int {
+	h := truth.Hasher(reflect.TypeOf(map[int]int{}))
+	k := -99991
+	for h(unsafe.Pointer(&k), uintptr(*at[uint32](t.header + hHash0)))&(count-1) == bucket {
+		k--
+	}
+	return k
+}

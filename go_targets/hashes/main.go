@@ -154,7 +154,7 @@ func memory() {
 	}
 	// Short memory is loaded in another way near the end of a page.
 	edge := 2*4096 - int(uintptr(unsafe.Pointer(&buffer[0]))%4096)
-	for size := 0; size <= 300; size++ {
+	for size := 0; size <= 300; size += 1 + size/80 {
 		for _, data := range [][]byte{buffer[:size], buffer[edge-size : edge]} {
 			seed := uintptr(next())
 			text := string(data)

@@ -19,8 +19,8 @@ from gomap.gotypes import GoType, Kind
 from gomap.maps import view
 
 #: Keys looked up in one map.
-MOST = 200
-ABSENT = 10
+MOST = 60
+ABSENT = 6
 
 
 class GetEveryKey(gdb.Command):
