@@ -15,7 +15,11 @@ from gomap.golang.hashing import Float, Interface, Memory, String, plans, regula
 from gomap.golang.memhash import MIX, SBOX, MemHash, aes, numpy
 from gomap.gotypes import Field, GoType, Kind, fixed
 
-INT32, INT64, UINT8 = GoType(Kind.INT, "int32", 4), GoType(Kind.INT, "int64", 8), GoType(Kind.UINT, "uint8", 1)
+INT32, INT64, UINT8 = (
+    GoType(Kind.INT, "int32", 4),
+    GoType(Kind.INT, "int64", 8),
+    GoType(Kind.UINT, "uint8", 1),
+)
 FLOAT64, STRING, ANY = (
     GoType(Kind.FLOAT, "float64", 8),
     GoType(Kind.STRING, "string", 16),
@@ -43,7 +47,9 @@ def test_aes_round_is_that_of_the_standard() -> None:
     assert sorted(SBOX) == list(range(256)) and len(MIX) == 4
 
 
-@pytest.mark.parametrize("arch", ["amd64", "arm64", "arm64-narrow", "386", "wide", "wide-constants", "narrow"])
+@pytest.mark.parametrize(
+    "arch", ["amd64", "arm64", "arm64-narrow", "386", "wide", "wide-constants", "narrow"]
+)
 @given(data=st.data())
 def test_one_key_and_many_agree(arch: str, data: Any) -> None:
     np = numpy()
@@ -61,7 +67,9 @@ def test_one_key_and_many_agree(arch: str, data: Any) -> None:
     keys = [data.draw(st.binary(min_size=size, max_size=size)) for _ in range(3)]
     seeds = data.draw(st.lists(st.integers(0, 256**word - 1), min_size=3, max_size=3))
     matrix, column = np.frombuffer(b"".join(keys), np.uint8).reshape(3, size), np.array(seeds, np.uint64)
-    assert mem.memhash(matrix, size, column).tolist() == [mem.memhash(k, size, s) for k, s in zip(keys, seeds)]
+    assert mem.memhash(matrix, size, column).tolist() == [
+        mem.memhash(k, size, s) for k, s in zip(keys, seeds)
+    ]
     one = np.broadcast_to(np.asarray(mem.memhash(matrix, size, seeds[0]), np.uint64), 3)
     assert one.tolist() == [mem.memhash(k, size, seeds[0]) for k in keys]
     if size in (4, 8):
@@ -82,7 +90,15 @@ def test_plain_memory() -> None:
 
 def test_runs_of_fields() -> None:
     inner = struct(8, ("P", 0, INT32), ("Q", 4, INT32))
-    t = struct(48, ("A", 0, INT32), ("B", 4, INT32), ("I", 8, inner), ("F", 16, FLOAT64), ("X", 24, ANY), ("C", 40, UINT8))
+    t = struct(
+        48,
+        ("A", 0, INT32),
+        ("B", 4, INT32),
+        ("I", 8, inner),
+        ("F", 16, FLOAT64),
+        ("X", 24, ANY),
+        ("C", 40, UINT8),
+    )
     before, after = plans(t, False)[0], plans(t, True)[0]
     rest = (Float(16, 8), Interface(24, False))
     assert before == (Memory(0, 16, False), *rest, Memory(40, 1, False))

@@ -14,7 +14,11 @@ from gomap.memory import RegionMemory
 from gomap.target import Arch
 from tests.live.test_hashes import Nothing
 
-INT8, INT64, UINT16 = GoType(Kind.INT, "int8", 1), GoType(Kind.INT, "int64", 8), GoType(Kind.UINT, "uint16", 2)
+INT8, INT64, UINT16 = (
+    GoType(Kind.INT, "int8", 1),
+    GoType(Kind.INT, "int64", 8),
+    GoType(Kind.UINT, "uint16", 2),
+)
 FLOAT32, FLOAT64 = GoType(Kind.FLOAT, "float32", 4), GoType(Kind.FLOAT, "float64", 8)
 STRING, BOOL = GoType(Kind.STRING, "string", 16), GoType(Kind.BOOL, "bool", 1)
 COMPLEX, ANY = GoType(Kind.COMPLEX, "complex128", 16), GoType(Kind.INTERFACE, "interface {}", 16)
