@@ -18,11 +18,12 @@ from gomap.gotypes import GoType, Kind
 from gomap.memory import Memory
 from gomap.target import Arch, Target
 
-_NUMBER = r"(?:0[xX][0-9a-fA-F_]*(?:\.[0-9a-fA-F_]*)?(?:[pP][+-]?\d+)?|0[bB][01_]+|0[oO][0-7_]+|(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|NaN|Inf)"
-_SIGNED = re.compile(rf"[+-]?{_NUMBER}")
-_COMPLEX = re.compile(
-    rf"(?P<real>[+-]?{_NUMBER}(?!i))?(?P<imaginary>[+-]?{_NUMBER})i|(?P<only>[+-]?{_NUMBER})"
+_NUMBER = (
+    r"(?:0[xX][0-9a-fA-F_]*(?:\.[0-9a-fA-F_]*)?(?:[pP][+-]?\d+)?|"
+    r"0[bB][01_]+|0[oO][0-7_]+|(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|NaN|Inf)"
 )
+_SIGNED = re.compile(rf"[+-]?{_NUMBER}")
+_COMPLEX = re.compile(rf"(?P<real>[+-]?{_NUMBER}(?!i))?(?P<imaginary>[+-]?{_NUMBER})i|(?P<only>[+-]?{_NUMBER})")
 _RUNE = re.compile(r"'(\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}|.)|[^\\'])'", re.S)
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|`[^`]*`', re.S)
 _POINTER = re.compile(r"0[xX][0-9a-fA-F]+|nil\b")
@@ -323,9 +324,7 @@ class _Reader:
         if found is None and package and _NAME.fullmatch(name):
             found = self.keys.target.find_type(f"{package}.{name}")
         if found is None or found.kind in (Kind.INTERFACE, Kind.OPAQUE):
-            raise self.wrong(
-                t, f"name the type that it holds, as in int8(3) or main.Point{{1, 2}} ({name!r} is none)"
-            )
+            raise self.wrong(t, f"name the type that it holds, as in int8(3) or main.Point{{1, 2}} ({name!r} is none)")
         return found
 
     def basic(self, name: str) -> GoType | None:

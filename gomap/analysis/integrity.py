@@ -191,9 +191,7 @@ class KeyCheck:
             read = []
             for address, slot in group[: 2 * SLOTS]:
                 try:
-                    read.append(
-                        (address, slot, self._key(self.target.memory.read(address, self.shape.size), slot))
-                    )
+                    read.append((address, slot, self._key(self.target.memory.read(address, self.shape.size), slot)))
                 except GomapError:
                     continue
             for i, (address, slot, key) in enumerate(read):

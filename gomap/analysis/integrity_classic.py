@@ -64,9 +64,7 @@ def check(found: ClassicMap, hasher: Hasher, plan: Plan | None, allocator: Alloc
 
 
 class _Checker:
-    def __init__(
-        self, found: ClassicMap, hasher: Hasher, plan: Plan | None, allocator: Allocator, full: bool
-    ) -> None:
+    def __init__(self, found: ClassicMap, hasher: Hasher, plan: Plan | None, allocator: Allocator, full: bool) -> None:
         self.map, self.target, self.shape = found, found.target, found.shape
         self.size = found.shape.slots.size
         self.findings = Findings(found.writing, found.address)
@@ -123,9 +121,7 @@ class _Checker:
         if flags & ~0xF:
             self.findings.add("bad-flags", f"flags has unknown bits {flags & ~0xF:#x}", self.map.address)
         if flags & 8 and not self.map.header["oldbuckets"]:
-            self.findings.add(
-                "bad-flags", "flags says same-size growth, and there is no old array", self.map.address
-            )
+            self.findings.add("bad-flags", "flags says same-size growth, and there is no old array", self.map.address)
 
     def _old_state(self) -> None:
         header = self.map.header
@@ -145,9 +141,7 @@ class _Checker:
         try:
             next_ = self.target.arch.pointer(self.target.memory.read(pointer + 2 * self._word, self._word))
         except MemoryFault:
-            self.findings.add(
-                "bad-extra", f"the header's extra part at {pointer:#x} can't be read", self.map.address
-            )
+            self.findings.add("bad-extra", f"the header's extra part at {pointer:#x} can't be read", self.map.address)
             return
         start, end = self._spare(self.main)
         if next_ and not (start <= next_ < end and (next_ - start) % self.size == 0):
@@ -187,9 +181,7 @@ class _Checker:
                 continue
             addresses = range(address, address + here * self.size, self.size)
             ended = self._blocks(array, range(first, first + here), addresses, data, None)
-            pointers = words(
-                data, self.shape.overflow_off, self.size, self._word, self.target.arch.byte_order
-            )
+            pointers = words(data, self.shape.overflow_off, self.size, self._word, self.target.arch.byte_order)
             gone = array.moved if array.old and self.shape.scan else None
             chained += [
                 _Link(first + i, addresses[i], pointer, ended[i])
@@ -214,14 +206,8 @@ class _Checker:
         moved = rows.moved if after_end is None or not array.old else [array.moved[b] for b in buckets]
         suspects = rows.suspects
         if after_end is not None:
-            late = [
-                i
-                for i, (ended, live) in enumerate(zip(after_end, rows.full))
-                if ended and live and not moved[i]
-            ]
-            suspects = sorted(
-                {*suspects, *late, *(i for i, gone in enumerate(moved) if gone != rows.moved[i])}
-            )
+            late = [i for i, (ended, live) in enumerate(zip(after_end, rows.full)) if ended and live and not moved[i]]
+            suspects = sorted({*suspects, *late, *(i for i, gone in enumerate(moved) if gone != rows.moved[i])})
         for i in suspects:
             marks = data[i * self.size : i * self.size + SLOTS]
             ended = after_end is not None and after_end[i]
@@ -231,9 +217,7 @@ class _Checker:
         wanted = range(len(addresses))
         if self.step > 1 or any(moved) or self.odd:
             wanted_list = [
-                i
-                for i in wanted
-                if not moved[i] and not buckets[i] & (self.step - 1) and addresses[i] not in self.odd
+                i for i in wanted if not moved[i] and not buckets[i] & (self.step - 1) and addresses[i] not in self.odd
             ]
             if len(wanted_list) < len(wanted):
                 data = b"".join([data[i * self.size : (i + 1) * self.size] for i in wanted_list])
@@ -242,9 +226,7 @@ class _Checker:
         self._hash(array, buckets, addresses, data)
         return rows.ended
 
-    def _marks(
-        self, array: _Array, bucket: int, address: int, marks: bytes, moved: bool, after_end: bool
-    ) -> None:
+    def _marks(self, array: _Array, bucket: int, address: int, marks: bytes, moved: bool, after_end: bool) -> None:
         """Tells what is wrong with the tophash bytes of one bucket, if anything is."""
         strange = [slot for slot in range(SLOTS) if marks[slot] in _MOVED]
         rest = marks.find(0)
@@ -306,9 +288,7 @@ class _Checker:
         while level:
             depth += 1
             if depth > MAX_CHAIN:
-                self._lost(
-                    "overflow-cycle", f"the chain of bucket {level[0].bucket} never ends", level[0].address
-                )
+                self._lost("overflow-cycle", f"the chain of bucket {level[0].bucket} never ends", level[0].address)
                 return
             fresh = []
             for link in level:
@@ -388,11 +368,7 @@ class _Checker:
             start, length = arch.pointer(head), arch.pointer(head, word)
             if length * word > MAX_BYTES:
                 return None
-            return (
-                set(words(memory.read(start, length * word), 0, word, word, arch.byte_order))
-                if length
-                else set()
-            )
+            return set(words(memory.read(start, length * word), 0, word, word, arch.byte_order)) if length else set()
         except MemoryFault:
             return None
 
@@ -497,9 +473,7 @@ class _Checker:
         missing = count - self.live
         exact = self.map.B < EXACT_B
         if missing > 0 and exact and noverflow > overflow:
-            what = (
-                f"{noverflow - overflow} of {noverflow} overflow buckets and {missing} of {count:,} entries"
-            )
+            what = f"{noverflow - overflow} of {noverflow} overflow buckets and {missing} of {count:,} entries"
             findings.add("overflow-lost", f"{what} are in no chain", self.map.address)
             return
         if noverflow > overflow or (exact and noverflow != overflow):

@@ -33,9 +33,7 @@ class _Checker:
         self.size = found.shape.slots.size
         self.findings = Findings(found.writing, found.address)
         seed = found.header["seed"]
-        self.keys = KeyCheck(
-            found.target, found.shape.slots, hasher, plan, seed, range(CTRL_EMPTY), self.findings
-        )
+        self.keys = KeyCheck(found.target, found.shape.slots, hasher, plan, seed, range(CTRL_EMPTY), self.findings)
         self.step = sample_step(found.count, full)
         self.bits = 8 * self.target.arch.pointer_size
         self.depth = 0
@@ -90,11 +88,7 @@ class _Checker:
         length, depth, shift = header["dirLen"], header["globalDepth"], header["globalShift"]
         if length == depth == shift == 0:
             return True
-        of_length = (
-            length.bit_length() - 1
-            if length and not length & (length - 1) and length <= MAX_DIRECTORY
-            else -1
-        )
+        of_length = length.bit_length() - 1 if length and not length & (length - 1) and length <= MAX_DIRECTORY else -1
         of_shift = bits - shift
         if of_length == depth == of_shift:
             self.depth = depth
@@ -218,9 +212,7 @@ class _Checker:
         unread = set(tables)
         for table in structure.tables:
             if table.capacity != table.groups * SLOTS:
-                what = (
-                    f"table {table.index} has capacity {table.capacity}, and {table.groups} groups of {SLOTS}"
-                )
+                what = f"table {table.index} has capacity {table.capacity}, and {table.groups} groups of {SLOTS}"
                 self.findings.add("bad-capacity", what, table.address)
                 self.findings.unsure = True
                 self.spoilt.add(table.address)
@@ -229,12 +221,8 @@ class _Checker:
             for index, data in batch:
                 table = structure.tables[index]
                 unread.discard(table.address)
-                self._marks(
-                    table.groups_address, f"table {table.index}", data, table.groups, table.address, False
-                )
-            chosen = [
-                (index, data) for index, data in batch if structure.tables[index].address not in self.spoilt
-            ]
+                self._marks(table.groups_address, f"table {table.index}", data, table.groups, table.address, False)
+            chosen = [(index, data) for index, data in batch if structure.tables[index].address not in self.spoilt]
             if self.step > 1:
                 chosen = [one for i, one in enumerate(chosen) if not (number + i) & (self.step - 1)]
                 number += len(batch)
@@ -258,9 +246,7 @@ class _Checker:
             self.spoilt.add(table)
             self.findings.unsure = True
 
-    def _hash(
-        self, structure: Structure, batch: list[tuple[int, Any]], first_of: dict[int, tuple[int, int]]
-    ) -> None:
+    def _hash(self, structure: Structure, batch: list[tuple[int, Any]], first_of: dict[int, tuple[int, int]]) -> None:
         """Compares control bytes, directory entries and probe sequences of all keys with their hashes."""
         tables = [structure.tables[index] for index, _ in batch]
         data = b"".join([block for _, block in batch])
@@ -419,9 +405,7 @@ class _Checker:
             fits = {limit - n - table.tombstones for n in (table.used, table.live)}
             if table.growth_left not in fits:
                 what = f"table {table.index} has growthLeft {table.growth_left}"
-                told = (
-                    f"{what}, and {limit} less {table.live} entries and {table.tombstones} tombstones is left"
-                )
+                told = f"{what}, and {limit} less {table.live} entries and {table.tombstones} tombstones is left"
                 add("bad-growth-left", told, table.address)
             if table.groups * SLOTS == table.live + table.tombstones:
                 add(
@@ -437,12 +421,7 @@ class _Checker:
                 self.map.address,
             )
         possible = header.type.field("tombstonePossible") is not None
-        if (
-            possible
-            and not header["tombstonePossible"]
-            and structure.total.tombstones
-            and not findings.unsure
-        ):
+        if possible and not header["tombstonePossible"] and structure.total.tombstones and not findings.unsure:
             what = f"tombstonePossible is false, and there are {structure.total.tombstones:,} tombstones"
             add("bad-tombstone-flag", what, self.map.address)
         if self.map.small and used > SLOTS and not findings.counts:

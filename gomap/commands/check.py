@@ -81,9 +81,7 @@ def _check(context: Context, hasher: Hasher, t: GoType, address: int, full: bool
             checked = integrity_swiss.check(found, hasher, plan, full)
     except GomapError as error:
         at = getattr(error, "address", None)
-        return Checked(
-            0, 0, [Anomaly("error", "unreadable", str(error), at if at is not None else address)], 0.0
-        )
+        return Checked(0, 0, [Anomaly("error", "unreadable", str(error), at if at is not None else address)], 0.0)
     if plan is None:
         what = f"the hash function for keys of type {t.key.name} is not known here: places of keys were not checked"
         checked.findings.append(Anomaly("note", "no-hash", what, address))
@@ -107,9 +105,7 @@ def _words(report: Report, expr: str | None, findings: Mapping[str, Checked]) ->
     if expr is not None:
         checked = findings[expr]
         number = sum(one.severity != "note" for one in checked.findings)
-        report.answer = [
-            f"{expr} is intact" if checked.ok else f"{expr} is corrupt: {human.plural(number, 'finding')}"
-        ]
+        report.answer = [f"{expr} is intact" if checked.ok else f"{expr} is corrupt: {human.plural(number, 'finding')}"]
         report.sections = [Facts([("entries", f"{checked.entries:,}"), ("hashes", _hashes(checked))])]
         return
     entries = sum(checked.entries for checked in findings.values())

@@ -93,9 +93,7 @@ def _why(found: MapView, values: Values, result: Lookup, step: Step) -> str:
     if step.reason == "moved":
         return "the old bucket has moved: the new array has its entries"
     if step.reason == "goes-on":
-        return (
-            "no empty slot: on to the overflow bucket" if classic else "no empty slot: on to the next group"
-        )
+        return "no empty slot: on to the overflow bucket" if classic else "no empty slot: on to the next group"
     if not classic:
         return f"no slot of {mark} has the key, and the search ends here" + (
             "" if step.table is None else ": the group has an empty slot"

@@ -78,8 +78,7 @@ def regular(t: GoType) -> bool:
             return regular(t.fields[0].type)
         ends = [f.offset for f in t.fields[1:]] + [t.size]
         return all(
-            f.name != "_" and f.offset + f.type.size == end and regular(f.type)
-            for f, end in zip(t.fields, ends)
+            f.name != "_" and f.offset + f.type.size == end and regular(f.type) for f, end in zip(t.fields, ends)
         )
     return t.kind in _PLAIN
 
@@ -257,9 +256,7 @@ def memhash_of(target: Target) -> tuple[MemHash, bool] | None:
             if schedule_address is not None:
                 data = target.memory.read(schedule_address, word * 16)
                 blocks = [data[at : at + 16] for at in range(0, len(data), 16)]
-                schedule = tuple(
-                    (load(b, 0, 4), load(b, 4, 4), load(b, 8, 4), load(b, 12, 4)) for b in blocks
-                )
+                schedule = tuple((load(b, 0, 4), load(b, 4, 4), load(b, 8, 4), load(b, 12, 4)) for b in blocks)
         except MemoryFault:
             return None
         if aes and not schedule:
@@ -438,9 +435,7 @@ class Hasher:
                 zero, nan = self._float(keys, one)
                 plain = self.mem.memhash(part(keys, one.offset, one.size), one.size, h)
                 c0, c1 = np.uint64(self._c0), np.uint64(self._c1)
-                of_zero = c1 * (c0 ^ np.asarray([h] if isinstance(h, int) else h, np.uint64)) & np.uint64(
-                    self._mask
-                )
+                of_zero = c1 * (c0 ^ np.asarray([h] if isinstance(h, int) else h, np.uint64)) & np.uint64(self._mask)
                 h = np.where(zero, of_zero, plain)
                 states[nan] = RANDOM
             elif isinstance(one, String):
@@ -537,9 +532,7 @@ class Pool:
         bases = np.array([self._place(number) for number in needed.tolist()], np.int64)[which]
         offsets = (pointers - numbers * np.uint64(self.BLOCK)).astype(np.int64)
         inside = (bases >= 0) & (offsets + size <= self.BLOCK)
-        found = np.lib.stride_tricks.sliding_window_view(self._data, size)[
-            np.where(inside, bases + offsets, 0)
-        ]
+        found = np.lib.stride_tricks.sliding_window_view(self._data, size)[np.where(inside, bases + offsets, 0)]
         readable = np.ones(len(pointers), bool)
         rest = np.flatnonzero(~inside)
         if len(rest):

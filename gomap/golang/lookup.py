@@ -169,9 +169,7 @@ def _swiss(found: SwissMap, hasher: Hasher, equality: Plan, key: bytes, hash_: i
         if _search(found, hasher, equality, key, data, place, result):
             return result
         ended = CTRL_EMPTY in data[:SLOTS]
-        result.path.append(
-            Step(group, None, False, "ends" if ended else "goes-on", place.address, depth, index)
-        )
+        result.path.append(Step(group, None, False, "ends" if ended else "goes-on", place.address, depth, index))
         if ended:
             return result
         if depth > MAX_CHAIN:

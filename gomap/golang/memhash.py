@@ -59,11 +59,7 @@ def load(data: Data, offset: int, size: int, byte_order: str = "little") -> Word
 
 
 def part(data: Data, offset: int, size: int) -> Data:
-    return (
-        data[offset : offset + size]
-        if isinstance(data, (bytes, memoryview))
-        else data[:, offset : offset + size]
-    )
+    return data[offset : offset + size] if isinstance(data, (bytes, memoryview)) else data[:, offset : offset + size]
 
 
 def padded(data: Data, size: int) -> Data:
@@ -221,9 +217,7 @@ class MemHash:
         if self.arch == "arm64":
             words = (low32(seed), word, 0, 0) if self.narrow else (low32(seed), high32(seed), word, 0)
             return self._arm_fixed(words)
-        return self._x86_fixed(
-            (seed, word, 0, 0) if self.pointer_size == 4 else (low32(seed), high32(seed), word, 0)
-        )
+        return self._x86_fixed((seed, word, 0, 0) if self.pointer_size == 4 else (low32(seed), high32(seed), word, 0))
 
     def memhash64(self, data: Data, seed: Word) -> Word:
         if self.arch is None:

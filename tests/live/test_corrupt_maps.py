@@ -24,9 +24,7 @@ def checked(gdb: Gdb, binary: Path) -> tuple[Session, tuple[dict[str, str], ...]
     with tempfile.TemporaryDirectory(dir=debuggers.scratch()) as folder:
         file = Path(folder) / "damage"
         env = {"GOMAP_STAGE": "none", "GOMAP_TRUTH": os.devnull, "GOMAP_DAMAGE": str(file)}
-        subprocess.run(
-            [str(binary)], env={**os.environ, **env}, stdin=subprocess.DEVNULL, check=True, timeout=300
-        )
+        subprocess.run([str(binary)], env={**os.environ, **env}, stdin=subprocess.DEVNULL, check=True, timeout=300)
         damages = tuple(json.loads(line) for line in file.read_text().splitlines())
     questions = [question(damage) for damage in damages]
     return debuggers.visit(gdb, binary, {"intact": questions, "damaged": questions}), damages
@@ -41,7 +39,7 @@ def findings(answer: Any) -> list[dict[str, Any]]:
 
 
 def test_every_damage_is_one_finding(toolchain: Row, system_gdb: Gdb) -> None:
-    answers, damages = checked(system_gdb, toolchains.build("corrupt", toolchain, False))
+    answers, damages = checked(system_gdb, toolchains.build("damaged", toolchain, False))
     assert len(damages) >= 20
     assert len({damage["finding"] for damage in damages}) >= 13
     problems = []
@@ -51,9 +49,7 @@ def test_every_damage_is_one_finding(toolchain: Row, system_gdb: Gdb) -> None:
         assert not findings(before.json()), (damage, before.output)
         assert before.json()["data"]["maps"][0]["ok"] is True
         found = findings(after.json())
-        if {a["code"] for a in found} != {damage["finding"]} or (
-            len(found) > 1 and damage["what"] not in MANY
-        ):
+        if {a["code"] for a in found} != {damage["finding"]} or (len(found) > 1 and damage["what"] not in MANY):
             told = [f"{a['code']}: {a['message']}" for a in found]
             problems.append(f"{damage['what']} ({damage['finding']}): {told}")
         for a in found:

@@ -102,9 +102,7 @@ def test_memory_with_numpy(said: Any) -> None:
     for m in said["Memory"]:
         groups.setdefault((m["Function"], len(m["Data"]) // 2), []).append(m)
     for (function, size), rows in groups.items():
-        data = np.frombuffer(bytes.fromhex("".join(m["Data"] for m in rows)), np.uint8).reshape(
-            len(rows), size
-        )
+        data = np.frombuffer(bytes.fromhex("".join(m["Data"] for m in rows)), np.uint8).reshape(len(rows), size)
         seeds = np.array([int(m["Seed"], 16) for m in rows], np.uint64)
         found = np.broadcast_to(hash_of(mem, function, data, seeds), len(rows))
         assert [int(h) for h in found] == [int(m["Hash"], 16) for m in rows], (function, size)
@@ -127,9 +125,7 @@ def type_of(said: Any) -> GoType:
     fields = tuple(Field(f["Name"], f["Offset"], type_of(f["Type"])) for f in said.get("Fields") or ())
     elem = fixed(type_of(said["Elem"])) if said.get("Elem") else None
     kind = KINDS[said["Kind"]]
-    return GoType(
-        kind, said["Name"], said["Size"], said.get("Length", 0), fields, said.get("Methods", False), elem
-    )
+    return GoType(kind, said["Name"], said["Size"], said.get("Length", 0), fields, said.get("Methods", False), elem)
 
 
 def hasher_of(said: Any, key: Any) -> Hasher:

@@ -47,9 +47,7 @@ def test_aes_round_is_that_of_the_standard() -> None:
     assert sorted(SBOX) == list(range(256)) and len(MIX) == 4
 
 
-@pytest.mark.parametrize(
-    "arch", ["amd64", "arm64", "arm64-narrow", "386", "wide", "wide-constants", "narrow"]
-)
+@pytest.mark.parametrize("arch", ["amd64", "arm64", "arm64-narrow", "386", "wide", "wide-constants", "narrow"])
 @given(data=st.data())
 def test_one_key_and_many_agree(arch: str, data: Any) -> None:
     np = numpy()
@@ -67,9 +65,7 @@ def test_one_key_and_many_agree(arch: str, data: Any) -> None:
     keys = [data.draw(st.binary(min_size=size, max_size=size)) for _ in range(3)]
     seeds = data.draw(st.lists(st.integers(0, 256**word - 1), min_size=3, max_size=3))
     matrix, column = np.frombuffer(b"".join(keys), np.uint8).reshape(3, size), np.array(seeds, np.uint64)
-    assert mem.memhash(matrix, size, column).tolist() == [
-        mem.memhash(k, size, s) for k, s in zip(keys, seeds)
-    ]
+    assert mem.memhash(matrix, size, column).tolist() == [mem.memhash(k, size, s) for k, s in zip(keys, seeds)]
     one = np.broadcast_to(np.asarray(mem.memhash(matrix, size, seeds[0]), np.uint64), 3)
     assert one.tolist() == [mem.memhash(k, size, seeds[0]) for k in keys]
     if size in (4, 8):

@@ -1,4 +1,4 @@
-// Command corrupt damages its own maps through unsafe, each in one way that a data race or a stray write could
+// Command damaged damages its own maps through unsafe, each in one way that a data race or a stray write could
 // leave behind, and stops once they all are: at stage damaged. At stage intact they all are as they should be.
 //
 // It prints what it did to the file that GOMAP_DAMAGE names, one JSON line a map: the expression that names the
