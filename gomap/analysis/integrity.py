@@ -124,10 +124,8 @@ class KeyCheck:
         flat = np.frombuffer(data, np.uint8)
         at = blocks * shape.size + shape.keys_off + slots * shape.key_stride
         width = self.target.arch.pointer_size if shape.indirect_key else shape.key.size
-        if width:
-            keys = np.lib.stride_tricks.sliding_window_view(flat, width)[at]
-        else:
-            keys = np.zeros((len(at), 0), np.uint8)
+        windows = np.lib.stride_tricks.sliding_window_view
+        keys = windows(flat, width)[at] if width else np.zeros((len(at), 0), np.uint8)
         known = np.ones(len(at), bool)
         places = np.array(addresses, np.uint64)[blocks]
         if shape.indirect_key:
