@@ -22,7 +22,7 @@ PREFIX_HELP = """See inside Go maps: structure, sharing, growth.
 {overview}
 
 Each command has its own help, as in `help hmap-show`. Settings: `show hmap`.
-In conditions and expressions: $hmap_len(m), $hmap_load(m)."""
+In conditions and expressions: $hmap_len(m), $hmap_load(m), $hmap_get(m, key)."""
 
 
 class _Overview(gdb.Command):

@@ -1,8 +1,8 @@
-"""$hmap_len and $hmap_load, for breakpoint conditions and expressions."""
+"""$hmap_len, $hmap_load and $hmap_get, for breakpoint conditions and expressions."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, Union
+from typing import TYPE_CHECKING, Any, Callable, Union
 
 import gdb
 
@@ -55,7 +55,29 @@ def _load(found: MapView | None) -> float:
     return found.structure(Allocator()).load if found else 0.0
 
 
+class _Get(gdb.Function):
+    """The value that a Go map has for a key, as m[key] gives it: the zero value where the key is not there.
+    Usage: $hmap_get(m, 42), $hmap_get("main.cache.m", "a key"), $hmap_get(m, "main.Point{X:1}").
+    The key is a value, or a Go literal in a string; for maps with string keys a string is the key itself."""
+
+    def __init__(self) -> None:
+        super().__init__("hmap_get")
+
+    def invoke(self, *args: gdb.Value) -> Any:
+        if len(args) != 2:
+            raise gdb.GdbError("$hmap_get takes a map and a key, as in $hmap_get(m, 42)")
+        from gdbext.lookup import get
+        from gdbext.target import GdbTarget
+        from gomap.errors import GomapError
+
+        try:
+            return get(GdbTarget(), *args)
+        except GomapError as error:
+            raise gdb.GdbError(f"$hmap_get: {error}") from None
+
+
 def register() -> None:
+    _Get()
     _Function(
         "hmap_len",
         "Number of entries of a Go map, from its header, as len(m) gives it. 0 for a nil map.\n"

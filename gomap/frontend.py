@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import traceback
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +23,9 @@ class Outcome:
 
     output: str = ""
     error: str | None = None
+
+
+_NEGATIVE = re.compile(r"-(?:\.?\d|Inf\b)")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -86,6 +90,8 @@ def parse(command: Command, line: str) -> dict[str, Any]:
 def _parser(command: Command) -> _Parser:
     parser = _Parser(prog=command.name, add_help=False, allow_abbrev=False)
     parser.command = command
+    # -0x10, -1e5 and -Inf are keys; options have two dashes.
+    parser._negative_number_matcher = _NEGATIVE
     for arg in command.all_args:
         if arg.positional:
             nargs = "*" if arg.many and arg.optional else "+" if arg.many else "?" if arg.optional else None

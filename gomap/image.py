@@ -8,6 +8,7 @@ and everything is checked before use: a file may come from anywhere. docs/image-
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import sys
@@ -102,7 +103,11 @@ def record(context: Any, expr: str, path: str) -> Saved:
     for command in COMMANDS:
         if command.writes_file or not command.args or command.args[0].name != "EXPR":
             continue
+        if any(arg.positional and not arg.optional for arg in command.args[1:]):
+            continue  # hmap-get: what any key's lookup needs, hmap-check reads
         options: dict[str, Any] = {arg.name: arg.default for arg in command.args}
+        if "--full" in options:
+            options["--full"] = True
         options["EXPR"] = [expr] if command.args[0].many else expr
         left_out += command.run(inner, options).anomalies
     if address:
@@ -395,8 +400,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         name, _, rest = line.strip().partition(" ")
         command = find(name)
         if command is not None and command.args[0].name == "EXPR" and not command.args[0].many:
-            words = frontend.tokens(rest)
-            if not words or words[0].startswith("-"):
+            needed = sum(arg.positional and (arg.name == "EXPR" or not arg.optional) for arg in command.args)
+            words = itertools.takewhile(lambda word: not word.startswith("--"), frontend.tokens(rest))
+            if len(list(words)) < needed:
                 rest = f"{target.expr} {rest}"
         outcome = frontend.run(name, rest, lambda: target, Settings(), style(sys.stdout))
         sys.stdout.write(outcome.output)

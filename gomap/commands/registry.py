@@ -79,6 +79,44 @@ depth, fill and room, and which table grows next.
         ),
     ),
     Command(
+        name="hmap-get",
+        summary="look a key up as the program does, with the path the lookup takes",
+        about="""
+Hashes the key with the process's own random keys and follows the runtime's path: the bucket (or table
+and group) that the hash names, the old array while a classic map grows, slots with the same tophash
+(H2) and other keys, overflow buckets or further groups, to the entry or to where the search ends.
+Reads a few buckets, whatever the map's size. A map whose hash function is not known is walked instead.
+KEY is a Go literal: 42, -1.5, "text\\n", true, main.Point{X:1, Y:2}, [2]int{1, 2}, 0xc000012345 or nil
+for pointers; in an interface a constant has its default type, others are named: int8(3), (*main.T)(0x...).
+""",
+        args=(Arg("EXPR", EXPR_HELP), Arg("KEY", "the key, a Go literal of the map's key type")),
+        examples=(
+            ("hmap-get m 42", "m[42]"),
+            ('hmap-get main.cache "user:17"', "a string key"),
+            ("hmap-get grid main.Point{X:1, Y:2} --json", "a struct key, for a script"),
+        ),
+    ),
+    Command(
+        name="hmap-check",
+        summary="is a map intact? Every invariant of its layout, and the hash of every key",
+        about="""
+Recomputes every key's hash with the process's own random keys and compares it with the key's bucket,
+tophash, table and control byte. Checks the header's numbers against what there is, overflow chains,
+marks of moved and empty slots, directory, depths, and that no key is there twice. What a data race
+leaves behind shows up as a finding with its address; what a stop in the middle of a write explains is
+a note. Without numpy a large map's hashes are checked in part, and how much is said.
+""",
+        args=(
+            Arg("EXPR", EXPR_HELP, optional=True),
+            Arg("--all", "every map that the frame's and package variables lead to"),
+            Arg("--full", "all hashes, however long it takes without numpy"),
+        ),
+        examples=(
+            ("hmap-check main.sessions", "one map"),
+            ("hmap-check --all --json", "all of them, for a script"),
+        ),
+    ),
+    Command(
         name="hmap-record",
         summary="save a map to a small file that replays anywhere, without a debugger",
         about="""

@@ -54,7 +54,7 @@ SIZES = {
 }
 KIND_MASK = 0x1F
 DIRECT_IFACE = 1 << 5  # in Kind_ up to 1.25 (KindDirectIface), in TFlag from 1.26 on (TFlagDirectIface)
-TFLAG_UNCOMMON, TFLAG_EXTRA_STAR, TFLAG_NAMED = 1, 2, 4
+TFLAG_UNCOMMON, TFLAG_EXTRA_STAR, TFLAG_NAMED, TFLAG_REGULAR_MEMORY = 1, 2, 4, 8
 NAME_EMBEDDED = 1 << 3
 MAX_NAME = 4096
 MAX_FIELDS = 4096
@@ -84,6 +84,11 @@ class Descriptor:
     def direct(self) -> bool:
         """A value of this type is the data word of an interface itself, not behind it."""
         return bool((self.kind | self.tflag) & DIRECT_IFACE)
+
+    @property
+    def regular_memory(self) -> bool:
+        """Values of this type are compared and hashed as plain bytes, as a whole."""
+        return bool(self.tflag & TFLAG_REGULAR_MEMORY)
 
 
 @dataclass
@@ -115,6 +120,11 @@ class Types:
         if found is None:
             found = self._direct[address] = self.descriptor(address).direct
         return found
+
+    def pretend(self, address: int, t: GoType) -> None:
+        """From now on type t has its descriptor at `address`, where the target has none."""
+        self._types[address] = t
+        self._direct[address] = False
 
     def descriptor(self, address: int) -> Descriptor:
         arch, word = self.target.arch, self.target.arch.pointer_size
@@ -392,8 +402,16 @@ def dynamic(types: Types, interface: GoType, data: bytes) -> tuple[GoType, int, 
     first, word = arch.pointer(data, 0), arch.pointer(data, arch.pointer_size)
     if not first:
         return None
-    if interface.methods:  # runtime.itab: Inter, Type, ...
-        first = arch.pointer(types.target.memory.read(first + arch.pointer_size, arch.pointer_size))
-        if not first:
-            raise GomapError("an interface's itab names no type")
+    first = descriptor_of(types, first, interface.methods)
     return types.at(first), word, types.is_direct(first)
+
+
+def descriptor_of(types: Types, first: int, methods: bool) -> int:
+    """Address of the dynamic type's descriptor. first: the interface's first word. Raises MemoryFault, GomapError."""
+    if not methods:
+        return first
+    arch = types.target.arch  # runtime.itab: Inter, Type, ...
+    found = arch.pointer(types.target.memory.read(first + arch.pointer_size, arch.pointer_size))
+    if not found:
+        raise GomapError("an interface's itab names no type")
+    return found

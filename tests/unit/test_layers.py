@@ -24,6 +24,7 @@ LAYERS = (
     ("gomap.maps",),
     ("gomap.values",),
     ("gomap.expr",),
+    ("gomap.keys",),
     ("gomap.analysis",),
     ("gomap.report",),
     ("gomap.commands",),
@@ -33,7 +34,7 @@ LAYERS = (
 )
 RANKS = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
-OPTIONAL = {"pygments", "tabulate", "prompt_toolkit"}
+OPTIONAL = {"numpy", "pygments", "tabulate", "prompt_toolkit"}
 
 #: Imports inside a function, against the order, with the reason.
 ALLOWED_LATE = {

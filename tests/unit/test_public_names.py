@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -99,3 +100,8 @@ def test_a_command_is_found_by_its_name() -> None:
     for command in registry.COMMANDS:
         assert registry.find(command.name) is command
     assert registry.find("hmap-nope") is None
+
+
+def test_the_readme_has_the_commands_as_they_are() -> None:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    assert registry.markdown() in readme

@@ -1,0 +1,67 @@
+"""$hmap_get: a key given as a gdb value, and the value that the map has for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gdb
+
+from gdbext.target import GdbTarget
+from gomap.errors import BadExpression
+from gomap.expr import map_in, resolve_map
+from gomap.golang.hashing import hasher_of
+from gomap.golang.lookup import choose, lookup
+from gomap.gotypes import GoType, Kind
+from gomap.keys import Keys
+from gomap.maps import view
+from gomap.values import Values
+
+
+def get(target: GdbTarget, m: gdb.Value, key: gdb.Value) -> Any:
+    """m[key] as a gdb value: the zero value where the key is not there."""
+    if _is_text(m):
+        _, t, address = resolve_map(target, m.string())
+    else:
+        _, t, address = map_in(target, target.from_value(m))
+    keys = Keys(target, hasher_of(target))
+    raw = _key(target, keys, t.key, key)
+    elem = b"\0" * t.elem.size
+    elem_address = None
+    if address:
+        found = view(keys.target, t, address)
+        result = lookup(found, keys.hasher, choose(found, keys.hasher), raw)
+        if result.elem is not None:
+            elem, elem_address = result.elem, result.elem_address
+    if t.elem.kind in (Kind.BOOL, Kind.INT, Kind.UINT, Kind.FLOAT):
+        return Values(target).scalar(t.elem, elem)
+    try:
+        of_gdb = gdb.lookup_type(t.elem.name)
+    except gdb.error:
+        return Values(target).text(t.elem, elem)
+    if elem_address and elem:
+        return gdb.Value(elem_address).cast(of_gdb.pointer()).dereference()
+    return gdb.Value(elem, of_gdb)
+
+
+def _key(target: GdbTarget, keys: Keys, t: GoType, value: gdb.Value) -> bytes:
+    """The bytes of a key given as a gdb value."""
+    if _is_text(value):
+        if t.kind is Kind.STRING:
+            return keys.string(value.string(errors="surrogateescape").encode("utf-8", "surrogateescape"))
+        return keys.parse(t, value.string())
+    code = value.type.strip_typedefs().code
+    if code in (gdb.TYPE_CODE_INT, gdb.TYPE_CODE_CHAR) and t.kind in (Kind.INT, Kind.UINT, Kind.FLOAT):
+        return keys.parse(t, str(int(value)))
+    if code == gdb.TYPE_CODE_FLT and t.kind is Kind.FLOAT:
+        return keys.parse(t, repr(float(value)))
+    given = target.from_value(value)
+    if given.type.kind is t.kind and given.type.size == t.size:
+        return given.read(target.memory, 0, t.size)
+    if t.kind is Kind.INTERFACE and given.type.kind is not Kind.INTERFACE:
+        return keys.interface(t, given.type, given.read(target.memory, 0, given.type.size))
+    raise BadExpression(f"a {given.type.name} is no key of type {t.name}: write the key as a string")
+
+
+def _is_text(value: gdb.Value) -> bool:
+    """A string literal in gdb, in whatever language it is set to."""
+    return value.type.strip_typedefs().code == gdb.TYPE_CODE_ARRAY and value.type.strip_typedefs().target().sizeof == 1

@@ -1,0 +1,5 @@
+//go:build goexperiment.swissmap && !go1.25
+
+package main
+
+var tombstoneFlag []damage

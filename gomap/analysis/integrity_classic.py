@@ -1,0 +1,524 @@
+"""The invariants of runtime.hmap: runtime/map.go (mapassign, mapdelete, growWork, evacuate, newoverflow)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gomap.analysis.integrity import Checked, Findings, KeyCheck, Slot, sample_step
+from gomap.errors import MemoryFault
+from gomap.golang.classic import EVACUATED, MAX_BYTES, MAX_CHAIN, ClassicMap
+from gomap.golang.hashing import Hasher, Plan
+from gomap.golang.lookup import MIN_TOPHASH
+from gomap.golang.malloc import Allocator
+from gomap.golang.marks import SLOTS, words
+from gomap.golang.memhash import numpy
+from gomap.memory import CHUNK, gather
+
+#: noverflow counts every overflow bucket below this B, and only some of them from it on: incrnoverflow.
+EXACT_B = 16
+_MOVED = frozenset(EVACUATED)
+_MOVED_MARKS = bytes(EVACUATED)
+_LIVE = bytes(range(MIN_TOPHASH, 256))
+#: Wrong keys that are kept to be told: when there are more, one field of the header is to blame.
+MAX_KEPT = 4096
+
+
+@dataclass
+class _Array:
+    """The current array, or the old one. moved: 1 for every bucket that has been evacuated."""
+
+    old: bool
+    address: int
+    count: int
+    moved: bytearray = field(default_factory=bytearray)
+    overflow: int = 0
+
+
+@dataclass(frozen=True)
+class _Link:
+    """An overflow pointer, in the bucket at `address` of the chain of main bucket `bucket`. after_end: that
+    chain has said already that all after it is empty."""
+
+    bucket: int
+    address: int
+    pointer: int
+    after_end: bool
+
+
+@dataclass
+class _Wrong:
+    """A key that lies where its hash does not name it."""
+
+    array: _Array
+    bucket: int
+    address: int
+    slot: Slot
+
+
+def check(found: ClassicMap, hasher: Hasher, plan: Plan | None, allocator: Allocator, full: bool) -> Checked:
+    """Every invariant of the map. plan: its hash function, None when it is not known."""
+    checker = _Checker(found, hasher, plan, allocator, full)
+    return checker.run()
+
+
+class _Checker:
+    def __init__(self, found: ClassicMap, hasher: Hasher, plan: Plan | None, allocator: Allocator, full: bool) -> None:
+        self.map, self.target, self.shape = found, found.target, found.shape
+        self.size = found.shape.slots.size
+        self.findings = Findings(found.writing, found.address)
+        self.keys = KeyCheck(
+            found.target,
+            found.shape.slots,
+            hasher,
+            plan,
+            found.header["hash0"],
+            range(MIN_TOPHASH, 256),
+            self.findings,
+        )
+        self.allocator, self.full = allocator, full
+        self.live = 0
+        self.step = sample_step(found.count, full)
+        self.wrong: list[_Wrong] = []
+        self.wrong_marks = self.wrong_places = 0
+        self.seen: dict[int, int] = {}  # overflow bucket -> main bucket whose chain it is in
+        self.odd: set[int] = set()  # buckets with a finding about their marks: their keys say nothing
+        self.main = _Array(False, found.header["buckets"], 0)
+        self.old: _Array | None = None
+        self.shift = 8 * self.target.arch.pointer_size - 8
+
+    def run(self) -> Checked:
+        header, findings = self.map.header, self.findings
+        if self.map.writing:
+            what = "the program is inside a write to this map (its write flag is up), or a race left it so"
+            findings.note("writing", what, self.map.address)
+        self._flags()
+        main = 1 << min(self.map.B, 64)
+        if main * self.size > MAX_BYTES:
+            findings.add("bad-B", f"B of {self.map.B} would mean 2^{self.map.B} buckets", self.map.address)
+            return Checked(0, 0, findings.done(), 0.0)
+        if header["buckets"]:
+            self.main.count = main
+            self._old_state()
+            self._next_overflow()
+            pointers = self._array(self.main)
+            self._chains(self.main, pointers)
+            if self.old is not None:
+                self._chains(self.old, self._array(self.old))
+                self._evacuation(self.old)
+        if not self._one_cause():
+            self._tell_wrong()
+            extra = len(self.wrong) + self._duplicates()
+            self._counts(extra)
+        share = 1.0 if self.step == 1 else min(self.keys.share_of / max(self.live, 1), 1.0)
+        return Checked(self.live, self.keys.checked, findings.done(), share)
+
+    # -- the header ------------------------------------------------------------------------------
+
+    def _flags(self) -> None:
+        flags = self.map.header["flags"]
+        if flags & ~0xF:
+            self.findings.add("bad-flags", f"flags has unknown bits {flags & ~0xF:#x}", self.map.address)
+        if flags & 8 and not self.map.header["oldbuckets"]:
+            self.findings.add("bad-flags", "flags says same-size growth, and there is no old array", self.map.address)
+
+    def _old_state(self) -> None:
+        header = self.map.header
+        if not header["oldbuckets"]:
+            return
+        count = self.map.old_count
+        self.old = _Array(True, header["oldbuckets"], count)
+        if header["nevacuate"] >= count:
+            what = f"nevacuate is {header['nevacuate']}, and the old array has {count} buckets"
+            self.findings.add("bad-nevacuate", f"{what}: it would be gone", self.map.address)
+
+    def _next_overflow(self) -> None:
+        """extra.nextOverflow points into the buckets that were allocated behind the array, if at all."""
+        pointer = self.map.header["extra"]
+        if not pointer:
+            return
+        try:
+            next_ = self.target.arch.pointer(self.target.memory.read(pointer + 2 * self._word, self._word))
+        except MemoryFault:
+            self.findings.add("bad-extra", f"the header's extra part at {pointer:#x} can't be read", self.map.address)
+            return
+        start, end = self._spare(self.main)
+        if next_ and not (start <= next_ < end and (next_ - start) % self.size == 0):
+            what = f"extra.nextOverflow is {next_:#x}, which is not behind the array of buckets"
+            self.findings.add("bad-next-overflow", what, pointer)
+
+    @property
+    def _word(self) -> int:
+        return self.target.arch.pointer_size
+
+    def _spare(self, array: _Array) -> tuple[int, int]:
+        """Where the overflow buckets lie that were allocated with the array: makeBucketArray."""
+        start = array.address + array.count * self.size
+        whole = self.map.array_buckets(array.count.bit_length() - 1, self.allocator)
+        return start, array.address + whole * self.size
+
+    # -- buckets ---------------------------------------------------------------------------------
+
+    def _array(self, array: _Array) -> list[_Link]:
+        """Looks at all main buckets; returns the links to their overflow buckets."""
+        chained: list[_Link] = []
+        array.moved = bytearray(array.count if array.old else 0)
+        step = max(CHUNK // self.size, 1)
+        faults = 0
+        for first in range(0, array.count, step):
+            here = min(step, array.count - first)
+            address = array.address + first * self.size
+            try:
+                data = self.target.memory.read(address, here * self.size)
+            except MemoryFault as fault:
+                what = f"{'old ' if array.old else ''}buckets {first} to {first + here - 1}: {fault}"
+                self.findings.add("unreadable", what, fault.address)
+                self.findings.unsure = True
+                faults += 1
+                if faults >= 4:
+                    break
+                continue
+            addresses = range(address, address + here * self.size, self.size)
+            ended = self._blocks(array, range(first, first + here), addresses, data, None)
+            pointers = words(data, self.shape.overflow_off, self.size, self._word, self.target.arch.byte_order)
+            gone = array.moved if array.old and self.shape.scan else None
+            chained += [
+                _Link(first + i, addresses[i], pointer, ended[i])
+                for i, pointer in enumerate(pointers)
+                if pointer and not (gone and gone[first + i] and addresses[i] in self.odd)
+            ]
+        return chained
+
+    def _blocks(
+        self,
+        array: _Array,
+        buckets: Sequence[int],
+        addresses: Sequence[int],
+        data: bytes,
+        after_end: Sequence[bool] | None,
+    ) -> Sequence[bool]:
+        """Looks at buckets of one array, or of its chains. after_end: whether the bucket before in its chain
+        says that all after it is empty (None for main buckets). Returns the same of each of these."""
+        rows = _scan(data, self.size, array.old)
+        if array.old and after_end is None:
+            array.moved[buckets[0] : buckets[0] + len(buckets)] = rows.moved
+        moved = rows.moved if after_end is None or not array.old else [array.moved[b] for b in buckets]
+        suspects = rows.suspects
+        if after_end is not None:
+            late = [i for i, (ended, live) in enumerate(zip(after_end, rows.full)) if ended and live and not moved[i]]
+            suspects = sorted({*suspects, *late, *(i for i, gone in enumerate(moved) if gone != rows.moved[i])})
+        for i in suspects:
+            marks = data[i * self.size : i * self.size + SLOTS]
+            ended = after_end is not None and after_end[i]
+            self._marks(array, buckets[i], addresses[i], marks, bool(moved[i]), ended)
+        live = sum(rows.full) if not any(moved) else sum(f for f, gone in zip(rows.full, moved) if not gone)
+        self.live += live
+        wanted = range(len(addresses))
+        if self.step > 1 or any(moved) or self.odd:
+            wanted_list = [
+                i for i in wanted if not moved[i] and not buckets[i] & (self.step - 1) and addresses[i] not in self.odd
+            ]
+            if len(wanted_list) < len(wanted):
+                data = b"".join([data[i * self.size : (i + 1) * self.size] for i in wanted_list])
+                buckets = [buckets[i] for i in wanted_list]
+                addresses = [addresses[i] for i in wanted_list]
+        self._hash(array, buckets, addresses, data)
+        return rows.ended
+
+    def _marks(self, array: _Array, bucket: int, address: int, marks: bytes, moved: bool, after_end: bool) -> None:
+        """Tells what is wrong with the tophash bytes of one bucket, if anything is."""
+        strange = [slot for slot in range(SLOTS) if marks[slot] in _MOVED]
+        rest = marks.find(0)
+        name = f"{'old ' if array.old else ''}bucket {bucket}"
+        if moved or (array.old and strange):
+            if len(strange) < SLOTS:
+                what = f"{name}: {len(strange)} of {SLOTS} slots are marked as moved"
+                self.findings.add("evacuation-marks", f"{what}: a bucket moves as a whole", address)
+                self.findings.unsure = True
+                self.odd.add(address)
+        elif strange:
+            what = f"{name}: slot {strange[0]} is marked as moved ({marks[strange[0]]})"
+            self.findings.add("bad-mark", f"{what}, and the array is not an old one", address)
+            self.findings.unsure = True
+        elif rest >= 0 and marks[rest:].strip(b"\0"):
+            what = f"{name}: slot {rest} says that all after it are empty, and they are not"
+            self.findings.add("empty-rest", what, address)
+        elif after_end and marks.strip(b"\0"):
+            what = f"{name}: the chain ends before its overflow bucket {address:#x}, and that is not empty"
+            self.findings.add("empty-rest", what, address)
+
+    def _hash(self, array: _Array, buckets: Sequence[int], addresses: Sequence[int], data: bytes) -> None:
+        """Compares the places of the keys with their hashes."""
+        if not addresses:
+            return
+        np = numpy()
+        mask = array.count - 1
+        index: Any = buckets
+        if np is not None:
+            index = np.array(buckets, np.uint64)
+            mask = np.uint64(mask)
+
+        def wanted(block: Any, mark: Any, hash_: Any) -> Any:
+            return (hash_ & mask == index[block]) & (self._top(hash_) == mark)
+
+        for slot in self.keys.bad(data, addresses, wanted):
+            if array.count > 1 and slot.hash & (array.count - 1) != buckets[slot.block]:
+                self.wrong_places += 1
+            if int(self._top(slot.hash)) != slot.mark:
+                self.wrong_marks += 1
+            if len(self.wrong) < MAX_KEPT:
+                self.wrong.append(_Wrong(array, buckets[slot.block], addresses[slot.block], slot))
+
+    def _top(self, hash_: Any) -> Any:
+        """runtime.tophash."""
+        if isinstance(hash_, int):
+            top = hash_ >> self.shift
+            return top + MIN_TOPHASH if top < MIN_TOPHASH else top
+        np = numpy()
+        assert np is not None
+        top = hash_ >> np.uint64(self.shift)
+        return np.where(top < MIN_TOPHASH, top + np.uint64(MIN_TOPHASH), top)
+
+    # -- overflow chains -------------------------------------------------------------------------
+
+    def _chains(self, array: _Array, level: list[_Link]) -> None:
+        own = self._own_overflow(array)
+        depth = 0
+        while level:
+            depth += 1
+            if depth > MAX_CHAIN:
+                self._lost("overflow-cycle", f"the chain of bucket {level[0].bucket} never ends", level[0].address)
+                return
+            fresh = []
+            for link in level:
+                problem = self._link_problem(array, link, own)
+                if problem is None:
+                    self.seen[link.pointer] = link.bucket
+                    fresh.append(link)
+                else:
+                    name = f"{'old ' if array.old else ''}bucket {link.bucket}"
+                    what = f"{name}: the overflow pointer of {link.address:#x} leads to {link.pointer:#x}"
+                    self._lost(problem[0], f"{what}, {problem[1]}", link.address)
+            by_pointer = {link.pointer: link for link in fresh}
+            level, batch, held = [], [], 0
+            for address, data in gather(self.target.memory, list(by_pointer), self.size):
+                link = by_pointer[address]
+                if data is None:
+                    name = f"{'old ' if array.old else ''}bucket {link.bucket}"
+                    what = f"{name}: its overflow bucket {address:#x} can't be read"
+                    self._lost("unreadable", what, link.address)
+                    continue
+                array.overflow += 1
+                batch.append((link, bytes(data)))
+                held += self.size
+                if held >= CHUNK:
+                    level += self._chained(array, batch)
+                    batch, held = [], 0
+            level += self._chained(array, batch)
+
+    def _chained(self, array: _Array, batch: list[tuple[_Link, bytes]]) -> list[_Link]:
+        """Looks at overflow buckets; returns the links that lead on from them."""
+        if not batch:
+            return []
+        buckets, addresses = [link.bucket for link, _ in batch], [link.pointer for link, _ in batch]
+        data = b"".join([block for _, block in batch])
+        ended = self._blocks(array, buckets, addresses, data, [link.after_end for link, _ in batch])
+        pointers = words(data, self.shape.overflow_off, self.size, self._word, self.target.arch.byte_order)
+        return [
+            _Link(bucket, address, pointer, bool(link.after_end or end))
+            for (link, _), bucket, address, pointer, end in zip(batch, buckets, addresses, pointers, ended)
+            if pointer
+        ]
+
+    def _link_problem(self, array: _Array, link: _Link, own: set[int] | None) -> tuple[str, str] | None:
+        pointer = link.pointer
+        if pointer in self.seen:
+            if self.seen[pointer] == link.bucket:
+                return "overflow-cycle", "which the chain has passed before"
+            return "overflow-shared", f"which is in the chain of bucket {self.seen[pointer]} too"
+        for other in (self.main, self.old):
+            if other is None or not other.address:
+                continue
+            start, end = self._spare(other)
+            if other.address <= pointer < start:
+                inside = (pointer - other.address) // self.size
+                if other is array and inside == link.bucket:
+                    return "overflow-cycle", "the start of its own chain"
+                return "overflow-outside", f"bucket {inside} of the {'old ' if other.old else ''}array itself"
+            if start <= pointer < end and (pointer - start) % self.size:
+                return "overflow-outside", "in the middle of a bucket"
+        if pointer % self._word:
+            return "overflow-outside", "which is no address of a bucket"
+        if own is not None and pointer not in own:
+            return "overflow-outside", "which is none of the map's own overflow buckets"
+        return None
+
+    def _own_overflow(self, array: _Array) -> set[int] | None:
+        """mapextra.overflow and oldoverflow: all overflow buckets, listed where buckets have no pointers."""
+        pointer = self.map.header["extra"]
+        if self.shape.scan or not pointer:
+            return None
+        memory, arch, word = self.target.memory, self.target.arch, self._word
+        try:
+            at = arch.pointer(memory.read(pointer + (word if array.old else 0), word))
+            if not at:
+                return set()
+            head = memory.read(at, 2 * word)
+            start, length = arch.pointer(head), arch.pointer(head, word)
+            if length * word > MAX_BYTES:
+                return None
+            return set(words(memory.read(start, length * word), 0, word, word, arch.byte_order)) if length else set()
+        except MemoryFault:
+            return None
+
+    def _lost(self, code: str, message: str, address: int) -> None:
+        self.findings.add(code, message, address)
+        self.findings.unsure = True
+
+    # -- growth ----------------------------------------------------------------------------------
+
+    def _evacuation(self, old: _Array) -> None:
+        header = self.map.header
+        swept = min(header["nevacuate"], old.count)
+        late = [b for b in range(swept) if not old.moved[b] and old.address + b * self.size not in self.odd]
+        if late:
+            what = f"nevacuate is {header['nevacuate']}, and old bucket {late[0]} has not moved"
+            more = f" (nor have {len(late) - 1:,} others below it)" if len(late) > 1 else ""
+            self.findings.add("bad-nevacuate", what + more, old.address + late[0] * self.size)
+
+    # -- what it adds up to ----------------------------------------------------------------------
+
+    def _one_cause(self) -> bool:
+        """Whether one field of the header explains that many keys are not where their hashes name them."""
+        judged, findings = self.keys.checked, self.findings
+        few = max(4, judged // 2)
+        if self.wrong_marks >= few and self.wrong_marks * 10 >= judged * 9:
+            what = f"hash0 is {self.map.header['hash0']:#x}, and with it no key has the tophash it is stored under"
+            findings.only("bad-seed", what, self.map.address)
+            return True
+        if self.old is not None or self.map.writing:
+            return False
+        if self.wrong_places >= max(4, judged // 8):
+            for B in reversed(range(self.map.B)):
+                if self._fits(B):
+                    what = f"B is {self.map.B}, and the keys lie as in a map of B {B}"
+                    findings.only("bad-B", what, self.map.address)
+                    return True
+        if self.live < self.map.count and self.main.count and self._goes_on():
+            what = f"B is {self.map.B}, and the array goes on behind its {self.main.count:,} buckets"
+            findings.only("bad-B", what, self.map.address)
+            return True
+        return False
+
+    def _fits(self, B: int) -> bool:
+        """Whether the keys in the first 2^B buckets are where a map of that B has them."""
+        inside = [w for w in self.wrong if w.bucket < 1 << B]
+        return len(inside) >= 4 and all(w.slot.hash & (1 << B) - 1 == w.bucket for w in inside)
+
+    def _goes_on(self) -> bool:
+        """Whether behind the array lie buckets with keys that belong there if B were one more."""
+        count = self.main.count
+        address = self.main.address + count * self.size
+        here = min(count, max(CHUNK // self.size, 1))
+        try:
+            data = self.target.memory.read(address, here * self.size)
+        except MemoryFault:
+            return False
+        probe = KeyCheck(
+            self.target, self.shape.slots, self.keys.hasher, self.keys.plan, self.keys.seed, self.keys.live,
+            Findings(False, 0),
+        )  # fmt: skip
+        addresses = range(address, address + here * self.size, self.size)
+
+        np = numpy()
+        mask: Any = 2 * count - 1 if np is None else np.uint64(2 * count - 1)
+        first: Any = count if np is None else np.uint64(count)
+
+        def wanted(block: Any, mark: Any, hash_: Any) -> Any:
+            index = block if np is None else block.astype(np.uint64)
+            return (hash_ & mask == first + index) & (self._top(hash_) == mark)
+
+        bad = sum(1 for _ in probe.bad(data, addresses, wanted))
+        return probe.checked > 0 and bad * 10 <= probe.checked
+
+    def _tell_wrong(self) -> None:
+        for w in self.wrong:
+            what = f"{'old ' if w.array.old else ''}bucket {w.bucket} slot {w.slot.slot}"
+            named = w.slot.hash & (w.array.count - 1)
+            top = int(self._top(w.slot.hash))
+            if named != w.bucket:
+                self.findings.add("misplaced-key", f"{what}: its key's hash names bucket {named}", w.address)
+            else:
+                told = f"{what}: tophash is {w.slot.mark:#04x}, and its key's hash has {top:#04x}"
+                self.findings.add("bad-tophash", told, w.address)
+
+    def _duplicates(self) -> int:
+        number = 0
+        wrong = {(w.address, w.slot.slot) for w in self.wrong}
+        for address, slot, other, other_slot in self.keys.duplicates():
+            if (address, slot) in wrong or (other, other_slot) in wrong:
+                continue  # told already
+            what = f"slot {other_slot} of {other:#x} has the key of slot {slot} of {address:#x}"
+            self.findings.add("duplicate-key", what, other)
+            number += 1
+        return number
+
+    def _counts(self, extra: int) -> None:
+        """The header's numbers against what there is. extra: live slots that are no entries of their own."""
+        findings, header, overflow = self.findings, self.map.header, self.main.overflow
+        if findings.unsure:
+            return
+        count, noverflow = self.map.count, header["noverflow"]
+        missing = count - self.live
+        exact = self.map.B < EXACT_B
+        if missing > 0 and exact and noverflow > overflow:
+            what = f"{noverflow - overflow} of {noverflow} overflow buckets and {missing} of {count:,} entries"
+            findings.add("overflow-lost", f"{what} are in no chain", self.map.address)
+            return
+        if noverflow > overflow or (exact and noverflow != overflow):
+            what = f"noverflow is {noverflow}, and {overflow} overflow buckets are in chains"
+            findings.add("bad-noverflow", what, self.map.address)
+        if missing > 0 or -missing > extra:
+            what = f"the header counts {count:,} entries, and there are {self.live:,}"
+            findings.add("count-mismatch", what, self.map.address)
+
+
+@dataclass
+class _Rows:
+    """Of each bucket: whether it has moved (tophash[0] says so), its live slots, whether it ends in emptyRest.
+    suspects: those whose marks need a closer look."""
+
+    moved: bytes
+    full: Sequence[int]
+    ended: Sequence[bool]
+    suspects: list[int]
+
+
+def _scan(data: bytes, size: int, old: bool) -> _Rows:
+    np = numpy()
+    if np is None:
+        return _scan_one_by_one(data, size, old)
+    marks = np.frombuffer(data, np.uint8).reshape(-1, size)[:, :SLOTS]
+    zero = marks == 0
+    strange = (marks > 1) & (marks < MIN_TOPHASH)
+    suspects = (zero[:, :-1] & ~zero[:, 1:]).any(1)
+    moved = strange[:, 0] if old else np.zeros(len(marks), bool)
+    suspects |= strange.any(1) & ~(moved & strange.all(1))
+    full = (marks >= MIN_TOPHASH).sum(1)
+    return _Rows(moved.tobytes(), full.tolist(), zero.any(1).tolist(), np.flatnonzero(suspects).tolist())
+
+
+def _scan_one_by_one(data: bytes, size: int, old: bool) -> _Rows:
+    count = len(data) // size
+    moved, full, ended, suspects = bytearray(count), [0] * count, [False] * count, []
+    for i in range(count):
+        marks = data[i * size : i * size + SLOTS]
+        full[i] = SLOTS - len(marks.translate(None, _LIVE))
+        rest = marks.find(0)
+        ended[i] = rest >= 0
+        moved[i] = old and marks[0] in _MOVED
+        strange = len(marks) - len(marks.translate(None, _MOVED_MARKS))
+        if (strange and not (moved[i] and strange == SLOTS)) or (rest >= 0 and marks[rest:].strip(b"\0")):
+            suspects.append(i)
+    return _Rows(bytes(moved), full, ended, suspects)

@@ -1,0 +1,123 @@
+"""hmap-check: whether maps are as the runtime would have left them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from gomap import human
+from gomap.analysis import integrity_classic, integrity_swiss
+from gomap.analysis.alias import holders
+from gomap.analysis.integrity import Checked
+from gomap.commands.declare import Context
+from gomap.errors import GomapError, UsageError
+from gomap.expr import resolve_map
+from gomap.golang.classic import ClassicMap
+from gomap.golang.hashing import Hasher, Pool, hasher_of
+from gomap.golang.lookup import choose
+from gomap.golang.malloc import allocator
+from gomap.golang.memhash import numpy
+from gomap.golang.structure import Anomaly
+from gomap.gotypes import GoType
+from gomap.maps import MapView, view
+from gomap.report import Facts, Report, Table
+
+
+def run(context: Context, options: Mapping[str, Any]) -> Report:
+    target = context.target
+    expr, every = options["EXPR"], options["--all"]
+    if bool(expr) == bool(every):
+        raise UsageError("name one map, or --all (usage: hmap-check EXPR, hmap-check --all)")
+    report = Report({"maps": []})
+    hasher = hasher_of(target)
+    if numpy() is not None and not options["--full"]:  # recording asks for all, and for nothing besides
+        hasher.pool = Pool(target)
+    noted = None
+    if every:
+        wanted = _all(context, report)
+    else:
+        variable, t, address = resolve_map(target, expr)
+        noted = variable.note
+        wanted = iter([(expr, t, address)])
+    findings: dict[str, Checked] = {}
+    for path, t, address in wanted:
+        checked = _check(context, hasher, t, address, bool(options["--full"]))
+        report.data["maps"].append(_json(path, t, address, checked))
+        findings[path] = checked
+        prefix = f"{path}: " if every else ""
+        report.anomalies += [replace(one, message=prefix + one.message) for one in checked.findings]
+        if checked.share < 1:
+            what = f"{path}: hashes" if every else "hashes"
+            report.cut(what, checked.hashes_checked, checked.entries)
+    _words(report, expr, findings)
+    if noted:
+        report.answer.append(f"({noted})")
+    return report
+
+
+def _all(context: Context, report: Report) -> Iterator[tuple[str, GoType, int]]:
+    """Every map that the variables lead to, each once."""
+    found = holders(context.target, context.target.roots("frame"), context.settings.depth)
+    report.anomalies += found.anomalies
+    for text in found.shortened:
+        report.cut(text, 0, None)
+    if found.too_deep:
+        report.cut(f"{human.plural(found.too_deep, 'value lies', 'values lie')} too deep", 0, None)
+    for address, t in found.types.items():
+        yield found.maps[address][0].path, t, address
+
+
+def _check(context: Context, hasher: Hasher, t: GoType, address: int, full: bool) -> Checked:
+    if not address:
+        return Checked(0, 0, [])
+    target = context.target
+    try:
+        found: MapView = view(target, t, address)
+        plan = choose(found, hasher)
+        if isinstance(found, ClassicMap):
+            checked = integrity_classic.check(found, hasher, plan, allocator(target), full)
+        else:
+            checked = integrity_swiss.check(found, hasher, plan, full)
+    except GomapError as error:
+        at = getattr(error, "address", None)
+        return Checked(0, 0, [Anomaly("error", "unreadable", str(error), at if at is not None else address)], 0.0)
+    if plan is None:
+        what = f"the hash function for keys of type {t.key.name} is not known here: places of keys were not checked"
+        checked.findings.append(Anomaly("note", "no-hash", what, address))
+    return checked
+
+
+def _json(path: str, t: GoType, address: int, checked: Checked) -> dict[str, Any]:
+    return {
+        "path": path,
+        "address": hex(address) if address else None,
+        "type": t.name,
+        "entries": checked.entries,
+        "hashes_checked": checked.hashes_checked,
+        "share": checked.share,
+        "ok": checked.ok,
+    }
+
+
+def _words(report: Report, expr: str | None, findings: Mapping[str, Checked]) -> None:
+    broken = [path for path, checked in findings.items() if not checked.ok]
+    if expr is not None:
+        checked = findings[expr]
+        number = sum(one.severity != "note" for one in checked.findings)
+        report.answer = [f"{expr} is intact" if checked.ok else f"{expr} is corrupt: {human.plural(number, 'finding')}"]
+        report.sections = [Facts([("entries", f"{checked.entries:,}"), ("hashes", _hashes(checked))])]
+        return
+    entries = sum(checked.entries for checked in findings.values())
+    what = f"{human.plural(len(findings), 'map')} with {human.plural(entries, 'entry', 'entries')} checked"
+    report.answer = [f"{what}: {f'{len(broken):,} corrupt' if broken else 'all intact'}"]
+    if broken:
+        rows = [(path, f"{findings[path].entries:,}", _hashes(findings[path])) for path in broken]
+        report.sections = [Table(("corrupt", "entries", "hashes"), rows, frozenset({1}), frozenset({0}))]
+
+
+def _hashes(checked: Checked) -> str:
+    if checked.share < 1:
+        share = human.percent(checked.share)
+        return f"{checked.hashes_checked:,} recomputed, {share} of the entries: this Python has no numpy (--full: all)"
+    return f"{checked.hashes_checked:,} recomputed"

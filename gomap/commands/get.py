@@ -1,0 +1,121 @@
+"""hmap-get: a key looked up as the program does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gomap.commands.declare import Context
+from gomap.expr import resolve_map
+from gomap.golang.classic import ClassicMap
+from gomap.golang.hashing import hasher_of
+from gomap.golang.lookup import Lookup, Step, choose, lookup
+from gomap.golang.structure import Anomaly
+from gomap.keys import Keys
+from gomap.maps import MapView, view
+from gomap.report import Facts, Report, Table
+from gomap.values import Limits, Values, shown
+
+
+def run(context: Context, options: Mapping[str, Any]) -> Report:
+    expr = options["EXPR"]
+    variable, t, address = resolve_map(context.target, expr)
+    keys = Keys(context.target, hasher_of(context.target))
+    key = keys.parse(t.key, options["KEY"])
+    values = Values(keys.target, Limits(depth=context.settings.depth), keys.hasher.types)
+    key_json = values.json(t.key, key)
+    key_text = shown(t.key, key_json)
+    if not address:
+        report = Report(_json(expr, key_json, Lookup(), None, []))
+        report.answer = [f"not found: {expr} is a nil {t.name}"]
+    else:
+        found = view(keys.target, t, address)
+        result = lookup(found, keys.hasher, choose(found, keys.hasher), key)
+        whys = [_why(found, values, result, step) for step in result.path]
+        value = values.json(t.elem, result.elem) if result.found else None
+        data = _json(expr, key_json, result, value, whys)
+        report = Report(data, anomalies=_notes(found, result))
+        what = f"{expr}[{key_text}]"
+        report.answer = [f"{what} = {shown(t.elem, value)}" if value is not None else f"{what} is not there"]
+        _explain(report, found, result, whys)
+    if variable.note:
+        report.answer.append(f"({variable.note})")
+    return report
+
+
+def _json(expr: str, key: Any, result: Lookup, value: Any, whys: list[str]) -> dict[str, Any]:
+    return {
+        "expr": expr,
+        "key": key,
+        "found": result.found,
+        "value": value,
+        "hash": None if result.hash is None else hex(result.hash),
+        "address": None if result.elem_address is None else hex(result.elem_address),
+        "walked": result.walked,
+        "path": [
+            {
+                "bucket": step.bucket,
+                "slot": step.slot,
+                "old": step.old,
+                "matched": step.reason == "found",
+                "why": why,
+                "table": step.table,
+                "overflow": step.overflow,
+                "address": hex(step.address),
+            }
+            for step, why in zip(result.path, whys)
+        ],
+    }
+
+
+def _notes(found: MapView, result: Lookup) -> list[Anomaly]:
+    notes = []
+    if result.walked:
+        what = f"the hash function for keys of type {found.shape.key.name} is not known here"
+        notes.append(Anomaly("note", "walked", f"{what}: all entries were looked at instead", found.address))
+    if result.nan:
+        what = "the key contains a NaN, which equals nothing, not even itself: no lookup ever finds it"
+        notes.append(Anomaly("note", "nan-key", what, found.address))
+    if found.writing and not result.found:
+        what = "the program was stopped inside a write to this map: the entry may be on its way"
+        notes.append(Anomaly("note", "writing", what, found.address))
+    return notes
+
+
+def _why(found: MapView, values: Values, result: Lookup, step: Step) -> str:
+    classic = isinstance(found, ClassicMap)
+    mark = "" if result.mark is None else f"{'tophash' if classic else 'H2'} {result.mark:#04x}"
+    if step.reason == "found":
+        return "the key" if result.walked else f"{mark}, and the key is equal"
+    if step.reason == "other-key":
+        key = found.shape.key
+        return f"{mark} too, but another key: {shown(key, values.json(key, step.key))}"
+    if step.reason == "moved":
+        return "the old bucket has moved: the new array has its entries"
+    if step.reason == "goes-on":
+        return "no empty slot: on to the overflow bucket" if classic else "no empty slot: on to the next group"
+    if not classic:
+        return f"no slot of {mark} has the key, and the search ends here" + (
+            "" if step.table is None else ": the group has an empty slot"
+        )
+    if step.slot is None:
+        return "no slot has the key, and there is no further bucket"
+    return f"no slot has the key, and from slot {step.slot} on all are empty"
+
+
+def _explain(report: Report, found: MapView, result: Lookup, whys: list[str]) -> None:
+    classic = isinstance(found, ClassicMap)
+    if result.hash is not None and result.mark is not None:
+        mark = f"{'tophash' if classic else 'H2'} {result.mark:#04x}"
+        report.sections.append(Facts([("hash", f"{result.hash:#x}, {mark}")]))
+    if not result.path:
+        return
+    rows = []
+    for step, why in zip(result.path, whys):
+        where = "old " if step.old else ""
+        where += f"table {step.table} " if step.table is not None else ""
+        where += f"{'bucket' if classic else 'group'} {step.bucket}"
+        if classic and step.overflow:
+            where += f" overflow {step.overflow}"
+        rows.append((where, "" if step.slot is None else str(step.slot), hex(step.address), why))
+    report.sections.append(Table(("path", "slot", "address", ""), rows, frozenset({1})))
