@@ -101,7 +101,12 @@ func main() {
 		})
 		add("buckets", func() { *word(buckets()) = nowhere })
 		add("oldbuckets", func() { *word(buckets() + size) = nowhere })
-		add("marks", func() { *word(*word(buckets())) = 0x5555_5555_5555_5555 })
+		add("marks", func() {
+			// In all buckets: one of them may be full.
+			for i := uintptr(0); i < 1<<*b(); i++ {
+				*word(*word(buckets()) + i*(8+8*2*8+size)) = 0x5555_5555_5555_5555
+			}
+		})
 	}
 	add("count", func() { *word(header()) = 1 << 60 })
 	add("interface", func() {
