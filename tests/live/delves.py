@@ -49,9 +49,10 @@ def find(version: str) -> Dlv:
             go = toolchains.ensure(row)
             place.mkdir(parents=True, exist_ok=True)
             environment = toolchains._environment(row)
-            # Modules are downloaded here, from where the user's settings say.
-            proxy = os.environ.get("GOPROXY") or "https://proxy.golang.org,direct"
-            environment.update(GOBIN=str(place), GOPROXY=proxy, GOFLAGS="-modcacherw")
+            # Modules are downloaded here, from where the user's settings say, else from where the toolchain's do.
+            del environment["GOPROXY"]
+            environment.update({name: os.environ[name] for name in ("GOPROXY", "GOSUMDB") if name in os.environ})
+            environment.update(GOBIN=str(place), GOFLAGS="-modcacherw")
             wanted = f"github.com/go-delve/delve/cmd/dlv@v{version}"
             command = [str(go), "install", "-p", "2", wanted]
             run = subprocess.run(
