@@ -156,6 +156,9 @@ install_delve() {
     fi
     say "no dlv here: getting $dlv_package with $go"
     # The user's own caches and settings stay as they are.
+    # Go's telemetry would go on writing there, in a process of its own, after go has ended.
+    mkdir -p "$build/config/go/telemetry"
+    say off >"$build/config/go/telemetry/mode"
     if out=$(env GOTOOLCHAIN=local GOFLAGS=-modcacherw GOWORK=off CGO_ENABLED=0 GOBIN="$data/dlv" GOPATH="$build/path" \
         GOCACHE="$build/cache" XDG_CONFIG_HOME="$build/config" "$go" install "$dlv_package" </dev/null 2>&1); then
         delve=$data/dlv/dlv
