@@ -13,7 +13,7 @@ from gomap.golang.lookup import Lookup, Step, choose, lookup
 from gomap.golang.structure import Anomaly
 from gomap.keys import Keys
 from gomap.maps import MapView, view
-from gomap.report import Facts, Report, Table
+from gomap.report import Facts, Report
 from gomap.values import Limits, Values, shown
 
 
@@ -104,18 +104,19 @@ def _why(found: MapView, values: Values, result: Lookup, step: Step) -> str:
 
 
 def _explain(report: Report, found: MapView, result: Lookup, whys: list[str]) -> None:
+    """The hash, and what the lookup met at every place. The words take what room they need: no table."""
+    rows = []
     classic = isinstance(found, ClassicMap)
     if result.hash is not None and result.mark is not None:
         mark = f"{'tophash' if classic else 'H2'} {result.mark:#04x}"
-        report.sections.append(Facts([("hash", f"{result.hash:#x}, {mark}")]))
-    if not result.path:
-        return
-    rows = []
+        rows.append(("hash", f"{result.hash:#x}, {mark}"))
     for step, why in zip(result.path, whys):
         where = "old " if step.old else ""
         where += f"table {step.table} " if step.table is not None else ""
         where += f"{'bucket' if classic else 'group'} {step.bucket}"
         if classic and step.overflow:
             where += f" overflow {step.overflow}"
-        rows.append((where, "" if step.slot is None else str(step.slot), hex(step.address), why))
-    report.sections.append(Table(("path", "slot", "address", ""), rows, frozenset({1})))
+        slot = f" slot {step.slot}" if step.reason in ("found", "other-key") else ""
+        rows.append((where, f"{step.address:#x}{slot}: {why}"))
+    if rows:
+        report.sections.append(Facts(rows))
