@@ -36,7 +36,7 @@ func lookupIn[M ~map[K]V, K comparable, V any](m M) lookup {
 // keys that no map holds.
 func lookups(m Map) []Lookup {
 	found := []Lookup{}
-	if m.look == nil || m.torn {
+	if m.torn {
 		return found
 	}
 	asked := map[string]bool{}

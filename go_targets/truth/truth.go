@@ -44,7 +44,7 @@ type Map struct {
 	length  int
 	source  string                              // "range" or "lookup"
 	entries func(each func(k, v reflect.Value)) // by range or lookup
-	look    lookup                              // nil for a map on a stack
+	look    lookup
 	gone    func(each func(k reflect.Value))    // keys it may have held and does not
 	heap    *uint64
 }
@@ -88,6 +88,10 @@ func Looked[M ~map[K]V, K comparable, V any](expr string, m M, keys []K) Map {
 // escape from its stack. The caller has ranged over it: entries are the result.
 func At(expr string, header uintptr, typ reflect.Type, length int, entries [][2]any) Map {
 	return Map{expr: expr, header: header, typ: typ, length: length, source: "range",
+		look: func(k reflect.Value) (reflect.Value, bool) {
+			v := reflect.NewAt(typ, unsafe.Pointer(&header)).Elem().MapIndex(k)
+			return v, v.IsValid()
+		},
 		entries: func(each func(k, v reflect.Value)) {
 			for _, e := range entries {
 				each(reflect.ValueOf(e[0]), reflect.ValueOf(e[1]))
