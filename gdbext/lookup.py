@@ -7,7 +7,7 @@ from typing import Any
 import gdb
 
 from gdbext.target import GdbTarget
-from gomap.errors import BadExpression
+from gomap.errors import BadExpression, GomapError
 from gomap.expr import map_in, resolve_map
 from gomap.golang.hashing import hasher_of
 from gomap.golang.lookup import choose, lookup
@@ -30,6 +30,8 @@ def get(target: GdbTarget, m: gdb.Value, key: gdb.Value) -> Any:
     if address:
         found = view(keys.target, t, address)
         result = lookup(found, keys.hasher, choose(found, keys.hasher), raw)
+        if result.broken is not None:
+            raise GomapError(result.broken.message)
         if result.elem is not None:
             elem, elem_address = result.elem, result.elem_address
     if t.elem.kind in (Kind.BOOL, Kind.INT, Kind.UINT, Kind.FLOAT):

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gomap.errors import BadExpression, GomapError, MemoryFault
-from gomap.golang.classic import EVACUATED, MAX_CHAIN, ClassicMap
+from gomap.golang.classic import EVACUATED, ClassicMap
 from gomap.golang.hashing import Hasher, Plan, typehash_plan
 from gomap.golang.marks import SLOTS
 from gomap.golang.slots import member
-from gomap.golang.swiss import CTRL_EMPTY, SwissMap
+from gomap.golang.structure import Anomaly
+from gomap.golang.swiss import CTRL_EMPTY, MAX_TABLE_CAPACITY, SwissMap
 from gomap.target import Arch
 
 MIN_TOPHASH = 5
@@ -27,8 +28,8 @@ class Step:
     """One thing the lookup did in a bucket (group).
 
     table: directory index of the group's table. overflow: how far down the chain (how many groups probed
-    before). slot: the one whose mark matched, None when none did. reason: `found`, `other-key`, `goes-on`,
-    `ends`; key: the other key.
+    before). slot: the one whose mark matched, None when none did. reason: `found`, `other-key`, `unreadable`
+    (its key), `moved` (the old bucket), `goes-on`, `ends`. key: the key there.
     """
 
     bucket: int
@@ -44,14 +45,17 @@ class Step:
 @dataclass
 class Lookup:
     """hash: None when it is not known. mark: the tophash or H2 that was looked for. walked: all entries were
-    looked at instead of following the hash. nan: the key contains a NaN, which equals nothing."""
+    looked at instead of following the hash, `unreadable` of which can't be read. broken: what kept the lookup
+    from its end. nan: the key contains a NaN, which equals nothing."""
 
     found: bool = False
     hash: int | None = None
     mark: int | None = None
     elem_address: int | None = None
     elem: bytes | None = None
+    broken: Anomaly | None = None
     walked: bool = False
+    unreadable: int = 0
     nan: bool = False
     path: list[Step] = field(default_factory=list)
 
@@ -78,41 +82,64 @@ def probe(hash_: int, mask: int) -> Iterator[int]:
         offset = (offset + index) & mask
 
 
+class _Corrupt(Exception):
+    """The program's own lookup would never end, or go astray."""
+
+
 def lookup(found: ClassicMap | SwissMap, hasher: Hasher, plan: Plan | None, key: bytes) -> Lookup:
     """Looks `key` up in the map. plan: its hash function (choose); None, and all entries are looked at.
 
-    Raises MemoryFault, GomapError.
+    Raises GomapError when the key itself can't be hashed or compared.
     """
+    result = Lookup()
     if plan is None:
-        return _walk(found, hasher, key)
+        _walk(found, hasher, key, result)
+        return result
     seed = found.header["hash0"] if isinstance(found, ClassicMap) else found.header["seed"]
-    hash_ = hasher.hash(plan, key, seed)
-    if hash_ is None:
-        return Lookup(nan=True)
+    result.hash = hasher.hash(plan, key, seed)
+    if result.hash is None:
+        result.nan = True
+        return result
     equality = typehash_plan(found.shape.key) or plan
-    if isinstance(found, ClassicMap):
-        return _classic(found, hasher, equality, key, hash_)
-    return _swiss(found, hasher, equality, key, hash_)
+    try:
+        if isinstance(found, ClassicMap):
+            _classic(found, hasher, equality, key, result.hash, result)
+        else:
+            _swiss(found, hasher, equality, key, result.hash, result)
+    except MemoryFault as fault:
+        result.broken = Anomaly("error", "unreadable", f"the lookup goes no further: {fault}", fault.address)
+    except _Corrupt as problem:
+        result.broken = Anomaly("error", "corrupt", str(problem), found.address)
+    return result
 
 
-def _walk(found: ClassicMap | SwissMap, hasher: Hasher, key: bytes) -> Lookup:
+def _walk(found: ClassicMap | SwissMap, hasher: Hasher, key: bytes, result: Lookup) -> None:
     """Looks at every entry: for maps whose hash function is not known."""
+    result.walked = True
     equality = typehash_plan(found.shape.key)
     if equality is None:
         raise BadExpression(f"keys of type {found.shape.key.name} can't be compared")
+    result.nan = not hasher.equal(equality, key, key)
     for entry in found.entries():
-        if entry.key is not None and hasher.equal(equality, key, entry.key):
+        try:
+            same = entry.key is not None and hasher.equal(equality, key, entry.key)
+        except GomapError:
+            same = False
+            result.unreadable += 1
+        result.unreadable += entry.key is None
+        if same:
             step = Step(entry.bucket, entry.slot, entry.old, "found", entry.key_address, entry.overflow)
-            return Lookup(True, elem_address=entry.elem_address, elem=entry.elem, walked=True, path=[step])
-    return Lookup(walked=True)
+            result.path.append(step)
+            result.found, result.elem_address, result.elem = True, entry.elem_address, entry.elem
+            return
 
 
-def _classic(found: ClassicMap, hasher: Hasher, equality: Plan, key: bytes, hash_: int) -> Lookup:
+def _classic(found: ClassicMap, hasher: Hasher, equality: Plan, key: bytes, hash_: int, result: Lookup) -> None:
     target, shape, header = found.target, found.shape, found.header
     size = shape.slots.size
-    result = Lookup(hash=hash_, mark=tophash(hash_, target.arch))
+    result.mark = tophash(hash_, target.arch)
     if not found.count or not header["buckets"]:
-        return result
+        return
     bucket, old = hash_ & (1 << found.B) - 1, False
     address = header["buckets"] + bucket * size
     if header["oldbuckets"]:
@@ -122,37 +149,39 @@ def _classic(found: ClassicMap, hasher: Hasher, equality: Plan, key: bytes, hash
             bucket, old, address = before, True, at
         else:
             result.path.append(Step(before, None, True, "moved", at))
-    for depth in range(MAX_CHAIN):
+    passed: set[int] = set()
+    while address not in passed:
+        depth = len(passed)
+        passed.add(address)
         data = target.memory.read(address, size)
         place = _Place(bucket, old, address, depth, None)
         if _search(found, hasher, equality, key, data, place, result):
-            return result
+            return
         if 0 in data[:SLOTS]:
-            end = data.index(0)
-            result.path.append(Step(bucket, end, old, "ends", address, depth))
-            return result
+            result.path.append(Step(bucket, data.index(0), old, "ends", address, depth))
+            return
         address = target.arch.pointer(data, shape.overflow_off)
         result.path.append(Step(bucket, None, old, "goes-on" if address else "ends", place.address, depth))
         if not address:
-            return result
-    raise GomapError("the overflow chain has no end: the map is corrupt")
+            return
+    raise _Corrupt(f"the overflow chain leads back to {address:#x}: the program's search never ends")
 
 
-def _swiss(found: SwissMap, hasher: Hasher, equality: Plan, key: bytes, hash_: int) -> Lookup:
+def _swiss(found: SwissMap, hasher: Hasher, equality: Plan, key: bytes, hash_: int, result: Lookup) -> None:
     target, header = found.target, found.header
     size, arch = found.shape.slots.size, found.target.arch
-    result = Lookup(hash=hash_, mark=h2(hash_))
+    result.mark = h2(hash_)
     if not found.count or not header["dirPtr"]:
-        return result
+        return
     if found.small:
         place = _Place(0, False, header["dirPtr"], 0, None)
         data = target.memory.read(place.address, size)
         if not _search(found, hasher, equality, key, data, place, result):
             result.path.append(Step(0, None, False, "ends", place.address))
-        return result
+        return
     index = 0 if header["dirLen"] == 1 else hash_ >> (header["globalShift"] & 63)
     if index >= header["dirLen"]:
-        raise GomapError(f"the hash names directory entry {index}, of {header['dirLen']}: the map is corrupt")
+        raise _Corrupt(f"the hash names directory entry {index}, of {header['dirLen']}")
     word = arch.pointer_size
     table = arch.pointer(target.memory.read(header["dirPtr"] + index * word, word))
     groups_off, groups = member(found.shape.table, "groups")
@@ -163,18 +192,18 @@ def _swiss(found: SwissMap, hasher: Hasher, equality: Plan, key: bytes, hash_: i
         arch.pointer(record, groups_off + data_off),
         arch.uint(record, groups_off + mask_off, mask_type.size),
     )
+    if (mask + 1) * SLOTS > MAX_TABLE_CAPACITY or mask & (mask + 1):
+        raise _Corrupt(f"table {table:#x} has a lengthMask of {mask:#x}, which no table can have")
     for depth, group in enumerate(probe(hash_, mask)):
         place = _Place(group, False, base + group * size, depth, index)
         data = target.memory.read(place.address, size)
         if _search(found, hasher, equality, key, data, place, result):
-            return result
+            return
         ended = CTRL_EMPTY in data[:SLOTS]
         result.path.append(Step(group, None, False, "ends" if ended else "goes-on", place.address, depth, index))
         if ended:
-            return result
-        if depth > MAX_CHAIN:
-            break
-    raise GomapError("no group of the table has an empty slot: the search would never end")
+            return
+    raise _Corrupt("no group of the table has an empty slot: the program's search never ends")
 
 
 @dataclass(frozen=True)
@@ -206,22 +235,22 @@ def _search(
             continue
         at = slots.keys_off + slot * slots.key_stride
         held = data[at : at + slots.key_stride]
-        if slots.indirect_key:
-            held = hasher.target.memory.read(arch.pointer(held), slots.key.size)
-        held = held[: slots.key.size]
-        same = hasher.equal(equality, key, held)
-        result.path.append(
-            Step(
-                place.bucket,
-                slot,
-                place.old,
-                "found" if same else "other-key",
-                place.address,
-                place.overflow,
-                place.table,
-                held,
-            )
-        )
+
+        def step(reason: str, held: bytes | None, slot: int = slot) -> Step:
+            address, depth, table = place.address, place.overflow, place.table
+            return Step(place.bucket, slot, place.old, reason, address, depth, table, held)
+
+        try:
+            if slots.indirect_key:
+                held = memory.read(arch.pointer(held), slots.key.size)
+            held = held[: slots.key.size]
+            same = hasher.equal(equality, key, held)
+        except GomapError as problem:
+            result.path.append(step("unreadable", None))
+            if isinstance(problem, MemoryFault):
+                raise
+            raise _Corrupt(str(problem)) from problem
+        result.path.append(step("found" if same else "other-key", held))
         if same:
             at = slots.elems_off + slot * slots.elem_stride
             result.found, result.elem_address = True, place.address + at
