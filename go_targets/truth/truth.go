@@ -45,7 +45,7 @@ type Map struct {
 	source  string                              // "range" or "lookup"
 	entries func(each func(k, v reflect.Value)) // by range or lookup
 	look    lookup
-	gone    func(each func(k reflect.Value))    // keys it may have held and does not
+	gone    func(each func(k reflect.Value)) // keys it may have held and does not
 	heap    *uint64
 }
 

@@ -10,7 +10,7 @@ from gomap.commands.declare import Context
 from gomap.expr import resolve_map
 from gomap.golang.classic import ClassicMap
 from gomap.golang.hashing import hasher_of
-from gomap.golang.lookup import Lookup, Step, choose, lookup
+from gomap.golang.lookup import Lookup, Step, candidates, lookup
 from gomap.golang.structure import Anomaly
 from gomap.keys import Keys
 from gomap.maps import MapView, view
@@ -34,13 +34,13 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         report.answer = [f"not found: {expr} is a nil {t.name}"]
     else:
         found = view(keys.target, t, address)
-        result = lookup(found, keys.hasher, choose(found, keys.hasher), key)
+        result = lookup(found, keys.hasher, candidates(found, keys.hasher), key)
         whys = [_why(found, values, result, step) for step in result.path]
         value = values.json(t.elem, result.elem) if result.found else None
         data = _json(expr, key_json, result, value, whys)
         report = Report(data, anomalies=_notes(found, result))
         what = f"{expr}[{key_text}]"
-        report.answer = [f"{what} = {shown(t.elem, value)}" if result.found else f"{what} is not there"]
+        report.answer = [f"{what} = {shown(t.elem, value)}" if value is not None else f"{what} is not there"]
         if result.broken is not None and not result.found:
             report.answer = [f"{what} can't be looked up: the map is corrupt"]
         _explain(report, found, result, whys)

@@ -6,21 +6,23 @@ internal/runtime/maps. Reads one bucket or group at a time: the size of the map 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from gomap.errors import BadExpression, GomapError, MemoryFault
-from gomap.golang.classic import EVACUATED, ClassicMap
+from gomap.golang.classic import EVACUATED, MAX_BYTES, ClassicMap
 from gomap.golang.hashing import Hasher, Plan, typehash_plan
 from gomap.golang.marks import SLOTS
 from gomap.golang.slots import member
 from gomap.golang.structure import Anomaly
-from gomap.golang.swiss import CTRL_EMPTY, MAX_TABLE_CAPACITY, SwissMap
+from gomap.golang.swiss import CTRL_EMPTY, MAX_DIRECTORY, MAX_TABLE_CAPACITY, SwissMap
+from gomap.memory import CHUNK
 from gomap.target import Arch
 
 MIN_TOPHASH = 5
-#: Slots that decide which of several hash functions a map has.
-SAMPLE = 64
+#: Slots that decide which of several hash functions a map has, and buckets in which they are looked for first.
+SAMPLE, FEW = 64, 256
 
 
 @dataclass(frozen=True)
@@ -86,15 +88,24 @@ class _Corrupt(Exception):
     """The program's own lookup would never end, or go astray."""
 
 
-def lookup(found: ClassicMap | SwissMap, hasher: Hasher, plan: Plan | None, key: bytes) -> Lookup:
-    """Looks `key` up in the map. plan: its hash function (choose); None, and all entries are looked at.
+def lookup(found: ClassicMap | SwissMap, hasher: Hasher, plans: Sequence[Plan], key: bytes) -> Lookup:
+    """Looks `key` up in the map. plans: its hash function, or what it may be (candidates); none, and all
+    entries are looked at.
 
     Raises GomapError when the key itself can't be hashed or compared.
     """
+    if not plans:
+        return _walk(found, hasher, key)
+    results = []
+    for plan in plans:
+        results.append(_lookup(found, hasher, plan, key))
+        if results[-1].found:
+            return results[-1]
+    return results[0]
+
+
+def _lookup(found: ClassicMap | SwissMap, hasher: Hasher, plan: Plan, key: bytes) -> Lookup:
     result = Lookup()
-    if plan is None:
-        _walk(found, hasher, key, result)
-        return result
     seed = found.header["hash0"] if isinstance(found, ClassicMap) else found.header["seed"]
     result.hash = hasher.hash(plan, key, seed)
     if result.hash is None:
@@ -113,9 +124,9 @@ def lookup(found: ClassicMap | SwissMap, hasher: Hasher, plan: Plan | None, key:
     return result
 
 
-def _walk(found: ClassicMap | SwissMap, hasher: Hasher, key: bytes, result: Lookup) -> None:
+def _walk(found: ClassicMap | SwissMap, hasher: Hasher, key: bytes) -> Lookup:
     """Looks at every entry: for maps whose hash function is not known."""
-    result.walked = True
+    result = Lookup(walked=True)
     equality = typehash_plan(found.shape.key)
     if equality is None:
         raise BadExpression(f"keys of type {found.shape.key.name} can't be compared")
@@ -131,7 +142,8 @@ def _walk(found: ClassicMap | SwissMap, hasher: Hasher, key: bytes, result: Look
             step = Step(entry.bucket, entry.slot, entry.old, "found", entry.key_address, entry.overflow)
             result.path.append(step)
             result.found, result.elem_address, result.elem = True, entry.elem_address, entry.elem
-            return
+            break
+    return result
 
 
 def _classic(found: ClassicMap, hasher: Hasher, equality: Plan, key: bytes, hash_: int, result: Lookup) -> None:
@@ -168,8 +180,7 @@ def _classic(found: ClassicMap, hasher: Hasher, equality: Plan, key: bytes, hash
 
 
 def _swiss(found: SwissMap, hasher: Hasher, equality: Plan, key: bytes, hash_: int, result: Lookup) -> None:
-    target, header = found.target, found.header
-    size, arch = found.shape.slots.size, found.target.arch
+    target, header, size = found.target, found.header, found.shape.slots.size
     result.mark = h2(hash_)
     if not found.count or not header["dirPtr"]:
         return
@@ -182,19 +193,8 @@ def _swiss(found: SwissMap, hasher: Hasher, equality: Plan, key: bytes, hash_: i
     index = 0 if header["dirLen"] == 1 else hash_ >> (header["globalShift"] & 63)
     if index >= header["dirLen"]:
         raise _Corrupt(f"the hash names directory entry {index}, of {header['dirLen']}")
-    word = arch.pointer_size
-    table = arch.pointer(target.memory.read(header["dirPtr"] + index * word, word))
-    groups_off, groups = member(found.shape.table, "groups")
-    data_off, _ = member(groups, "data")
-    mask_off, mask_type = member(groups, "lengthMask")
-    record = target.memory.read(table, found.shape.table.size)
-    base, mask = (
-        arch.pointer(record, groups_off + data_off),
-        arch.uint(record, groups_off + mask_off, mask_type.size),
-    )
-    if (mask + 1) * SLOTS > MAX_TABLE_CAPACITY or mask & (mask + 1):
-        raise _Corrupt(f"table {table:#x} has a lengthMask of {mask:#x}, which no table can have")
-    for depth, group in enumerate(probe(hash_, mask)):
+    _, base, groups = _table(found, index)
+    for depth, group in enumerate(probe(hash_, groups - 1)):
         place = _Place(group, False, base + group * size, depth, index)
         data = target.memory.read(place.address, size)
         if _search(found, hasher, equality, key, data, place, result):
@@ -204,6 +204,20 @@ def _swiss(found: SwissMap, hasher: Hasher, equality: Plan, key: bytes, hash_: i
         if ended:
             return
     raise _Corrupt("no group of the table has an empty slot: the program's search never ends")
+
+
+def _table(found: SwissMap, index: int) -> tuple[int, int, int]:
+    """The table that the directory names at `index`: (its address, that of its groups, how many there are)."""
+    memory, arch, word = found.target.memory, found.target.arch, found.target.arch.pointer_size
+    groups_off, groups = member(found.shape.table, "groups")
+    data_off, _ = member(groups, "data")
+    mask_off, mask_type = member(groups, "lengthMask")
+    table = arch.pointer(memory.read(found.header["dirPtr"] + index * word, word))
+    record = memory.read(table, found.shape.table.size)
+    mask = arch.uint(record, groups_off + mask_off, mask_type.size)
+    if (mask + 1) * SLOTS > MAX_TABLE_CAPACITY or mask & (mask + 1):
+        raise _Corrupt(f"table {table:#x} has a lengthMask of {mask:#x}, which no table can have")
+    return table, arch.pointer(record, groups_off + data_off), mask + 1
 
 
 @dataclass(frozen=True)
@@ -266,19 +280,27 @@ def _search(
 # -- which function ----------------------------------------------------------------------------------
 
 
-def choose(found: ClassicMap | SwissMap, hasher: Hasher) -> Plan | None:
-    """The hash function of this map: of several that its key type may have, the one that fits its marks best."""
+def candidates(found: ClassicMap | SwissMap, hasher: Hasher) -> list[Plan]:
+    """The hash functions that this map may have: of those of its key type, the ones that fit best what some of
+    its keys are marked with. Mostly one; none where it is not known. Reads little, whatever the map's size."""
     plans = hasher.plans(found.shape.key)
-    if len(plans) < 2:
-        return plans[0] if plans else None
+    return plans if len(plans) < 2 else _best(found, hasher, plans, FEW)
+
+
+def choose(found: ClassicMap | SwissMap, hasher: Hasher) -> Plan | None:
+    """The hash function of this map. Looks for keys in all of the map where it must."""
+    plans = candidates(found, hasher)
+    if len(plans) > 1:
+        plans = _best(found, hasher, plans, MAX_DIRECTORY)
+    return plans[0] if plans else None
+
+
+def _best(found: ClassicMap | SwissMap, hasher: Hasher, plans: list[Plan], most: int) -> list[Plan]:
+    """Those of the plans that fit best, by keys from the first `most` buckets or tables."""
     seed = found.header["hash0"] if isinstance(found, ClassicMap) else found.header["seed"]
-    sample = list(_some_keys(found))
-    best, fits = plans[0], -1
-    for plan in plans:
-        right = sum(_fits(found, hasher, plan, seed, mark, key) for mark, key in sample)
-        if right > fits:
-            best, fits = plan, right
-    return best
+    sample = list(islice(_keys(found, most), SAMPLE))
+    right = [sum(_fits(found, hasher, plan, seed, mark, key) for mark, key in sample) for plan in plans]
+    return [plan for plan, fits in zip(plans, right) if fits == max(right)]
 
 
 def _fits(found: ClassicMap | SwissMap, hasher: Hasher, plan: Plan, seed: int, mark: int, key: bytes) -> bool:
@@ -292,54 +314,49 @@ def _fits(found: ClassicMap | SwissMap, hasher: Hasher, plan: Plan, seed: int, m
     return mark == wanted
 
 
-def _some_keys(found: ClassicMap | SwissMap) -> Iterator[tuple[int, bytes]]:
-    """Marks and keys of some live slots, from the start of the map's arrays."""
+def _keys(found: ClassicMap | SwissMap, most: int) -> Iterator[tuple[int, bytes]]:
+    """Marks and keys of live slots, from the first `most` buckets of the arrays."""
     slots, memory, arch = found.shape.slots, found.target.memory, found.target.arch
-    live = range(MIN_TOPHASH, 256) if isinstance(found, ClassicMap) else range(CTRL_EMPTY)
-    seen = 0
-    for base, count in _arrays(found):
-        for index in range(min(count, 4 * SAMPLE)):
+    dead = bytes(range(MIN_TOPHASH)) if isinstance(found, ClassicMap) else bytes(range(CTRL_EMPTY, 256))
+    step = max(CHUNK // slots.size, 1)
+    for base, count in _arrays(found, most):
+        for first in range(0, min(count, most), step):
+            here = min(count, most, first + step) - first
             try:
-                data = memory.read(base + index * slots.size, slots.size)
+                data = memory.read(base + first * slots.size, here * slots.size)
             except MemoryFault:
                 break
-            for slot in range(SLOTS):
-                mark = data[slots.mark_offset(slot)]
-                if mark not in live:
+            for start in range(0, len(data), slots.size):
+                if not data[start : start + SLOTS].translate(None, dead):
                     continue
-                at = slots.keys_off + slot * slots.key_stride
-                key = data[at : at + slots.key_stride]
-                if slots.indirect_key:
+                for slot in range(SLOTS):
+                    mark = data[start + slots.mark_offset(slot)]
+                    if mark in dead:
+                        continue
+                    at = start + slots.keys_off + slot * slots.key_stride
+                    key = data[at : at + slots.key_stride]
                     try:
-                        key = memory.read(arch.pointer(key), slots.key.size)
+                        yield mark, memory.read(arch.pointer(key), slots.key.size) if slots.indirect_key else key
                     except MemoryFault:
                         continue
-                yield mark, key[: slots.key.size]
-                seen += 1
-            if seen >= SAMPLE:
-                return
 
 
-def _arrays(found: ClassicMap | SwissMap) -> Iterator[tuple[int, int]]:
-    """(address, length) of arrays of buckets (groups)."""
+def _arrays(found: ClassicMap | SwissMap, most: int) -> Iterator[tuple[int, int]]:
+    """(address, length) of arrays of buckets (groups), those of the first `most` directory entries."""
     header = found.header
     if isinstance(found, ClassicMap):
-        if header["oldbuckets"]:
-            yield header["oldbuckets"], found.old_count
-        if header["buckets"]:
-            yield header["buckets"], 1 << min(found.B, 32)
+        for address, count in ((header["oldbuckets"], found.old_count), (header["buckets"], 1 << min(found.B, 40))):
+            if address and count * found.shape.slots.size <= MAX_BYTES:
+                yield address, count
     elif header["dirPtr"] and found.small:
         yield header["dirPtr"], 1
     elif header["dirPtr"]:
-        arch, word = found.target.arch, found.target.arch.pointer_size
-        groups_off, groups = member(found.shape.table, "groups")
-        data_off, _ = member(groups, "data")
-        mask_off, mask_type = member(groups, "lengthMask")
-        for index in range(min(header["dirLen"], 4)):
+        last = None
+        for index in range(min(header["dirLen"], most)):
             try:
-                table = arch.pointer(found.target.memory.read(header["dirPtr"] + index * word, word))
-                record = found.target.memory.read(table, found.shape.table.size)
-            except MemoryFault:
+                table, base, groups = _table(found, index)
+            except (MemoryFault, _Corrupt):
                 continue
-            mask = arch.uint(record, groups_off + mask_off, mask_type.size)
-            yield arch.pointer(record, groups_off + data_off), min(mask + 1, 128)
+            if table != last:
+                yield base, groups
+            last = table

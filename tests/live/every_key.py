@@ -12,7 +12,7 @@ from typing import Any
 from gomap.errors import NoSuchVariable, OptimizedOut
 from gomap.expr import resolve_map
 from gomap.golang.hashing import hasher_of, typehash_plan
-from gomap.golang.lookup import choose, lookup
+from gomap.golang.lookup import candidates, lookup
 from gomap.gotypes import GoType
 from gomap.keys import Keys
 from gomap.maps import view
@@ -48,13 +48,13 @@ def look_up_all(target: Target, maps: Mapping[str, Any]) -> dict[str, Any]:
 def _held(target: Target, t: GoType, address: int, problems: list[str]) -> int:
     """Looks up the keys that a walk finds: each lookup must come to that very entry."""
     found, hasher = view(target, t, address), hasher_of(target)
-    plan, equality = choose(found, hasher), typehash_plan(t.key)
+    plans, equality = candidates(found, hasher), typehash_plan(t.key)
     assert equality is not None
     keys = 0
     for entry in islice(found.entries(), MOST):
         assert entry.key is not None
         keys += 1
-        result = lookup(found, hasher, plan, entry.key)
+        result = lookup(found, hasher, plans, entry.key)
         if result.walked:
             problems.append(f"no hash of {entry.key.hex()}")
         elif result.nan:
@@ -72,12 +72,12 @@ def _asked(
     keys = Keys(target, hasher_of(target))
     values = Values(keys.target, Limits(depth=DEPTH), keys.hasher.types)
     found = view(keys.target, t, address) if address else None
-    plan = choose(found, keys.hasher) if found is not None else None
+    plans = candidates(found, keys.hasher) if found is not None else []
     for one in asked:
         key = keys.parse(t.key, one["key"])
         if found is None:
             continue
-        result = lookup(found, keys.hasher, plan, key)
+        result = lookup(found, keys.hasher, plans, key)
         if result.walked or result.found != one["found"]:
             problems.append(f"the program says {one}, and gomap {result}")
         elif result.found and not _same(values.json(t.elem, result.elem), one["value"]):
