@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 from gomap.analysis.roots import Progress, silent
 from gomap.errors import GomapError, MemoryFault, OptimizedOut
+from gomap.golang.malloc import allocator
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType, Kind, can_reach_map
 from gomap.maps import MapView, view
-from gomap.target import Place, Target, Variable, read_record
+from gomap.target import Captured, Place, Target, Variable, read_record
 from gomap.values import quote
 
 #: How much of a large container is looked into.
@@ -24,6 +25,8 @@ GLOBALS, FRAMES = 0, -1
 SMALL = 4096
 #: bytes of a slice's array that are read at once.
 PIECE = 64 << 10
+#: Words of a closure that are looked through for a captured map.
+MAX_CAPTURED = 8
 
 
 @dataclass
@@ -129,6 +132,7 @@ class _Search:
     def __post_init__(self) -> None:
         self.types = Types(self.target)
         self.kept: list[GoType] = []  # keeps types alive whose id() is in use
+        self.captured: dict[int, list[Captured]] = {}
         self.fields: dict[int, tuple[list[tuple[str, GoType, int]], tuple[int, GoType] | None]] = {}
         self.word = self.target.arch.pointer_size
         self.pointer = self.target.arch.pointer
@@ -186,6 +190,8 @@ class _Search:
             self._interface(step)
         elif kind is Kind.CHAN:
             self._channel(step)
+        elif kind is Kind.FUNC:
+            self._closure(step)
         elif kind is Kind.ARRAY:
             for i in range(self._limit(step.name, t.length)):
                 self._part(step, f"[{i}]", t.elem, i * t.elem.size, "element", step.depth + 1)
@@ -292,6 +298,65 @@ class _Search:
         for i in range(self._limit(step.name, waiting)):
             at = record["buf"] + (record["recvx"] + i) % room * size
             self._at(step, f"{step.name} (buffer)[{i}]", t.elem, at, "element")
+
+    def _closure(self, step: _Step) -> None:
+        """What a func value's closure captured: runtime.funcval of runtime/runtime2.go, the code's address first."""
+        closure = self._pointer_at(step)
+        if not closure or step.address is None or not self._first_visit(step, closure, step.t):
+            return
+        code = self.pointer(self.read(closure, self.word))
+        captured = self.captured.get(code)
+        if captured is None:
+            captured = [c for c in self.target.captured(code, step.address) if self._reaches(c.type)]
+            self.captured[code] = captured
+        unknown: dict[tuple[str, bool], list[Captured]] = {}
+        for one in captured:
+            if one.offset is None:
+                unknown.setdefault((one.type.name, one.by_reference), []).append(one)
+                continue
+            at = closure + one.offset
+            if one.by_reference:
+                at = self.pointer(self.read(at, self.word))
+            self._captured(step, one.type, one.name, at)
+        for alike in unknown.values():
+            self._somewhere(step, closure, alike)
+
+    def _captured(self, step: _Step, t: GoType, name: str, address: int) -> None:
+        path = f"{step.name} (captured {name})"
+        self._next(_Step(t, path, "captured", step.place, step.depth + 1, address, self._block(address, t)))
+
+    def _somewhere(self, step: _Step, closure: int, alike: list[Captured]) -> None:
+        """Captured maps of one type whose places in the closure the debugger does not know: told by their headers,
+        which have to agree with the entries behind them."""
+        t, by_reference = alike[0].type, alike[0].by_reference
+        if t.kind is not Kind.MAP:
+            return
+        name = " or ".join(one.name for one in alike)
+        try:
+            words = self.read(closure, self.word * (1 + MAX_CAPTURED))
+        except MemoryFault:
+            return
+        left = len(alike)
+        for offset in range(self.word, len(words), self.word):
+            address, at = self.pointer(words, offset), closure + offset
+            try:
+                if by_reference:
+                    at, address = address, self.pointer(self.read(address, self.word))
+                if left and self._is_map(t, address):
+                    self._captured(step, t, name, at)
+                    left -= 1
+            except GomapError:
+                continue
+
+    def _is_map(self, t: GoType, address: int) -> bool:
+        known = self.found.types.get(address)
+        if known is not None:
+            return known.name == t.name
+        found = view(self.target, t, address)
+        if not 0 < found.count < 1 << 32:
+            return False
+        structure = found.structure(allocator(self.target))
+        return structure.total.live == found.count and not structure.anomalies
 
     def _interface(self, step: _Step) -> None:
         held = dynamic(self.types, step.t, self._bytes(step, 0, 2 * self.word))
