@@ -6,13 +6,14 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gomap.analysis.roots import Progress, silent
+from gomap.analysis.roots import Reach
 from gomap.errors import GomapError, MemoryFault, OptimizedOut
 from gomap.golang.malloc import allocator
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.structure import Anomaly
-from gomap.gotypes import GoType, Kind, can_reach_map
+from gomap.gotypes import GoType, Kind, can_reach_map, can_reach_slice
 from gomap.maps import MapView, view
+from gomap.progress import Progress, silent
 from gomap.target import Captured, Place, Target, Variable, read_record
 from gomap.values import quote
 
@@ -42,6 +43,19 @@ class Holder:
     type: GoType
     address: int | None
     also: list[Holder] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A slice that the search came to. address: the variable's; start: the array's element 0."""
+
+    path: str
+    place: Place
+    type: GoType
+    address: int | None
+    start: int
+    length: int
+    room: int
 
 
 @dataclass
@@ -94,14 +108,23 @@ class _Step:
         self.address, self.block, self.at = address, block, at
 
 
-def holders(target: Target, roots: Iterable[Variable], depth: int, progress: Progress = silent) -> Found:
+def holders(
+    target: Target,
+    roots: Iterable[Variable],
+    depth: int,
+    progress: Progress = silent,
+    slices: list[Slice] | None = None,
+) -> Found:
     """Every map reachable from roots through structs, pointers, arrays, slices, interfaces, maps and channels.
 
     depth: how many of these are followed from a root. What a goroutine's variable points to is told for each
     goroutine; what lies behind further pointers is visited once from frames and once from package variables,
     so of each the shortest path is the one that is told. Ctrl-C ends the search with what it has.
+    slices: where slices are to be noted too; then the search goes where they can be.
     """
     search = _Search(target, depth)
+    if slices is not None:
+        search.slices, search.reaches = slices, Reach(can_reach_slice)
     found, queue = search.found, search.queue
     try:
         for root in roots:
@@ -115,6 +138,8 @@ def holders(target: Target, roots: Iterable[Variable], depth: int, progress: Pro
             found.shortened.append(f"the search stopped after {MAX_VISITED:,} objects")
     except KeyboardInterrupt:
         found.interrupted = True
+        for _ in range(len(queue)):  # what is known already; pressing again ends this too
+            search.look(queue.popleft())
     return found
 
 
@@ -127,12 +152,13 @@ class _Search:
     steps: int = 0
     visited: set[tuple[int, int, int]] = field(default_factory=set)
     located: dict[int, Holder] = field(default_factory=dict)
-    reach: dict[int, bool] = field(default_factory=dict)
+    slices: list[Slice] | None = None
+    reaches: Reach = field(default_factory=lambda: Reach(can_reach_map))
 
     def __post_init__(self) -> None:
         self.types = Types(self.target)
-        self.kept: list[GoType] = []  # keeps types alive whose id() is in use
         self.captured: dict[int, list[Captured]] = {}
+        self.kept: list[GoType] = []
         self.fields: dict[int, tuple[list[tuple[str, GoType, int]], tuple[int, GoType] | None]] = {}
         self.word = self.target.arch.pointer_size
         self.pointer = self.target.arch.pointer
@@ -141,7 +167,7 @@ class _Search:
     def start(self, root: Variable) -> None:
         """Puts a root in the queue."""
         t, place = root.type, root.place
-        if not self._reaches(t):
+        if not self.reaches(t):
             return
         if root.data is not None or root.address is None:
             try:
@@ -162,13 +188,6 @@ class _Search:
                 at = getattr(error, "address", None)
                 self.found.anomalies.append(Anomaly("warning", "unreadable", message, at))
 
-    def _reaches(self, t: GoType) -> bool:
-        known = self.reach.get(id(t))
-        if known is None:
-            known = self.reach[id(t)] = can_reach_map(t)
-            self.kept.append(t)
-        return known
-
     def _look(self, step: _Step) -> None:
         t = step.t
         kind = t.kind
@@ -184,7 +203,7 @@ class _Search:
             self.found.too_deep += 1
         elif kind is Kind.POINTER:
             address = self._pointer_at(step)
-            if address and self._reaches(t.elem) and self._first_visit(step, address, t.elem):
+            if address and self.reaches(t.elem) and self._first_visit(step, address, t.elem):
                 self._at(step, step.name, t.elem, address, step.kind)
         elif kind is Kind.INTERFACE:
             self._interface(step)
@@ -197,6 +216,11 @@ class _Search:
                 self._part(step, f"[{i}]", t.elem, i * t.elem.size, "element", step.depth + 1)
         elif kind is Kind.SLICE:
             start, length = self._pointer_at(step), self._pointer_at(step, self.word)
+            if self.slices is not None:
+                room = self._pointer_at(step, 2 * self.word)
+                self.slices.append(Slice(step.name, step.place, t, step.address, start, length, room))
+            if not self.reaches(t.elem):
+                return
             if start and length and self._first_visit(step, start, t):
                 self._elements(step, t.elem, start, self._limit(step.name, length))
 
@@ -204,8 +228,9 @@ class _Search:
         """The fields of a struct that can lead to maps, and its pointer if it is an atomic one."""
         known = self.fields.get(id(t))
         if known is None:
-            parts = [(f".{f.name}", f.type, f.offset) for f in t.fields if self._reaches(f.type)]
+            parts = [(f".{f.name}", f.type, f.offset) for f in t.fields if self.reaches(f.type)]
             known = self.fields[id(t)] = parts, _atomic_pointer(t)
+            self.kept.append(t)  # its id() is in use
         return known
 
     def _limit(self, name: str, length: int) -> int:
@@ -280,7 +305,7 @@ class _Search:
 
     def _atomic(self, step: _Step, offset: int, t: GoType) -> None:
         """What a sync/atomic.Pointer points to."""
-        if not self._reaches(t) or step.depth >= self.depth:
+        if not self.reaches(t) or step.depth >= self.depth:
             return
         address = self._pointer_at(step, offset)
         if address and self._first_visit(step, address, t):
@@ -307,7 +332,7 @@ class _Search:
         code = self.pointer(self.read(closure, self.word))
         captured = self.captured.get(code)
         if captured is None:
-            captured = [c for c in self.target.captured(code, step.address) if self._reaches(c.type)]
+            captured = [c for c in self.target.captured(code, step.address) if self.reaches(c.type)]
             self.captured[code] = captured
         unknown: dict[tuple[str, bool], list[Captured]] = {}
         for one in captured:
@@ -363,7 +388,7 @@ class _Search:
         if held is None:
             return
         t, word, direct = held
-        if not self._reaches(t):
+        if not self.reaches(t):
             return
         name = f"{step.name}.({t.name})"
         if direct:
@@ -377,7 +402,7 @@ class _Search:
         self._hold(address, Holder(step.name, step.kind, step.place, t, step.address))
         if not address or not self._first_visit(step, address, t):
             return
-        keys, elems = self._reaches(t.key), self._reaches(t.elem)
+        keys, elems = self.reaches(t.key), self.reaches(t.elem)
         if not keys and not elems:
             return
         if step.depth >= self.depth:
