@@ -73,12 +73,16 @@ class Group:
 
 @dataclass
 class Found:
-    """maps: header address -> holders. nil: holders of nil maps. shortened: containers seen in part only.
+    """maps: header address -> holders. doubtful: the same of what can't be a map, with the reason: a variable that
+    has not been set yet, debug information that is wrong, or a corrupt header. nil: holders of nil maps.
+    shortened: containers seen in part only.
 
     interrupted: the user stopped the search, and this is what it had come to.
     """
 
     maps: dict[int, list[Holder]] = field(default_factory=dict)
+    views: dict[int, MapView] = field(default_factory=dict)
+    doubtful: dict[int, tuple[Holder, str]] = field(default_factory=dict)
     types: dict[int, GoType] = field(default_factory=dict)
     nil: list[Holder] = field(default_factory=list)
     shortened: list[str] = field(default_factory=list)
@@ -378,7 +382,7 @@ class _Search:
         if known is not None:
             return known.name == t.name
         found = view(self.target, t, address)
-        if not 0 < found.count < 1 << 32:
+        if not found.count or found.nonsense:
             return False
         structure = found.structure(allocator(self.target))
         return structure.total.live == found.count and not structure.anomalies
@@ -399,7 +403,10 @@ class _Search:
 
     def _map(self, step: _Step) -> None:
         t, address = step.t, self._pointer_at(step)
-        self._hold(address, Holder(step.name, step.kind, step.place, t, step.address))
+        holder = Holder(step.name, step.kind, step.place, t, step.address)
+        if address and address not in self.found.maps and not self._believed(address, holder):
+            return
+        self._hold(address, holder)
         if not address or not self._first_visit(step, address, t):
             return
         keys, elems = self.reaches(t.key), self.reaches(t.elem)
@@ -408,7 +415,7 @@ class _Search:
         if step.depth >= self.depth:
             self.found.too_deep += 1
             return
-        for count, entry in enumerate(view(self.target, t, address).entries()):
+        for count, entry in enumerate(self.found.views[address].entries()):
             if count >= MAX_ITEMS:
                 self.found.shortened.append(f"{step.name}: the values of {MAX_ITEMS:,} entries")
                 break
@@ -419,6 +426,26 @@ class _Search:
                 if wanted and data is not None:
                     named = f"{step.name}[{self._key(t.key, entry.key)}]" if part is t.elem else f"key of {step.name}"
                     self._next(_Step(part, named, "map-value", step.place, step.depth + 1, at, data))
+
+    def _believed(self, address: int, holder: Holder) -> bool:
+        """Whether what lies at the address can be a map's header."""
+        found = self.found
+        if address in found.doubtful:
+            return False
+        why: str | None
+        try:
+            found.views[address] = one = view(self.target, holder.type, address)
+            why = one.nonsense
+        except MemoryFault as fault:
+            why = str(fault)
+        if why is None:
+            return True
+        found.views.pop(address, None)
+        found.doubtful[address] = holder, why
+        if len(found.anomalies) < 16:
+            message = f"{holder.path}{_in(holder.place)} is no map, or not set yet, or corrupt: {why}"
+            found.anomalies.append(Anomaly("note", "not-a-map", message, address))
+        return False
 
     def _hold(self, address: int, holder: Holder) -> None:
         """Notes that the holder has the map at `address` (0: nil); a known variable gets a path more."""
@@ -466,7 +493,7 @@ def _atomic_pointer(t: GoType) -> tuple[int, GoType] | None:
     return pointer.offset, first.elem.elem
 
 
-def groups(target: Target, found: Found) -> list[Group]:
+def groups(found: Found) -> list[Group]:
     """Holders by map; maps whose headers differ and whose buckets are the same come together."""
     owner: dict[int, int] = {}  # address of an array -> first header that has it
     union: dict[int, int] = {}  # header -> header that stands for its group
@@ -476,11 +503,9 @@ def groups(target: Target, found: Found) -> list[Group]:
             address = union[address]
         return address
 
-    views: dict[int, MapView] = {}
-    for address, t in found.types.items():
+    for address in found.types:
         try:
-            views[address] = one = view(target, t, address)
-            storage = one.storage()
+            storage = found.views[address].storage()
         except GomapError as error:
             found.anomalies.append(Anomaly("warning", "unreadable", f"map at {address:#x}: {error}", address))
             continue
@@ -494,14 +519,14 @@ def groups(target: Target, found: Found) -> list[Group]:
     made = []
     for headers in together.values():
         first = headers[0]
-        one = views.get(first)  # type: ignore[assignment]
+        one = found.views[first]
         held = [holder for header in headers for holder in found.maps[header]]
         made.append(
             Group(
                 address=first,
-                buckets=one.array_address if one else 0,
+                buckets=one.array_address,
                 type=found.types[first],
-                count=one.count if one else 0,
+                count=one.count,
                 shared_by="header" if len(headers) == 1 else "buckets",
                 holders=held,
                 headers=headers,

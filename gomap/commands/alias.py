@@ -7,7 +7,7 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis.alias import Found, Group, Holder, Slice, groups, holders
-from gomap.analysis.roots import Reach, Roots, of_runtime
+from gomap.analysis.roots import Reach, Roots
 from gomap.analysis.slices import Shared, overlaps
 from gomap.commands.declare import Context
 from gomap.commands.facts import hex_or_none, place_json, where
@@ -34,7 +34,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         searched = Roots(target, options["--scope"], context.progress)
         found = holders(target, searched, depth, context.progress)
         found.anomalies += searched.anomalies
-    together = groups(target, found)
+    together = groups(found)
     shared = [group for group in together if len(group.holders) > 1]
     listed = together if options["--all"] or expressions else shared
     listed.sort(key=lambda group: (-len(group.holders), group.address))
@@ -53,8 +53,7 @@ def _slices(context: Context, options: Mapping[str, Any], depth: int) -> Report:
         raise UsageError("--slices searches, and takes no expressions (usage: hmap-alias --slices [--scope SCOPE])")
     slices: list[Slice] = []
     searched = Roots(context.target, options["--scope"], context.progress, Reach(can_reach_slice))
-    own = (root for root in searched if root.place.kind != "global" or not of_runtime(root.name))
-    found = holders(context.target, own, depth, context.progress, slices)
+    found = holders(context.target, searched, depth, context.progress, slices)
     shared = overlaps(slices)
     data = _json([], Found(), searched)
     data["slices"] = [_array_json(array) for array in shared]
@@ -62,9 +61,8 @@ def _slices(context: Context, options: Mapping[str, Any], depth: int) -> Report:
     holding = sum(len(array.slices) for array in shared)
     verb = "is" if len(shared) == 1 else "are"
     what = f"{human.plural(len(shared), 'array')} {verb} shared by {human.plural(holding, 'slice')}"
-    report.answer = [
-        f"{what if shared else 'no array is shared'} ({len(slices):,} slices; {_searched(searched)} searched)"
-    ]
+    what = what if shared else "no array is shared"
+    report.answer = [f"{what} ({len(slices):,} slices; {_searched(searched)} searched)"]
     for array in shared[:MAX_GROUPS]:
         elem = array.slices[0].type.elem.name
         rows = [(_range(array, one), f"{one.path}  {where(one.place)}") for one in array.slices[:MAX_ROWS]]
