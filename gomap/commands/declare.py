@@ -9,6 +9,8 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
+from gomap.progress import Progress, silent
+
 if TYPE_CHECKING:
     from gomap.report import Report
     from gomap.target import Target
@@ -46,10 +48,11 @@ class Arg(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What a command works with."""
+    """What a command works with. progress: told while long work goes on."""
 
     target: Target
     settings: Settings = Settings()
+    progress: Progress = silent
 
 
 JSON = Arg("--json", "print the answer as one line of JSON")
@@ -118,7 +121,7 @@ def bucket_range(text: str) -> tuple[int, int]:
 
 
 def scope(text: str) -> str:
-    """frame (the selected frame and all package variables)"""
-    if text not in ("frame",):
+    """frame (the selected one), goroutine (the selected one's frames) or all (every goroutine's)"""
+    if text not in ("frame", "goroutine", "all"):
         raise ValueError(text)
     return text
