@@ -120,7 +120,7 @@ def _lookup(found: ClassicMap | SwissMap, hasher: Hasher, plan: Plan, key: bytes
         else:
             _swiss(found, hasher, equality, key, result.hash, result)
     except MemoryFault as fault:
-        result.broken = Anomaly("error", "unreadable", f"the lookup goes no further: {fault}", fault.address)
+        result.broken = Anomaly("error", "unreadable", f"the lookup goes no further: {fault}", fault.address or found.address)
     except _Corrupt as problem:
         result.broken = Anomaly("error", "corrupt", str(problem), found.address)
     return result
@@ -215,6 +215,8 @@ def _table(found: SwissMap, index: int) -> tuple[int, int, int]:
     data_off, _ = member(groups, "data")
     mask_off, mask_type = member(groups, "lengthMask")
     table = arch.pointer(memory.read(found.header["dirPtr"] + index * word, word))
+    if not table:
+        raise _Corrupt(f"directory entry {index} names no table")
     record = memory.read(table, found.shape.table.size)
     mask = arch.uint(record, groups_off + mask_off, mask_type.size)
     if (mask + 1) * SLOTS > MAX_TABLE_CAPACITY or mask & (mask + 1):
