@@ -16,13 +16,17 @@ from gomap.golang.hashing import Hasher, Plan, typehash_plan
 from gomap.golang.marks import SLOTS
 from gomap.golang.slots import member
 from gomap.golang.structure import Anomaly
-from gomap.golang.swiss import CTRL_EMPTY, MAX_DIRECTORY, MAX_TABLE_CAPACITY, SwissMap
+from gomap.golang.swiss import CTRL_EMPTY, MAX_TABLE_CAPACITY, SwissMap
 from gomap.memory import CHUNK
 from gomap.target import Arch
 
 MIN_TOPHASH = 5
-#: Slots that decide which of several hash functions a map has, and buckets in which they are looked for first.
-SAMPLE, FEW = 64, 256
+#: Slots that decide which of several hash functions a map has, and the buckets or directory entries in which they
+#: are looked for: first, and when none were there.
+SAMPLE, FEW, MANY = 64, 256, 1 << 20
+MAX_FAULTS = 8
+#: A map that has so many entries more than its header counts is no map.
+TOO_MANY = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,9 @@ def _walk(found: ClassicMap | SwissMap, hasher: Hasher, key: bytes) -> Lookup:
     if equality is None:
         raise BadExpression(f"keys of type {found.shape.key.name} can't be compared")
     result.nan = not hasher.equal(equality, key, key)
-    for entry in found.entries():
+    for number, entry in enumerate(found.entries()):
+        if number > found.count + TOO_MANY:
+            raise GomapError(f"the map counts {found.count:,} entries and has more than {number:,}: it is corrupt")
         try:
             same = entry.key is not None and hasher.equal(equality, key, entry.key)
         except GomapError:
@@ -296,7 +302,7 @@ def choose(found: ClassicMap | SwissMap, hasher: Hasher) -> Plan | None:
     """The hash function of this map. Looks for keys in all of the map where it must."""
     plans = candidates(found, hasher)
     if len(plans) > 1:
-        plans = _best(found, hasher, plans, MAX_DIRECTORY)
+        plans = _best(found, hasher, plans, MANY)
     return plans[0] if plans else None
 
 
@@ -356,11 +362,14 @@ def _arrays(found: ClassicMap | SwissMap, most: int) -> Iterator[tuple[int, int]
     elif header["dirPtr"] and found.small:
         yield header["dirPtr"], 1
     elif header["dirPtr"]:
-        last = None
+        last, faults = None, 0
         for index in range(min(header["dirLen"], most)):
             try:
                 table, base, groups = _table(found, index)
             except (MemoryFault, _Corrupt):
+                faults += 1
+                if faults == MAX_FAULTS:
+                    return
                 continue
             if table != last:
                 yield base, groups
