@@ -97,8 +97,10 @@ def _half_json(half: Half) -> dict[str, Any]:
 
 
 def _summary(found: SyncMap) -> str:
-    entries = human.plural(found.count, "entry")
+    entries = human.plural(found.count, "entry") if found.count else "no entry"
     old, trie = found.read_dirty, found.trie
+    if old is not None and not found.count:
+        return f"no live entry: {human.size(found.bytes)} held"
     if old is not None:
         if not old.amended:
             return f"{entries}, all of them read without a lock: {human.size(found.bytes)} held"

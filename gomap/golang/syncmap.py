@@ -138,15 +138,14 @@ def detect(target: Target, t: GoType) -> Shape | None:
     if t.kind is not Kind.STRUCT:
         return None
     names = {f.name for f in t.fields}
-    if READ_DIRTY_FIELDS <= names:
+    if names >= READ_DIRTY_FIELDS:
         return _read_dirty(target, t)
-    if TRIE_FIELDS <= names:
+    if names >= TRIE_FIELDS:
         return _trie(t, 0, t)
     inner = t.field("m")
-    if inner is not None and names <= {"_", "m"} and inner.type.kind is Kind.STRUCT:
-        if {f.name for f in inner.type.fields} >= TRIE_FIELDS:
-            return _trie(t, inner.offset, inner.type)
-    return None
+    if inner is None or not names <= {"_", "m"} or not {f.name for f in inner.type.fields} >= TRIE_FIELDS:
+        return None
+    return _trie(t, inner.offset, inner.type)
 
 
 def atomic_pointee(t: GoType) -> tuple[int, GoType] | None:
@@ -391,9 +390,7 @@ def _is_live(value: int | None, expunged: int | None) -> bool:
     return bool(value) and value != expunged
 
 
-def _half(
-    found: MapView | None, items: list[tuple[int, int]], values: dict[int, int], expunged: int | None
-) -> Half:
+def _half(found: MapView | None, items: list[tuple[int, int]], values: dict[int, int], expunged: int | None) -> Half:
     half = Half(found, found.count if found is not None else 0, len(items))
     for _, entry in items:
         value = values.get(entry)
