@@ -15,7 +15,7 @@ import bisect
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Union
+from typing import NamedTuple, Union
 
 from gomap.errors import GomapError, OptimizedOut
 from gomap.golang import syncmap
@@ -34,8 +34,9 @@ MAX_SCANNED = 1 << 23
 #: References that close a cycle, of which the cycle is worked out; and references followed meanwhile.
 MAX_CLOSING = 256
 MAX_WORK = 1 << 22
-#: Steps of a path that are spelt out; of longer ones the first and the last.
-FIRST_STEPS, LAST_STEPS = 48, 16
+#: References of a path that are spelt out, of longer ones the first and the last; objects of a cycle that are listed.
+FIRST_STEPS, LAST_STEPS = 12, 4
+LISTED = 64
 MAX_TYPES = 1 << 14
 MAX_TOLD = 16
 #: A value of this size is read at once.
@@ -69,8 +70,7 @@ Part = Union[int, Text, Key, Deref]
 Path = tuple[Part, ...]
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(NamedTuple):
     """header: `address` is that of a map's header, and type the map's; else a value of the type lies there."""
 
     path: Path
@@ -79,8 +79,17 @@ class Reference:
     header: bool = False
 
 
-@dataclass(frozen=True)
-class Object:
+class Plan(NamedTuple):
+    """What to look at in a struct: (start, end, type, name) of fields; or where an atomic.Pointer has its word and
+    what that points to; or that it is a sync.Map."""
+
+    type: GoType
+    fields: tuple[tuple[int, int, GoType, Text], ...]
+    pointer: tuple[int, GoType] | None
+    sync: bool
+
+
+class Object(NamedTuple):
     address: int
     type: GoType
     header: bool
@@ -120,7 +129,7 @@ def find(target: Target, variable: Variable, limit: int) -> Found:
     found = Found(possible=graph.can_cycle(variable.type))
     if found.possible:
         graph.explore()
-        found.objects = len(graph.objects) - 1
+        found.objects = len(graph.objects) - (0 not in graph.targets)
         chosen, complete = _cycles(graph)
         found.of = len(chosen) if complete else None
         found.cycles = [graph.told(cycle) for cycle in chosen[:limit]]
@@ -147,6 +156,8 @@ class _Graph:
         self._known: dict[tuple[int, int], int] = {}
         self._possible: dict[int, tuple[GoType, bool]] = {}
         self._synced: dict[int, tuple[GoType, bool]] = {}
+        self._plans: dict[int, Plan] = {}
+        self._leading: dict[tuple[bool, bytes], bool] = {}
         if variable.address is not None:
             self._known[self._key(variable.address, variable.type, False)] = 0
 
@@ -357,28 +368,40 @@ class _Graph:
     def _may_lead(self, t: GoType, data: bytes) -> bool:
         """A quick look at an element, of which there may be many."""
         if t.kind is Kind.INTERFACE:
-            held = dynamic(self.types, t, data)
-            return held is not None and self.can_cycle(held[0])
+            head = t.methods, data[: self.target.arch.pointer_size]
+            known = self._leading.get(head)
+            if known is None:
+                held = dynamic(self.types, t, data)
+                known = self._leading[head] = held is not None and self.can_cycle(held[0])
+            return known
         if t.kind in (Kind.POINTER, Kind.MAP, Kind.SLICE):
             return any(data[: self.target.arch.pointer_size])
         return True
 
+    def _plan(self, t: GoType) -> Plan:
+        found = self._plans.get(id(t))
+        if found is None:
+            pointer = syncmap.atomic_pointee(t)
+            fields = [f for f in t.fields if f.type.size and self.can_cycle(f.type)] if pointer is None else []
+            parts = tuple((f.offset, f.offset + f.type.size, f.type, Text("." + f.name)) for f in fields)
+            found = self._plans[id(t)] = Plan(t, parts, pointer, self._is_sync(t))
+        return found
+
     def _struct(self, t: GoType, data: bytes, at: int, path: Path) -> Iterator[Reference]:
-        pointer = syncmap.atomic_pointee(t)
-        if pointer is not None:
-            address = self.target.arch.pointer(data, pointer[0])
-            if address and self.can_cycle(pointer[1]):
-                implied = pointer[1].kind in (Kind.STRUCT, Kind.ARRAY)
+        plan = self._plan(t)
+        if plan.pointer is not None:
+            offset, elem = plan.pointer
+            address = self.target.arch.pointer(data, offset)
+            if address and self.can_cycle(elem):
                 path = (*path, Text(".Load()"))
-                yield Reference(path if implied else (*path, Deref()), address, pointer[1])
-        elif self._is_sync(t):
+                implied = elem.kind in (Kind.STRUCT, Kind.ARRAY)
+                yield Reference(path if implied else (*path, Deref()), address, elem)
+        elif plan.sync:
             if at:
                 yield from self._sync(t, at, path)
         else:
-            for f in t.fields:
-                if f.type.size and self.can_cycle(f.type):
-                    part = data[f.offset : f.offset + f.type.size]
-                    yield from self._inside(f.type, part, at and at + f.offset, (*path, Text("." + f.name)))
+            for start, end, inner, name in plan.fields:
+                yield from self._inside(inner, data[start:end], at and at + start, (*path, name))
 
     def _sync(self, t: GoType, at: int, path: Path) -> Iterator[Reference]:
         memory = self.target.memory
@@ -438,8 +461,11 @@ class _Graph:
             number = self.parents[number]
         start, _ = self.spelt_out(self.variable.name, way[::-1])
         whole, steps = self.spelt_out(start, edges)
-        own = len(way) < FIRST_STEPS and all(_is_own(part) for edge in way for part in self.path_of(edge))
-        shown = owners[: FIRST_STEPS + LAST_STEPS]
+        parts = [part for edge in way[:FIRST_STEPS] for part in self.path_of(edge)]
+        if self.variable.type.kind is Kind.SLICE and len(way) == 1:
+            parts = parts[1:]  # an element is what a slice contains
+        own = len(way) < FIRST_STEPS and all(_is_own(part) for part in parts)
+        shown = owners[:LISTED]
         return Cycle(start, whole, steps, [self.objects[n] for n in shown], len(edges), own)
 
 
