@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 def number(value: int) -> str:
     """1234567 -> 1,234,567; powers of two from 2^12 on stay powers."""
@@ -38,3 +40,15 @@ def plural(count: int, noun: str, many: str = "") -> str:
     if not many:
         many = noun[:-1] + "ies" if noun.endswith("y") and noun[-2] not in "aeiou" else noun + "s"
     return f"{number(count)} {many}"
+
+
+def ranges(numbers: Iterable[int], most: int = 6) -> str:
+    """3, 5-9; of more than `most` runs the first ones."""
+    runs: list[list[int]] = []
+    for value in sorted(numbers):
+        if runs and value == runs[-1][1] + 1:
+            runs[-1][1] = value
+        else:
+            runs.append([value, value])
+    shown = [str(low) if low == high else f"{low}-{high}" for low, high in runs[:most]]
+    return ", ".join(shown + ["..."] * (len(runs) > most))

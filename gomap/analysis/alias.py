@@ -6,17 +6,22 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from gomap.analysis.roots import Progress, silent
 from gomap.errors import GomapError, OptimizedOut
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType, Kind, can_reach_map
 from gomap.maps import MapView, view
-from gomap.target import Place, Target, Variable
+from gomap.target import Place, Target, Variable, read_record
 from gomap.values import quote
 
 #: How much of a large container is looked into.
 MAX_ITEMS = 4096
-MAX_VISITED = 1 << 20
+MAX_VISITED = 1 << 22
+#: Who has visited an object: package variables, frames, or a positive number: the goroutine of that id.
+GLOBALS, FRAMES = 0, -1
+#: Bytes of an object that every goroutine's own variables look into again.
+SMALL = 4096
 
 
 @dataclass(frozen=True)
@@ -49,16 +54,17 @@ class Group:
 
 @dataclass
 class Found:
-    """maps: header address -> holders. nil: holders of nil maps. shortened: containers seen in part only."""
+    """maps: header address -> holders. nil: holders of nil maps. shortened: containers seen in part only.
+
+    interrupted: the user stopped the search, and this is what it had come to.
+    """
 
     maps: dict[int, list[Holder]] = field(default_factory=dict)
     types: dict[int, GoType] = field(default_factory=dict)
     nil: list[Holder] = field(default_factory=list)
-    frames: set[tuple[int | None, int | None]] = field(default_factory=set)
-    functions: dict[str, None] = field(default_factory=dict)  # whose variables were searched, in order
-    globals: int = 0
     shortened: list[str] = field(default_factory=list)
     too_deep: int = 0
+    interrupted: bool = False
     anomalies: list[Anomaly] = field(default_factory=list)
 
 
@@ -69,26 +75,28 @@ class _Step:
     depth: int
 
 
-def holders(target: Target, roots: Iterable[Variable], depth: int) -> Found:
-    """Every map reachable from roots through structs, pointers, arrays, slices, interfaces and maps.
+def holders(target: Target, roots: Iterable[Variable], depth: int, progress: Progress = silent) -> Found:
+    """Every map reachable from roots through structs, pointers, arrays, slices, interfaces, maps and channels.
 
-    depth: how many of these are followed from a root. What lies behind a pointer is visited once from
-    frames and once from package variables, so of each the shortest path is the one that is told.
+    depth: how many of these are followed from a root. What a goroutine's variable points to is told for each
+    goroutine; what lies behind further pointers is visited once from frames and once from package variables,
+    so of each the shortest path is the one that is told. Ctrl-C ends the search with what it has.
     """
     search = _Search(target, depth)
     queue: deque[_Step] = deque()
-    for root in roots:
-        if root.place.kind == "global":
-            search.found.globals += 1
-        else:
-            search.found.frames.add((root.place.goroutine, root.place.frame))
-            search.found.functions.setdefault(root.place.function or "?")
-        queue.append(_Step(root, root.place.kind, 0))
-    while queue and len(search.visited) < MAX_VISITED:
-        queue.extend(search.look(queue.popleft()))
-    if queue:
-        search.found.shortened.append("the search stopped: too many objects")
-    return search.found
+    found = search.found
+    try:
+        queue.extend(_Step(root, root.place.kind, 0) for root in roots)
+        while queue and len(search.visited) < MAX_VISITED:
+            queue.extend(search.look(queue.popleft()))
+            search.steps += 1
+            if search.steps % 1024 == 0:
+                progress("objects", len(search.visited), None)
+        if queue:
+            found.shortened.append(f"the search stopped after {MAX_VISITED:,} objects")
+    except KeyboardInterrupt:
+        found.interrupted = True
+    return found
 
 
 @dataclass
@@ -96,7 +104,8 @@ class _Search:
     target: Target
     depth: int
     found: Found = field(default_factory=Found)
-    visited: set[tuple[int, int, bool]] = field(default_factory=set)
+    steps: int = 0
+    visited: set[tuple[int, int, int]] = field(default_factory=set)
     located: dict[int, Holder] = field(default_factory=dict)
     reach: dict[int, bool] = field(default_factory=dict)
 
@@ -116,7 +125,7 @@ class _Search:
                     Anomaly(
                         "warning",
                         "unreadable",
-                        f"{step.variable.name}: {error}",
+                        f"{step.variable.name}{_in(step.variable.place)}: {error}",
                         getattr(error, "address", None),
                     )
                 )
@@ -133,6 +142,8 @@ class _Search:
         if not self._reaches(t):
             return
         if t.kind is Kind.STRUCT:
+            if _atomic_pointer(t) is not None:
+                yield from self._atomic(step)
             for f in t.fields:
                 if self._reaches(f.type):
                     yield self._part(step, f".{f.name}", f.type, f.offset, "field")
@@ -149,6 +160,8 @@ class _Search:
                 yield self._at(step, variable.name, t.elem, address, step.kind)
         elif t.kind is Kind.INTERFACE:
             yield from self._interface(step)
+        elif t.kind is Kind.CHAN:
+            yield from self._channel(step)
         elif t.kind is Kind.ARRAY:
             shown = self._limit(variable.name, t.length)
             for i in range(shown):
@@ -167,7 +180,11 @@ class _Search:
         return min(length, MAX_ITEMS)
 
     def _first_visit(self, step: _Step, address: int, t: GoType) -> bool:
-        key = (address, id(t), step.variable.place.kind == "global")
+        place = step.variable.place
+        whose = GLOBALS if place.kind == "global" else FRAMES
+        if step.depth == 0 and t.kind is not Kind.SLICE and t.size <= SMALL and place.goroutine is not None:
+            whose = place.goroutine
+        key = (address, id(t), whose)
         if key in self.visited:
             return False
         self.visited.add(key)
@@ -189,6 +206,31 @@ class _Search:
     def _at(self, step: _Step, name: str, t: GoType, address: int, kind: str) -> _Step:
         behind = replace(step.variable, name=name, type=t, address=address, data=None, holes=())
         return _Step(behind, kind, step.depth + 1)
+
+    def _atomic(self, step: _Step) -> Iterator[_Step]:
+        """What a sync/atomic.Pointer points to."""
+        found = _atomic_pointer(step.variable.type)
+        if found is None or not self._reaches(found[1]) or step.depth >= self.depth:
+            return
+        offset, t = found
+        word = self.target.arch.pointer_size
+        address = self.target.arch.pointer(step.variable.read(self.target.memory, offset, word))
+        if address and self._first_visit(step, address, t):
+            yield self._at(step, f"{step.variable.name}.v", t, address, "field")
+
+    def _channel(self, step: _Step) -> Iterator[_Step]:
+        """The values in a channel's buffer, oldest first: runtime.hchan of runtime/chan.go."""
+        variable, t = step.variable, step.variable.type
+        address, hchan = self._word(variable), self.target.find_type("runtime.hchan")
+        if not address or hchan is None or not self._first_visit(step, address, t):
+            return
+        record = read_record(self.target, hchan, address)
+        waiting, room, size = record["qcount"], record["dataqsiz"], t.elem.size
+        if waiting > room or not size:
+            return
+        for i in range(self._limit(variable.name, waiting)):
+            at = record["buf"] + (record["recvx"] + i) % room * size
+            yield self._at(step, f"{variable.name} (buffer)[{i}]", t.elem, at, "element")
 
     def _interface(self, step: _Step) -> Iterator[_Step]:
         variable = step.variable
@@ -256,6 +298,22 @@ class _Search:
         if t.kind in (Kind.INT, Kind.UINT):
             return str(int.from_bytes(data, arch.byte_order, signed=t.kind is Kind.INT))  # type: ignore[arg-type]
         return "..."
+
+
+def _in(place: Place) -> str:
+    """Where a variable is, for a message about it."""
+    whose = f" of goroutine {place.goroutine}" if place.goroutine is not None else ""
+    return f" in {place.function}{whose}" if place.function else ""
+
+
+def _atomic_pointer(t: GoType) -> tuple[int, GoType] | None:
+    """(offset of the pointer, what it points to) of a sync/atomic.Pointer: `_ [0]*T` and `v unsafe.Pointer`."""
+    first, pointer = (t.fields[0].type if t.fields else None), t.field("v")
+    if pointer is None or pointer.type.kind is not Kind.UNSAFE_POINTER or first is None:
+        return None
+    if first.kind is not Kind.ARRAY or first.length or first.elem.kind is not Kind.POINTER:
+        return None
+    return pointer.offset, first.elem.elem
 
 
 def groups(target: Target, found: Found) -> list[Group]:
