@@ -125,9 +125,9 @@ func stop(stage string) {
 // deepCopy is what somebody wrote who thought that maps are trees.
 //
 //go:noinline
-func deepCopy(m map[string]any) map[string]any {
-	copied := make(map[string]any, len(m))
-	for key, value := range m {
+func deepCopy(tree map[string]any) map[string]any {
+	copied := make(map[string]any, len(tree))
+	for key, value := range tree {
 		if inner, ok := value.(map[string]any); ok {
 			value = deepCopy(inner)
 		}

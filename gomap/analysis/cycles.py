@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Union
 
+from gomap.analysis.roots import Progress, silent
 from gomap.errors import GomapError, OptimizedOut
 from gomap.golang import syncmap
 from gomap.golang.rtype import Types, dynamic
@@ -120,15 +121,21 @@ class Found:
     of: int | None = 0
     shortened: list[tuple[str, int, int | None]] = field(default_factory=list)
     unread: int = 0
+    interrupted: bool = False
     anomalies: list[Anomaly] = field(default_factory=list)
 
 
-def find(target: Target, variable: Variable, limit: int) -> Found:
-    """The cycles that a variable leads to, at most `limit` of them, nearest first."""
+def find(target: Target, variable: Variable, limit: int, progress: Progress = silent) -> Found:
+    """The cycles that a variable leads to, at most `limit` of them, nearest first. Ctrl-C ends the search with what
+    it has."""
     graph = _Graph(target, variable)
     found = Found(possible=graph.can_cycle(variable.type))
     if found.possible:
-        graph.explore()
+        try:
+            graph.explore(progress)
+        except KeyboardInterrupt:
+            found.interrupted = True
+            graph.close()
         found.objects = len(graph.objects) - (0 not in graph.targets)
         chosen, complete = _cycles(graph)
         found.of = len(chosen) if complete else None
@@ -221,10 +228,10 @@ class _Graph:
         """What tells objects apart. A map's header is one object under whatever name its type has."""
         return address, -1 if header else self._numbers.setdefault(t.name, len(self._numbers))
 
-    def explore(self) -> None:
+    def explore(self, progress: Progress) -> None:
         """Finds every object, breadth first."""
         at = 0
-        while at < len(self.objects):
+        while at < len(self.objects) and len(self.targets) < MAX_REFERENCES:
             try:
                 self._explore(at)
             except OptimizedOut:
@@ -234,15 +241,21 @@ class _Graph:
                 self._unreadable(self.objects[at], error)
             self.starts.append(len(self.targets))
             at += 1
-            if len(self.targets) >= MAX_REFERENCES:
-                self._cut("references", MAX_REFERENCES, None)
-                while len(self.starts) <= len(self.objects):
-                    self.starts.append(len(self.targets))
-                return
+            if at % 1024 == 0:
+                progress("objects", at, None)
+        if at < len(self.objects):
+            self._cut("references", MAX_REFERENCES, None)
+        self.close()
+
+    def close(self) -> None:
+        """Objects that were not looked into lead nowhere."""
+        while len(self.starts) <= len(self.objects):
+            self.starts.append(len(self.targets))
 
     def _explore(self, at: int) -> None:
         for reference in self.references(at):
             if len(self.targets) >= MAX_REFERENCES:
+                self._cut("references", MAX_REFERENCES, None)
                 return
             key = self._key(reference.address, reference.type, reference.header)
             number = self._known.get(key)

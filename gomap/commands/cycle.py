@@ -21,11 +21,14 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     target, expr = context.target, options["EXPR"]
     variable = resolve(target, expr)
     limit = LIMIT if options["--limit"] is None else options["--limit"]
-    found = find(target, variable, limit)
+    found = find(target, variable, limit, context.progress)
     report = Report(_json(expr, variable, found), anomalies=found.anomalies)
     report.answer = [_answer(expr, variable, found)]
     if variable.note:
         report.answer.append(f"({variable.note})")
+    if found.interrupted:
+        report.answer.append("(interrupted: this is what the search had come to)")
+        report.cut("the search was interrupted", 0, None)
     if found.cycles:
         report.sections = [Lines([f"  {cycle.whole} -> {cycle.start}" for cycle in found.cycles])]
         report.advice = [_advice(found.cycles[0])]
@@ -66,7 +69,7 @@ def _answer(expr: str, variable: Variable, found: Found) -> str:
     if not found.cycles:
         if found.unread:
             return f"no cycle in what can be read: {objects}, {found.unread:,} of them unreadable"
-        if found.shortened:
+        if found.shortened or found.interrupted:
             return f"no cycle in what was looked at: {objects}, and more"
         return f"no cycle: {objects}"
     first = found.cycles[0]
