@@ -36,13 +36,12 @@ type (
 		Parent   *Tree
 		Children []*Tree
 	}
-	Ring    [3]*Ring
-	Pointer *Pointer
-	Nested  []Nested
-	Maps    map[string]Maps
-	Seen    struct{ by map[*Seen]bool }
-	Walker  interface{ Next() Walker }
-	Step    struct {
+	Ring   struct{ slots [3]*Ring }
+	Nested []Nested
+	Maps   map[string]Maps
+	Seen   struct{ by map[*Seen]bool }
+	Walker interface{ Next() Walker }
+	Step   struct {
 		pad  [40]byte
 		next Walker
 	}
@@ -66,14 +65,13 @@ func (s *Step) Next() Walker { return s.next }
 // Keep has everything under a name that every build has.
 var Keep struct {
 	Self, Config, Shared, Nil, Two map[string]any
-	Boxed, Big                     any
+	Boxed, Big, Pointer            any
 	Maps                           Maps
 	Chain, Circle, Late            *Node
 	Tree                           *Tree
 	Slice                          []any
 	Nested                         Nested
 	Ring                           Ring
-	Pointer                        Pointer
 	Seen                           *Seen
 	Walker                         Walker
 	Sync                           sync.Map
@@ -214,14 +212,14 @@ func build() (map[string]any, map[string]fact) {
 	last.Next = k.Circle
 	facts["main.Keep.Circle"] = one(k.Circle.Next.Next.Next.Next.Next == k.Circle, 5,
 		"main.Keep.Circle"+strings.Repeat(".Next", 5)+" -> main.Keep.Circle", k.Circle, last)
-	k.Late, last = chain(100000)
+	k.Late, last = chain(3000)
 	middle = k.Late
-	for i := 0; i < 90000; i++ {
+	for i := 0; i < 2000; i++ {
 		middle = middle.Next
 	}
 	last.Next = middle
-	late := one(true, 10000, "", middle)
-	late.Objects = 100000
+	late := one(true, 1000, "", middle)
+	late.Objects = 3000
 	facts["main.Keep.Late"] = late
 
 	k.Tree = &Tree{Name: "root"}
@@ -239,11 +237,14 @@ func build() (map[string]any, map[string]fact) {
 	k.Nested[0] = k.Nested
 	facts["main.Keep.Nested"] = one(&k.Nested[0][0] == &k.Nested[0], 1, "main.Keep.Nested[0][0] -> main.Keep.Nested[0]", &k.Nested[0])
 
-	k.Ring = Ring{1: {2: &k.Ring}}
-	facts["main.Keep.Ring"] = one(k.Ring[1][2] == &k.Ring, 2, "main.Keep.Ring[1][2] -> main.Keep.Ring", &k.Ring, k.Ring[1])
+	k.Ring.slots[1] = &Ring{}
+	k.Ring.slots[1].slots[2] = &k.Ring
+	facts["main.Keep.Ring"] = one(k.Ring.slots[1].slots[2] == &k.Ring, 2,
+		"main.Keep.Ring.slots[1].slots[2] -> main.Keep.Ring", &k.Ring, k.Ring.slots[1])
 
 	k.Pointer = &k.Pointer
-	facts["main.Keep.Pointer"] = one(*k.Pointer == k.Pointer, 1, "(*main.Keep.Pointer) -> main.Keep.Pointer", &k.Pointer)
+	facts["main.Keep.Pointer"] = one(*k.Pointer.(*any) == k.Pointer, 1,
+		"(*main.Keep.Pointer.(*interface {})) -> main.Keep.Pointer", &k.Pointer)
 
 	k.Seen = &Seen{}
 	k.Seen.by = map[*Seen]bool{k.Seen: true}

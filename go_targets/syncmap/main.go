@@ -232,9 +232,11 @@ func main() {
 	publish("amended")
 	stop("amended")
 
-	for i := 0; i < 100; i++ {
-		k.Words.Load(fmt.Sprint("nothing ", i))
+	lookups := 0
+	for ; amended(&k.Words); lookups++ {
+		k.Words.Load(fmt.Sprint("nothing ", lookups))
 	}
+	truth.Also("lookups", lookups)
 	publish("promoted")
 	stop("promoted")
 

@@ -82,3 +82,6 @@ func look(m *sync.Map) inside {
 	}
 	return f
 }
+
+// amended says whether a lookup may have to take the mutex.
+func amended(m *sync.Map) bool { return look(m).Amended }

@@ -248,7 +248,8 @@ class _Graph:
         self.close()
 
     def close(self) -> None:
-        """Objects that were not looked into lead nowhere."""
+        """Objects that were not looked into lead nowhere. Ctrl-C may have come between two lines of _explore."""
+        del self.objects[len(self.parent_edges) :]
         while len(self.starts) <= len(self.objects):
             self.starts.append(len(self.targets))
 
