@@ -175,11 +175,14 @@ class GdbTarget:
         own = by_id(goroutines(self)[0], self.goroutine)
         if own is None:
             return None
-        frames = self.unwind(own, lambda function, local, t: local == name and not _in_runtime(function))
-        for level, frame in enumerate(frames):
-            for local in frame.locals:
-                note = f"{name} is taken from frame {level} of goroutine {own.id}, {frame.function}"
-                return replace(local.variable, note=note)
+        with frames_of(own) as frames:
+            for level, frame in enumerate(frames[:MAX_FRAMES]):
+                function = frame.name() or "?"
+                symbol, _ = (None, False) if _in_runtime(function) else _find_in_frame(frame, name)
+                if symbol is not None:
+                    place = Place("", own.id, level, function, *_source(frame))
+                    note = f"{name} is taken from frame {level} of goroutine {own.id}, {function}"
+                    return replace(self._in_frame(symbol, frame, name, place), note=note)
         return None
 
     @cached_property

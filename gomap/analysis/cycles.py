@@ -40,6 +40,8 @@ FIRST_STEPS, LAST_STEPS = 12, 4
 LISTED = 64
 MAX_TYPES = 1 << 14
 MAX_TOLD = 16
+#: Kinds that lead nowhere when their first word is zero.
+WORDS = frozenset({Kind.POINTER, Kind.MAP, Kind.SLICE, Kind.INTERFACE})
 #: A value of this size is read at once.
 BLOCK = 1 << 16
 #: A reference to an object that was left out.
@@ -81,11 +83,12 @@ class Reference(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What to look at in a struct: (start, end, type, name) of fields; or where an atomic.Pointer has its word and
-    what that points to; or that it is a sync.Map."""
+    """What to look at in a struct: (start, end, type, path, whether nothing is there when the first word is zero) of
+    its fields and what they consist of; or where an atomic.Pointer has its word and what that points to; or that it
+    is a sync.Map."""
 
     type: GoType
-    fields: tuple[tuple[int, int, GoType, Text], ...]
+    fields: tuple[tuple[int, int, GoType, Path, bool], ...]
     pointer: tuple[int, GoType] | None
     sync: bool
 
@@ -373,9 +376,12 @@ class _Graph:
                         yield Reference((*path, i), where, t.elem)
         elif kind is Kind.ARRAY:
             if self.can_cycle(t.elem):
+                elem, size, nothing = t.elem, t.elem.size, bytes(arch.pointer_size)
+                by_word = elem.kind in WORDS
                 for i in range(t.length):
-                    part = data[i * t.elem.size : (i + 1) * t.elem.size]
-                    yield from self._inside(t.elem, part, at and at + i * t.elem.size, (*path, i))
+                    part = data[i * size : (i + 1) * size]
+                    if not by_word or part[: len(nothing)] != nothing:
+                        yield from self._inside(elem, part, at and at + i * size, (*path, i))
         elif kind is Kind.STRUCT:
             yield from self._struct(t, data, at, path)
 
@@ -395,11 +401,22 @@ class _Graph:
     def _plan(self, t: GoType) -> Plan:
         found = self._plans.get(id(t))
         if found is None:
-            pointer = syncmap.atomic_pointee(t)
-            fields = [f for f in t.fields if f.type.size and self.can_cycle(f.type)] if pointer is None else []
-            parts = tuple((f.offset, f.offset + f.type.size, f.type, Text("." + f.name)) for f in fields)
-            found = self._plans[id(t)] = Plan(t, parts, pointer, self._is_sync(t))
+            pointer, sync = syncmap.atomic_pointee(t), self._is_sync(t)
+            parts = () if pointer or sync else tuple(self._leaves(t, 0, ()))
+            found = self._plans[id(t)] = Plan(t, parts, pointer, sync)
         return found
+
+    def _leaves(self, t: GoType, start: int, path: Path) -> Iterator[tuple[int, int, GoType, Path, bool]]:
+        """What a struct consists of, down to what can lead somewhere."""
+        for f in t.fields:
+            if not f.type.size or not self.can_cycle(f.type):
+                continue
+            at, way = start + f.offset, (*path, Text("." + f.name))
+            plain = f.type.kind is Kind.STRUCT and syncmap.atomic_pointee(f.type) is None and not self._is_sync(f.type)
+            if plain:
+                yield from self._leaves(f.type, at, way)
+            else:
+                yield at, at + f.type.size, f.type, way, f.type.kind in WORDS
 
     def _struct(self, t: GoType, data: bytes, at: int, path: Path) -> Iterator[Reference]:
         plan = self._plan(t)
@@ -414,8 +431,12 @@ class _Graph:
             if at:
                 yield from self._sync(t, at, path)
         else:
-            for start, end, inner, name in plan.fields:
-                yield from self._inside(inner, data[start:end], at and at + start, (*path, name))
+            word = self.target.arch.pointer_size
+            nothing = bytes(word)
+            for start, end, inner, way, by_word in plan.fields:
+                if by_word and data[start : start + word] == nothing:
+                    continue
+                yield from self._inside(inner, data[start:end], at and at + start, (*path, *way))
 
     def _sync(self, t: GoType, at: int, path: Path) -> Iterator[Reference]:
         memory = self.target.memory
