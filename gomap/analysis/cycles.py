@@ -494,7 +494,8 @@ class _Graph:
         while number:
             way.append(self.parent_edges[number])
             number = self.parents[number]
-        start, _ = self.spelt_out(self.variable.name, way[::-1])
+        name = self.variable.name
+        start, _ = self.spelt_out(f"({name})" if ":" in name else name, way[::-1])
         whole, steps = self.spelt_out(start, edges)
         parts = [part for edge in way[:FIRST_STEPS] for part in self.path_of(edge)]
         if self.variable.type.kind is Kind.SLICE and len(way) == 1:

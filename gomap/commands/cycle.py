@@ -15,6 +15,7 @@ from gomap.report import Lines, Report
 from gomap.target import Variable
 
 LIMIT = 16
+ENDLESS = "a deep copy or a recursive print of it never ends: remember what was seen, or cut the cycle"
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
@@ -31,7 +32,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         report.cut("the search was interrupted", 0, None)
     if found.cycles:
         report.sections = [Lines([f"  {cycle.whole} -> {cycle.start}" for cycle in found.cycles])]
-        report.advice = [_advice(found.cycles[0])]
+        report.advice = [ENDLESS]
     if found.of is None or len(found.cycles) < found.of:
         report.cut("cycles", len(found.cycles), found.of)
     for what, shown, of in found.shortened:
@@ -80,8 +81,3 @@ def _answer(expr: str, variable: Variable, found: Found) -> str:
         contains = "contains itself" if variable.type.kind in (Kind.MAP, Kind.SLICE) else "leads back to itself"
         return f"{expr} {contains} ({counted})"
     return f"{expr} leads to a cycle ({counted})" if found.of == 1 else f"{expr} leads to cycles ({counted})"
-
-
-def _advice(cycle: Cycle) -> str:
-    what = "a deep copy, a recursive print or comparison never ends here"
-    return f"{what}: remember what was seen, or cut it at {cycle.whole}"

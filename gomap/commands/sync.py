@@ -167,7 +167,7 @@ def _advice(found: SyncMap) -> list[str]:
     if dead < WORTH_A_WORD or dead < found.count:
         return []
     keys = human.plural(dead, "deleted key")
-    return [f"{keys} stay in the read map, and hold what they point to, until dirty takes its place"]
+    return [f"{keys} stay in the read map, and hold what they point to, until new keys and misses replace it"]
 
 
 def _add_entries(context: Context, report: Report, variable: Variable, found: SyncMap, wanted: int) -> None:
