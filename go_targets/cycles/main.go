@@ -1,7 +1,7 @@
 // Command cycles has values that lead back to themselves and values that do not, and with
 // GOMAP_STAGE=overflow it dies of copying one.
 //
-// What it publishes of each, under "cycles": how many cycles there are, in Go's own words where they
+// What it publishes of each, in the note "cycles": how many cycles there are, in Go's own words where they
 // come back to, and the addresses of what lies on them. Each of these words is run as Go, too.
 //
 // Stages:
@@ -142,7 +142,7 @@ func main() {
 	truth.Stages(stages...)
 	self, facts := build()
 	publish := func(stage string) {
-		truth.Also("cycles", facts)
+		truth.Note("cycles", facts)
 		truth.Publish(stage, truth.Of("main.Keep.Nil", Keep.Nil))
 	}
 	publish("built")

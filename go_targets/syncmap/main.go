@@ -221,7 +221,7 @@ func main() {
 		for expr, t := range all {
 			facts[expr] = t.fact()
 		}
-		truth.Also("sync", facts)
+		truth.Note("sync", facts)
 		truth.Publish(stage,
 			truth.Of("main.Keep.Service.guarded.m", service.guarded.m), truth.Of("service.guarded.m", service.guarded.m),
 			truth.Of("main.Keep.Service.shards[0].m", service.shards[0].m),
@@ -236,7 +236,7 @@ func main() {
 	for ; amended(&k.Words); lookups++ {
 		k.Words.Load(fmt.Sprint("nothing ", lookups))
 	}
-	truth.Also("lookups", lookups)
+	truth.Note("lookups", lookups)
 	publish("promoted")
 	stop("promoted")
 

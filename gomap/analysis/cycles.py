@@ -17,13 +17,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Union
 
-from gomap.analysis.roots import Progress, silent
 from gomap.errors import GomapError, OptimizedOut
 from gomap.golang import syncmap
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType, Kind
 from gomap.maps import view
+from gomap.progress import Progress, silent
 from gomap.target import Target, Variable
 from gomap.values import Limits, Values
 

@@ -41,7 +41,7 @@ def test_live(toolchain: Row, gdb: Gdb) -> None:
     limits = ["hmap-cycle main.Keep.Pairs --limit 3 --json", "hmap-cycle main.Keep.Pairs --limit 0 --json"]
     binary = toolchains.build("cycles", toolchain, optimised)
     answers = debuggers.visit(gdb, binary, {"built": [*map(cycle, names), *plain, *limits]})
-    facts = answers.truth["built"]["also"]["cycles"]
+    facts = answers.truth["built"]["notes"]["cycles"]
     assert facts.keys() == {*EXPRESSIONS, LOCAL, LONG}
     check(answers, "built", names)
     said = [answers.at("built", command).output.splitlines() for command in plain]
@@ -80,14 +80,14 @@ def the_argument(answers: Session, core: Core) -> None:
     """Many frames down from the newest, on a stack that the thread has left: it is main.Keep.Self."""
     found, shown = (answers.at("overflow", command) for command in (cycle(ARGUMENT), f"hmap-show {ARGUMENT} --json"))
     assert found.error is None and shown.error is None, (found, shown)
-    truth = core.truth["overflow"]["also"]["cycles"]["main.Keep.Self"]
+    truth = core.truth["overflow"]["notes"]["cycles"]["main.Keep.Self"]
     data = found.json()["data"]
     assert [one["text"] for one in data["cycles"]] == [truth["text"][0].replace("main.Keep.Self", ARGUMENT)]
     assert data["cycles"][0]["address"] == shown.json()["data"]["address"] == truth["on"][0]
 
 
 def check(answers: Session, stage: str, names: list[str]) -> None:
-    facts = answers.truth[stage]["also"]["cycles"]
+    facts = answers.truth[stage]["notes"]["cycles"]
     for expr in names:
         answer = answers.at(stage, cycle(expr))
         assert answer.error is None, (expr, answer.error)

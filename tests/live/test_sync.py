@@ -79,7 +79,7 @@ def check(answers: Session, optimised: bool) -> None:
     stages = list(dict.fromkeys(answer.stage for answer in answers.answers))
     generations = set()
     for stage in stages:
-        facts = answers.truth[stage]["also"]["sync"]
+        facts = answers.truth[stage]["notes"]["sync"]
         assert {*expressions(optimised)} <= facts.keys()
         for expr in expressions(optimised):
             answer = answers.at(stage, sync(expr))
@@ -91,7 +91,7 @@ def check(answers: Session, optimised: bool) -> None:
     if generations == {"read-dirty"} and "promoted" in stages:
         # As many lookups as it said, the program then needed.
         left = answers.at("amended", sync("main.Keep.Words")).json()["data"]["read_dirty"]["misses_left"]
-        assert left == answers.truth["promoted"]["also"]["lookups"] > 0
+        assert left == answers.truth["promoted"]["notes"]["lookups"] > 0
 
 
 def wrong(answer: Answer, truth: Mapping[str, Any]) -> Iterator[str]:
