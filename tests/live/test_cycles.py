@@ -55,6 +55,14 @@ def test_live(toolchain: Row, gdb: Gdb) -> None:
         assert told["truncated"] == [{"what": "cycles", "shown": number, "of": 40}]
 
 
+def test_delve(toolchain: Row, dlv: Dlv) -> None:
+    names = [*EXPRESSIONS[:12], *IN_CORES, LOCAL]
+    binary = toolchains.build("cycles", toolchain, optimised=False)
+    asked = list(dict.fromkeys(map(cycle, names)))
+    answers = delves.visit(dlv, binary, {"built": asked}, direct=not toolchain.name.endswith("1"))
+    check(answers, "built", names)
+
+
 def test_core_of_an_overflow(toolchain: Row, system_gdb: Gdb, dlv: Dlv) -> None:
     """The copying function's own argument, and package variables, in a core that the full stack left."""
     binary = toolchains.build("cycles", toolchain, optimised=False)
