@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Union
 
 from gomap.errors import MemoryFault, NoDebugInfo
@@ -30,6 +31,8 @@ MAX_ENTRIES = 1 << 24
 MAX_CHAIN = 1 << 16
 #: Findings of one kind that are told.
 MAX_TOLD = 8
+#: Entries that are read together while they are listed.
+BATCH = 4096
 MUTEX_LOCKED = 1  # mutexLocked
 
 
@@ -304,32 +307,35 @@ class _ReadDirtyWalk:
         arch = self.target.arch
         return arch.pointer(self.target.memory.read(address, arch.pointer_size))
 
-    def _both(self) -> tuple[MapView | None, MapView | None, list[tuple[int, int]], list[tuple[int, int]]]:
-        """(read, dirty, keys of read, keys that only dirty has)."""
-        header, _, _ = self._read_only()
+    def _halves(self) -> tuple[MapView | None, MapView | None, bool, int]:
+        """(read map, dirty map, amended, address of the readOnly struct)."""
+        header, amended, readonly = self._read_only()
         read = self._view(header, "read")
-        dirty = self._view(self._word(self.shape.dirty_off), "dirty")
-        in_read = list(self._keys(read, "read"))
-        known = {entry for _, entry in in_read}
-        return read, dirty, in_read, [item for item in self._keys(dirty, "dirty") if item[1] not in known]
+        return read, self._view(self._word(self.shape.dirty_off), "dirty"), amended, readonly
 
     def entries(self) -> Iterator[SyncEntry]:
-        _, _, in_read, in_dirty = self._both()
-        values = self._values([entry for _, entry in (*in_read, *in_dirty)])
+        read, dirty, _, _ = self._halves()
         expunged = self._expunged()
         key_type = self.shape.map.key
         value_type = _any_in(self.shape.entry) or key_type
-        for where, items in (("read", in_read), ("dirty", in_dirty)):
-            for key, entry in items:
-                value = values.get(entry)
-                if value and value != expunged:
-                    yield SyncEntry(key_type, key, value_type, value, where)
+        known: set[int] = set()
+        for half, where in ((read, "read"), (dirty, "dirty")):
+            keys = (item for item in self._keys(half, where) if item[1] not in known)
+            while True:
+                batch = list(islice(keys, BATCH))
+                if not batch:
+                    break
+                values = self._values([entry for _, entry in batch])
+                known.update(values)
+                for key, entry in batch:
+                    value = values.get(entry)
+                    if value and value != expunged:
+                        yield SyncEntry(key_type, key, value_type, value, where)
 
     def look(self, allocator: Allocator) -> SyncMap:
         target, shape = self.target, self.shape
-        _, amended, readonly = self._read_only()
-        read, dirty, in_read, only_dirty = self._both()
-        in_dirty = list(self._keys(dirty, "dirty"))
+        read, dirty, amended, readonly = self._halves()
+        in_read, in_dirty = list(self._keys(read, "read")), list(self._keys(dirty, "dirty"))
         values = self._values([entry for _, entry in (*in_read, *in_dirty)])
         expunged = self._expunged()
         if expunged is None and values:
@@ -338,11 +344,8 @@ class _ReadDirtyWalk:
         facts = ReadDirty(amended)
         facts.read = _half(read, in_read, values, expunged)
         facts.dirty = _half(dirty, in_dirty, values, expunged)
-        facts.dirty.own = _half(None, only_dirty, values, expunged).live
-        dirty_entries = {entry for _, entry in in_dirty}
-        facts.read.own = sum(
-            1 for _, entry in in_read if _is_live(values.get(entry), expunged) and entry not in dirty_entries
-        )
+        facts.read.own = _own(in_read, in_dirty, values, expunged)
+        facts.dirty.own = _own(in_dirty, in_read, values, expunged)
         offset, size = shape.misses
         data = self.variable.read(target.memory, offset, size)
         facts.misses = int.from_bytes(data, target.arch.byte_order, signed=True)  # type: ignore[arg-type]
@@ -386,8 +389,12 @@ class _ReadDirtyWalk:
             _tell(self.anomalies, severity, "bad-amended", what, None)
 
 
-def _is_live(value: int | None, expunged: int | None) -> bool:
-    return bool(value) and value != expunged
+def _own(
+    items: list[tuple[int, int]], others: list[tuple[int, int]], values: dict[int, int], expunged: int | None
+) -> int:
+    """How many live entries one map has that the other one has not."""
+    known = {entry for _, entry in others}
+    return sum(bool(values.get(entry)) and values[entry] != expunged and entry not in known for _, entry in items)
 
 
 def _half(found: MapView | None, items: list[tuple[int, int]], values: dict[int, int], expunged: int | None) -> Half:
