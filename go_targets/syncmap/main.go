@@ -216,20 +216,20 @@ func main() {
 		"main.Keep.Large": large, "main.Keep.Deleted": deleted, "main.Keep.Service.cache": cache,
 		"main.Keep.Pointer": words, "main.Keep.Any": words, "service.cache": cache,
 	}
-	publish := func(stage string) {
+	publish := func(stage string, maps ...truth.Map) {
 		facts := map[string]fact{}
 		for expr, t := range all {
 			facts[expr] = t.fact()
 		}
 		truth.Note("sync", facts)
-		truth.Publish(stage,
-			truth.Of("main.Keep.Service.guarded.m", service.guarded.m), truth.Of("service.guarded.m", service.guarded.m),
-			truth.Of("main.Keep.Service.shards[0].m", service.shards[0].m),
-			truth.Of("main.Keep.Service.shards[3].m", service.shards[3].m),
-			truth.Of("service.shards[2].m", service.shards[2].m))
+		truth.Publish(stage, maps...)
 	}
 
-	publish("amended")
+	publish("amended",
+		truth.Of("main.Keep.Service.guarded.m", service.guarded.m), truth.Of("service.guarded.m", service.guarded.m),
+		truth.Of("main.Keep.Service.shards[0].m", service.shards[0].m),
+		truth.Of("main.Keep.Service.shards[3].m", service.shards[3].m),
+		truth.Of("service.shards[2].m", service.shards[2].m))
 	stop("amended")
 
 	lookups := 0

@@ -342,7 +342,7 @@ class _Graph:
     def _may_look(self, count: int, length: int | None) -> bool:
         self._scanned += 1
         if count >= MAX_ITEMS or self._scanned > MAX_SCANNED:
-            self._cut("elements of a large slice, array or map", count, length)
+            self._cut("elements of one slice, array or map" if count >= MAX_ITEMS else "elements", count, length)
             return False
         return True
 

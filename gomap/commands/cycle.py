@@ -36,7 +36,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if found.of is None or len(found.cycles) < found.of:
         report.cut("cycles", len(found.cycles), found.of)
     for what, shown, of in found.shortened:
-        report.cut(what, shown, of)
+        report.cut(what if of else f"the first {shown:,} {what} were looked at", shown, of)
     return report
 
 
