@@ -221,8 +221,11 @@ class _Graph:
                 return [t.key, t.elem]
             if t.kind in (Kind.POINTER, Kind.SLICE) or (t.kind is Kind.ARRAY and t.length):
                 return [t.elem]
-        except (GomapError, TypeError):
-            pass
+        except (GomapError, TypeError):  # an image has no more of its types than was asked for
+            what = f"what a value of type {t.name} leads to is not known here"
+            self.unread += 1
+            if len(self.anomalies) < MAX_TOLD:
+                self.anomalies.append(Anomaly("warning", "unknown-type", what))
         return []
 
     # -- objects ---------------------------------------------------------------------------------

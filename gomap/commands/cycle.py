@@ -62,6 +62,8 @@ def _cycle_json(cycle: Cycle) -> dict[str, Any]:
 
 
 def _answer(expr: str, variable: Variable, found: Found) -> str:
+    if not found.possible and found.unread:
+        return f"it can't be told whether there is a cycle: not all of type {variable.type.name} is known here"
     if not found.possible:
         return f"no cycle: nothing of type {variable.type.name} can lead back to itself"
     objects = f"{human.plural(found.objects, 'object')} reachable"

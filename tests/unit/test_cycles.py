@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from gomap.analysis import cycles
 from gomap.analysis.cycles import Found, find
+from gomap.commands import cycle
+from gomap.commands.declare import Context
 from gomap.errors import OptimizedOut
 from gomap.gotypes import Field, GoType, Kind, Lazy
 from gomap.target import Arch, Variable
@@ -256,3 +258,14 @@ def test_a_pointer_into_an_object() -> None:
     assert one.whole == "o.inner.up.inner.up" and one.start == "o.inner.up"
     (one,) = find(fake, Variable("o", outer, place), LIMIT).cycles
     assert (one.whole, one.start, one.own) == ("o.inner.up", "o", True)
+
+
+def test_a_type_of_which_not_all_is_known() -> None:
+    """As a recorded map has types: what nobody asked for is not there."""
+    fake, _ = target(AMD64)
+    variable = fake.add("m", GoType(Kind.MAP, "map[string]interface {}", 8), bytes(8))
+    found = find(fake, variable, LIMIT)
+    assert (found.possible, found.unread) == (False, 1)
+    assert [one.code for one in found.anomalies] == ["unknown-type"]
+    report = cycle.run(Context(fake), {"EXPR": "m", "--limit": None})
+    assert report.answer[0].startswith("it can't be told")
