@@ -146,8 +146,8 @@ the fields. Bytes held are what the map has taken from the heap beside itself, k
         about="""
 Follows everything that a variable leads to through maps, pointers, slices, arrays, structs, interfaces
 (by what they hold), atomic.Pointer and sync.Map, and prints each way that comes back to where it was. A deep
-copy, a recursive print or a comparison of such a value never ends. Functions' captured variables and
-channels' buffers are not followed, and what by its types can't be part of a cycle is not read.
+copy or a recursive print of such a value never ends. Functions' captured variables, channels' buffers and
+unsafe.Pointers are not followed, and what by its types can't be part of a cycle is not read.
 """,
         args=(
             Arg("EXPR", "any variable, not only a map: m, cfg, main.root, p.next, 0xADDR:main.Node"),
