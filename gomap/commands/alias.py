@@ -233,15 +233,15 @@ def _by_place(holders: list[Holder], told: bool) -> list[tuple[str, str]]:
         for path, goroutines in paths.items():
             together.setdefault(frozenset(goroutines), []).append(path)
         for some, named in together.items():
-            rows.append((place, f"{', '.join(named)}  {_goroutines(some)}"))
+            rows.append((place, f"{', '.join(named)} ({_goroutines(some)})"))
     return rows
 
 
 def _goroutines(ids: frozenset[int]) -> str:
-    """goroutine 7; goroutines 18-37 (20)."""
+    """goroutine 7; 20 goroutines: 18-37."""
     if len(ids) == 1:
         return f"goroutine {min(ids)}"
-    return f"goroutines {human.ranges(ids)} ({len(ids):,})"
+    return f"{len(ids):,} goroutines: {human.ranges(ids)}"
 
 
 def _nil_section(found: Found, listed: bool, told: bool) -> list[Section]:
