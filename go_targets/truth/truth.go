@@ -118,6 +118,7 @@ type published struct {
 	Go      string               `json:"go"`
 	Maps    map[string]*mapTruth `json:"maps"`
 	Unnamed map[string]*mapTruth `json:"unnamed"`
+	Notes   map[string]any       `json:"notes"`
 }
 
 type mapTruth struct {
@@ -137,7 +138,8 @@ type mapTruth struct {
 // GOMAP_TRUTH names, or writes it to standard output.
 func Publish(stage string, maps ...Map) {
 	line := published{Stage: stage, Go: runtime.Version(),
-		Maps: map[string]*mapTruth{}, Unnamed: map[string]*mapTruth{}}
+		Maps: map[string]*mapTruth{}, Unnamed: map[string]*mapTruth{}, Notes: notes}
+	notes = nil
 	markPublished(stage)
 	for _, m := range maps {
 		to := line.Maps

@@ -10,6 +10,7 @@ import bisect
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from gomap.errors import MemoryFault
 from gomap.golang.malloc import Allocator
@@ -65,7 +66,7 @@ class ClassicShape:
     def elem(self) -> GoType:
         return self.slots.elem
 
-    @property
+    @cached_property
     def scan(self) -> bool:
         """Whether buckets contain pointers for the collector, their overflow pointer apart."""
         s = self.slots
@@ -157,10 +158,10 @@ class ClassicMap:
             return LOAD_NUM, LOAD_DEN
         return self.target.arch.uint(constant.data, 0, len(constant.data)), LOAD_DEN
 
-    def limit(self, B: int | None = None) -> int:
-        """A map of 2^B buckets grows when it has this many entries and gets another: overLoadFactor."""
+    def limit(self) -> int:
+        """The map grows when it has this many entries and gets another: overLoadFactor."""
         numerator, denominator = self.load_factor
-        return max(numerator * ((1 << min(self.B if B is None else B, 64)) // denominator), SLOTS)
+        return max(numerator * ((1 << min(self.B, 64)) // denominator), SLOTS)
 
     def overflow_limit(self) -> int:
         """hmap.noverflow at which the next insert starts a same-size growth: tooManyOverflowBuckets."""
@@ -332,8 +333,10 @@ class ClassicMap:
     def _rebuilt(self, entries: int, allocator: Allocator) -> int:
         """Bytes of a map just made for so many entries: makemap."""
         B = 0
-        while entries > self.limit(B):
-            B += 1
+        if entries > SLOTS:
+            numerator, denominator = self.load_factor
+            while entries > max(numerator * ((1 << B) // denominator), SLOTS):
+                B += 1
         total = allocator.allocated(self.shape.header.size, True)
         if entries:
             total += self._array_bytes(1 << B, allocator)

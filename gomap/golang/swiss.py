@@ -12,6 +12,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import accumulate
 
 from gomap.errors import MemoryFault
@@ -55,7 +56,7 @@ class SwissShape:
     def elem(self) -> GoType:
         return self.slots.elem
 
-    @property
+    @cached_property
     def scan(self) -> bool:
         s = self.slots
         return s.indirect_key or s.indirect_elem or has_pointers(s.key) or has_pointers(s.elem)
