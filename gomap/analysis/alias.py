@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from gomap.analysis.roots import Progress, silent
 from gomap.errors import GomapError, OptimizedOut
@@ -15,9 +16,12 @@ from gomap.maps import MapView, view
 from gomap.target import Place, Target, Variable, read_record
 from gomap.values import quote
 
-#: How much of a large container is looked into.
+#: How much of a large container is looked into, unless the caller asks for all.
 MAX_ITEMS = 4096
 MAX_VISITED = 1 << 22
+MAX_STEPS = 1 << 24
+#: Elements of one container that wait at a time: the rest of it comes after what they lead to.
+BATCH = 1 << 16
 #: Who has visited an object: package variables, frames, or a positive number: the goroutine of that id.
 GLOBALS, FRAMES = 0, -1
 #: Bytes of an object that every goroutine's own variables look into again.
@@ -75,25 +79,33 @@ class _Step:
     depth: int
 
 
-def holders(target: Target, roots: Iterable[Variable], depth: int, progress: Progress = silent) -> Found:
+def holders(
+    target: Target, roots: Iterable[Variable], depth: int, progress: Progress = silent, items: int = MAX_ITEMS
+) -> Found:
     """Every map reachable from roots through structs, pointers, arrays, slices, interfaces, maps and channels.
 
     depth: how many of these are followed from a root. What a goroutine's variable points to is told for each
     goroutine; what lies behind further pointers is visited once from frames and once from package variables,
     so of each the shortest path is the one that is told. Ctrl-C ends the search with what it has.
+    items: how many elements of one container are looked at.
     """
-    search = _Search(target, depth)
-    queue: deque[_Step] = deque()
+    search = _Search(target, depth, items)
+    queue: deque[Iterator[_Step]] = deque()
     found = search.found
     try:
-        queue.extend(_Step(root, root.place.kind, 0) for root in roots)
-        while queue and len(search.visited) < MAX_VISITED:
-            queue.extend(search.look(queue.popleft()))
-            search.steps += 1
-            if search.steps % 1024 == 0:
+        queue.extend(search.look(_Step(root, root.place.kind, 0)) for root in roots)
+        while queue and len(search.visited) < MAX_VISITED and search.steps < MAX_STEPS:
+            steps = queue.popleft()
+            behind = [search.look(step) for step in islice(steps, BATCH)]
+            queue.extend(behind)
+            if len(behind) == BATCH:
+                queue.append(steps)
+            search.steps += max(len(behind), 1)
+            if search.steps >> 10 != search.told:
+                search.told = search.steps >> 10
                 progress("objects", len(search.visited), None)
         if queue:
-            found.shortened.append(f"the search stopped after {MAX_VISITED:,} objects")
+            found.shortened.append(f"the search stopped after {len(search.visited):,} objects")
     except KeyboardInterrupt:
         found.interrupted = True
     return found
@@ -103,8 +115,10 @@ def holders(target: Target, roots: Iterable[Variable], depth: int, progress: Pro
 class _Search:
     target: Target
     depth: int
+    items: int
     found: Found = field(default_factory=Found)
     steps: int = 0
+    told: int = 0  # progress
     visited: set[tuple[int, int, int]] = field(default_factory=set)
     located: dict[int, Holder] = field(default_factory=dict)
     reach: dict[int, bool] = field(default_factory=dict)
@@ -175,9 +189,9 @@ class _Search:
                     yield self._at(step, f"{variable.name}[{i}]", t.elem, start + i * t.elem.size, "element")
 
     def _limit(self, name: str, length: int) -> int:
-        if length > MAX_ITEMS:
-            self.found.shortened.append(f"{name}: {MAX_ITEMS:,} of {length:,} elements")
-        return min(length, MAX_ITEMS)
+        if length > self.items:
+            self.found.shortened.append(f"{name}: {self.items:,} of {length:,} elements")
+        return min(length, self.items)
 
     def _first_visit(self, step: _Step, address: int, t: GoType) -> bool:
         place = step.variable.place
@@ -261,8 +275,8 @@ class _Search:
             self.found.too_deep += 1
             return
         for count, entry in enumerate(view(self.target, t, address).entries()):
-            if count >= MAX_ITEMS:
-                self.found.shortened.append(f"{variable.name}: the values of {MAX_ITEMS:,} entries")
+            if count >= self.items:
+                self.found.shortened.append(f"{variable.name}: the values of {self.items:,} entries")
                 break
             if entry.elem is not None and self._reaches(t.elem):
                 name = f"{variable.name}[{self._key(t.key, entry.key)}]"
