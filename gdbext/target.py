@@ -16,7 +16,7 @@ from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, Targ
 from gomap.golang.goroutines import goroutine_of_thread
 from gomap.gotypes import GoType, Kind, can_reach_map
 from gomap.memory import CachedMemory, Memory
-from gomap.target import GLOBAL, Arch, Frame, Goroutine, Local, Location, Place, Variable, Wanted
+from gomap.target import GLOBAL, Arch, Captured, Frame, Goroutine, Local, Location, Place, Variable, Wanted
 
 _ARCHITECTURES = {
     "i386:x86-64": "amd64",
@@ -278,6 +278,21 @@ class GdbTarget:
         slot = symbol.value(frame).address
         return Local(variable, None if slot is None else int(slot))
 
+    def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        """The variables of the function that were declared before it. gdb drops DW_AT_go_closure_offset."""
+        block = gdb.block_for_pc(code)
+        while block is not None and block.function is None:
+            block = block.superblock
+        if block is None or block.function is None or block.start != code:
+            return ()
+        line, found = block.function.line, []
+        for symbol in block:
+            if symbol.is_variable and not symbol.is_argument and symbol.type is not None and symbol.line <= line:
+                by_reference = symbol.name.startswith("&")
+                t = self._converter.convert(symbol.type.target() if by_reference else symbol.type)
+                found.append(Captured(symbol.name.lstrip("&"), t, None, by_reference))
+        return found
+
     def location(self, pc: int) -> Location | None:
         block = gdb.block_for_pc(pc - 1)
         while block is not None and block.function is None:
@@ -292,7 +307,7 @@ class GdbTarget:
         found = {}
         frame = next((f for f in _frames() if not _in_runtime(f.name() or "")), None)
         for symbol, undeclared in _symbols(frame) if frame is not None else ():
-            if not undeclared and symbol.type is not None and can_reach_map(self._converter.convert(symbol.type)):
+            if not undeclared and symbol.type is not None and can_reach_map(self._converter.convert(symbol.type), True):
                 found[symbol.name.lstrip("&")] = True
         if packages:
             found.update((name, True) for name in self._package_variables())

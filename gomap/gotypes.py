@@ -126,18 +126,26 @@ def fixed(value: GoType) -> Lazy:
     return lazy
 
 
-def can_reach_map(t: GoType, visited: set[int] | None = None) -> bool:
-    """Whether a value of type t can lead to a map, through pointers and channels too. Interfaces can hold anything."""
-    visited = set() if visited is None else visited
+def can_reach_map(t: GoType, named: bool = False) -> bool:
+    """Whether a value of type t can lead to a map. Interfaces can hold anything, and so can closures.
+
+    named: by an expression, which goes through neither channels nor closures.
+    """
+    return _can_reach(t, named, set())
+
+
+def _can_reach(t: GoType, named: bool, visited: set[int]) -> bool:
     if id(t) in visited:
         return False
     visited.add(id(t))
     if t.kind in (Kind.MAP, Kind.INTERFACE):
         return True
+    if t.kind is Kind.FUNC:
+        return not named
     if t.kind is Kind.STRUCT:
-        return any(can_reach_map(f.type, visited) for f in t.fields)
-    if t.kind in (Kind.POINTER, Kind.SLICE, Kind.ARRAY, Kind.CHAN):
-        return t.lazy_elem is not None and can_reach_map(t.elem, visited)
+        return any(_can_reach(f.type, named, visited) for f in t.fields)
+    if t.kind in (Kind.POINTER, Kind.SLICE, Kind.ARRAY) or (t.kind is Kind.CHAN and not named):
+        return t.lazy_elem is not None and _can_reach(t.elem, named, visited)
     return False
 
 

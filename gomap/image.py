@@ -24,7 +24,7 @@ from gomap.golang.structure import Anomaly
 from gomap.gotypes import Field, GoType, Kind, Lazy
 from gomap.maps import view
 from gomap.memory import Memory, RecordingMemory, RegionMemory
-from gomap.target import Arch, Frame, Goroutine, Location, Place, Target, Variable, Wanted
+from gomap.target import Arch, Captured, Frame, Goroutine, Location, Place, Target, Variable, Wanted
 from gomap.values import Limits, Values
 
 FORMAT = "gomap-image/1"
@@ -83,6 +83,9 @@ class RecordingTarget:
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
         return self._inner.unwind(goroutine, wanted)
+
+    def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        return self._inner.captured(code, slot)
 
     def location(self, pc: int) -> Location | None:
         return self._inner.location(pc)
@@ -278,6 +281,9 @@ class ImageTarget:
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
         raise GomapError("a recorded map has no goroutines")
+
+    def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        return ()
 
     def location(self, pc: int) -> Location | None:
         return None

@@ -33,9 +33,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     listed.sort(key=lambda group: (-len(group.holders), group.address))
     report = Report(_json(listed, found, searched), anomalies=found.anomalies)
     report.answer = [_summary(shared, together, found, searched)]
-    width = max((len(place) for group in listed for place, _ in _by_place(group.holders)), default=0)
-    report.sections = [section for group in listed for section in _sections(group, width)]
-    report.sections += _nil_section(found, bool(expressions) or options["--all"])
+    if not options.get("--json"):
+        _describe(report, listed, found, bool(expressions) or options["--all"])
     if found.interrupted:
         report.answer.append("(interrupted: this is what the search had come to)")
         report.cut("the search was interrupted", 0, None)
@@ -45,6 +44,13 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         what = human.plural(found.too_deep, "value lies", "values lie")
         report.cut(f"{what} deeper than --depth {depth}", 0, None)
     return report
+
+
+def _describe(report: Report, listed: list[Group], found: Found, nil: bool) -> None:
+    """The sections a person reads."""
+    width = max((len(place) for group in listed for place, _ in _by_place(group.holders)), default=0)
+    report.sections = [section for group in listed for section in _sections(group, width)]
+    report.sections += _nil_section(found, nil)
 
 
 def _named(context: Context, text: str) -> Variable:

@@ -20,7 +20,7 @@ from gomap.golang.memhash import MemHash, load, numpy
 from gomap.golang.rtype import Types
 from gomap.gotypes import Field, GoType, Kind, fixed
 from gomap.memory import Memory, RegionMemory
-from gomap.target import Arch, Frame, Goroutine, Location, Variable, Wanted
+from gomap.target import Arch, Captured, Frame, Goroutine, Location, Variable, Wanted
 from tests.live import debuggers, toolchains
 from tests.live.toolchains import Row
 
@@ -55,6 +55,9 @@ class Nothing:
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
         raise AssertionError
+
+    def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        return ()
 
     def location(self, pc: int) -> Location | None:
         return None
