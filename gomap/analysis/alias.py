@@ -199,12 +199,12 @@ class _Search:
         elif kind is Kind.FUNC:
             self._closure(step)
         elif kind is Kind.ARRAY:
-            for i in range(self._limit(step.name, t.length)):
+            for i in range(self._limit(step, t.length)):
                 self._part(step, f"[{i}]", t.elem, i * t.elem.size, "element", step.depth + 1)
         elif kind is Kind.SLICE:
             start, length = self._pointer_at(step), self._pointer_at(step, self.word)
             if start and length and self._first_visit(step, start, t):
-                self._elements(step, t.elem, start, self._limit(step.name, length))
+                self._elements(step, t.elem, start, self._limit(step, length))
 
     def _fields(self, t: GoType) -> tuple[list[tuple[str, GoType, int]], tuple[int, GoType] | None]:
         """The fields of a struct that can lead to maps, and its pointer if it is an atomic one."""
@@ -214,10 +214,13 @@ class _Search:
             known = self.fields[id(t)] = parts, _atomic_pointer(t)
         return known
 
-    def _limit(self, name: str, length: int) -> int:
-        if length > self.items:
-            self.found.shortened.append(f"{name}: {self.items:,} of {length:,} elements")
-        return min(length, self.items)
+    def _limit(self, step: _Step, length: int) -> int:
+        items = self.items
+        if items > MAX_ITEMS and step.place.kind == "global" and step.name.startswith("runtime."):
+            items = MAX_ITEMS  # runtime.mheap_ alone has room for millions of spans, and nothing of the program's
+        elif length > items:
+            self.found.shortened.append(f"{step.name}: {items:,} of {length:,} elements")
+        return min(length, items)
 
     def _first_visit(self, step: _Step, address: int, t: GoType) -> bool:
         place = step.place
@@ -301,7 +304,7 @@ class _Search:
         waiting, room, size = record["qcount"], record["dataqsiz"], t.elem.size
         if waiting > room or not size:
             return
-        for i in range(self._limit(step.name, waiting)):
+        for i in range(self._limit(step, waiting)):
             at = record["buf"] + (record["recvx"] + i) % room * size
             self._at(step, f"{step.name} (buffer)[{i}]", t.elem, at, "element")
 
