@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gomap.commands.declare import EXPR_HELP, Arg, Command, bucket_range, natural, scope
+from gomap.commands.declare import EXPR_HELP, Arg, Command, bucket_range, natural, order, scope
 
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -116,6 +116,27 @@ a note. Without numpy a large map's hashes are checked in part, and how much is 
         examples=(
             ("hmap-check main.sessions", "one map"),
             ("hmap-check --all --json", "all of them, for a script"),
+        ),
+    ),
+    Command(
+        name="hmap-top",
+        summary="all maps of the process, ranked by the memory they hold, waste, entries or load",
+        about="""
+Searches every goroutine's frames and all package variables for maps and measures each by walking it. Held is
+what the map itself owns: header, buckets or groups, tables, indirect keys and elems, in bytes of the allocator's
+size classes. Waste is what of it the live entries don't need. With --values also the heap that keys and
+values keep alive (strings, slices, pointed-to structs, boxes of interfaces), each block counted once, for
+the first map that leads to it; nested maps count for themselves, and what closures captured is not followed.
+""",
+        args=(
+            Arg("--by", "bytes, waste, entries, load or values", "ORDER", order, default="bytes"),
+            Arg("-n", "how many maps to list; 0: all", "N", natural, default=20),
+            Arg("--values", "also what keys and values keep alive"),
+        ),
+        examples=(
+            ("hmap-top", "the 20 maps that hold the most memory"),
+            ("hmap-top --by waste -n 5", "where rebuilding a map gives back the most"),
+            ("hmap-top --by values", "maps whose keys and values hold the memory"),
         ),
     ),
     Command(

@@ -354,6 +354,29 @@ class ClassicMap:
             if self.old_count:
                 yield from self._array_entries(header["oldbuckets"], self.old_count, old=True)
 
+    def contents(self) -> Iterator[bytes]:
+        """Whole buckets, in pieces: all that can hold live entries, which their marks tell from the others."""
+        walk = _Walk(self, Structure(address=None))
+        size = self.shape.slots.size
+        level: set[int] = set()
+        for address, count in (
+            (self.header["buckets"], 1 << min(self.B, 64)),
+            (self.header["oldbuckets"], self.old_count),
+        ):
+            if address and count * size <= MAX_BYTES:
+                for _, data in walk.read_array(address, count, "buckets"):
+                    level.update(filter(None, walk.pointers(data)))
+                    yield data
+        seen: set[int] = set()
+        while level:
+            seen |= level
+            blocks = [
+                block for _, block in gather(self.target.memory, walk._outside_arrays(sorted(level)), size) if block
+            ]
+            data = b"".join(blocks)
+            yield data
+            level = set(filter(None, walk.pointers(data))) - seen
+
     def _array_entries(self, address: int, count: int, old: bool) -> Iterator[Entry]:
         target, shape = self.target, self.shape
         size = shape.slots.size

@@ -346,6 +346,21 @@ class SwissMap:
         each = allocator.allocated(shape.table.size, True) + allocator.allocated(groups * shape.slots.size, shape.scan)
         return allocator.allocated(tables * word, True) + tables * each
 
+    def contents(self) -> Iterator[bytes]:
+        """Whole groups, in pieces: all that can hold live entries."""
+        if not self.header["dirPtr"]:
+            return
+        structure = Structure(address=None)
+        if self.small:
+            try:
+                yield self.target.memory.read(self.header["dirPtr"], self.shape.slots.size)
+            except MemoryFault:
+                return  # structure() reports it
+        else:
+            structure.tables = self._tables(structure)
+            for batch in self.batches(structure):
+                yield b"".join(data for _, data in batch)
+
     def entries(self) -> Iterator[Entry]:
         """Live entries in the order of groups, table by table as the directory names them."""
         structure = Structure(address=None)
