@@ -187,7 +187,7 @@ class _Search:
         elif kind is Kind.MAP:
             self._map(step)
         elif step.depth >= self.depth:
-            self.found.too_deep += 1
+            self.found.too_deep += not self._was_visited(step)
         elif kind is Kind.POINTER:
             address = self._pointer_at(step)
             if address and self._reaches(t.elem) and self._first_visit(step, address, t.elem):
@@ -232,6 +232,13 @@ class _Search:
             return False
         self.visited.add(key)
         return True
+
+    def _was_visited(self, step: _Step) -> bool:
+        """Whether the search has come to what a pointer points to on a shorter way."""
+        if step.t.kind is not Kind.POINTER:
+            return False
+        whose = GLOBALS if step.place.kind == "global" else FRAMES
+        return (self._pointer_at(step), id(step.t.elem), whose) in self.visited
 
     # -- memory --------------------------------------------------------------------------------------
 

@@ -140,6 +140,22 @@ the first map that leads to it; nested maps count for themselves, and what closu
         ),
     ),
     Command(
+        name="hmap-whatis",
+        summary="which map, bucket and slot an address lies in, or what else is there",
+        about="""
+Searches all maps of the process for the one that has the address: in its header, in a bucket or group of the
+current or the old array, an overflow bucket, the directory, a table, or a key or elem behind a pointer.
+Where none has it: the heap's object and whether the allocator has freed it, whose stack, which package
+variable or function. A pointer into a bucket that was kept over a growth shows itself this way.
+""",
+        args=(Arg("ADDR", "a number (0xc000012345), &x, or a pointer, slice, string, map or uintptr"),),
+        examples=(
+            ("hmap-whatis 0xc000012345", "what is at this address?"),
+            ("hmap-whatis p", "what does the pointer p point to?"),
+            ("hmap-whatis &main.cache --json", "where does the variable lie? For a script"),
+        ),
+    ),
+    Command(
         name="hmap-record",
         summary="save a map to a small file that replays anywhere, without a debugger",
         about="""

@@ -354,26 +354,33 @@ class ClassicMap:
             if self.old_count:
                 yield from self._array_entries(header["oldbuckets"], self.old_count, old=True)
 
+    def arrays(self) -> Iterator[tuple[bool, Iterator[tuple[int, bytes]]]]:
+        """The arrays of main buckets as (whether it is the old one, pieces of (first bucket, bytes))."""
+        walk = _Walk(self, Structure(address=None))
+        for old, address, count in (
+            (False, self.header["buckets"], 1 << min(self.B, 64)),
+            (True, self.header["oldbuckets"], self.old_count),
+        ):
+            if address and count * self.shape.slots.size <= MAX_BYTES:
+                yield old, walk.read_array(address, count, "oldbuckets" if old else "buckets")
+
+    def overflow_pointers(self, data: bytes) -> Sequence[int]:
+        """The overflow pointer of each bucket in data."""
+        return _Walk(self, Structure(address=None)).pointers(data)
+
     def contents(self) -> Iterator[bytes]:
         """Whole buckets, in pieces: all that can hold live entries, which their marks tell from the others."""
         walk = _Walk(self, Structure(address=None))
-        size = self.shape.slots.size
         level: set[int] = set()
-        for address, count in (
-            (self.header["buckets"], 1 << min(self.B, 64)),
-            (self.header["oldbuckets"], self.old_count),
-        ):
-            if address and count * size <= MAX_BYTES:
-                for _, data in walk.read_array(address, count, "buckets"):
-                    level.update(filter(None, walk.pointers(data)))
-                    yield data
+        for _, pieces in self.arrays():
+            for _, data in pieces:
+                level.update(filter(None, walk.pointers(data)))
+                yield data
         seen: set[int] = set()
         while level:
             seen |= level
-            blocks = [
-                block for _, block in gather(self.target.memory, walk._outside_arrays(sorted(level)), size) if block
-            ]
-            data = b"".join(blocks)
+            ordered = walk._outside_arrays(sorted(level))
+            data = b"".join(block for _, block in gather(self.target.memory, ordered, self.shape.slots.size) if block)
             yield data
             level = set(filter(None, walk.pointers(data))) - seen
 

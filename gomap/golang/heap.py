@@ -62,7 +62,8 @@ class Heap:
         self._target = target
         mheap, arena = target.find_type("runtime.mheap"), target.find_type("runtime.heapArena")
         span, start = target.find_type("runtime.mspan"), target.symbol("runtime.mheap_")
-        arenas, spans = mheap and mheap.field("arenas"), arena and arena.field("spans")
+        arenas = mheap.field("arenas") if mheap is not None else None
+        spans = arena.field("spans") if arena is not None else None
         if mheap is None or span is None or start is None or arenas is None or spans is None:
             raise NoDebugInfo("the debug information has no runtime.mheap_: the heap's spans can't be told")
         self._spans_at = spans.offset
