@@ -14,9 +14,8 @@ from gomap.golang.marks import SLOTS
 from gomap.golang.structure import Structure
 from gomap.golang.swiss import CTRL_DELETED
 from gomap.golang.swiss import MARKS as SWISS_MARKS
-from gomap.maps import MapView, view
+from gomap.maps import MapView
 from gomap.memory import gather
-from gomap.target import Target
 
 MAX_CHAIN = 1 << 16
 
@@ -45,12 +44,12 @@ class Spot:
     shared: tuple[int, ...] = ()
 
 
-def locate(target: Target, found: Found, address: int, rules: Allocator, object_size: int | None) -> Spot | None:
+def locate(found: Found, address: int, rules: Allocator, object_size: int | None) -> Spot | None:
     """Where in the maps that were found the address lies; the first one's where several share it.
 
     object_size: bytes of the heap's object that address is in, 0 outside of the heap, None where that is not known.
     """
-    views = list(_views(target, found))
+    views = list(found.views.values())
     for look in (_head, _tables, _overflow, _behind):
         for one in views:
             try:
@@ -60,14 +59,6 @@ def locate(target: Target, found: Found, address: int, rules: Allocator, object_
             if spot is not None:
                 return spot if look is not _head else replace(spot, shared=_also(views, spot, address, rules))
     return None
-
-
-def _views(target: Target, found: Found) -> Iterator[MapView]:
-    for header, t in found.types.items():
-        try:
-            yield view(target, t, header)
-        except GomapError:
-            continue
 
 
 def _also(views: list[MapView], spot: Spot, address: int, rules: Allocator) -> tuple[int, ...]:

@@ -76,7 +76,7 @@ def measure(target: Target, found: Found, progress: Progress = silent) -> Rankin
             if done % 256 == 0:
                 progress("maps", done, len(found.types))
             try:
-                ranking.maps.append(_measured(target, found, address, t, rules, owners, ranking))
+                ranking.maps.append(_measured(found, address, t, rules, owners, ranking))
             except GomapError as error:
                 unreadable += 1
                 if unreadable <= MAX_PROBLEMS:
@@ -92,9 +92,9 @@ def measure(target: Target, found: Found, progress: Progress = silent) -> Rankin
 
 
 def _measured(
-    target: Target, found: Found, address: int, t: GoType, rules: Allocator, owners: dict[int, int], ranking: Ranking
+    found: Found, address: int, t: GoType, rules: Allocator, owners: dict[int, int], ranking: Ranking
 ) -> Ranked:
-    one = view(target, t, address)
+    one = found.views[address]
     structure = one.structure(rules)
     holder = shortest(found.maps[address])
     owner = owners.setdefault(one.array_address, address) if one.array_address else address

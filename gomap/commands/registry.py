@@ -57,11 +57,13 @@ unsafe; they are told apart from plain sharing.
                 natural,
             ),
             Arg("--all", "list maps with one holder too, and all nil maps"),
+            Arg("--slices", "slices that share a backing array instead of maps, with their ranges"),
         ),
         examples=(
             ("hmap-alias", "every map that more than one variable here leads to"),
             ("hmap-alias m1 m2", "are these two the same map?"),
             ("hmap-alias --scope all", "which maps do goroutines share?"),
+            ("hmap-alias --slices", "which slices would see each other's writes?"),
             ("hmap-alias --all --depth 2", "all maps near by"),
         ),
     ),

@@ -20,7 +20,7 @@ from gomap.golang.goroutines import goroutines
 from gomap.golang.heap import DEAD, MANUAL, STATES, Heap, Place, heap_of, segment_of
 from gomap.golang.malloc import allocator
 from gomap.gotypes import GoType, Kind
-from gomap.maps import MapView, view
+from gomap.maps import MapView
 from gomap.report import Facts, Report
 from gomap.target import Goroutine, Target
 from gomap.values import Limits, Scalar, Values, shown
@@ -54,7 +54,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     size = None
     if heap is not None:
         size = place.span.object if place is not None and place.span is not None else 0
-    spot = locate(target, found, address, allocator(target), size)
+    spot = locate(found, address, allocator(target), size)
     report = Report({"address": hex(address)}, anomalies=[*found.anomalies, *searched.anomalies])
     report.data.update(_spot_json(found, spot))
     key: Scalar | None = None
@@ -115,7 +115,7 @@ def _checked(target: Target, address: int, text: str) -> int:
 
 def _in_map(target: Target, found: Found, spot: Spot) -> tuple[_Answer, Scalar | None]:
     t, holder = found.types[spot.header], shortest(found.maps[spot.header])
-    one = view(target, t, spot.header)
+    one = found.views[spot.header]
     word = "bucket" if one.shape.layout == "classic" else "group"
     key, entry = _entry(target, one, spot)
     answer = _Answer(f"{_part(spot, word)} of {holder.path}", "map")

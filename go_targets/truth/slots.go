@@ -6,17 +6,6 @@ import (
 	"unsafe"
 )
 
-var notes map[string]any
-
-// Note adds what the program knows beside its maps to the stage that is
-// published next, under "notes".
-func Note(name string, value any) {
-	if notes == nil {
-		notes = map[string]any{}
-	}
-	notes[name] = value
-}
-
 // Hex is an address as it is published.
 func Hex(address uintptr) string { return hex(address) }
 
