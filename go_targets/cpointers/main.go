@@ -2,7 +2,7 @@
 
 // Command cpointers has a map whose values point to C's memory: scenario 16.
 //
-// Stage: main. The notes have the addresses of C's strings by key.
+// Stage: main. The notes have what is in Places: the addresses of C's strings.
 package main
 
 /*
@@ -21,6 +21,9 @@ import (
 // Strings belong to C: the collector knows nothing of them.
 var Strings = map[string]*C.char{}
 
+// Places are where its values point to.
+var Places [20]uintptr
+
 //go:noinline
 func stop(stage string) {
 	if truth.Reached(stage) {
@@ -30,11 +33,12 @@ func stop(stage string) {
 
 func main() {
 	truth.Stages("main")
-	places := map[string]string{}
+	var places [][]any
 	for i := 0; i < 20; i++ {
 		key := "key " + strconv.Itoa(i)
 		Strings[key] = C.CString("value " + strconv.Itoa(i))
-		places[key] = truth.Hex(uintptr(unsafe.Pointer(Strings[key])))
+		Places[i] = uintptr(unsafe.Pointer(Strings[key]))
+		places = append(places, []any{"c", truth.Hex(Places[i])})
 	}
 	truth.Note("places", places)
 	truth.Publish("main")

@@ -4,8 +4,8 @@
 // Stages: current; growing, where classic maps have two arrays; freed, where
 // nothing but a number is left of the old ones and two collections have run.
 //
-// The notes have, under "slots", [map, key, address of the key, address of the
-// elem] of live entries, and under "places" addresses by the name of what is there.
+// Places holds addresses of all kinds. The notes say what lies at each: "key" and
+// "elem" of which map and key, or something else by its name.
 package main
 
 import (
@@ -32,15 +32,14 @@ var Keep struct {
 	Number int
 }
 
-// Gone is a map that grows; Stale and Old are where entry 1 was before that. Held
-// is a pointer to Old's neighbour that the collector sees.
+// Gone is a map that grows; Stale is where entry 1 was before that.
 var (
-	Gone  map[int]int64
-	Stale uintptr
-	Held  *int64
+	Gone   map[int]int64
+	Stale  uintptr
+	Places [64]uintptr
 )
 
-var freed, kept [64]uintptr
+var told [][]any
 var blocks [64]*[1000]byte
 var finalized int
 
@@ -51,31 +50,30 @@ func stop(stage string) {
 	}
 }
 
-func address[T any](p *T) string { return truth.Hex(uintptr(unsafe.Pointer(p))) }
+func address[T any](p *T) uintptr { return uintptr(unsafe.Pointer(p)) }
 
-// note adds the places of a map's first entries.
-func note[M ~map[K]V, K comparable, V any](to *[][4]any, expr string, m M) {
-	left := 40
-	truth.EachSlot(m, func(key *K, elem *V) {
-		if left--; left >= 0 {
-			var printed any = *key
-			if reflect.TypeOf(printed).Kind() == reflect.Array {
-				printed = nil
-			}
-			*to = append(*to, [4]any{expr, printed, address(key), address(elem)})
-		}
-	})
+// note adds the places of the last entry that a walk of m finds.
+func note[M ~map[K]V, K comparable, V any](expr string, m M) {
+	var lastKey *K
+	var lastElem *V
+	truth.EachSlot(m, func(key *K, elem *V) { lastKey, lastElem = key, elem })
+	var printed any = *lastKey
+	if reflect.TypeOf(printed).Kind() == reflect.Array {
+		printed = nil
+	}
+	place("key", uintptr(unsafe.Pointer(lastKey)), expr, printed)
+	place("elem", uintptr(unsafe.Pointer(lastElem))+unsafe.Sizeof(*lastElem)-1, expr, printed)
 }
 
-func slots() [][4]any {
-	var found [][4]any
-	note(&found, "main.Keep.Ints", Keep.Ints)
-	note(&found, "main.Keep.Names", Keep.Names)
-	note(&found, "main.Keep.Small", Keep.Small)
-	note(&found, "main.Keep.Wide", Keep.Wide)
-	note(&found, "main.Keep.Large", Keep.Large)
-	note(&found, "main.Gone", Gone)
-	return found
+// place notes an address: its number in Places is that in the notes.
+func place(what string, address uintptr, of ...any) {
+	Places[len(told)] = address
+	told = append(told, append([]any{what, truth.Hex(address)}, of...))
+}
+
+func tell() {
+	truth.Note("places", told)
+	told = nil
 }
 
 // elemOf is where the elem of key lies.
@@ -89,9 +87,9 @@ func elemOf(m map[int]int64, key int) (found *int64) {
 }
 
 //go:noinline
-func parked(told chan uintptr, never chan bool) byte {
+func parked(at chan uintptr, never chan bool) byte {
 	var local [64]byte
-	told <- uintptr(unsafe.Pointer(&local))
+	at <- uintptr(unsafe.Pointer(&local))
 	<-never
 	return local[len(never)]
 }
@@ -115,15 +113,19 @@ func old() {
 	Stale = uintptr(unsafe.Pointer(elemOf(Gone, 1)))
 }
 
-// lose frees every second block for good.
+// lose frees every second block for good, and notes some of both.
 func lose() {
 	for i := range blocks {
 		at := uintptr(unsafe.Pointer(blocks[i]))
 		if i%2 == 0 {
-			kept[i] = at
+			if i < 8 {
+				place("kept", at)
+			}
 			continue
 		}
-		freed[i] = at
+		if i < 8 {
+			place("freed", at)
+		}
 		runtime.SetFinalizer(blocks[i], func(*[1000]byte) { finalized++ })
 		blocks[i] = nil
 	}
@@ -134,15 +136,6 @@ func collect() {
 		runtime.GC()
 		runtime.Gosched()
 	}
-}
-
-func listed(addresses []uintptr) (found []string) {
-	for _, address := range addresses {
-		if address != 0 {
-			found = append(found, truth.Hex(address))
-		}
-	}
-	return found
 }
 
 func main() {
@@ -170,42 +163,57 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	told, never := make(chan uintptr), make(chan bool)
-	go parked(told, never)
+	at, never := make(chan uintptr), make(chan bool)
+	go parked(at, never)
 	constant := "a constant of the program"
-	places := map[string]any{
-		"stack":     truth.Hex(<-told),
-		"global":    address(&Keep.Number),
-		"variable":  address(&Gone),
-		"code":      truth.Hex(reflect.ValueOf(parked).Pointer()),
-		"constant":  truth.Hex(uintptr(unsafe.Pointer(unsafe.StringData(constant)))),
-		"mapped":    address(&mapped[0]),
-		"object":    address(blocks[0]),
-		"inside":    truth.Hex(uintptr(unsafe.Pointer(blocks[2])) + 999),
-		"bytes":     cap(append([]byte(nil), make([]byte, 1000)...)),
-		"chan":      truth.Hex(**(**uintptr)(unsafe.Pointer(&[]*chan bool{&never}[0]))),
-		"headerEnd": truth.Hex(*(*uintptr)(unsafe.Pointer(&k.Ints)) + truth.HeaderSize - 1),
+	header := *(*uintptr)(unsafe.Pointer(&k.Ints))
+	shape := truth.Look(k.Small).Shape
+	note("main.Keep.Ints", k.Ints)
+	note("main.Keep.Names", k.Names)
+	note("main.Keep.Small", k.Small)
+	note("main.Keep.Wide", k.Wide)
+	note("main.Keep.Large", k.Large)
+	note("main.Gone", Gone)
+	place("elem", Stale, "main.Gone", 1)
+	place("header", header, "main.Keep.Ints")
+	place("header", header+truth.HeaderSize-1, "main.Keep.Ints")
+	// Small is one bucket, of which its header's first array tells the address.
+	small := truth.Look(k.Small).Buckets.Address
+	first, err := strconv.ParseUint(*small, 0, 64)
+	if err != nil {
+		panic(err)
 	}
-	truth.Note("places", places)
-	truth.Note("slots", slots())
-	truth.Note("stale", truth.Hex(Stale))
+	place("mark", uintptr(first), "main.Keep.Small", 0)
+	place("mark", uintptr(first)+5, "main.Keep.Small", 5)
+	place("last", uintptr(first)+shape.BucketSize-1, "main.Keep.Small")
+	place("free slot", uintptr(first)+shape.ElemsOff+7*shape.ElemStride, "main.Keep.Small", 7)
+	place("stack", <-at, "main.parked")
+	place("global", address(&Keep.Number), "main.Keep")
+	place("global", address(&Gone), "main.Gone")
+	place("code", reflect.ValueOf(parked).Pointer(), "main.parked")
+	place("constant", address(unsafe.StringData(constant)))
+	place("mapped", address(&mapped[0]))
+	size := cap(append([]byte(nil), make([]byte, 1000)...))
+	place("object", address(blocks[0]), address(blocks[0]), size)
+	place("object", address(blocks[2])+999, address(blocks[2]), size)
+	tell()
 	truth.Publish("current", texts()...)
 	stop("current")
 
 	Gone[-1] = -1
-	truth.Note("stale", truth.Hex(Stale))
-	truth.Note("slots", slots())
+	note("main.Gone", Gone)
+	place("stale", Stale)
+	tell()
 	truth.Publish("growing", texts()...)
 	stop("growing")
 
 	for i := 0; i < 2000; i++ {
 		Gone[i] = int64(i)
 	}
-	truth.Note("slots", slots())
-	truth.Note("stale", truth.Hex(Stale))
+	note("main.Gone", Gone)
+	place("stale", Stale)
 	lose()
-	truth.Note("freed", listed(freed[:]))
-	truth.Note("kept", listed(kept[:]))
+	tell()
 	truth.Publish("freed", texts()...)
 	collect()
 	truth.Check(finalized == len(blocks)/2, "the lost blocks")

@@ -148,8 +148,7 @@ type mapTruth struct {
 // GOMAP_TRUTH names, or writes it to standard output.
 func Publish(stage string, maps ...Map) {
 	line := published{Stage: stage, Go: runtime.Version(),
-		Maps: map[string]*mapTruth{}, Unnamed: map[string]*mapTruth{}, Notes: notes}
-	notes = nil
+		Maps: map[string]*mapTruth{}, Unnamed: map[string]*mapTruth{}}
 	markPublished(stage)
 	for _, m := range maps {
 		to := line.Maps

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 
 from gomap.analysis.alias import Found, Holder
 from gomap.analysis.referents import Referents
-from gomap.analysis.roots import Progress, silent
 from gomap.errors import GomapError
 from gomap.golang.malloc import Allocator, allocator
 from gomap.golang.structure import Anomaly, Bytes
 from gomap.gotypes import GoType
 from gomap.maps import view
+from gomap.progress import Progress, silent
 from gomap.target import Target
 
 MAX_PROBLEMS = 16

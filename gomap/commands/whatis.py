@@ -50,7 +50,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     heap = heap_of(target)
     place = heap.at(address) if heap is not None else None
     searched = Roots(target, "all", context.progress)
-    found = holders(target, searched, DEPTH, context.progress, ALL_ITEMS)
+    found = holders(target, searched, DEPTH, context.progress, items=ALL_ITEMS)
     size = None
     if heap is not None:
         size = place.span.object if place is not None and place.span is not None else 0
@@ -276,7 +276,7 @@ def _in_segment(target: Target, address: int, what: str) -> _Answer:
         if location is not None:
             answer.text, answer.function = f"code of {location.function}", location.function
     elif what == "data":
-        for variable in target.package_variables():
+        for variable in target.package_variables(lambda t: True):
             if variable.address is not None and 0 <= address - variable.address < max(variable.type.size, 1):
                 answer.text, answer.variable = f"in the package variable {variable.name}", variable.name
                 answer.rows.append(("variable", f"{variable.type.name} at {variable.address:#x}"))
