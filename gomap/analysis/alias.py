@@ -160,6 +160,8 @@ class _Search:
     queue: deque[_Step] = field(default_factory=deque)
     steps: int = 0
     visited: set[tuple[int, int, int]] = field(default_factory=set)
+    alike: dict[int, int] = field(default_factory=dict)
+    named: dict[tuple[str, int], int] = field(default_factory=dict)
     located: dict[int, Holder] = field(default_factory=dict)
     slices: list[Slice] | None = None
     reaches: Reach = field(default_factory=lambda: Reach(can_reach_map))
@@ -255,7 +257,7 @@ class _Search:
         whose = GLOBALS if place.kind == "global" else FRAMES
         if step.depth == 0 and t.kind is not Kind.SLICE and t.size <= SMALL and place.goroutine is not None:
             whose = place.goroutine
-        key = (address, id(t), whose)
+        key = (address, self._type_id(t), whose)
         if key in self.visited:
             return False
         self.visited.add(key)
@@ -266,7 +268,18 @@ class _Search:
         if step.t.kind is not Kind.POINTER:
             return False
         whose = GLOBALS if step.place.kind == "global" else FRAMES
-        return (self._pointer_at(step), id(step.t.elem), whose) in self.visited
+        return (self._pointer_at(step), self._type_id(step.t.elem), whose) in self.visited
+
+    def _type_id(self, t: GoType) -> int:
+        """A number for the type. In a search for all maps debug information's and the program's own descriptor of
+        a type have one, so that nothing is looked into twice; else each has its own, and all ways are told."""
+        if self.items <= MAX_ITEMS:
+            return id(t)
+        known = self.alike.get(id(t))
+        if known is None:
+            known = self.alike[id(t)] = self.named.setdefault((t.name, t.size), id(t))
+            self.kept.append(t)
+        return known
 
     # -- memory --------------------------------------------------------------------------------------
 
