@@ -141,19 +141,18 @@ func collect() {
 func main() {
 	truth.Stages("current", "growing", "freed")
 	debug.SetGCPercent(-1)
-	k := &Keep
-	k.Ints, k.Names, k.Small = map[int]int64{}, map[string]*int32{}, map[int32]bool{}
-	k.Wide, k.Large, k.Sets = map[wide]wide{}, map[int]int{}, map[uint16]struct{}{1: {}}
+	Keep.Ints, Keep.Names, Keep.Small = map[int]int64{}, map[string]*int32{}, map[int32]bool{}
+	Keep.Wide, Keep.Large, Keep.Sets = map[wide]wide{}, map[int]int{}, map[uint16]struct{}{1: {}}
 	for i := 0; i < 500; i++ {
-		k.Ints[i] = int64(i)
-		k.Names["name "+strconv.Itoa(i)] = new(int32)
+		Keep.Ints[i] = int64(i)
+		Keep.Names["name "+strconv.Itoa(i)] = new(int32)
 	}
 	for i := 0; i < 6; i++ {
-		k.Small[int32(i)] = i%2 == 0
-		k.Wide[wide{byte(i)}] = wide{byte(i)}
+		Keep.Small[int32(i)] = i%2 == 0
+		Keep.Wide[wide{byte(i)}] = wide{byte(i)}
 	}
 	for i := 0; i < 100000; i++ {
-		k.Large[i] = i
+		Keep.Large[i] = i
 	}
 	old()
 	for i := range blocks {
@@ -166,19 +165,19 @@ func main() {
 	at, never := make(chan uintptr), make(chan bool)
 	go parked(at, never)
 	constant := "a constant of the program"
-	header := *(*uintptr)(unsafe.Pointer(&k.Ints))
-	shape := truth.Look(k.Small).Shape
-	note("main.Keep.Ints", k.Ints)
-	note("main.Keep.Names", k.Names)
-	note("main.Keep.Small", k.Small)
-	note("main.Keep.Wide", k.Wide)
-	note("main.Keep.Large", k.Large)
+	header := *(*uintptr)(unsafe.Pointer(&Keep.Ints))
+	shape := truth.Look(Keep.Small).Shape
+	note("main.Keep.Ints", Keep.Ints)
+	note("main.Keep.Names", Keep.Names)
+	note("main.Keep.Small", Keep.Small)
+	note("main.Keep.Wide", Keep.Wide)
+	note("main.Keep.Large", Keep.Large)
 	note("main.Gone", Gone)
 	place("elem", Stale, "main.Gone", 1)
 	place("header", header, "main.Keep.Ints")
 	place("header", header+truth.HeaderSize-1, "main.Keep.Ints")
 	// Small is one bucket, of which its header's first array tells the address.
-	small := truth.Look(k.Small).Buckets.Address
+	small := truth.Look(Keep.Small).Buckets.Address
 	first, err := strconv.ParseUint(*small, 0, 64)
 	if err != nil {
 		panic(err)

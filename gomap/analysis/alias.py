@@ -121,6 +121,7 @@ def holders(
     progress: Progress = silent,
     slices: list[Slice] | None = None,
     items: int = MAX_ITEMS,
+    once: bool = False,
 ) -> Found:
     """Every map reachable from roots through structs, pointers, arrays, slices, interfaces, maps and channels.
 
@@ -128,9 +129,10 @@ def holders(
     goroutine; what lies behind further pointers is visited once from frames and once from package variables,
     so of each the shortest path is the one that is told. Ctrl-C ends the search with what it has.
     slices: where slices are to be noted too; then the search goes where they can be.
-    items: how many elements of one container are looked at.
+    items: how many elements of one container are looked at. once: each object is visited once, whoever leads
+    there: all maps are found, and not all of their holders.
     """
-    search = _Search(target, depth, items)
+    search = _Search(target, depth, items, once)
     if slices is not None:
         search.slices, search.reaches = slices, Reach(can_reach_slice)
     found, queue = search.found, search.queue
@@ -156,6 +158,7 @@ class _Search:
     target: Target
     depth: int
     items: int = MAX_ITEMS
+    once: bool = False
     found: Found = field(default_factory=Found)
     queue: deque[_Step] = field(default_factory=deque)
     steps: int = 0
@@ -257,29 +260,29 @@ class _Search:
         whose = GLOBALS if place.kind == "global" else FRAMES
         if step.depth == 0 and t.kind is not Kind.SLICE and t.size <= SMALL and place.goroutine is not None:
             whose = place.goroutine
-        key = (address, self._type_id(t), whose)
+        key = self._object(address, t, whose)
         if key in self.visited:
             return False
         self.visited.add(key)
         return True
+
+    def _object(self, address: int, t: GoType, whose: int) -> tuple[int, int, int]:
+        """What stands for an object that was visited. Visited once it is one for everybody, whether its type is debug
+        information's or the program's own descriptor."""
+        if not self.once:
+            return address, id(t), whose
+        known = self.alike.get(id(t))
+        if known is None:
+            known = self.alike[id(t)] = self.named.setdefault((t.name, t.size), id(t))
+            self.kept.append(t)
+        return address, known, GLOBALS
 
     def _was_visited(self, step: _Step) -> bool:
         """Whether the search has come to what a pointer points to on a shorter way."""
         if step.t.kind is not Kind.POINTER:
             return False
         whose = GLOBALS if step.place.kind == "global" else FRAMES
-        return (self._pointer_at(step), self._type_id(step.t.elem), whose) in self.visited
-
-    def _type_id(self, t: GoType) -> int:
-        """A number for the type. In a search for all maps debug information's and the program's own descriptor of
-        a type have one, so that nothing is looked into twice; else each has its own, and all ways are told."""
-        if self.items <= MAX_ITEMS:
-            return id(t)
-        known = self.alike.get(id(t))
-        if known is None:
-            known = self.alike[id(t)] = self.named.setdefault((t.name, t.size), id(t))
-            self.kept.append(t)
-        return known
+        return self._object(self._pointer_at(step), step.t.elem, whose) in self.visited
 
     # -- memory --------------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     with_values = options["--values"] or by == "values"
     heap = Heap(target) if with_values else None
     searched = Roots(target, "all", context.progress)
-    found = holders(target, searched, DEPTH, context.progress, items=ALL_ITEMS)
+    found = holders(target, searched, DEPTH, context.progress, items=ALL_ITEMS, once=True)
     ranking = measure(target, found, context.progress)
     referents = Referents(target, heap) if heap is not None else None
     if referents is not None:

@@ -50,7 +50,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     heap = heap_of(target)
     place = heap.at(address) if heap is not None else None
     searched = Roots(target, "all", context.progress)
-    found = holders(target, searched, DEPTH, context.progress, items=ALL_ITEMS)
+    found = holders(target, searched, DEPTH, context.progress, items=ALL_ITEMS, once=True)
     size = None
     if heap is not None:
         size = place.span.object if place is not None and place.span is not None else 0
