@@ -28,6 +28,8 @@ GLOBALS, FRAMES = 0, -1
 SMALL = 4096
 #: bytes of a slice's array that are read at once.
 PIECE = 64 << 10
+#: No array is larger.
+MAX_BYTES = 1 << 46
 #: Words of a closure that are looked through for a captured map.
 MAX_CAPTURED = 8
 
@@ -230,8 +232,10 @@ class _Search:
                 self._part(step, f"[{i}]", t.elem, i * t.elem.size, "element", step.depth + 1)
         elif kind is Kind.SLICE:
             start, length = self._pointer_at(step), self._pointer_at(step, self.word)
+            room = self._pointer_at(step, 2 * self.word)
+            if length > room or room * t.elem.size > MAX_BYTES:
+                raise GomapError(f"a slice of {length:,} elements with room for {room:,}: not set yet, or corrupt")
             if self.slices is not None:
-                room = self._pointer_at(step, 2 * self.word)
                 self.slices.append(Slice(step.name, step.place, t, step.address, start, length, room))
             if not self.reaches(t.elem):
                 return

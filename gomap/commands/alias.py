@@ -17,6 +17,8 @@ from gomap.gotypes import Kind, can_reach_slice
 from gomap.report import Facts, Lines, Report, Section
 from gomap.target import Variable
 
+#: How far a search of the whole process goes when not told: to the end of what is not a long list.
+WHOLE_DEPTH = 64
 #: Shared maps, and places of one, that a person is shown.
 MAX_GROUPS, MAX_ROWS = 40, 24
 
@@ -24,7 +26,8 @@ MAX_GROUPS, MAX_ROWS = 40, 24
 def run(context: Context, options: Mapping[str, Any]) -> Report:
     target = context.target
     expressions: list[str] = options["EXPR"]
-    depth = context.settings.depth if options["--depth"] is None else options["--depth"]
+    usual = WHOLE_DEPTH if options["--scope"] == "all" else context.settings.depth
+    depth = usual if options["--depth"] is None else options["--depth"]
     if options["--slices"]:
         return _slices(context, options, depth)
     if expressions:
@@ -230,15 +233,15 @@ def _by_place(holders: list[Holder], told: bool) -> list[tuple[str, str]]:
         for path, goroutines in paths.items():
             together.setdefault(frozenset(goroutines), []).append(path)
         for some, named in together.items():
-            rows.append((place, f"{', '.join(named)}  {_goroutines(some)}"))
+            rows.append((place, f"{', '.join(named)} ({_goroutines(some)})"))
     return rows
 
 
 def _goroutines(ids: frozenset[int]) -> str:
-    """goroutine 7; goroutines 18-37 (20)."""
+    """goroutine 7; 20 goroutines: 18-37."""
     if len(ids) == 1:
         return f"goroutine {min(ids)}"
-    return f"goroutines {human.ranges(ids)} ({len(ids):,})"
+    return f"{len(ids):,} goroutines: {human.ranges(ids)}"
 
 
 def _nil_section(found: Found, listed: bool, told: bool) -> list[Section]:

@@ -52,7 +52,7 @@ unsafe; they are told apart from plain sharing.
             ),
             Arg(
                 "--depth",
-                "how many pointers, elements and interfaces to follow (set hmap depth)",
+                "how many pointers, elements and interfaces to follow (set hmap depth; 64 with --scope all)",
                 "N",
                 natural,
             ),
