@@ -102,7 +102,8 @@ def _measured(
     ranking.anomalies += [replace(a, message=f"{holder.path}: {a.message}") for a in structure.anomalies[:room]]
     counted = structure.bytes
     if owner != address:
-        counted = Bytes(allocated=rules.allocated(one.shape.header.size, True))
+        header = rules.allocated(one.shape.header.size, True)
+        counted = Bytes(allocated=header, rebuilt=header)
     shares = None if owner == address else owner
     return Ranked(address, t, holder, one.count, structure.load, counted, None, shares)
 
