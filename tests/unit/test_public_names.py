@@ -33,6 +33,8 @@ OPTIONS = {
     "hmap-show": ["EXPR", "--entries", "--buckets", "--json"],
     "hmap-alias": ["EXPR", "--scope", "--depth", "--all", "--slices", "--json"],
     "hmap-evac": ["EXPR", "--json"],
+    "hmap-top": ["--by", "-n", "--values", "--json"],
+    "hmap-whatis": ["ADDR", "--json"],
     "hmap-record": ["EXPR", "FILE"],
 }
 
