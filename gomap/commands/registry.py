@@ -119,6 +119,22 @@ a note. Without numpy a large map's hashes are checked in part, and how much is 
         ),
     ),
     Command(
+        name="hmap-race",
+        summary="who is inside a map operation, who died of one, and who holds these maps",
+        about="""
+Looks at every goroutine's stack for the runtime's map functions, says what each does to which map and
+the program's line that asked for it; lists the maps whose write flag is up and everybody who holds
+them. In a core of `fatal error: concurrent map writes` (or read and write, iteration and write, clone
+and write) and at a write to a nil map it names the goroutine that died and the map.
+The first line is the answer; `nobody is inside` is one too.
+""",
+        args=(),
+        examples=(
+            ("hmap-race", "who touches a map right now, or died of it"),
+            ("hmap-race --json", "the same for a script"),
+        ),
+    ),
+    Command(
         name="hmap-record",
         summary="save a map to a small file that replays anywhere, without a debugger",
         about="""

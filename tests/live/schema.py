@@ -136,7 +136,29 @@ GET = {
 CHECK = {
     "maps": [{"path": str, "address": (HEX, None), "type": str, "entries": int, "hashes_checked": int, "ok": bool}]
 }
-DATA = {"hmap-get": GET, "hmap-check": CHECK, "hmap-show": SHOW, "hmap-evac": EVAC, "hmap-alias": ALIAS}
+RACE = {
+    "inside": [
+        {
+            "goroutine": int,
+            "operation": {"read", "write", "delete", "iterate", "clear", "grow"},
+            "function": (str, None),
+            "file": (str, None),
+            "line": (int, None),
+            "address": (HEX, None),
+            "type": (str, None),
+            "fatal": bool,
+        }
+    ],
+    "maps": [{"address": HEX, "type": (str, None), "writing": bool, "holders": [HOLDER]}],
+}
+DATA = {
+    "hmap-race": RACE,
+    "hmap-get": GET,
+    "hmap-check": CHECK,
+    "hmap-show": SHOW,
+    "hmap-evac": EVAC,
+    "hmap-alias": ALIAS,
+}
 ADDED = {
     "data.address",
     "data.walked",
@@ -150,6 +172,9 @@ ADDED = {
     "data.groups[].headers",
     "data.groups[].holders[].also",
     "data.nil_maps[].also",
+    "data.scanned",
+    "data.maps[].holders[].also",
+    *(f"data.inside[].{name}" for name in ("message", "call", "status", "nil", "deduced", "nil_maps")),
     "error.address",
 }
 
