@@ -12,6 +12,8 @@ import (
 // Every kind of map operation that the compiler and reflect have, each a function
 // of one line, so that the function's line is the operation's; a loop's is the next.
 
+var value = reflect.ValueOf
+
 type pair [2]int64
 type fat [2000]byte
 
@@ -85,9 +87,7 @@ func cloned(m map[string]int) { maps.Clone(m) }
 func growing(m map[string]int) { m["new"] = 9 }
 
 //go:noinline
-func reflectWrite(m map[string]int) {
-	reflect.ValueOf(m).SetMapIndex(reflect.ValueOf("a"), reflect.ValueOf(3))
-}
+func reflectWrite(m map[string]int) { value(m).SetMapIndex(value("a"), value(3)) }
 
 //go:noinline
 func reflectRead(m map[string]int) { reflect.ValueOf(m).MapIndex(reflect.ValueOf("a")) }
