@@ -116,6 +116,7 @@ func of[M ~map[K]V, K comparable, V any](symbol, operation string, function any,
 }
 
 // itinerary is the tour's steps, with the runtime's function that each enters.
+// mapaccess1 has mapaccess2 inlined in new versions, so that one comes first.
 func itinerary() []step {
 	m32, m64 := map[int32]int{1: 1, 2: 2}, map[int64]int{1: 1, 2: 2}
 	text, pairs := map[string]int{"a": 1, "b": 2}, map[pair]int{{1, 1}: 1, {2, 2}: 2}
@@ -123,19 +124,21 @@ func itinerary() []step {
 	pointers, fats := map[*int]int{pointer: 1}, map[pair]fat{{1, 1}: {1}}
 	full := registry("full", 8).byName
 	start, next, grow := "runtime.mapiterinit", "runtime.mapiternext", "runtime.hashGrow"
+	reflectStart := start
 	if truth.Swiss {
 		start, next, grow = "runtime.mapIterStart", "runtime.mapIterNext", "internal/runtime/maps.(*Map).growToTable"
+		reflectStart = "internal/runtime/maps.(*Iter).Next" // reflect's mapIterStart is inlined
 	}
 	steps := []step{
-		of("runtime.mapaccess1_fast32", "read", read32, m32, func(m map[int32]int) { read32(m) }),
 		of("runtime.mapaccess2_fast32", "read", has32, m32, func(m map[int32]int) { has32(m) }),
+		of("runtime.mapaccess1_fast32", "read", read32, m32, func(m map[int32]int) { read32(m) }),
 		of("runtime.mapassign_fast32", "write", write32, m32, write32),
 		of("runtime.mapdelete_fast32", "delete", delete32, m32, delete32),
-		of("runtime.mapaccess1_faststr", "read", readString, text, func(m map[string]int) { readString(m) }),
 		of("runtime.mapaccess2_faststr", "read", hasString, text, func(m map[string]int) { hasString(m) }),
+		of("runtime.mapaccess1_faststr", "read", readString, text, func(m map[string]int) { readString(m) }),
 		of("runtime.mapassign_faststr", "write", writeString, text, writeString),
-		of("runtime.mapaccess1", "read", readPair, pairs, func(m map[pair]int) { readPair(m) }),
 		of("runtime.mapaccess2", "read", hasPair, pairs, func(m map[pair]int) { hasPair(m) }),
+		of("runtime.mapaccess1", "read", readPair, pairs, func(m map[pair]int) { readPair(m) }),
 		of("runtime.mapassign", "write", writePair, pairs, writePair),
 		of("runtime.mapdelete", "delete", deletePair, pairs, deletePair),
 		of("runtime.mapaccess1_fat", "read", readFat, fats, func(m map[pair]fat) { readFat(m) }),
@@ -143,7 +146,7 @@ func itinerary() []step {
 		of(next, "iterate", rangeOver, text, rangeOver),
 		of("runtime.mapassign_faststr", "write", reflectWrite, text, reflectWrite),
 		of("runtime.mapaccess2_faststr", "read", reflectRead, text, reflectRead),
-		of(next, "iterate", reflectNext, text, reflectNext),
+		of(reflectStart, "iterate", reflectNext, text, reflectNext),
 		of("maps.clone", "read", cloned, text, cloned),
 		of(grow, "grow", growing, full, growing),
 		of("runtime.mapdelete_faststr", "delete", deleteString, text, deleteString),
@@ -151,8 +154,8 @@ func itinerary() []step {
 	}
 	if 32<<(^uint(0)>>63) == 64 { // on 32 bits these take the fast32 or the slow path
 		steps = append(steps,
-			of("runtime.mapaccess1_fast64", "read", read64, m64, func(m map[int64]int) { read64(m) }),
 			of("runtime.mapaccess2_fast64", "read", has64, m64, func(m map[int64]int) { has64(m) }),
+			of("runtime.mapaccess1_fast64", "read", read64, m64, func(m map[int64]int) { read64(m) }),
 			of("runtime.mapassign_fast64", "write", write64, m64, write64),
 			of("runtime.mapassign_fast64ptr", "write", writePointer, pointers, func(m map[*int]int) { writePointer(m, pointer) }),
 			of("runtime.mapdelete_fast64", "delete", delete64, m64, delete64))

@@ -94,11 +94,14 @@ def search(target: Target, progress: Progress = silent) -> Searched:
 
 
 def with_write_flag(target: Target, found: Found) -> list[int]:
-    """Headers of the maps that say a write is under way."""
-    writing = []
+    """Headers of the maps that say a write is under way.
+
+    A variable that is dead may still point to where its map was: what lies there now is no header.
+    """
+    writing: list[int] = []
     for address, t in found.types.items():
         try:
-            if view(target, t, address).writing:
+            if view(target, t, address).writing and _is_header(target, address):
                 writing.append(address)
         except GomapError:
             continue  # the search has told of it

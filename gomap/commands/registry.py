@@ -23,6 +23,7 @@ A map of a million entries takes well under a second: entries are read only when
                 "RANGE",
                 bucket_range,
             ),
+            Arg("--iterators", "also look for loops over the map that are under way, on every goroutine's stack"),
         ),
         examples=(
             ("hmap-show m", "the local variable m"),

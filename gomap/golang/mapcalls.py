@@ -40,7 +40,16 @@ _DEATHS = frozenset(
 PANIC = "runtime.gopanic"
 FAULT = "runtime.sigpanic"
 #: Packages whose functions stand between a map operation and the program's own line.
-_BETWEEN = ("runtime.", "internal/runtime/", "runtime/internal/", "reflect.", "internal/reflectlite.", "maps.", "sync.")
+_BETWEEN = (
+    "runtime.",
+    "internal/runtime/",
+    "runtime/internal/",
+    "reflect.",
+    "internal/reflectlite.",
+    "maps.",
+    "iter.",
+    "sync.",
+)
 NIL_MAP = "assignment to entry in nil map"
 
 

@@ -169,6 +169,7 @@ ADDED = {
     "data.buckets.old_overflow",
     "data.bytes.rebuilt",
     "data.entries",
+    "data.iterators",
     "data.groups[].headers",
     "data.groups[].holders[].also",
     "data.nil_maps[].also",

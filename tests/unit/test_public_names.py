@@ -30,7 +30,8 @@ CODES = {
     "Interrupted": "interrupted",
 }
 OPTIONS = {
-    "hmap-show": ["EXPR", "--entries", "--buckets", "--json"],
+    "hmap-show": ["EXPR", "--entries", "--buckets", "--iterators", "--json"],
+    "hmap-race": ["--json"],
     "hmap-alias": ["EXPR", "--scope", "--depth", "--all", "--json"],
     "hmap-evac": ["EXPR", "--json"],
     "hmap-record": ["EXPR", "FILE"],
