@@ -27,7 +27,8 @@ import (
 
 var (
 	// Small and Large are iterated over; Large has more than one bucket or group.
-	Small, Large map[string]int
+	// Grown grows during its iteration.
+	Small, Large, Grown map[string]int
 
 	guard   sync.Mutex
 	told    []func()
@@ -110,6 +111,23 @@ func nested(m map[string]int) {
 	}
 }
 
+// growing makes m grow in the middle of its loop.
+//
+//go:noinline
+func growing(m map[string]int) {
+	first := true
+	for key := range m {
+		if !first {
+			stands(m, "stack", key)
+			waits()
+		}
+		for i := 0; first && i < 100; i++ {
+			m["grown"+strconv.Itoa(i)] = i
+		}
+		first = false
+	}
+}
+
 //go:noinline
 func reflected(m map[string]int, kept **reflect.MapIter) {
 	iterator := reflect.ValueOf(m).MapRange()
@@ -153,9 +171,10 @@ var kept [2]*reflect.MapIter
 
 func main() {
 	truth.Stages("all")
-	Small, Large = make(map[string]int), make(map[string]int)
+	Small, Large, Grown = make(map[string]int), make(map[string]int), make(map[string]int)
 	for i := 0; i < 5; i++ {
 		Small["small"+strconv.Itoa(i)] = i
+		Grown["first"+strconv.Itoa(i)] = i
 	}
 	for i := 0; i < 2000; i++ {
 		Large["large"+strconv.Itoa(i)] = i
@@ -165,6 +184,7 @@ func main() {
 		func() { ranging(Small, 3) },
 		func() { ranging(Large, 1) },
 		func() { ranging(Large, 1500) },
+		func() { growing(Grown) },
 		func() { nested(Small) },
 		func() { nested(Large) },
 		func() { reflected(Small, &kept[0]) },
@@ -185,7 +205,8 @@ func main() {
 	for _, one := range told {
 		one()
 	}
-	truth.Publish("all", append(maps_, truth.Of("main.Small", Small), truth.Of("main.Large", Large))...)
+	truth.Publish("all", append(maps_, truth.Of("main.Small", Small), truth.Of("main.Large", Large),
+		truth.Of("main.Grown", Grown))...)
 	stop("all")
 	truth.Done()
 }

@@ -29,8 +29,6 @@ from gomap.target import Frame, Goroutine, Record, Target, read_record
 MAX_STACK = 1 << 20
 MAX_POINTERS = 1 << 18
 SLOTS = 8
-#: mapiternext of runtime/map.go: the bucket needs no check.
-_NO_CHECK = -1
 _ITERATORS = {True: "runtime.hiter", False: "internal/runtime/maps.Iter"}
 
 
@@ -210,9 +208,9 @@ class _Looker:
     def _classic(self, record: Record) -> tuple[int, int] | None:
         B = record["B"]
         assert isinstance(self._found, ClassicMap)
-        if B == self._found.B and record["buckets"] != self._found.array_address:
+        if B > self._found.B or record["offset"] >= SLOTS or not 0 < record["i"] <= SLOTS:
             return None
-        if B > self._found.B or not record["buckets"] or record["offset"] >= SLOTS or record["i"] > SLOTS:
+        if not record["buckets"] or not record["bptr"]:
             return None
         start, bucket, total = record["startBucket"], record["bucket"], 1 << B
         if start >= total or bucket >= total or record["wrapped"] > 1:
@@ -221,7 +219,7 @@ class _Looker:
         done = (bucket - start) % total
         if record["wrapped"] and bucket == start:
             done = total
-        return max(done - (record["bptr"] != 0 and record["i"] < SLOTS), 0), total
+        return max(done - (record["i"] < SLOTS), 0), total
 
     def _swiss(self, record: Record) -> tuple[int, int] | None:
         header = self._found.header
@@ -232,7 +230,7 @@ class _Looker:
             done: int = record["entryIdx"]
             return (done, SLOTS) if index == -1 and done <= SLOTS else None
         total: int = max(header["dirLen"], 1)
-        return (index, total) if index <= total else None
+        return (index, total) if index <= total and record["tab"] else None
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def is_death(function: str) -> bool:
 @lru_cache(maxsize=4096)
 def is_between(function: str) -> bool:
     """Whether the function is of the runtime or of a package that operates on maps for others."""
-    return function.startswith((*_BETWEEN, "internal/sync.")) or function in ("", "?")
+    return function.startswith(_BETWEEN) or function in ("", "?")
 
 
 def is_report(message: str) -> bool:
