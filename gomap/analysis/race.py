@@ -124,10 +124,15 @@ def located(target: Target, one: Inside, found: Found) -> Inside:
     return one
 
 
+def is_report(one: Inside) -> bool:
+    """Whether the goroutine found the map's write flag up, and died of it."""
+    return mapcalls.is_report(one.message or "")
+
+
 def concluded(one: Inside, found: Found, flagged: Sequence[int]) -> Inside:
     """The same with the one map whose write flag is up, where the goroutine died of such a flag and its code has
     forgotten the header: of a race that the runtime reported, only one map is in the middle of a write."""
-    if one.address is not None or one.nil or not mapcalls.is_report(one.message or ""):
+    if one.address is not None or one.nil or not is_report(one):
         return one
     possible = [a for a in flagged if mapcalls.has_key_kind(one.call, found.types[a].key)]
     if len(possible) != 1:

@@ -81,7 +81,8 @@ def _maps(searched: Searched, found: Found, flagged: Sequence[int]) -> list[Race
         key: object = one.address or one
         if key not in maps:
             held = found.maps.get(one.address, []) if one.address else []
-            maps[key] = Raced(one.address, _type(held, one.type), one.address in flagged, [], held)
+            t = _nil_type(one, found) if one.nil and one.type is None else _type(held, one.type)
+            maps[key] = Raced(one.address, t, one.address in flagged, [], held)
         maps[key].inside.append(one)
     for address in flagged:
         held = found.maps[address]
@@ -144,6 +145,12 @@ def _nil_maps(one: Inside, found: Found) -> list[Holder]:
     return [h for h in held if one.type is None or h.type.name == one.type.name]
 
 
+def _nil_type(one: Inside, found: Found) -> GoType | None:
+    """The type of the nil map, where all that its caller's variables lead to are of one."""
+    types = {holder.type.name: holder.type for holder in _nil_maps(one, found)}
+    return next(iter(types.values())) if len(types) == 1 else None
+
+
 # -- words -------------------------------------------------------------------------------------------------
 
 
@@ -195,7 +202,8 @@ def _sections(each: Raced, searched: Searched) -> Iterator[Section]:
 
 
 def _row(one: Inside) -> tuple[str, ...]:
-    does = f"{one.operation}, died" if one.fatal else one.operation
+    ended = "died" if race.is_report(one) else "panics"
+    does = f"{one.operation}, {ended}" if one.fatal else one.operation
     function = one.caller.function if one.caller else one.call
     line = _line(one.caller.file, one.caller.line) if one.caller else ""
     return (str(one.goroutine.id), does, function, line, one.goroutine.status)
