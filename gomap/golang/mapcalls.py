@@ -19,7 +19,7 @@ _GROW = r"""runtime\.(hashGrow|growWork\w*|evacuate\w*|advanceEvacuationMark)
 |internal/runtime/maps\.\(\*table\)\.(rehash|grow|split)"""
 _OPERATIONS = {
     "read": r"""runtime\.(reflect_)?mapaccess\w+|reflect\.mapaccess\w*
-|runtime\.(mapclone2?|moveToBmap)|maps\.clone
+|runtime\.(mapclone2?|moveToBmap|keys|copyKeys|values|copyValues)|maps\.(clone|keys|values)
 |internal/runtime/maps\.(runtime_mapaccess\w+|cloneGroup|\(\*Map\)\.(Get|get\w+|Clone)|\(\*table\)\.(Get|get\w+|clone))""",
     "write": r"""runtime\.(reflect_)?mapassign\w*|reflect\.mapassign\w*
 |internal/runtime/maps\.(runtime_mapassign\w*|\(\*Map\)\.(Put|[pP]utSlot\w*)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from gomap.golang import mapcalls
 from tests.live import debuggers, delves, schema, toolchains
 from tests.live.debuggers import Answer, Core, Gdb
 from tests.live.delves import Dlv
@@ -119,6 +120,44 @@ def check_maps(data: Any, truth: Mapping[str, Any]) -> None:
 def check_quiet(data: Any, words: Answer) -> None:
     assert (data["inside"], data["maps"]) == ([], [])
     assert re.match(r"nobody is inside a map operation \(\d+ goroutines\)\n", words.output), words.output
+
+
+# -- the runtime's sources -----------------------------------------------------------------------------------
+
+_METHOD = re.compile(r"^func (?:\(\w+ (\*?)(\w+)\) )?(\w+)\(.*{\n[\s\S]*?^}", re.M)
+_LINKED = re.compile(r"^//go:linkname (\w+) ((?:runtime|maps|reflect)\.\w+)$", re.M)
+
+
+def functions(folder: Path) -> dict[str, str]:
+    """The functions of the runtime's map code by linker name, with their text."""
+    found = {}
+    for path in [*folder.glob("runtime/map*.go"), *folder.glob("internal/runtime/maps/*.go")]:
+        if path.name.endswith("_test.go") or path.name == "runtime_noswiss.go":
+            continue
+        text, package = path.read_text(), str(path.parent.relative_to(folder))
+        linked = dict(_LINKED.findall(text))
+        for match in _METHOD.finditer(text):
+            star, receiver, name = match.groups()
+            full = f"{package}.({star}{receiver}).{name}" if receiver else f"{package}.{name}"
+            found[linked.get(name, full) if not receiver else full] = match.group()
+    return found
+
+
+def test_every_function_that_reports_a_race_is_known(toolchain: Row) -> None:
+    """What the runtime's sources can end a program in is an operation here, with the message that it has there."""
+    sources = toolchains.ensure(toolchain).parents[1] / "src"
+    reporting = 0
+    for name, text in functions(sources).items():
+        messages = set(re.findall(r'fatal\("(concurrent map [^"]*)"\)', text))
+        if not messages and "errNilAssign)" not in text and "assignment to entry in nil map" not in text:
+            continue
+        reporting += 1
+        assert mapcalls.operation(name) is not None, name
+        if len(messages) == 1:
+            known = mapcalls.reported(name)
+            # A clone reads, and in classic maps checks as a reader does once it copies.
+            assert {known} == messages or "lone" in known, (name, messages, known)
+    assert reporting > 15
 
 
 # -- a live program ------------------------------------------------------------------------------------------
