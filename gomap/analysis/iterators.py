@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gomap.analysis.roots import Progress, silent
 from gomap.errors import GomapError
 from gomap.golang import mapcalls
 from gomap.golang.classic import ClassicMap
@@ -23,6 +22,7 @@ from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType, Kind
 from gomap.maps import MapView
 from gomap.memory import gather
+from gomap.progress import Progress, silent
 from gomap.target import Frame, Goroutine, Record, Target, read_record
 
 #: Bytes of one goroutine's stack that are searched, and pointers on all stacks that are followed.

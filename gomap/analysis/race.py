@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from gomap.analysis.alias import Found
-from gomap.analysis.roots import MAX_PROBLEMS, Progress, silent
+from gomap.analysis.roots import MAX_PROBLEMS
 from gomap.errors import GomapError, OptimizedOut
 from gomap.golang import mapcalls
 from gomap.golang.classic import ClassicMap
@@ -15,7 +15,8 @@ from gomap.golang.rtype import MAP_DESCRIPTORS, Types, dynamic
 from gomap.golang.stacks import Stack, Stacks
 from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType, Kind
-from gomap.maps import MapView, view
+from gomap.maps import MapView
+from gomap.progress import Progress, silent
 from gomap.target import Frame, Goroutine, Record, Target, Variable, read_record
 
 #: Names that the runtime's functions give the map, its type, an iterator, a bucket, table or group of it, and what
@@ -98,26 +99,20 @@ def with_write_flag(target: Target, found: Found) -> list[int]:
 
     A variable that is dead may still point to where its map was: what lies there now is no header.
     """
-    writing: list[int] = []
-    for address, t in found.types.items():
-        try:
-            if view(target, t, address).writing and _is_header(target, address):
-                writing.append(address)
-        except GomapError:
-            continue  # the search has told of it
-    return writing
+    return [a for a, one in found.views.items() if one.writing and _is_header(target, a)]
 
 
-def located(target: Target, one: Inside, found: Found) -> Inside:
+def located(one: Inside, found: Found) -> Inside:
     """The same with the map's header, where the operation has only kept where in the map it is: a lookup in a classic
     map forgets the header once it has the bucket."""
     if one.address is not None or one.nil or not one.parts:
         return one
-    for address, t in found.types.items():
+    for address, each in found.views.items():
+        t = found.types[address]
         if one.type is not None and one.type.name != t.name:
             continue
         try:
-            if _has_part(view(target, t, address), one.parts):
+            if _has_part(each, one.parts):
                 return replace(one, address=address, type=t)
         except GomapError:
             continue

@@ -11,6 +11,7 @@ from gomap.analysis import race
 from gomap.analysis.alias import Found, Holder, holders
 from gomap.analysis.race import Inside, Searched
 from gomap.analysis.roots import Roots
+from gomap.commands.alias import WHOLE_DEPTH
 from gomap.commands.declare import Context
 from gomap.commands.facts import hex_or_none, holder_json
 from gomap.golang.structure import Anomaly
@@ -49,8 +50,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     target = context.target
     searched = race.search(target, context.progress)
     roots = Roots(target, "all", context.progress)
-    found = holders(target, roots, context.settings.depth, context.progress)
-    searched.inside = [race.located(target, one, found) for one in searched.inside]
+    found = holders(target, roots, WHOLE_DEPTH, context.progress)
+    searched.inside = [race.located(one, found) for one in searched.inside]
     flagged = race.with_write_flag(target, found)
     searched.inside = [race.concluded(one, found, flagged) for one in searched.inside]
     maps = _maps(searched, found, flagged)
@@ -70,7 +71,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         report.cut(text, 0, None)
     if found.too_deep:
         what = human.plural(found.too_deep, "value lies", "values lie")
-        report.cut(f"{what} deeper than set hmap depth ({context.settings.depth})", 0, None)
+        report.cut(f"{what} deeper than {WHOLE_DEPTH} pointers", 0, None)
     return report
 
 

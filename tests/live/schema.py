@@ -151,8 +151,60 @@ RACE = {
     ],
     "maps": [{"address": HEX, "type": (str, None), "writing": bool, "holders": [HOLDER]}],
 }
+HALF = {"address": (HEX, None), "keys": int, "live": int, "deleted": int, "expunged": int, "only_here": int}
+SYNC = {
+    "expr": str,
+    "type": str,
+    "address": (HEX, None),
+    "generation": {"read-dirty", "hash-trie"},
+    "count": int,
+    "bytes": {"allocated": int},
+    "read_dirty": (
+        {
+            "amended": bool,
+            "misses": int,
+            "misses_left": (int, None),
+            "locked": bool,
+            "read": HALF,
+            "dirty": HALF,
+        },
+        None,
+    ),
+    "hash_trie": (
+        {
+            "root": (HEX, None),
+            "depth": int,
+            "nodes": int,
+            "entries": int,
+            "overflow_chains": int,
+            "overflow_entries": int,
+            "longest_chain": int,
+            "seed": int,
+        },
+        None,
+    ),
+    "entries": [{"key": JSON_SCALAR, "value": JSON_SCALAR, "where": {"read", "dirty", "trie"}}],
+}
+CYCLE = {
+    "expr": str,
+    "type": str,
+    "cycles": [
+        {
+            "path": [str],
+            "text": str,
+            "address": (HEX, None),
+            "type": str,
+            "length": int,
+            "objects": [{"address": (HEX, None), "type": str}],
+        }
+    ],
+    "visited": int,
+    "unreadable": int,
+}
 DATA = {
     "hmap-race": RACE,
+    "hmap-sync": SYNC,
+    "hmap-cycle": CYCLE,
     "hmap-get": GET,
     "hmap-check": CHECK,
     "hmap-show": SHOW,
@@ -176,6 +228,7 @@ ADDED = {
     "data.scanned",
     "data.maps[].holders[].also",
     *(f"data.inside[].{name}" for name in ("message", "call", "status", "nil", "deduced", "nil_maps")),
+    "data.slices",
     "error.address",
 }
 

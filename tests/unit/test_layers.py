@@ -17,11 +17,12 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 
 #: A module may import modules of lower layers, and of its own package. From docs/architecture.md.
 LAYERS = (
-    ("gomap.errors", "gomap.human"),
+    ("gomap.errors", "gomap.human", "gomap.progress"),
     ("gomap.memory", "gomap.gotypes"),
     ("gomap.target",),
     ("gomap.golang",),
     ("gomap.maps",),
+    ("gomap.golang.syncmap",),
     ("gomap.values",),
     ("gomap.expr",),
     ("gomap.keys",),
