@@ -35,7 +35,7 @@ class Inside:
     it, None when there is none. address: the map's header; None when it is nil or can't be told. deduced: the
     address was not read but concluded from the write flags. type: the map's, None when it can't be told. parts: a
     bucket, table or group of the map that the operation is at. message: what the runtime said, when it ended the
-    goroutine there.
+    goroutine there. panics: it ended with a panic, which a deferred function may recover from.
     """
 
     goroutine: Goroutine
@@ -48,6 +48,7 @@ class Inside:
     type: GoType | None
     parts: tuple[int, ...] = ()
     message: str | None = None
+    panics: bool = False
     deduced: bool = False
 
     @property
@@ -119,15 +120,10 @@ def located(one: Inside, found: Found) -> Inside:
     return one
 
 
-def is_report(one: Inside) -> bool:
-    """Whether the goroutine found the map's write flag up, and died of it."""
-    return mapcalls.is_report(one.message or "")
-
-
 def concluded(one: Inside, found: Found, flagged: Sequence[int]) -> Inside:
     """The same with the one map whose write flag is up, where the goroutine died of such a flag and its code has
     forgotten the header: of a race that the runtime reported, only one map is in the middle of a write."""
-    if one.address is not None or one.nil or not is_report(one):
+    if one.address is not None or one.nil or not mapcalls.is_report(one.message or ""):
         return one
     possible = [a for a in flagged if mapcalls.has_key_kind(one.call, found.types[a].key)]
     if len(possible) != 1:
@@ -182,6 +178,7 @@ def _inside(target: Target, types: Types, stack: Stack) -> Inside | None:
         type=t,
         parts=tuple(value for what, value in held if what == "part"),
         message=message,
+        panics=any(frame.function in (mapcalls.PANIC, mapcalls.FAULT) for frame in frames[:newest]),
     )
 
 

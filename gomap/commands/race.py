@@ -42,6 +42,13 @@ class Raced:
         return f"{self.type.name if self.type else 'a map'}{f' {self.address:#x}' if self.address else ''}{path}"
 
     @property
+    def races(self) -> bool:
+        """Whether goroutines are inside at once that no lock can have let in: one that panicked may have released
+        its lock since."""
+        going = [one for one in self.inside if not one.panics]
+        return self.address is not None and len(going) > 1 and any(one.operation in _CHANGES for one in going)
+
+    @property
     def rank(self) -> tuple[bool, int, int]:
         return not any(one.fatal for one in self.inside), -len(self.inside), self.address or 0
 
@@ -159,7 +166,7 @@ def _answer(searched: Searched, found: Found, maps: Sequence[Raced]) -> str:
     fatal = next(((one, each) for each in maps for one in each.inside if one.fatal), None)
     if fatal is not None:
         one, each = fatal
-        what = "panic" if each.address is None and one.nil else "fatal error"
+        what = "panic" if one.panics else "fatal error"
         if one.nil:
             suspects = ", ".join(holder.path for holder in _nil_maps(one, found))
             where = f" in {one.caller.function}" if one.caller else ""
@@ -168,7 +175,7 @@ def _answer(searched: Searched, found: Found, maps: Sequence[Raced]) -> str:
             return f"{one.message} in a {one.operation} of {each.name}"
         return f"{what}: {one.message} on {each.name}"
     for each in maps:
-        if len(each.inside) > 1 and each.address and any(one.operation in _CHANGES for one in each.inside):
+        if each.races:
             who = human.plural(len(each.inside), "goroutine")
             return f"data race: {who} inside {each.name} at once, and not all of them only read"
     if searched.inside:
@@ -203,7 +210,7 @@ def _sections(each: Raced, searched: Searched) -> Iterator[Section]:
 
 
 def _row(one: Inside) -> tuple[str, ...]:
-    ended = "died" if race.is_report(one) else "panics"
+    ended = "panics" if one.panics else "died"
     does = f"{one.operation}, {ended}" if one.fatal else one.operation
     function = one.caller.function if one.caller else one.call
     line = _line(one.caller.file, one.caller.line) if one.caller else ""
@@ -266,8 +273,7 @@ def _advice(maps: Sequence[Raced]) -> list[str]:
     if any(one.nil and one.fatal for each in maps for one in each.inside):
         advice.append("make the map before the first write to it")
     messages = [one.message or "" for each in maps for one in each.inside]
-    racing = any(len(each.inside) > 1 and any(one.operation in _CHANGES for one in each.inside) for each in maps)
-    if racing or any("concurrent map" in message for message in messages):
+    if any(each.races for each in maps) or any("concurrent map" in message for message in messages):
         advice.append(
             "every access needs the same lock once one goroutine writes (sync.Mutex, sync.RWMutex or sync.Map); "
             "a build with -race names both sides at the first unguarded access"

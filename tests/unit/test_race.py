@@ -124,6 +124,7 @@ def test_what_ended_it_where_the_text_is_lost(functions: list[str], message: str
     found = inside(*functions, "main.main")
     assert found is not None
     assert (found.fatal, found.message) == (True, message)
+    assert found.panics == (functions[0] in ("runtime.gopanic", "runtime.sigpanic"))
 
 
 def test_nobody() -> None:
