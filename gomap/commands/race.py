@@ -14,6 +14,7 @@ from gomap.analysis.roots import Roots
 from gomap.commands.alias import WHOLE_DEPTH
 from gomap.commands.declare import Context
 from gomap.commands.facts import hex_or_none, holder_json
+from gomap.golang import mapcalls
 from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType
 from gomap.report import Facts, Lines, Report, Section, Table
@@ -57,7 +58,9 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     target = context.target
     searched = race.search(target, context.progress)
     roots = Roots(target, "all", context.progress)
-    found = holders(target, roots, WHOLE_DEPTH, context.progress)
+    # What the runtime's map functions have under reflect's names their callers have too, and not only in registers.
+    own = (root for root in roots if mapcalls.operation(root.place.function or "") is None)
+    found = holders(target, own, WHOLE_DEPTH, context.progress)
     searched.inside = [race.located(one, found) for one in searched.inside]
     flagged = race.with_write_flag(target, found)
     searched.inside = [race.concluded(one, found, flagged) for one in searched.inside]
