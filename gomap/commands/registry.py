@@ -23,6 +23,7 @@ A map of a million entries takes well under a second: entries are read only when
                 "RANGE",
                 bucket_range,
             ),
+            Arg("--iterators", "also look for loops over the map that are under way, on every goroutine's stack"),
         ),
         examples=(
             ("hmap-show m", "the local variable m"),
@@ -194,6 +195,22 @@ variable or function. A pointer into a bucket that was kept over a growth shows 
             ("hmap-whatis 0xc000012345", "what is at this address?"),
             ("hmap-whatis p", "what does the pointer p point to?"),
             ("hmap-whatis &main.cache --json", "where does the variable lie? For a script"),
+        ),
+    ),
+    Command(
+        name="hmap-race",
+        summary="who is inside a map operation, who died of one, and who holds these maps",
+        about="""
+Looks at every goroutine's stack for the runtime's map functions, says what each does to which map and
+the program's line that asked for it; lists the maps whose write flag is up and everybody who holds
+them. In a core of `fatal error: concurrent map writes` (or read and write, iteration and write, clone
+and write) and at a write to a nil map it names the goroutine that died and the map.
+The first line is the answer; `nobody is inside` is one too.
+""",
+        args=(),
+        examples=(
+            ("hmap-race", "who touches a map right now, or died of it"),
+            ("hmap-race --json", "the same for a script"),
         ),
     ),
     Command(

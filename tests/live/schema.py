@@ -136,6 +136,21 @@ GET = {
 CHECK = {
     "maps": [{"path": str, "address": (HEX, None), "type": str, "entries": int, "hashes_checked": int, "ok": bool}]
 }
+RACE = {
+    "inside": [
+        {
+            "goroutine": int,
+            "operation": {"read", "write", "delete", "iterate", "clear", "grow"},
+            "function": (str, None),
+            "file": (str, None),
+            "line": (int, None),
+            "address": (HEX, None),
+            "type": (str, None),
+            "fatal": bool,
+        }
+    ],
+    "maps": [{"address": HEX, "type": (str, None), "writing": bool, "holders": [HOLDER]}],
+}
 HALF = {"address": (HEX, None), "keys": int, "live": int, "deleted": int, "expunged": int, "only_here": int}
 SYNC = {
     "expr": str,
@@ -201,6 +216,7 @@ WHATIS = {
     "part": (PARTS, None),
 }
 DATA = {
+    "hmap-race": RACE,
     "hmap-sync": SYNC,
     "hmap-cycle": CYCLE,
     "hmap-top": TOP,
@@ -226,9 +242,13 @@ ADDED = {
     "data.buckets.old_overflow",
     "data.bytes.rebuilt",
     "data.entries",
+    "data.iterators",
     "data.groups[].headers",
     "data.groups[].holders[].also",
     "data.nil_maps[].also",
+    "data.scanned",
+    "data.maps[].holders[].also",
+    *(f"data.inside[].{name}" for name in ("message", "call", "status", "nil", "deduced", "nil_maps")),
     "data.slices",
     "error.address",
 }
