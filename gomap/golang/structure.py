@@ -50,7 +50,7 @@ class Bytes:
 
 @dataclass
 class SwissTable:
-    """One internal/runtime/maps.table as its directory entry names it. live and tombstones: counted."""
+    """One internal/runtime/maps.table as its directory entry names it. tombstones: counted."""
 
     address: int
     index: int
@@ -62,7 +62,6 @@ class SwissTable:
     groups: int
     groups_address: int
     tombstones: int = 0
-    live: int = 0
 
 
 @dataclass
