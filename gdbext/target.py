@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
-from typing import ClassVar
+from typing import Callable, ClassVar
 
 import gdb
 
@@ -18,7 +18,7 @@ from gomap.golang.goroutines import goroutine_of_thread
 from gomap.gotypes import GoType, Kind, can_reach_map
 from gomap.memory import CachedMemory, Memory, Read, one_by_one
 from gomap.process import ProcessMemory, same
-from gomap.target import GLOBAL, Arch, Frame, Goroutine, Local, Location, Place, Variable, Wanted
+from gomap.target import GLOBAL, Arch, Captured, Frame, Goroutine, Local, Location, Place, Variable, Wanted
 
 _ARCHITECTURES = {
     "i386:x86-64": "amd64",
@@ -273,17 +273,17 @@ class GdbTarget:
 
     # -- roots -------------------------------------------------------------------------------------
 
-    def frame_variables(self) -> Iterator[Variable]:
+    def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         """Variables of the newest frame that is not the runtime's, innermost scope first."""
         frame = next((f for f in _frames() if not _in_runtime(f.name() or "")), None)
         if frame is not None:
             for symbol, undeclared in _symbols(frame):
                 if not undeclared:
-                    yield from self._root(symbol, frame, symbol.name.lstrip("&"))
+                    yield from self._root(symbol, frame, symbol.name.lstrip("&"), wanted)
 
-    def package_variables(self) -> Iterator[Variable]:
+    def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         for name, variable in self._package_variables().items():
-            yield from self._root(variable, None, name)
+            yield from self._root(variable, None, name, wanted)
 
     # -- goroutines ----------------------------------------------------------------------------------
 
@@ -318,6 +318,21 @@ class GdbTarget:
         slot = symbol.value(frame).address
         return Local(variable, None if slot is None else int(slot))
 
+    def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        """The variables of the function that were declared before it. gdb drops DW_AT_go_closure_offset."""
+        block = gdb.block_for_pc(code)
+        while block is not None and block.function is None:
+            block = block.superblock
+        if block is None or block.function is None or block.start != code:
+            return ()
+        line, found = block.function.line, []
+        for symbol in block:
+            if symbol.is_variable and not symbol.is_argument and symbol.type is not None and symbol.line <= line:
+                by_reference = symbol.name.startswith("&")
+                t = self._converter.convert(symbol.type.target() if by_reference else symbol.type)
+                found.append(Captured(symbol.name.lstrip("&"), t, None, by_reference))
+        return found
+
     def location(self, pc: int) -> Location | None:
         block = gdb.block_for_pc(pc - 1)
         while block is not None and block.function is None:
@@ -332,16 +347,18 @@ class GdbTarget:
         found = {}
         frame = next((f for f in _frames() if not _in_runtime(f.name() or "")), None)
         for symbol, undeclared in _symbols(frame) if frame is not None else ():
-            if not undeclared and symbol.type is not None and can_reach_map(self._converter.convert(symbol.type)):
+            if not undeclared and symbol.type is not None and can_reach_map(self._converter.convert(symbol.type), True):
                 found[symbol.name.lstrip("&")] = True
         if packages:
             found.update((name, True) for name in self._package_variables())
         return list(found)
 
-    def _root(self, symbol: gdb.Symbol, frame: gdb.Frame | None, name: str) -> Iterator[Variable]:
-        """The variable, if its type can lead to a map and it can be found."""
+    def _root(
+        self, symbol: gdb.Symbol, frame: gdb.Frame | None, name: str, wanted: Callable[[GoType], bool]
+    ) -> Iterator[Variable]:
+        """The variable, if its type is wanted and it can be found."""
         try:
-            if symbol.type is None or not can_reach_map(self._converter.convert(symbol.type)):
+            if symbol.type is None or not wanted(self._converter.convert(symbol.type)):
                 return
             if frame is not None:
                 yield self._in_frame(symbol, frame, name, self._place(frame))

@@ -16,7 +16,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Callable
 
 from gomap.errors import BadImage, GomapError
 from gomap.expr import resolve_map
@@ -24,7 +24,7 @@ from gomap.golang.structure import Anomaly
 from gomap.gotypes import Field, GoType, Kind, Lazy
 from gomap.maps import view
 from gomap.memory import Memory, RecordingMemory, RegionMemory
-from gomap.target import Arch, Frame, Goroutine, Location, Place, Target, Variable, Wanted
+from gomap.target import Arch, Captured, Frame, Goroutine, Location, Place, Target, Variable, Wanted
 from gomap.values import Limits, Values
 
 FORMAT = "gomap-image/1"
@@ -73,16 +73,19 @@ class RecordingTarget:
             self.symbols[name] = self._inner.symbol(name)
         return self.symbols[name]
 
-    def frame_variables(self) -> Iterator[Variable]:
+    def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         return iter([v for v in self.variables.values() if v is not None])
 
-    def package_variables(self) -> Iterator[Variable]:
+    def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         return iter(())
 
     goroutine = None
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
         return self._inner.unwind(goroutine, wanted)
+
+    def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        return self._inner.captured(code, slot)
 
     def location(self, pc: int) -> Location | None:
         return self._inner.location(pc)
@@ -268,16 +271,19 @@ class ImageTarget:
     def symbol(self, name: str) -> int | None:
         return self.symbols.get(name)
 
-    def frame_variables(self) -> Iterator[Variable]:
+    def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         return iter(self.variables.values())
 
-    def package_variables(self) -> Iterator[Variable]:
+    def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         return iter(())
 
     goroutine = None
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
         raise GomapError("a recorded map has no goroutines")
+
+    def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        return ()
 
     def location(self, pc: int) -> Location | None:
         return None
