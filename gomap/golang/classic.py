@@ -15,7 +15,7 @@ from typing import Any
 from gomap.errors import MemoryFault
 from gomap.golang.malloc import Allocator
 from gomap.golang.marks import SLOTS, MarkCode, Strip, Tally, mark_code, marks_of, words
-from gomap.golang.slots import SlotShape, entries_of, member, stored_type
+from gomap.golang.slots import Bucket, SlotShape, entries_of, member, stored_type
 from gomap.golang.structure import Anomaly, Bytes, Entry, Growth, Structure
 from gomap.gotypes import GoType, has_pointers
 from gomap.memory import CHUNK, Buffer, Stream, gather, one_by_one, packed, stream
@@ -358,15 +358,19 @@ class ClassicMap:
 
     def entries(self) -> Iterator[Entry]:
         """Live entries in the order of the arrays: the current array, then old buckets not yet evacuated."""
+        for window, old in self.windows():
+            yield from entries_of(self.target.memory, self.target.arch, self.shape.slots, window, MARKS.live, old)
+
+    def windows(self) -> Iterator[tuple[list[Bucket], bool]]:
+        """All buckets in that order, some at a time, and whether they are the old array's."""
         header = self.header
         if header["buckets"] and (1 << min(self.B, 64)) * self.shape.slots.size <= MAX_BYTES:
-            yield from self._array_entries(header["buckets"], 1 << self.B, old=False)
+            yield from self._array_windows(header["buckets"], 1 << self.B, old=False)
             if self.old_count:
-                yield from self._array_entries(header["oldbuckets"], self.old_count, old=True)
+                yield from self._array_windows(header["oldbuckets"], self.old_count, old=True)
 
-    def _array_entries(self, address: int, count: int, old: bool) -> Iterator[Entry]:
-        target, shape = self.target, self.shape
-        size = shape.slots.size
+    def _array_windows(self, address: int, count: int, old: bool) -> Iterator[tuple[list[Bucket], bool]]:
+        size = self.shape.slots.size
         walk = _Walk(self, Structure(address=None))
         for first, data in walk.read_array(address, count, "oldbuckets" if old else "buckets", one_by_one):
             pointers = walk.pointers(data)
@@ -383,7 +387,7 @@ class ClassicMap:
                         chained[first + i] = pointers[i]
                 window += walk.follow(chained)
                 window.sort(key=lambda item: item[:2])
-                yield from entries_of(target.memory, target.arch, shape.slots, window, MARKS.live, old)
+                yield window, old
 
 
 @dataclass

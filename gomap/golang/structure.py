@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gomap.golang.marks import SLOTS, Strip, Tally
 
@@ -100,8 +101,7 @@ class Structure:
         return self.total.live / self.slots if self.slots else 0.0
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One live entry. bucket: index of its bucket (group), within its array; slot: 0..7 in its bucket;
     overflow: how many buckets down the chain; old: it lies in the old array."""
 

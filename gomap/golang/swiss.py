@@ -17,7 +17,7 @@ from itertools import accumulate
 from gomap.errors import MemoryFault
 from gomap.golang.malloc import Allocator
 from gomap.golang.marks import SLOTS, Strip, mark_code, marks_of
-from gomap.golang.slots import SlotShape, entries_of, member, stored_type
+from gomap.golang.slots import Bucket, SlotShape, entries_of, member, stored_type
 from gomap.golang.structure import Anomaly, Bytes, Entry, Structure, SwissTable
 from gomap.gotypes import GoType, has_pointers
 from gomap.memory import CHUNK, Buffer, extents, gather, stream
@@ -380,6 +380,11 @@ class SwissMap:
 
     def entries(self) -> Iterator[Entry]:
         """Live entries in the order of groups, table by table as the directory names them."""
+        for window, old in self.windows():
+            yield from entries_of(self.target.memory, self.target.arch, self.shape.slots, window, MARKS.live, old)
+
+    def windows(self) -> Iterator[tuple[list[Bucket], bool]]:
+        """All groups in that order, some at a time, and that they are none of an old array."""
         structure = Structure(address=None)
         pointer = self.header["dirPtr"]
         if not pointer:
@@ -394,9 +399,9 @@ class SwissMap:
             except MemoryFault:
                 data = b""  # structure() reports it
             if data:
-                window = [(bucket + i, 0, address + i * size, data[i * size : (i + 1) * size]) for i in range(groups)]
-                yield from entries_of(
-                    self.target.memory, self.target.arch, self.shape.slots, window, MARKS.live, old=False
+                yield (
+                    [(bucket + i, 0, address + i * size, data[i * size : (i + 1) * size]) for i in range(groups)],
+                    False,
                 )
             bucket += groups
 

@@ -23,6 +23,7 @@ LAYERS = (
     ("gomap.golang",),
     ("gomap.maps",),
     ("gomap.values",),
+    ("gomap.listing",),
     ("gomap.expr",),
     ("gomap.keys",),
     ("gomap.analysis",),
