@@ -115,7 +115,7 @@ def record(context: Any, expr: str, path: str) -> Saved:
     inner = Context(target, context.settings)
     left_out = []
     for command in COMMANDS:
-        if command.writes_file or not command.args or command.args[0].name != "EXPR":
+        if not command.of_a_map or command.writes_file or not command.args or command.args[0].name != "EXPR":
             continue
         if any(arg.positional and not arg.optional for arg in command.args[1:]):
             continue  # hmap-get: what any key's lookup needs, hmap-check reads

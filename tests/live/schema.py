@@ -136,7 +136,65 @@ GET = {
 CHECK = {
     "maps": [{"path": str, "address": (HEX, None), "type": str, "entries": int, "hashes_checked": int, "ok": bool}]
 }
-DATA = {"hmap-get": GET, "hmap-check": CHECK, "hmap-show": SHOW, "hmap-evac": EVAC, "hmap-alias": ALIAS}
+HALF = {"address": (HEX, None), "keys": int, "live": int, "deleted": int, "expunged": int, "only_here": int}
+SYNC = {
+    "expr": str,
+    "type": str,
+    "address": (HEX, None),
+    "generation": {"read-dirty", "hash-trie"},
+    "count": int,
+    "bytes": {"allocated": int},
+    "read_dirty": (
+        {
+            "amended": bool,
+            "misses": int,
+            "misses_left": (int, None),
+            "locked": bool,
+            "read": HALF,
+            "dirty": HALF,
+        },
+        None,
+    ),
+    "hash_trie": (
+        {
+            "root": (HEX, None),
+            "depth": int,
+            "nodes": int,
+            "entries": int,
+            "overflow_chains": int,
+            "overflow_entries": int,
+            "longest_chain": int,
+            "seed": int,
+        },
+        None,
+    ),
+    "entries": [{"key": JSON_SCALAR, "value": JSON_SCALAR, "where": {"read", "dirty", "trie"}}],
+}
+CYCLE = {
+    "expr": str,
+    "type": str,
+    "cycles": [
+        {
+            "path": [str],
+            "text": str,
+            "address": (HEX, None),
+            "type": str,
+            "length": int,
+            "objects": [{"address": (HEX, None), "type": str}],
+        }
+    ],
+    "visited": int,
+    "unreadable": int,
+}
+DATA = {
+    "hmap-sync": SYNC,
+    "hmap-cycle": CYCLE,
+    "hmap-get": GET,
+    "hmap-check": CHECK,
+    "hmap-show": SHOW,
+    "hmap-evac": EVAC,
+    "hmap-alias": ALIAS,
+}
 ADDED = {
     "data.address",
     "data.walked",

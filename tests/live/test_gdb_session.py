@@ -363,6 +363,42 @@ def test_completion_of_nothing_typed_yet(system_go: Row, gdb: Gdb) -> None:
     assert {"m", "words", "none", "empty", "small", "arr", "cfg", "pm", "boxed"} <= told, told
 
 
+# -- long work -----------------------------------------------------------------------------------------
+
+
+def test_progress_and_interruption(system_go: Row, gdb: Gdb) -> None:
+    """A line that tells how far it is, taken away at the end; Ctrl-C gives what was found; nothing else moves."""
+    binary = toolchains.build("goroutines", system_go, optimised=False)
+    env = {**debuggers._environment(None), "TERM": "xterm", "NO_COLOR": "1", "GOMAP_TRUTH": os.devnull}
+    env["GOMAP_N"] = "12000"
+    args = ["-nx", "-q", *NO_SCRIPTS, "-iex", "set pagination off", "-iex", "set confirm off", "-x", str(LOAD)]
+    child = pexpect.spawn(str(gdb.path), [*args, str(binary)], env=env, dimensions=(60, 80), encoding="utf-8")
+    child.timeout = 120
+    try:
+        for command in ("run", "up 3", "frame", "thread"):
+            child.expect(r"\(gdb\) ")
+            child.sendline(command)
+        child.expect(r"\(gdb\) ")
+        told_of_thread = child.before
+        child.sendline("hmap-alias --scope all")
+        child.expect(r"\rgoroutines: [\d,]+ of 12,0\d\d \([\d,]+/s\), Ctrl-C stops")
+        child.sendintr()
+        child.expect(r"\(interrupted: this is what the search had come to\)")
+        child.expect(r"\(gdb\) ")
+        assert "partial" in str(child.before) and "Traceback" not in str(child.before)
+        child.sendline("thread")
+        child.expect(r"\(gdb\) ")
+        assert child.before == told_of_thread
+        child.sendline("frame")
+        child.expect(r"\(gdb\) ")
+        assert re.search(r"#3 .*main\.publishAndStop", str(child.before))
+        child.sendline("hmap-alias --scope goroutine")
+        child.expect(r"shared by [\d,]+ variables")
+        child.expect(r"\(gdb\) ")
+    finally:
+        child.close(force=True)
+
+
 # -- remote ------------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ LAYERS = (
     ("gomap.target", "gomap.process"),
     ("gomap.golang",),
     ("gomap.maps",),
+    ("gomap.golang.syncmap",),
     ("gomap.values",),
     ("gomap.listing",),
     ("gomap.expr",),

@@ -31,7 +31,7 @@ CODES = {
 }
 OPTIONS = {
     "hmap-show": ["EXPR", "--entries", "--buckets", "--json"],
-    "hmap-alias": ["EXPR", "--scope", "--depth", "--all", "--json"],
+    "hmap-alias": ["EXPR", "--scope", "--depth", "--all", "--slices", "--json"],
     "hmap-evac": ["EXPR", "--json"],
     "hmap-record": ["EXPR", "FILE"],
 }
