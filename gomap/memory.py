@@ -181,13 +181,13 @@ def packed(memory: Memory, addresses: Sequence[int], size: int) -> Iterator[tupl
 Place = tuple[int, int, int]
 
 
-def extents(places: Iterable[Place]) -> Iterator[tuple[int, int, list[Place]]]:
+def extents(places: Iterable[Place], gap: int = GAP) -> Iterator[tuple[int, int, list[Place]]]:
     """Places (address, size, which), ascending, in lists that are worth one read (address, size) each, as in runs."""
     start = end = 0
     run: list[Place] = []
     for place in places:
         address, size, _ = place
-        if run and (address > end + GAP or address + size > start + CHUNK):
+        if run and (address > end + gap or address + size > start + CHUNK):
             yield start, end - start, run
             run = []
         if not run:

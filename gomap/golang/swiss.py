@@ -20,7 +20,7 @@ from gomap.golang.marks import SLOTS, Strip, mark_code, marks_of
 from gomap.golang.slots import Bucket, SlotShape, entries_of, member, stored_type
 from gomap.golang.structure import Anomaly, Bytes, Entry, Structure, SwissTable
 from gomap.gotypes import GoType, has_pointers
-from gomap.memory import CHUNK, Buffer, extents, gather, stream
+from gomap.memory import CHUNK, GAP, Buffer, extents, gather, stream
 from gomap.target import Arch, Record, Target, read_record, unpacker
 
 HEADER_FIELDS = frozenset("used seed dirPtr dirLen globalDepth globalShift writing clearSeq".split())
@@ -234,7 +234,9 @@ class SwissMap:
         """
         size, memory = self.shape.slots.size, self.target.memory
         places = sorted((table.groups_address, table.groups * size, i) for i, table in enumerate(structure.tables))
-        together = list(extents(places))
+        # Among the arrays of tables lie those of a table that was split, and of other maps: one more is read along.
+        gap = MAX_TABLE_CAPACITY // SLOTS * size + GAP
+        together = list(extents(places, gap))
         for (base, _, run), (_, _, data) in zip(together, stream(memory, [found[:2] for found in together])):
             if not isinstance(data, MemoryFault):
                 view = memoryview(data)
