@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from typing import Callable, ClassVar
@@ -15,7 +16,8 @@ from gdbext.types import Converter, member, offset
 from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning, WrongProgram
 from gomap.golang.goroutines import by_id, goroutine_of_thread, goroutines
 from gomap.gotypes import GoType, Kind, can_reach_map
-from gomap.memory import CachedMemory, Memory
+from gomap.memory import CachedMemory, Memory, Read, one_by_one
+from gomap.process import ProcessMemory, same
 from gomap.target import GLOBAL, Arch, Captured, Frame, Goroutine, Local, Location, Place, Variable, Wanted
 
 _ARCHITECTURES = {
@@ -46,10 +48,48 @@ class GdbMemory:
             return b""
         if address < 0 or address + size > 1 << 64:
             raise MemoryFault(address, size, "no such address")
+        return bytes(self._view(address, size))
+
+    def _view(self, address: int, size: int) -> memoryview:
         try:
-            return bytes(self._read(address, size))
+            return self._read(address, size)
         except (gdb.error, OverflowError) as error:
             raise MemoryFault(address, size) from error
+
+    def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
+        """gomap.memory.stream: past gdb where the process is on this machine, else as gdb has it, not copied."""
+        direct = self._process()
+        if direct is None:
+            yield from self._views(pieces)
+            return
+        with closing(direct):
+            for address, size, data in direct.stream(pieces):
+                if isinstance(data, MemoryFault):
+                    yield from one_by_one(self, [(address, size)])
+                else:
+                    yield address, size, data
+
+    def _views(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
+        for address, size in pieces:
+            try:
+                yield address, size, self._view(address, size)
+            except MemoryFault as fault:
+                yield address, size, fault
+
+    def _process(self) -> ProcessMemory | None:
+        """Memory of the process itself, if this gdb runs it and both read the same of it."""
+        inferior = gdb.selected_inferior()
+        if inferior.connection is None or inferior.connection.type != "native":
+            return None
+        try:
+            m0 = gdb.parse_and_eval("&'runtime.m0'")  # its thread's id and random numbers: no other process has these
+            direct = ProcessMemory(inferior.pid)
+        except (OSError, gdb.error):
+            return None
+        if same(direct, self, int(m0), m0.type.target().sizeof):
+            return direct
+        direct.close()
+        return None
 
 
 class GdbTarget:

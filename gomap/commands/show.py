@@ -18,8 +18,9 @@ from gomap.golang.malloc import allocator
 from gomap.golang.marks import SLOTS
 from gomap.golang.structure import Structure
 from gomap.gotypes import GoType
+from gomap.listing import entries_json
 from gomap.maps import MapView, shape_of, view
-from gomap.report import Bars, Facts, Heat, Report, Section, Table
+from gomap.report import Bars, Encoded, Facts, Heat, Report, Section, Table
 from gomap.target import Variable
 from gomap.values import Limits, Values, shown
 
@@ -48,7 +49,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         report.answer.append(f"({variable.note})")
     report.sections = _sections(found, structure)
     if wanted:
-        _add_entries(context, report, t, found, wanted)
+        _add_entries(context, report, t, found, wanted, bool(options.get("--json")))
     if options["--iterators"]:
         add_iterators(context, report, t, found)
     if options["--buckets"]:
@@ -225,20 +226,23 @@ def _advice(structure: Structure) -> list[str]:
     return [f"a Go map never shrinks: copying the {what} into a new map gives back {human.size(back)}"]
 
 
-def _add_entries(context: Context, report: Report, t: GoType, found: MapView, wanted: int) -> None:
+def _add_entries(context: Context, report: Report, t: GoType, found: MapView, wanted: int, json: bool) -> None:
     values = Values(context.target, Limits(depth=context.settings.depth))
-    listed: list[dict[str, Any]] = []
-    rows = []
-    for entry in itertools.islice(found.entries(), wanted):
-        key, value = values.json(t.key, entry.key), values.json(t.elem, entry.elem)
-        listed.append({"key": key, "value": value, "bucket": entry.bucket, "slot": entry.slot, "old": entry.old})
-        place = f"{'old ' if entry.old else ''}{entry.bucket:,}/{entry.slot}"
-        rows.append((place, shown(t.key, key), shown(t.elem, value)))
-    report.data["entries"] = listed
-    bucket = "bucket/slot" if isinstance(found, ClassicMap) else "group/slot"
-    report.sections.append(Table((bucket, "key", "value"), rows, frozenset({0}), frozenset({1, 2})))
+    if json:
+        texts = entries_json(values, t, found, wanted)
+        report.data["entries"] = Encoded(f"[{', '.join(texts)}]")
+        listed = len(texts)
+    else:
+        rows = []
+        for entry in itertools.islice(found.entries(), wanted):
+            key, value = values.json(t.key, entry.key), values.json(t.elem, entry.elem)
+            place = f"{'old ' if entry.old else ''}{entry.bucket:,}/{entry.slot}"
+            rows.append((place, shown(t.key, key), shown(t.elem, value)))
+        bucket = "bucket/slot" if isinstance(found, ClassicMap) else "group/slot"
+        report.sections.append(Table((bucket, "key", "value"), rows, frozenset({0}), frozenset({1, 2})))
+        listed = len(rows)
     total = report.data["live"]
-    if len(listed) < total:
-        report.cut("entries", len(listed), total)
+    if listed < total:
+        report.cut("entries", listed, total)
     if values.cut:
-        report.cut("values", len(listed), None)
+        report.cut("values", listed, None)

@@ -120,7 +120,9 @@ def _lookup(found: ClassicMap | SwissMap, hasher: Hasher, plan: Plan, key: bytes
         else:
             _swiss(found, hasher, equality, key, result.hash, result)
     except MemoryFault as fault:
-        result.broken = Anomaly("error", "unreadable", f"the lookup goes no further: {fault}", fault.address or found.address)
+        result.broken = Anomaly(
+            "error", "unreadable", f"the lookup goes no further: {fault}", fault.address or found.address
+        )
     except _Corrupt as problem:
         result.broken = Anomaly("error", "corrupt", str(problem), found.address)
     return result

@@ -17,11 +17,11 @@ from itertools import accumulate
 
 from gomap.errors import MemoryFault
 from gomap.golang.malloc import Allocator
-from gomap.golang.marks import SLOTS, Strip, mark_code
-from gomap.golang.slots import SlotShape, entries_of, member, stored_type
+from gomap.golang.marks import SLOTS, Strip, mark_code, marks_of
+from gomap.golang.slots import Bucket, SlotShape, entries_of, member, stored_type
 from gomap.golang.structure import Anomaly, Bytes, Entry, Structure, SwissTable
 from gomap.gotypes import GoType, has_pointers
-from gomap.memory import CHUNK, gather
+from gomap.memory import CHUNK, GAP, Buffer, extents, gather, stream
 from gomap.target import Arch, Record, Target, read_record, unpacker
 
 HEADER_FIELDS = frozenset("used seed dirPtr dirLen globalDepth globalShift writing clearSeq".split())
@@ -33,7 +33,7 @@ TABLE_FIELDS = ("index", "localDepth", "capacity", "used", "growthLeft")
 MAX_TABLE_CAPACITY = 1024  # maxTableCapacity
 MAX_LOAD_NUM, MAX_LOAD_DEN = 7, 8  # maxAvgGroupLoad / abi.MapGroupSlots
 MAX_DIRECTORY = 1 << 34
-#: Tables whose groups are counted together: half a megabyte where keys and elems are words.
+#: Tables whose groups are read or counted together: half a megabyte where keys and elems are words.
 BATCH = 32
 MAX_FAULTS = 4
 
@@ -198,38 +198,58 @@ class SwissMap:
 
     def _count_groups(self, structure: Structure) -> None:
         size = self.shape.slots.size
-        tables = structure.tables
-        starts = list(accumulate((table.groups for table in tables), initial=0))
-        structure.strip = Strip(1 if self.small else starts[-1])
+        starts = list(accumulate((table.groups for table in structure.tables), initial=0))
+        largest = max((table.groups for table in structure.tables), default=1)
+        structure.strip = Strip(1 if self.small else starts[-1], largest)
         if self.small:
             try:
-                data = self.target.memory.read(self.header["dirPtr"], size)
+                group = self.target.memory.read(self.header["dirPtr"], size)
             except MemoryFault as fault:
                 self._report(structure, "unreadable", f"the group: {fault}", fault.address)
             else:
-                structure.strip.add(0, structure.main.add(data, size, MARKS))
+                marks = marks_of(group, size)
+                structure.strip.add(0, marks, MARKS, structure.main.add(marks, MARKS))
             return
-        per_cell, cells = structure.strip.per_cell, structure.strip.live
-        for batch in self.batches(structure):
-            # Columns are cut out of each table's groups, then counted together.
-            cut = [[data[slot::size] for slot in range(SLOTS)] for _, data in batch]
-            columns = [b"".join(parts) for parts in zip(*cut)]
-            deleted = structure.main.tombstones
-            counts = structure.main.add_columns(columns, MARKS)
-            deleted = structure.main.tombstones - deleted
-            start = 0
-            for index, _ in batch:
-                table, first = tables[index], starts[index]
-                end = start + table.groups
-                mine = counts[start:end]
-                table.live = sum(mine)
-                if (first + table.groups - 1) // per_cell == first // per_cell:
-                    cells[first // per_cell] += table.live
-                else:
-                    structure.strip.add(first, mine)
-                if deleted:
-                    table.tombstones = sum(column[start:end].count(CTRL_DELETED) for column in columns)
-                start = end
+        # Memory is read in its own order, and counted in the directory's: eight bytes a group are kept.
+        cut: list[bytes] = [b""] * len(structure.tables)
+        for index, data in self._groups(structure):
+            cut[index] = marks_of(data, size)
+        in_cell = structure.strip.per_cell // largest
+        step = min(in_cell, BATCH) if in_cell >= BATCH // 4 else BATCH
+        for first in range(0, len(cut), step):
+            marks = b"".join(cut[first : first + step])
+            live = structure.main.add(marks, MARKS)
+            if len(marks) == (starts[min(first + step, len(cut))] - starts[first]) * SLOTS:
+                structure.strip.add(starts[first], marks, MARKS, live)
+            else:  # some can't be read
+                for i, part in enumerate(cut[first : first + step], first):
+                    structure.strip.add(starts[i], part, MARKS, MARKS.count_live(part))
+            if CTRL_DELETED in marks:
+                for table, part in zip(structure.tables[first : first + step], cut[first : first + step]):
+                    table.tombstones = part.count(CTRL_DELETED)
+
+    def _groups(self, structure: Structure) -> Iterator[tuple[int, Buffer]]:
+        """Groups of all tables as (index of the table, bytes), by address: neighbours are read together.
+
+        The bytes hold until the next are asked for. What can't be read becomes an anomaly.
+        """
+        size, memory = self.shape.slots.size, self.target.memory
+        places = sorted((table.groups_address, table.groups * size, i) for i, table in enumerate(structure.tables))
+        # Among the arrays of tables lie those of a table that was split, and of other maps: one more is read along.
+        gap = MAX_TABLE_CAPACITY // SLOTS * size + GAP
+        together = list(extents(places, gap))
+        for (base, _, run), (_, _, data) in zip(together, stream(memory, [found[:2] for found in together])):
+            if not isinstance(data, MemoryFault):
+                view = memoryview(data)
+                for address, length, index in run:
+                    yield index, view[address - base : address - base + length]
+                continue
+            for address, length, index in run:
+                try:
+                    yield index, memory.read(address, length)
+                except MemoryFault as fault:
+                    where = f"table {structure.tables[index].address:#x}"
+                    self._report(structure, "unreadable", f"{where}: {fault}", fault.address)
 
     def batches(self, structure: Structure) -> Iterator[list[tuple[int, bytes]]]:
         """Groups of all tables as (index of the table, bytes), those of BATCH tables at a time.
@@ -378,6 +398,11 @@ class SwissMap:
 
     def entries(self) -> Iterator[Entry]:
         """Live entries in the order of groups, table by table as the directory names them."""
+        for window, old in self.windows():
+            yield from entries_of(self.target.memory, self.target.arch, self.shape.slots, window, MARKS.live, old)
+
+    def windows(self) -> Iterator[tuple[list[Bucket], bool]]:
+        """All groups in that order, some at a time, and that they are none of an old array."""
         structure = Structure(address=None)
         pointer = self.header["dirPtr"]
         if not pointer:
@@ -392,9 +417,9 @@ class SwissMap:
             except MemoryFault:
                 data = b""  # structure() reports it
             if data:
-                window = [(bucket + i, 0, address + i * size, data[i * size : (i + 1) * size]) for i in range(groups)]
-                yield from entries_of(
-                    self.target.memory, self.target.arch, self.shape.slots, window, MARKS.live, old=False
+                yield (
+                    [(bucket + i, 0, address + i * size, data[i * size : (i + 1) * size]) for i in range(groups)],
+                    False,
                 )
             bucket += groups
 
