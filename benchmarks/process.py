@@ -1,4 +1,4 @@
-"""Builds go_targets/process with many users, stops it in gdb (or Delve), and measures hmap-top and its memory.
+"""Builds go_targets/process with many users, stops it in gdb, and measures hmap-top and its memory.
 
     python3 -m benchmarks.process [--go GO] [--gdb GDB] [--users N] [--bytes N]
 
@@ -61,7 +61,8 @@ def main() -> None:
     if len(measured) != len(COMMANDS):
         sys.exit(f"gdb measured nothing:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     total = measured[1]["total"]
-    print(f"{total['maps']:,} maps of {total['bytes']['allocated'] >> 20:,} MiB, values {total['values'] >> 20:,} MiB\n")
+    held, values = total["bytes"]["allocated"] >> 20, total["values"] >> 20
+    print(f"{total['maps']:,} maps of {held:,} MiB, values {values:,} MiB\n")
     print("command                          passed  processor  gdb's memory at most")
     for one in measured:
         print(f"{one['line']:30}  {one['wall']:6.1f} s  {one['cpu']:7.1f} s  {one['peak']:>8,} MB")

@@ -13,7 +13,7 @@ import gdb
 from gdbext.stacks import frames_of, stack_pointer
 from gdbext.types import Converter, member, offset
 from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning, WrongProgram
-from gomap.golang.goroutines import goroutine_of_thread
+from gomap.golang.goroutines import by_id, goroutine_of_thread, goroutines
 from gomap.gotypes import GoType, Kind, can_reach_map
 from gomap.memory import CachedMemory, Memory
 from gomap.target import GLOBAL, Arch, Captured, Frame, Goroutine, Local, Location, Place, Variable, Wanted
@@ -26,6 +26,8 @@ _ARCHITECTURES = {
     "powerpc:common64": "ppc64",
     "riscv:rv64": "riscv64",
 }
+#: What leaves a goroutine's stack for the system's: gdb finds no caller behind it, or a wrong one.
+_LEAVES_STACK = frozenset({"runtime.systemstack", "runtime.mcall", "runtime.morestack"})
 #: Frames searched outward for a local variable.
 MAX_FRAMES = 256
 _MI_SYMBOL = re.compile(
@@ -135,7 +137,9 @@ class GdbTarget:
             return None
 
     def variable(self, name: str) -> Variable | None:
-        return self._local(name) or self._global(name) if "." not in name else self._global(name)
+        if "." in name:
+            return self._global(name)
+        return self._local(name) or self._global(name) or self._on_goroutine(name)
 
     def _global(self, name: str) -> Variable | None:
         symbol = _static_symbol(name)
@@ -162,6 +166,28 @@ class GdbTarget:
                 "; ".join(notes) or None,
             )
         return None
+
+    def _on_goroutine(self, name: str) -> Variable | None:
+        """A local of the goroutine that the thread runs, where it does so on the system's stack, as in a program
+        that died of a fatal error: gdb's own backtrace does not leave that stack."""
+        if not self._on_system_stack or self.goroutine is None:
+            return None
+        own = by_id(goroutines(self)[0], self.goroutine)
+        if own is None:
+            return None
+        with frames_of(own) as frames:
+            for level, frame in enumerate(frames[:MAX_FRAMES]):
+                function = frame.name() or "?"
+                symbol, _ = (None, False) if _in_runtime(function) else _find_in_frame(frame, name)
+                if symbol is not None:
+                    place = Place("", own.id, level, function, *_source(frame))
+                    note = f"{name} is taken from frame {level} of goroutine {own.id}, {function}"
+                    return replace(self._in_frame(symbol, frame, name, place), note=note)
+        return None
+
+    @cached_property
+    def _on_system_stack(self) -> bool:
+        return any(frame.name() in _LEAVES_STACK for frame in _frames())
 
     def _place(self, frame: gdb.Frame) -> Place:
         return Place("", self.goroutine, frame.level(), frame.name(), *_source(frame))

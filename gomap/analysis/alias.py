@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 from gomap.analysis.roots import Reach
 from gomap.errors import GomapError, MemoryFault, OptimizedOut
+from gomap.golang import syncmap
 from gomap.golang.malloc import allocator
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.structure import Anomaly
+from gomap.golang.syncmap import atomic_pointee
 from gomap.gotypes import GoType, Kind, can_reach_map, can_reach_slice
 from gomap.maps import MapView, view
 from gomap.progress import Progress, silent
@@ -28,6 +30,8 @@ GLOBALS, FRAMES = 0, -1
 SMALL = 4096
 #: bytes of a slice's array that are read at once.
 PIECE = 64 << 10
+#: Types that hide their contents behind pointers without a type.
+SYNC_MAPS = ("sync.Map", "internal/sync.HashTrieMap[")
 #: No array is larger.
 MAX_BYTES = 1 << 46
 #: Words of a closure that are looked through for a captured map.
@@ -208,6 +212,9 @@ class _Search:
         t = step.t
         kind = t.kind
         if kind is Kind.STRUCT:
+            if t.name.startswith(SYNC_MAPS) and step.address is not None:
+                self._sync(step)
+                return
             parts, atomic = self._fields(t)
             if atomic is not None:
                 self._atomic(step, *atomic)
@@ -247,7 +254,7 @@ class _Search:
         known = self.fields.get(id(t))
         if known is None:
             parts = [(f".{f.name}", f.type, f.offset) for f in t.fields if self.reaches(f.type)]
-            known = self.fields[id(t)] = parts, _atomic_pointer(t)
+            known = self.fields[id(t)] = parts, atomic_pointee(t)
             self.kept.append(t)  # its id() is in use
         return known
 
@@ -349,6 +356,36 @@ class _Search:
         address = self._pointer_at(step, offset)
         if address and self._first_visit(step, address, t):
             self._at(step, f"{step.name}.v", t, address, "field")
+
+    def _sync(self, step: _Step) -> None:
+        """Keys and values of a sync.Map, whichever way it keeps them."""
+        if step.depth >= self.depth:
+            self.found.too_deep += 1
+            return
+        if not self._first_visit(step, step.address or 0, step.t):
+            return
+        variable = Variable(step.name, step.t, step.address, place=step.place)
+        for count, entry in enumerate(syncmap.entries(self.target, variable)):
+            if count >= MAX_ITEMS:
+                self.found.shortened.append(f"{step.name}: {MAX_ITEMS:,} entries of a sync.Map")
+                break
+            key = self._shown_key(entry.key_type, entry.key_address)
+            if self.reaches(entry.value_type):
+                self._at(step, f"{step.name}[{key}]", entry.value_type, entry.value_address, "map-value")
+            if self.reaches(entry.key_type):
+                self._at(step, f"key of {step.name}", entry.key_type, entry.key_address, "map-value")
+
+    def _shown_key(self, t: GoType, address: int) -> str:
+        """The key at the address; of one in an interface the dynamic value."""
+        try:
+            data = self.read(address, t.size)
+            held = dynamic(self.types, t, data) if t.kind is Kind.INTERFACE else None
+            if held is None:
+                return self._key(t, data)
+            inner, word, direct = held
+            return self._key(inner, self.target.arch.pack(word) if direct else self.read(word, inner.size))
+        except GomapError:
+            return "?"
 
     def _channel(self, step: _Step) -> None:
         """The values in a channel's buffer, oldest first: runtime.hchan of runtime/chan.go."""
@@ -467,18 +504,17 @@ class _Search:
         found = self.found
         if address in found.doubtful:
             return False
-        why: str | None
         try:
-            found.views[address] = one = view(self.target, holder.type, address)
-            why = one.nonsense
+            one = view(self.target, holder.type, address)
         except MemoryFault as fault:
-            why = str(fault)
-        if why is None:
+            found.doubtful[address] = holder, str(fault)
+            raise
+        if one.nonsense is None:
+            found.views[address] = one
             return True
-        found.views.pop(address, None)
-        found.doubtful[address] = holder, why
+        found.doubtful[address] = holder, one.nonsense
         if len(found.anomalies) < 16:
-            message = f"{holder.path}{_in(holder.place)} is no map, or not set yet, or corrupt: {why}"
+            message = f"{holder.path}{_in(holder.place)} is no map, or not set yet, or corrupt: {one.nonsense}"
             found.anomalies.append(Anomaly("note", "not-a-map", message, address))
         return False
 
@@ -516,16 +552,6 @@ def _in(place: Place) -> str:
     """Where a variable is, for a message about it."""
     whose = f" of goroutine {place.goroutine}" if place.goroutine is not None else ""
     return f" in {place.function}{whose}" if place.function else ""
-
-
-def _atomic_pointer(t: GoType) -> tuple[int, GoType] | None:
-    """(offset of the pointer, what it points to) of a sync/atomic.Pointer: `_ [0]*T` and `v unsafe.Pointer`."""
-    first, pointer = (t.fields[0].type if t.fields else None), t.field("v")
-    if pointer is None or pointer.type.kind is not Kind.UNSAFE_POINTER or first is None:
-        return None
-    if first.kind is not Kind.ARRAY or first.length or first.elem.kind is not Kind.POINTER:
-        return None
-    return pointer.offset, first.elem.elem
 
 
 def groups(found: Found) -> list[Group]:

@@ -47,7 +47,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if not options.get("--json"):
         told = searched is not None and searched.scope != "frame"
         _describe(report, listed, found, bool(expressions) or options["--all"], told)
-    _partial(report, found, 0 if expressions else depth)
+    _partial(report, found, None if expressions else depth)
     return report
 
 
@@ -113,14 +113,14 @@ def _left_out(report: Report, groups: int) -> None:
         report.sections.append(Lines([f"... {groups - MAX_GROUPS:,} more (--json lists them all)"]))
 
 
-def _partial(report: Report, found: Found, depth: int) -> None:
-    """Says what the search left out."""
+def _partial(report: Report, found: Found, depth: int | None) -> None:
+    """Says what the search left out. depth: how far it went, None where it was not to."""
     if found.interrupted:
         report.answer.append("(interrupted: this is what the search had come to)")
         report.cut("the search was interrupted", 0, None)
     for text in found.shortened:
         report.cut(text, 0, None)
-    if found.too_deep and depth:
+    if found.too_deep and depth is not None:
         what = human.plural(found.too_deep, "value lies", "values lie")
         report.cut(f"{what} deeper than --depth {depth}", 0, None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gomap.analysis.alias import Holder
 from gomap.golang.classic import ClassicMap
 from gomap.golang.structure import Anomaly, Growth, Structure
 from gomap.maps import MapView
@@ -31,6 +32,16 @@ def place_json(place: Place) -> dict[str, Any]:
         "function": place.function,
         "file": place.file,
         "line": place.line,
+    }
+
+
+def holder_json(holder: Holder) -> dict[str, Any]:
+    return {
+        "path": holder.path,
+        "kind": holder.kind,
+        **place_json(holder.place),
+        "address": hex_or_none(holder.address),
+        "also": [{"path": other.path, "kind": other.kind, **place_json(other.place)} for other in holder.also],
     }
 
 

@@ -23,6 +23,7 @@ A map of a million entries takes well under a second: entries are read only when
                 "RANGE",
                 bucket_range,
             ),
+            Arg("--iterators", "also look for loops over the map that are under way, on every goroutine's stack"),
         ),
         examples=(
             ("hmap-show m", "the local variable m"),
@@ -121,6 +122,45 @@ a note. Without numpy a large map's hashes are checked in part, and how much is 
         ),
     ),
     Command(
+        name="hmap-sync",
+        summary="a sync.Map from the inside, in both of its generations",
+        about="""
+Up to Go 1.23 a sync.Map is two maps: read, which needs no lock, and dirty, behind the mutex. Counts the
+entries in each, those only in dirty, the deleted and the expunged ones, and says how many more lookups
+past read there are until dirty becomes read. From Go 1.24 on it is a trie over the keys' hashes: counts
+its levels, nodes, entries and the chains of keys that share a whole hash. Which of the two it is is told by
+the fields. Bytes held are what the map has taken from the heap beside itself, keys and values not counted.
+""",
+        args=(
+            Arg("EXPR", "a sync.Map, a pointer to one, or a struct's field: main.cache, s.users, 0xADDR:sync.Map"),
+            Arg("--entries", "also list N entries, keys and values by what they are", "N", natural),
+        ),
+        examples=(
+            ("hmap-sync main.sessions", "a package variable"),
+            ("hmap-sync srv.cache --entries 10", "a field, and ten entries"),
+        ),
+        of_a_map=False,
+    ),
+    Command(
+        name="hmap-cycle",
+        summary="what leads back to itself through maps, pointers, slices and interfaces",
+        about="""
+Follows everything that a variable leads to through maps, pointers, slices, arrays, structs, interfaces
+(by what they hold), atomic.Pointer and sync.Map, and prints each way that comes back to where it was. A deep
+copy or a recursive print of such a value never ends. Functions' captured variables, channels' buffers and
+unsafe.Pointers are not followed, and what by its types can't be part of a cycle is not read.
+""",
+        args=(
+            Arg("EXPR", "any variable, not only a map: m, cfg, main.root, p.next, 0xADDR:main.Node"),
+            Arg("--limit", "print at most N cycles (default 16)", "N", natural),
+        ),
+        examples=(
+            ("hmap-cycle m", "does m lead back to itself?"),
+            ("hmap-cycle main.root --json", "the same for a script"),
+        ),
+        of_a_map=False,
+    ),
+    Command(
         name="hmap-top",
         summary="all maps of the process, ranked by the memory they hold, waste, entries or load",
         about="""
@@ -155,6 +195,22 @@ variable or function. A pointer into a bucket that was kept over a growth shows 
             ("hmap-whatis 0xc000012345", "what is at this address?"),
             ("hmap-whatis p", "what does the pointer p point to?"),
             ("hmap-whatis &main.cache --json", "where does the variable lie? For a script"),
+        ),
+    ),
+    Command(
+        name="hmap-race",
+        summary="who is inside a map operation, who died of one, and who holds these maps",
+        about="""
+Looks at every goroutine's stack for the runtime's map functions, says what each does to which map and
+the program's line that asked for it; lists the maps whose write flag is up and everybody who holds
+them. In a core of `fatal error: concurrent map writes` (or read and write, iteration and write, clone
+and write) and at a write to a nil map it names the goroutine that died and the map.
+The first line is the answer; `nobody is inside` is one too.
+""",
+        args=(),
+        examples=(
+            ("hmap-race", "who touches a map right now, or died of it"),
+            ("hmap-race --json", "the same for a script"),
         ),
     ),
     Command(

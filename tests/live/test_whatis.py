@@ -58,6 +58,7 @@ def wrong(data: Mapping[str, Any], what: str, of: list[Any], truth: Mapping[str,
     maps = truth["maps"]
     if what in ("key", "elem", "mark", "last", "free slot", "header"):
         return wrong_in_map(data, what, of, maps[of[0]])
+    told: tuple[Any, ...]
     if what == "stale" and stage == "growing" and maps["main.Gone"]["layout"] == "classic":
         facts = maps["main.Gone"]
         index, slot = place_in(int(data["address"], 16), facts, facts["buckets"]["old_address"])

@@ -22,6 +22,7 @@ LAYERS = (
     ("gomap.target",),
     ("gomap.golang",),
     ("gomap.maps",),
+    ("gomap.golang.syncmap",),
     ("gomap.values",),
     ("gomap.expr",),
     ("gomap.keys",),

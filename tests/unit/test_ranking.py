@@ -9,8 +9,7 @@ from gomap.analysis.ranking import ORDERS, measure, shortest
 from gomap.commands.whatis import address_of
 from gomap.errors import BadExpression, NoDebugInfo
 from gomap.golang.heap import Heap, heap_of
-from tests.unit.build import build_classic, build_swiss
-from tests.unit.plans import ClassicPlan, SwissPlan
+from tests.unit.build import ClassicPlan, SwissPlan, build_classic, build_swiss
 from tests.unit.space import AMD64, FakeTarget, pointer, struct, target
 from tests.unit.test_analysis import INT
 
