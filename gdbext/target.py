@@ -126,7 +126,12 @@ class GdbTarget:
         try:
             return self._converter.convert(gdb.lookup_type(name))
         except gdb.error:
+            pass
+        try:  # gdb 13 has string types with a name of their own among the structs alone
+            found = gdb.lookup_static_symbol(name, gdb.SYMBOL_STRUCT_DOMAIN)
+        except gdb.error:
             return None
+        return None if found is None or found.type is None else self._converter.convert(found.type)
 
     def symbol(self, name: str) -> int | None:
         if "'" in name:

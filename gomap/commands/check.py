@@ -24,6 +24,9 @@ from gomap.gotypes import GoType
 from gomap.maps import MapView, view
 from gomap.report import Facts, Report, Table
 
+#: Bytes of long strings that are hashed of one map: a few seconds' worth.
+ROOM = 32 << 20
+
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
     target = context.target
@@ -73,6 +76,7 @@ def _check(context: Context, hasher: Hasher, t: GoType, address: int, full: bool
     if not address:
         return Checked(0, 0, [])
     target = context.target
+    hasher.room = None if full else ROOM
     try:
         found: MapView = view(target, t, address)
         plan = choose(found, hasher)
@@ -118,7 +122,13 @@ def _words(report: Report, expr: str | None, findings: Mapping[str, Checked]) ->
 
 
 def _hashes(checked: Checked) -> str:
+    text = f"{checked.hashes_checked:,} recomputed"
     if checked.share < 1:
-        share = human.percent(checked.share)
-        return f"{checked.hashes_checked:,} recomputed, {share} of the entries: this Python has no numpy (--full: all)"
-    return f"{checked.hashes_checked:,} recomputed"
+        why = "long strings take long" if checked.skipped else "this Python has no numpy"
+        text += f", {_percent(checked.share)} of the entries: {why} (--full: all)"
+    return text
+
+
+def _percent(share: float) -> str:
+    """Never 100% of what is not all."""
+    return human.percent(share) if 0.01 <= share < 0.995 else f"{100 * share:.2g}%" if share < 0.01 else "nearly all"

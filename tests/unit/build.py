@@ -581,7 +581,7 @@ def build_swiss(
         "dirPtr": directory,
         "dirLen": len(plan.directory),
         "globalDepth": depth,
-        "globalShift": (8 * word - depth) % 256,
+        "globalShift": 8 * word - depth if plan.directory else 0,
         "writing": plan.writing,
         "clearSeq": plan.clear_seq,
     }
