@@ -514,7 +514,7 @@ def _package_variables() -> Iterator[tuple[str, gdb.Symbol]]:
             if block.start not in units or not block.start:
                 units.add(block.start)
                 for symbol in block:
-                    if symbol.is_variable:
+                    if symbol.is_variable and "." in symbol.name:  # C's have no package
                         yield symbol.name, symbol
             break
 

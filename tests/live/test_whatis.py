@@ -163,6 +163,7 @@ def test_memory_of_c(system_go: Row, system_gdb: Gdb, dlv: Dlv, request: pytest.
         for i, (what, address) in enumerate(places):
             data = data_of(session, "main", ask(i))
             assert (data["address"], wrong(data, what, [], session.truth["main"], "main")) == (address, None)
+            assert session.at("main", ask(i)).json()["anomalies"] == []  # C's variables are no roots
         assert session.at("main", "hmap-whatis main.Strings").output.startswith("the header of main.Strings\n")
 
 
