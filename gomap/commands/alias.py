@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gomap import human
-from gomap.analysis.alias import Found, Group, Holder, Slice, groups, holders
+from gomap.analysis.alias import ALL_ITEMS, MAX_ITEMS, Found, Group, Holder, Slice, groups, holders
 from gomap.analysis.roots import Reach, Roots
 from gomap.analysis.slices import Shared, overlaps
 from gomap.commands.declare import Context
@@ -35,7 +35,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         found = holders(target, [_named(context, text) for text in expressions], 0)
     else:
         searched = Roots(target, options["--scope"], context.progress)
-        found = holders(target, searched, depth, context.progress)
+        items = ALL_ITEMS if options["--scope"] == "all" else MAX_ITEMS
+        found = holders(target, searched, depth, context.progress, items=items)
         found.anomalies += searched.anomalies
     together = groups(found)
     shared = [group for group in together if len(group.holders) > 1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gomap.commands.declare import EXPR_HELP, Arg, Command, bucket_range, natural, scope
+from gomap.commands.declare import EXPR_HELP, Arg, Command, bucket_range, natural, order, scope
 
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -159,6 +159,43 @@ unsafe.Pointers are not followed, and what by its types can't be part of a cycle
             ("hmap-cycle main.root --json", "the same for a script"),
         ),
         of_a_map=False,
+    ),
+    Command(
+        name="hmap-top",
+        summary="all maps of the process, ranked by the memory they hold, waste, entries or load",
+        about="""
+Searches every goroutine's frames and all package variables for maps and measures each by walking it. Held is
+what the map itself owns: header, buckets or groups, tables, indirect keys and elems, in bytes of the allocator's
+size classes. Waste is what of it the live entries don't need. With --values also the heap that keys and
+values keep alive (strings, slices, pointed-to structs, boxes of interfaces), each block counted once, for
+the first map that leads to it; nested maps count for themselves, and what closures captured is not followed.
+""",
+        args=(
+            Arg("--by", "bytes, waste, entries, load or values", "ORDER", order, default="bytes"),
+            Arg("-n", "how many maps to list; 0: all", "N", natural, default=20),
+            Arg("--values", "also what keys and values keep alive"),
+        ),
+        examples=(
+            ("hmap-top", "the 20 maps that hold the most memory"),
+            ("hmap-top --by waste -n 5", "where rebuilding a map gives back the most"),
+            ("hmap-top --by values", "maps whose keys and values hold the memory"),
+        ),
+    ),
+    Command(
+        name="hmap-whatis",
+        summary="which map, bucket and slot an address lies in, or what else is there",
+        about="""
+Searches all maps of the process for the one that has the address: in its header, in a bucket or group of the
+current or the old array, an overflow bucket, the directory, a table, or a key or elem behind a pointer.
+Where none has it: the heap's object and whether the allocator has freed it, whose stack, which package
+variable or function. A pointer into a bucket that was kept over a growth shows itself this way.
+""",
+        args=(Arg("ADDR", "a number (0xc000012345), &x, or a pointer, slice, string, map or uintptr"),),
+        examples=(
+            ("hmap-whatis 0xc000012345", "what is at this address?"),
+            ("hmap-whatis p", "what does the pointer p point to?"),
+            ("hmap-whatis &main.cache --json", "where does the variable lie? For a script"),
+        ),
     ),
     Command(
         name="hmap-race",

@@ -34,6 +34,8 @@ OPTIONS = {
     "hmap-race": ["--json"],
     "hmap-alias": ["EXPR", "--scope", "--depth", "--all", "--slices", "--json"],
     "hmap-evac": ["EXPR", "--json"],
+    "hmap-top": ["--by", "-n", "--values", "--json"],
+    "hmap-whatis": ["ADDR", "--json"],
     "hmap-record": ["EXPR", "FILE"],
 }
 
