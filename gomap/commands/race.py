@@ -67,8 +67,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     maps = _maps(searched, found, flagged)
     report = Report(_json(searched, found, maps))
     # The search for holders walks the same stacks and has the same trouble with them.
-    report.anomalies = [*searched.anomalies, *found.anomalies]
-    report.anomalies += [one for one in roots.anomalies if one not in searched.anomalies]
+    report.anomalies = [*searched.anomalies, *_not_followed(found)]
     report.anomalies += _unknown(searched)
     report.answer = [_answer(searched, found, maps)]
     if not options.get("--json"):
@@ -244,6 +243,15 @@ def _holding(each: Raced, searched: Searched) -> list[tuple[str, ...]]:
     if len(places) > MAX_PLACES:
         rows.append((f"{len(places) - MAX_PLACES:,} more places", "hold it", "", "", ""))
     return rows
+
+
+def _not_followed(found: Found) -> list[Anomaly]:
+    """What the search for holders met that is no race: an optimised build is full of variables that are not set."""
+    if not found.anomalies:
+        return []
+    what = human.plural(len(found.anomalies), "value")
+    message = f"{what} could not be followed in the search for holders: hmap-alias --scope all says which"
+    return [Anomaly("note", "not-followed", message, None)]
 
 
 def _unknown(searched: Searched) -> list[Anomaly]:
