@@ -22,6 +22,8 @@ from gomap.values import quote
 #: How much of a large container is looked into, unless the caller asks for all.
 MAX_ITEMS = 4096
 ALL_ITEMS = 1 << 40
+#: Pointers, elements and interfaces that are followed from a variable where the whole process is searched.
+WHOLE_DEPTH = 128
 MAX_VISITED = 1 << 22
 MAX_STEPS = 1 << 25
 #: Who has visited an object: package variables, frames, or a positive number: the goroutine of that id.
@@ -157,6 +159,11 @@ def holders(
         for _ in range(len(queue)):  # what is known already; pressing again ends this too
             search.look(queue.popleft())
     return found
+
+
+def everywhere(target: Target, roots: Iterable[Variable], progress: Progress = silent, once: bool = False) -> Found:
+    """holders() to the end of whatever the roots lead to."""
+    return holders(target, roots, WHOLE_DEPTH, progress, items=ALL_ITEMS, once=once)
 
 
 @dataclass

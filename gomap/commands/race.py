@@ -8,12 +8,11 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis import race
-from gomap.analysis.alias import Found, Holder, holders
+from gomap.analysis.alias import Found, Holder
 from gomap.analysis.race import Inside, Searched
 from gomap.analysis.roots import Roots
-from gomap.commands.alias import WHOLE_DEPTH
 from gomap.commands.declare import Context
-from gomap.commands.facts import hex_or_none, holder_json
+from gomap.commands.facts import hex_or_none, holder_json, search_cut
 from gomap.golang import mapcalls
 from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType
@@ -60,7 +59,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     roots = Roots(target, "all", context.progress)
     # What the runtime's map functions have under reflect's names their callers have too, and not only in registers.
     own = (root for root in roots if mapcalls.operation(root.place.function or "") is None)
-    found = holders(target, own, WHOLE_DEPTH, context.progress)
+    found = everywhere(target, own, context.progress)
     searched.inside = [race.located(one, found) for one in searched.inside]
     flagged = race.with_write_flag(target, found)
     searched.inside = [race.concluded(one, found, flagged) for one in searched.inside]
@@ -76,11 +75,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if found.interrupted or searched.interrupted:
         report.answer.append("(interrupted: this is what the search had come to)")
         report.cut("the search was interrupted", 0, None)
-    for text in found.shortened:
-        report.cut(text, 0, None)
-    if found.too_deep:
-        what = human.plural(found.too_deep, "value lies", "values lie")
-        report.cut(f"{what} deeper than {WHOLE_DEPTH} pointers", 0, None)
+    search_cut(report, found)
     return report
 
 

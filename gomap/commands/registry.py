@@ -53,7 +53,7 @@ unsafe; they are told apart from plain sharing.
             ),
             Arg(
                 "--depth",
-                "how many pointers, elements and interfaces to follow (set hmap depth; 64 with --scope all)",
+                "how many pointers, elements and interfaces to follow (set hmap depth; 128 with --scope all)",
                 "N",
                 natural,
             ),
@@ -113,7 +113,7 @@ a note. Without numpy a large map's hashes are checked in part, and how much is 
 """,
         args=(
             Arg("EXPR", EXPR_HELP, optional=True),
-            Arg("--all", "every map that the frame's and package variables lead to"),
+            Arg("--all", "every map of the process: of all goroutines and package variables"),
             Arg("--full", "all hashes, however long it takes without numpy"),
         ),
         examples=(

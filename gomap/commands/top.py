@@ -6,17 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from gomap import human
-from gomap.analysis.alias import ALL_ITEMS, holders
+from gomap.analysis.alias import everywhere
 from gomap.analysis.ranking import ORDERS, Ranked, Ranking, add_values, measure
 from gomap.analysis.referents import Referents
 from gomap.analysis.roots import Roots
 from gomap.commands.declare import Context
-from gomap.commands.facts import place_json, where
+from gomap.commands.facts import place_json, search_cut, where
 from gomap.golang.heap import Heap
 from gomap.report import Facts, Report, Table
-
-#: Pointers, elements and interfaces that are followed from a variable.
-DEPTH = 128
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
@@ -24,7 +21,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     with_values = options["--values"] or by == "values"
     heap = Heap(target) if with_values else None
     searched = Roots(target, "all", context.progress)
-    found = holders(target, searched, DEPTH, context.progress, items=ALL_ITEMS, once=True)
+    found = everywhere(target, searched, context.progress, once=True)
     ranking = measure(target, found, context.progress)
     referents = Referents(target, heap) if heap is not None else None
     if referents is not None:
@@ -40,10 +37,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         report.cut("the search was interrupted", len(ranking.maps), None)
     if len(shown) < len(listed):
         report.cut("maps", len(shown), len(listed))
-    for text in found.shortened:
-        report.cut(text, 0, None)
-    if found.too_deep:
-        report.cut(f"{human.plural(found.too_deep, 'value lies', 'values lie')} too deep", 0, None)
+    search_cut(report, found)
     if referents is not None and referents.cut:
         report.cut("values: not everything that they keep alive was followed", referents.followed, None)
     if referents is not None and referents.unreadable:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gomap import human
-from gomap.analysis.alias import ALL_ITEMS, Found, holders
+from gomap.analysis.alias import Found, everywhere
 from gomap.analysis.locate import Spot, locate
 from gomap.analysis.ranking import shortest
 from gomap.analysis.roots import Roots
 from gomap.commands.declare import Context
-from gomap.commands.facts import hex_or_none, where
+from gomap.commands.facts import hex_or_none, search_cut, where
 from gomap.errors import BadExpression, GomapError
 from gomap.expr import resolve
 from gomap.golang.goroutines import goroutines
@@ -25,7 +25,6 @@ from gomap.report import Facts, Report
 from gomap.target import Goroutine, Target
 from gomap.values import Limits, Scalar, Values, shown
 
-DEPTH = 128
 _NUMBER = re.compile(r"(?:0[xX][0-9a-fA-F]+|\d+)\Z")
 #: Values that are an address themselves, or have one in their first word.
 _POINTERS = frozenset({Kind.POINTER, Kind.UNSAFE_POINTER, Kind.MAP, Kind.CHAN, Kind.FUNC, Kind.SLICE, Kind.STRING})
@@ -50,7 +49,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     heap = heap_of(target)
     place = heap.at(address) if heap is not None else None
     searched = Roots(target, "all", context.progress)
-    found = holders(target, searched, DEPTH, context.progress, items=ALL_ITEMS, once=True)
+    found = everywhere(target, searched, context.progress, once=True)
     size = None
     if heap is not None:
         size = place.span.object if place is not None and place.span is not None else 0
@@ -77,8 +76,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if found.interrupted:
         report.answer.append("(interrupted: not all maps were looked at)")
         report.cut("the search was interrupted", 0, None)
-    for text in found.shortened:
-        report.cut(text, 0, None)
+    search_cut(report, found)
     return report
 
 
