@@ -8,7 +8,7 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis import race
-from gomap.analysis.alias import Found, Holder
+from gomap.analysis.alias import Found, Holder, everywhere
 from gomap.analysis.race import Inside, Searched
 from gomap.analysis.roots import Roots
 from gomap.commands.declare import Context
