@@ -269,8 +269,8 @@ def memhash_of(target: Target) -> tuple[MemHash, bool] | None:
             return None
         if aes and not schedule:
             return None
-        # The constant left the source when hashkey took its place (Go 1.23).
-        constants = not aes and word == 8 and not moved and target.variable("runtime.m1") is not None
+        # The constants left the source when hashkey took their place (Go 1.23); m1 is too large for debug information.
+        constants = not aes and word == 8 and not moved and target.variable("runtime.m4") is not None
         name = arch.name if aes else None
         return MemHash(name, schedule, hashkey, word, arch.byte_order, constants, not moved), moved
     return None

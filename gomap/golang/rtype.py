@@ -129,6 +129,10 @@ class Types:
         self._types[address] = t
         self._direct[address] = False
 
+    def made(self) -> list[tuple[int, GoType]]:
+        """The types that were read so far, with where their descriptors lie."""
+        return list(self._types.items())
+
     def descriptor(self, address: int) -> Descriptor:
         arch, word = self.target.arch, self.target.arch.pointer_size
         data = self.target.memory.read(address, 4 * word + 16)

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.live import schema
 from tests.live.debuggers import Answer
+from tests.live.every_key import same_value
 
 #: Keys of one map that are asked for, of those it has and of those it has not.
 EACH = 1
@@ -81,7 +82,6 @@ def looked_up(answer: Any, one: Mapping[str, Any]) -> list[str]:
         found.append(f"the path: {data['path']}")
     if data["path"] and data["path"][-1]["matched"] != data["found"]:
         found.append(f"the path goes on: {data['path']}")
-    cut = isinstance(data["value"], str) and "..." in data["value"]
-    if data["value"] != one["value"] and not cut:
+    if not same_value(data["value"], one["value"]):
         found.append(f"value {data['value']!r}")
     return found

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.live import debuggers, schema, session
+from tests.live import debuggers, schema, session, toolchains
 from tests.live.debuggers import Gdb, Session
 from tests.live.lookups import check, get, intact
+from tests.live.toolchains import Row
 
 Target = Callable[[str], Path]
 EVERY_KEY = Path(__file__).with_name("get_every_key.py")
@@ -51,6 +52,29 @@ def test_intact_maps(program: str, target: Target, system_gdb: Gdb, optimised: b
             absent += looked["absent"]
     assert not problems, "\n".join(problems[:20])
     assert maps and keys and absent
+
+
+@pytest.mark.parametrize("how", ["amd64-off", "386-off"])
+def test_other_hash_functions(how: str, toolchain: Row, system_gdb: Gdb, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that hash without AES, and of 32 bits: what they hash with is read from their memory."""
+    arch, _, aes = how.partition("-")
+    binary = toolchains.build("types", toolchain, True, arch)
+    monkeypatch.setenv("GODEBUG", f"cpu.aes={aes}")
+    flag = "print 'runtime.useAeshash'", "print 'internal/runtime/maps.UseAeshash'"
+    exprs = [expr for expr in session.published(binary)["filled"] if expr.startswith("main.")]
+    asked = [*session.SETTINGS, f"source {EVERY_KEY}", *flag, *map(check, exprs), "get-every-key"]
+    answers = debuggers.visit(system_gdb, binary, {"filled": asked})
+    used = [answer.output.split()[-1] for answer in answers.answers if answer.command in flag and not answer.error]
+    assert used == ["true" if aes == "on" else "false"]
+    truth = answers.truth["filled"]["maps"]
+    looked = answers.at("filled", "get-every-key").json()
+    problems = [f"{expr}: {problem}" for expr in exprs for problem in looked[expr]["problems"]]
+    problems += [
+        f"{expr}: {problem}"
+        for expr in exprs
+        for problem in intact(answers.at("filled", check(expr)).json(), truth[expr])
+    ]
+    assert not problems, "\n".join(problems[:20])
 
 
 MISSING = {"main.Keep.Ints": ("-1", "3", "0x7fffffff"), "main.Keep.Words": ('"word"', '""', r'"\x00"')}
