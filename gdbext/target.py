@@ -166,7 +166,12 @@ class GdbTarget:
         try:
             return self._converter.convert(gdb.lookup_type(name))
         except gdb.error:
+            pass
+        try:  # gdb 13 has string types with a name of their own among the structs alone
+            found = gdb.lookup_static_symbol(name, gdb.SYMBOL_STRUCT_DOMAIN)
+        except gdb.error:
             return None
+        return None if found is None or found.type is None else self._converter.convert(found.type)
 
     def symbol(self, name: str) -> int | None:
         if "'" in name:
@@ -509,7 +514,7 @@ def _package_variables() -> Iterator[tuple[str, gdb.Symbol]]:
             if block.start not in units or not block.start:
                 units.add(block.start)
                 for symbol in block:
-                    if symbol.is_variable:
+                    if symbol.is_variable and "." in symbol.name:  # C's have no package
                         yield symbol.name, symbol
             break
 

@@ -427,7 +427,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for line in options.c or ["hmap-show"]:
         name, _, rest = line.strip().partition(" ")
         command = find(name)
-        if command is not None and command.args[0].name == "EXPR" and not command.args[0].many:
+        if command is not None and command.args and command.args[0].name == "EXPR" and not command.args[0].many:
             needed = sum(arg.positional and (arg.name == "EXPR" or not arg.optional) for arg in command.args)
             words = itertools.takewhile(lambda word: not word.startswith("--"), frontend.tokens(rest))
             if len(list(words)) < needed:

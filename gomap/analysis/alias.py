@@ -19,9 +19,13 @@ from gomap.progress import Progress, silent
 from gomap.target import Captured, Place, Target, Variable, read_record
 from gomap.values import quote
 
-#: How much of a large container is looked into.
+#: How much of a large container is looked into, unless the caller asks for all.
 MAX_ITEMS = 4096
+ALL_ITEMS = 1 << 40
+#: Pointers, elements and interfaces that are followed from a variable where the whole process is searched.
+WHOLE_DEPTH = 128
 MAX_VISITED = 1 << 22
+MAX_STEPS = 1 << 25
 #: Who has visited an object: package variables, frames, or a positive number: the goroutine of that id.
 GLOBALS, FRAMES = 0, -1
 #: bytes of an object that every goroutine's own variables look into again, and that is read in one piece.
@@ -124,6 +128,8 @@ def holders(
     depth: int,
     progress: Progress = silent,
     slices: list[Slice] | None = None,
+    items: int = MAX_ITEMS,
+    once: bool = False,
 ) -> Found:
     """Every map reachable from roots through structs, pointers, arrays, slices, interfaces, maps and channels.
 
@@ -131,21 +137,23 @@ def holders(
     goroutine; what lies behind further pointers is visited once from frames and once from package variables,
     so of each the shortest path is the one that is told. Ctrl-C ends the search with what it has.
     slices: where slices are to be noted too; then the search goes where they can be.
+    items: how many elements of one container are looked at. once: each object is visited once, whoever leads
+    there: all maps are found, and not all of their holders.
     """
-    search = _Search(target, depth)
+    search = _Search(target, depth, items, once)
     if slices is not None:
         search.slices, search.reaches = slices, Reach(can_reach_slice)
     found, queue = search.found, search.queue
     try:
         for root in roots:
             search.start(root)
-        while queue and len(search.visited) < MAX_VISITED:
+        while queue and len(search.visited) < MAX_VISITED and search.steps < MAX_STEPS:
             search.look(queue.popleft())
             search.steps += 1
             if search.steps % 4096 == 0:
                 progress("objects", len(search.visited), None)
         if queue:
-            found.shortened.append(f"the search stopped after {MAX_VISITED:,} objects")
+            found.shortened.append(f"the search stopped after {len(search.visited):,} objects")
     except KeyboardInterrupt:
         found.interrupted = True
         for _ in range(len(queue)):  # what is known already; pressing again ends this too
@@ -153,14 +161,23 @@ def holders(
     return found
 
 
+def everywhere(target: Target, roots: Iterable[Variable], progress: Progress = silent, once: bool = False) -> Found:
+    """holders() to the end of whatever the roots lead to."""
+    return holders(target, roots, WHOLE_DEPTH, progress, items=ALL_ITEMS, once=once)
+
+
 @dataclass
 class _Search:
     target: Target
     depth: int
+    items: int = MAX_ITEMS
+    once: bool = False
     found: Found = field(default_factory=Found)
     queue: deque[_Step] = field(default_factory=deque)
     steps: int = 0
     visited: set[tuple[int, int, int]] = field(default_factory=set)
+    alike: dict[int, int] = field(default_factory=dict)
+    named: dict[tuple[str, int], int] = field(default_factory=dict)
     located: dict[int, Holder] = field(default_factory=dict)
     slices: list[Slice] | None = None
     reaches: Reach = field(default_factory=lambda: Reach(can_reach_map))
@@ -213,7 +230,7 @@ class _Search:
         elif kind is Kind.MAP:
             self._map(step)
         elif step.depth >= self.depth:
-            self.found.too_deep += 1
+            self.found.too_deep += not self._was_visited(step)
         elif kind is Kind.POINTER:
             address = self._pointer_at(step)
             if address and self.reaches(t.elem) and self._first_visit(step, address, t.elem):
@@ -225,7 +242,7 @@ class _Search:
         elif kind is Kind.FUNC:
             self._closure(step)
         elif kind is Kind.ARRAY:
-            for i in range(self._limit(step.name, t.length)):
+            for i in range(self._limit(step, t.length)):
                 self._part(step, f"[{i}]", t.elem, i * t.elem.size, "element", step.depth + 1)
         elif kind is Kind.SLICE:
             start, length = self._pointer_at(step), self._pointer_at(step, self.word)
@@ -237,7 +254,7 @@ class _Search:
             if not self.reaches(t.elem):
                 return
             if start and length and self._first_visit(step, start, t):
-                self._elements(step, t.elem, start, self._limit(step.name, length))
+                self._elements(step, t.elem, start, self._limit(step, length))
 
     def _fields(self, t: GoType) -> tuple[list[tuple[str, GoType, int]], tuple[int, GoType] | None]:
         """The fields of a struct that can lead to maps, and its pointer if it is an atomic one."""
@@ -248,21 +265,42 @@ class _Search:
             self.kept.append(t)  # its id() is in use
         return known
 
-    def _limit(self, name: str, length: int) -> int:
-        if length > MAX_ITEMS:
-            self.found.shortened.append(f"{name}: {MAX_ITEMS:,} of {length:,} elements")
-        return min(length, MAX_ITEMS)
+    def _limit(self, step: _Step, length: int) -> int:
+        items = self.items
+        if items > MAX_ITEMS and step.place.kind == "global" and step.name.startswith("runtime."):
+            items = MAX_ITEMS  # runtime.mheap_ alone has room for millions of spans, and nothing of the program's
+        elif length > items:
+            self.found.shortened.append(f"{step.name}: {items:,} of {length:,} elements")
+        return min(length, items)
 
     def _first_visit(self, step: _Step, address: int, t: GoType) -> bool:
         place = step.place
         whose = GLOBALS if place.kind == "global" else FRAMES
         if step.depth == 0 and t.kind is not Kind.SLICE and t.size <= SMALL and place.goroutine is not None:
             whose = place.goroutine
-        key = (address, id(t), whose)
+        key = self._object(address, t, whose)
         if key in self.visited:
             return False
         self.visited.add(key)
         return True
+
+    def _object(self, address: int, t: GoType, whose: int) -> tuple[int, int, int]:
+        """What stands for an object that was visited. Visited once it is one for everybody, whether its type is debug
+        information's or the program's own descriptor."""
+        if not self.once:
+            return address, id(t), whose
+        known = self.alike.get(id(t))
+        if known is None:
+            known = self.alike[id(t)] = self.named.setdefault((t.name, t.size), id(t))
+            self.kept.append(t)
+        return address, known, GLOBALS
+
+    def _was_visited(self, step: _Step) -> bool:
+        """Whether the search has come to what a pointer points to on a shorter way."""
+        if step.t.kind is not Kind.POINTER:
+            return False
+        whose = GLOBALS if step.place.kind == "global" else FRAMES
+        return self._object(self._pointer_at(step), step.t.elem, whose) in self.visited
 
     # -- memory --------------------------------------------------------------------------------------
 
@@ -365,7 +403,7 @@ class _Search:
         waiting, room, size = record["qcount"], record["dataqsiz"], t.elem.size
         if waiting > room or not size:
             return
-        for i in range(self._limit(step.name, waiting)):
+        for i in range(self._limit(step, waiting)):
             at = record["buf"] + (record["recvx"] + i) % room * size
             self._at(step, f"{step.name} (buffer)[{i}]", t.elem, at, "element")
 
@@ -457,8 +495,8 @@ class _Search:
             self.found.too_deep += 1
             return
         for count, entry in enumerate(self.found.views[address].entries()):
-            if count >= MAX_ITEMS:
-                self.found.shortened.append(f"{step.name}: the values of {MAX_ITEMS:,} entries")
+            if count >= self.items:
+                self.found.shortened.append(f"{step.name}: the values of {self.items:,} entries")
                 break
             for wanted, part, data, at in (
                 (elems, t.elem, entry.elem, entry.elem_address),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from gomap.errors import GomapError
-from gomap.golang.hashing import KNOWN, RANDOM, UNREADABLE, Hasher, Plan, typehash_plan
+from gomap.golang.hashing import KNOWN, RANDOM, SKIPPED, UNREADABLE, Hasher, Plan, TooLong, typehash_plan
 from gomap.golang.marks import SLOTS
 from gomap.golang.memhash import load, numpy
 from gomap.golang.slots import SlotShape
@@ -94,6 +94,7 @@ class KeyCheck:
     findings: Findings
     checked: int = 0
     random: int = 0
+    skipped: int = 0
     _hashes: list[Any] = field(default_factory=list)
     _places: list[Any] = field(default_factory=list)
     _slots: list[Any] = field(default_factory=list)
@@ -136,6 +137,7 @@ class KeyCheck:
         for i in np.flatnonzero(states == UNREADABLE).tolist():
             self.unreadable(int(places[i]), int(slots[i]))
         self.random += int((states == RANDOM).sum())
+        self.skipped += int((states == SKIPPED).sum())
         fine = np.flatnonzero(states == KNOWN)
         blocks, slots, marks, hashes = blocks[fine], slots[fine], marks[fine], hashes[fine]
         self.checked += len(fine)
@@ -158,6 +160,9 @@ class KeyCheck:
                 try:
                     key = self._key(data[base : base + self.shape.size], slot)
                     hash_ = self.hasher.hash(self.plan, key, self.seed)
+                except TooLong:
+                    self.skipped += 1
+                    continue
                 except GomapError:
                     self.unreadable(address, slot)
                     continue
@@ -221,21 +226,21 @@ class KeyCheck:
             groups.setdefault(int(hashes[i]), []).append((int(where[i]), int(slots[i])))
         yield from groups.values()
 
-    @property
-    def share_of(self) -> int:
-        """Entries that were looked at: hashed, or with a NaN."""
-        return self.checked + self.random
+    def share(self, live: int) -> float:
+        """How many of the live entries were looked at: hashed, or with a NaN."""
+        return min((self.checked + self.random) / max(live, 1), 1.0)
 
 
 @dataclass
 class Checked:
-    """entries: live ones. hashes_checked: keys whose place was compared with their hash. sampled: not all were
-    hashed, for want of numpy; 0..1 is the share of the map that was."""
+    """entries: live ones. hashes_checked: keys whose place was compared with their hash. share: of the entries,
+    0..1, less than 1 when only some were hashed, for want of numpy or because `skipped` are too long."""
 
     entries: int
     hashes_checked: int
     findings: list[Anomaly]
     share: float = 1.0
+    skipped: int = 0
 
     @property
     def ok(self) -> bool:

@@ -111,8 +111,8 @@ class _Checker:
             self._tell_wrong()
             extra = len(self.wrong) + self._duplicates()
             self._counts(extra)
-        share = 1.0 if self.step == 1 else min(self.keys.share_of / max(self.live, 1), 1.0)
-        return Checked(self.live, self.keys.checked, findings.done(), share)
+        share = 1.0 if self.step == 1 and not self.keys.skipped else self.keys.share(self.live)
+        return Checked(self.live, self.keys.checked, findings.done(), share, self.keys.skipped)
 
     # -- the header ------------------------------------------------------------------------------
 
@@ -163,11 +163,11 @@ class _Checker:
     def _array(self, array: _Array) -> list[_Link]:
         """Looks at all main buckets; returns the links to their overflow buckets."""
         chained: list[_Link] = []
-        array.moved = bytearray(array.count if array.old else 0)
         step = max(CHUNK // self.size, 1)
         faults = 0
         for first in range(0, array.count, step):
             here = min(step, array.count - first)
+            array.moved += bytes(here if array.old else 0)
             address = array.address + first * self.size
             try:
                 data = self.target.memory.read(address, here * self.size)
@@ -380,7 +380,7 @@ class _Checker:
 
     def _evacuation(self, old: _Array) -> None:
         header = self.map.header
-        swept = min(header["nevacuate"], old.count)
+        swept = min(header["nevacuate"], len(old.moved))
         late = [b for b in range(swept) if not old.moved[b] and old.address + b * self.size not in self.odd]
         if late:
             what = f"nevacuate is {header['nevacuate']}, and old bucket {late[0]} has not moved"

@@ -77,8 +77,8 @@ class _Checker:
             self._duplicates(structure)
             self._adds_up(structure)
         live = structure.total.live
-        share = 1.0 if self.step == 1 else min(self.keys.share_of / max(live, 1), 1.0)
-        return Checked(live, self.keys.checked, findings.done(), share)
+        share = 1.0 if self.step == 1 and not self.keys.skipped else self.keys.share(live)
+        return Checked(live, self.keys.checked, findings.done(), share, self.keys.skipped)
 
     # -- the directory ---------------------------------------------------------------------------
 

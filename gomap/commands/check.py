@@ -8,10 +8,11 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis import integrity_classic, integrity_swiss
-from gomap.analysis.alias import holders
+from gomap.analysis.alias import everywhere
 from gomap.analysis.integrity import Checked
 from gomap.analysis.roots import Roots
 from gomap.commands.declare import Context
+from gomap.commands.facts import search_cut
 from gomap.errors import GomapError, UsageError
 from gomap.expr import resolve_map
 from gomap.golang.classic import ClassicMap
@@ -23,6 +24,9 @@ from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType
 from gomap.maps import MapView, view
 from gomap.report import Facts, Report, Table
+
+#: Bytes of long strings that are hashed of one map: a few seconds' worth.
+ROOM = 32 << 20
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
@@ -58,21 +62,26 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
 
 
 def _all(context: Context, report: Report) -> Iterator[tuple[str, GoType, int]]:
-    """Every map that the variables lead to, each once."""
-    found = holders(context.target, Roots(context.target, "frame"), context.settings.depth)
-    report.anomalies += found.anomalies
-    for text in found.shortened:
-        report.cut(text, 0, None)
-    if found.too_deep:
-        report.cut(f"{human.plural(found.too_deep, 'value lies', 'values lie')} too deep", 0, None)
-    for address, t in found.types.items():
+    """Every map of the process, each once: what can't be a map is told as the search tells it."""
+    searched = Roots(context.target, "all", context.progress)
+    found = everywhere(context.target, searched, context.progress, once=True)
+    report.anomalies += [*found.anomalies, *searched.anomalies]
+    if found.interrupted:
+        report.cut("the search was interrupted", 0, None)
+    search_cut(report, found)
+    for done, (address, t) in enumerate(found.types.items()):
+        context.progress("maps", done, len(found.types))
         yield found.maps[address][0].path, t, address
+    for address, (holder, _) in found.doubtful.items():
+        if holder.place.kind == "global":  # which is set from the start: what is wrong with it has to be said
+            yield holder.path, holder.type, address
 
 
 def _check(context: Context, hasher: Hasher, t: GoType, address: int, full: bool) -> Checked:
     if not address:
         return Checked(0, 0, [])
     target = context.target
+    hasher.room = None if full else ROOM
     try:
         found: MapView = view(target, t, address)
         plan = choose(found, hasher)
@@ -118,7 +127,13 @@ def _words(report: Report, expr: str | None, findings: Mapping[str, Checked]) ->
 
 
 def _hashes(checked: Checked) -> str:
+    text = f"{checked.hashes_checked:,} recomputed"
     if checked.share < 1:
-        share = human.percent(checked.share)
-        return f"{checked.hashes_checked:,} recomputed, {share} of the entries: this Python has no numpy (--full: all)"
-    return f"{checked.hashes_checked:,} recomputed"
+        why = "long strings take long" if checked.skipped else "this Python has no numpy"
+        text += f", {_percent(checked.share)} of the entries: {why} (--full: all)"
+    return text
+
+
+def _percent(share: float) -> str:
+    """Never 100% of what is not all."""
+    return human.percent(share) if 0.01 <= share < 0.995 else f"{100 * share:.2g}%" if share < 0.01 else "nearly all"

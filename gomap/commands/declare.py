@@ -127,3 +127,10 @@ def scope(text: str) -> str:
     if text not in ("frame", "goroutine", "all"):
         raise ValueError(text)
     return text
+
+
+def order(text: str) -> str:
+    """bytes, waste, entries, load or values"""
+    if text not in ("bytes", "waste", "entries", "load", "values"):
+        raise ValueError(text)
+    return text

@@ -11,6 +11,7 @@ from gomap.analysis.growth import forecast
 from gomap.commands.declare import Context
 from gomap.commands.drawing import bucket_sections
 from gomap.commands.facts import count_anomalies, growth_json, hex_or_none
+from gomap.commands.iterations import add_iterators
 from gomap.expr import resolve_map
 from gomap.golang.classic import ClassicMap
 from gomap.golang.malloc import allocator
@@ -36,6 +37,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         report = _nil(expr, variable, t, shape.layout, shape.group)
         if wanted:
             report.data["entries"] = []
+        if options["--iterators"]:
+            report.data["iterators"] = []
         return report
     found = view(target, t, address)
     structure = found.structure(allocator(target))
@@ -46,7 +49,9 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         report.answer.append(f"({variable.note})")
     report.sections = _sections(found, structure)
     if wanted:
-        _add_entries(context, report, t, found, wanted, bool(options["--json"]))
+        _add_entries(context, report, t, found, wanted, bool(options.get("--json")))
+    if options["--iterators"]:
+        add_iterators(context, report, t, found)
     if options["--buckets"]:
         report.sections += bucket_sections(target, found, structure, options["--buckets"], context.settings.depth)
     report.advice = _advice(structure)
@@ -99,6 +104,7 @@ def show_json(expr: str, t: GoType, found: MapView, structure: Structure) -> dic
         "growth": growth_json(structure.growth),
         "classic": facts if classic else None,
         "swiss": None if classic else facts,
+        "iterators": None,
     }
 
 
@@ -131,6 +137,7 @@ def _nil(expr: str, variable: Variable, t: GoType, layout: str, group: str | Non
         "growth": growth_json(empty.growth),
         "classic": None,
         "swiss": None,
+        "iterators": None,
     }
     report = Report(data, answer=[f"{t.name}  {expr}  nil", "a nil map: reading finds nothing, writing panics"])
     if variable.note:

@@ -10,6 +10,7 @@ import bisect
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from gomap.errors import MemoryFault
@@ -66,7 +67,7 @@ class ClassicShape:
     def elem(self) -> GoType:
         return self.slots.elem
 
-    @property
+    @cached_property
     def scan(self) -> bool:
         """Whether buckets contain pointers for the collector, their overflow pointer apart."""
         s = self.slots
@@ -170,10 +171,10 @@ class ClassicMap:
             return LOAD_NUM, LOAD_DEN
         return self.target.arch.uint(constant.data, 0, len(constant.data)), LOAD_DEN
 
-    def limit(self, B: int | None = None) -> int:
-        """A map of 2^B buckets grows when it has this many entries and gets another: overLoadFactor."""
+    def limit(self) -> int:
+        """The map grows when it has this many entries and gets another: overLoadFactor."""
         numerator, denominator = self.load_factor
-        return max(numerator * ((1 << min(self.B if B is None else B, 64)) // denominator), SLOTS)
+        return max(numerator * ((1 << min(self.B, 64)) // denominator), SLOTS)
 
     def overflow_limit(self) -> int:
         """hmap.noverflow at which the next insert starts a same-size growth: tooManyOverflowBuckets."""
@@ -345,8 +346,10 @@ class ClassicMap:
     def _rebuilt(self, entries: int, allocator: Allocator) -> int:
         """Bytes of a map just made for so many entries: makemap."""
         B = 0
-        while entries > self.limit(B):
-            B += 1
+        if entries > SLOTS:
+            numerator, denominator = self.load_factor
+            while entries > max(numerator * ((1 << B) // denominator), SLOTS):
+                B += 1
         total = allocator.allocated(self.shape.header.size, True)
         if entries:
             total += self._array_bytes(1 << B, allocator)
@@ -368,6 +371,36 @@ class ClassicMap:
             yield from self._array_windows(header["buckets"], 1 << self.B, old=False)
             if self.old_count:
                 yield from self._array_windows(header["oldbuckets"], self.old_count, old=True)
+
+    def arrays(self) -> Iterator[tuple[bool, Iterator[tuple[int, bytes]]]]:
+        """The arrays of main buckets as (whether it is the old one, pieces of (first bucket, bytes))."""
+        walk = _Walk(self, Structure(address=None))
+        for old, address, count in (
+            (False, self.header["buckets"], 1 << min(self.B, 64)),
+            (True, self.header["oldbuckets"], self.old_count),
+        ):
+            if address and count * self.shape.slots.size <= MAX_BYTES:
+                yield old, walk.read_array(address, count, "oldbuckets" if old else "buckets", one_by_one)
+
+    def overflow_pointers(self, data: bytes) -> Sequence[int]:
+        """The overflow pointer of each bucket in data."""
+        return _Walk(self, Structure(address=None)).pointers(data)
+
+    def contents(self) -> Iterator[bytes]:
+        """Whole buckets, in pieces: all that can hold live entries, which their marks tell from the others."""
+        walk = _Walk(self, Structure(address=None))
+        level: set[int] = set()
+        for _, pieces in self.arrays():
+            for _, data in pieces:
+                level.update(filter(None, walk.pointers(data)))
+                yield data
+        seen: set[int] = set()
+        while level:
+            seen |= level
+            ordered = walk._outside_arrays(sorted(level))
+            data = b"".join(block for _, block in gather(self.target.memory, ordered, self.shape.slots.size) if block)
+            yield data
+            level = set(filter(None, walk.pointers(data))) - seen
 
     def _array_windows(self, address: int, count: int, old: bool) -> Iterator[tuple[list[Bucket], bool]]:
         size = self.shape.slots.size

@@ -27,7 +27,11 @@ MAX_DEPTH = 16
 BATCH = 1 << 15
 
 #: How sure a hash is. RANDOM: the key contains a NaN, whose hash is a new one every time (runtime.f64hash).
-KNOWN, RANDOM, UNREADABLE = 0, 1, 2
+#: SKIPPED: it would have taken too long.
+KNOWN, RANDOM, UNREADABLE, SKIPPED = 0, 1, 2, 3
+
+#: Strings longer than this are hashed in a loop, and fewer of one length than this one by one.
+LONG, SEVERAL = 128, 8
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,10 @@ Plan = tuple[Part, ...]
 
 class _Unhashable(Exception):
     """No hash function is known for a type."""
+
+
+class TooLong(GomapError):
+    """A key's strings are longer than there is time for."""
 
 
 # -- what the compiler makes of a type ---------------------------------------------------------------
@@ -285,6 +293,8 @@ class Hasher:
     signatures: bool = False  # as `plans` has it
     #: Many keys are read in large blocks. None: nothing is read but what is asked for.
     pool: Pool | None = None
+    #: Bytes of long strings that may still be hashed. None: all.
+    room: int | None = None
     #: First word of an interface -> (dynamic type, how it is hashed, whether the data word is the value).
     held: dict[tuple[int, bool], tuple[GoType, Plan | None, bool]] = field(default_factory=dict)
 
@@ -305,7 +315,7 @@ class Hasher:
         return [] if self.known is None else plans(t, self.signatures)
 
     def hash(self, plan: Plan, key: bytes, seed: int) -> int | None:
-        """The key's hash, None when it is a new one every time. Raises MemoryFault, GomapError."""
+        """The key's hash, None when it is a new one every time. Raises MemoryFault, TooLong, GomapError."""
         h: int = seed
         for one in plan:
             found = self._part(one, key, h, 0)
@@ -325,6 +335,9 @@ class Hasher:
                 return self._c1 * (self._c0 ^ h) & self._mask
             return int(self.mem.memhash(part(key, one.offset, one.size), one.size, h))
         if isinstance(one, String):
+            word = self.target.arch.pointer_size
+            if not self._afford(self.target.arch.pointer(key, one.offset + word)):
+                raise TooLong("a key's string is too long to hash")
             content = self.string(key, one.offset)
             return int(self.mem.memhash(content, len(content), h))
         held = self.interface(key, one)
@@ -355,6 +368,13 @@ class Hasher:
         bits = load(key, one.offset, one.size, self.target.arch.byte_order)
         magnitude = bits & (0x7FFFFFFF if one.size == 4 else (1 << 63) - 1)
         return magnitude == 0, magnitude > (0x7F800000 if one.size == 4 else 0x7FF << 52)
+
+    def _afford(self, length: int) -> bool:
+        """Whether there is time to hash that much of a string."""
+        if self.room is None or not LONG < length <= MAX_STRING:
+            return True
+        self.room -= length
+        return self.room >= 0
 
     def string(self, key: bytes, offset: int) -> bytes:
         """The bytes of the string at `offset` of the key. Raises MemoryFault."""
@@ -414,7 +434,7 @@ class Hasher:
     # -- many keys -------------------------------------------------------------------------------
 
     def hash_many(self, plan: Plan, keys: Data, seed: Word) -> tuple[Any, Any]:
-        """Hashes of all rows of a numpy matrix of uint8, and for each KNOWN, RANDOM or UNREADABLE."""
+        """Hashes of all rows of a numpy matrix of uint8, and for each KNOWN, RANDOM, UNREADABLE or SKIPPED."""
         np = numpy()
         assert np is not None
         hashes, states = np.zeros(len(keys), np.uint64), np.zeros(len(keys), np.uint8)
@@ -468,9 +488,20 @@ class Hasher:
             step = max((CHUNK * 8) // max(length, 1), 1)
             for at in range(0, len(rows), step):
                 some = rows[at : at + step]
+                if not self._afford(length * min(len(some), SEVERAL)):
+                    states[some] = SKIPPED
+                    continue
                 contents, readable = self.fetch(pointers[some], length)
-                result[some] = self.mem.memhash(contents, length, h if isinstance(h, int) else h[some])
-                states[some[~readable]] = UNREADABLE
+                if not readable.all():
+                    states[some[~readable]] = UNREADABLE
+                    contents, some = contents[readable], some[readable]
+                seeds = h if isinstance(h, int) else h[some]
+                if length <= LONG or len(some) >= SEVERAL:
+                    result[some] = self.mem.memhash(contents, length, seeds)
+                    continue
+                for i, row in enumerate(some.tolist()):
+                    seed = seeds if isinstance(seeds, int) else int(seeds[i])
+                    result[row] = self.mem.memhash(contents[i].tobytes(), length, seed)
         return result
 
     def _interfaces(self, one: Interface, keys: Data, h: Word, states: Any, depth: int) -> Any:

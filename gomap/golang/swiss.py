@@ -12,6 +12,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import accumulate
 
 from gomap.errors import MemoryFault
@@ -57,7 +58,7 @@ class SwissShape:
     def elem(self) -> GoType:
         return self.slots.elem
 
-    @property
+    @cached_property
     def scan(self) -> bool:
         s = self.slots
         return s.indirect_key or s.indirect_elem or has_pointers(s.key) or has_pointers(s.elem)
@@ -380,6 +381,21 @@ class SwissMap:
         groups = _power_of_two(max(wanted // tables, SLOTS)) // SLOTS
         each = allocator.allocated(shape.table.size, True) + allocator.allocated(groups * shape.slots.size, shape.scan)
         return allocator.allocated(tables * word, True) + tables * each
+
+    def contents(self) -> Iterator[bytes]:
+        """Whole groups, in pieces: all that can hold live entries."""
+        if not self.header["dirPtr"]:
+            return
+        structure = Structure(address=None)
+        if self.small:
+            try:
+                yield self.target.memory.read(self.header["dirPtr"], self.shape.slots.size)
+            except MemoryFault:
+                return  # structure() reports it
+        else:
+            structure.tables = self._tables(structure)
+            for batch in self.batches(structure):
+                yield b"".join(data for _, data in batch)
 
     def entries(self) -> Iterator[Entry]:
         """Live entries in the order of groups, table by table as the directory names them."""
