@@ -33,8 +33,10 @@ TABLE_FIELDS = ("index", "localDepth", "capacity", "used", "growthLeft")
 MAX_TABLE_CAPACITY = 1024  # maxTableCapacity
 MAX_LOAD_NUM, MAX_LOAD_DEN = 7, 8  # maxAvgGroupLoad / abi.MapGroupSlots
 MAX_DIRECTORY = 1 << 34
-#: Tables whose groups are read or counted together: half a megabyte where keys and elems are words.
+#: Tables whose groups are checked together: half a megabyte where keys and elems are words.
 BATCH = 32
+#: Tables of one cell that are counted together.
+TOGETHER = 16
 MAX_FAULTS = 4
 
 
@@ -210,23 +212,22 @@ class SwissMap:
                 marks = marks_of(group, size)
                 structure.strip.add(0, marks, MARKS, structure.main.add(marks, MARKS))
             return
-        # Memory is read in its own order, and counted in the directory's: eight bytes a group are kept.
-        cut: list[bytes] = [b""] * len(structure.tables)
+        # Tables come in the order of memory. Those of one cell of the strip are counted together, for its sake too.
+        strip, waiting = structure.strip, [[] for _ in structure.strip.live]  # type: Strip, list[list[bytes]]
         for index, data in self._groups(structure):
-            cut[index] = marks_of(data, size)
-        in_cell = structure.strip.per_cell // largest
-        step = min(in_cell, BATCH) if in_cell >= BATCH // 4 else BATCH
-        for first in range(0, len(cut), step):
-            marks = b"".join(cut[first : first + step])
-            live = structure.main.add(marks, MARKS)
-            if len(marks) == (starts[min(first + step, len(cut))] - starts[first]) * SLOTS:
-                structure.strip.add(starts[first], marks, MARKS, live)
-            else:  # some can't be read
-                for i, part in enumerate(cut[first : first + step], first):
-                    structure.strip.add(starts[i], part, MARKS, MARKS.count_live(part))
+            marks, first = marks_of(data, size), starts[index]
             if CTRL_DELETED in marks:
-                for table, part in zip(structure.tables[first : first + step], cut[first : first + step]):
-                    table.tombstones = part.count(CTRL_DELETED)
+                structure.tables[index].tombstones = marks.count(CTRL_DELETED)
+            cell = first // strip.per_cell
+            if (starts[index + 1] - 1) // strip.per_cell == cell:
+                waiting[cell].append(marks)
+                if len(waiting[cell]) >= TOGETHER:
+                    strip.live[cell] += structure.main.add(b"".join(waiting[cell]), MARKS)
+                    waiting[cell].clear()
+            else:
+                strip.add(first, marks, MARKS, structure.main.add(marks, MARKS))
+        for cell, left in enumerate(waiting):
+            strip.live[cell] += structure.main.add(b"".join(left), MARKS)
 
     def _groups(self, structure: Structure) -> Iterator[tuple[int, Buffer]]:
         """Groups of all tables as (index of the table, bytes), by address: neighbours are read together.

@@ -162,7 +162,7 @@ def test_reading_in_pieces_changes_nothing(plan: ClassicPlan | SwissPlan, types:
 def sizes_of_reads() -> list[tuple[Any, str]]:
     """The constants that say how much is read or counted at once, wherever they were imported."""
     modules = [m for name, m in sorted(sys.modules.items()) if name.split(".")[0] == "gomap"]
-    found = [(m, name) for m in modules for name in ("CHUNK", "BATCH", "GAP") if hasattr(m, name)]
+    found = [(m, name) for m in modules for name in ("CHUNK", "BATCH", "TOGETHER", "GAP") if hasattr(m, name)]
     assert (gomap.memory, "CHUNK") in found
     return found
 
