@@ -119,7 +119,7 @@ def record(context: Any, expr: str, path: str) -> Saved:
     inner = Context(target, context.settings)
     left_out = []
     for command in COMMANDS:
-        if command.writes_file or not command.args or command.args[0].name != "EXPR":
+        if not command.of_a_map or command.writes_file or not command.args or command.args[0].name != "EXPR":
             continue
         if any(arg.positional and not arg.optional for arg in command.args[1:]):
             continue  # hmap-get: what any key's lookup needs, hmap-check reads
@@ -439,7 +439,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for line in options.c or ["hmap-show"]:
         name, _, rest = line.strip().partition(" ")
         command = find(name)
-        if command is not None and command.args[0].name == "EXPR" and not command.args[0].many:
+        if command is not None and command.args and command.args[0].name == "EXPR" and not command.args[0].many:
             needed = sum(arg.positional and (arg.name == "EXPR" or not arg.optional) for arg in command.args)
             words = itertools.takewhile(lambda word: not word.startswith("--"), frontend.tokens(rest))
             if len(list(words)) < needed:

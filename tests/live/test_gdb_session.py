@@ -385,13 +385,13 @@ def test_progress_and_interruption(system_go: Row, gdb: Gdb) -> None:
         child.sendintr()
         child.expect(r"\(interrupted: this is what the search had come to\)")
         child.expect(r"\(gdb\) ")
-        assert "partial" in child.before and "Traceback" not in child.before
+        assert "partial" in str(child.before) and "Traceback" not in str(child.before)
         child.sendline("thread")
         child.expect(r"\(gdb\) ")
         assert child.before == told_of_thread
         child.sendline("frame")
         child.expect(r"\(gdb\) ")
-        assert re.search(r"#3 .*main\.publishAndStop", child.before)
+        assert re.search(r"#3 .*main\.publishAndStop", str(child.before))
         child.sendline("hmap-alias --scope goroutine")
         child.expect(r"shared by [\d,]+ variables")
         child.expect(r"\(gdb\) ")
