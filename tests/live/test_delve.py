@@ -120,14 +120,20 @@ def test_alias(program: str, toolchain: Row, dlv: Dlv, system_gdb: Gdb) -> None:
     theirs = debuggers.examine(system_gdb, core, [command]).answers[0]
     assert (ours.error, theirs.error) == (None, None)
     found, wanted = ours.json()["data"], theirs.json()["data"]
-    assert groups(found) == groups(wanted)
-    assert groups(found)
+    # Up to Go 1.22 debug information does not say where a closure keeps what it captured: gdb's side looks for it.
+    closures = toolchain.name not in ("1.21.13", "1.22.10")
+    assert groups(found, closures) == groups(wanted, closures)
+    assert groups(found, closures)
     assert found["scanned"]["maps"] == wanted["scanned"]["maps"]
     assert nil_maps(found) == nil_maps(wanted)
 
 
-def groups(data: Any) -> list[Any]:
+def groups(data: Any, closures: bool) -> list[Any]:
     """What is said of each map, the paths apart: where several ways lead there, search order picks one."""
+
+    def compared(group: Any) -> list[Any]:
+        return [holder for holder in group["holders"] if closures or "(captured " not in holder["path"]]
+
     return sorted(
         (
             min(group["headers"]),
@@ -135,8 +141,8 @@ def groups(data: Any) -> list[Any]:
             group["count"],
             group["buckets"],
             group["shared_by"],
-            len(group["holders"]),
-            sorted((holder["function"] or "", holder["address"] or "") for holder in group["holders"]),
+            len(compared(group)),
+            sorted((holder["function"] or "", holder["address"] or "") for holder in compared(group)),
         )
         for group in data["groups"]
     )
