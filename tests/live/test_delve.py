@@ -43,11 +43,14 @@ def all_right(answers: Session, binary: Path, optimised: bool, kind: str) -> Non
     assert not problems, "\n".join(problems[:40])
 
 
-@every_program
-def test_live(program: str, target: Target, dlv: Dlv, optimised: bool) -> None:
-    binary = target(program)
-    asked = questions(binary, check=not optimised)
-    all_right(delves.visit(dlv, binary, asked, direct=not optimised), binary, optimised, "live")
+BUILDS = [*((program, False) for program in session.PROGRAMS), *((program, True) for program in FEW)]
+
+
+@pytest.mark.parametrize(("program", "fast"), BUILDS)
+def test_live(program: str, fast: bool, toolchain: Row, dlv: Dlv) -> None:
+    binary = toolchains.build(program, toolchain, optimised=fast)
+    asked = questions(binary, check=not fast)
+    all_right(delves.visit(dlv, binary, asked, direct=not fast), binary, fast, "live")
 
 
 @every_program
