@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from delve_bridge.descriptors import map_parts
@@ -47,7 +48,7 @@ class Session:
         self._delve_memory = RpcMemory(client)
         self._globals: dict[str, Raw | None] = {}
         self._all_globals: dict[str, Raw] | None = None
-        self._seen: object = None
+        self._seen: Moment | None = None
         self._handshake()
         self._kind: str | None = None
         self._arch: Arch | None = None
@@ -86,13 +87,13 @@ class Session:
         state = self.state()
         if state.get("Running"):
             raise TargetRunning("the program is running: stop it first (Ctrl-C or halt)")
-        if moment(state) != self._seen:
+        if self._seen is None or self.moved(state):
             self.arrived(state)
         return state
 
     def moved(self, state: Mapping[str, Any]) -> bool:
         """Whether the program is not where this session last saw it."""
-        return self._seen is not None and moment(state) != self._seen
+        return self._seen is not None and self._seen.differs(moment(state))
 
     def arrived(self, state: Mapping[str, Any]) -> None:
         """The program has stopped somewhere new: its goroutine there is selected."""
@@ -279,10 +280,23 @@ class Session:
         return self._direct is not None
 
 
-def moment(state: Mapping[str, Any]) -> object:
-    """What tells one stop of the program from another."""
+@dataclass(frozen=True)
+class Moment:
+    """What tells one stop of the program from another. A loop stops at one place many times, so it counts how often
+    its breakpoint has been hit: {id: hits}, empty where it stands at none, as after that has been cleared."""
+
+    place: tuple[object, ...]
+    hits: Mapping[int, int]
+
+    def differs(self, other: Moment) -> bool:
+        return self.place != other.place or any(other.hits.get(i, n) != n for i, n in self.hits.items())
+
+
+def moment(state: Mapping[str, Any]) -> Moment:
     thread, goroutine = state.get("currentThread") or {}, state.get("currentGoroutine") or {}
-    return state.get("Pid"), thread.get("id"), thread.get("pc"), goroutine.get("id")
+    stop = thread.get("breakPoint")
+    hits = {int(stop["id"]): int(stop["totalHitCount"])} if stop else {}
+    return Moment((state.get("Pid"), thread.get("id"), thread.get("pc"), goroutine.get("id")), hits)
 
 
 def ended(error: Refused) -> GomapError:
