@@ -9,6 +9,7 @@ from typing import Any, Callable, Protocol
 
 from delve_bridge.types import BARE, PARTS, Raw, Types, at
 from gomap.errors import MemoryFault, OptimizedOut
+from gomap.golang.closures import Part, captured
 from gomap.golang.rtype import KINDS
 from gomap.gotypes import GoType, Kind, can_reach_map, fixed
 from gomap.memory import CachedMemory, Memory
@@ -19,7 +20,7 @@ from gomap.target import Frame as StackFrame
 #: Frames searched outward for a local variable, and how many of them are asked for at once.
 MAX_FRAMES = 256
 BATCH = 4
-#: Words of a closure that are looked through for the pointer to a captured variable.
+#: Words of a closure that are read.
 MAX_CAPTURED = 64
 #: Flags of Delve's api.Variable.
 ESCAPED, CONSTANT, ARGUMENT, RETURNED, FAKE = 1, 4, 8, 16, 32
@@ -247,16 +248,13 @@ class DelveTarget:
             return ()
         word = self.arch.pointer_size
         closure = self.arch.pointer(self.memory.read(slot, word))
-        children = [(child, int(child["addr"])) for child in raw["children"]]
+        parts = []
+        for child in raw["children"]:
+            t, address = self._session.types.of(child), int(child["addr"])
+            offset = None if int(child["flags"]) & ESCAPED else address - closure
+            parts.append(Part(str(child["name"]), t, offset, address))
         own = self.memory.read(closure, word * (1 + MAX_CAPTURED))
-        words = {self.arch.pointer(own, i): i for i in range(word, len(own), word)}
-        found = []
-        for child, address in children:
-            t, by_reference = self._session.types.of(child), bool(int(child["flags"]) & ESCAPED)
-            offset = words.get(address) if by_reference else address - closure
-            if offset is not None:
-                found.append(Captured(str(child["name"]), t, offset, by_reference))
-        return found
+        return captured(parts, own, self.arch)
 
     def location(self, pc: int) -> Location | None:
         return self._session.location(pc - 1)

@@ -133,12 +133,12 @@ Wanted = Callable[[str, str, GoType], bool]
 @dataclass(frozen=True)
 class Captured:
     """A variable that a closure captured: at `offset` of the closure (runtime.funcval), None where the debugger
-    does not know. by_reference: what lies there points to it."""
+    does not know. by_reference: what lies there points to it; None where that is not known either."""
 
     name: str
     type: GoType
     offset: int | None
-    by_reference: bool
+    by_reference: bool | None
 
 
 @dataclass(frozen=True)

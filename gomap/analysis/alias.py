@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from gomap.analysis.roots import Reach
 from gomap.errors import GomapError, MemoryFault, OptimizedOut
 from gomap.golang import syncmap
+from gomap.golang.heap import heap_of
 from gomap.golang.malloc import allocator
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.structure import Anomaly
@@ -416,7 +417,7 @@ class _Search:
         captured = self.captured.get(code)
         if captured is None:
             captured = self.captured[code] = self.target.captured(code, step.address)
-        unknown: dict[tuple[str, bool], list[Captured]] = {}
+        unknown: dict[tuple[str, bool | None], list[Captured]] = {}
         for one in captured:
             if not self.reaches(one.type):
                 continue
@@ -424,13 +425,32 @@ class _Search:
                 unknown.setdefault((one.type.name, one.by_reference), []).append(one)
                 continue
             at = closure + one.offset
-            if one.by_reference:
+            by_reference = self._by_reference(closure, one) if one.by_reference is None else one.by_reference
+            if by_reference is None:
+                continue
+            if by_reference:
                 at = self.pointer(self.read(at, self.word))
             self._captured(step, one.type, one.name, at)
         # Behind the captured variables lies what belongs to somebody else.
         size = sum(self.word if one.by_reference else one.type.size for one in captured) + self.word
         for alike in unknown.values():
             self._somewhere(step, closure, size, alike)
+
+    def _by_reference(self, closure: int, last: Captured) -> bool | None:
+        """Whether the last part of a closure, of which its place alone is known, is a pointer: told by what the
+        allocator gave for the closure, and for what would be pointed to; None where that does not tell."""
+        heap, rules, size = heap_of(self.target), allocator(self.target), last.type.size
+        if heap is None or last.offset is None:
+            return None
+        pointer = self.pointer(self.read(closure + last.offset, self.word))
+
+        def is_object(address: int, size: int) -> bool:
+            place = heap.at(address)
+            given = rules.allocated(size, scan=True)
+            return place is not None and place.span is not None and (place.base, place.span.object) == (address, given)
+
+        boxed, inside = is_object(pointer, size), is_object(closure, last.offset + size)
+        return boxed if boxed != inside else None
 
     def _captured(self, step: _Step, t: GoType, name: str, address: int) -> None:
         path = f"{step.name} (captured {name})"

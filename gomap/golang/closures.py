@@ -1,0 +1,108 @@
+"""How captured variables lie in a closure: ClosureStructIter of cmd/compile/internal/typecheck/func.go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from gomap.gotypes import SCALAR_KINDS, GoType, Kind
+from gomap.target import Arch, Captured
+
+#: Bytes of the largest variable that is captured by value: flowClosure of cmd/compile/internal/escape/escape.go.
+BY_VALUE = 128
+#: What the compiler calls the receiver in a method value's closure. It is captured by value, whatever its size.
+RECEIVER = ".this"
+MAX_STEPS = 1 << 12
+
+
+@dataclass(frozen=True)
+class Part:
+    """A captured variable as debug information has it. offset: in the closure, None for one that has the name of a
+    pointer, whose first word, if it is one, is `pointer`.
+
+    Such a one need not be a pointer: what was captured by value and is too large for registers has the address of
+    its place in the closure as a variable of its own (buildssa of cmd/compile/internal/ssagen/ssa.go).
+    """
+
+    name: str
+    type: GoType
+    offset: int | None
+    pointer: int = 0
+
+    def is_like(self, other: Part) -> bool:
+        """Whether nothing but the name tells one from the other."""
+        return self.offset is None and (self.offset, self.pointer, self.type) == (None, other.pointer, other.type)
+
+
+def captured(parts: Sequence[Part], closure: bytes, arch: Arch) -> list[Captured]:
+    """The parts whose place in the closure (runtime.funcval) is known.
+
+    They lie one behind the other, aligned, without gaps. Where that leaves more than one possibility, what all of
+    them have in common is told; names that could be exchanged are told together.
+    """
+    places: dict[int, set[tuple[int, bool]]] = {}
+    layouts = _Layouts(parts, closure, arch)
+    for layout in layouts.all():
+        for i, place in layout.items():
+            places.setdefault(i, set()).add(place)
+    found = []
+    for i, part in enumerate(parts):
+        offsets = {offset for offset, _ in places.get(i, ())}
+        pointers = {pointer for _, pointer in places.get(i, ())}
+        if part.offset is not None:
+            found.append(Captured(part.name, part.type, part.offset, False))
+        elif len(offsets) == 1 and layouts.steps <= MAX_STEPS:
+            name = " or ".join(dict.fromkeys(one.name for one in parts if one.is_like(part)))
+            found.append(Captured(name, part.type, offsets.pop(), pointers.pop() if len(pointers) == 1 else None))
+    return found
+
+
+class _Layouts:
+    def __init__(self, parts: Sequence[Part], closure: bytes, arch: Arch) -> None:
+        self.parts, self.closure, self.arch = parts, closure, arch
+        self.steps = 0
+
+    def all(self) -> Iterator[dict[int, tuple[int, bool]]]:
+        return self._from(self.arch.pointer_size, {})
+
+    def _from(self, start: int, placed: dict[int, tuple[int, bool]]) -> Iterator[dict[int, tuple[int, bool]]]:
+        if len(placed) == len(self.parts):
+            yield placed
+        for i, part in enumerate(self.parts):
+            if i not in placed and not any(j not in placed and self.parts[j].is_like(part) for j in range(i)):
+                for at, pointer, end in self._next(part, start):
+                    self.steps += 1
+                    if self.steps <= MAX_STEPS:
+                        yield from self._from(end, {**placed, i: (at, pointer)})
+
+    def _next(self, part: Part, start: int) -> Iterator[tuple[int, bool, int]]:
+        """(offset, is a pointer, end) of the part if it comes next."""
+        word, size = self.arch.pointer_size, part.type.size
+        by_value = _up(start, alignment(part.type, word))
+        if part.offset is not None:
+            if part.offset == by_value:
+                yield by_value, False, by_value + size
+            return
+        by_reference = _up(start, word)
+        if part.name != RECEIVER and self._word(by_reference) == part.pointer:
+            yield by_reference, True, by_reference + word
+        if (part.name == RECEIVER or word < size <= BY_VALUE) and self._word(by_value) == part.pointer:
+            yield by_value, False, by_value + size
+
+    def _word(self, at: int) -> int | None:
+        return self.arch.pointer(self.closure, at) if at + self.arch.pointer_size <= len(self.closure) else None
+
+
+def alignment(t: GoType, word: int) -> int:
+    """types.CalcSize of cmd/compile/internal/types/size.go; word: bytes of a pointer."""
+    if t.kind is Kind.ARRAY:
+        return alignment(t.elem, word)
+    if t.kind is Kind.STRUCT:
+        return max((alignment(field.type, word) for field in t.fields), default=1)
+    if t.kind is Kind.COMPLEX:
+        return min(t.size // 2, word)
+    return min(t.size, word) if t.kind in SCALAR_KINDS and t.kind is not Kind.STRING else word
+
+
+def _up(offset: int, align: int) -> int:
+    return -(-offset // align) * align

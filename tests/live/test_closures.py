@@ -1,0 +1,51 @@
+"""Maps that nothing but a closure holds, against what the program says of each closure."""
+
+from __future__ import annotations
+
+import re
+
+from tests.live import debuggers, delves, schema, toolchains
+from tests.live.debuggers import Gdb, Session
+from tests.live.delves import Dlv
+from tests.live.toolchains import Row
+
+COMMAND = "hmap-top -n 0 --json"
+#: gdb does not tell where in a closure a variable lies: maps are found there by their headers.
+IN_GDB = {"Plain", "Assigned"}
+#: What the optimiser leaves in debug information of all toolchains that tell of closures' parts.
+OPTIMISED = {"Plain", "Assigned", "Changed", "Between", "Beyond"}
+CAPTURED = re.compile(r"main\.Keep\.(\w+) \(captured [^)]+\)(\.M)?$")
+
+
+def found(session: Session) -> dict[str, set[str]]:
+    """{closure: addresses of the maps found in it}."""
+    answer = session.at("captured", COMMAND).json()
+    assert not schema.faults(answer, schema.answer("hmap-top"))
+    assert answer["anomalies"] == []
+    maps: dict[str, set[str]] = {}
+    for one in answer["data"]["maps"]:
+        assert one["count"] == 2 or "main.Keep." not in one["path"]
+        match = CAPTURED.match(one["path"])
+        if match:
+            maps.setdefault(match.group(1), set()).add(one["address"])
+    return maps
+
+
+def held(session: Session) -> dict[str, set[str]]:
+    return {name: set(maps) for name, maps in session.truth["captured"]["notes"]["closures"].items()}
+
+
+def test_delve(toolchain: Row, dlv: Dlv, optimised: bool) -> None:
+    answers = delves.visit(dlv, toolchains.build("closures", toolchain, optimised), {"captured": [COMMAND]})
+    truth, maps = held(answers), found(answers)
+    assert len(truth) == 10
+    if toolchain.name in ("1.21.13", "1.22.10"):  # their debug information does not say where a variable lies
+        assert maps == {}
+        return
+    assert maps.items() <= truth.items()
+    assert set(maps) >= (OPTIMISED if optimised else set(truth))
+
+
+def test_gdb(toolchain: Row, system_gdb: Gdb) -> None:
+    answers = debuggers.visit(system_gdb, toolchains.build("closures", toolchain, False), {"captured": [COMMAND]})
+    assert found(answers) == {name: maps for name, maps in held(answers).items() if name in IN_GDB}
