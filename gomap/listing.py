@@ -7,7 +7,8 @@ an entry, and only types that are not numbers or strings are formatted one value
 from __future__ import annotations
 
 import json
-from itertools import compress, cycle, islice
+from collections.abc import Sequence
+from itertools import chain, compress, cycle, islice
 from json.encoder import encode_basestring_ascii
 
 from gomap.golang.slots import Bucket, Columns, columns, entries_of
@@ -15,23 +16,34 @@ from gomap.gotypes import GoType, Kind
 from gomap.maps import MARKS, MapView
 from gomap.values import Values
 
+#: Of one entry; its slot and array, of which there are few, are filled in first.
+_OBJECT = '{"key": %%s, "value": %%s, "bucket": %%s, "slot": %s, "old": %s}'
 _INTEGERS = {1: "b", 2: "h", 4: "i", 8: "q"}
 
 
-def entries_json(values: Values, t: GoType, found: MapView, wanted: int) -> list[str]:
-    """A JSON object for each live entry of a map of type t in the order of found.entries(), `wanted` at most."""
+def entries_json(values: Values, t: GoType, found: MapView, wanted: int) -> tuple[list[str], int]:
+    """A JSON object for each live entry of a map of type t in the order of found.entries(), `wanted` at most:
+    (a window's at a time, parted by commas; how many in all)."""
     listed: list[str] = []
+    total = 0
     for window, old in found.windows():
-        listed += _window_json(values, t, found, window, old, wanted - len(listed))
-        if len(listed) >= wanted:
+        text, count = _window_json(values, t, found, window, old, wanted - total)
+        total += count
+        if text:
+            listed.append(text)
+        if total >= wanted:
             break
-    return listed
+    return listed, total
 
 
-def _window_json(values: Values, t: GoType, found: MapView, window: list[Bucket], old: bool, wanted: int) -> list[str]:
+def _window_json(
+    values: Values, t: GoType, found: MapView, window: list[Bucket], old: bool, wanted: int
+) -> tuple[str, int]:
     shape, target = found.shape.slots, values.target
     live = MARKS[found.shape.layout].live
     cells = columns(target.arch, shape, window, live).first(wanted)
+    keys: Sequence[object]
+    elems: Sequence[object]
     if shape.indirect_key or shape.indirect_elem:
         entries = list(islice(entries_of(target.memory, target.arch, shape, window, live, old), wanted))
         keys = [_one(values, t.key, entry.key) for entry in entries]
@@ -41,19 +53,17 @@ def _window_json(values: Values, t: GoType, found: MapView, window: list[Bucket]
         elems = _column(values, t.elem, cells, shape.elems_off, shape.elem_stride)
     numbers = [bucket[0] for bucket in window]
     places = cells.spread(lambda _, numbers=numbers: numbers)  # type: ignore[misc]
-    tails = [f', "slot": {slot}, "old": {"true" if old else "false"}}}' for slot in range(8)]
-    ends = compress(cycle(tails), cells.live)
-    return [
-        f'{{"key": {key}, "value": {elem}, "bucket": {place}{end}'
-        for key, elem, place, end in zip(keys, elems, places, ends)
-    ]
+    objects = [_OBJECT % (slot, "true" if old else "false") for slot in range(8)]
+    template = ", ".join(compress(cycle(objects), cells.live))
+    return template % tuple(chain.from_iterable(zip(keys, elems, places))), len(keys)
 
 
-def _column(values: Values, t: GoType, cells: Columns, offset: int, stride: int) -> list[str]:
+def _column(values: Values, t: GoType, cells: Columns, offset: int, stride: int) -> Sequence[object]:
+    """What JSON's text is made of: str() of each."""
     word = cells.arch.pointer_size
     if t.kind in (Kind.INT, Kind.UINT) and t.size in _INTEGERS:
         code = _INTEGERS[t.size]
-        return list(map(str, cells.words(offset, stride, code if t.kind is Kind.INT else code.upper())))
+        return cells.words(offset, stride, code if t.kind is Kind.INT else code.upper())
     if t.kind is Kind.STRING:
         code = _INTEGERS[word].upper()
         texts = values.strings(cells.words(offset, stride, code), cells.words(offset + word, stride, code))

@@ -9,10 +9,11 @@ from typing import Any, Union
 from gomap.golang.structure import Anomaly
 
 
-class Encoded(str):
-    """JSON already: among a report's data it stands for what it says."""
+@dataclass(frozen=True)
+class Encoded:
+    """A JSON array among a report's data, written already. parts: some of its elements each, parted by commas."""
 
-    __slots__ = ()
+    parts: list[str]
 
 
 @dataclass(frozen=True)

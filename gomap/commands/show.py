@@ -229,9 +229,8 @@ def _advice(structure: Structure) -> list[str]:
 def _add_entries(context: Context, report: Report, t: GoType, found: MapView, wanted: int, json: bool) -> None:
     values = Values(context.target, Limits(depth=context.settings.depth))
     if json:
-        texts = entries_json(values, t, found, wanted)
-        report.data["entries"] = Encoded(f"[{', '.join(texts)}]")
-        listed = len(texts)
+        texts, listed = entries_json(values, t, found, wanted)
+        report.data["entries"] = Encoded(texts)
     else:
         rows = []
         for entry in itertools.islice(found.entries(), wanted):

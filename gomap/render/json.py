@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from gomap.errors import GomapError
@@ -46,13 +47,21 @@ def failure(command: str, error: GomapError) -> str:
 
 
 def _line(value: dict[str, Any]) -> str:
-    return _encode(value) + "\n"
+    return "".join([*_pieces(value), "\n"])
 
 
-def _encode(value: Any) -> str:
+def _pieces(value: Any) -> Iterator[str]:
+    """What json.dumps says of the value, which is long where it has something Encoded."""
     if isinstance(value, Encoded):
-        return value
-    if isinstance(value, dict) and any(isinstance(part, (dict, Encoded)) for part in value.values()):
-        return "{" + ", ".join([f"{_encode(name)}: {_encode(part)}" for name, part in value.items()]) + "}"
-    # Only ASCII: lone surrogates, which stand for bytes that are no UTF-8, survive as escapes.
-    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(", ", ": "))
+        yield "["
+        for i, part in enumerate(value.parts):
+            yield f", {part}" if i else part
+        yield "]"
+    elif isinstance(value, dict) and any(isinstance(part, (dict, Encoded)) for part in value.values()):
+        for i, (name, part) in enumerate(value.items()):
+            yield f"{', ' if i else '{'}{json.dumps(name)}: "
+            yield from _pieces(part)
+        yield "}"
+    else:
+        # Only ASCII: lone surrogates, which stand for bytes that are no UTF-8, survive as escapes.
+        yield json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(", ", ": "))
