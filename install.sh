@@ -117,29 +117,52 @@ check_load() {
         fail "$gdb does not load $load: $(grep -m 1 -E '^[A-Za-z.]*Error|^Error occurred' <<<"$out" || head -n 1 <<<"$out")"
 }
 
-# The two packages make the output prettier; without them the commands work all the same.
-install_packages() {
-    local site=$data/site-py$gdb_python names python out
-    local ask="sys.path.append('$site'); import pygments, tabulate; print('gomap:there')"
-    out=$("$gdb" -nx -q -batch -ex "python import sys; $ask" </dev/null 2>&1) || true
-    if [[ $out == *gomap:there* ]]; then
-        packages='pygments and tabulate are there'
-        return
-    fi
-    read -ra names < <(sed -n 's/^dependencies = \[\(.*\)\]$/\1/p' "$root/pyproject.toml" | sed 's/", "/ /g; s/"//g')
-    packages="pygments and tabulate are missing, which gomap can do without: no python3 with pip to get them
+# Whether the gdb's Python has the modules, here or where they are installed for it.
+gdb_imports() { # MODULES, parted by commas
+    local ask="sys.path.append('$site'); import $1; print('gomap:there')"
+    [[ $("$gdb" -nx -q -batch -ex "python import sys; $ask" </dev/null 2>&1) == *gomap:there* ]]
+}
+
+# Installs packages for the gdb's Python, which is often another than the one that pip belongs to; sets problem.
+pip_for_gdb() { # REQUIREMENT...
+    local python out
+    problem="no python3 with pip to get them
              with (on Debian and Ubuntu: apt install python3-pip, then ./install.sh again)"
     for python in "$data/venv/bin/python" python3 python3.{14..9}; do
         "$python" -m pip --version </dev/null >/dev/null 2>&1 || continue
-        # The gdb's Python is often not this one; neither package has compiled parts.
-        if out=$("$python" -m pip install --quiet --upgrade --target "$site" --python-version "$gdb_python" \
-            --only-binary=:all: "${names[@]}" </dev/null 2>&1); then
-            packages="pygments and tabulate, installed in $site"
-            return
-        fi
-        packages="pygments and tabulate are missing, which gomap can do without: pip: $(tail -n 1 <<<"$out")"
-        return
+        out=$("$python" -m pip install --quiet --upgrade --target "$site" --python-version "$gdb_python" \
+            --only-binary=:all: "$@" </dev/null 2>&1) && return
+        problem="pip: $(tail -n 1 <<<"$out")"
+        break
     done
+    return 1
+}
+
+# Two packages make the output prettier, the third makes large maps quicker; without them the commands work all
+# the same. The third is compiled: it may be missing where the others are not.
+install_packages() {
+    local site=$data/site-py$gdb_python names problem
+    read -ra names < <(requirements dependencies)
+    if gdb_imports 'pygments, tabulate'; then
+        packages='pygments and tabulate are there'
+    elif pip_for_gdb "${names[@]}"; then
+        packages="pygments and tabulate, installed in $site"
+    else
+        packages="pygments and tabulate are missing, which gomap can do without: $problem"
+    fi
+    read -ra names < <(requirements large)
+    if gdb_imports numpy; then
+        large='numpy is there'
+    elif pip_for_gdb "${names[@]}"; then
+        large="numpy, installed in $site"
+    else
+        large="numpy is missing, which gomap can do without: ${problem/get them/get it}"
+    fi
+}
+
+# The packages of a list in pyproject.toml.
+requirements() { # LIST
+    sed -n "s/^$1 = \\[\\(.*\\)\\]\$/\\1/p" "$root/pyproject.toml" | sed 's/", "/ /g; s/"//g'
 }
 
 # --- Delve -------------------------------------------------------------------------------------------------
@@ -168,12 +191,16 @@ install_delve() {
     rm -rf "$build"
 }
 
-# What the window to type in is nicer with; without it the commands work all the same.
+# What the window to type in is nicer with, and what makes large maps quicker; without it the commands work all the
+# same. numpy is compiled: it may be missing where the others are not.
 install_prompt() {
-    local python=${GOMAP_PYTHON:-python3} site=$data/site-delve
-    PYTHONPATH=$site "$python" -c 'import prompt_toolkit, pygments, tabulate' </dev/null >/dev/null 2>&1 && return
-    "$python" -m pip install --quiet --upgrade --target "$site" "prompt_toolkit>=3.0.36,<4" "pygments>=2.14,<3" \
-        "tabulate>=0.9,<0.11" </dev/null >/dev/null 2>&1 && return
+    local python=${GOMAP_PYTHON:-python3} site=$data/site-delve names numpy
+    read -ra names < <(requirements 'd[a-z]*' | xargs)
+    read -ra numpy < <(requirements large)
+    PYTHONPATH=$site "$python" -c 'import prompt_toolkit, pygments, tabulate, numpy' </dev/null >/dev/null 2>&1 && return
+    local get=("$python" -m pip install --quiet --upgrade --target "$site")
+    "${get[@]}" "${names[@]}" "${numpy[@]}" </dev/null >/dev/null 2>&1 && return
+    "${get[@]}" "${names[@]}" </dev/null >/dev/null 2>&1 && return
     rm -rf "$site"
     delve="$delve
              (no history or completion in dlv-hmap: prompt_toolkit could not be installed with $python)"
@@ -269,6 +296,7 @@ install() {
 
     say "gdb $gdb_version ($gdb) loads gomap from now on: $init sources it."
     say "  packages   $packages"
+    say "  large maps $large"
     case :$PATH: in
     *":$bin:"*) say "  programs   ${launchers[*]} in $bin" ;;
     *) say "  programs   ${launchers[*]} in $bin (it is not on PATH: add it, or type the whole path)" ;;

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
 
+from gomap.arrays import no_signals
 from gomap.errors import MemoryFault
 from gomap.memory import Buffer, Memory, Read
 
@@ -91,13 +91,9 @@ def _next(
 
 
 def _start(work: Callable[[], None]) -> threading.Thread:
-    """A thread that gets no signals: they are the debugger's, which waits for them in its own thread."""
     thread = threading.Thread(target=work, name="gomap read ahead", daemon=True)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    try:
+    with no_signals():
         thread.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return thread
 
 

@@ -210,7 +210,7 @@ def with_index(user: User, index: dict[str, str]) -> User:
 
 def packages_import(user: User, *gdb: str) -> bool:
     site = "os.path.expanduser('~/.local/share/gomap/site-py%d.%d' % sys.version_info[:2])"
-    ask = f"python import os, sys; sys.path.append({site}); import pygments, tabulate; print('there')"
+    ask = f"python import os, sys; sys.path.append({site}); import numpy, pygments, tabulate; print('there')"
     return "there" in user.type(*gdb, "-nx", "-batch", "-ex", ask).stdout
 
 
@@ -242,6 +242,8 @@ def test_without_packages_one_line_says_so(user: User, system_gdb: Gdb) -> None:
     assert run.returncode == 0
     lines = [line for line in run.stdout.splitlines() if line.startswith("  packages")]
     assert len(lines) == 1 and ("can do without" in lines[0] or "are there" in lines[0])
+    lines = [line for line in run.stdout.splitlines() if line.startswith("  large maps")]
+    assert len(lines) == 1 and ("numpy is missing" in lines[0] or "numpy is there" in lines[0])
 
 
 # --- what is missing ---------------------------------------------------------------------------------------

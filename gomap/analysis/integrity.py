@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable, NamedTuple
 
+from gomap.arrays import numpy
 from gomap.errors import GomapError
 from gomap.golang.hashing import FETCHED, KNOWN, RANDOM, TOO_LONG, UNREADABLE, Hasher, Plan, TooLong, typehash_plan
 from gomap.golang.marks import SLOTS
-from gomap.golang.memhash import load, numpy
+from gomap.golang.memhash import load
 from gomap.golang.slots import SlotShape
 from gomap.golang.structure import Anomaly
 from gomap.target import Target

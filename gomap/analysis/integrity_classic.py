@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from gomap.analysis.integrity import Checked, Findings, KeyCheck, Slot, sample_step
+from gomap.arrays import numpy
 from gomap.errors import MemoryFault
 from gomap.golang.classic import EVACUATED, MAX_BYTES, MAX_CHAIN, ClassicMap
 from gomap.golang.hashing import Hasher, Plan
 from gomap.golang.lookup import MIN_TOPHASH
 from gomap.golang.malloc import Allocator
 from gomap.golang.marks import SLOTS, words
-from gomap.golang.memhash import numpy
 from gomap.memory import CHUNK, gather
 
 #: noverflow counts every overflow bucket below this B, and only some of them from it on: incrnoverflow.

@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from gomap.analysis.integrity import Checked, Findings, KeyCheck, sample_step
+from gomap.arrays import numpy
 from gomap.errors import GomapError
 from gomap.golang.hashing import Hasher, Plan
 from gomap.golang.lookup import h2, probe
 from gomap.golang.malloc import Allocator
 from gomap.golang.marks import SLOTS, marks_of
-from gomap.golang.memhash import numpy
 from gomap.golang.structure import Structure, SwissTable
 from gomap.golang.swiss import CTRL_DELETED, CTRL_EMPTY, MARKS, MAX_DIRECTORY, SwissMap
 from gomap.target import Record

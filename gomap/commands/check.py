@@ -11,6 +11,7 @@ from gomap.analysis import integrity_classic, integrity_swiss
 from gomap.analysis.alias import everywhere
 from gomap.analysis.integrity import Checked
 from gomap.analysis.roots import Roots
+from gomap.arrays import numpy
 from gomap.commands.declare import Context
 from gomap.commands.facts import search_cut
 from gomap.errors import GomapError, UsageError
@@ -19,7 +20,6 @@ from gomap.golang.classic import ClassicMap
 from gomap.golang.hashing import Hasher, Pool, hasher_of
 from gomap.golang.lookup import choose
 from gomap.golang.malloc import allocator
-from gomap.golang.memhash import numpy
 from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType
 from gomap.maps import MapView, view

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import bisect
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from gomap.arrays import expect
 from gomap.errors import MemoryFault
 from gomap.golang.malloc import Allocator
-from gomap.golang.marks import SLOTS, MarkCode, Strip, Tally, mark_code, marks_of, words
+from gomap.golang.marks import SLOTS, MarkCode, Strip, Tally, mark_code, marks_of, nonzero_words, words
 from gomap.golang.slots import Bucket, SlotShape, entries_of, member, stored_type
 from gomap.golang.structure import Anomaly, Bytes, Entry, Growth, Structure
 from gomap.gotypes import GoType, has_pointers
@@ -392,7 +393,7 @@ class ClassicMap:
         level: set[int] = set()
         for _, pieces in self.arrays():
             for _, data in pieces:
-                level.update(filter(None, walk.pointers(data)))
+                level.update(walk.chained(data))
                 yield data
         seen: set[int] = set()
         while level:
@@ -400,7 +401,7 @@ class ClassicMap:
             ordered = walk._outside_arrays(sorted(level))
             data = b"".join(block for _, block in gather(self.target.memory, ordered, self.shape.slots.size) if block)
             yield data
-            level = set(filter(None, walk.pointers(data))) - seen
+            level = set(walk.chained(data)) - seen
 
     def _array_windows(self, address: int, count: int, old: bool) -> Iterator[tuple[list[Bucket], bool]]:
         size = self.shape.slots.size
@@ -456,11 +457,17 @@ class _Walk:
         """Counts the main array and collects its overflow pointers."""
         tally = Tally()
         size = self.map.shape.slots.size
+        expect(count * size)
         for first, data in self.read_array(address, count, "buckets", stream):
             marks = marks_of(data, size)
             strip.add(first, marks, MARKS, tally.add(marks, MARKS))
-            self.overflow_pointers.extend(filter(None, self.pointers(data)))
+            self.overflow_pointers.extend(self.chained(data))
         return tally
+
+    def chained(self, data: Buffer) -> Iterable[int]:
+        """The overflow pointers of those buckets that have one."""
+        shape, arch = self.map.shape, self.map.target.arch
+        return nonzero_words(data, shape.overflow_off, shape.slots.size, arch.pointer_size, arch.byte_order)
 
     def pointers(self, data: Buffer) -> Sequence[int]:
         shape, arch = self.map.shape, self.map.target.arch
@@ -524,7 +531,7 @@ class _Walk:
             return []
         data = b"".join(blocks)
         tally.add(marks_of(data, self.map.shape.slots.size), code)
-        return list(filter(None, self.pointers(data)))
+        return list(self.chained(data))
 
     def follow(self, chained: dict[int, int]) -> list[tuple[int, int, int, bytes]]:
         """Overflow buckets of the chains that start at chained[bucket]: (bucket, depth, address, bytes)."""

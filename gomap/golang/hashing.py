@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Callable, Union
 
+from gomap.arrays import numpy
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang.memhash import MASK32, MASK64, Data, MemHash, Word, load, numpy, part
+from gomap.golang.memhash import MASK32, MASK64, Data, MemHash, Word, load, part
 from gomap.golang.rtype import Types, descriptor_of
 from gomap.gotypes import GoType, Kind
 from gomap.memory import CHUNK, GAP

@@ -3,21 +3,26 @@
 The mark bytes of a chunk of buckets are cut out with one slice. An eighth of them at a time becomes a big
 integer, a few operations find the live ones in the highest bit of each byte, and the eight are laid over
 each other, a bit of every byte each. Adding the bytes of a bucket bit by bit then gives how many buckets
-have how many live slots, without a loop over buckets.
+have how many live slots, without a loop over buckets. Where numpy is loaded it does the same in fewer passes.
 """
 
 from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal, Union
+from typing import Any, Literal, Union
+
+from gomap.arrays import numpy_if_loaded
 
 SLOTS = 8  # internal/abi.MapBucketCount, internal/abi.MapGroupSlots
 #: Cells of the picture that shows how full the buckets are along the array.
 CELLS = 64
+
+#: Bytes from which on numpy cuts marks out faster.
+_LARGE = 1 << 16
 
 Buffer = Union[bytes, bytearray, memoryview]
 
@@ -51,9 +56,16 @@ class MarkCode:
         return dead ^ high, not (number & low) + low & dead
 
     def count_live(self, marks: bytes) -> int:
+        np = numpy_if_loaded()
+        if np is not None:
+            return int(np.count_nonzero(self.are_live(np, np.frombuffer(marks, np.uint8))))
         if self.first_live:
             return bit_count(self.read(marks)[0])
         return len(marks) - bit_count(int.from_bytes(marks, "little") & repeated(0x80, len(marks)))
+
+    def are_live(self, np: Any, marks: Any) -> Any:
+        """The same for a numpy array of marks: an array of bool."""
+        return marks >= self.first_live if self.first_live else marks < 0x80
 
 
 def mark_code(live: range, empty: int, tombstone: int, evacuated: tuple[int, ...] = ()) -> MarkCode:
@@ -129,7 +141,8 @@ class Tally:
 
     def add(self, marks: bytes, code: MarkCode) -> int:
         """Counts buckets whose marks are given, eight bytes each. How many slots are live."""
-        fill, plain = _fill(marks, code)
+        np = numpy_if_loaded()
+        fill, plain = _fill(marks, code) if np is None else _fill_by_numpy(np, marks, code)
         live = sum(k * buckets for k, buckets in enumerate(fill))
         self.fill = [a + b for a, b in zip(self.fill, fill)]
         self.buckets += len(marks) // SLOTS
@@ -158,11 +171,29 @@ def marks_of(data: Buffer, stride: int) -> bytes:
     """The mark bytes of all buckets of `stride` bytes in data, one bucket's eight after another's."""
     whole = len(data) // stride
     if stride % SLOTS == 0:
+        np = numpy_if_loaded() if len(data) >= _LARGE else None
+        if np is not None:
+            marks: bytes = np.frombuffer(data, np.uint64, whole * stride // SLOTS)[:: stride // SLOTS].tobytes()
+            return marks
         return memoryview(data)[: whole * stride].cast("Q")[:: stride // SLOTS].tobytes()
-    marks = bytearray(whole * SLOTS)
+    gathered = bytearray(whole * SLOTS)
     for slot in range(SLOTS):
-        marks[slot::SLOTS] = data[slot::stride][:whole]
-    return bytes(marks)
+        gathered[slot::SLOTS] = data[slot::stride][:whole]
+    return bytes(gathered)
+
+
+def marks_of_arrays(data: Buffer, arrays: Sequence[tuple[int, int, int]], stride: int) -> list[bytes]:
+    """marks_of each of the arrays (offset, bytes, anything) in data."""
+    np, length = numpy_if_loaded(), arrays[0][1]
+    aligned = not (stride % SLOTS or len(data) % SLOTS)
+    if np is None or len(arrays) < 3 or not aligned or any(at % SLOTS or n != length for at, n, _ in arrays):
+        view = memoryview(data)
+        return [marks_of(view[at : at + n], stride) for at, n, _ in arrays]
+    starts = np.fromiter([at // SLOTS for at, _, _ in arrays], np.intp, len(arrays))
+    buckets = np.arange(0, length // stride * stride // SLOTS, stride // SLOTS)
+    marks: bytes = np.frombuffer(data, np.uint64)[starts[:, None] + buckets].tobytes()
+    each = len(buckets) * SLOTS
+    return [marks[i : i + each] for i in range(0, len(marks), each)] if each else [b""] * len(arrays)
 
 
 def _fill(marks: bytes, code: MarkCode) -> tuple[list[int], bool]:
@@ -186,6 +217,15 @@ def _fill(marks: bytes, code: MarkCode) -> tuple[list[int], bool]:
     return [buckets - sum(some), *some], plain
 
 
+def _fill_by_numpy(np: Any, marks: bytes, code: MarkCode) -> tuple[list[int], bool]:
+    """What _fill says: a byte for each bucket has a bit for each live slot."""
+    every = np.frombuffer(marks, np.uint8)
+    bits = np.frombuffer(_BITS, np.uint8)
+    fill = np.bincount(bits[np.packbits(code.are_live(np, every))], minlength=SLOTS + 1).tolist()
+    live = sum(k * buckets for k, buckets in enumerate(fill))
+    return fill, live + int(np.count_nonzero(every == code.empty)) == len(marks)
+
+
 def _sums(eight: list[int]) -> tuple[int, int, int, int]:
     """The sum of eight bits at every place: the bits of its 1, 2, 4 and 8."""
     a, b, c, d, e, f, g, h = eight
@@ -205,6 +245,20 @@ def _add(a: int, b: int, c: int) -> tuple[int, int]:
 
 # int.bit_count is there from Python 3.10 on.
 bit_count: Callable[[int], int] = getattr(int, "bit_count", lambda number: bin(number).count("1"))
+
+
+#: How many bits each byte has.
+_BITS = bytes(bin(byte).count("1") for byte in range(256))
+
+
+def nonzero_words(data: Buffer, offset: int, stride: int, size: int, byte_order: str) -> Iterable[int]:
+    """The words at `offset` that are not zero."""
+    np = numpy_if_loaded()
+    if np is None or offset % size or stride % size or len(data) % size or byte_order != sys.byteorder:
+        return filter(None, words(data, offset, stride, size, byte_order))
+    column = np.frombuffer(data, f"u{size}")[offset // size :: stride // size]
+    found: list[int] = column[column != 0].tolist()
+    return found
 
 
 def words(data: Buffer, offset: int, stride: int, size: int, byte_order: str) -> Sequence[int]:

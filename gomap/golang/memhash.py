@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from types import ModuleType
 from typing import Any
+
+from gomap.arrays import numpy
 
 #: One int, or a numpy array of uint32 or uint64.
 Word = Any
@@ -25,16 +26,6 @@ MASK32, MASK64 = (1 << 32) - 1, (1 << 64) - 1
 M5 = 0x1D8E4E27C47D124F  # m5 of runtime/hash64.go
 #: m1 to m4 of runtime/hash64.go up to Go 1.22; later hashkey itself stands in their place.
 CONSTANTS = (0xA0761D6478BD642F, 0xE7037ED1A0B428DB, 0x8EBC6AF09C88C6E3, 0x589965CC75374CC3)
-
-
-@lru_cache(maxsize=1)
-def numpy() -> ModuleType | None:
-    """numpy, if this Python has it. Imported on first use: it takes longer than most commands."""
-    try:
-        import numpy
-    except Exception:  # a broken installation must not take the commands down
-        return None
-    return numpy
 
 
 # -- loading -----------------------------------------------------------------------------------------

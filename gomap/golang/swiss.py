@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 
+from gomap.arrays import expect
 from gomap.errors import MemoryFault
 from gomap.golang.malloc import Allocator
-from gomap.golang.marks import SLOTS, Strip, mark_code, marks_of
+from gomap.golang.marks import SLOTS, Strip, mark_code, marks_of, marks_of_arrays
 from gomap.golang.slots import Bucket, SlotShape, entries_of, member, stored_type
 from gomap.golang.structure import Anomaly, Bytes, Entry, Structure, SwissTable
 from gomap.gotypes import GoType, has_pointers
-from gomap.memory import CHUNK, GAP, Buffer, extents, gather, stream
+from gomap.memory import CHUNK, GAP, Buffer, Place, extents, gather, stream
 from gomap.target import Arch, Record, Target, read_record, unpacker
 
 HEADER_FIELDS = frozenset("used seed dirPtr dirLen globalDepth globalShift writing clearSeq".split())
@@ -213,24 +214,35 @@ class SwissMap:
                 structure.strip.add(0, marks, MARKS, structure.main.add(marks, MARKS))
             return
         # Tables come in the order of memory. Those of one cell of the strip are counted together, for its sake too.
-        strip, waiting = structure.strip, [[] for _ in structure.strip.live]  # type: Strip, list[list[bytes]]
-        for index, data in self._groups(structure):
-            marks, first = marks_of(data, size), starts[index]
-            if CTRL_DELETED in marks:
-                structure.tables[index].tombstones = marks.count(CTRL_DELETED)
-            cell = first // strip.per_cell
-            if (starts[index + 1] - 1) // strip.per_cell == cell:
-                waiting[cell].append(marks)
-                if len(waiting[cell]) >= TOGETHER:
-                    strip.live[cell] += structure.main.add(b"".join(waiting[cell]), MARKS)
-                    waiting[cell].clear()
-            else:
-                strip.add(first, marks, MARKS, structure.main.add(marks, MARKS))
+        expect(starts[-1] * size)
+        strip, per_cell = structure.strip, structure.strip.per_cell
+        cells = [start // per_cell for start in starts]
+        whole = [first == (end - 1) // per_cell for first, end in zip(cells, starts[1:])]
+        waiting: list[list[tuple[int, bytes]]] = [[] for _ in strip.live]
+        for data, arrays in self._groups(structure):
+            for (_, _, index), marks in zip(arrays, marks_of_arrays(data, arrays, size)):
+                if whole[index]:
+                    together = waiting[cells[index]]
+                    together.append((index, marks))
+                    if len(together) >= TOGETHER:
+                        strip.live[cells[index]] += self._count_tables(structure, together)
+                        together.clear()
+                else:
+                    strip.add(starts[index], marks, MARKS, self._count_tables(structure, [(index, marks)]))
         for cell, left in enumerate(waiting):
-            strip.live[cell] += structure.main.add(b"".join(left), MARKS)
+            strip.live[cell] += self._count_tables(structure, left)
 
-    def _groups(self, structure: Structure) -> Iterator[tuple[int, Buffer]]:
-        """Groups of all tables as (index of the table, bytes), by address: neighbours are read together.
+    def _count_tables(self, structure: Structure, tables: list[tuple[int, bytes]]) -> int:
+        """Counts the marks (index of the table, its marks) of whole tables. How many slots are live."""
+        marks = b"".join([own for _, own in tables])
+        if CTRL_DELETED in marks:
+            for index, own in tables:
+                structure.tables[index].tombstones = own.count(CTRL_DELETED)
+        return structure.main.add(marks, MARKS)
+
+    def _groups(self, structure: Structure) -> Iterator[tuple[Buffer, list[Place]]]:
+        """Groups of all tables by address, neighbours together: bytes, and where in them whose groups lie, as
+        (offset, bytes, index of the table).
 
         The bytes hold until the next are asked for. What can't be read becomes an anomaly.
         """
@@ -241,13 +253,11 @@ class SwissMap:
         together = list(extents(places, gap))
         for (base, _, run), (_, _, data) in zip(together, stream(memory, [found[:2] for found in together])):
             if not isinstance(data, MemoryFault):
-                view = memoryview(data)
-                for address, length, index in run:
-                    yield index, view[address - base : address - base + length]
+                yield data, [(address - base, length, index) for address, length, index in run]
                 continue
             for address, length, index in run:
                 try:
-                    yield index, memory.read(address, length)
+                    yield memory.read(address, length), [(0, length, index)]
                 except MemoryFault as fault:
                     where = f"table {structure.tables[index].address:#x}"
                     self._report(structure, "unreadable", f"{where}: {fault}", fault.address)

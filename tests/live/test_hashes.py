@@ -14,9 +14,10 @@ from typing import Any, Callable
 
 import pytest
 
+from gomap.arrays import numpy
 from gomap.errors import MemoryFault
 from gomap.golang.hashing import KNOWN, RANDOM, Hasher, Plan, plans, typehash_plan
-from gomap.golang.memhash import MemHash, load, numpy
+from gomap.golang.memhash import MemHash, load
 from gomap.golang.rtype import Types
 from gomap.gotypes import Field, GoType, Kind, fixed
 from gomap.memory import Memory, RegionMemory

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gomap.arrays import numpy
 from gomap.golang.hashing import Float, Interface, Memory, String, plans, regular, typehash_plan
-from gomap.golang.memhash import MIX, SBOX, MemHash, aes, numpy
+from gomap.golang.memhash import MIX, SBOX, MemHash, aes
 from gomap.gotypes import Field, GoType, Kind, fixed
 
 INT32, INT64, UINT8 = (

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from unittest import mock
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gomap.arrays import numpy
 from gomap.golang import classic, swiss
-from gomap.golang.marks import MarkCode, Strip, Tally, marks_of, words
+from gomap.golang.marks import MarkCode, Strip, Tally, marks_of, marks_of_arrays, nonzero_words, words
 
 CLASSIC = {"live": range(5, 256), "empty": {0}, "tombstone": {1}, "evacuated": {2, 3, 4}}
 SWISS = {"live": range(0x80), "empty": {0x80}, "tombstone": {0xFE}, "evacuated": set[int]()}
 
 _mark = st.one_of(st.integers(0, 255), st.sampled_from([0, 1, 2, 5, 0x7F, 0x80, 0x81, 0xFE, 0xFF]))
 _bucket = st.lists(_mark, min_size=8, max_size=8)
+
+
+@pytest.fixture(params=["pure", "numpy"], autouse=True, scope="module")
+def way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Both ways of counting."""
+    loaded = numpy() if request.param == "numpy" else None
+    assert (loaded is None) == (request.param == "pure")
+    with mock.patch("gomap.golang.marks.numpy_if_loaded", lambda: loaded):
+        yield
 
 
 def naive(buckets: list[list[int]], meaning: dict[str, object]) -> dict[str, int]:
@@ -76,6 +90,7 @@ def test_words(data: bytes, stride: int, offset: int, size: int, order: str) -> 
             number = number << 8 | byte
         expected.append(number)
     assert list(words(data, offset, stride, size, order)) == expected
+    assert list(nonzero_words(data, offset, stride, size, order)) == [number for number in expected if number]
 
 
 @given(st.lists(st.integers(0, 8), min_size=1, max_size=700), st.data())
@@ -99,3 +114,19 @@ def test_strip(live: list[int], data: st.DataObject) -> None:
     assert strip.fractions() == [
         sum(cell) / (8 * len(cell)) for cell in (live[i : i + per] for i in range(0, len(live), per))
     ]
+
+
+@given(st.lists(_bucket, max_size=40), st.sampled_from([8, 9, 136, 144]), st.lists(st.integers(0, 20)), st.booleans())
+def test_marks_of_arrays(buckets: list[list[int]], stride: int, gaps: list[int], aligned: bool) -> None:
+    """Arrays of one length with gaps between them, and one of another length."""
+    array = b"".join(bytes(marks) + b"\x07" * (stride - 8) for marks in buckets)
+    data, arrays = b"", []
+    for i, gap in enumerate(gaps):
+        data += b"\x05" * (gap * 8 if aligned else gap)
+        arrays.append((len(data), len(array), i))
+        data += array
+    wanted = b"".join(bytes(marks) for marks in buckets)
+    for other in ([], [(len(data), stride, -1)]):
+        if arrays + other:
+            held = data + (b"\x01" * 8 + b"\x07" * (stride - 8) if other else b"")
+            assert marks_of_arrays(held, arrays + other, stride) == [wanted] * len(arrays) + [b"\x01" * 8] * len(other)
