@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field, replace
 
 from delve_bridge import vocabulary
@@ -12,6 +13,7 @@ from gomap.commands.declare import Settings
 from gomap.errors import GomapError, Interrupted, NoProcess, UsageError
 from gomap.frontend import Outcome
 from gomap.render.color import Paint
+from gomap.render.terminal import progress
 from gomap.render.text import Style
 
 LEAVE = ("exit", "quit", "q")
@@ -54,7 +56,10 @@ class Console:
         return None
 
     def _hmap(self, name: str, rest: str) -> Outcome:
-        outcome = frontend.run(name, rest, self.session.target, self.settings, self._style(), debug=self.debug)
+        style = self._style()
+        outcome = frontend.run(
+            name, rest, self.session.target, self.settings, style, self.debug, progress(sys.stdout, style.width)
+        )
         if outcome.error is None:
             try:
                 state = self.session.state()

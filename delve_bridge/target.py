@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Callable, Protocol
 
 from delve_bridge.types import BARE, Raw, Types, at
 from gomap.errors import MemoryFault, OptimizedOut
@@ -195,18 +195,18 @@ class DelveTarget:
 
     # -- roots ---------------------------------------------------------------------------------------
 
-    def frame_variables(self) -> Iterator[Variable]:
+    def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         """Variables of the first frame that is not the runtime's, innermost first."""
         frame = self._user_frame()
         if frame is not None:
             for raw in self._of_frame(frame):
-                if can_reach_map(self._session.types.of(raw)):
+                if wanted(self._session.types.of(raw)):
                     yield self._in_frame(raw, frame, str(raw["name"]))
 
-    def package_variables(self) -> Iterator[Variable]:
+    def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         for name in sorted(self._session.package_variables()):
             raw = self._session.package_variables()[name]
-            if can_reach_map(self._session.types.of(raw)) and int(raw["addr"]):
+            if wanted(self._session.types.of(raw)) and int(raw["addr"]):
                 yield Variable(name, self._session.types.of(raw), int(raw["addr"]), place=GLOBAL)
 
     # -- goroutines ----------------------------------------------------------------------------------

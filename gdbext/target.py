@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import ClassVar
+from typing import Callable, ClassVar
 
 import gdb
 
@@ -247,17 +247,17 @@ class GdbTarget:
 
     # -- roots -------------------------------------------------------------------------------------
 
-    def frame_variables(self) -> Iterator[Variable]:
+    def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         """Variables of the newest frame that is not the runtime's, innermost scope first."""
         frame = next((f for f in _frames() if not _in_runtime(f.name() or "")), None)
         if frame is not None:
             for symbol, undeclared in _symbols(frame):
                 if not undeclared:
-                    yield from self._root(symbol, frame, symbol.name.lstrip("&"))
+                    yield from self._root(symbol, frame, symbol.name.lstrip("&"), wanted)
 
-    def package_variables(self) -> Iterator[Variable]:
+    def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         for name, variable in self._package_variables().items():
-            yield from self._root(variable, None, name)
+            yield from self._root(variable, None, name, wanted)
 
     # -- goroutines ----------------------------------------------------------------------------------
 
@@ -327,10 +327,12 @@ class GdbTarget:
             found.update((name, True) for name in self._package_variables())
         return list(found)
 
-    def _root(self, symbol: gdb.Symbol, frame: gdb.Frame | None, name: str) -> Iterator[Variable]:
-        """The variable, if its type can lead to a map and it can be found."""
+    def _root(
+        self, symbol: gdb.Symbol, frame: gdb.Frame | None, name: str, wanted: Callable[[GoType], bool]
+    ) -> Iterator[Variable]:
+        """The variable, if its type is wanted and it can be found."""
         try:
-            if symbol.type is None or not can_reach_map(self._converter.convert(symbol.type)):
+            if symbol.type is None or not wanted(self._converter.convert(symbol.type)):
                 return
             if frame is not None:
                 yield self._in_frame(symbol, frame, name, self._place(frame))

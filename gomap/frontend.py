@@ -12,6 +12,7 @@ from typing import Any, Callable, NoReturn
 from gomap.commands import registry
 from gomap.commands.declare import Arg, Command, Context, Settings
 from gomap.errors import GomapError, Interrupted, UsageError
+from gomap.progress import ProgressLine, silent
 from gomap.render import json as as_json
 from gomap.render import text as as_text
 from gomap.target import Target
@@ -47,10 +48,11 @@ def run(
     settings: Settings,
     style: as_text.Style,
     debug: bool = False,
+    progress: ProgressLine | None = None,
 ) -> Outcome:
     """Runs the command `name` with the arguments in `line`. Never raises.
 
-    debug: a fault of gomap's own is told with its traceback.
+    debug: a fault of gomap's own is told with its traceback. progress: shows how far long work is.
     """
     json = "--json" in line.split()
     try:
@@ -59,7 +61,7 @@ def run(
             raise UsageError(f"there is no command {name}: there are {', '.join(c.name for c in registry.COMMANDS)}")
         options = parse(command, line)
         target = open_target()
-        report = command.run(Context(target, settings), options)
+        report = command.run(Context(target, settings, progress or silent), options)
         if options.get("--json"):
             return Outcome(as_json.success(name, target, report))
         return Outcome(as_text.render(report, style))
@@ -75,6 +77,9 @@ def run(
         told = f"a fault in gomap itself, please report it: {what} (set hmap debug on shows the traceback)"
         failed = _failed(name, GomapError(told), json)
         return Outcome(failed.output + where, failed.error)
+    finally:
+        if progress is not None:
+            progress.clear()
 
 
 def _failed(name: str, error: GomapError, json: bool) -> Outcome:

@@ -134,18 +134,25 @@ def can_reach_map(t: GoType, named: bool = False) -> bool:
     return _can_reach(t, named, set())
 
 
-def _can_reach(t: GoType, named: bool, visited: set[int]) -> bool:
+def can_reach_slice(t: GoType) -> bool:
+    """Whether a value of type t can lead to a slice, itself or one that it points to."""
+    return _can_reach(t, False, set(), Kind.SLICE)
+
+
+def _can_reach(t: GoType, named: bool, visited: set[int], wanted: Kind = Kind.MAP) -> bool:
     if id(t) in visited:
         return False
     visited.add(id(t))
-    if t.kind in (Kind.MAP, Kind.INTERFACE):
+    if t.kind in (wanted, Kind.INTERFACE):
         return True
+    if t.kind is Kind.MAP:
+        return _can_reach(t.elem, named, visited, wanted) or _can_reach(t.key, named, visited, wanted)
     if t.kind is Kind.FUNC:
         return not named
     if t.kind is Kind.STRUCT:
-        return any(_can_reach(f.type, named, visited) for f in t.fields)
+        return any(_can_reach(f.type, named, visited, wanted) for f in t.fields)
     if t.kind in (Kind.POINTER, Kind.SLICE, Kind.ARRAY) or (t.kind is Kind.CHAN and not named):
-        return t.lazy_elem is not None and _can_reach(t.elem, named, visited)
+        return t.lazy_elem is not None and _can_reach(t.elem, named, visited, wanted)
     return False
 
 

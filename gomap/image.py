@@ -16,7 +16,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Callable
 
 from gomap.errors import BadImage, GomapError
 from gomap.expr import resolve_map
@@ -73,10 +73,10 @@ class RecordingTarget:
             self.symbols[name] = self._inner.symbol(name)
         return self.symbols[name]
 
-    def frame_variables(self) -> Iterator[Variable]:
+    def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         return iter([v for v in self.variables.values() if v is not None])
 
-    def package_variables(self) -> Iterator[Variable]:
+    def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         return iter(())
 
     goroutine = None
@@ -271,10 +271,10 @@ class ImageTarget:
     def symbol(self, name: str) -> int | None:
         return self.symbols.get(name)
 
-    def frame_variables(self) -> Iterator[Variable]:
+    def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         return iter(self.variables.values())
 
-    def package_variables(self) -> Iterator[Variable]:
+    def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         return iter(())
 
     goroutine = None

@@ -183,12 +183,12 @@ class Target(Protocol):
         """Address of the linker symbol."""
         ...
 
-    def frame_variables(self) -> Iterator[Variable]:
-        """Variables of the selected frame that can lead to maps, innermost scope first. Lazy."""
+    def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        """Variables of the selected frame whose type is wanted, innermost scope first. Lazy."""
         ...
 
-    def package_variables(self) -> Iterator[Variable]:
-        """Package variables that can lead to maps. Lazy: the caller may stop at any time."""
+    def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        """Package variables whose type is wanted. Lazy: the caller may stop at any time."""
         ...
 
     @property

@@ -6,7 +6,8 @@
 // call; one spins in user code, one may never have run, some are dead, and GOMAP_N
 // (20 unless set) stand seven frames deep.
 //
-// What each holds is published as `goroutine ID FUNCTION VARIABLE`.
+// What each holds is published as `goroutine ID FUNCTION VARIABLE`, and what the
+// runtime itself prints of every goroutine's stack as the note "stacks".
 package main
 
 import (
@@ -273,6 +274,8 @@ func main() {
 
 //go:noinline
 func publishAndStop(waiting map[string]int) {
+	stacks := make([]byte, 1<<22)
+	truth.Note("stacks", string(stacks[:runtime.Stack(stacks, true)]))
 	truth.Publish("all", append(held, truth.Of("main.Shared", Shared), truth.Of("unstarted m", waiting).Unnamed())...)
 	stop("all")
 	runtime.KeepAlive(waiting)

@@ -118,6 +118,17 @@ type published struct {
 	Go      string               `json:"go"`
 	Maps    map[string]*mapTruth `json:"maps"`
 	Unnamed map[string]*mapTruth `json:"unnamed"`
+	Notes   map[string]any       `json:"notes"`
+}
+
+var notes map[string]any
+
+// Note adds a fact about something else than maps to what the next Publish writes.
+func Note(name string, fact any) {
+	if notes == nil {
+		notes = map[string]any{}
+	}
+	notes[name] = fact
 }
 
 type mapTruth struct {
@@ -160,6 +171,7 @@ func Publish(stage string, maps ...Map) {
 			panic(fmt.Sprintf("%s at %s: %d live, count %d, ranged over %d, len %d", m.expr, stage, t.Live, t.Count, t.Range, t.Len))
 		}
 	}
+	line.Notes, notes = notes, nil
 	write(line)
 	runtime.KeepAlive(maps)
 }

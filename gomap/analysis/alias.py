@@ -6,13 +6,14 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gomap.analysis.roots import Progress, silent
+from gomap.analysis.roots import Reach
 from gomap.errors import GomapError, MemoryFault, OptimizedOut
 from gomap.golang.malloc import allocator
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.structure import Anomaly
-from gomap.gotypes import GoType, Kind, can_reach_map
+from gomap.gotypes import GoType, Kind, can_reach_map, can_reach_slice
 from gomap.maps import MapView, view
+from gomap.progress import Progress, silent
 from gomap.target import Captured, Place, Target, Variable, read_record
 from gomap.values import quote
 
@@ -25,6 +26,8 @@ GLOBALS, FRAMES = 0, -1
 SMALL = 4096
 #: bytes of a slice's array that are read at once.
 PIECE = 64 << 10
+#: No array is larger.
+MAX_BYTES = 1 << 46
 #: Words of a closure that are looked through for a captured map.
 MAX_CAPTURED = 8
 
@@ -44,6 +47,19 @@ class Holder:
     also: list[Holder] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Slice:
+    """A slice that the search came to. address: the variable's; start: the array's element 0."""
+
+    path: str
+    place: Place
+    type: GoType
+    address: int | None
+    start: int
+    length: int
+    room: int
+
+
 @dataclass
 class Group:
     """Holders of one map, or (shared_by `buckets`) of maps with different headers and shared buckets."""
@@ -59,12 +75,16 @@ class Group:
 
 @dataclass
 class Found:
-    """maps: header address -> holders. nil: holders of nil maps. shortened: containers seen in part only.
+    """maps: header address -> holders. doubtful: the same of what can't be a map, with the reason: a variable that
+    has not been set yet, debug information that is wrong, or a corrupt header. nil: holders of nil maps.
+    shortened: containers seen in part only.
 
     interrupted: the user stopped the search, and this is what it had come to.
     """
 
     maps: dict[int, list[Holder]] = field(default_factory=dict)
+    views: dict[int, MapView] = field(default_factory=dict)
+    doubtful: dict[int, tuple[Holder, str]] = field(default_factory=dict)
     types: dict[int, GoType] = field(default_factory=dict)
     nil: list[Holder] = field(default_factory=list)
     shortened: list[str] = field(default_factory=list)
@@ -94,14 +114,23 @@ class _Step:
         self.address, self.block, self.at = address, block, at
 
 
-def holders(target: Target, roots: Iterable[Variable], depth: int, progress: Progress = silent) -> Found:
+def holders(
+    target: Target,
+    roots: Iterable[Variable],
+    depth: int,
+    progress: Progress = silent,
+    slices: list[Slice] | None = None,
+) -> Found:
     """Every map reachable from roots through structs, pointers, arrays, slices, interfaces, maps and channels.
 
     depth: how many of these are followed from a root. What a goroutine's variable points to is told for each
     goroutine; what lies behind further pointers is visited once from frames and once from package variables,
     so of each the shortest path is the one that is told. Ctrl-C ends the search with what it has.
+    slices: where slices are to be noted too; then the search goes where they can be.
     """
     search = _Search(target, depth)
+    if slices is not None:
+        search.slices, search.reaches = slices, Reach(can_reach_slice)
     found, queue = search.found, search.queue
     try:
         for root in roots:
@@ -115,6 +144,8 @@ def holders(target: Target, roots: Iterable[Variable], depth: int, progress: Pro
             found.shortened.append(f"the search stopped after {MAX_VISITED:,} objects")
     except KeyboardInterrupt:
         found.interrupted = True
+        for _ in range(len(queue)):  # what is known already; pressing again ends this too
+            search.look(queue.popleft())
     return found
 
 
@@ -127,12 +158,13 @@ class _Search:
     steps: int = 0
     visited: set[tuple[int, int, int]] = field(default_factory=set)
     located: dict[int, Holder] = field(default_factory=dict)
-    reach: dict[int, bool] = field(default_factory=dict)
+    slices: list[Slice] | None = None
+    reaches: Reach = field(default_factory=lambda: Reach(can_reach_map))
 
     def __post_init__(self) -> None:
         self.types = Types(self.target)
-        self.kept: list[GoType] = []  # keeps types alive whose id() is in use
         self.captured: dict[int, list[Captured]] = {}
+        self.kept: list[GoType] = []
         self.fields: dict[int, tuple[list[tuple[str, GoType, int]], tuple[int, GoType] | None]] = {}
         self.word = self.target.arch.pointer_size
         self.pointer = self.target.arch.pointer
@@ -141,7 +173,7 @@ class _Search:
     def start(self, root: Variable) -> None:
         """Puts a root in the queue."""
         t, place = root.type, root.place
-        if not self._reaches(t):
+        if not self.reaches(t):
             return
         if root.data is not None or root.address is None:
             try:
@@ -162,13 +194,6 @@ class _Search:
                 at = getattr(error, "address", None)
                 self.found.anomalies.append(Anomaly("warning", "unreadable", message, at))
 
-    def _reaches(self, t: GoType) -> bool:
-        known = self.reach.get(id(t))
-        if known is None:
-            known = self.reach[id(t)] = can_reach_map(t)
-            self.kept.append(t)
-        return known
-
     def _look(self, step: _Step) -> None:
         t = step.t
         kind = t.kind
@@ -184,7 +209,7 @@ class _Search:
             self.found.too_deep += 1
         elif kind is Kind.POINTER:
             address = self._pointer_at(step)
-            if address and self._reaches(t.elem) and self._first_visit(step, address, t.elem):
+            if address and self.reaches(t.elem) and self._first_visit(step, address, t.elem):
                 self._at(step, step.name, t.elem, address, step.kind)
         elif kind is Kind.INTERFACE:
             self._interface(step)
@@ -197,6 +222,13 @@ class _Search:
                 self._part(step, f"[{i}]", t.elem, i * t.elem.size, "element", step.depth + 1)
         elif kind is Kind.SLICE:
             start, length = self._pointer_at(step), self._pointer_at(step, self.word)
+            room = self._pointer_at(step, 2 * self.word)
+            if length > room or room * t.elem.size > MAX_BYTES:
+                raise GomapError(f"a slice of {length:,} elements with room for {room:,}: not set yet, or corrupt")
+            if self.slices is not None:
+                self.slices.append(Slice(step.name, step.place, t, step.address, start, length, room))
+            if not self.reaches(t.elem):
+                return
             if start and length and self._first_visit(step, start, t):
                 self._elements(step, t.elem, start, self._limit(step.name, length))
 
@@ -204,8 +236,9 @@ class _Search:
         """The fields of a struct that can lead to maps, and its pointer if it is an atomic one."""
         known = self.fields.get(id(t))
         if known is None:
-            parts = [(f".{f.name}", f.type, f.offset) for f in t.fields if self._reaches(f.type)]
+            parts = [(f".{f.name}", f.type, f.offset) for f in t.fields if self.reaches(f.type)]
             known = self.fields[id(t)] = parts, _atomic_pointer(t)
+            self.kept.append(t)  # its id() is in use
         return known
 
     def _limit(self, name: str, length: int) -> int:
@@ -280,7 +313,7 @@ class _Search:
 
     def _atomic(self, step: _Step, offset: int, t: GoType) -> None:
         """What a sync/atomic.Pointer points to."""
-        if not self._reaches(t) or step.depth >= self.depth:
+        if not self.reaches(t) or step.depth >= self.depth:
             return
         address = self._pointer_at(step, offset)
         if address and self._first_visit(step, address, t):
@@ -307,7 +340,7 @@ class _Search:
         code = self.pointer(self.read(closure, self.word))
         captured = self.captured.get(code)
         if captured is None:
-            captured = [c for c in self.target.captured(code, step.address) if self._reaches(c.type)]
+            captured = [c for c in self.target.captured(code, step.address) if self.reaches(c.type)]
             self.captured[code] = captured
         unknown: dict[tuple[str, bool], list[Captured]] = {}
         for one in captured:
@@ -353,7 +386,7 @@ class _Search:
         if known is not None:
             return known.name == t.name
         found = view(self.target, t, address)
-        if not 0 < found.count < 1 << 32:
+        if not found.count or found.nonsense:
             return False
         structure = found.structure(allocator(self.target))
         return structure.total.live == found.count and not structure.anomalies
@@ -363,7 +396,7 @@ class _Search:
         if held is None:
             return
         t, word, direct = held
-        if not self._reaches(t):
+        if not self.reaches(t):
             return
         name = f"{step.name}.({t.name})"
         if direct:
@@ -374,16 +407,19 @@ class _Search:
 
     def _map(self, step: _Step) -> None:
         t, address = step.t, self._pointer_at(step)
-        self._hold(address, Holder(step.name, step.kind, step.place, t, step.address))
+        holder = Holder(step.name, step.kind, step.place, t, step.address)
+        if address and address not in self.found.maps and not self._believed(address, holder):
+            return
+        self._hold(address, holder)
         if not address or not self._first_visit(step, address, t):
             return
-        keys, elems = self._reaches(t.key), self._reaches(t.elem)
+        keys, elems = self.reaches(t.key), self.reaches(t.elem)
         if not keys and not elems:
             return
         if step.depth >= self.depth:
             self.found.too_deep += 1
             return
-        for count, entry in enumerate(view(self.target, t, address).entries()):
+        for count, entry in enumerate(self.found.views[address].entries()):
             if count >= MAX_ITEMS:
                 self.found.shortened.append(f"{step.name}: the values of {MAX_ITEMS:,} entries")
                 break
@@ -394,6 +430,26 @@ class _Search:
                 if wanted and data is not None:
                     named = f"{step.name}[{self._key(t.key, entry.key)}]" if part is t.elem else f"key of {step.name}"
                     self._next(_Step(part, named, "map-value", step.place, step.depth + 1, at, data))
+
+    def _believed(self, address: int, holder: Holder) -> bool:
+        """Whether what lies at the address can be a map's header."""
+        found = self.found
+        if address in found.doubtful:
+            return False
+        why: str | None
+        try:
+            found.views[address] = one = view(self.target, holder.type, address)
+            why = one.nonsense
+        except MemoryFault as fault:
+            why = str(fault)
+        if why is None:
+            return True
+        found.views.pop(address, None)
+        found.doubtful[address] = holder, why
+        if len(found.anomalies) < 16:
+            message = f"{holder.path}{_in(holder.place)} is no map, or not set yet, or corrupt: {why}"
+            found.anomalies.append(Anomaly("note", "not-a-map", message, address))
+        return False
 
     def _hold(self, address: int, holder: Holder) -> None:
         """Notes that the holder has the map at `address` (0: nil); a known variable gets a path more."""
@@ -441,7 +497,7 @@ def _atomic_pointer(t: GoType) -> tuple[int, GoType] | None:
     return pointer.offset, first.elem.elem
 
 
-def groups(target: Target, found: Found) -> list[Group]:
+def groups(found: Found) -> list[Group]:
     """Holders by map; maps whose headers differ and whose buckets are the same come together."""
     owner: dict[int, int] = {}  # address of an array -> first header that has it
     union: dict[int, int] = {}  # header -> header that stands for its group
@@ -451,11 +507,9 @@ def groups(target: Target, found: Found) -> list[Group]:
             address = union[address]
         return address
 
-    views: dict[int, MapView] = {}
-    for address, t in found.types.items():
+    for address in found.types:
         try:
-            views[address] = one = view(target, t, address)
-            storage = one.storage()
+            storage = found.views[address].storage()
         except GomapError as error:
             found.anomalies.append(Anomaly("warning", "unreadable", f"map at {address:#x}: {error}", address))
             continue
@@ -469,14 +523,14 @@ def groups(target: Target, found: Found) -> list[Group]:
     made = []
     for headers in together.values():
         first = headers[0]
-        one = views.get(first)  # type: ignore[assignment]
+        one = found.views[first]
         held = [holder for header in headers for holder in found.maps[header]]
         made.append(
             Group(
                 address=first,
-                buckets=one.array_address if one else 0,
+                buckets=one.array_address,
                 type=found.types[first],
-                count=one.count if one else 0,
+                count=one.count,
                 shared_by="header" if len(headers) == 1 else "buckets",
                 holders=held,
                 headers=headers,

@@ -9,6 +9,8 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
+from gomap.progress import Progress, silent
+
 if TYPE_CHECKING:
     from gomap.report import Report
     from gomap.target import Target
@@ -45,16 +47,12 @@ class Arg(NamedTuple):
         return f"[{shown}]" if self.optional or not self.positional else shown
 
 
-def _silent(what: str, done: int, of: int | None) -> None:
-    """Progress that nobody sees."""
-
-
 class Context(NamedTuple):
-    """What a command works with. progress: told while long work goes on, (what, done, of how many or None)."""
+    """What a command works with. progress: told while long work goes on."""
 
     target: Target
     settings: Settings = Settings()
-    progress: Callable[[str, int, int | None], None] = _silent
+    progress: Progress = silent
 
 
 JSON = Arg("--json", "print the answer as one line of JSON")

@@ -129,6 +129,18 @@ class ClassicMap:
         return self.header["B"]
 
     @property
+    def nonsense(self) -> str | None:
+        """What in the header no map can have: memory that is something else. None for one that can be a map's."""
+        header, word = self.header, self.target.arch.pointer_size
+        if self.address % word or header["buckets"] % word or header["oldbuckets"] % word:
+            return "addresses that are not aligned"
+        if header["flags"] >= 16 or (1 << min(self.B, 64)) * self.shape.slots.size > MAX_BYTES:
+            return f"flags {header['flags']:#x} and B {self.B}"
+        if self.count > (0 if not header["buckets"] else max(16 << self.B, 8)):
+            return f"{self.count:,} entries with B {self.B}"
+        return None
+
+    @property
     def old_count(self) -> int:
         """Buckets of the old array: hmap.noldbuckets."""
         if not self.header["oldbuckets"]:

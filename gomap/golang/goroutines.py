@@ -62,7 +62,8 @@ def goroutines(target: Target) -> tuple[list[Goroutine], list[Anomaly]]:
         text = _STATUS.get(status, f"status {status}")
         if status in (WAITING, LEAKED):
             text = reasons.text(reason) or text
-        thread = threads.get(m) if status in (RUNNING, SYSCALL) else None
+        # One in a system call goes on from where it entered it, whatever its thread does meanwhile.
+        thread = threads.get(m) if status == RUNNING else None
         found[address] = Goroutine(goid, address, text, pc, sp, bp, (low, high), gopc, thread, start)
     return [found[address] for address in addresses if address in found], anomalies
 

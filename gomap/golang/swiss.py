@@ -137,6 +137,21 @@ class SwissMap:
         return self.header["dirLen"] == 0
 
     @property
+    def nonsense(self) -> str | None:
+        """What in the header no map can have: memory that is something else. None for one that can be a map's."""
+        header, word = self.header, self.target.arch.pointer_size
+        pointer, length, depth = header["dirPtr"], header["dirLen"], header["globalDepth"]
+        if self.address % word or pointer % word:
+            return "addresses that are not aligned"
+        if header["writing"] > 1 or header.get("tombstonePossible") > 1:
+            return "booleans that are neither true nor false"
+        if length & (length - 1) or length > MAX_DIRECTORY or (length or 1) != 1 << min(depth, 64):
+            return f"a directory of {length:#x} entries with depth {depth}"
+        if self.count > (MAX_TABLE_CAPACITY * length or SLOTS) or (self.count and not pointer):
+            return f"{self.count:,} entries in a directory of {length:,}"
+        return None
+
+    @property
     def array_address(self) -> int:
         return self.header["dirPtr"]
 

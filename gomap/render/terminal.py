@@ -6,6 +6,7 @@ import os
 import shutil
 from typing import TextIO
 
+from gomap.progress import ProgressLine
 from gomap.render.text import Style
 
 
@@ -15,3 +16,15 @@ def style(stream: TextIO) -> Style:
     width = min(max(shutil.get_terminal_size().columns, 20), 400) if stream.isatty() else 80
     unicode = (stream.encoding or "").upper().replace("-", "") == "UTF8"
     return Style(width, terminal and not os.environ.get("NO_COLOR"), terminal and unicode)
+
+
+def progress(stream: TextIO, width: int) -> ProgressLine | None:
+    """A progress line on the stream, if it is a terminal that can take one back."""
+    if not stream.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        return None
+
+    def write(text: str) -> None:
+        stream.write(text)
+        stream.flush()
+
+    return ProgressLine(write, width)

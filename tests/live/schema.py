@@ -150,6 +150,7 @@ ADDED = {
     "data.groups[].headers",
     "data.groups[].holders[].also",
     "data.nil_maps[].also",
+    "data.slices",
     "error.address",
 }
 

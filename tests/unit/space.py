@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from gomap.errors import GomapError, MemoryFault
 from gomap.gotypes import Field, GoType, Kind, fixed
@@ -221,10 +221,10 @@ class FakeTarget:
     def symbol(self, name: str) -> int | None:
         return self.symbols.get(name)
 
-    def frame_variables(self) -> Iterator[Variable]:
+    def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         return iter(list(self.variables.values()))
 
-    def package_variables(self) -> Iterator[Variable]:
+    def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         return iter(())
 
     goroutine = None

@@ -17,7 +17,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 
 #: A module may import modules of lower layers, and of its own package. From docs/architecture.md.
 LAYERS = (
-    ("gomap.errors", "gomap.human"),
+    ("gomap.errors", "gomap.human", "gomap.progress"),
     ("gomap.memory", "gomap.gotypes", "gomap.elf"),
     ("gomap.target",),
     ("gomap.golang",),
