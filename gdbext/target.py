@@ -375,7 +375,8 @@ def _arch() -> Arch:
 def _why_no_debug_info() -> str:
     """Told of the Go program or library among gdb's files, else of the program."""
     files = [str(o.filename) for o in gdb.objfiles() if o.filename and os.path.isfile(o.filename)]
-    program = gdb.current_progspace().filename if gdb.current_progspace() else None
+    space = gdb.current_progspace()
+    program = space.filename if space is not None else None
     if program is None and not files:
         return "no Go debug information: gdb has no program's file: load it (file PROG)"
     of_go = next((path for path in files if elf.is_go(path)), program)
@@ -387,6 +388,7 @@ def core_path() -> str | None:
     core = getattr(gdb.selected_inferior(), "corefile", None)  # from gdb 17 on
     if core is not None:
         return str(core.filename)
+    # Older gdbs tell it in words alone.
     found = re.search(r"core dump file:\s+`(.*)', file type", gdb.execute("info files", to_string=True))
     return found.group(1) if found else None
 

@@ -154,7 +154,7 @@ def why_no_debug_info(path: str | None) -> str:
     except (OSError, BadElf):
         return f"{start}{path} can't be read as a program"
     if _OF_GO.isdisjoint(names):
-        return f"{start}{path} is no Go program"
+        return f"{start}{path} is no Go program, or has not loaded its Go library yet"
     if names.keys() & {".debug_info", ".zdebug_info"}:
         return (
             f"{start}{path} has some, and the debugger can't read it: it may be compressed in a way that this "
@@ -234,6 +234,4 @@ def cut_off(path: str) -> list[tuple[int, int]]:
             segments = parse(data).loaded
     except (OSError, BadElf):
         return []
-    return [
-        (s.address + max(size - s.offset, 0), s.address + s.size) for s in segments if s.offset + s.size > size
-    ]
+    return [(s.address + max(size - s.offset, 0), s.address + s.size) for s in segments if s.offset + s.size > size]
