@@ -15,8 +15,8 @@ class BadCore(GomapError):
     code = "bad-core"
 
 
-def check(program: str, core: str) -> str | None:
-    """A warning for a core that is cut short. Raises BadCore, WrongProgram."""
+def check(program: str, core: str) -> list[str]:
+    """Warnings: what of this core can't be shown. Raises BadCore, WrongProgram."""
     if not os.path.isfile(program):
         raise BadCore(f"{program}: there is no such file")
     problem = elf.why_no_core(core)
@@ -25,7 +25,21 @@ def check(program: str, core: str) -> str | None:
     missing = sum(end - start for start, end in elf.cut_off(core))
     if _of_another_build(program, core):
         raise WrongProgram(f"{core} comes from another build of the program than {program}")
-    return f"{core} is cut short by {missing:,} bytes: what lay there can't be shown" if missing else None
+    warnings = [f"{core} is cut short by {missing:,} bytes: what lay there can't be shown"] if missing else []
+    return warnings + [
+        f"Delve reads no libraries of core files: gdb shows the maps of {path} (gdb-hmap {program} {core})"
+        for path in _go_libraries(program, core)
+    ]
+
+
+def _go_libraries(program: str, core: str) -> list[str]:
+    """Plugins and libraries with Go code, where they still are."""
+    try:
+        with elf.mapped(core) as data:
+            files = elf.files_in_core(data)
+    except elf.BadElf:
+        return []
+    return [path for path in files if os.path.isfile(path) and not os.path.samefile(path, program) and elf.is_go(path)]
 
 
 def _of_another_build(program: str, core: str) -> bool:

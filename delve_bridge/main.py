@@ -95,8 +95,7 @@ def _run(options: argparse.Namespace, program_arguments: list[str]) -> int:
     if options.how == "core":
         if options.location:
             _parser().error("a core file can't be continued to a breakpoint")
-        warning = corefile.check(options.PROG, options.CORE)
-        if warning is not None:
+        for warning in corefile.check(options.PROG, options.CORE):
             print(f"warning: {warning}", file=sys.stderr)
         arguments = ["core", options.PROG, options.CORE]
     elif options.how == "attach":

@@ -18,7 +18,7 @@ from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, Targ
 from gomap.golang.goroutines import goroutine_of_thread
 from gomap.gotypes import GoType, Kind, can_reach_map
 from gomap.memory import CachedMemory, Memory
-from gomap.target import GLOBAL, Arch, Captured, Frame, Goroutine, Local, Location, Place, Variable, Wanted
+from gomap.target import GLOBAL, Arch, Captured, Frame, Goroutine, Local, Location, Place, Variable, Wanted, read_record
 
 _ARCHITECTURES = {
     "i386:x86-64": "amd64",
@@ -30,6 +30,8 @@ _ARCHITECTURES = {
 }
 #: Frames searched outward for a local variable.
 MAX_FRAMES = 256
+#: Plugins searched for the symbols of one.
+MAX_MODULES = 256
 _MI_SYMBOL = re.compile(
     r'\{(?:line="\d+",)?name="((?:[^"\\]|\\.)*)",type="(?:[^"\\]|\\.)*",description="((?:[^"\\]|\\.){0,8})'
 )
@@ -97,20 +99,25 @@ class GdbTarget:
         cls._globals = None
 
     def _is_of_another_build(self) -> bool:
-        """The linker writes where its sections end into runtime.firstmoduledata (symtab.go of
-        cmd/link/internal/ld); in memory of another build these words are something else, or elsewhere."""
-        module = self._global("runtime.firstmoduledata")
-        for name in ("etext", "edata", "end"):
-            symbol, field = self.symbol(f"runtime.{name}"), module.type.field(name) if module else None
-            if module is None or field is None or symbol is None:
-                continue
-            try:
-                word = module.read(self.memory, field.offset, self.arch.pointer_size)
-            except MemoryFault:
-                return True
-            if self.arch.pointer(word) != symbol:
-                return True
-        return False
+        """The linker writes where its sections end into a runtime.moduledata (symtab.go of cmd/link/internal/ld);
+        in memory of another build these words are something else, or elsewhere. A plugin has one of its own, and
+        the symbols may be the plugin's."""
+        first = self._global("runtime.firstmoduledata")
+        ends = {name: self.symbol(f"runtime.{name}") for name in ("etext", "edata", "end")}
+        if first is None or first.address is None or None in ends.values():
+            return False
+        address = first.address
+        seen: set[int] = set()
+        try:
+            while address and len(seen) < MAX_MODULES and address not in seen:
+                seen.add(address)
+                module = read_record(self, first.type, address)
+                if all(module[name] == end for name, end in ends.items()):
+                    return False
+                address = module["next"]
+        except MemoryFault:
+            pass
+        return True
 
     @property
     def go_version(self) -> str | None:

@@ -170,25 +170,37 @@ def why_no_debug_info(path: str | None) -> str:
 
 # -- core files --------------------------------------------------------------------------------------
 
-_NT_AUXV, _AT_ENTRY = 6, 9
+_NT_AUXV, _NT_FILE, _AT_ENTRY = 6, 0x46494C45, 9
 
 
 def entry_in_core(data: Data) -> int | None:
     """Where the program started that dumped this core: AT_ENTRY, which tells where a PIE was loaded."""
     elf = parse(data)
-    word = "Q" if elf.wide else "I"
-    pair = struct.Struct(elf.order + 2 * word)
-    for note in (s for s in elf.segments if s.kind == _NOTE):
-        at, end = note.offset, min(note.offset + note.size, len(data))
+    pair = struct.Struct(elf.order + ("QQ" if elf.wide else "II"))
+    vector = _note(data, elf, _NT_AUXV)
+    return dict(pair.iter_unpack(vector[: len(vector) - len(vector) % pair.size])).get(_AT_ENTRY)
+
+
+def files_in_core(data: Data) -> list[str]:
+    """Files that the program had mapped (NT_FILE, fs/binfmt_elf.c of Linux)."""
+    elf = parse(data)
+    note, word = _note(data, elf, _NT_FILE), 8 if elf.wide else 4
+    count = int.from_bytes(note[:word], "little" if elf.order == "<" else "big")
+    names = note[2 * word + 3 * word * count :].split(b"\0")[:count]
+    return sorted({name.decode("utf-8", "surrogateescape") for name in names})
+
+
+def _note(data: Data, elf: Elf, wanted: int) -> bytes:
+    """Contents of the core's first note of that kind."""
+    for segment in (s for s in elf.segments if s.kind == _NOTE):
+        at, end = segment.offset, min(segment.offset + segment.size, len(data))
         while at + 12 <= end:
             name, size, kind = struct.unpack_from(elf.order + "III", data, at)
             start = at + 12 + (name + 3) // 4 * 4
-            if kind == _NT_AUXV:
-                stop = min(start + size, end)
-                vector = data[start : stop - (stop - start) % pair.size]
-                return dict(pair.iter_unpack(vector)).get(_AT_ENTRY)
+            if kind == wanted:
+                return bytes(data[start : min(start + size, end)])
             at = start + (size + 3) // 4 * 4
-    return None
+    return b""
 
 
 def why_no_core(path: str) -> str | None:
