@@ -17,6 +17,8 @@ Data = Union[bytes, mmap.mmap]
 
 EXECUTABLE, SHARED, CORE = 2, 3, 4  # ET_EXEC, ET_DYN, ET_CORE
 _LOAD, _NOTE = 1, 4  # PT_LOAD, PT_NOTE
+#: e_machine, as Go calls them.
+_MACHINES = {3: "386", 62: "amd64", 40: "arm", 183: "arm64", 22: "s390x", 21: "ppc64", 243: "riscv64", 258: "loong64"}
 _COMPRESSED = (
     (b"\x1f\x8b", "gunzip"),
     (b"\x28\xb5\x2f\xfd", "unzstd"),
@@ -56,6 +58,7 @@ class Elf:
     """order: of struct's, for numbers in the file. entry: where the program starts."""
 
     kind: int
+    machine: int
     order: str
     wide: bool
     entry: int
@@ -73,7 +76,7 @@ def parse(data: Data) -> Elf:
         raise BadElf("it is no ELF file")
     order, wide = "<" if data[5] == 1 else ">", data[4] == 2
     try:
-        (kind,) = struct.unpack_from(order + "H", data, 16)
+        kind, machine = struct.unpack_from(order + "HH", data, 16)
         words = "QQQIHHH" if wide else "IIIIHHH"
         entry, table, sections, _, _, size, count = struct.unpack_from(order + words, data, 24)
         if count == 0xFFFF and sections:  # PN_XNUM: the first section header's sh_info has the count
@@ -83,7 +86,7 @@ def parse(data: Data) -> Elf:
         segments = tuple(_segment(data, order, wide, table + i * size) for i in range(count))
     except struct.error as error:
         raise BadElf("it is cut short in its headers") from error
-    return Elf(kind, order, wide, entry, segments)
+    return Elf(kind, machine, order, wide, entry, segments)
 
 
 def _segment(data: Data, order: str, wide: bool, at: int) -> Segment:
@@ -132,6 +135,16 @@ def mapped(path: str) -> mmap.mmap:
 
 
 # -- programs ----------------------------------------------------------------------------------------
+
+
+def machine_of(path: str) -> str | None:
+    """Name of the machine that a program is for, None when it is no ELF file."""
+    try:
+        with mapped(path) as data:
+            number = parse(data).machine
+    except (OSError, BadElf):
+        return None
+    return _MACHINES.get(number, f"machine {number}")
 
 
 def is_go(path: str) -> bool:

@@ -1,0 +1,144 @@
+"""Maps of programs for other machines, against what the programs say: 32 bits, another processor, big-endian."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gomap import elf
+from tests import conftest
+from tests.live import debuggers, machines, session, test_truth, toolchains
+from tests.live.debuggers import Gdb, Session
+from tests.live.machines import MACHINES, Machine
+from tests.live.test_get_check import check, wrong
+from tests.live.toolchains import MATRIX, SYSTEM, Missing, Row
+
+GET = Path(__file__).with_name("get_published.py")
+#: One classic and one Swiss toolchain.
+ROWS = ("1.23.9", "1.27.3")
+PROGRAMS = ("growth", "types")
+#: HWCAP_AES of Linux on arm64 (arch/arm64/include/uapi/asm/hwcap.h).
+AES = 1 << 3
+AES_SWITCHES = ("runtime.useAeshash", "internal/runtime/maps.UseAeshash")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """machine, row and gdb's name together: what this machine's own tools can run, or everything."""
+    if "where" not in metafunc.fixturenames:
+        return
+    full = conftest.is_full(metafunc.config)
+    rows = [row for row in MATRIX if row.name in ROWS] if full else [SYSTEM]
+    cases = []
+    for machine in MACHINES:
+        # Debian's gdb knows this machine alone, PyPI's knows all.
+        cases += [(machine, row, "pypi-18.1" if machine.qemu else "system") for row in rows]
+    ids = [f"{machine.name}-go-{row.name}" for machine, row, _ in cases]
+    metafunc.parametrize("where", cases, ids=ids)
+
+
+@pytest.fixture
+def tools(where: tuple[Machine, Row, str], request: pytest.FixtureRequest) -> tuple[Machine, Row, Gdb]:
+    machine, row, name = where
+    if machine.qemu is not None and not conftest.is_full(request.config):
+        conftest.leave_out(request.config, f"{machine.name} needs qemu-user and a gdb that knows it")
+    try:
+        toolchains.ensure(row)
+        if machine.qemu is not None:
+            machines.find_qemu(machine.qemu)
+    except Missing as missing:
+        conftest.leave_out(request.config, str(missing))
+    return machine, row, conftest.find_gdb(request.config, name)
+
+
+def get(expr: str) -> str:
+    return f"get-published {expr}"
+
+
+def asked(tools: tuple[Machine, Row, Gdb], program: str, godebug: tuple[str, ...] = ()) -> tuple[Session, Path]:
+    """The program's every stage and map; its stages and maps as this machine's own build of it has them."""
+    machine, row, gdb = tools
+    own, binary = (toolchains.build(program, row, False, arch) for arch in (None, machine.name))
+    commands = {}
+    for stage, exprs in session.published(own).items():
+        questions = [*session.questions(exprs), f"source {GET}", "info auxv"]
+        questions += [f"output '{switch}'" for switch in AES_SWITCHES]
+        commands[stage] = questions + [ask(expr) for expr in exprs for ask in (check, get)]
+    return machines.visit(gdb, machine, binary, commands, godebug), own
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_maps(program: str, tools: tuple[Machine, Row, Gdb]) -> None:
+    """hmap-show and hmap-evac of every map, hmap-get of its keys, hmap-check without a finding."""
+    answers, own = asked(tools, program)
+    test_truth.check_all(answers, own, False, "live")
+    machine = tools[0]
+    binary = toolchains.build(program, tools[1], False, machine.name)
+    with elf.mapped(str(binary)) as data:
+        parsed = elf.parse(data)
+    target = {
+        "arch": machine.name,
+        "pointer_size": 8 if parsed.wide else 4,
+        "byte_order": "little" if parsed.order == "<" else "big",
+    }
+    looked_up = 0
+    for stage, exprs in session.published(own).items():
+        assert set(exprs) == set(answers.truth[stage]["maps"])
+        for expr in exprs:
+            truth = answers.truth[stage]["maps"][expr]
+            shown = answers.at(stage, session.show(expr)).json()["target"]
+            assert {name: shown[name] for name in target} == target
+            checked = answers.at(stage, check(expr))
+            assert checked.error is None, (stage, checked)
+            assert not wrong(checked.json(), truth), (stage, expr, wrong(checked.json(), truth))
+            looked_up += same_values(answers.at(stage, get(expr)).json(), truth)
+    assert looked_up > (300 if program == "growth" else 20)
+    aes_is_as_the_processor_says(answers, machine, own)
+
+
+def same_values(got: list[tuple[Any, Any]], truth: Any) -> int:
+    """How many keys were looked up by their hashes: each has the value that the program published."""
+    entries = {json.dumps(key): value for key, value in truth["entries"] or ()}
+    for key, answer in got:
+        assert isinstance(answer, dict), (key, answer)
+        data = answer["data"]
+        assert (data["found"], data["walked"]) == (True, False) and data["hash"], (key, answer)
+        assert data["value"] == entries[json.dumps(key)], (key, answer)
+        assert answer["anomalies"] == []
+    return len(got)
+
+
+def uses_aes(answers: Session, stage: str) -> bool:
+    """What the runtime's own switch says: it has one name or the other."""
+    said = [answers.at(stage, f"output '{switch}'") for switch in AES_SWITCHES]
+    (found,) = (answer.output for answer in said if answer.error is None)
+    return {"true": True, "false": False}[found]
+
+
+def aes_is_as_the_processor_says(answers: Session, machine: Machine, own: Path) -> None:
+    stage = debuggers.stages(own)[0]
+    if machine.name == "s390x":
+        assert not uses_aes(answers, stage)  # runtime/asm_s390x.s has the fallback alone
+    elif machine.name == "arm64":
+        capabilities = re.search(r"AT_HWCAP .*?(0x[0-9a-f]+|\d+)$", answers.at(stage, "info auxv").output, re.M)
+        assert capabilities is not None
+        assert uses_aes(answers, stage) == bool(int(capabilities.group(1), 0) & AES)
+
+
+def test_without_aes(tools: tuple[Machine, Row, Gdb]) -> None:
+    """A processor that has no AES, as far as Go can tell: the fallback of 32 bits, and of the other byte order."""
+    if tools[0].name == "s390x":
+        return  # it has no other
+    answers, own = asked(tools, "basic", ("cpu.aes=off",))
+    (stage,) = debuggers.stages(own)
+    assert not uses_aes(answers, stage)
+    test_truth.check_all(answers, own, False, "live")
+    looked_up = 0
+    for expr, truth in answers.truth[stage]["maps"].items():
+        checked = answers.at(stage, check(expr))
+        assert checked.error is None and not wrong(checked.json(), truth), (expr, checked)
+        looked_up += same_values(answers.at(stage, get(expr)).json(), truth)
+    assert looked_up > 50
