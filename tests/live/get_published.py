@@ -11,7 +11,7 @@ from pathlib import Path
 import gdb
 
 #: Keys looked up in one map.
-MOST = 40
+MOST = 12
 
 
 class GetPublished(gdb.Command):
