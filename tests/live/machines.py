@@ -36,6 +36,7 @@ class Machine:
     qemu: str | None = None
 
 
+HERE = Machine("amd64")
 MACHINES = (Machine("386"), Machine("arm64", "aarch64"), Machine("s390x", "s390x"))
 
 
@@ -115,11 +116,13 @@ def visit(
     binary: Path,
     commands: Mapping[str, Sequence[str]],
     godebug: Sequence[str] = (),
+    start: Sequence[str] = ("break main.stop", "run"),
     timeout: float = 300,
 ) -> Session:
     """Take a program through its stages, all of them and in their order, and give gdb commands at each.
 
-    It stops at the breakpoint main.stop: an instruction that traps is left at another place on every machine.
+    start: what brings it to the first. It stops at the breakpoint main.stop: an instruction that traps is left at
+    another place on every machine.
     """
     with tempfile.TemporaryDirectory(dir=debuggers.scratch()) as name:
         folder = Path(name)
@@ -127,12 +130,16 @@ def visit(
         # Every signal that preempts a goroutine stops the program in qemu's stub: it would not get on.
         settings = ",".join(("asyncpreemptoff=1", *godebug))
         env = {"GOMAP_PLAN": str(plan), "GOMAP_TRUTH": str(truth), "GOMAP_STAGE": "none", "GODEBUG": settings}
-        start = ["break main.stop", "run"]
         with contextlib.ExitStack() as stack:
             if machine.qemu is not None:
                 start = [f"target remote {socket}", "break main.stop", "continue"]
                 stack.enter_context(_under_qemu(machine.qemu, binary, socket, env))
-            steps = {"answers": str(answers), "stages": list(commands.items()), "truth": str(truth), "start": start}
+            steps = {
+                "answers": str(answers),
+                "stages": list(commands.items()),
+                "truth": str(truth),
+                "start": list(start),
+            }
             plan.write_text(json.dumps(steps))
             args = ["-iex", "set startup-with-shell off", "-iex", "set auto-load python-scripts off"]
             scripts = ["-x", str(LOAD), "-x", str(DRIVER), str(binary)]
