@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from typing import Callable, ClassVar
@@ -15,10 +16,16 @@ from gdbext.stacks import frames_of, stack_pointer
 from gdbext.types import Converter, member, offset
 from gomap import elf
 from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning, WrongProgram
-from gomap.golang.goroutines import goroutine_of_thread
+from gomap.golang.goroutines import by_id, goroutine_of_thread, goroutines
 from gomap.gotypes import GoType, Kind, can_reach_map
+<<<<<<< HEAD
 from gomap.memory import CachedMemory, Memory
 from gomap.target import GLOBAL, Arch, Captured, Frame, Goroutine, Local, Location, Place, Variable, Wanted, read_record
+=======
+from gomap.memory import CachedMemory, Memory, Read, one_by_one
+from gomap.process import ProcessMemory, same
+from gomap.target import GLOBAL, Arch, Captured, Frame, Goroutine, Local, Location, Place, Variable, Wanted
+>>>>>>> main
 
 _ARCHITECTURES = {
     "i386:x86-64": "amd64",
@@ -28,6 +35,8 @@ _ARCHITECTURES = {
     "powerpc:common64": "ppc64",
     "riscv:rv64": "riscv64",
 }
+#: What leaves a goroutine's stack for the system's: gdb finds no caller behind it, or a wrong one.
+_LEAVES_STACK = frozenset({"runtime.systemstack", "runtime.mcall", "runtime.morestack"})
 #: Frames searched outward for a local variable.
 MAX_FRAMES = 256
 #: Plugins searched for the symbols of one.
@@ -49,18 +58,58 @@ class GdbMemory:
             return b""
         if address < 0 or address + size > 1 << 64:
             raise MemoryFault(address, size, "no such address")
+        return bytes(self._view(address, size))
+
+    def _view(self, address: int, size: int) -> memoryview:
         try:
-            return bytes(self._read(address, size))
+            return self._read(address, size)
         except (gdb.error, OverflowError) as error:
             if any(start < address + size and address < end for start, end in self._cut_off):
                 raise elf.CutShort(address, size) from error
             raise MemoryFault(address, size) from error
 
+<<<<<<< HEAD
     @cached_property
     def _cut_off(self) -> list[tuple[int, int]]:
         """What the core file should have and has not: asked for when something can't be read."""
         path = core_path() if self._of_core else None
         return elf.cut_off(path) if path is not None else []
+=======
+    def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
+        """gomap.memory.stream: past gdb where the process is on this machine, else as gdb has it, not copied."""
+        direct = self._process()
+        if direct is None:
+            yield from self._views(pieces)
+            return
+        with closing(direct):
+            for address, size, data in direct.stream(pieces):
+                if isinstance(data, MemoryFault):
+                    yield from one_by_one(self, [(address, size)])
+                else:
+                    yield address, size, data
+
+    def _views(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
+        for address, size in pieces:
+            try:
+                yield address, size, self._view(address, size)
+            except MemoryFault as fault:
+                yield address, size, fault
+
+    def _process(self) -> ProcessMemory | None:
+        """Memory of the process itself, if this gdb runs it and both read the same of it."""
+        inferior = gdb.selected_inferior()
+        if inferior.connection is None or inferior.connection.type != "native":
+            return None
+        try:
+            m0 = gdb.parse_and_eval("&'runtime.m0'")  # its thread's id and random numbers: no other process has these
+            direct = ProcessMemory(inferior.pid)
+        except (OSError, gdb.error):
+            return None
+        if same(direct, self, int(m0), m0.type.target().sizeof):
+            return direct
+        direct.close()
+        return None
+>>>>>>> main
 
 
 class GdbTarget:
@@ -145,7 +194,12 @@ class GdbTarget:
         try:
             return self._converter.convert(gdb.lookup_type(name))
         except gdb.error:
+            pass
+        try:  # gdb 13 has string types with a name of their own among the structs alone
+            found = gdb.lookup_static_symbol(name, gdb.SYMBOL_STRUCT_DOMAIN)
+        except gdb.error:
             return None
+        return None if found is None or found.type is None else self._converter.convert(found.type)
 
     def symbol(self, name: str) -> int | None:
         if "'" in name:
@@ -156,7 +210,9 @@ class GdbTarget:
             return None
 
     def variable(self, name: str) -> Variable | None:
-        return self._local(name) or self._global(name) if "." not in name else self._global(name)
+        if "." in name:
+            return self._global(name)
+        return self._local(name) or self._global(name) or self._on_goroutine(name)
 
     def _global(self, name: str) -> Variable | None:
         symbol = _static_symbol(name)
@@ -183,6 +239,28 @@ class GdbTarget:
                 "; ".join(notes) or None,
             )
         return None
+
+    def _on_goroutine(self, name: str) -> Variable | None:
+        """A local of the goroutine that the thread runs, where it does so on the system's stack, as in a program
+        that died of a fatal error: gdb's own backtrace does not leave that stack."""
+        if not self._on_system_stack or self.goroutine is None:
+            return None
+        own = by_id(goroutines(self)[0], self.goroutine)
+        if own is None:
+            return None
+        with frames_of(own) as frames:
+            for level, frame in enumerate(frames[:MAX_FRAMES]):
+                function = frame.name() or "?"
+                symbol, _ = (None, False) if _in_runtime(function) else _find_in_frame(frame, name)
+                if symbol is not None:
+                    place = Place("", own.id, level, function, *_source(frame))
+                    note = f"{name} is taken from frame {level} of goroutine {own.id}, {function}"
+                    return replace(self._in_frame(symbol, frame, name, place), note=note)
+        return None
+
+    @cached_property
+    def _on_system_stack(self) -> bool:
+        return any(frame.name() in _LEAVES_STACK for frame in _frames())
 
     def _place(self, frame: gdb.Frame) -> Place:
         return Place("", self.goroutine, frame.level(), frame.name(), *_source(frame))
@@ -507,10 +585,18 @@ def _package_variables() -> Iterator[tuple[str, gdb.Symbol]]:
             first = _static_symbol(name)
             if first is None or first.symtab is None or not first.is_variable:
                 continue
+<<<<<<< HEAD
             if _is_go(first.symtab):
                 for symbol in first.symtab.global_block():
                     if symbol.is_variable:
                         found.add(symbol.name)
+=======
+            block = first.symtab.global_block()
+            if block.start not in units or not block.start:
+                units.add(block.start)
+                for symbol in block:
+                    if symbol.is_variable and "." in symbol.name:  # C's have no package
+>>>>>>> main
                         yield symbol.name, symbol
             break
 

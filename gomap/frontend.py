@@ -170,9 +170,9 @@ def tokens(line: str) -> list[str]:
 
 
 def _goes_on(word: str, rest: str) -> bool:
-    """Whether the space after word belongs to a type name of the form 0xADDRESS:TYPE."""
+    """Whether the space after word belongs to a type name, of a key or of the form 0xADDRESS:TYPE."""
+    if rest.startswith("{"):
+        return re.search(r"(?:^|\W)(?:struct|interface)$", word) is not None
     if ":" not in word or not rest:
         return False
-    if rest[0] == "{":
-        return word.endswith(("struct", "interface"))
     return word.endswith(("chan", "chan<-")) or (word.endswith(")") and "func(" in word and not rest.startswith("-"))

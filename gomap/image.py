@@ -8,6 +8,7 @@ and everything is checked before use: a file may come from anywhere. docs/image-
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
@@ -20,6 +21,8 @@ from typing import Any, Callable
 
 from gomap.errors import BadImage, GomapError
 from gomap.expr import resolve_map
+from gomap.golang.hashing import typehash_plan
+from gomap.golang.rtype import Types
 from gomap.golang.structure import Anomaly
 from gomap.gotypes import Field, GoType, Kind, Lazy
 from gomap.maps import view
@@ -111,11 +114,12 @@ def record(context: Any, expr: str, path: str) -> Saved:
 
     target = RecordingTarget(context.target)
     variable, t, address = resolve_map(target, expr)
+    typehash_plan(t.key)  # a key that is typed needs all of its type, of a nil map too
     count = view(target, t, address).count if address else 0
     inner = Context(target, context.settings)
     left_out = []
     for command in COMMANDS:
-        if command.writes_file or not command.args or command.args[0].name != "EXPR":
+        if not command.of_a_map or command.writes_file or not command.args or command.args[0].name != "EXPR":
             continue
         if any(arg.positional and not arg.optional for arg in command.args[1:]):
             continue  # hmap-get: what any key's lookup needs, hmap-check reads
@@ -142,6 +146,14 @@ def _read_all(target: Target, t: GoType, address: int, depth: int) -> None:
     for entry in view(target, t, address).entries():
         values.json(t.key, entry.key)
         values.json(t.elem, entry.elem)
+    assert values.types is not None
+    for place, made in values.types.made():
+        with contextlib.suppress(GomapError):
+            Types(target).at(place)  # by itself: whatever is asked for first must find all it reads
+        if typehash_plan(made) is not None:  # hmap-get's keys are written with the names of these
+            named = target.find_type(made.name)
+            if named is not None:
+                typehash_plan(named)
 
 
 def _manifest(
@@ -427,7 +439,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for line in options.c or ["hmap-show"]:
         name, _, rest = line.strip().partition(" ")
         command = find(name)
-        if command is not None and command.args[0].name == "EXPR" and not command.args[0].many:
+        if command is not None and command.args and command.args[0].name == "EXPR" and not command.args[0].many:
             needed = sum(arg.positional and (arg.name == "EXPR" or not arg.optional) for arg in command.args)
             words = itertools.takewhile(lambda word: not word.startswith("--"), frontend.tokens(rest))
             if len(list(words)) < needed:

@@ -88,6 +88,9 @@ func inSelect(m map[string]int) {
 
 var locked sync.Mutex
 
+// Synced holds a map that nothing else does.
+var Synced sync.Map
+
 //go:noinline
 func inMutex(m map[string]int) {
 	holds("inMutex", "m", m)
@@ -222,6 +225,10 @@ func main() {
 		panic(err)
 	}
 	locked.Lock()
+	inSync := map[string]int{"synced": 1}
+	Synced.Store("key", inSync)
+	Synced.Store(7, Holder{"held", inSync})
+	held = append(held, truth.Of(`main.Synced["key"]`, inSync).Unnamed(), truth.Of("main.Synced[7].M", inSync).Unnamed())
 
 	own := func(name string) map[string]int { return map[string]int{name: 1} }
 	started.Add(9)

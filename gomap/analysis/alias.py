@@ -8,24 +8,32 @@ from dataclasses import dataclass, field
 
 from gomap.analysis.roots import Reach
 from gomap.errors import GomapError, MemoryFault, OptimizedOut
+from gomap.golang import syncmap
 from gomap.golang.malloc import allocator
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.structure import Anomaly
+from gomap.golang.syncmap import atomic_pointee
 from gomap.gotypes import GoType, Kind, can_reach_map, can_reach_slice
 from gomap.maps import MapView, view
 from gomap.progress import Progress, silent
 from gomap.target import Captured, Place, Target, Variable, read_record
 from gomap.values import quote
 
-#: How much of a large container is looked into.
+#: How much of a large container is looked into, unless the caller asks for all.
 MAX_ITEMS = 4096
+ALL_ITEMS = 1 << 40
+#: Pointers, elements and interfaces that are followed from a variable where the whole process is searched.
+WHOLE_DEPTH = 128
 MAX_VISITED = 1 << 22
+MAX_STEPS = 1 << 25
 #: Who has visited an object: package variables, frames, or a positive number: the goroutine of that id.
 GLOBALS, FRAMES = 0, -1
 #: bytes of an object that every goroutine's own variables look into again, and that is read in one piece.
 SMALL = 4096
 #: bytes of a slice's array that are read at once.
 PIECE = 64 << 10
+#: Types that hide their contents behind pointers without a type.
+SYNC_MAPS = ("sync.Map", "internal/sync.HashTrieMap[")
 #: No array is larger.
 MAX_BYTES = 1 << 46
 #: Words of a closure that are looked through for a captured map.
@@ -120,6 +128,8 @@ def holders(
     depth: int,
     progress: Progress = silent,
     slices: list[Slice] | None = None,
+    items: int = MAX_ITEMS,
+    once: bool = False,
 ) -> Found:
     """Every map reachable from roots through structs, pointers, arrays, slices, interfaces, maps and channels.
 
@@ -127,21 +137,23 @@ def holders(
     goroutine; what lies behind further pointers is visited once from frames and once from package variables,
     so of each the shortest path is the one that is told. Ctrl-C ends the search with what it has.
     slices: where slices are to be noted too; then the search goes where they can be.
+    items: how many elements of one container are looked at. once: each object is visited once, whoever leads
+    there: all maps are found, and not all of their holders.
     """
-    search = _Search(target, depth)
+    search = _Search(target, depth, items, once)
     if slices is not None:
         search.slices, search.reaches = slices, Reach(can_reach_slice)
     found, queue = search.found, search.queue
     try:
         for root in roots:
             search.start(root)
-        while queue and len(search.visited) < MAX_VISITED:
+        while queue and len(search.visited) < MAX_VISITED and search.steps < MAX_STEPS:
             search.look(queue.popleft())
             search.steps += 1
             if search.steps % 4096 == 0:
                 progress("objects", len(search.visited), None)
         if queue:
-            found.shortened.append(f"the search stopped after {MAX_VISITED:,} objects")
+            found.shortened.append(f"the search stopped after {len(search.visited):,} objects")
     except KeyboardInterrupt:
         found.interrupted = True
         for _ in range(len(queue)):  # what is known already; pressing again ends this too
@@ -149,14 +161,23 @@ def holders(
     return found
 
 
+def everywhere(target: Target, roots: Iterable[Variable], progress: Progress = silent, once: bool = False) -> Found:
+    """holders() to the end of whatever the roots lead to."""
+    return holders(target, roots, WHOLE_DEPTH, progress, items=ALL_ITEMS, once=once)
+
+
 @dataclass
 class _Search:
     target: Target
     depth: int
+    items: int = MAX_ITEMS
+    once: bool = False
     found: Found = field(default_factory=Found)
     queue: deque[_Step] = field(default_factory=deque)
     steps: int = 0
     visited: set[tuple[int, int, int]] = field(default_factory=set)
+    alike: dict[int, int] = field(default_factory=dict)
+    named: dict[tuple[str, int], int] = field(default_factory=dict)
     located: dict[int, Holder] = field(default_factory=dict)
     slices: list[Slice] | None = None
     reaches: Reach = field(default_factory=lambda: Reach(can_reach_map))
@@ -198,6 +219,9 @@ class _Search:
         t = step.t
         kind = t.kind
         if kind is Kind.STRUCT:
+            if t.name.startswith(SYNC_MAPS) and step.address is not None:
+                self._sync(step)
+                return
             parts, atomic = self._fields(t)
             if atomic is not None:
                 self._atomic(step, *atomic)
@@ -206,7 +230,7 @@ class _Search:
         elif kind is Kind.MAP:
             self._map(step)
         elif step.depth >= self.depth:
-            self.found.too_deep += 1
+            self.found.too_deep += not self._was_visited(step)
         elif kind is Kind.POINTER:
             address = self._pointer_at(step)
             if address and self.reaches(t.elem) and self._first_visit(step, address, t.elem):
@@ -218,7 +242,7 @@ class _Search:
         elif kind is Kind.FUNC:
             self._closure(step)
         elif kind is Kind.ARRAY:
-            for i in range(self._limit(step.name, t.length)):
+            for i in range(self._limit(step, t.length)):
                 self._part(step, f"[{i}]", t.elem, i * t.elem.size, "element", step.depth + 1)
         elif kind is Kind.SLICE:
             start, length = self._pointer_at(step), self._pointer_at(step, self.word)
@@ -230,32 +254,53 @@ class _Search:
             if not self.reaches(t.elem):
                 return
             if start and length and self._first_visit(step, start, t):
-                self._elements(step, t.elem, start, self._limit(step.name, length))
+                self._elements(step, t.elem, start, self._limit(step, length))
 
     def _fields(self, t: GoType) -> tuple[list[tuple[str, GoType, int]], tuple[int, GoType] | None]:
         """The fields of a struct that can lead to maps, and its pointer if it is an atomic one."""
         known = self.fields.get(id(t))
         if known is None:
             parts = [(f".{f.name}", f.type, f.offset) for f in t.fields if self.reaches(f.type)]
-            known = self.fields[id(t)] = parts, _atomic_pointer(t)
+            known = self.fields[id(t)] = parts, atomic_pointee(t)
             self.kept.append(t)  # its id() is in use
         return known
 
-    def _limit(self, name: str, length: int) -> int:
-        if length > MAX_ITEMS:
-            self.found.shortened.append(f"{name}: {MAX_ITEMS:,} of {length:,} elements")
-        return min(length, MAX_ITEMS)
+    def _limit(self, step: _Step, length: int) -> int:
+        items = self.items
+        if items > MAX_ITEMS and step.place.kind == "global" and step.name.startswith("runtime."):
+            items = MAX_ITEMS  # runtime.mheap_ alone has room for millions of spans, and nothing of the program's
+        elif length > items:
+            self.found.shortened.append(f"{step.name}: {items:,} of {length:,} elements")
+        return min(length, items)
 
     def _first_visit(self, step: _Step, address: int, t: GoType) -> bool:
         place = step.place
         whose = GLOBALS if place.kind == "global" else FRAMES
         if step.depth == 0 and t.kind is not Kind.SLICE and t.size <= SMALL and place.goroutine is not None:
             whose = place.goroutine
-        key = (address, id(t), whose)
+        key = self._object(address, t, whose)
         if key in self.visited:
             return False
         self.visited.add(key)
         return True
+
+    def _object(self, address: int, t: GoType, whose: int) -> tuple[int, int, int]:
+        """What stands for an object that was visited. Visited once it is one for everybody, whether its type is debug
+        information's or the program's own descriptor."""
+        if not self.once:
+            return address, id(t), whose
+        known = self.alike.get(id(t))
+        if known is None:
+            known = self.alike[id(t)] = self.named.setdefault((t.name, t.size), id(t))
+            self.kept.append(t)
+        return address, known, GLOBALS
+
+    def _was_visited(self, step: _Step) -> bool:
+        """Whether the search has come to what a pointer points to on a shorter way."""
+        if step.t.kind is not Kind.POINTER:
+            return False
+        whose = GLOBALS if step.place.kind == "global" else FRAMES
+        return self._object(self._pointer_at(step), step.t.elem, whose) in self.visited
 
     # -- memory --------------------------------------------------------------------------------------
 
@@ -319,6 +364,36 @@ class _Search:
         if address and self._first_visit(step, address, t):
             self._at(step, f"{step.name}.v", t, address, "field")
 
+    def _sync(self, step: _Step) -> None:
+        """Keys and values of a sync.Map, whichever way it keeps them."""
+        if step.depth >= self.depth:
+            self.found.too_deep += 1
+            return
+        if not self._first_visit(step, step.address or 0, step.t):
+            return
+        variable = Variable(step.name, step.t, step.address, place=step.place)
+        for count, entry in enumerate(syncmap.entries(self.target, variable)):
+            if count >= MAX_ITEMS:
+                self.found.shortened.append(f"{step.name}: {MAX_ITEMS:,} entries of a sync.Map")
+                break
+            key = self._shown_key(entry.key_type, entry.key_address)
+            if self.reaches(entry.value_type):
+                self._at(step, f"{step.name}[{key}]", entry.value_type, entry.value_address, "map-value")
+            if self.reaches(entry.key_type):
+                self._at(step, f"key of {step.name}", entry.key_type, entry.key_address, "map-value")
+
+    def _shown_key(self, t: GoType, address: int) -> str:
+        """The key at the address; of one in an interface the dynamic value."""
+        try:
+            data = self.read(address, t.size)
+            held = dynamic(self.types, t, data) if t.kind is Kind.INTERFACE else None
+            if held is None:
+                return self._key(t, data)
+            inner, word, direct = held
+            return self._key(inner, self.target.arch.pack(word) if direct else self.read(word, inner.size))
+        except GomapError:
+            return "?"
+
     def _channel(self, step: _Step) -> None:
         """The values in a channel's buffer, oldest first: runtime.hchan of runtime/chan.go."""
         t, address, hchan = step.t, self._pointer_at(step), self.target.find_type("runtime.hchan")
@@ -328,7 +403,7 @@ class _Search:
         waiting, room, size = record["qcount"], record["dataqsiz"], t.elem.size
         if waiting > room or not size:
             return
-        for i in range(self._limit(step.name, waiting)):
+        for i in range(self._limit(step, waiting)):
             at = record["buf"] + (record["recvx"] + i) % room * size
             self._at(step, f"{step.name} (buffer)[{i}]", t.elem, at, "element")
 
@@ -420,8 +495,8 @@ class _Search:
             self.found.too_deep += 1
             return
         for count, entry in enumerate(self.found.views[address].entries()):
-            if count >= MAX_ITEMS:
-                self.found.shortened.append(f"{step.name}: the values of {MAX_ITEMS:,} entries")
+            if count >= self.items:
+                self.found.shortened.append(f"{step.name}: the values of {self.items:,} entries")
                 break
             for wanted, part, data, at in (
                 (elems, t.elem, entry.elem, entry.elem_address),
@@ -436,18 +511,17 @@ class _Search:
         found = self.found
         if address in found.doubtful:
             return False
-        why: str | None
         try:
-            found.views[address] = one = view(self.target, holder.type, address)
-            why = one.nonsense
+            one = view(self.target, holder.type, address)
         except MemoryFault as fault:
-            why = str(fault)
-        if why is None:
+            found.doubtful[address] = holder, str(fault)
+            raise
+        if one.nonsense is None:
+            found.views[address] = one
             return True
-        found.views.pop(address, None)
-        found.doubtful[address] = holder, why
+        found.doubtful[address] = holder, one.nonsense
         if len(found.anomalies) < 16:
-            message = f"{holder.path}{_in(holder.place)} is no map, or not set yet, or corrupt: {why}"
+            message = f"{holder.path}{_in(holder.place)} is no map, or not set yet, or corrupt: {one.nonsense}"
             found.anomalies.append(Anomaly("note", "not-a-map", message, address))
         return False
 
@@ -485,16 +559,6 @@ def _in(place: Place) -> str:
     """Where a variable is, for a message about it."""
     whose = f" of goroutine {place.goroutine}" if place.goroutine is not None else ""
     return f" in {place.function}{whose}" if place.function else ""
-
-
-def _atomic_pointer(t: GoType) -> tuple[int, GoType] | None:
-    """(offset of the pointer, what it points to) of a sync/atomic.Pointer: `_ [0]*T` and `v unsafe.Pointer`."""
-    first, pointer = (t.fields[0].type if t.fields else None), t.field("v")
-    if pointer is None or pointer.type.kind is not Kind.UNSAFE_POINTER or first is None:
-        return None
-    if first.kind is not Kind.ARRAY or first.length or first.elem.kind is not Kind.POINTER:
-        return None
-    return pointer.offset, first.elem.elem
 
 
 def groups(found: Found) -> list[Group]:

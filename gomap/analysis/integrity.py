@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 from gomap.errors import GomapError
-from gomap.golang.hashing import KNOWN, RANDOM, UNREADABLE, Hasher, Plan, typehash_plan
+from gomap.golang.hashing import FETCHED, KNOWN, RANDOM, TOO_LONG, UNREADABLE, Hasher, Plan, TooLong, typehash_plan
 from gomap.golang.marks import SLOTS
 from gomap.golang.memhash import load, numpy
 from gomap.golang.slots import SlotShape
@@ -20,6 +20,8 @@ from gomap.target import Target
 
 #: Findings of one kind that are told one by one; of the others, how many there are.
 MAX_FINDINGS = 16
+#: After so many keys that are not where their hashes name them, the others' hashes tell nothing more.
+MOST_BAD = 1 << 16
 #: Keys hashed without numpy, unless all are asked for: a few seconds' worth.
 SAMPLE = 10_000
 #: What no stop in the middle of a write explains.
@@ -44,6 +46,10 @@ class Findings:
         number = self.counts[code] = self.counts.get(code, 0) + 1
         if number <= MAX_FINDINGS:
             self.listed.append(Anomaly("error", code, message, address))
+
+    def more(self, code: str, number: int) -> None:
+        """So many of a kind that are not told one by one."""
+        self.counts[code] = self.counts.get(code, 0) + number
 
     def note(self, code: str, message: str, address: int | None = None) -> None:
         self.listed.append(Anomaly("note", code, message, address))
@@ -71,8 +77,7 @@ class Findings:
         return result
 
 
-@dataclass(frozen=True)
-class Slot:
+class Slot(NamedTuple):
     """A live slot: where it is, its mark, its key's hash. block: number of its bucket (group) in its batch."""
 
     block: int
@@ -94,9 +99,14 @@ class KeyCheck:
     findings: Findings
     checked: int = 0
     random: int = 0
+    too_long: int = 0
+    bad_ones: int = 0
     _hashes: list[Any] = field(default_factory=list)
     _places: list[Any] = field(default_factory=list)
     _slots: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.hasher.begin()
 
     def bad(
         self,
@@ -108,7 +118,7 @@ class KeyCheck:
 
         wanted is given ints, or numpy arrays of them; it is given no key that contains a NaN.
         """
-        if self.plan is None or not addresses:
+        if self.plan is None or not addresses or self.bad_ones > MOST_BAD:
             return
         np = numpy()
         if np is None:
@@ -126,24 +136,41 @@ class KeyCheck:
         width = self.target.arch.pointer_size if shape.indirect_key else shape.key.size
         windows = np.lib.stride_tricks.sliding_window_view
         keys = windows(flat, width)[at] if width else np.zeros((len(at), 0), np.uint8)
-        known = np.ones(len(at), bool)
         places = np.array(addresses, np.uint64)[blocks]
         if shape.indirect_key:
-            pointers = load(keys, 0, width, self.target.arch.byte_order).astype(np.uint64)
-            keys, known = self.hasher.fetch(pointers, shape.key.size)
-        hashes, states = self.hasher.hash_many(self.plan, keys, self.seed)
-        states = np.where(known, states, UNREADABLE)
-        for i in np.flatnonzero(states == UNREADABLE).tolist():
+            hashes, states = self._behind(load(keys, 0, width, self.target.arch.byte_order).astype(np.uint64))
+        else:
+            hashes, states = self.hasher.hash_many(self.plan, keys, self.seed)
+        unreadable = np.flatnonzero(states == UNREADABLE)
+        for i in unreadable[:MAX_FINDINGS].tolist():
             self.unreadable(int(places[i]), int(slots[i]))
+        self.findings.more("unreadable-key", len(unreadable[MAX_FINDINGS:]))
+        self.bad_ones += len(unreadable)
         self.random += int((states == RANDOM).sum())
+        self.too_long += int((states == TOO_LONG).sum())
         fine = np.flatnonzero(states == KNOWN)
         blocks, slots, marks, hashes = blocks[fine], slots[fine], marks[fine], hashes[fine]
         self.checked += len(fine)
         self._hashes.append(hashes)
         self._places.append(places[fine])
         self._slots.append(slots.astype(np.uint8))
-        for i in np.flatnonzero(~wanted(blocks, marks, hashes)).tolist():
+        bad = np.flatnonzero(~wanted(blocks, marks, hashes)).tolist()
+        self.bad_ones += len(bad)
+        for i in bad:
             yield Slot(int(blocks[i]), int(slots[i]), int(marks[i]), int(hashes[i]))
+
+    def _behind(self, pointers: Any) -> tuple[Any, Any]:
+        """Hashes and states of keys that lie behind pointers."""
+        np = numpy()
+        assert np is not None and self.plan is not None
+        size = self.shape.key.size
+        hashes, states = np.zeros(len(pointers), np.uint64), np.zeros(len(pointers), np.uint8)
+        step = max(FETCHED // max(size, 1), 1)
+        for some in (slice(at, at + step) for at in range(0, len(pointers), step)):
+            keys, readable = self.hasher.fetch(pointers[some], size)
+            hashes[some], found = self.hasher.hash_many(self.plan, keys, self.seed)
+            states[some] = np.where(readable, found, UNREADABLE)
+        return hashes, states
 
     def _bad_one_by_one(
         self, data: bytes, addresses: Sequence[int], wanted: Callable[[Any, Any, Any], Any]
@@ -158,8 +185,12 @@ class KeyCheck:
                 try:
                     key = self._key(data[base : base + self.shape.size], slot)
                     hash_ = self.hasher.hash(self.plan, key, self.seed)
+                except TooLong:
+                    self.too_long += 1
+                    continue
                 except GomapError:
                     self.unreadable(address, slot)
+                    self.bad_ones += 1
                     continue
                 if hash_ is None:
                     self.random += 1
@@ -169,6 +200,7 @@ class KeyCheck:
                 self._places.append(address)
                 self._slots.append(slot)
                 if not wanted(block, mark, hash_):
+                    self.bad_ones += 1
                     yield Slot(block, slot, mark, hash_)
 
     def _key(self, block: bytes, slot: int) -> bytes:
@@ -221,10 +253,16 @@ class KeyCheck:
             groups.setdefault(int(hashes[i]), []).append((int(where[i]), int(slots[i])))
         yield from groups.values()
 
-    @property
-    def share_of(self) -> int:
-        """Entries that were looked at: hashed, or with a NaN."""
-        return self.checked + self.random
+    def share(self, live: int, step: int) -> float:
+        """The share of the live entries that was looked at, 0..1: hashed, or with a NaN."""
+        if self.too_long:
+            what = f"{self.too_long:,} keys are too long to hash them here: their places were not checked"
+            self.findings.note("long-keys", what, self.findings.address)
+        if self.bad_ones > MOST_BAD:
+            what = f"after {self.bad_ones:,} keys that are not where their hashes name them, the others were not hashed"
+            self.findings.note("hashes-given-up", what, self.findings.address)
+        whole = step == 1 and not self.too_long and self.bad_ones <= MOST_BAD
+        return 1.0 if whole else min((self.checked + self.random) / max(live, 1), 1.0)
 
 
 @dataclass

@@ -12,14 +12,16 @@ from gomap.errors import GomapError
 from gomap.golang.hashing import Hasher, Plan
 from gomap.golang.lookup import h2, probe
 from gomap.golang.malloc import Allocator
-from gomap.golang.marks import SLOTS
+from gomap.golang.marks import SLOTS, marks_of
 from gomap.golang.memhash import numpy
 from gomap.golang.structure import Structure, SwissTable
-from gomap.golang.swiss import CTRL_DELETED, CTRL_EMPTY, MAX_DIRECTORY, SwissMap
+from gomap.golang.swiss import CTRL_DELETED, CTRL_EMPTY, MARKS, MAX_DIRECTORY, SwissMap
 from gomap.target import Record
 
 #: Findings of Structure that say the same here.
 _TAKEN = frozenset({"nil-table", "unreadable", "bad-table"})
+#: Entries of a directory that are kept beside each other: those of some hundred million entries.
+MAX_COMPARED = 1 << 18
 
 
 def check(found: SwissMap, hasher: Hasher, plan: Plan | None, full: bool) -> Checked:
@@ -41,6 +43,7 @@ class _Checker:
         self.places: set[tuple[int, int]] = set()  # (group, slot) of these
         self.wrong_marks = 0
         self.bogus: dict[int, int] = {}  # table (address) -> live slots that are no entries of their own
+        self.live: dict[int, int] = {}  # table (address) -> live slots
         self.spoilt: set[int] = set()  # tables whose control bytes make no sense: they do not add up
 
     def run(self) -> Checked:
@@ -76,7 +79,7 @@ class _Checker:
             self._duplicates(structure)
             self._adds_up(structure)
         live = structure.total.live
-        share = 1.0 if self.step == 1 else min(self.keys.share_of / max(live, 1), 1.0)
+        share = self.keys.share(live, self.step)
         return Checked(live, self.keys.checked, findings.done(), share)
 
     # -- the directory ---------------------------------------------------------------------------
@@ -150,6 +153,11 @@ class _Checker:
     def _directory(self, tables: dict[int, SwissTable]) -> dict[int, tuple[int, int]]:
         """Each table's part of the directory, as (first index, how many entries): what the entries and the
         table say, and where they differ, what fits the other tables."""
+        length = self.map.header["dirLen"]
+        if length > MAX_COMPARED:
+            what = f"the directory has {length:,} entries: they were not compared one by one with their tables"
+            self.findings.note("directory-not-compared", what, self.map.address)
+            return {}
         try:
             entries = self._entries_of_directory()
         except GomapError:
@@ -164,6 +172,11 @@ class _Checker:
             if table.index >= 0 and length and all(i in claims[address] for i in entries[address]):
                 claimed.update((i, address) for i in entries[address])
         parts = {}
+        if sum(map(len, claims.values())) > 4 * size:
+            what = f"by the tables' localDepth the directory of {size:,} entries would have to be several times as long"
+            self.findings.add("bad-local-depth", what, header["dirPtr"])
+            self.findings.unsure = True
+            return {}
         for address, table in tables.items():
             named, claim = entries[address], claims[address]
             first, length = named[0], len(named)
@@ -171,7 +184,8 @@ class _Checker:
             if named == list(claim):
                 continue
             extra = [i for i in named if i not in claim]
-            missing = [i for i in claim if i not in named]
+            naming = set(named)
+            missing = [i for i in claim if i not in naming]
             if named == list(range(first, first + length)) and length == len(claim):
                 what = f"table {address:#x} has index {table.index}, and the directory names it at {first}"
                 self.findings.add("bad-index", what, address)
@@ -222,6 +236,7 @@ class _Checker:
                 table = structure.tables[index]
                 unread.discard(table.address)
                 self._marks(table.groups_address, f"table {table.index}", data, table.groups, table.address, False)
+                self.live[table.address] = MARKS.count_live(marks_of(data, self.size))
             chosen = [(index, data) for index, data in batch if structure.tables[index].address not in self.spoilt]
             if self.step > 1:
                 chosen = [one for i, one in enumerate(chosen) if not (number + i) & (self.step - 1)]
@@ -395,19 +410,20 @@ class _Checker:
         for table in structure.tables:
             if table.address in self.spoilt:
                 continue
-            missing = table.used - table.live
+            live_here = self.live.get(table.address, 0)
+            missing = table.used - live_here
             if missing > 0 or -missing > self.bogus.get(table.address, 0):
                 blamed = True
                 code = "lost-entry" if in_tables and missing > 0 else "bad-used"
-                what = f"table {table.index} counts {table.used} entries, and has {table.live}"
+                what = f"table {table.index} counts {table.used} entries, and has {live_here}"
                 add(code, what, table.address)
             limit = table.capacity * 7 // 8
-            fits = {limit - n - table.tombstones for n in (table.used, table.live)}
+            fits = {limit - n - table.tombstones for n in (table.used, live_here)}
             if table.growth_left not in fits:
                 what = f"table {table.index} has growthLeft {table.growth_left}"
-                told = f"{what}, and {limit} less {table.live} entries and {table.tombstones} tombstones is left"
+                told = f"{what}, and {limit} less {live_here} entries and {table.tombstones} tombstones is left"
                 add("bad-growth-left", told, table.address)
-            if table.groups * SLOTS == table.live + table.tombstones:
+            if table.groups * SLOTS == live_here + table.tombstones:
                 add(
                     "no-empty-slot",
                     f"table {table.index} has no empty slot: searches never end",

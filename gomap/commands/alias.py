@@ -6,19 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from gomap import human
-from gomap.analysis.alias import Found, Group, Holder, Slice, groups, holders
+from gomap.analysis.alias import ALL_ITEMS, MAX_ITEMS, WHOLE_DEPTH, Found, Group, Holder, Slice, groups, holders
 from gomap.analysis.roots import Reach, Roots
 from gomap.analysis.slices import Shared, overlaps
 from gomap.commands.declare import Context
-from gomap.commands.facts import hex_or_none, place_json, where
+from gomap.commands.facts import hex_or_none, holder_json, place_json, search_cut, where
 from gomap.errors import UsageError
 from gomap.expr import resolve_map
 from gomap.gotypes import Kind, can_reach_slice
 from gomap.report import Facts, Lines, Report, Section
 from gomap.target import Variable
 
-#: How far a search of the whole process goes when not told: to the end of what is not a long list.
-WHOLE_DEPTH = 64
 #: Shared maps, and places of one, that a person is shown.
 MAX_GROUPS, MAX_ROWS = 40, 24
 
@@ -35,7 +33,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         found = holders(target, [_named(context, text) for text in expressions], 0)
     else:
         searched = Roots(target, options["--scope"], context.progress)
-        found = holders(target, searched, depth, context.progress)
+        items = ALL_ITEMS if options["--scope"] == "all" else MAX_ITEMS
+        found = holders(target, searched, depth, context.progress, items=items)
         found.anomalies += searched.anomalies
     together = groups(found)
     shared = [group for group in together if len(group.holders) > 1]
@@ -46,7 +45,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if not options.get("--json"):
         told = searched is not None and searched.scope != "frame"
         _describe(report, listed, found, bool(expressions) or options["--all"], told)
-    _partial(report, found, 0 if expressions else depth)
+    _partial(report, found, None if expressions else depth)
     return report
 
 
@@ -112,16 +111,12 @@ def _left_out(report: Report, groups: int) -> None:
         report.sections.append(Lines([f"... {groups - MAX_GROUPS:,} more (--json lists them all)"]))
 
 
-def _partial(report: Report, found: Found, depth: int) -> None:
-    """Says what the search left out."""
+def _partial(report: Report, found: Found, depth: int | None) -> None:
+    """Says what the search left out. depth: how far it went, None where it was not to."""
     if found.interrupted:
         report.answer.append("(interrupted: this is what the search had come to)")
         report.cut("the search was interrupted", 0, None)
-    for text in found.shortened:
-        report.cut(text, 0, None)
-    if found.too_deep and depth:
-        what = human.plural(found.too_deep, "value lies", "values lie")
-        report.cut(f"{what} deeper than --depth {depth}", 0, None)
+    search_cut(report, found, depth)
 
 
 def _describe(report: Report, listed: list[Group], found: Found, nil: bool, told: bool) -> None:
@@ -154,27 +149,17 @@ def _json(listed: list[Group], found: Found, searched: Roots | None) -> dict[str
                 "count": group.count,
                 "shared_by": group.shared_by,
                 "headers": [hex(header) for header in group.headers],
-                "holders": [_holder_json(holder) for holder in group.holders],
+                "holders": [holder_json(holder) for holder in group.holders],
             }
             for group in listed
         ],
-        "nil_maps": [_holder_json(holder) for holder in found.nil],
+        "nil_maps": [holder_json(holder) for holder in found.nil],
         "scanned": {
             "goroutines": searched.goroutines if searched else len({goroutine for goroutine, _ in own}),
             "frames": searched.frames if searched else len(own),
             "globals": searched.globals if searched else int((None, None) in places),
             "maps": len(found.maps),
         },
-    }
-
-
-def _holder_json(holder: Holder) -> dict[str, Any]:
-    return {
-        "path": holder.path,
-        "kind": holder.kind,
-        **place_json(holder.place),
-        "address": hex_or_none(holder.address),
-        "also": [{"path": other.path, "kind": other.kind, **place_json(other.place)} for other in holder.also],
     }
 
 
@@ -233,15 +218,15 @@ def _by_place(holders: list[Holder], told: bool) -> list[tuple[str, str]]:
         for path, goroutines in paths.items():
             together.setdefault(frozenset(goroutines), []).append(path)
         for some, named in together.items():
-            rows.append((place, f"{', '.join(named)}  {_goroutines(some)}"))
+            rows.append((place, f"{', '.join(named)} ({_goroutines(some)})"))
     return rows
 
 
 def _goroutines(ids: frozenset[int]) -> str:
-    """goroutine 7; goroutines 18-37 (20)."""
+    """goroutine 7; 20 goroutines: 18-37."""
     if len(ids) == 1:
         return f"goroutine {min(ids)}"
-    return f"goroutines {human.ranges(ids)} ({len(ids):,})"
+    return f"{len(ids):,} goroutines: {human.ranges(ids)}"
 
 
 def _nil_section(found: Found, listed: bool, told: bool) -> list[Section]:

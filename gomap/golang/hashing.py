@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any, Callable, Union
 
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang.memhash import MASK32, MASK64, Data, MemHash, Word, load, numpy, part
@@ -21,13 +21,20 @@ from gomap.target import Target
 
 #: Composite keys of more parts than this are not recomputed.
 MAX_PARTS = 4096
-MAX_STRING = 1 << 28
+MAX_STRING = 1 << 24
+#: Strings of more bytes than this are not hashed, and of those longer than LONG so many bytes of a map's, where
+#: ROWS of one length cost as much as the first: this takes microseconds a byte, and a corrupt length must not
+#: take minutes.
+MAX_HASHED, LONG, LONG_BYTES, ROWS = 1 << 14, 1 << 10, 1 << 16, 512
+#: Bytes of keys behind pointers that are read and hashed together.
+FETCHED = 16 << 20
 MAX_DEPTH = 16
 #: Keys hashed at once: their columns stay in the processor's cache.
 BATCH = 1 << 15
 
 #: How sure a hash is. RANDOM: the key contains a NaN, whose hash is a new one every time (runtime.f64hash).
-KNOWN, RANDOM, UNREADABLE = 0, 1, 2
+#: TOO_LONG: it was not computed.
+KNOWN, RANDOM, UNREADABLE, TOO_LONG = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,10 @@ class Interface:
 
 Part = Union[Memory, Float, String, Interface]
 Plan = tuple[Part, ...]
+
+
+class TooLong(GomapError):
+    """A key that is too long to hash it here."""
 
 
 class _Unhashable(Exception):
@@ -100,6 +111,17 @@ def _single(t: GoType, offset: int) -> list[Part] | None:
     raise _Unhashable
 
 
+def _repeated(t: GoType, offset: int, parts: Callable[[int], Iterator[Part]]) -> Iterator[Part]:
+    """The parts of an array's elements. An array of what has no parts may be of any length."""
+    for i in range(t.length):
+        empty = True
+        for one in parts(offset + i * t.elem.size):
+            empty = False
+            yield one
+        if empty:
+            return
+
+
 def _typehash(t: GoType, offset: int, as_memory: bool) -> Iterator[Part]:
     """runtime.typehash: every part by itself, but what is plain memory as a whole."""
     if as_memory:
@@ -109,8 +131,8 @@ def _typehash(t: GoType, offset: int, as_memory: bool) -> Iterator[Part]:
     if single is not None:
         yield from single
     elif t.kind is Kind.ARRAY:
-        for i in range(t.length):
-            yield from _typehash(t.elem, offset + i * t.elem.size, regular(t.elem))
+        plain = regular(t.elem)
+        yield from _repeated(t, offset, lambda at: _typehash(t.elem, at, plain))
     else:
         for f in t.fields:
             if f.name != "_":
@@ -124,8 +146,7 @@ def _genhash(t: GoType, offset: int) -> Iterator[Part]:
     if single is not None:
         yield from single
     elif t.kind is Kind.ARRAY:
-        for i in range(t.length):
-            yield from _genhash(t.elem, offset + i * t.elem.size)
+        yield from _repeated(t, offset, lambda at: _genhash(t.elem, at))
     else:
         start = end = -1
         for f in t.fields:
@@ -172,7 +193,7 @@ def _signature(t: GoType, offset: int) -> Iterator[Part | None]:
     unroll = max(1, 32 // size)
     ahead = length % unroll  # these are built in line, the rest is a loop over `unroll` at a time
     loops = (length - ahead) // unroll
-    for i in range(length):
+    for i in range(length if any(_signature(t.elem, 0)) else 0):
         if i >= ahead and (i - ahead) % unroll == 0 and loops > 1:
             yield None
         yield from _signature(t.elem, offset + i * size)
@@ -203,7 +224,7 @@ def _made(parts: Iterator[Part]) -> Plan | None:
             found.append(one)
             if len(found) > MAX_PARTS:
                 return None
-    except (_Unhashable, TypeError):
+    except (_Unhashable, GomapError):
         return None
     return tuple(found)
 
@@ -213,6 +234,8 @@ def typehash_plan(t: GoType, as_memory: bool | None = None) -> Plan | None:
 
     as_memory: its descriptor has TFlagRegularMemory, which struct types made by reflect never have.
     """
+    if t.size > MAX_HASHED:
+        return None
     return _made(_typehash(t, 0, regular(t) if as_memory is None else as_memory))
 
 
@@ -221,6 +244,8 @@ def plans(t: GoType, signatures: bool) -> list[Plan]:
 
     signatures: the compiler is that of Go 1.27 or newer. The others are those of maps made by reflect.
     """
+    if t.size > MAX_HASHED:
+        return []
     compiled = _made(_joined(_signature(t, 0)) if signatures else _compiled(t))
     if compiled is None:
         return []
@@ -261,8 +286,8 @@ def memhash_of(target: Target) -> tuple[MemHash, bool] | None:
             return None
         if aes and not schedule:
             return None
-        # The constant left the source when hashkey took its place (Go 1.23).
-        constants = not aes and word == 8 and not moved and target.variable("runtime.m1") is not None
+        # The constants left the source when hashkey took their place (Go 1.23); m1 is too large for debug information.
+        constants = not aes and word == 8 and not moved and target.variable("runtime.m4") is not None
         name = arch.name if aes else None
         return MemHash(name, schedule, hashkey, word, arch.byte_order, constants, not moved), moved
     return None
@@ -287,12 +312,26 @@ class Hasher:
     pool: Pool | None = None
     #: First word of an interface -> (dynamic type, how it is hashed, whether the data word is the value).
     held: dict[tuple[int, bool], tuple[GoType, Plan | None, bool]] = field(default_factory=dict)
+    _long_left: int = LONG_BYTES
 
     def __post_init__(self) -> None:
         wide = self.target.arch.pointer_size == 8
         self._c0 = 33054211828000289 if wide else 2860486313  # runtime/alg.go
         self._c1 = 23344194077549503 if wide else 3267000013
         self._mask = MASK64 if wide else MASK32
+
+    def begin(self) -> None:
+        """Another map's keys come."""
+        self._long_left = LONG_BYTES
+
+    def _affords(self, length: int, rows: int = 1) -> bool:
+        """Whether so many strings of this length are hashed."""
+        if length > LONG:
+            cost = length + length * rows // ROWS
+            if length > MAX_HASHED or cost > self._long_left:
+                return False
+            self._long_left -= cost
+        return True
 
     @property
     def mem(self) -> MemHash:
@@ -326,6 +365,8 @@ class Hasher:
             return int(self.mem.memhash(part(key, one.offset, one.size), one.size, h))
         if isinstance(one, String):
             content = self.string(key, one.offset)
+            if not self._affords(len(content)):
+                raise TooLong(f"a key of {len(content):,} bytes is too long to hash it here")
             return int(self.mem.memhash(content, len(content), h))
         held = self.interface(key, one)
         if held is None:
@@ -462,12 +503,12 @@ class Hasher:
         starts = np.flatnonzero(np.diff(lengths[order], prepend=np.uint64(MASK64)))
         for rows in np.split(order, starts[1:]):
             length = int(lengths[rows[0]])
-            if length > MAX_STRING:
-                states[rows] = UNREADABLE
-                continue
             step = max((CHUNK * 8) // max(length, 1), 1)
             for at in range(0, len(rows), step):
                 some = rows[at : at + step]
+                if length > MAX_STRING or not self._affords(length, len(some)):
+                    states[some] = UNREADABLE if length > MAX_STRING else TOO_LONG
+                    continue
                 contents, readable = self.fetch(pointers[some], length)
                 result[some] = self.mem.memhash(contents, length, h if isinstance(h, int) else h[some])
                 states[some[~readable]] = UNREADABLE
@@ -493,13 +534,15 @@ class Hasher:
             if plan is None or depth > MAX_DEPTH:
                 states[rows] = UNREADABLE
                 continue
-            readable = np.ones(len(rows), bool)
-            contents = words[rows]
-            if not direct:
-                contents, readable = self.fetch(self._pointers(contents, 0), t.size)
-            inner, inner_states = self._batch(plan, contents, result[rows] ^ np.uint64(self._c0), depth + 1)
-            result[rows] = inner * np.uint64(self._c1) & np.uint64(self._mask)
-            states[rows] = np.maximum(states[rows], np.where(readable, inner_states, UNREADABLE))
+            step = max(FETCHED // max(t.size, 1), 1)
+            for some in (rows[at : at + step] for at in range(0, len(rows), step)):
+                readable = np.ones(len(some), bool)
+                contents = words[some]
+                if not direct:
+                    contents, readable = self.fetch(self._pointers(contents, 0), t.size)
+                inner, inner_states = self._batch(plan, contents, result[some] ^ np.uint64(self._c0), depth + 1)
+                result[some] = inner * np.uint64(self._c1) & np.uint64(self._mask)
+                states[some] = np.maximum(states[some], np.where(readable, inner_states, UNREADABLE))
         return result
 
 

@@ -113,6 +113,11 @@ def check_holders(answer: Answer, truth: Mapping[str, Any], optimised: bool) -> 
     assert not problems, "\n".join(problems[:20])
     # Optimised builds keep some of the variables, and each goroutine's own map in at least one.
     assert seen >= 25
+    synced = {label: facts for label, facts in truth["unnamed"].items() if label.startswith("main.Synced")}
+    assert len(synced) == 2
+    for label, facts in synced.items():
+        told = {re.sub(r"\.\([^)]*\)", "", way["path"]) for address, way in ways(data) if address == facts["address"]}
+        assert label in told, (label, told)
     shared = truth["maps"]["main.Shared"]["address"]
     assert any(address == shared and way["kind"] == "global" for address, way in ways(data))
     in_text = set(re.findall(r"^goroutine (\d+) \[", truth["notes"]["stacks"], re.MULTILINE))
