@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import base64
 import bisect
-<<<<<<< HEAD
-import os
 import re
+from collections.abc import Iterable, Iterator
 
 from delve_bridge.rpc import Client, Refused
 from gomap import elf
 from gomap.errors import MemoryFault
-from gomap.memory import Memory
-=======
-import mmap
-import re
-import struct
-from collections.abc import Iterable, Iterator
-
-from delve_bridge.rpc import Client, Refused
-from gomap.errors import GomapError, MemoryFault
 from gomap.memory import Memory, Read, one_by_one, stream
->>>>>>> main
 
 #: ExamineMemory's limit from Delve 1.24.0 on; older servers name theirs when they refuse (1000 bytes).
 LIMIT = 65536

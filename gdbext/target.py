@@ -18,14 +18,9 @@ from gomap import elf
 from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning, WrongProgram
 from gomap.golang.goroutines import by_id, goroutine_of_thread, goroutines
 from gomap.gotypes import GoType, Kind, can_reach_map
-<<<<<<< HEAD
-from gomap.memory import CachedMemory, Memory
-from gomap.target import GLOBAL, Arch, Captured, Frame, Goroutine, Local, Location, Place, Variable, Wanted, read_record
-=======
 from gomap.memory import CachedMemory, Memory, Read, one_by_one
 from gomap.process import ProcessMemory, same
-from gomap.target import GLOBAL, Arch, Captured, Frame, Goroutine, Local, Location, Place, Variable, Wanted
->>>>>>> main
+from gomap.target import GLOBAL, Arch, Captured, Frame, Goroutine, Local, Location, Place, Variable, Wanted, read_record
 
 _ARCHITECTURES = {
     "i386:x86-64": "amd64",
@@ -68,13 +63,12 @@ class GdbMemory:
                 raise elf.CutShort(address, size) from error
             raise MemoryFault(address, size) from error
 
-<<<<<<< HEAD
     @cached_property
     def _cut_off(self) -> list[tuple[int, int]]:
         """What the core file should have and has not: asked for when something can't be read."""
         path = core_path() if self._of_core else None
         return elf.cut_off(path) if path is not None else []
-=======
+
     def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
         """gomap.memory.stream: past gdb where the process is on this machine, else as gdb has it, not copied."""
         direct = self._process()
@@ -109,7 +103,6 @@ class GdbMemory:
             return direct
         direct.close()
         return None
->>>>>>> main
 
 
 class GdbTarget:
@@ -585,18 +578,10 @@ def _package_variables() -> Iterator[tuple[str, gdb.Symbol]]:
             first = _static_symbol(name)
             if first is None or first.symtab is None or not first.is_variable:
                 continue
-<<<<<<< HEAD
             if _is_go(first.symtab):
                 for symbol in first.symtab.global_block():
                     if symbol.is_variable:
                         found.add(symbol.name)
-=======
-            block = first.symtab.global_block()
-            if block.start not in units or not block.start:
-                units.add(block.start)
-                for symbol in block:
-                    if symbol.is_variable and "." in symbol.name:  # C's have no package
->>>>>>> main
                         yield symbol.name, symbol
             break
 

