@@ -416,10 +416,8 @@ class _TypeReader:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """`gomap FILE [-c COMMAND ...]`: status 0 when every command answered."""
-    from gomap import frontend
-    from gomap.commands.declare import Settings
-    from gomap.commands.registry import find, overview
-    from gomap.render.terminal import style
+    from gomap.commands.registry import overview
+    from gomap.render.terminal import READER_GONE, nobody_reads
 
     parser = argparse.ArgumentParser(
         prog="gomap",
@@ -435,8 +433,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except GomapError as error:
         print(f"gomap: {error}", file=sys.stderr)
         return 1
+    try:
+        status = _answer(target, options.c or ["hmap-show"])
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        nobody_reads(sys.stdout)
+        return READER_GONE
+
+
+def _answer(target: ImageTarget, lines: Sequence[str]) -> int:
+    from gomap import frontend
+    from gomap.commands.declare import Settings
+    from gomap.commands.registry import find
+    from gomap.render.terminal import style
+
     status = 0
-    for line in options.c or ["hmap-show"]:
+    for line in lines:
         name, _, rest = line.strip().partition(" ")
         command = find(name)
         if command is not None and command.args and command.args[0].name == "EXPR" and not command.args[0].many:

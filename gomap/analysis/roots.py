@@ -49,6 +49,7 @@ class Roots:
     frames: int = 0
     globals: int = 0
     functions: dict[str, None] = field(default_factory=dict)
+    searched: dict[int, Goroutine] = field(default_factory=dict)  # by id
     anomalies: list[Anomaly] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Variable]:
@@ -76,6 +77,7 @@ class Roots:
         problems = 0
         for stack in Stacks(self.target, wanted).walk(found):
             self.goroutines += 1
+            self.searched[stack.goroutine.id] = stack.goroutine
             self.frames += len(stack.frames)
             self.progress("goroutines", self.goroutines, len(found))
             if stack.problem is not None:

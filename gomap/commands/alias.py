@@ -141,6 +141,7 @@ def _json(listed: list[Group], found: Found, searched: Roots | None) -> dict[str
     places = {(h.place.goroutine, h.place.frame) for held in found.maps.values() for h in held}
     own = {place for place in places if place != (None, None)}
     return {
+        "goroutines": _goroutines_json(listed, found, searched) if searched else [],
         "groups": [
             {
                 "address": hex(group.address),
@@ -161,6 +162,20 @@ def _json(listed: list[Group], found: Found, searched: Roots | None) -> dict[str
             "maps": len(found.maps),
         },
     }
+
+
+def _goroutines_json(listed: list[Group], found: Found, searched: Roots) -> list[dict[str, Any]]:
+    """The goroutines that the holders belong to: what each does, and the go statement that made it."""
+    holders_ = [holder for group in listed for holder in group.holders] + found.nil
+    ids = {each.place.goroutine or 0 for holder in holders_ for each in (holder, *holder.also)}
+    rows = []
+    for goroutine in (searched.searched[goid] for goid in sorted(ids & searched.searched.keys())):
+        # The first one is made by assembly: printcreatedby of runtime/traceback.go leaves it out too.
+        told = goroutine.created_at and goroutine.id != 1
+        made = searched.target.location(goroutine.created_at) if told else None
+        created = {"function": made.function, "file": made.file, "line": made.line} if made else None
+        rows.append({"id": goroutine.id, "status": goroutine.status, "created_by": created})
+    return rows
 
 
 def _summary(shared: list[Group], together: list[Group], found: Found, searched: Roots | None) -> str:

@@ -9,6 +9,14 @@ from typing import TextIO
 from gomap.progress import ProgressLine
 from gomap.render.text import Style
 
+#: The status of a program whose reader has gone, as a shell tells it.
+READER_GONE = 128 + 13
+
+
+def nobody_reads(stream: TextIO) -> None:
+    """The reader of the stream has gone (| head): what is still to be written goes nowhere, without a word."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
 
 def style(stream: TextIO) -> Style:
     """Width, colour and block characters: plain ASCII when piped, no colour with NO_COLOR."""

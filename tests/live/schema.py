@@ -250,6 +250,7 @@ ADDED = {
     "data.maps[].holders[].also",
     *(f"data.inside[].{name}" for name in ("message", "call", "status", "nil", "deduced", "nil_maps")),
     "data.slices",
+    "data.goroutines",
     "error.address",
 }
 

@@ -113,6 +113,13 @@ def check_holders(answer: Answer, truth: Mapping[str, Any], optimised: bool) -> 
     assert not problems, "\n".join(problems[:20])
     # Optimised builds keep some of the variables, and each goroutine's own map in at least one.
     assert seen >= 25
+    created = {goid: made for goid, (_, _, made) in traceback(truth["notes"]["stacks"]).items()}
+    for one in data["goroutines"]:
+        made = one["created_by"] and (one["created_by"]["function"], one["created_by"]["line"])
+        assert made == created.get(one["id"], made), (one, created)
+    assert {1, *map(int, re.findall(r"goroutine (\d+) main.inChannel", " ".join(truth["unnamed"])))} <= {
+        one["id"] for one in data["goroutines"]
+    }
     synced = {label: facts for label, facts in truth["unnamed"].items() if label.startswith("main.Synced")}
     assert len(synced) == 2
     for label, facts in synced.items():
