@@ -27,36 +27,21 @@ ROWS = {"1.23.9": "system", "1.27.3": "pypi-18.1"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    full = conftest.is_full(metafunc.config)
-    rows = [row for row in MATRIX if row.name in ROWS] if full else [SYSTEM]
     if "row_gdb" in metafunc.fixturenames:
+        full = conftest.is_full(metafunc.config)
+        rows = [row for row in MATRIX if row.name in ROWS] if full else [SYSTEM]
         cases = [
             pytest.param(name, (row, ROWS.get(row.name, "system")), id=f"{name}-go-{row.name}")
             for row in rows
             for name in (CLASSIC if row.name == "1.23.9" else WHOLE)
         ]
         metafunc.parametrize("name, row_gdb", cases, indirect=["row_gdb"])
-    if "swiss_row" in metafunc.fixturenames:
-        metafunc.parametrize("swiss_row", [rows[-1]], indirect=True, ids=[f"go-{rows[-1].name}"])
 
 
 @pytest.fixture
 def row_gdb(request: pytest.FixtureRequest) -> tuple[Row, Gdb]:
     row, gdb = request.param
-    return ensured(request.config, row), conftest.find_gdb(request.config, gdb)
-
-
-@pytest.fixture
-def swiss_row(request: pytest.FixtureRequest) -> Row:
-    return ensured(request.config, request.param)
-
-
-def ensured(config: pytest.Config, row: Row) -> Row:
-    try:
-        toolchains.ensure(row)
-    except Missing as missing:
-        conftest.leave_out(config, str(missing))
-    return row
+    return conftest.ensured(request.config, row), conftest.find_gdb(request.config, gdb)
 
 
 def built(config: pytest.Config, name: str, row: Row) -> Path:
@@ -126,23 +111,23 @@ def test_in_gdb(name: str, row_gdb: tuple[Row, Gdb], request: pytest.FixtureRequ
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_through_delve(name: str, swiss_row: Row, dlv: Dlv, request: pytest.FixtureRequest) -> None:
-    binary = built(request.config, name, swiss_row)
+def test_through_delve(name: str, swiss_go: Row, dlv: Dlv, request: pytest.FixtureRequest) -> None:
+    binary = built(request.config, name, swiss_go)
     commands = {stage: questions(exprs)[1:] for stage, exprs in session.published(binary).items()}
     judge(delves.visit(dlv, binary, commands), binary, "live")
 
 
 @pytest.mark.parametrize("name", ["pie", "split", "cgo", "c-shared", "plugin"])
-def test_core(name: str, swiss_row: Row, system_gdb: Gdb, request: pytest.FixtureRequest) -> None:
-    binary = built(request.config, name, swiss_row)
+def test_core(name: str, swiss_go: Row, system_gdb: Gdb, request: pytest.FixtureRequest) -> None:
+    binary = built(request.config, name, swiss_go)
     core = debuggers.make_core(binary, debuggers.stages(binary)[0])
     asked = questions(session.published(binary)[core.stage])
     judge(debuggers.examine(system_gdb, core, asked), binary, "core")
 
 
 @pytest.mark.parametrize("name", ["pie", "split", "cgo"])
-def test_core_through_delve(name: str, swiss_row: Row, dlv: Dlv, request: pytest.FixtureRequest) -> None:
-    binary = built(request.config, name, swiss_row)
+def test_core_through_delve(name: str, swiss_go: Row, dlv: Dlv, request: pytest.FixtureRequest) -> None:
+    binary = built(request.config, name, swiss_go)
     core = debuggers.make_core(binary, debuggers.stages(binary)[0])
     asked = questions(session.published(binary)[core.stage])[1:]
     judge(delves.examine(dlv, core, asked), binary, "core")
@@ -158,9 +143,9 @@ def bridge(dlv: Dlv, *arguments: str) -> tuple[str, list[str], int]:
 
 
 @pytest.mark.parametrize("name", ["c-shared", "plugin"])
-def test_delve_reads_no_libraries_of_cores(name: str, swiss_row: Row, dlv: Dlv, request: pytest.FixtureRequest) -> None:
+def test_delve_reads_no_libraries_of_cores(name: str, swiss_go: Row, dlv: Dlv, request: pytest.FixtureRequest) -> None:
     """A limit of Delve's: the first line says so, and what to use."""
-    binary = built(request.config, name, swiss_row)
+    binary = built(request.config, name, swiss_go)
     core = debuggers.make_core(binary, "start")
     _, errors, status = bridge(dlv, "core", str(binary), str(core.path), "-c", "hmap-show main.Keep.Ints")
     assert status == 1
@@ -170,10 +155,10 @@ def test_delve_reads_no_libraries_of_cores(name: str, swiss_row: Row, dlv: Dlv, 
 
 @pytest.mark.parametrize("name", BARE)
 def test_without_debug_information(
-    name: str, swiss_row: Row, system_gdb: Gdb, dlv: Dlv, request: pytest.FixtureRequest
+    name: str, swiss_go: Row, system_gdb: Gdb, dlv: Dlv, request: pytest.FixtureRequest
 ) -> None:
     """One line that says how the program came to have none, and what to do."""
-    binary = built(request.config, name, swiss_row)
+    binary = built(request.config, name, swiss_go)
     told = BARE[name][1]
     _, errors, _ = batch(system_gdb, [str(binary), "-ex", "starti"], ["hmap-show main.Keep.M"])
     assert len(errors) == 1 and "no Go debug information" in errors[0] and told in errors[0], errors
@@ -183,10 +168,10 @@ def test_without_debug_information(
     assert not [line for line in errors[:-1] if line.startswith("hmap-")]
 
 
-def test_a_program_for_another_machine(swiss_row: Row, dlv: Dlv) -> None:
+def test_a_program_for_another_machine(swiss_go: Row, dlv: Dlv) -> None:
     """Delve would start a 386 program on amd64 and wreck it."""
     for arch in ("386", "arm64"):
-        binary = toolchains.build("basic", swiss_row, False, arch)
+        binary = toolchains.build("basic", swiss_go, False, arch)
         output, errors, status = bridge(dlv, "exec", str(binary), "--break", "main.stop", "-c", "hmap-show main.Keep.M")
         assert (output, status, len(errors)) == ("", 1, 1), errors
         assert f"is a program for {arch}" in errors[0] and "use gdb" in errors[0]
@@ -195,18 +180,18 @@ def test_a_program_for_another_machine(swiss_row: Row, dlv: Dlv) -> None:
 # -- processes that come and go ----------------------------------------------------------------------------
 
 
-def test_at_exit(swiss_row: Row, system_gdb: Gdb) -> None:
+def test_at_exit(swiss_go: Row, system_gdb: Gdb) -> None:
     """In exit_group: all is still there."""
-    binary = toolchains.build("basic", swiss_row, optimised=False)
+    binary = toolchains.build("basic", swiss_go, optimised=False)
     exprs = session.published(binary)["start"]
     start = ("catch syscall exit_group", "run")
     answers = machines.visit(system_gdb, machines.HERE, binary, {"start": session.questions(exprs)}, start=start)
     test_truth.check_all(answers, binary, True, "live")  # locals are gone
 
 
-def test_in_exec(swiss_row: Row, system_gdb: Gdb, tmp_path: Path) -> None:
+def test_in_exec(swiss_go: Row, system_gdb: Gdb, tmp_path: Path) -> None:
     """Before, at and after the exec of a Go program by another."""
-    binary = toolchains.build("basic", swiss_row, optimised=False)
+    binary = toolchains.build("basic", swiss_go, optimised=False)
     show, truth = "hmap-show main.Keep.M --json", tmp_path / "truth"
     commands = [
         f"set args {binary}",
@@ -231,18 +216,18 @@ def test_in_exec(swiss_row: Row, system_gdb: Gdb, tmp_path: Path) -> None:
     assert (after["data"]["address"], after["anomalies"]) == (published["address"], [])
 
 
-def test_at_the_start_through_delve(swiss_row: Row, dlv: Dlv) -> None:
+def test_at_the_start_through_delve(swiss_go: Row, dlv: Dlv) -> None:
     """`dlv exec` stops before the first instruction."""
-    binary = toolchains.build("basic", swiss_row, optimised=False)
+    binary = toolchains.build("basic", swiss_go, optimised=False)
     output, errors, status = bridge(dlv, "exec", str(binary), "-c", "hmap-show main.Keep.M --json")
     answer = json.loads(output)
     assert status == 0 and answer["data"]["nil"], errors
     assert [anomaly["code"] for anomaly in answer["anomalies"]] == ["not-started"]
 
 
-def test_a_process_that_has_ended(swiss_row: Row, system_gdb: Gdb, dlv: Dlv) -> None:
+def test_a_process_that_has_ended(swiss_go: Row, system_gdb: Gdb, dlv: Dlv) -> None:
     """A zombie: its memory is gone, and the debugger can't have it."""
-    process = subprocess.Popen([str(toolchains.build("basic", swiss_row, False)), "-stages"], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([str(toolchains.build("basic", swiss_go, False)), "-stages"], stdout=subprocess.DEVNULL)
     try:
         while "Z" not in Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]:
             time.sleep(0.02)

@@ -16,7 +16,7 @@ from tests.live import debuggers, delves, session, test_truth, toolchains
 from tests.live.debuggers import Core, Gdb
 from tests.live.delves import Dlv
 from tests.live.test_bad_input import batch
-from tests.live.test_builds import bridge, built, pytest_generate_tests, swiss_row  # noqa: F401
+from tests.live.test_builds import bridge, built
 from tests.live.toolchains import Row
 
 SHOW = "hmap-show main.Keep.M"
@@ -45,9 +45,9 @@ def heads(data: bytes) -> dict[str, tuple[bytes, str]]:
     }
 
 
-def test_files_that_are_no_core(swiss_row: Row, system_gdb: Gdb, dlv: Dlv, tmp_path: Path) -> None:  # noqa: F811
+def test_files_that_are_no_core(swiss_go: Row, system_gdb: Gdb, dlv: Dlv, tmp_path: Path) -> None:
     """One line in gdb, when the file was named where gdb was started, and one from dlv-hmap, which starts no dlv."""
-    binary, core = whole(swiss_row)
+    binary, core = whole(swiss_go)
     for name, (content, told) in heads(core.path.read_bytes()[: 1 << 20]).items():
         file = tmp_path / name
         file.write_bytes(content)
@@ -69,9 +69,9 @@ def cut(core: Core, at: int, folder: Path) -> Path:
     return file
 
 
-def test_nothing_needed_is_cut_off(swiss_row: Row, system_gdb: Gdb, dlv: Dlv, tmp_path: Path) -> None:  # noqa: F811
+def test_nothing_needed_is_cut_off(swiss_go: Row, system_gdb: Gdb, dlv: Dlv, tmp_path: Path) -> None:
     """All maps are right where what is missing lies behind the heap."""
-    binary, core = whole(swiss_row)
+    binary, core = whole(swiss_go)
     exprs = session.published(binary)["start"]
     segments = elf.parse(core.path.read_bytes()).loaded
     address = max(int(core.truth["start"]["maps"][expr]["address"] or "0", 0) for expr in exprs)
@@ -84,9 +84,9 @@ def test_nothing_needed_is_cut_off(swiss_row: Row, system_gdb: Gdb, dlv: Dlv, tm
         test_truth.check_all(answers, binary, True, "core")
 
 
-def test_the_heap_is_cut_off(swiss_row: Row, system_gdb: Gdb, dlv: Dlv, tmp_path: Path) -> None:  # noqa: F811
+def test_the_heap_is_cut_off(swiss_go: Row, system_gdb: Gdb, dlv: Dlv, tmp_path: Path) -> None:
     """What is not in the file is said to be missing from it, and the rest is answered."""
-    binary, core = whole(swiss_row)
+    binary, core = whole(swiss_go)
     address = int(core.truth["start"]["maps"]["main.Keep.M"]["address"], 0)
     segments = elf.parse(core.path.read_bytes()).loaded
     heap = next(s for s in segments if s.address <= address < s.address + s.size)
@@ -116,21 +116,21 @@ def check_rest(lines: list[str], missing: int) -> None:
 @pytest.mark.parametrize("kind", ["plain", "pie"])
 def test_another_build(
     kind: str,
-    swiss_row: Row,  # noqa: F811
+    swiss_go: Row,
     system_gdb: Gdb,
     dlv: Dlv,
     request: pytest.FixtureRequest,
     tmp_path: Path,
 ) -> None:
     """The core of a program that has been built again since."""
-    binary, core = whole(swiss_row)
+    binary, core = whole(swiss_go)
     if kind == "pie":
-        binary = built(request.config, "pie", swiss_row)
+        binary = built(request.config, "pie", swiss_go)
         core = debuggers.make_core(binary, "start")
         other = tmp_path / "other"
-        toolchains.compile_("basic", swiss_row, other, ["-buildmode=pie"])  # optimised, and the other is not
+        toolchains.compile_("basic", swiss_go, other, ["-buildmode=pie"])  # optimised, and the other is not
     else:
-        other = toolchains.build("basic", swiss_row, optimised=True)
+        other = toolchains.build("basic", swiss_go, optimised=True)
     _, errors, _ = batch(system_gdb, [str(other), str(core.path)], [SHOW])
     (line,) = (line for line in errors if line.startswith("hmap-show: "))
     assert "another build" in line
@@ -141,8 +141,8 @@ def test_another_build(
     assert status == 0 and json.loads(output)["data"]["count"] == core.truth["start"]["maps"]["main.Keep.M"]["len"]
 
 
-def test_no_program(swiss_row: Row, system_gdb: Gdb) -> None:  # noqa: F811
-    _, core = whole(swiss_row)
+def test_no_program(swiss_go: Row, system_gdb: Gdb) -> None:
+    _, core = whole(swiss_go)
     _, errors, _ = batch(system_gdb, ["-c", str(core.path)], [SHOW])
     (line,) = (line for line in errors if line.startswith("hmap-show: "))
     assert "load it (file PROG)" in line

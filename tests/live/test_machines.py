@@ -43,8 +43,8 @@ def tools(where: tuple[Machine, Row, str], request: pytest.FixtureRequest) -> tu
     machine, row, name = where
     if machine.qemu is not None and not conftest.is_full(request.config):
         conftest.leave_out(request.config, f"{machine.name} needs qemu-user and a gdb that knows it")
+    conftest.ensured(request.config, row)
     try:
-        toolchains.ensure(row)
         if machine.qemu is not None:
             machines.find_qemu(machine.qemu)
     except Missing as missing:
