@@ -35,7 +35,8 @@ class _Checker:
         self.size = found.shape.slots.size
         self.findings = Findings(found.writing, found.address)
         seed = found.header["seed"]
-        self.keys = KeyCheck(found.target, found.shape.slots, hasher, plan, seed, range(CTRL_EMPTY), self.findings)
+        live = range(CTRL_EMPTY)
+        self.keys = KeyCheck(found.target, found.shape.slots, hasher, plan, seed, live, self.findings, bounded=not full)
         self.step = sample_step(found.count, full)
         self.bits = 8 * self.target.arch.pointer_size
         self.depth = 0

@@ -110,7 +110,7 @@ def lookup(found: ClassicMap | SwissMap, hasher: Hasher, plans: Sequence[Plan], 
 
 def _lookup(found: ClassicMap | SwissMap, hasher: Hasher, plan: Plan, key: bytes) -> Lookup:
     result = Lookup()
-    hasher.begin()
+    hasher.begin(bounded=False)
     seed = found.header["hash0"] if isinstance(found, ClassicMap) else found.header["seed"]
     result.hash = hasher.hash(plan, key, seed)
     if result.hash is None:
