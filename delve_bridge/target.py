@@ -249,7 +249,8 @@ class DelveTarget:
         closure = self.arch.pointer(self.memory.read(slot, word))
         children = [(child, int(child["addr"])) for child in raw["children"]]
         own = self.memory.read(closure, word * (1 + MAX_CAPTURED))
-        words = {self.arch.pointer(own, i): i for i in range(word, len(own), word)}
+        # The first counts: behind the closure may lie another that has captured the same variable.
+        words = {self.arch.pointer(own, i): i for i in reversed(range(word, len(own), word))}
         found = []
         for child, address in children:
             t, by_reference = self._session.types.of(child), bool(int(child["flags"]) & ESCAPED)
