@@ -480,6 +480,8 @@ def refused_core() -> str | None:
             words = [os.fsdecode(word) for word in file.read().split(b"\0")[1:]]
     except OSError:
         return None
+    if not {"--args", "-args"}.isdisjoint(words):
+        return None  # what follows the program is for the program
     for before, word in zip(["", *words], words):
         path = word.partition("=")[2] if word.startswith(("--core=", "-core=")) else word
         of_option = before.startswith("-") and before not in ("-c", "-core", "--core", "-q", "-nx", "-batch")

@@ -81,7 +81,7 @@ def parse(data: Data) -> Elf:
         entry, table, sections, _, _, size, count = struct.unpack_from(order + words, data, 24)
         if count == 0xFFFF and sections:  # PN_XNUM: the first section header's sh_info has the count
             (count,) = struct.unpack_from(order + "I", data, sections + (44 if wide else 28))
-        if table + count * size > len(data):
+        if table + count * max(size, 32) > len(data):  # no header is smaller
             raise BadElf("it is cut short in its program headers")
         segments = tuple(_segment(data, order, wide, table + i * size) for i in range(count))
     except struct.error as error:

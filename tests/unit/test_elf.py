@@ -47,6 +47,15 @@ def program(*names: str, link: bytes = b"") -> bytes:
     return header + strings + link + sections
 
 
+def many_headers() -> bytes:
+    """A core whose program headers are of no size, and 4 billion (PN_XNUM)."""
+    data = bytearray(core())
+    struct.pack_into("<Q", data, 40, HEADER.size)
+    struct.pack_into("<HH", data, 54, 0, 0xFFFF)
+    struct.pack_into("<I", data, HEADER.size + 44, 0xFFFFFFFF)
+    return bytes(data)
+
+
 def kept(folder: Path, data: bytes) -> str:
     file = folder / "file"
     file.write_bytes(data)
@@ -78,8 +87,9 @@ def test_what_is_cut_off(tmp_path: Path) -> None:
         (b"", "it is empty"),
         (b"text\n", "it is no ELF file"),
         (b"\x7fELF", "it is no ELF file"),
-        (core()[:60], "cut short in its headers"),
+        (core()[:55], "cut short in its headers"),
         (core()[:100], "cut short in its program headers"),
+        (many_headers(), "cut short in its program headers"),
         (b"\x1f\x8b\x08", "(gunzip)"),
         (program(), "is a program or a library"),
     ],
