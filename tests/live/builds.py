@@ -48,7 +48,7 @@ WHOLE = {
     "plugin": Build("shared", ("-buildmode=plugin",), True, host="pluginhost"),
 }
 #: Of these, what a classic toolchain is tried with too.
-CLASSIC = ("pie", "split", "cgo", "c-shared")
+CLASSIC = ("pie", "split", "c-shared")
 #: Builds without debug information, and what is said of them.
 BARE = {
     "w": (Build(flags=("-ldflags=-w",)), "was built with -ldflags=-w"),
