@@ -24,8 +24,8 @@ usage: ./install.sh [--uninstall | --demo | --test [--full] [PYTEST ARGUMENTS]]
   --demo          read maps out of a live Go program; writes to the cache only
   --test          ruff, shellcheck, mypy and the tests, with your Go and gdb;
                   writes to the checkout and the cache only
-  --test --full   the same with every Go and gdb of the matrix, which are
-                  downloaded once (about 600 MB)
+  --test --full   the same with every Go and gdb of the matrix, and qemu-user
+                  where it is missing, downloaded once (about 660 MB)
 
 environment
   GOMAP_GDB       the gdb to use, instead of the one on PATH

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import os
-import struct
 
-from delve_bridge.memory import CoreMemory, load_segments
+from delve_bridge.memory import CoreMemory
+from gomap import elf
 from gomap.errors import GomapError, MemoryFault, WrongProgram
-
-_COMPRESSED = (
-    (b"\x1f\x8b", "gunzip"),
-    (b"\x28\xb5\x2f\xfd", "unzstd"),
-    (b"\xfd7zXZ", "unxz"),
-    (b"\x04\x22\x4d\x18", "unlz4"),
-)
-_FIXED_ADDRESS = 2  # ET_EXEC
 
 
 class BadCore(GomapError):
@@ -23,40 +15,56 @@ class BadCore(GomapError):
     code = "bad-core"
 
 
-def check(program: str, core: str) -> str | None:
-    """A warning for a core that is cut short. Raises BadCore, WrongProgram."""
-    for path in (program, core):
-        if not os.path.isfile(path):
-            raise BadCore(f"{path}: there is no such file")
-    with open(core, "rb") as file:
-        start = file.read(8)
-    for magic, tool in _COMPRESSED:
-        if start.startswith(magic):
-            raise BadCore(f"{core} is compressed: unpack it first ({tool})")
-    if not start.startswith(b"\x7fELF"):
-        return None  # other systems' cores are Delve's to judge
-    memory = CoreMemory(core)
+def check(program: str, core: str) -> list[str]:
+    """Warnings: what of this core can't be shown. Raises BadCore, WrongProgram."""
+    if not os.path.isfile(program):
+        raise BadCore(f"{program}: there is no such file")
+    problem = elf.why_no_core(core)
+    if problem is not None:
+        raise BadCore(problem)
+    missing = sum(end - start for start, end in elf.cut_off(core))
+    if _of_another_build(program, core):
+        raise WrongProgram(f"{core} comes from another build of the program than {program}")
+    warnings = [f"{core} is cut short by {missing:,} bytes: what lay there can't be shown"] if missing else []
+    return warnings + [
+        f"Delve reads no libraries of core files: gdb shows the maps of {path} (gdb-hmap {program} {core})"
+        for path in _go_libraries(program, core)
+    ]
+
+
+def _go_libraries(program: str, core: str) -> list[str]:
+    """Plugins and libraries with Go code, where they still are."""
     try:
-        if _of_another_build(program, memory):
-            raise WrongProgram(f"{core} comes from another build of the program than {program}")
-        missing = memory.missing()
-    finally:
-        memory.close()
-    return f"{core} is cut short by {missing:,} bytes: what lay there can't be shown" if missing else None
+        with elf.mapped(core) as data:
+            files = elf.files_in_core(data)
+    except elf.BadElf:
+        return []
+    return [path for path in files if os.path.isfile(path) and not os.path.samefile(path, program) and elf.is_go(path)]
 
 
-def _of_another_build(program: str, memory: CoreMemory) -> bool:
+def _of_another_build(program: str, core: str) -> bool:
     """Linux dumps the first page of each program: its program headers and Go's build id are there."""
     with open(program, "rb") as file:
         head = file.read(4096)
     try:
-        if head[:4] != b"\x7fELF" or struct.unpack_from("<H" if head[5] == 1 else ">H", head, 16)[0] != _FIXED_ADDRESS:
+        parsed = elf.parse(head)
+        moved = 0
+        if parsed.kind == elf.SHARED:  # a PIE: it lies where the kernel put it
+            with elf.mapped(core) as data:
+                entry = elf.entry_in_core(data)
+            if entry is None:
+                return False
+            moved = entry - parsed.entry
+            if moved < 0 or moved % 4096:
+                return True
+        first = next((s for s in parsed.loaded if s.offset == 0), None)
+        if first is None:
             return False
-        first = [(address, size) for address, offset, size in load_segments(head) if offset == 0]
-        if not first:
-            return False
-        address, size = first[0]
-        size = min(size, len(head))
-        return memory.read(address, size) != head[:size]
-    except (struct.error, MemoryFault):
+        memory = CoreMemory(core)
+        try:
+            size = min(first.size, len(head))
+            return memory.read(first.address + moved, size) != head[:size]
+        finally:
+            memory.close()
+    except (elf.BadElf, MemoryFault):
         return False

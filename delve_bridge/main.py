@@ -93,14 +93,14 @@ def _run(options: argparse.Namespace, program_arguments: list[str]) -> int:
                 file=sys.stderr,
             )
         try:
-            return _talk(client, options, None)
+            return _talk(client, options, None, None)
         finally:
             client.close()
+    program = None if options.how == "attach" else str(options.PROG)
     if options.how == "core":
         if options.location:
             _parser().error("a core file can't be continued to a breakpoint")
-        warning = corefile.check(options.PROG, options.CORE)
-        if warning is not None:
+        for warning in corefile.check(options.PROG, options.CORE):
             print(f"warning: {warning}", file=sys.stderr)
         arguments = ["core", options.PROG, options.CORE]
     elif options.how == "attach":
@@ -111,7 +111,7 @@ def _run(options: argparse.Namespace, program_arguments: list[str]) -> int:
     started = None
     try:
         started = server.connect(options.timeout)
-        return _talk(started, options, options.CORE if options.how == "core" else None)
+        return _talk(started, options, options.CORE if options.how == "core" else None, program)
     finally:
         server.end(started)
         if started is not None:
@@ -123,9 +123,9 @@ def _relay(data: bytes) -> None:
     os.write(2, data)
 
 
-def _talk(client: Client, options: argparse.Namespace, core: str | None) -> int:
+def _talk(client: Client, options: argparse.Namespace, core: str | None, program: str | None) -> int:
     repl.catch_interrupts(client)
-    session = Session(client, direct=not options.no_direct, core=core)
+    session = Session(client, not options.no_direct, core, program)
     try:
         console = Console(session, style(sys.stdout))
         if options.location:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 import bisect
-import mmap
 import re
-import struct
 from collections.abc import Iterable, Iterator
 
 from delve_bridge.rpc import Client, Refused
-from gomap.errors import GomapError, MemoryFault
+from gomap import elf
+from gomap.errors import MemoryFault
 from gomap.memory import Memory, Read, one_by_one, stream
 
 #: ExamineMemory's limit from Delve 1.24.0 on; older servers name theirs when they refuse (1000 bytes).
@@ -53,18 +52,16 @@ class RpcMemory:
 
 
 class CoreMemory:
-    """The PT_LOAD segments of an ELF core file. Raises OSError, GomapError when it is none."""
+    """The PT_LOAD segments of an ELF core file. Raises OSError, BadElf when it is none."""
 
     def __init__(self, path: str) -> None:
-        with open(path, "rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._map = elf.mapped(path)
         try:
-            segments = sorted(load_segments(self._map))
-        except struct.error as error:
+            self._segments = elf.parse(self._map).loaded
+        except elf.BadElf:
             self._map.close()
-            raise GomapError(f"{path} is no ELF core file") from error
-        self._segments = segments
-        self._starts = [start for start, _, _ in segments]
+            raise
+        self._starts = [segment.address for segment in self._segments]
 
     def read(self, address: int, size: int) -> bytes:
         parts = []
@@ -73,47 +70,21 @@ class CoreMemory:
             index = bisect.bisect_right(self._starts, at) - 1
             if index < 0:
                 raise MemoryFault(at, end - at)
-            start, offset, length = self._segments[index]
+            segment = self._segments[index]
+            inside = at - segment.address
             # A segment's pages that were not dumped are the executable's, and Delve's to read.
-            length = min(length, len(self._map) - offset)
-            if at >= start + length:
+            if inside >= segment.size:
                 raise MemoryFault(at, end - at)
-            here = min(end, start + length) - at
-            parts.append(self._map[offset + at - start : offset + at - start + here])
+            length = min(segment.size, len(self._map) - segment.offset)
+            if inside >= length:
+                raise elf.CutShort(at, end - at)
+            here = min(end - at, length - inside)
+            parts.append(self._map[segment.offset + inside : segment.offset + inside + here])
             at += here
         return b"".join(parts) if len(parts) != 1 else parts[0]
 
-    def missing(self) -> int:
-        """Bytes that the segments should have and the file has not."""
-        end = max((offset + size for _, offset, size in self._segments), default=0)
-        return max(end - len(self._map), 0)
-
     def close(self) -> None:
         self._map.close()
-
-
-def load_segments(data: mmap.mmap | bytes) -> list[tuple[int, int, int]]:
-    """(address, offset in the file, bytes in the file) of each PT_LOAD segment."""
-    if data[:4] != b"\x7fELF":
-        raise struct.error("magic")
-    order = "<" if data[5] == 1 else ">"
-    wide = data[4] == 2
-    if wide:
-        _, table, sections, _, _, entry, count = struct.unpack_from(order + "QQQIHHH", data, 24)
-    else:
-        _, table, sections, _, _, entry, count = struct.unpack_from(order + "IIIIHHH", data, 24)
-    if count == 0xFFFF and sections:  # PN_XNUM: the first section header's sh_info has the count
-        (count,) = struct.unpack_from(order + "I", data, sections + (44 if wide else 28))
-    found = []
-    for number in range(count):
-        at = table + number * entry
-        if wide:
-            kind, _, offset, address, _, size = struct.unpack_from(order + "IIQQQQ", data, at)
-        else:
-            kind, offset, address, _, size = struct.unpack_from(order + "IIIII", data, at)
-        if kind == 1 and size:
-            found.append((address, offset, size))
-    return found
 
 
 class Shortcut:
@@ -126,6 +97,8 @@ class Shortcut:
     def read(self, address: int, size: int) -> bytes:
         try:
             return self._direct.read(address, size)
+        except elf.CutShort:
+            raise
         except MemoryFault:
             return self._delve.read(address, size)
 

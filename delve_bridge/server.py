@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import IO, Callable
 
 from delve_bridge.rpc import Address, Client, ConnectionLost, address
+from gomap import elf
 from gomap.errors import GomapError
 
 #: Seconds that dlv may take to load a program's debug information.
@@ -53,6 +54,16 @@ def find_dlv() -> str:
     raise NoDelve("there is no dlv on PATH: ./install.sh gets it, or name one in GOMAP_DLV")
 
 
+def check_machine(dlv: str, program: str) -> None:
+    """dlv starts programs of other machines, a 386 one on amd64 say, and wrecks them. Raises NoDelve."""
+    of_dlv, of_program = elf.machine_of(dlv), elf.machine_of(program)
+    if of_dlv and of_program and of_dlv != of_program:
+        raise NoDelve(
+            f"{program} is a program for {of_program}, and {dlv} debugs those for {of_dlv}: "
+            f"use gdb (gdb-hmap {program})"
+        )
+
+
 class Server:
     """A running `dlv`. relay: takes what dlv and the program print from then on."""
 
@@ -72,6 +83,8 @@ class Server:
         self._connected = False
         split = arguments.index("--") if "--" in arguments else len(arguments)
         command = [find_dlv(), *arguments[:split], *OPTIONS, *arguments[split:]]
+        if arguments[0] != "core":
+            check_machine(command[0], f"/proc/{arguments[1]}/exe" if self.attached else arguments[1])
         try:
             # In a session of its own: Ctrl-C is for us, and we stop the program through Delve.
             self._process = subprocess.Popen(

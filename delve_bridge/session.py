@@ -12,6 +12,7 @@ from delve_bridge.memory import CoreMemory, RpcMemory, Shortcut
 from delve_bridge.rpc import Client, NotDelve, Refused
 from delve_bridge.target import Call, DelveTarget, Frame, split
 from delve_bridge.types import BARE, NOWHERE, Raw, Types, at
+from gomap import elf
 from gomap.errors import GomapError, NoDebugInfo, NoProcess, TargetRunning
 from gomap.memory import Memory
 from gomap.process import ProcessMemory, same
@@ -34,15 +35,20 @@ _EXITED = re.compile(r"(Process \d+ has exited with status -?\d+)")
 class Session:
     """goroutine: the selected one's id, None where the thread runs none. frame: the selected one.
 
-    direct: whether memory may be read past Delve; core: path of the core file, where this side knows it.
+    direct: whether memory may be read past Delve; core, program: paths of these files, where this side knows them.
     """
 
-    def __init__(self, client: Client, direct: bool = True, core: str | None = None) -> None:
+    def __init__(
+        self, client: Client, direct: bool = True, core: str | None = None, program: str | None = None
+    ) -> None:
         self.client = client
         self.goroutine: int | None = None
         self.frame = 0
         self._direct_wanted = direct and client.loopback
         self._core = core
+        self._program = program
+        self._libraries: list[str] = []
+        self._libraries_at: object = None
         self._direct: ProcessMemory | CoreMemory | None = None
         self._direct_tried: object = None
         self._delve_memory = RpcMemory(client)
@@ -91,6 +97,25 @@ class Session:
             self.arrived(state)
         return state
 
+    def _look_for_libraries(self) -> None:
+        """A plugin or a library that was loaded since the last stop brings types and package variables."""
+        if self._libraries_at != self._seen:
+            self._libraries_at, before, self._libraries = self._seen, self._libraries, self._dynamic_libraries()
+            if self._libraries != before:
+                self.forget()
+
+    def _dynamic_libraries(self) -> list[str]:
+        try:
+            found = self.client.call("ListDynamicLibraries")["List"] or ()
+        except Refused:
+            return []
+        return [str(library["Path"]) for library in found]
+
+    def _go_file(self) -> str | None:
+        """The program, or the Go library that a program of another kind has loaded."""
+        files = [self._program, *self._dynamic_libraries()] if self._program else []
+        return next((path for path in files if path and elf.is_go(path)), self._program)
+
     def moved(self, state: Mapping[str, Any]) -> bool:
         """Whether the program is not where this session last saw it."""
         return self._seen is not None and self._seen.differs(moment(state))
@@ -105,6 +130,7 @@ class Session:
     def target(self) -> DelveTarget:
         """The stopped program as a Target. Raises TargetRunning, NoProcess, NoDebugInfo."""
         self.stopped()
+        self._look_for_libraries()
         return DelveTarget(self)
 
     def forget(self) -> None:
@@ -129,10 +155,7 @@ class Session:
             word = next(iter(self.evaluate([at("[2]uintptr", NOWHERE)], {**BARE, "MaxArrayValues": 2})))
             children = (word["children"] or []) if word else []
             if len(children) != 2:
-                raise NoDebugInfo(
-                    "no Go debug information: the program is not Go, or was built with -ldflags=-w or -s; "
-                    "build it again without these flags"
-                )
+                raise NoDebugInfo(elf.why_no_debug_info(self._go_file()))
             registers = self.client.call("ListRegisters", ThreadID=0, IncludeFp=False)
             names = {str(register["Name"]).lower() for register in registers.get("Regs") or ()}
             name = next((name for name, wanted in _ARCHITECTURES if wanted <= names), "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -13,12 +14,13 @@ import gdb
 
 from gdbext.stacks import frames_of, stack_pointer
 from gdbext.types import Converter, member, offset
+from gomap import elf
 from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning, WrongProgram
 from gomap.golang.goroutines import by_id, goroutine_of_thread, goroutines
 from gomap.gotypes import GoType, Kind, can_reach_map
 from gomap.memory import CachedMemory, Memory, Read, one_by_one
 from gomap.process import ProcessMemory, same
-from gomap.target import GLOBAL, Arch, Captured, Frame, Goroutine, Local, Location, Place, Variable, Wanted
+from gomap.target import GLOBAL, Arch, Captured, Frame, Goroutine, Local, Location, Place, Variable, Wanted, read_record
 
 _ARCHITECTURES = {
     "i386:x86-64": "amd64",
@@ -32,6 +34,8 @@ _ARCHITECTURES = {
 _LEAVES_STACK = frozenset({"runtime.systemstack", "runtime.mcall", "runtime.morestack"})
 #: Frames searched outward for a local variable.
 MAX_FRAMES = 256
+#: Plugins searched for the symbols of one.
+MAX_MODULES = 256
 _MI_SYMBOL = re.compile(
     r'\{(?:line="\d+",)?name="((?:[^"\\]|\\.)*)",type="(?:[^"\\]|\\.)*",description="((?:[^"\\]|\\.){0,8})'
 )
@@ -40,8 +44,9 @@ _MI_SYMBOL = re.compile(
 class GdbMemory:
     """Memory of the inferior that is selected now."""
 
-    def __init__(self) -> None:
+    def __init__(self, of_core: bool) -> None:
         self._read = gdb.selected_inferior().read_memory
+        self._of_core = of_core
 
     def read(self, address: int, size: int) -> bytes:
         if size <= 0:
@@ -54,7 +59,15 @@ class GdbMemory:
         try:
             return self._read(address, size)
         except (gdb.error, OverflowError) as error:
+            if any(start < address + size and address < end for start, end in self._cut_off):
+                raise elf.CutShort(address, size) from error
             raise MemoryFault(address, size) from error
+
+    @cached_property
+    def _cut_off(self) -> list[tuple[int, int]]:
+        """What the core file should have and has not: asked for when something can't be read."""
+        path = core_path() if self._of_core else None
+        return elf.cut_off(path) if path is not None else []
 
     def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
         """gomap.memory.stream: past gdb where the process is on this machine, else as gdb has it, not copied."""
@@ -104,13 +117,16 @@ class GdbTarget:
         inferior = gdb.selected_inferior()
         connection = inferior.connection
         if not inferior.pid:
+            refused = refused_core()
             raise NoProcess(
-                "no process: start one with run, attach PID or target remote, or open a core with core FILE"
+                f"no process: {refused}"
+                if refused is not None
+                else "no process: start one with run, attach PID or target remote, or open a core with core FILE"
             )
         if _is_running():
             raise TargetRunning("the program is running: stop it first (Ctrl-C or interrupt)")
         self.kind = "core" if connection is not None and connection.type == "core" else "live"
-        self.memory: Memory = CachedMemory(GdbMemory())
+        self.memory: Memory = CachedMemory(GdbMemory(self.kind == "core"))
         self.arch = _arch()
         self._converter = self._converters.setdefault(self.arch, Converter(self.arch))
         if self.kind == "core" and self._is_of_another_build():
@@ -125,20 +141,25 @@ class GdbTarget:
         cls._globals = None
 
     def _is_of_another_build(self) -> bool:
-        """The linker writes where its sections end into runtime.firstmoduledata (symtab.go of
-        cmd/link/internal/ld); in memory of another build these words are something else, or elsewhere."""
-        module = self._global("runtime.firstmoduledata")
-        for name in ("etext", "edata", "end"):
-            symbol, field = self.symbol(f"runtime.{name}"), module.type.field(name) if module else None
-            if module is None or field is None or symbol is None:
-                continue
-            try:
-                word = module.read(self.memory, field.offset, self.arch.pointer_size)
-            except MemoryFault:
-                return True
-            if self.arch.pointer(word) != symbol:
-                return True
-        return False
+        """The linker writes where its sections end into a runtime.moduledata (symtab.go of cmd/link/internal/ld);
+        in memory of another build these words are something else, or elsewhere. A plugin has one of its own, and
+        the symbols may be the plugin's."""
+        first = self._global("runtime.firstmoduledata")
+        ends = {name: self.symbol(f"runtime.{name}") for name in ("etext", "edata", "end")}
+        if first is None or first.address is None or None in ends.values():
+            return False
+        address = first.address
+        seen: set[int] = set()
+        try:
+            while address and len(seen) < MAX_MODULES and address not in seen:
+                seen.add(address)
+                module = read_record(self, first.type, address)
+                if all(module[name] == end for name, end in ends.items()):
+                    return False
+                address = module["next"]
+        except MemoryFault:
+            pass
+        return True
 
     @property
     def go_version(self) -> str | None:
@@ -425,13 +446,57 @@ def _arch() -> Arch:
         pointer_size = gdb.lookup_type("uintptr").sizeof
         little = int(gdb.Value(b"\1\0", gdb.lookup_type("uint16"))) == 1
     except gdb.error as error:
-        raise NoDebugInfo(
-            "no Go debug information: the program is not Go, was built with -ldflags=-w or -s, or its file "
-            "is not loaded (file PROG); build it again without these flags"
-        ) from error
+        raise NoDebugInfo(_why_no_debug_info()) from error
     frame = next(_frames(), None)
     name = frame.architecture().name() if frame is not None else ""
     return Arch(_ARCHITECTURES.get(name, name), pointer_size, "little" if little else "big")
+
+
+def _why_no_debug_info() -> str:
+    """Told of the Go program or library among gdb's files, else of the program."""
+    files = [str(o.filename) for o in gdb.objfiles() if o.filename and os.path.isfile(o.filename)]
+    space = gdb.current_progspace()
+    program = space.filename if space is not None else None
+    if program is None and not files:
+        return "no Go debug information: gdb has no program's file: load it (file PROG)"
+    of_go = next((path for path in files if elf.is_go(path)), program)
+    return elf.why_no_debug_info(of_go if of_go and os.path.isfile(of_go) else None)
+
+
+def core_path() -> str | None:
+    """The core file that gdb has open."""
+    core = getattr(gdb.selected_inferior(), "corefile", None)  # from gdb 17 on
+    if core is not None:
+        return str(core.filename)
+    # Older gdbs tell it in words alone.
+    found = re.search(r"core dump file:\s+`(.*)', file type", gdb.execute("info files", to_string=True))
+    return found.group(1) if found else None
+
+
+def refused_core() -> str | None:
+    """Why gdb did not take the core file on its command line, where that can be told by looking at it."""
+    try:
+        with open("/proc/self/cmdline", "rb") as file:
+            words = [os.fsdecode(word) for word in file.read().split(b"\0")[1:]]
+    except OSError:
+        return None
+    if not {"--args", "-args"}.isdisjoint(words):
+        return None  # what follows the program is for the program
+    for before, word in zip(["", *words], words):
+        path = word.partition("=")[2] if word.startswith(("--core=", "-core=")) else word
+        of_option = before.startswith("-") and before not in ("-c", "-core", "--core", "-q", "-nx", "-batch")
+        if of_option or not os.path.isfile(path):
+            continue
+        problem = elf.why_no_core(path)
+        if problem is not None and elf.was_meant_as_core(path):
+            return problem
+    return None
+
+
+def _is_go(symtab: gdb.Symtab | None) -> bool:
+    """Whether the Go toolchain made what lies there, and not a C compiler (DW_AT_producer of its unit)."""
+    producer = getattr(symtab, "producer", None)
+    return not producer or producer.startswith("Go ")
 
 
 def _frames() -> Iterator[gdb.Frame]:
@@ -459,11 +524,14 @@ def _symbols(frame: gdb.Frame) -> Iterator[tuple[gdb.Symbol, bool]]:
     """Variables of a frame from the innermost block outward, with whether they are declared further down.
 
     A block's variables exist in debug information from its first instruction on, but hold whatever was
-    there before until their declaration has run.
+    there before until their declaration has run. C functions have none that matter here.
     """
     try:
         block: gdb.Block | None = frame.block()
     except (RuntimeError, gdb.error):
+        return
+    function = frame.function()
+    if function is not None and not _is_go(function.symtab):
         return
     line = frame.find_sal().line
     while block is not None:
@@ -506,17 +574,18 @@ def _package_variables() -> Iterator[tuple[str, gdb.Symbol]]:
     leads to that compilation unit's block, which holds the symbols. Looking every name up would take gdb a
     millisecond each: a Go program has tens of thousands, most of them constants.
     """
-    units = set()
+    found = set()
     for names in _names_by_file():
         for name in names:
+            if name in found:
+                break  # a file of a unit that has been seen
             first = _static_symbol(name)
             if first is None or first.symtab is None or not first.is_variable:
                 continue
-            block = first.symtab.global_block()
-            if block.start not in units or not block.start:
-                units.add(block.start)
-                for symbol in block:
-                    if symbol.is_variable and "." in symbol.name:  # C's have no package
+            if _is_go(first.symtab):
+                for symbol in first.symtab.global_block():
+                    if symbol.is_variable:
+                        found.add(symbol.name)
                         yield symbol.name, symbol
             break
 

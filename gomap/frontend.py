@@ -12,6 +12,7 @@ from typing import Any, Callable, NoReturn
 from gomap.commands import registry
 from gomap.commands.declare import Arg, Command, Context, Settings
 from gomap.errors import GomapError, Interrupted, UsageError
+from gomap.golang.structure import Anomaly
 from gomap.progress import ProgressLine, silent
 from gomap.render import json as as_json
 from gomap.render import text as as_text
@@ -62,6 +63,7 @@ def run(
         options = parse(command, line)
         target = open_target()
         report = command.run(Context(target, settings, progress or silent), options)
+        report.anomalies += _not_started(target)
         if options.get("--json"):
             return Outcome(as_json.success(name, target, report))
         return Outcome(as_text.render(report, style))
@@ -80,6 +82,18 @@ def run(
     finally:
         if progress is not None:
             progress.clear()
+
+
+def _not_started(target: Target) -> list[Anomaly]:
+    """A note on a program that has just been started, or is about to become another (exec)."""
+    try:
+        found = target.variable("runtime.mainStarted") if target.kind == "live" else None
+        if found is None or any(found.read(target.memory, 0, found.type.size)):
+            return []
+    except GomapError:
+        return []
+    message = "Go's main has not started yet: package variables hold what the linker put there"
+    return [Anomaly("note", "not-started", message)]
 
 
 def _failed(name: str, error: GomapError, json: bool) -> Outcome:

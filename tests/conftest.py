@@ -49,6 +49,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "gdb" in metafunc.fixturenames:
         names = list(debuggers.GDBS) if full else ["system"]
         metafunc.parametrize("gdb", names, indirect=True, scope="session", ids=[f"gdb-{n}" for n in names])
+    if "swiss_go" in metafunc.fixturenames:
+        row = next(row for row in MATRIX if row.name == "1.27.3") if full else SYSTEM
+        metafunc.parametrize("swiss_go", [row], indirect=True, scope="session", ids=[f"go-{row.name}"])
     if "optimised" in metafunc.fixturenames:
         metafunc.parametrize("optimised", [False, True], scope="session", ids=["plain", "optimised"])
 
@@ -56,12 +59,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def toolchain(request: pytest.FixtureRequest) -> Row:
     """A row of the matrix, its toolchain there."""
-    row: Row = request.param
-    try:
-        toolchains.ensure(row)
-    except Missing as missing:
-        leave_out(request.config, str(missing))
-    return row
+    return ensured(request.config, request.param)
 
 
 @pytest.fixture(scope="session")
@@ -79,11 +77,21 @@ def system_gdb(request: pytest.FixtureRequest) -> Gdb:
 @pytest.fixture(scope="session")
 def system_go(request: pytest.FixtureRequest) -> Row:
     """The machine's own Go, for what need not run with each."""
+    return ensured(request.config, SYSTEM)
+
+
+@pytest.fixture(scope="session")
+def swiss_go(request: pytest.FixtureRequest) -> Row:
+    """A Go that is the same everywhere and has all its parts, for what need not run with each."""
+    return ensured(request.config, request.param)
+
+
+def ensured(config: pytest.Config, row: Row) -> Row:
     try:
-        toolchains.ensure(SYSTEM)
+        toolchains.ensure(row)
     except Missing as missing:
-        leave_out(request.config, str(missing))
-    return SYSTEM
+        leave_out(config, str(missing))
+    return row
 
 
 @pytest.fixture(scope="session")
@@ -100,12 +108,7 @@ def old_dlv(request: pytest.FixtureRequest) -> Dlv:
 @pytest.fixture(scope="session")
 def old_go(request: pytest.FixtureRequest) -> Row:
     """A Go whose programs the old Delve knows."""
-    row = delves.built_with(delves.OLD)
-    try:
-        toolchains.ensure(row)
-    except Missing as missing:
-        leave_out(request.config, str(missing))
-    return row
+    return ensured(request.config, delves.built_with(delves.OLD))
 
 
 @pytest.fixture

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from gomap.analysis.roots import Reach
 from gomap.errors import GomapError, MemoryFault, OptimizedOut
 from gomap.golang import syncmap
+from gomap.golang.hashing import Hasher, hasher_of
 from gomap.golang.heap import heap_of
+from gomap.golang.lookup import candidates, lookup
 from gomap.golang.malloc import allocator
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.structure import Anomaly
@@ -37,8 +40,9 @@ PIECE = 64 << 10
 SYNC_MAPS = ("sync.Map", "internal/sync.HashTrieMap[")
 #: No array is larger.
 MAX_BYTES = 1 << 46
-#: Words of a closure that are looked through for a captured map.
+#: Words of a closure that are looked through for a captured map, and keys of one that are looked up in it.
 MAX_CAPTURED = 64
+TRIED = 8
 
 
 @dataclass
@@ -187,6 +191,7 @@ class _Search:
         self.types = Types(self.target)
         self.captured: dict[int, Sequence[Captured]] = {}
         self.kept: list[GoType] = []
+        self.hasher: Hasher | None = None
         self.fields: dict[int, tuple[list[tuple[str, GoType, int]], tuple[int, GoType] | None]] = {}
         self.word = self.target.arch.pointer_size
         self.pointer = self.target.arch.pointer
@@ -487,7 +492,21 @@ class _Search:
         if not found.count or found.nonsense:
             return False
         structure = found.structure(allocator(self.target))
-        return structure.total.live == found.count and not structure.anomalies
+        return structure.total.live == found.count and not structure.anomalies and self._keys_fit(found)
+
+    def _keys_fit(self, found: MapView) -> bool:
+        """Whether keys lie where their hashes put them. A small map of another type has as many marks, and its
+        keys elsewhere."""
+        if self.hasher is None:
+            self.hasher = hasher_of(self.target, self.types)
+        plans = candidates(found, self.hasher)
+        for entry in islice(found.entries(), TRIED):
+            if entry.key is None or not plans:
+                return False
+            result = lookup(found, self.hasher, plans, entry.key)
+            if not result.nan and result.elem_address != entry.elem_address:
+                return False
+        return True
 
     def _interface(self, step: _Step) -> None:
         held = dynamic(self.types, step.t, self._bytes(step, 0, 2 * self.word))

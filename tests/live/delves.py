@@ -116,6 +116,8 @@ def _stages(
     for stage in debuggers.stages(binary):
         try:
             resume(session, "continue")
+            if not truth.exists():  # Delve stops once more when a C program loads a library with Go in it
+                resume(session, "continue")
         except NoProcess as problem:
             raise AssertionError(f"{binary} ended before stage {stage}: {problem}") from problem
         published = json.loads(truth.read_text().splitlines()[-1])["stage"]

@@ -1,7 +1,8 @@
 """Runs inside gdb: visits a program's stages, gives gdb the plan's commands at each, writes a line an answer.
 
 The plan (JSON in the file that GOMAP_PLAN names): "answers", the file to write; "stages", a list of
-[stage, commands]; "truth", the file the program publishes to, or null when gdb was started on a core.
+[stage, commands]; "truth", the file the program publishes to, or null when gdb was started on a core; "start",
+the gdb commands that bring the program to its first stage (`run` unless given).
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ import gdb
 def main() -> None:
     plan = json.loads(Path(os.environ["GOMAP_PLAN"]).read_text())
     with Path(plan["answers"]).open("w") as answers:
-        command = "run"
+        start = plan.get("start", ["run"])
         for stage, commands in plan["stages"]:
             if plan["truth"] is not None:
-                gdb.execute(command)
-                command = "continue"
+                for line in start:
+                    gdb.execute(line)
+                start = ["continue"]
                 check_stop(stage, Path(plan["truth"]))
             for line in commands:
                 answer = {"stage": stage, "command": line, **ask(line, plan["answers"])}

@@ -17,7 +17,7 @@ TARGET = {
     "backend": {"gdb", "delve", "image"},
     "kind": {"live", "core", "recorded"},
     "go": str,
-    "arch": {"amd64", "arm64", "386"},
+    "arch": {"amd64", "arm64", "386", "s390x"},
     "pointer_size": int,
     "byte_order": {"little", "big"},
 }

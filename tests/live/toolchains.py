@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,34 +125,47 @@ def build(program: str, row: Row, optimised: bool, arch: str | None = None, cgo:
     """
     if cgo and shutil.which("gcc") is None:
         raise Missing("no `gcc` on PATH, which programs with C code need: install gcc")
-    go = ensure(row)
-    flags = ["-buildvcs=false"] if optimised else ["-buildvcs=false", "-gcflags=all=-N -l"]
-    # The debug information names this checkout's source files.
-    facts = "\0".join([_version(go), row.experiment, *flags, arch or "", str(TARGETS), _sources(TARGETS)])
+    flags = [] if optimised else ["-gcflags=all=-N -l"]
     kind = f"{row.name}-{'optimised' if optimised else 'plain'}{f'-{arch}' if arch else ''}"
-    place = cache() / "targets" / program / f"{kind}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
+    env = {"CGO_ENABLED": str(int(cgo)), **({"GOARCH": arch} if arch else {})}
+    return made_once(program, kind, row, [*flags, arch or ""], lambda made: compile_(program, row, made, flags, env))
+
+
+def made_once(program: str, kind: str, row: Row, facts: Sequence[str], make: Callable[[Path], None]) -> Path:
+    """The program of this kind, in a folder of the cache. make: writes it to the path it is given, and what else
+    it needs beside it. facts: all that the result depends on, beside toolchain and sources."""
+    # The debug information names this checkout's source files.
+    known = [_version(ensure(row)), row.experiment, *facts, str(TARGETS), _sources(TARGETS)]
+    place = cache() / "targets" / program / f"{kind}-{hashlib.sha256(chr(0).join(known).encode()).hexdigest()[:16]}"
     binary = place / program
     with locked(f"build-{program}-{kind}"):
         if not binary.exists():
             place.mkdir(parents=True, exist_ok=True)
             made = place / f"{program}.new"
-            run = subprocess.run(
-                [str(go), "build", *flags, "-o", str(made), f"./{program}"],
-                cwd=TARGETS,
-                env={**_environment(row), **({"GOARCH": arch} if arch else {}), "CGO_ENABLED": str(int(cgo))},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-            if run.returncode != 0:
-                raise RuntimeError(f"go_targets/{program} does not build with Go {row.name}:\n{run.stdout}")
+            make(made)
             made.rename(binary)
         os.utime(place)
         for other in place.parent.glob(f"{kind}-{'?' * 16}"):
             if other != place and other.stat().st_mtime < time.time() - KEEP_SECONDS:
                 shutil.rmtree(other)
     return binary
+
+
+def compile_(
+    program: str, row: Row, made: Path, flags: Sequence[str] = (), env: Mapping[str, str] | None = None
+) -> None:
+    """go build of go_targets/PROGRAM. Raises RuntimeError with go's message."""
+    run = subprocess.run(
+        [str(ensure(row)), "build", "-buildvcs=false", *flags, "-o", str(made), f"./{program}"],
+        cwd=TARGETS,
+        env={**_environment(row), **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if run.returncode != 0:
+        raise RuntimeError(f"go_targets/{program} does not build with Go {row.name}:\n{run.stdout}")
 
 
 def build_go_command(row: Row) -> Path:

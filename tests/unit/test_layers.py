@@ -18,7 +18,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 #: A module may import modules of lower layers, and of its own package. From docs/architecture.md.
 LAYERS = (
     ("gomap.arrays", "gomap.errors", "gomap.human", "gomap.progress"),
-    ("gomap.memory", "gomap.gotypes"),
+    ("gomap.memory", "gomap.gotypes", "gomap.elf"),
     ("gomap.target", "gomap.process"),
     ("gomap.golang",),
     ("gomap.maps",),

@@ -1,0 +1,3 @@
+#include "_cgo_export.h"
+
+void call_back(void) { Run(); }

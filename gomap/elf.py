@@ -1,0 +1,262 @@
+"""ELF files, as far as an answer needs them: why a program has no Go debug information, what ails a core file.
+
+Nothing in these files is trusted: a table that does not lie in the file makes it one that can't be used.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from dataclasses import dataclass
+from typing import Union
+
+from gomap.errors import GomapError, MemoryFault
+
+Data = Union[bytes, mmap.mmap]
+
+EXECUTABLE, SHARED, CORE = 2, 3, 4  # ET_EXEC, ET_DYN, ET_CORE
+_LOAD, _NOTE = 1, 4  # PT_LOAD, PT_NOTE
+#: e_machine, as Go calls them.
+_MACHINES = {3: "386", 62: "amd64", 40: "arm", 183: "arm64", 22: "s390x", 21: "ppc64", 243: "riscv64", 258: "loong64"}
+_COMPRESSED = (
+    (b"\x1f\x8b", "gunzip"),
+    (b"\x28\xb5\x2f\xfd", "unzstd"),
+    (b"\xfd7zXZ", "unxz"),
+    (b"\x04\x22\x4d\x18", "unlz4"),
+    (b"BZh", "bunzip2"),
+)
+#: What the Go linker leaves in a program however it is stripped (cmd/link/internal/ld/data.go, pcln.go).
+_OF_GO = frozenset({".go.buildinfo", ".note.go.buildid", ".gopclntab", ".data.rel.ro.gopclntab"})
+
+
+class BadElf(GomapError):
+    """A file that is no ELF file, or is cut short in its headers."""
+
+    code = "bad-elf"
+
+
+class CutShort(MemoryFault):
+    """Memory that the core file promises and does not have."""
+
+    def __init__(self, address: int, size: int) -> None:
+        super().__init__(address, size, "the core file is cut short before it")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A program header. size: bytes in the file, from `offset` on."""
+
+    kind: int
+    address: int
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Elf:
+    """order: of struct's, for numbers in the file. entry: where the program starts."""
+
+    kind: int
+    machine: int
+    order: str
+    wide: bool
+    entry: int
+    segments: tuple[Segment, ...]
+
+    @property
+    def loaded(self) -> list[Segment]:
+        """The segments that have memory in the file, by address."""
+        return sorted((s for s in self.segments if s.kind == _LOAD and s.size), key=lambda s: s.address)
+
+
+def parse(data: Data) -> Elf:
+    """The headers of an ELF file. Raises BadElf."""
+    if data[:4] != b"\x7fELF" or len(data) < 52:
+        raise BadElf("it is no ELF file")
+    order, wide = "<" if data[5] == 1 else ">", data[4] == 2
+    try:
+        kind, machine = struct.unpack_from(order + "HH", data, 16)
+        words = "QQQIHHH" if wide else "IIIIHHH"
+        entry, table, sections, _, _, size, count = struct.unpack_from(order + words, data, 24)
+        if count == 0xFFFF and sections:  # PN_XNUM: the first section header's sh_info has the count
+            (count,) = struct.unpack_from(order + "I", data, sections + (44 if wide else 28))
+        if table + count * max(size, 32) > len(data):  # no header is smaller
+            raise BadElf("it is cut short in its program headers")
+        segments = tuple(_segment(data, order, wide, table + i * size) for i in range(count))
+    except struct.error as error:
+        raise BadElf("it is cut short in its headers") from error
+    return Elf(kind, machine, order, wide, entry, segments)
+
+
+def _segment(data: Data, order: str, wide: bool, at: int) -> Segment:
+    if wide:
+        kind, _, offset, address, _, size = struct.unpack_from(order + "IIQQQQ", data, at)
+    else:
+        kind, offset, address, _, size = struct.unpack_from(order + "IIIII", data, at)
+    return Segment(kind, address, offset, size)
+
+
+def sections(data: Data) -> dict[str, bytes]:
+    """Names of the sections, with the contents of .gnu_debuglink alone. Raises BadElf."""
+    elf = parse(data)
+    try:
+        (table,) = struct.unpack_from(elf.order + ("Q" if elf.wide else "I"), data, 40 if elf.wide else 32)
+        size, count, names = struct.unpack_from(elf.order + "HHH", data, 58 if elf.wide else 46)
+        if not table or names >= count or table + size * count > len(data):
+            return {}
+        headers = [_section(data, elf, table + i * size) for i in range(count)]
+        _, start, length = headers[names]
+        strings = data[start : start + min(length, 1 << 20)]
+    except struct.error as error:
+        raise BadElf("it is cut short in its section headers") from error
+    found = {}
+    for name, offset, length in headers:
+        text = strings[name : strings.find(b"\0", name)].decode("ascii", "replace")
+        found[text] = bytes(data[offset : offset + min(length, 4096)]) if text == ".gnu_debuglink" else b""
+    return found
+
+
+def _section(data: Data, elf: Elf, at: int) -> tuple[int, int, int]:
+    """(name's place in the names, offset, size)."""
+    if elf.wide:
+        name, _, _, _, offset, size = struct.unpack_from(elf.order + "IIQQQQ", data, at)
+    else:
+        name, _, _, _, offset, size = struct.unpack_from(elf.order + "IIIIII", data, at)
+    return name, offset, size
+
+
+def mapped(path: str) -> mmap.mmap:
+    """The file's bytes. Raises OSError, BadElf when it is empty."""
+    with open(path, "rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            raise BadElf("it is empty")
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+# -- programs ----------------------------------------------------------------------------------------
+
+
+def machine_of(path: str) -> str | None:
+    """Name of the machine that a program is for, None when it is no ELF file."""
+    try:
+        with mapped(path) as data:
+            number = parse(data).machine
+    except (OSError, BadElf):
+        return None
+    return _MACHINES.get(number, f"machine {number}")
+
+
+def is_go(path: str) -> bool:
+    """Whether the Go linker made this program or library."""
+    try:
+        with mapped(path) as data:
+            return not _OF_GO.isdisjoint(sections(data))
+    except (OSError, BadElf):
+        return False
+
+
+def why_no_debug_info(path: str | None) -> str:
+    """Why a debugger finds no Go debug information in the program, and what to do about it."""
+    start = "no Go debug information: "
+    if path is None:
+        return f"{start}the program is not Go, or was built with -ldflags=-w or -s; build it again without these flags"
+    try:
+        with mapped(path) as data:
+            names = sections(data)
+    except (OSError, BadElf):
+        return f"{start}{path} can't be read as a program"
+    if _OF_GO.isdisjoint(names):
+        return f"{start}{path} is no Go program, or has not loaded its Go library yet"
+    if names.keys() & {".debug_info", ".zdebug_info"}:
+        return (
+            f"{start}{path} has some, and the debugger can't read it: it may be compressed in a way that this "
+            f"debugger does not know (objcopy --decompress-debug-sections {path})"
+        )
+    link = names.get(".gnu_debuglink", b"").split(b"\0")[0].decode("utf-8", "replace")
+    if link:
+        return f"{start}that of {path} is in a file of its own, {link}, which is not there: put {link} beside it"
+    if ".symtab" in names:
+        return f"{start}{path} was built with -ldflags=-w, or stripped of it; build it again without, or leave it whole"
+    return f"{start}{path} was built with -ldflags=-s, or stripped; build it again without, or leave it whole"
+
+
+# -- core files --------------------------------------------------------------------------------------
+
+_NT_AUXV, _NT_FILE, _AT_ENTRY = 6, 0x46494C45, 9
+
+
+def entry_in_core(data: Data) -> int | None:
+    """Where the program started that dumped this core: AT_ENTRY, which tells where a PIE was loaded."""
+    elf = parse(data)
+    pair = struct.Struct(elf.order + ("QQ" if elf.wide else "II"))
+    vector = _note(data, elf, _NT_AUXV)
+    return dict(pair.iter_unpack(vector[: len(vector) - len(vector) % pair.size])).get(_AT_ENTRY)
+
+
+def files_in_core(data: Data) -> list[str]:
+    """Files that the program had mapped (NT_FILE, fs/binfmt_elf.c of Linux)."""
+    elf = parse(data)
+    note, word = _note(data, elf, _NT_FILE), 8 if elf.wide else 4
+    count = int.from_bytes(note[:word], "little" if elf.order == "<" else "big")
+    names = note[2 * word + 3 * word * count :].split(b"\0")[:count]
+    return sorted({name.decode("utf-8", "surrogateescape") for name in names})
+
+
+def _note(data: Data, elf: Elf, wanted: int) -> bytes:
+    """Contents of the core's first note of that kind."""
+    for segment in (s for s in elf.segments if s.kind == _NOTE):
+        at, end = segment.offset, min(segment.offset + segment.size, len(data))
+        while at + 12 <= end:
+            name, size, kind = struct.unpack_from(elf.order + "III", data, at)
+            start = at + 12 + (name + 3) // 4 * 4
+            if kind == wanted:
+                return bytes(data[start : min(start + size, end)])
+            at = start + (size + 3) // 4 * 4
+    return b""
+
+
+def why_no_core(path: str) -> str | None:
+    """Why this file is no core file that can be looked at, and what to do; None when it is one."""
+    if not os.path.isfile(path):
+        return f"{path}: there is no such file"
+    try:
+        with mapped(path) as data:
+            for magic, tool in _COMPRESSED:
+                if data[: len(magic)] == magic:
+                    return f"{path} is compressed: unpack it first ({tool})"
+            if data[:4] == b"MDMP":
+                return None  # a minidump of Windows
+            elf = parse(data)
+            if elf.kind != CORE:
+                return f"{path} is a program or a library, and no core file: name the program first, then the core"
+            if any(s.kind == _NOTE and s.offset + s.size > len(data) for s in elf.segments):
+                raise BadElf("it is cut short in its notes")
+    except OSError as error:
+        return f"{path} can't be read: {error.strerror}"
+    except BadElf as error:
+        hint = "" if "no ELF" in str(error) else ", and nothing of it can be used: dump or copy it again, whole"
+        return f"{path} is no core file: {error}{hint}"
+    return None
+
+
+def was_meant_as_core(path: str) -> bool:
+    """Whether a file that is no core can only have been meant as one: packed, empty, or the start of one."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(18)
+    except OSError:
+        return False
+    packed = any(head.startswith(magic) for magic, _ in _COMPRESSED)
+    return not head or packed or (head[:4] == b"\x7fELF" and CORE in head[16:18])
+
+
+def cut_off(path: str) -> list[tuple[int, int]]:
+    """Stretches of memory, as (first address, end), that the core file should have and has not."""
+    try:
+        with mapped(path) as data:
+            size = len(data)
+            segments = parse(data).loaded
+    except (OSError, BadElf):
+        return []
+    return [(s.address + max(size - s.offset, 0), s.address + s.size) for s in segments if s.offset + s.size > size]
