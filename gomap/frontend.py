@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import re
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Callable, NoReturn
@@ -61,12 +64,13 @@ def run(
         if command is None:
             raise UsageError(f"there is no command {name}: there are {', '.join(c.name for c in registry.COMMANDS)}")
         options = parse(command, line)
-        target = open_target()
-        report = command.run(Context(target, settings, progress or silent), options)
-        report.anomalies += _not_started(target)
-        if options.get("--json"):
-            return Outcome(as_json.success(name, target, report))
-        return Outcome(as_text.render(report, style))
+        with _no_collection():
+            target = open_target()
+            report = command.run(Context(target, settings, progress or silent), options)
+            report.anomalies += _not_started(target)
+            if options.get("--json"):
+                return Outcome(as_json.success(name, target, report))
+            return Outcome(as_text.render(report, style))
     except GomapError as error:
         return _failed(name, error, json)
     except KeyboardInterrupt:
@@ -82,6 +86,19 @@ def run(
     finally:
         if progress is not None:
             progress.clear()
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without Python's search for cycles of garbage, of which a command makes next to none: it costs a third of the
+    time where many objects are held."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _not_started(target: Target) -> list[Anomaly]:

@@ -30,7 +30,7 @@ class Arch:
         return int.from_bytes(data[offset : offset + size], self.byte_order)  # type: ignore[arg-type]
 
     def pointer(self, data: bytes, offset: int = 0) -> int:
-        return self.uint(data, offset, self.pointer_size)
+        return int.from_bytes(data[offset : offset + self.pointer_size], self.byte_order)  # type: ignore[arg-type]
 
     def pack(self, value: int) -> bytes:
         """The bytes of a pointer-sized word."""
