@@ -31,7 +31,8 @@ class Part:
 
     def is_like(self, other: Part) -> bool:
         """Whether nothing but the name tells one from the other."""
-        return self.offset is None and (self.offset, self.pointer, self.type) == (None, other.pointer, other.type)
+        unknown = self.offset is None and other.offset is None
+        return unknown and self.pointer == other.pointer and self.type is other.type
 
 
 def captured(parts: Sequence[Part], closure: bytes, arch: Arch) -> list[Captured]:

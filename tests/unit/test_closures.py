@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gomap.golang.closures import BY_VALUE, MAX_STEPS, RECEIVER, Part, captured
@@ -53,6 +53,7 @@ def variables() -> st.SearchStrategy[Given]:
     return st.builds(Given, st.sampled_from(TYPES), kinds, first).filter(consistent)
 
 
+@example([Given(LARGE, "pointer", 5), Given(OTHER, "value", 5), Given(OTHER, "pointer", 5)], random.Random(1), 0)
 @given(st.lists(variables(), max_size=6), st.randoms(use_true_random=False), st.integers(0, 64))
 def test_what_is_told_is_so(some: list[Given], order: random.Random, behind: int) -> None:
     parts, closure, truth = lay_out(some)
