@@ -16,6 +16,7 @@ from delve_bridge.server import Server
 from delve_bridge.session import Session
 from gomap.commands import registry
 from gomap.errors import GomapError
+from gomap.human import one_line, visible_lines
 from gomap.render.terminal import style
 
 #: Status after Ctrl-C, as shells have it.
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(options, arguments[split + 1 :])
     except GomapError as error:
-        print(f"dlv-hmap: {' '.join(str(error).split())}", file=sys.stderr)
+        print(one_line(f"dlv-hmap: {error}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("dlv-hmap: interrupted", file=sys.stderr)
@@ -125,7 +126,7 @@ def _talk(client: Client, options: argparse.Namespace, core: str | None) -> int:
         console = Console(session, style(sys.stdout))
         if options.location:
             vocabulary.set_breakpoint(session, options.location)
-            print(vocabulary.resume(session, "continue"), end="", file=sys.stderr)
+            print(visible_lines(vocabulary.resume(session, "continue")), end="", file=sys.stderr)
         if options.c is None:
             return repl.run(console)
         return _one_shot(console, options.c)

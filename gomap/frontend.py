@@ -12,6 +12,7 @@ from typing import Any, Callable, NoReturn
 from gomap.commands import registry
 from gomap.commands.declare import Arg, Command, Context, Settings
 from gomap.errors import GomapError, Interrupted, UsageError
+from gomap.human import one_line
 from gomap.render import json as as_json
 from gomap.render import text as as_text
 from gomap.target import Target
@@ -78,7 +79,7 @@ def run(
 
 
 def _failed(name: str, error: GomapError, json: bool) -> Outcome:
-    return Outcome(as_json.failure(name, error) if json else "", f"{name}: {' '.join(str(error).split())}")
+    return Outcome(as_json.failure(name, error) if json else "", one_line(f"{name}: {error}"))
 
 
 def parse(command: Command, line: str) -> dict[str, Any]:

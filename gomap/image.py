@@ -22,6 +22,7 @@ from gomap.errors import BadImage, GomapError
 from gomap.expr import resolve_map
 from gomap.golang.structure import Anomaly
 from gomap.gotypes import Field, GoType, Kind, Lazy
+from gomap.human import one_line
 from gomap.maps import view
 from gomap.memory import Memory, RecordingMemory, RegionMemory
 from gomap.target import Arch, Place, Target, Variable
@@ -271,12 +272,20 @@ def load(path: str) -> ImageTarget:
         raise BadImage(f"{path} can't be read: {error.strerror or error}") from error
     except (zipfile.BadZipFile, ValueError, RecursionError, NotImplementedError, RuntimeError) as error:
         raise BadImage(f"{path} is no recorded map, or is damaged: {error}") from error
+    try:
+        return parse(manifest, memory)
+    except BadImage as error:
+        raise BadImage(f"{path} {error}") from error
+
+
+def parse(manifest: Any, memory: bytes) -> ImageTarget:
+    """The target that a manifest and the bytes beside it describe. Raises BadImage."""
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise BadImage(f"{path} is no recorded map of a format known here ({FORMAT})")
+        raise BadImage(f"is no recorded map of a format known here ({FORMAT})")
     try:
         return _target(manifest, memory)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise BadImage(f"{path} is damaged: its manifest makes no sense ({type(error).__name__}: {error})") from error
+        raise BadImage(f"is damaged: its manifest makes no sense ({type(error).__name__}: {error})") from error
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
@@ -393,7 +402,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         target = load(options.FILE)
     except GomapError as error:
-        print(f"gomap: {error}", file=sys.stderr)
+        print(one_line(f"gomap: {error}"), file=sys.stderr)
         return 1
     status = 0
     for line in options.c or ["hmap-show"]:

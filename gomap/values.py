@@ -14,6 +14,7 @@ from gomap.errors import GomapError, MemoryFault
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.slots import MAX_ITEM
 from gomap.gotypes import POINTER_KINDS, SCALAR_KINDS, Field, GoType, Kind
+from gomap.human import escaped
 from gomap.maps import view
 from gomap.target import Target
 
@@ -332,17 +333,9 @@ def quote(raw: bytes) -> str:
     """As strconv.Quote: printable text stays, everything that could move a terminal is escaped."""
     parts = []
     for character in raw.decode("utf-8", "surrogateescape"):
-        code = ord(character)
-        if 0xDC80 <= code <= 0xDCFF:
-            parts.append(f"\\x{code - 0xDC00:02x}")
-        elif code in _ESCAPES:
-            parts.append(_ESCAPES[code])
-        elif code < 0x20 or code == 0x7F:
-            parts.append(f"\\x{code:02x}")
-        elif character.isprintable():
-            parts.append(character)
-        elif code < 0x10000:
-            parts.append(f"\\u{code:04x}")
+        short = _ESCAPES.get(ord(character))
+        if short is not None:
+            parts.append(short)
         else:
-            parts.append(f"\\U{code:08x}")
+            parts.append(character if character.isprintable() else escaped(character))
     return '"' + "".join(parts) + '"'
