@@ -23,6 +23,8 @@ _MOVED_MARKS = bytes(EVACUATED)
 _LIVE = bytes(range(MIN_TOPHASH, 256))
 #: Wrong keys that are kept to be told: when there are more, one field of the header is to blame.
 MAX_KEPT = 4096
+#: Overflow buckets that are compared with the map's own list of them: a list of more is not looked at.
+MAX_OWN = 1 << 20
 
 
 @dataclass
@@ -163,7 +165,6 @@ class _Checker:
     def _array(self, array: _Array) -> list[_Link]:
         """Looks at all main buckets; returns the links to their overflow buckets."""
         chained: list[_Link] = []
-        array.moved = bytearray(array.count if array.old else 0)
         step = max(CHUNK // self.size, 1)
         faults = 0
         for first in range(0, array.count, step):
@@ -178,6 +179,7 @@ class _Checker:
                 faults += 1
                 if faults >= 4:
                     break
+                array.moved += bytes(here if array.old else 0)
                 continue
             addresses = range(address, address + here * self.size, self.size)
             ended = self._blocks(array, range(first, first + here), addresses, data, None)
@@ -202,7 +204,7 @@ class _Checker:
         says that all after it is empty (None for main buckets). Returns the same of each of these."""
         rows = _scan(data, self.size, array.old)
         if array.old and after_end is None:
-            array.moved[buckets[0] : buckets[0] + len(buckets)] = rows.moved
+            array.moved += rows.moved
         moved = rows.moved if after_end is None or not array.old else [array.moved[b] for b in buckets]
         suspects = rows.suspects
         if after_end is not None:
@@ -366,7 +368,7 @@ class _Checker:
                 return set()
             head = memory.read(at, 2 * word)
             start, length = arch.pointer(head), arch.pointer(head, word)
-            if length * word > MAX_BYTES:
+            if length > MAX_OWN:
                 return None
             return set(words(memory.read(start, length * word), 0, word, word, arch.byte_order)) if length else set()
         except MemoryFault:
@@ -380,7 +382,7 @@ class _Checker:
 
     def _evacuation(self, old: _Array) -> None:
         header = self.map.header
-        swept = min(header["nevacuate"], old.count)
+        swept = min(header["nevacuate"], len(old.moved))
         late = [b for b in range(swept) if not old.moved[b] and old.address + b * self.size not in self.odd]
         if late:
             what = f"nevacuate is {header['nevacuate']}, and old bucket {late[0]} has not moved"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from gomap.errors import MemoryFault
 from gomap.golang.malloc import Allocator
 from gomap.golang.marks import SLOTS, MarkCode, Strip, Tally, mark_code, words
-from gomap.golang.slots import SlotShape, entries_of, member, stored_type
+from gomap.golang.slots import SlotShape, check_fields, check_slots, entries_of, member, stored_type
 from gomap.golang.structure import Anomaly, Bytes, Entry, Growth, Structure
 from gomap.gotypes import GoType, has_pointers
 from gomap.memory import CHUNK, gather
@@ -85,6 +85,7 @@ def detect(header: GoType) -> ClassicShape | None:
     member(bucket, "tophash", "topbits")
     key, indirect_key = stored_type(header.name, keys.elem, True)
     elem, indirect_elem = stored_type(header.name, elems.elem, False)
+    check_fields(header, names)
     slots = SlotShape(
         size=bucket.size,
         keys_off=keys_off,
@@ -96,6 +97,8 @@ def detect(header: GoType) -> ClassicShape | None:
         indirect_key=indirect_key,
         indirect_elem=indirect_elem,
     )
+    check_slots(header.name, slots, pointer.size)
+    check_fields(bucket, ["overflow"])
     return ClassicShape(header, slots, overflow_off)
 
 

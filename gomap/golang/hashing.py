@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any, Callable, Union
 
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang.memhash import MASK32, MASK64, Data, MemHash, Word, load, numpy, part
@@ -100,6 +100,17 @@ def _single(t: GoType, offset: int) -> list[Part] | None:
     raise _Unhashable
 
 
+def _repeated(t: GoType, offset: int, parts: Callable[[int], Iterator[Part]]) -> Iterator[Part]:
+    """The parts of an array's elements. An array of what has no parts may be of any length."""
+    for i in range(t.length):
+        empty = True
+        for one in parts(offset + i * t.elem.size):
+            empty = False
+            yield one
+        if empty:
+            return
+
+
 def _typehash(t: GoType, offset: int, as_memory: bool) -> Iterator[Part]:
     """runtime.typehash: every part by itself, but what is plain memory as a whole."""
     if as_memory:
@@ -109,8 +120,8 @@ def _typehash(t: GoType, offset: int, as_memory: bool) -> Iterator[Part]:
     if single is not None:
         yield from single
     elif t.kind is Kind.ARRAY:
-        for i in range(t.length):
-            yield from _typehash(t.elem, offset + i * t.elem.size, regular(t.elem))
+        plain = regular(t.elem)
+        yield from _repeated(t, offset, lambda at: _typehash(t.elem, at, plain))
     else:
         for f in t.fields:
             if f.name != "_":
@@ -124,8 +135,7 @@ def _genhash(t: GoType, offset: int) -> Iterator[Part]:
     if single is not None:
         yield from single
     elif t.kind is Kind.ARRAY:
-        for i in range(t.length):
-            yield from _genhash(t.elem, offset + i * t.elem.size)
+        yield from _repeated(t, offset, lambda at: _genhash(t.elem, at))
     else:
         start = end = -1
         for f in t.fields:
@@ -172,7 +182,7 @@ def _signature(t: GoType, offset: int) -> Iterator[Part | None]:
     unroll = max(1, 32 // size)
     ahead = length % unroll  # these are built in line, the rest is a loop over `unroll` at a time
     loops = (length - ahead) // unroll
-    for i in range(length):
+    for i in range(length if any(_signature(t.elem, 0)) else 0):
         if i >= ahead and (i - ahead) % unroll == 0 and loops > 1:
             yield None
         yield from _signature(t.elem, offset + i * size)
@@ -203,7 +213,7 @@ def _made(parts: Iterator[Part]) -> Plan | None:
             found.append(one)
             if len(found) > MAX_PARTS:
                 return None
-    except (_Unhashable, TypeError):
+    except (_Unhashable, GomapError):
         return None
     return tuple(found)
 

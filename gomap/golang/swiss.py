@@ -20,7 +20,7 @@ from typing import Callable
 from gomap.errors import MemoryFault
 from gomap.golang.malloc import Allocator
 from gomap.golang.marks import SLOTS, Strip, mark_code
-from gomap.golang.slots import SlotShape, entries_of, member, stored_type
+from gomap.golang.slots import SlotShape, check_fields, check_slots, entries_of, member, stored_type
 from gomap.golang.structure import Anomaly, Bytes, Entry, Structure, SwissTable
 from gomap.gotypes import GoType, has_pointers
 from gomap.memory import CHUNK, gather
@@ -73,9 +73,9 @@ def detect(header: GoType, arch: Arch) -> SwissShape | None:
     table = directory.elem.elem
     _, groups = member(table, "groups")
     _, data = member(groups, "data")
-    member(groups, "lengthMask")
-    for name in TABLE_FIELDS:
-        member(table, name)
+    check_fields(header, names)
+    check_fields(table, TABLE_FIELDS, ("groups",))
+    check_fields(groups, ("data", "lengthMask"))
     group = data.elem
     member(group, "ctrl")
     if group.field("slots"):
@@ -107,6 +107,7 @@ def detect(header: GoType, arch: Arch) -> SwissShape | None:
         # The control word is one integer; its first byte in memory is slot 7's on big-endian machines.
         reversed_marks=arch.byte_order == "big",
     )
+    check_slots(header.name, shape, arch.pointer_size)
     return SwissShape(header, table, shape, kind)
 
 

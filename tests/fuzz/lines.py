@@ -11,10 +11,11 @@ from tests.fuzz.sources import Source
 #: Values of options, by the placeholder that their help has.
 VALUES = {
     "N": ("0", "1", "3", "50", "1000000"),
-    "RANGE": ("0", "0-3", "1", "7-9", "0-63", "1000000"),
+    "RANGE": ("0", "0", "0", "0-3", "1", "7-9", "0-63", "1000000"),
     "SCOPE": ("frame",),
-    "ADDR": (),
 }
+#: Keys of no map in particular.
+KEYS = ("0", '"nothing"', "nil", "main.Point{}", "[3]int16{1}", "1.5", "true", "(1+2i)")
 
 
 def lines(chance: random.Random, source: Source) -> list[str]:
@@ -24,25 +25,24 @@ def lines(chance: random.Random, source: Source) -> list[str]:
 
 def line(chance: random.Random, source: Source, command: Command) -> str:
     words = [command.name]
+    every = any(arg.name == "--all" and not arg.metavar for arg in command.args) and chance.randrange(3) == 0
     for arg in command.args:
-        if arg.positional and not (arg.optional and chance.randrange(2)):
+        if arg.positional and not (arg.optional and (every or chance.randrange(3) == 0)):
             words += [_positional(chance, source, arg) for _ in range(chance.choice((1, 2)) if arg.many else 1)]
     for arg in command.all_args:
-        if not arg.positional and chance.randrange(3) == 0:
+        if not arg.positional and (every if arg.name == "--all" else chance.randrange(3) == 0):
             words.append(arg.name)
             if arg.metavar:
                 words.append(_value(chance, source, arg))
-    if command.name == "hmap-check" and len(words) == 1:
-        words.append("--all")
     return " ".join(words)
 
 
 def _positional(chance: random.Random, source: Source, arg: Arg) -> str:
     if arg.name == "KEY":
-        return chance.choice(source.keys)
+        return chance.choice(source.keys if chance.randrange(4) else KEYS)
     if "ADDR" in arg.name:
         return _address(chance, source)
-    if chance.randrange(8) == 0 and source.map is not None:
+    if chance.randrange(16) == 0 and source.map is not None:
         return chance.choice((f"{source.map.address:#x}:map[string]int", source.expr + "[0]", f"(*{source.expr})"))
     return source.expr
 

@@ -12,20 +12,34 @@ Patch = tuple[int, bytes]
 Span = tuple[int, int]  # first address, first address behind it
 
 
+#: Bytes of one read, and of all reads of one command.
+LARGEST = 32 << 20
+TOTAL = 1 << 30
+READS = 1 << 20
+
+
+class Unbounded(BaseException):
+    """Not an Exception: nothing on the way catches it."""
+
+
 @dataclass
 class Scribbled:
-    """`inner` with patches over it, and spans that can't be read. Counts what is asked of it."""
+    """`inner` with patches over it, and spans that can't be read. Raises Unbounded when too much is asked of it."""
 
     inner: Memory
     patches: Sequence[Patch] = ()
     lost: Sequence[Span] = ()
     reads: int = 0
     total: int = 0
-    largest: int = 0
+
+    def begin(self) -> None:
+        """The account begins anew."""
+        self.reads = self.total = 0
 
     def read(self, address: int, size: int) -> bytes:
         self.reads += 1
-        self.largest = max(self.largest, size)
+        if size > LARGEST or self.total > TOTAL or self.reads > READS:
+            raise Unbounded(f"{size:,} bytes wanted, after {self.total:,} in {self.reads:,} reads")
         end = address + size
         if any(start < end and address < stop for start, stop in self.lost):
             raise MemoryFault(address, size, "lost")
