@@ -9,11 +9,11 @@ from typing import Any
 from delve_bridge.descriptors import map_parts
 from delve_bridge.memory import CoreMemory, ProcessMemory, RpcMemory, Shortcut, same
 from delve_bridge.rpc import Client, NotDelve, Refused
-from delve_bridge.target import DelveTarget, Frame, split
+from delve_bridge.target import Call, DelveTarget, Frame, split
 from delve_bridge.types import BARE, NOWHERE, Raw, Types, at
 from gomap.errors import GomapError, NoDebugInfo, NoProcess, TargetRunning
 from gomap.memory import Memory
-from gomap.target import Arch
+from gomap.target import Arch, Location
 
 API_VERSION = 2
 #: The register that holds the program counter names the architecture; all that Delve knows are little-endian.
@@ -181,21 +181,44 @@ class Session:
 
     def stack(self, depth: int) -> list[Frame]:
         """The selected goroutine's frames, the newest first."""
+        return [call.frame for call in self.calls_of(self._goroutine_id(), depth)]
+
+    def calls_of(self, goroutine: int, depth: int) -> list[Call]:
+        """Any goroutine's frames, the newest first."""
         try:
-            answer = self.client.call("Stacktrace", Id=self._goroutine_id(), Depth=depth, Full=False)
+            answer = self.client.call("Stacktrace", Id=goroutine, Depth=depth, Full=False)
         except Refused:
             return []
-        frames = []
+        calls = []
         for level, raw in enumerate(answer["Locations"] or ()):
             function = (raw.get("function") or {}).get("name") or ""
-            frames.append(Frame(level, str(function), raw.get("file") or None, raw.get("line") or None))
-        return frames
+            frame = Frame(level, str(function), raw.get("file") or None, raw.get("line") or None)
+            calls.append(Call(frame, int(raw["pc"]), int(raw["FrameOffset"])))
+        return calls
 
-    def variables(self, levels: Sequence[int], load: Mapping[str, Any]) -> list[list[Raw]]:
-        """Arguments and locals of frames of the selected goroutine, in Delve's order: inner scopes last."""
+    def location(self, pc: int) -> Location | None:
+        """The function and line that the instruction at pc belongs to."""
+        try:
+            found = self.client.call(
+                "FindLocation", Scope={"GoroutineID": -1, "Frame": 0}, Loc=f"*{pc:#x}", IncludeNonExecutableLines=False
+            )["Locations"]
+        except Refused:
+            return None
+        for raw in found or ():
+            function = (raw.get("function") or {}).get("name")
+            if function:
+                return Location(str(function), raw.get("file") or None, raw.get("line") or None)
+        return None
+
+    def variables(
+        self, levels: Sequence[int], load: Mapping[str, Any], goroutine: int | None = None
+    ) -> list[list[Raw]]:
+        """Arguments and locals of frames of a goroutine (None: the selected one), in Delve's order: inner scopes
+        last."""
         calls = []
+        whose = self._goroutine_id() if goroutine is None else goroutine
         for level in levels:
-            scope = {"GoroutineID": self._goroutine_id(), "Frame": level}
+            scope = {"GoroutineID": whose, "Frame": level}
             calls += [("ListFunctionArgs", {"Scope": scope, "Cfg": load})]
             calls += [("ListLocalVars", {"Scope": scope, "Cfg": load})]
         answers = self.client.calls(calls)

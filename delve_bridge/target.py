@@ -12,7 +12,9 @@ from gomap.errors import MemoryFault, OptimizedOut
 from gomap.golang.rtype import KINDS
 from gomap.gotypes import GoType, Kind, can_reach_map, fixed
 from gomap.memory import CachedMemory, Memory
-from gomap.target import GLOBAL, Arch, Place, Variable
+from gomap.target import GLOBAL, Arch, Goroutine, Local, Location, Place, Variable, Wanted
+from gomap.target import MAX_FRAMES as MAX_UNWOUND
+from gomap.target import Frame as StackFrame
 
 #: Frames searched outward for a local variable, and how many of them are asked for at once.
 MAX_FRAMES = 256
@@ -21,6 +23,8 @@ BATCH = 4
 ESCAPED, CONSTANT, ARGUMENT, RETURNED, FAKE = 1, 4, 8, 16, 32
 _RUNTIME = ("runtime", "internal/runtime/maps", "internal/runtime/sys")
 _OPERATION = re.compile(r"DW_OP_(\w+)((?: -?0x[0-9a-f]+| -?\d+)*)")
+#: Where the compiler keeps the pointer to a variable that it moved to the heap, from the call frame's address.
+_SLOT = re.compile(r"\[block\] DW_OP_fbreg (-?0x[0-9a-f]+|-?\d+)")
 _IDENTIFIER = re.compile(r"[^\W\d]\w*\Z")
 
 
@@ -30,6 +34,15 @@ class Frame:
     function: str
     file: str | None
     line: int | None
+
+
+@dataclass(frozen=True)
+class Call:
+    """A frame with its pc and its call frame's address, as an offset (negative) from the stack's end."""
+
+    frame: Frame
+    pc: int
+    offset: int
 
 
 class Program(Protocol):
@@ -48,7 +61,11 @@ class Program(Protocol):
     def package_variable(self, name: str) -> Raw | None: ...
     def package_variables(self) -> dict[str, Raw]: ...
     def stack(self, depth: int) -> list[Frame]: ...
-    def variables(self, levels: Sequence[int], load: Mapping[str, Any]) -> list[list[Raw]]: ...
+    def calls_of(self, goroutine: int, depth: int) -> list[Call]: ...
+    def location(self, pc: int) -> Location | None: ...
+    def variables(
+        self, levels: Sequence[int], load: Mapping[str, Any], goroutine: int | None = None
+    ) -> list[list[Raw]]: ...
     def evaluate(self, expressions: Sequence[str], load: Mapping[str, Any]) -> list[Raw | None]: ...
 
 
@@ -145,9 +162,14 @@ class DelveTarget:
                 yield frame, self._variables[frame.level]
 
     def _in_frame(self, raw: Raw, frame: Frame, name: str) -> Variable:
+        place = Place("", self._session.goroutine, frame.level, frame.function or None, frame.file, frame.line)
+        return self._placed(raw, name, place)
+
+    def _placed(self, raw: Raw, name: str, place: Place) -> Variable:
+        """place: the frame's, without the kind."""
         flags = int(raw["flags"])
         kind = "captured" if flags & ESCAPED else "argument" if flags & (ARGUMENT | RETURNED) else "local"
-        place = Place(kind, self._session.goroutine, frame.level, frame.function or None, frame.file, frame.line)
+        place = replace(place, kind=kind)
         t = self._session.types.of(raw)
         if flags & FAKE:
             return self._in_registers(raw, t, name, place)
@@ -171,17 +193,53 @@ class DelveTarget:
 
     # -- roots ---------------------------------------------------------------------------------------
 
-    def roots(self, scope: str) -> Iterator[Variable]:
-        """Variables of the first frame that is not the runtime's, innermost first, then package variables."""
+    def frame_variables(self) -> Iterator[Variable]:
+        """Variables of the first frame that is not the runtime's, innermost first."""
         frame = self._user_frame()
         if frame is not None:
             for raw in self._of_frame(frame):
                 if can_reach_map(self._session.types.of(raw)):
                     yield self._in_frame(raw, frame, str(raw["name"]))
+
+    def package_variables(self) -> Iterator[Variable]:
         for name in sorted(self._session.package_variables()):
             raw = self._session.package_variables()[name]
             if can_reach_map(self._session.types.of(raw)) and int(raw["addr"]):
                 yield Variable(name, self._session.types.of(raw), int(raw["addr"]), place=GLOBAL)
+
+    # -- goroutines ----------------------------------------------------------------------------------
+
+    @property
+    def goroutine(self) -> int | None:
+        return self._session.goroutine
+
+    def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[StackFrame]:
+        found: list[StackFrame] = []
+        sp = goroutine.sp
+        stack = self._session.calls_of(goroutine.id, MAX_UNWOUND)
+        variables = self._session.variables(range(len(stack)), BARE, goroutine.id)
+        for level, (call, raws) in enumerate(zip(stack, variables)):
+            frame, pc, cfa = call.frame, call.pc, goroutine.stack[1] + call.offset
+            place = Place("", goroutine.id, level, frame.function or None, frame.file, frame.line)
+            found.append(
+                StackFrame(
+                    frame.function, frame.file, frame.line, pc, sp, tuple(self._locals(raws, frame, place, cfa, wanted))
+                )
+            )
+            following = stack[level + 1] if level + 1 < len(stack) else None
+            if following is None or (following.pc, following.offset) != (call.pc, call.offset):
+                sp = cfa
+        return found
+
+    def _locals(self, raws: Sequence[Raw], frame: Frame, place: Place, cfa: int, wanted: Wanted) -> Iterator[Local]:
+        for raw in reversed(raws):
+            name = str(raw["name"])
+            if wanted(frame.function, name, self._session.types.of(raw)):
+                slot = _SLOT.match(str(raw["LocationExpr"])) if int(raw["flags"]) & ESCAPED else None
+                yield Local(self._placed(raw, name, place), cfa + int(slot.group(1), 0) if slot else None)
+
+    def location(self, pc: int) -> Location | None:
+        return self._session.location(pc - 1)
 
     def _of_frame(self, frame: Frame) -> list[Raw]:
         if frame.level not in self._variables:

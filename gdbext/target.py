@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import ClassVar
 
 import gdb
 
+from gdbext.stacks import frames_of, stack_pointer
 from gdbext.types import Converter, member, offset
 from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning, WrongProgram
 from gomap.golang.goroutines import goroutine_of_thread
 from gomap.gotypes import GoType, Kind, can_reach_map
 from gomap.memory import CachedMemory, Memory
-from gomap.target import GLOBAL, Arch, Place, Variable
+from gomap.target import GLOBAL, Arch, Frame, Goroutine, Local, Location, Place, Variable, Wanted
 
 _ARCHITECTURES = {
     "i386:x86-64": "amd64",
@@ -148,7 +151,7 @@ class GdbTarget:
                 notes.append(f"{name} is taken from frame {frame.level()}, {frame.name()}")
             if undeclared:
                 notes.append(f"{name} is declared at line {symbol.line}, which the program has not reached yet")
-            found = self._in_frame(symbol, frame, name)
+            found = self._in_frame(symbol, frame, name, self._place(frame))
             return Variable(
                 found.name,
                 found.type,
@@ -160,26 +163,18 @@ class GdbTarget:
             )
         return None
 
-    def _in_frame(self, symbol: gdb.Symbol, frame: gdb.Frame, name: str) -> Variable:
-        sal = frame.find_sal()
+    def _place(self, frame: gdb.Frame) -> Place:
+        return Place("", self.goroutine, frame.level(), frame.name(), *_source(frame))
+
+    def _in_frame(self, symbol: gdb.Symbol, frame: gdb.Frame, name: str, place: Place) -> Variable:
+        """place: the frame's, without the kind."""
         captured = symbol.name.startswith("&")
-        place = Place(
-            "captured" if captured else "argument" if symbol.is_argument else "local",
-            goroutine=self._goroutine(),
-            frame=frame.level(),
-            function=frame.name(),
-            file=sal.symtab.fullname() if sal.symtab else None,
-            line=sal.line or None,
-        )
+        place = replace(place, kind="captured" if captured else "argument" if symbol.is_argument else "local")
         found = self._of_symbol(symbol, frame, name, place)
         if captured and not name.startswith("&"):  # debug information has the pointer to the variable
             address = self.arch.pointer(found.read(self.memory, 0, self.arch.pointer_size))
             return Variable(name, found.type.elem, address, place=place)
         return found
-
-    def _goroutine(self) -> int | None:
-        thread = gdb.selected_thread()
-        return None if thread is None else goroutine_of_thread(self, thread.ptid[1] or thread.ptid[0])
 
     def _of_symbol(self, symbol: gdb.Symbol, frame: gdb.Frame | None, name: str, place: Place) -> Variable:
         t = self._converter.convert(_type_of(symbol, name))
@@ -238,15 +233,59 @@ class GdbTarget:
 
     # -- roots -------------------------------------------------------------------------------------
 
-    def roots(self, scope: str) -> Iterator[Variable]:
-        """The selected frame's variables, innermost scope first, then package variables."""
+    def frame_variables(self) -> Iterator[Variable]:
+        """Variables of the newest frame that is not the runtime's, innermost scope first."""
         frame = next((f for f in _frames() if not _in_runtime(f.name() or "")), None)
         if frame is not None:
             for symbol, undeclared in _symbols(frame):
                 if not undeclared:
                     yield from self._root(symbol, frame, symbol.name.lstrip("&"))
+
+    def package_variables(self) -> Iterator[Variable]:
         for name, variable in self._package_variables().items():
             yield from self._root(variable, None, name)
+
+    # -- goroutines ----------------------------------------------------------------------------------
+
+    @cached_property
+    def goroutine(self) -> int | None:
+        thread = gdb.selected_thread()
+        return None if thread is None else goroutine_of_thread(self, thread.ptid[1] or thread.ptid[0])
+
+    def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
+        with frames_of(goroutine) as frames:
+            return [self._frame(frame, level, goroutine.id, wanted) for level, frame in enumerate(frames)]
+
+    def _frame(self, frame: gdb.Frame, level: int, goroutine: int, wanted: Wanted) -> Frame:
+        function, file, line = frame.name() or "?", *_source(frame)
+        place = Place("", goroutine, level, function, file, line)
+        found = []
+        for symbol, undeclared in _symbols(frame):
+            if undeclared or symbol.type is None:
+                continue
+            name = symbol.name.lstrip("&")
+            try:
+                if wanted(function, name, self._converter.convert(symbol.type)):
+                    found.append(self._slot(symbol, frame, name, place))
+            except (OptimizedOut, MemoryFault, gdb.error):
+                continue
+        return Frame(function, file, line, frame.pc(), stack_pointer(frame), tuple(found))
+
+    def _slot(self, symbol: gdb.Symbol, frame: gdb.Frame, name: str, place: Place) -> Local:
+        variable = self._in_frame(symbol, frame, name, place)
+        if not symbol.name.startswith("&"):
+            return Local(variable)
+        slot = symbol.value(frame).address
+        return Local(variable, None if slot is None else int(slot))
+
+    def location(self, pc: int) -> Location | None:
+        block = gdb.block_for_pc(pc - 1)
+        while block is not None and block.function is None:
+            block = block.superblock
+        if block is None or block.function is None:
+            return None
+        sal = gdb.find_pc_line(pc - 1)
+        return Location(block.function.name, sal.symtab.fullname() if sal.symtab else None, sal.line or None)
 
     def names(self, packages: bool) -> list[str]:
         """Names of variables that lead to maps; packages: package variables' too."""
@@ -265,7 +304,7 @@ class GdbTarget:
             if symbol.type is None or not can_reach_map(self._converter.convert(symbol.type)):
                 return
             if frame is not None:
-                yield self._in_frame(symbol, frame, name)
+                yield self._in_frame(symbol, frame, name, self._place(frame))
             else:
                 yield self._of_symbol(symbol, None, name, GLOBAL)
         except (OptimizedOut, MemoryFault, gdb.error):
@@ -319,6 +358,11 @@ def _frames() -> Iterator[gdb.Frame]:
             frame = frame.older()
         except gdb.error:
             return
+
+
+def _source(frame: gdb.Frame) -> tuple[str | None, int | None]:
+    sal = frame.find_sal()
+    return (sal.symtab.fullname() if sal.symtab else None), sal.line or None
 
 
 def _symbols(frame: gdb.Frame) -> Iterator[tuple[gdb.Symbol, bool]]:

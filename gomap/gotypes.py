@@ -129,7 +129,7 @@ def fixed(value: GoType) -> Lazy:
 
 
 def can_reach_map(t: GoType, visited: set[int] | None = None) -> bool:
-    """Whether a value of type t can lead to a map, through pointers too. Interfaces can hold anything."""
+    """Whether a value of type t can lead to a map, through pointers and channels too. Interfaces can hold anything."""
     visited = set() if visited is None else visited
     if id(t) in visited:
         return False
@@ -138,7 +138,7 @@ def can_reach_map(t: GoType, visited: set[int] | None = None) -> bool:
         return True
     if t.kind is Kind.STRUCT:
         return any(can_reach_map(f.type, visited) for f in t.fields)
-    if t.kind in (Kind.POINTER, Kind.SLICE, Kind.ARRAY):
+    if t.kind in (Kind.POINTER, Kind.SLICE, Kind.ARRAY, Kind.CHAN):
         return t.lazy_elem is not None and can_reach_map(t.elem, visited)
     return False
 

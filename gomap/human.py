@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 #: An error is one line, whatever names it speaks of.
 MAX_LINE = 1000
 
@@ -41,6 +43,18 @@ def plural(count: int, noun: str, many: str = "") -> str:
     if not many:
         many = noun[:-1] + "ies" if noun.endswith("y") and noun[-2] not in "aeiou" else noun + "s"
     return f"{number(count)} {many}"
+
+
+def ranges(numbers: Iterable[int], most: int = 6) -> str:
+    """3, 5-9; of more than `most` runs the first ones."""
+    runs: list[list[int]] = []
+    for value in sorted(numbers):
+        if runs and value == runs[-1][1] + 1:
+            runs[-1][1] = value
+        else:
+            runs.append([value, value])
+    shown = [str(low) if low == high else f"{low}-{high}" for low, high in runs[:most]]
+    return ", ".join(shown + ["..."] * (len(runs) > most))
 
 
 def visible(text: str) -> str:

@@ -25,7 +25,7 @@ from gomap.gotypes import Field, GoType, Kind, Lazy
 from gomap.human import one_line
 from gomap.maps import view
 from gomap.memory import Memory, RecordingMemory, RegionMemory
-from gomap.target import Arch, Place, Target, Variable
+from gomap.target import Arch, Frame, Goroutine, Location, Place, Target, Variable, Wanted
 from gomap.values import Limits, Values
 
 FORMAT = "gomap-image/1"
@@ -74,8 +74,19 @@ class RecordingTarget:
             self.symbols[name] = self._inner.symbol(name)
         return self.symbols[name]
 
-    def roots(self, scope: str) -> Iterator[Variable]:
+    def frame_variables(self) -> Iterator[Variable]:
         return iter([v for v in self.variables.values() if v is not None])
+
+    def package_variables(self) -> Iterator[Variable]:
+        return iter(())
+
+    goroutine = None
+
+    def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
+        return self._inner.unwind(goroutine, wanted)
+
+    def location(self, pc: int) -> Location | None:
+        return self._inner.location(pc)
 
 
 @dataclass(frozen=True)
@@ -258,8 +269,19 @@ class ImageTarget:
     def symbol(self, name: str) -> int | None:
         return self.symbols.get(name)
 
-    def roots(self, scope: str) -> Iterator[Variable]:
+    def frame_variables(self) -> Iterator[Variable]:
         return iter(self.variables.values())
+
+    def package_variables(self) -> Iterator[Variable]:
+        return iter(())
+
+    goroutine = None
+
+    def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
+        raise GomapError("a recorded map has no goroutines")
+
+    def location(self, pc: int) -> Location | None:
+        return None
 
 
 def load(path: str) -> ImageTarget:

@@ -37,7 +37,11 @@ class CachedMemory:
         self._pages: dict[int, bytes] = {}
 
     def read(self, address: int, size: int) -> bytes:
-        first, last = address // PAGE, (address + size - 1) // PAGE
+        first, offset = divmod(address, PAGE)
+        page = self._pages.get(first)
+        if page is not None and 0 < size <= PAGE - offset:
+            return page[offset : offset + size]
+        last = (address + size - 1) // PAGE
         if size <= 0:
             return b""
         if last - first > 1:
@@ -47,7 +51,6 @@ class CachedMemory:
         except MemoryFault:
             # The page as a whole may be out of reach (a core file's segment that ends early).
             return self._inner.read(address, size)
-        offset = address - first * PAGE
         return data[offset : offset + size]
 
     def _page(self, number: int) -> bytes:

@@ -6,9 +6,11 @@ worked out from these few answers is worked out once, in this package.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import struct
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from operator import itemgetter
+from typing import Any, Callable, Protocol
 
 from gomap.errors import NoDebugInfo, OptimizedOut
 from gomap.gotypes import GoType
@@ -82,6 +84,65 @@ class Variable:
         return memory.read(self.address + offset, size)
 
 
+@dataclass(frozen=True)
+class Goroutine:
+    """A goroutine that is not dead (runtime.g of runtime/runtime2.go).
+
+    address: *runtime.g. status: as a traceback of the runtime names it, the reason where it waits.
+    pc, sp, bp: where it goes on, or entered a system call; stale while a thread runs it in user code.
+    stack: lowest and highest address of its stack. created_at: the pc after its go statement, 0 for the first.
+    thread: the operating system's id of the thread that runs it, None for one that is parked.
+    """
+
+    id: int
+    address: int
+    status: str
+    pc: int
+    sp: int
+    bp: int
+    stack: tuple[int, int]
+    created_at: int = 0
+    thread: int | None = None
+    start: int = 0
+
+
+@dataclass(frozen=True)
+class Local:
+    """A variable of a frame. slot: address of the stack's word that points to it, for one that the compiler
+    moved to the heap or that a closure captured by reference."""
+
+    variable: Variable
+    slot: int | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One call on a goroutine's stack. A call that was inlined is a frame of its own, in front of the one it was
+    inlined into, with the same pc and sp. sp: the stack pointer while the frame waits for its callee."""
+
+    function: str
+    file: str | None
+    line: int | None
+    pc: int
+    sp: int
+    locals: tuple[Local, ...] = ()
+
+
+#: Frames of one goroutine that are looked at: more are the sign of endless recursion.
+MAX_FRAMES = 1 << 12
+#: Which variables a frame is asked for: (function, name, type).
+Wanted = Callable[[str, str, GoType], bool]
+
+
+@dataclass(frozen=True)
+class Location:
+    """A place in the program's text."""
+
+    function: str
+    file: str | None
+    line: int | None
+
+
 class Target(Protocol):
     """A stopped Go program, as seen through one debugger.
 
@@ -115,9 +176,28 @@ class Target(Protocol):
         """Address of the linker symbol."""
         ...
 
-    def roots(self, scope: str) -> Iterator[Variable]:
-        """Variables that can lead to maps. scope: `frame` (the selected frame's and package variables),
-        `goroutine` or `all`. Lazy: the caller may stop at any time."""
+    def frame_variables(self) -> Iterator[Variable]:
+        """Variables of the selected frame that can lead to maps, innermost scope first. Lazy."""
+        ...
+
+    def package_variables(self) -> Iterator[Variable]:
+        """Package variables that can lead to maps. Lazy: the caller may stop at any time."""
+        ...
+
+    @property
+    def goroutine(self) -> int | None:
+        """Id of the goroutine that is selected."""
+        ...
+
+    def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
+        """The goroutine's frames, the newest first, each with the variables that are wanted.
+
+        Raises GomapError for a stack that can't be unwound. What the user has selected stays selected.
+        """
+        ...
+
+    def location(self, pc: int) -> Location | None:
+        """The function and line that the instruction in front of pc, a return address, belongs to."""
         ...
 
 
@@ -152,3 +232,16 @@ def read_record(target: Target, t: GoType, address: int) -> Record:
 
 def offsets(t: GoType) -> Mapping[str, int]:
     return {f.name: f.offset for f in t.fields}
+
+
+def unpacker(arch: Arch, places: Sequence[tuple[int, int]]) -> Callable[[Any], tuple[int, ...]]:
+    """A function that takes the unsigned integers at places (offset, size) out of a record, in that order."""
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    code, at = "<" if arch.byte_order == "little" else ">", 0
+    for i in order:
+        offset, size = places[i]
+        code += "x" * (offset - at) + {1: "B", 2: "H", 4: "I", 8: "Q"}[size]
+        at = offset + size
+    unpack_from = struct.Struct(code).unpack_from
+    pick = itemgetter(*(order.index(i) for i in range(len(places))))
+    return lambda data: pick(unpack_from(data))

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from gomap.errors import GomapError, OptimizedOut
+from gomap.analysis.roots import Progress, silent
+from gomap.errors import GomapError, MemoryFault, OptimizedOut
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType, Kind, can_reach_map
 from gomap.maps import MapView, view
-from gomap.target import Place, Target, Variable
+from gomap.target import Place, Target, Variable, read_record
 from gomap.values import quote
 
 #: How much of a large container is looked into.
 MAX_ITEMS = 4096
-MAX_VISITED = 1 << 20
+MAX_VISITED = 1 << 22
+#: Who has visited an object: package variables, frames, or a positive number: the goroutine of that id.
+GLOBALS, FRAMES = 0, -1
+#: bytes of an object that every goroutine's own variables look into again, and that is read in one piece.
+SMALL = 4096
+#: bytes of a slice's array that are read at once.
+PIECE = 64 << 10
 
 
-@dataclass(frozen=True)
+@dataclass
 class Holder:
     """A variable, or part of one, whose value is a map. address: where it lies, None in a register.
 
@@ -49,46 +56,63 @@ class Group:
 
 @dataclass
 class Found:
-    """maps: header address -> holders. nil: holders of nil maps. shortened: containers seen in part only."""
+    """maps: header address -> holders. nil: holders of nil maps. shortened: containers seen in part only.
+
+    interrupted: the user stopped the search, and this is what it had come to.
+    """
 
     maps: dict[int, list[Holder]] = field(default_factory=dict)
     types: dict[int, GoType] = field(default_factory=dict)
     nil: list[Holder] = field(default_factory=list)
-    frames: set[tuple[int | None, int | None]] = field(default_factory=set)
-    functions: dict[str, None] = field(default_factory=dict)  # whose variables were searched, in order
-    globals: int = 0
     shortened: list[str] = field(default_factory=list)
     too_deep: int = 0
+    interrupted: bool = False
     anomalies: list[Anomaly] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
 class _Step:
-    variable: Variable
-    kind: str
-    depth: int
+    """A value to look at: of type t, at `address` (None: in registers). block: bytes that were read already, in
+    which the value starts at offset `at`; None where they could not be read in one piece."""
+
+    __slots__ = ("address", "at", "block", "depth", "kind", "name", "place", "t")
+
+    def __init__(
+        self,
+        t: GoType,
+        name: str,
+        kind: str,
+        place: Place,
+        depth: int,
+        address: int | None,
+        block: bytes | None,
+        at: int = 0,
+    ) -> None:
+        self.t, self.name, self.kind, self.place, self.depth = t, name, kind, place, depth
+        self.address, self.block, self.at = address, block, at
 
 
-def holders(target: Target, roots: Iterable[Variable], depth: int) -> Found:
-    """Every map reachable from roots through structs, pointers, arrays, slices, interfaces and maps.
+def holders(target: Target, roots: Iterable[Variable], depth: int, progress: Progress = silent) -> Found:
+    """Every map reachable from roots through structs, pointers, arrays, slices, interfaces, maps and channels.
 
-    depth: how many of these are followed from a root. What lies behind a pointer is visited once from
-    frames and once from package variables, so of each the shortest path is the one that is told.
+    depth: how many of these are followed from a root. What a goroutine's variable points to is told for each
+    goroutine; what lies behind further pointers is visited once from frames and once from package variables,
+    so of each the shortest path is the one that is told. Ctrl-C ends the search with what it has.
     """
     search = _Search(target, depth)
-    queue: deque[_Step] = deque()
-    for root in roots:
-        if root.place.kind == "global":
-            search.found.globals += 1
-        else:
-            search.found.frames.add((root.place.goroutine, root.place.frame))
-            search.found.functions.setdefault(root.place.function or "?")
-        queue.append(_Step(root, root.place.kind, 0))
-    while queue and len(search.visited) < MAX_VISITED:
-        queue.extend(search.look(queue.popleft()))
-    if queue:
-        search.found.shortened.append("the search stopped: too many objects")
-    return search.found
+    found, queue = search.found, search.queue
+    try:
+        for root in roots:
+            search.start(root)
+        while queue and len(search.visited) < MAX_VISITED:
+            search.look(queue.popleft())
+            search.steps += 1
+            if search.steps % 4096 == 0:
+                progress("objects", len(search.visited), None)
+        if queue:
+            found.shortened.append(f"the search stopped after {MAX_VISITED:,} objects")
+    except KeyboardInterrupt:
+        found.interrupted = True
+    return found
 
 
 @dataclass
@@ -96,30 +120,43 @@ class _Search:
     target: Target
     depth: int
     found: Found = field(default_factory=Found)
-    visited: set[tuple[int, int, bool]] = field(default_factory=set)
+    queue: deque[_Step] = field(default_factory=deque)
+    steps: int = 0
+    visited: set[tuple[int, int, int]] = field(default_factory=set)
     located: dict[int, Holder] = field(default_factory=dict)
     reach: dict[int, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.types = Types(self.target)
         self.kept: list[GoType] = []  # keeps types alive whose id() is in use
+        self.fields: dict[int, tuple[list[tuple[str, GoType, int]], tuple[int, GoType] | None]] = {}
+        self.word = self.target.arch.pointer_size
+        self.pointer = self.target.arch.pointer
+        self.read = self.target.memory.read
 
-    def look(self, step: _Step) -> Iterator[_Step]:
-        """Notes the map that the step holds; yields what lies behind it."""
-        try:
-            yield from self._look(step)
-        except OptimizedOut:
+    def start(self, root: Variable) -> None:
+        """Puts a root in the queue."""
+        t, place = root.type, root.place
+        if not self._reaches(t):
             return
+        if root.data is not None or root.address is None:
+            try:
+                block: bytes | None = root.read(self.target.memory, 0, t.size)
+            except OptimizedOut:
+                return
+        else:
+            block = self._block(root.address, t)
+        self.queue.append(_Step(t, root.name, place.kind, place, 0, root.address, block))
+
+    def look(self, step: _Step) -> None:
+        """Notes the map that the step holds, or puts what lies behind it in the queue."""
+        try:
+            self._look(step)
         except GomapError as error:
             if len(self.found.anomalies) < 16:
-                self.found.anomalies.append(
-                    Anomaly(
-                        "warning",
-                        "unreadable",
-                        f"{step.variable.name}: {error}",
-                        getattr(error, "address", None),
-                    )
-                )
+                message = f"{step.name}{_in(step.place)}: {error}"
+                at = getattr(error, "address", None)
+                self.found.anomalies.append(Anomaly("warning", "unreadable", message, at))
 
     def _reaches(self, t: GoType) -> bool:
         known = self.reach.get(id(t))
@@ -128,38 +165,42 @@ class _Search:
             self.kept.append(t)
         return known
 
-    def _look(self, step: _Step) -> Iterator[_Step]:
-        variable, t = step.variable, step.variable.type
-        if not self._reaches(t):
-            return
-        if t.kind is Kind.STRUCT:
-            for f in t.fields:
-                if self._reaches(f.type):
-                    yield self._part(step, f".{f.name}", f.type, f.offset, "field")
-            return
-        if t.kind is Kind.MAP:
-            yield from self._map(step)
-            return
-        if step.depth >= self.depth:
+    def _look(self, step: _Step) -> None:
+        t = step.t
+        kind = t.kind
+        if kind is Kind.STRUCT:
+            parts, atomic = self._fields(t)
+            if atomic is not None:
+                self._atomic(step, *atomic)
+            for suffix, part, offset in parts:
+                self._part(step, suffix, part, offset, "field", step.depth)
+        elif kind is Kind.MAP:
+            self._map(step)
+        elif step.depth >= self.depth:
             self.found.too_deep += 1
-            return
-        if t.kind is Kind.POINTER:
-            address = self._word(variable)
+        elif kind is Kind.POINTER:
+            address = self._pointer_at(step)
             if address and self._reaches(t.elem) and self._first_visit(step, address, t.elem):
-                yield self._at(step, variable.name, t.elem, address, step.kind)
-        elif t.kind is Kind.INTERFACE:
-            yield from self._interface(step)
-        elif t.kind is Kind.ARRAY:
-            shown = self._limit(variable.name, t.length)
-            for i in range(shown):
-                yield self._part(step, f"[{i}]", t.elem, i * t.elem.size, "element", 1)
-        elif t.kind is Kind.SLICE:
-            word = self.target.arch.pointer_size
-            head = variable.read(self.target.memory, 0, 2 * word)
-            start, length = self.target.arch.pointer(head), self.target.arch.pointer(head, word)
+                self._at(step, step.name, t.elem, address, step.kind)
+        elif kind is Kind.INTERFACE:
+            self._interface(step)
+        elif kind is Kind.CHAN:
+            self._channel(step)
+        elif kind is Kind.ARRAY:
+            for i in range(self._limit(step.name, t.length)):
+                self._part(step, f"[{i}]", t.elem, i * t.elem.size, "element", step.depth + 1)
+        elif kind is Kind.SLICE:
+            start, length = self._pointer_at(step), self._pointer_at(step, self.word)
             if start and length and self._first_visit(step, start, t):
-                for i in range(self._limit(variable.name, length)):
-                    yield self._at(step, f"{variable.name}[{i}]", t.elem, start + i * t.elem.size, "element")
+                self._elements(step, t.elem, start, self._limit(step.name, length))
+
+    def _fields(self, t: GoType) -> tuple[list[tuple[str, GoType, int]], tuple[int, GoType] | None]:
+        """The fields of a struct that can lead to maps, and its pointer if it is an atomic one."""
+        known = self.fields.get(id(t))
+        if known is None:
+            parts = [(f".{f.name}", f.type, f.offset) for f in t.fields if self._reaches(f.type)]
+            known = self.fields[id(t)] = parts, _atomic_pointer(t)
+        return known
 
     def _limit(self, name: str, length: int) -> int:
         if length > MAX_ITEMS:
@@ -167,66 +208,127 @@ class _Search:
         return min(length, MAX_ITEMS)
 
     def _first_visit(self, step: _Step, address: int, t: GoType) -> bool:
-        key = (address, id(t), step.variable.place.kind == "global")
+        place = step.place
+        whose = GLOBALS if place.kind == "global" else FRAMES
+        if step.depth == 0 and t.kind is not Kind.SLICE and t.size <= SMALL and place.goroutine is not None:
+            whose = place.goroutine
+        key = (address, id(t), whose)
         if key in self.visited:
             return False
         self.visited.add(key)
         return True
 
-    def _word(self, variable: Variable) -> int:
-        return self.target.arch.pointer(variable.read(self.target.memory, 0, self.target.arch.pointer_size))
+    # -- memory --------------------------------------------------------------------------------------
 
-    def _part(self, step: _Step, suffix: str, t: GoType, offset: int, kind: str, deeper: int = 0) -> _Step:
-        variable = step.variable
-        name = variable.name + suffix
-        if variable.address is not None:
-            part = replace(variable, name=name, type=t, address=variable.address + offset)
+    def _block(self, address: int, t: GoType) -> bytes | None:
+        """All of a value, unless it is large or part of it can't be read."""
+        if t.size > SMALL:
+            return None
+        try:
+            return self.read(address, t.size)
+        except MemoryFault:
+            return None
+
+    def _bytes(self, step: _Step, offset: int, size: int) -> bytes:
+        if step.block is not None:
+            return step.block[step.at + offset : step.at + offset + size]
+        return self.read((step.address or 0) + offset, size)
+
+    def _pointer_at(self, step: _Step, offset: int = 0) -> int:
+        if step.block is not None:
+            return self.pointer(step.block, step.at + offset)
+        return self.pointer(self.read((step.address or 0) + offset, self.word))
+
+    # -- steps ---------------------------------------------------------------------------------------
+
+    def _next(self, step: _Step) -> None:
+        """A map is noted at once, so that a large container of maps does not fill the queue."""
+        if step.t.kind is Kind.MAP:
+            self.look(step)
         else:
-            data = variable.read(self.target.memory, offset, t.size)
-            part = replace(variable, name=name, type=t, data=data, holes=())
-        return _Step(part, kind, step.depth + deeper)
+            self.queue.append(step)
 
-    def _at(self, step: _Step, name: str, t: GoType, address: int, kind: str) -> _Step:
-        behind = replace(step.variable, name=name, type=t, address=address, data=None, holes=())
-        return _Step(behind, kind, step.depth + 1)
+    def _part(self, step: _Step, suffix: str, t: GoType, offset: int, kind: str, depth: int) -> None:
+        address = None if step.address is None else step.address + offset
+        part = _Step(t, step.name + suffix, kind, step.place, depth, address, step.block, step.at + offset)
+        self._next(part)
 
-    def _interface(self, step: _Step) -> Iterator[_Step]:
-        variable = step.variable
-        data = variable.read(self.target.memory, 0, 2 * self.target.arch.pointer_size)
-        held = dynamic(self.types, variable.type, data)
+    def _at(self, step: _Step, name: str, t: GoType, address: int, kind: str) -> None:
+        self._next(_Step(t, name, kind, step.place, step.depth + 1, address, self._block(address, t)))
+
+    def _elements(self, step: _Step, t: GoType, start: int, count: int) -> None:
+        """Elements of a slice's array, read in pieces."""
+        size = t.size
+        if not size:
+            return
+        each = max(PIECE // size, 1)
+        for first in range(0, count, each):
+            here = min(each, count - first)
+            base = start + first * size
+            block: bytes | None = None
+            if here * size <= PIECE:
+                block = self.read(base, here * size)
+            for i in range(here):
+                name, address = f"{step.name}[{first + i}]", base + i * size
+                self._next(_Step(t, name, "element", step.place, step.depth + 1, address, block, i * size))
+
+    def _atomic(self, step: _Step, offset: int, t: GoType) -> None:
+        """What a sync/atomic.Pointer points to."""
+        if not self._reaches(t) or step.depth >= self.depth:
+            return
+        address = self._pointer_at(step, offset)
+        if address and self._first_visit(step, address, t):
+            self._at(step, f"{step.name}.v", t, address, "field")
+
+    def _channel(self, step: _Step) -> None:
+        """The values in a channel's buffer, oldest first: runtime.hchan of runtime/chan.go."""
+        t, address, hchan = step.t, self._pointer_at(step), self.target.find_type("runtime.hchan")
+        if not address or hchan is None or not self._first_visit(step, address, t):
+            return
+        record = read_record(self.target, hchan, address)
+        waiting, room, size = record["qcount"], record["dataqsiz"], t.elem.size
+        if waiting > room or not size:
+            return
+        for i in range(self._limit(step.name, waiting)):
+            at = record["buf"] + (record["recvx"] + i) % room * size
+            self._at(step, f"{step.name} (buffer)[{i}]", t.elem, at, "element")
+
+    def _interface(self, step: _Step) -> None:
+        held = dynamic(self.types, step.t, self._bytes(step, 0, 2 * self.word))
         if held is None:
             return
         t, word, direct = held
         if not self._reaches(t):
             return
-        name = f"{variable.name}.({t.name})"
+        name = f"{step.name}.({t.name})"
         if direct:
-            inner = replace(variable, name=name, type=t, address=None, data=self.target.arch.pack(word), holes=())
-            yield _Step(inner, "interface", step.depth + 1)
+            block = self.target.arch.pack(word)
+            self._next(_Step(t, name, "interface", step.place, step.depth + 1, None, block))
         elif self._first_visit(step, word, t):
-            yield self._at(step, name, t, word, "interface")
+            self._at(step, name, t, word, "interface")
 
-    def _map(self, step: _Step) -> Iterator[_Step]:
-        variable, t = step.variable, step.variable.type
-        address = self._word(variable)
-        holder = Holder(variable.name, step.kind, variable.place, t, variable.address)
-        self._hold(address, holder)
+    def _map(self, step: _Step) -> None:
+        t, address = step.t, self._pointer_at(step)
+        self._hold(address, Holder(step.name, step.kind, step.place, t, step.address))
         if not address or not self._first_visit(step, address, t):
             return
-        if not (self._reaches(t.elem) or self._reaches(t.key)):
+        keys, elems = self._reaches(t.key), self._reaches(t.elem)
+        if not keys and not elems:
             return
         if step.depth >= self.depth:
             self.found.too_deep += 1
             return
         for count, entry in enumerate(view(self.target, t, address).entries()):
             if count >= MAX_ITEMS:
-                self.found.shortened.append(f"{variable.name}: the values of {MAX_ITEMS:,} entries")
+                self.found.shortened.append(f"{step.name}: the values of {MAX_ITEMS:,} entries")
                 break
-            if entry.elem is not None and self._reaches(t.elem):
-                name = f"{variable.name}[{self._key(t.key, entry.key)}]"
-                yield self._at(step, name, t.elem, entry.elem_address, "map-value")
-            if entry.key is not None and self._reaches(t.key):
-                yield self._at(step, f"key of {variable.name}", t.key, entry.key_address, "map-value")
+            for wanted, part, data, at in (
+                (elems, t.elem, entry.elem, entry.elem_address),
+                (keys, t.key, entry.key, entry.key_address),
+            ):
+                if wanted and data is not None:
+                    named = f"{step.name}[{self._key(t.key, entry.key)}]" if part is t.elem else f"key of {step.name}"
+                    self._next(_Step(part, named, "map-value", step.place, step.depth + 1, at, data))
 
     def _hold(self, address: int, holder: Holder) -> None:
         """Notes that the holder has the map at `address` (0: nil); a known variable gets a path more."""
@@ -256,6 +358,22 @@ class _Search:
         if t.kind in (Kind.INT, Kind.UINT):
             return str(int.from_bytes(data, arch.byte_order, signed=t.kind is Kind.INT))  # type: ignore[arg-type]
         return "..."
+
+
+def _in(place: Place) -> str:
+    """Where a variable is, for a message about it."""
+    whose = f" of goroutine {place.goroutine}" if place.goroutine is not None else ""
+    return f" in {place.function}{whose}" if place.function else ""
+
+
+def _atomic_pointer(t: GoType) -> tuple[int, GoType] | None:
+    """(offset of the pointer, what it points to) of a sync/atomic.Pointer: `_ [0]*T` and `v unsafe.Pointer`."""
+    first, pointer = (t.fields[0].type if t.fields else None), t.field("v")
+    if pointer is None or pointer.type.kind is not Kind.UNSAFE_POINTER or first is None:
+        return None
+    if first.kind is not Kind.ARRAY or first.length or first.elem.kind is not Kind.POINTER:
+        return None
+    return pointer.offset, first.elem.elem
 
 
 def groups(target: Target, found: Found) -> list[Group]:

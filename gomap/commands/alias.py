@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from gomap import human
 from gomap.analysis.alias import Found, Group, Holder, groups, holders
+from gomap.analysis.roots import Roots
 from gomap.commands.declare import Context
 from gomap.commands.facts import hex_or_none, place_json, where
 from gomap.expr import resolve_map
@@ -19,27 +20,37 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     target = context.target
     expressions: list[str] = options["EXPR"]
     depth = context.settings.depth if options["--depth"] is None else options["--depth"]
-    roots: Iterable[Variable]
     if expressions:
-        roots, depth = [_named(context, text) for text in expressions], 0
+        searched = None
+        found = holders(target, [_named(context, text) for text in expressions], 0)
     else:
-        roots = target.roots(options["--scope"])
-    found = holders(target, roots, depth)
+        searched = Roots(target, options["--scope"], context.progress)
+        found = holders(target, searched, depth, context.progress)
+        found.anomalies += searched.anomalies
     together = groups(target, found)
     shared = [group for group in together if len(group.holders) > 1]
     listed = together if options["--all"] or expressions else shared
     listed.sort(key=lambda group: (-len(group.holders), group.address))
-    report = Report(_json(listed, found), anomalies=found.anomalies)
-    report.answer = [_summary(shared, together, found, bool(expressions))]
-    width = max((len(place) for group in listed for place, _ in _by_place(group.holders)), default=0)
-    report.sections = [section for group in listed for section in _sections(group, width)]
-    report.sections += _nil_section(found, bool(expressions) or options["--all"])
+    report = Report(_json(listed, found, searched), anomalies=found.anomalies)
+    report.answer = [_summary(shared, together, found, searched)]
+    if not options.get("--json"):
+        _describe(report, listed, found, bool(expressions) or options["--all"])
+    if found.interrupted:
+        report.answer.append("(interrupted: this is what the search had come to)")
+        report.cut("the search was interrupted", 0, None)
     for text in found.shortened:
         report.cut(text, 0, None)
     if found.too_deep and not expressions:
         what = human.plural(found.too_deep, "value lies", "values lie")
         report.cut(f"{what} deeper than --depth {depth}", 0, None)
     return report
+
+
+def _describe(report: Report, listed: list[Group], found: Found, nil: bool) -> None:
+    """The sections a person reads."""
+    width = max((len(place) for group in listed for place, _ in _by_place(group.holders)), default=0)
+    report.sections = [section for group in listed for section in _sections(group, width)]
+    report.sections += _nil_section(found, nil)
 
 
 def _named(context: Context, text: str) -> Variable:
@@ -50,7 +61,9 @@ def _named(context: Context, text: str) -> Variable:
     return Variable(text, t, variable.address, variable.data, variable.holes, variable.place)
 
 
-def _json(listed: list[Group], found: Found) -> dict[str, Any]:
+def _json(listed: list[Group], found: Found, searched: Roots | None) -> dict[str, Any]:
+    places = {(h.place.goroutine, h.place.frame) for held in found.maps.values() for h in held}
+    own = {place for place in places if place != (None, None)}
     return {
         "groups": [
             {
@@ -66,9 +79,9 @@ def _json(listed: list[Group], found: Found) -> dict[str, Any]:
         ],
         "nil_maps": [_holder_json(holder) for holder in found.nil],
         "scanned": {
-            "goroutines": len({goroutine for goroutine, _ in found.frames}),
-            "frames": len(found.frames),
-            "globals": found.globals,
+            "goroutines": searched.goroutines if searched else len({goroutine for goroutine, _ in own}),
+            "frames": searched.frames if searched else len(own),
+            "globals": searched.globals if searched else int((None, None) in places),
             "maps": len(found.maps),
         },
     }
@@ -84,8 +97,8 @@ def _holder_json(holder: Holder) -> dict[str, Any]:
     }
 
 
-def _summary(shared: list[Group], together: list[Group], found: Found, named: bool) -> str:
-    if named:
+def _summary(shared: list[Group], together: list[Group], found: Found, searched: Roots | None) -> str:
+    if searched is None:
         if not together:
             return "nil maps only: nothing is shared"
         if len(together) == 1 and len(together[0].holders) > 1 and not found.nil:
@@ -96,9 +109,11 @@ def _summary(shared: list[Group], together: list[Group], found: Found, named: bo
         if not shared:
             return f"{human.plural(len(together), 'separate map')}: nothing is shared"
         return f"{human.plural(len(together), 'map')}, {len(shared)} of them shared"
-    variables = human.plural(found.globals, "package variable")
-    searched = f"{' and '.join([*found.functions, variables])} searched"
-    scanned = f"({human.plural(len(found.maps), 'map')}; {searched})"
+    variables = human.plural(searched.globals, "package variable")
+    frames = [*searched.functions]
+    if searched.scope != "frame":
+        frames = [f"{human.plural(searched.goroutines, 'goroutine')} with {human.plural(searched.frames, 'frame')}"]
+    scanned = f"({human.plural(len(found.maps), 'map')}; {' and '.join([*frames, variables])} searched)"
     if not shared:
         return f"no map is shared {scanned}"
     holders_ = sum(len(group.holders) for group in shared)
@@ -117,11 +132,31 @@ def _sections(group: Group, width: int) -> list[Section]:
 
 
 def _by_place(holders: list[Holder]) -> list[tuple[str, str]]:
-    """Paths under the place they start from, frames before package variables."""
-    places: dict[str, list[str]] = {}
+    """Paths under the place they start from, frames before package variables; where more than one goroutine
+    stands at a place, which."""
+    places: dict[str, dict[str, set[int]]] = {}
     for holder in [each for known in holders for each in (known, *known.also)]:
-        places.setdefault(where(holder.place), []).append(holder.path)
-    return [(place, ", ".join(paths)) for place, paths in places.items()]
+        paths = places.setdefault(where(holder.place), {})
+        paths.setdefault(holder.path, set()).add(holder.place.goroutine or 0)
+    rows = []
+    for place, paths in places.items():
+        everyone = set().union(*paths.values())
+        if len(everyone) == 1:
+            rows.append((place, ", ".join(paths)))
+            continue
+        together: dict[frozenset[int], list[str]] = {}
+        for path, goroutines in paths.items():
+            together.setdefault(frozenset(goroutines), []).append(path)
+        for some, named in together.items():
+            rows.append((place, f"{', '.join(named)}  {_goroutines(some)}"))
+    return rows
+
+
+def _goroutines(ids: frozenset[int]) -> str:
+    """goroutine 7; goroutines 18-37 (20)."""
+    if len(ids) == 1:
+        return f"goroutine {min(ids)}"
+    return f"goroutines {human.ranges(ids)} ({len(ids):,})"
 
 
 def _nil_section(found: Found, listed: bool) -> list[Section]:

@@ -10,6 +10,7 @@ from gomap import human
 from gomap.analysis import integrity_classic, integrity_swiss
 from gomap.analysis.alias import holders
 from gomap.analysis.integrity import Checked
+from gomap.analysis.roots import Roots
 from gomap.commands.declare import Context
 from gomap.errors import GomapError, UsageError
 from gomap.expr import resolve_map
@@ -58,7 +59,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
 
 def _all(context: Context, report: Report) -> Iterator[tuple[str, GoType, int]]:
     """Every map that the variables lead to, each once."""
-    found = holders(context.target, context.target.roots("frame"), context.settings.depth)
+    found = holders(context.target, Roots(context.target, "frame"), context.settings.depth)
     report.anomalies += found.anomalies
     for text in found.shortened:
         report.cut(text, 0, None)

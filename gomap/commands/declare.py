@@ -45,11 +45,16 @@ class Arg(NamedTuple):
         return f"[{shown}]" if self.optional or not self.positional else shown
 
 
+def _silent(what: str, done: int, of: int | None) -> None:
+    """Progress that nobody sees."""
+
+
 class Context(NamedTuple):
-    """What a command works with."""
+    """What a command works with. progress: told while long work goes on, (what, done, of how many or None)."""
 
     target: Target
     settings: Settings = Settings()
+    progress: Callable[[str, int, int | None], None] = _silent
 
 
 JSON = Arg("--json", "print the answer as one line of JSON")
@@ -118,7 +123,7 @@ def bucket_range(text: str) -> tuple[int, int]:
 
 
 def scope(text: str) -> str:
-    """frame (the selected frame and all package variables)"""
-    if text not in ("frame",):
+    """frame (the selected one), goroutine (the selected one's frames) or all (every goroutine's)"""
+    if text not in ("frame", "goroutine", "all"):
         raise ValueError(text)
     return text

@@ -36,7 +36,8 @@ A map of a million entries takes well under a second: entries are read only when
         summary="which variables share one map, and which are nil",
         about="""
 With expressions: says whether they are one map. Without: searches the selected frame's variables
-and all package variables, through structs, pointers, arrays, slices, interfaces and maps.
+and all package variables, through structs, pointers, arrays, slices, interfaces, channels and maps;
+with --scope all every frame of every goroutine, with --scope goroutine those of the selected one.
 Maps whose headers differ while their buckets are the same come from a header copied through
 unsafe; they are told apart from plain sharing.
 """,
@@ -44,7 +45,7 @@ unsafe; they are told apart from plain sharing.
             Arg("EXPR", "maps to compare; none: search", many=True, optional=True),
             Arg(
                 "--scope",
-                "what to search: frame (the selected frame and package variables)",
+                "what to search beside package variables: frame (the selected one), goroutine or all",
                 "SCOPE",
                 scope,
                 default="frame",
@@ -60,6 +61,7 @@ unsafe; they are told apart from plain sharing.
         examples=(
             ("hmap-alias", "every map that more than one variable here leads to"),
             ("hmap-alias m1 m2", "are these two the same map?"),
+            ("hmap-alias --scope all", "which maps do goroutines share?"),
             ("hmap-alias --all --depth 2", "all maps near by"),
         ),
     ),

@@ -1,29 +1,146 @@
-"""runtime.m and runtime.g: which goroutine a thread runs (runtime/runtime2.go)."""
+"""runtime.g and runtime.m: the goroutines there are and the threads that run them (runtime/runtime2.go)."""
 
 from __future__ import annotations
 
-from gomap.errors import GomapError
-from gomap.gotypes import Kind
-from gomap.target import Target, read_record
+from collections.abc import Sequence
+
+from gomap.errors import GomapError, MemoryFault, NoDebugInfo
+from gomap.golang.structure import Anomaly
+from gomap.gotypes import GoType, Kind
+from gomap.memory import gather
+from gomap.target import Goroutine, Target, read_record, unpacker
 
 MAX_THREADS = 1 << 16
+MAX_GOROUTINES = 1 << 24
+#: gStatusStrings of runtime/traceback.go.
+_STATUS = {
+    0: "idle", 1: "runnable", 2: "running", 3: "syscall", 4: "waiting", 8: "copystack", 9: "preempted",
+    10: "leaked",
+}  # fmt: skip
+_DEAD = frozenset({0, 6, 11})  # _Gidle is not initialised yet, _Gdeadextra waits for a call from C
+RUNNING, SYSCALL, WAITING, LEAKED = 2, 3, 4, 10
+_SCAN = 0x1000
+_G_FIELDS = (
+    "goid", "stack.lo", "stack.hi", "sched.sp", "sched.pc", "sched.bp", "atomicstatus", "waitreason", "m", "gopc",
+    "startpc", "syscallsp", "syscallpc",
+)  # fmt: skip
+
+
+def goroutines(target: Target) -> tuple[list[Goroutine], list[Anomaly]]:
+    """All goroutines that are not dead, in the order of runtime.allgs, and what could not be read of them.
+
+    Raises NoDebugInfo, MemoryFault.
+    """
+    g_type, allgs = target.find_type("runtime.g"), target.variable("runtime.allgs")
+    if g_type is None or g_type.kind is not Kind.STRUCT or allgs is None:
+        raise NoDebugInfo("the debug information has no runtime.g or runtime.allgs: the goroutines can't be told")
+    arch, memory, word = target.arch, target.memory, target.arch.pointer_size
+    head = allgs.read(memory, 0, 2 * word)
+    length = arch.pointer(head, word)
+    if length > MAX_GOROUTINES:
+        raise NoDebugInfo(f"runtime.allgs says there are {length:,} goroutines, which can't be")
+    listed = memory.read(arch.pointer(head), length * word)
+    addresses = [arch.pointer(listed, i) for i in range(0, len(listed), word)]
+    unpack = unpacker(arch, [_place(g_type, name) for name in _G_FIELDS])
+    bp_in_call = _optional(g_type, "syscallbp")
+    reasons = _Reasons(target)
+    threads = _threads(target)
+    found: dict[int, Goroutine] = {}
+    anomalies = []
+    for address, data in gather(memory, [a for a in addresses if a], g_type.size):
+        if data is None:
+            anomalies.append(Anomaly("error", "unreadable", f"goroutine at {address:#x} can't be read", address))
+            continue
+        goid, low, high, sp, pc, bp, status, reason, m, gopc, start, call_sp, call_pc = unpack(data)
+        status &= ~_SCAN
+        if status in _DEAD:
+            continue
+        if status == SYSCALL and call_sp:
+            sp, pc = call_sp, call_pc
+            if bp_in_call is not None:
+                bp = arch.uint(bytes(data), *bp_in_call)
+        text = _STATUS.get(status, f"status {status}")
+        if status in (WAITING, LEAKED):
+            text = reasons.text(reason) or text
+        thread = threads.get(m) if status in (RUNNING, SYSCALL) else None
+        found[address] = Goroutine(goid, address, text, pc, sp, bp, (low, high), gopc, thread, start)
+    return [found[address] for address in addresses if address in found], anomalies
 
 
 def goroutine_of_thread(target: Target, thread: int) -> int | None:
     """goid of the goroutine that the thread (operating system id) runs: m.procid, m.curg. None if unknown."""
-    m_type, g_type = target.find_type("runtime.m"), target.find_type("runtime.g")
-    start = target.symbol("runtime.allm")
-    if m_type is None or g_type is None or start is None or m_type.kind is not Kind.STRUCT:
-        return None
+    g_type = target.find_type("runtime.g")
+    try:
+        for m, running in _threads(target).items():
+            if running == thread and g_type is not None:
+                m_type = target.find_type("runtime.m")
+                curg = read_record(target, m_type, m)["curg"] if m_type else 0
+                return read_record(target, g_type, curg)["goid"] if curg else None
+    except GomapError:
+        pass
+    return None
+
+
+def _threads(target: Target) -> dict[int, int]:
+    """m's address -> m.procid, of the list that starts at runtime.allm."""
+    m_type, start = target.find_type("runtime.m"), target.symbol("runtime.allm")
+    if m_type is None or start is None or m_type.kind is not Kind.STRUCT:
+        return {}
+    found: dict[int, int] = {}
     try:
         address = target.arch.pointer(target.memory.read(start, target.arch.pointer_size))
-        for _ in range(MAX_THREADS):
-            if not address:
-                break
+        while address and address not in found and len(found) < MAX_THREADS:
             m = read_record(target, m_type, address)
-            if m["procid"] == thread:
-                return read_record(target, g_type, m["curg"])["goid"] if m["curg"] else None
+            found[address] = m["procid"]
             address = m["alllink"]
-    except GomapError:
-        return None
-    return None
+    except MemoryFault:
+        pass
+    return found
+
+
+def _place(t: GoType, path: str) -> tuple[int, int]:
+    """(offset, size) of a field of a field; of an atomic integer its value (internal/runtime/atomic.Uint32)."""
+    offset = 0
+    for name in path.split("."):
+        found = t.field(name)
+        if found is None:
+            raise NoDebugInfo(f"{t.name} has no field {name}: the debug information is not what gomap knows")
+        offset, t = offset + found.offset, found.type
+    if t.kind is Kind.STRUCT:
+        inner, size = _place(t, "value")
+        return offset + inner, size
+    return offset, t.size
+
+
+def _optional(t: GoType, name: str) -> tuple[int, int] | None:
+    return _place(t, name) if t.field(name) else None
+
+
+class _Reasons:
+    """runtime.waitReasonStrings: why a goroutine waits, in the runtime's words."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._known: dict[int, str] = {}
+        found = target.variable("runtime.waitReasonStrings")
+        self._strings = found if found is not None and found.type.kind is Kind.ARRAY else None
+
+    def text(self, reason: int) -> str:
+        if reason not in self._known:
+            self._known[reason] = self._read(reason)
+        return self._known[reason]
+
+    def _read(self, reason: int) -> str:
+        target, strings = self._target, self._strings
+        if strings is None or not 0 < reason < strings.type.length:
+            return ""
+        try:
+            head = strings.read(target.memory, reason * strings.type.elem.size, strings.type.elem.size)
+            length = min(target.arch.pointer(head, target.arch.pointer_size), 64)
+            return target.memory.read(target.arch.pointer(head), length).decode("utf-8", "replace")
+        except MemoryFault:
+            return ""
+
+
+def by_id(goroutines: Sequence[Goroutine], goid: int) -> Goroutine | None:
+    return next((g for g in goroutines if g.id == goid), None)

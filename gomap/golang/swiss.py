@@ -7,15 +7,12 @@ MapGroupType): slots of key and elem, or an array of keys and one of elems (GOEX
 
 from __future__ import annotations
 
-import struct
 import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
-from operator import itemgetter
-from typing import Callable
 
 from gomap.errors import MemoryFault
 from gomap.golang.malloc import Allocator
@@ -24,7 +21,7 @@ from gomap.golang.slots import SlotShape, check_fields, check_slots, entries_of,
 from gomap.golang.structure import Anomaly, Bytes, Entry, Structure, SwissTable
 from gomap.gotypes import GoType, has_pointers
 from gomap.memory import CHUNK, gather
-from gomap.target import Arch, Record, Target, read_record
+from gomap.target import Arch, Record, Target, read_record, unpacker
 
 HEADER_FIELDS = frozenset("used seed dirPtr dirLen globalDepth globalShift writing clearSeq".split())
 OPTIONAL_FIELDS = frozenset({"tombstonePossible"})  # from Go 1.25 on
@@ -282,7 +279,7 @@ class SwissMap:
         data_off, _ = member(groups, "data")
         mask_off, mask_type = member(groups, "lengthMask")
         arch = self.target.arch
-        unpack = _unpacker(
+        unpack = unpacker(
             arch,
             [
                 *((f.offset, f.type.size) for f in (shape.field(name) for name in TABLE_FIELDS) if f is not None),
@@ -370,19 +367,6 @@ class SwissMap:
                     self.target.memory, self.target.arch, self.shape.slots, window, MARKS.live, old=False
                 )
             bucket += groups
-
-
-def _unpacker(arch: Arch, places: list[tuple[int, int]]) -> Callable[[memoryview], tuple[int, ...]]:
-    """A function that takes the unsigned integers at places (offset, size) out of a record, in that order."""
-    order = sorted(range(len(places)), key=lambda i: places[i])
-    code, at = "<" if arch.byte_order == "little" else ">", 0
-    for i in order:
-        offset, size = places[i]
-        code += "x" * (offset - at) + {1: "B", 2: "H", 4: "I", 8: "Q"}[size]
-        at = offset + size
-    unpack_from = struct.Struct(code).unpack_from
-    pick = itemgetter(*(order.index(i) for i in range(len(places))))
-    return lambda data: pick(unpack_from(data))
 
 
 def _signed(value: int, size: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from gomap.golang.memhash import MemHash, load, numpy
 from gomap.golang.rtype import Types
 from gomap.gotypes import Field, GoType, Kind, fixed
 from gomap.memory import Memory, RegionMemory
-from gomap.target import Arch, Variable
+from gomap.target import Arch, Frame, Goroutine, Location, Variable, Wanted
 from tests.live import debuggers, toolchains
 from tests.live.toolchains import Row
 
@@ -45,8 +45,19 @@ class Nothing:
     def symbol(self, name: str) -> int | None:
         return None
 
-    def roots(self, scope: str) -> Iterator[Variable]:
+    def frame_variables(self) -> Iterator[Variable]:
         return iter(())
+
+    def package_variables(self) -> Iterator[Variable]:
+        return iter(())
+
+    goroutine = None
+
+    def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
+        raise AssertionError
+
+    def location(self, pc: int) -> Location | None:
+        return None
 
 
 @functools.cache

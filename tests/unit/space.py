@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gomap.errors import MemoryFault
+from gomap.errors import GomapError, MemoryFault
 from gomap.gotypes import Field, GoType, Kind, fixed
-from gomap.target import Arch, Variable
+from gomap.target import Arch, Frame, Goroutine, Location, Variable, Wanted
 
 DATA = Path(__file__).parent / "data"
 
@@ -221,8 +221,19 @@ class FakeTarget:
     def symbol(self, name: str) -> int | None:
         return self.symbols.get(name)
 
-    def roots(self, scope: str) -> Iterator[Variable]:
+    def frame_variables(self) -> Iterator[Variable]:
         return iter(list(self.variables.values()))
+
+    def package_variables(self) -> Iterator[Variable]:
+        return iter(())
+
+    goroutine = None
+
+    def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
+        raise GomapError("there are no goroutines here")
+
+    def location(self, pc: int) -> Location | None:
+        return None
 
     def add(self, name: str, t: GoType, data: bytes) -> Variable:
         """A variable of that type with its value in memory."""

@@ -1,0 +1,161 @@
+"""Frames of any goroutine in gdb, live and in core files, without a write to a register.
+
+gdb unwinds threads. An unwinder of ours tells it, for the selected thread's newest frame, that the caller is the
+goroutine: with the pc, sp and bp that the runtime saved when it parked it. All older frames, inlined ones too,
+then come from gdb and the program's debug information.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import gdb
+from gdb.unwinder import Unwinder
+
+from gomap.errors import GomapError
+from gomap.target import MAX_FRAMES, Goroutine
+
+#: Registers by gdb's name of the architecture: pc, sp and frame pointer.
+_REGISTERS = {
+    "i386:x86-64": ("rip", "rsp", "rbp"),
+    "i386": ("eip", "esp", "ebp"),
+    "aarch64": ("pc", "sp", "x29"),
+    "s390:64-bit": ("pc", "r15", None),
+    "powerpc:common64": ("pc", "r1", None),
+    "riscv:rv64": ("pc", "sp", "fp"),
+}
+
+
+@dataclass
+class _FrameId:
+    """What gdb tells frames apart by."""
+
+    sp: gdb.Value
+    pc: gdb.Value
+
+
+class _Parked(Unwinder):
+    """Makes a parked goroutine the caller of the newest frame."""
+
+    def __init__(self, pc: int, sp: int, bp: int) -> None:
+        super().__init__("gomap parked goroutine")
+        self._saved = (pc, sp, bp)
+        self._answered = False
+
+    def __call__(self, pending_frame: gdb.PendingFrame) -> gdb.UnwindInfo | None:
+        if self._answered:
+            return None
+        names = _REGISTERS.get(pending_frame.architecture().name())
+        if names is None:
+            return None
+        self._answered = True
+        pc, sp, _ = self._saved
+        word = gdb.lookup_type("uintptr")
+        # The id has to lie below the goroutine's stack pointer, or gdb takes the next frame for an inner one and
+        # ends the backtrace.
+        info = pending_frame.create_unwind_info(_FrameId(gdb.Value(sp - 16).cast(word), gdb.Value(pc).cast(word)))
+        for name, value in zip(names, self._saved):
+            if name is not None:
+                info.add_saved_register(name, gdb.Value(value).cast(word))
+        return info
+
+
+@contextmanager
+def frames_of(goroutine: Goroutine) -> Iterator[list[gdb.Frame]]:
+    """The goroutine's frames, the newest first, valid inside the `with`. The user's selection is put back."""
+    with _selection_kept():
+        if goroutine.thread is not None:
+            found = _running(goroutine)
+            if found:
+                yield found
+                return
+        pc, sp, bp = _where_it_goes_on(goroutine)
+        if not pc or not sp:
+            yield []
+            return
+        unwinder = _Parked(pc, sp, bp)
+        gdb.frame_unwinders.insert(0, unwinder)
+        gdb.invalidate_cached_frames()
+        try:
+            yield _physical(gdb.newest_frame().older())
+        finally:
+            gdb.frame_unwinders.remove(unwinder)
+            gdb.invalidate_cached_frames()
+
+
+@contextmanager
+def _selection_kept() -> Iterator[None]:
+    thread, level = gdb.selected_thread(), gdb.selected_frame().level()
+    try:
+        yield
+    finally:
+        if thread is not None and thread.is_valid():
+            thread.switch()
+            frame: gdb.Frame | None = gdb.newest_frame()
+            while frame is not None and frame.level() < level:
+                frame = frame.older()
+            if frame is not None:
+                frame.select()
+
+
+def _running(goroutine: Goroutine) -> list[gdb.Frame]:
+    """The frames that the thread has on the goroutine's own stack. None where it is on the system's, which gdb's
+    backtrace does not leave."""
+    for thread in gdb.selected_inferior().threads():
+        if goroutine.thread in thread.ptid[1:] or (thread.ptid[0] == goroutine.thread and not thread.ptid[1]):
+            thread.switch()
+            return [f for f in _physical(gdb.newest_frame()) if _on_stack(f, goroutine)]
+    return []
+
+
+def _on_stack(frame: gdb.Frame, goroutine: Goroutine) -> bool:
+    low, high = goroutine.stack
+    return low <= stack_pointer(frame) < high
+
+
+def _physical(frame: gdb.Frame | None) -> list[gdb.Frame]:
+    """The frame and those that called it, to the function that every goroutine starts from."""
+    found: list[gdb.Frame] = []
+    while frame is not None and len(found) < MAX_FRAMES:
+        if not frame.is_valid() or not frame.pc():
+            break
+        found.append(frame)
+        if frame.name() in ("runtime.goexit", "runtime.mstart", "runtime.rt0_go"):
+            break
+        try:
+            frame = frame.older()
+        except gdb.error:
+            break
+    return found
+
+
+def stack_pointer(frame: gdb.Frame) -> int:
+    names = _REGISTERS.get(frame.architecture().name())
+    try:
+        return int(frame.read_register(names[1] if names else "sp")) & (1 << 64) - 1
+    except (gdb.error, ValueError) as error:
+        raise GomapError(f"gdb can't tell the stack pointer of {frame.name()}: {error}") from error
+
+
+def _where_it_goes_on(goroutine: Goroutine) -> tuple[int, int, int]:
+    """(pc, sp, bp), past runtime.systemstack_switch.
+
+    systemstack saves that function's pc when it leaves the goroutine's stack (gosave_systemstack_switch of
+    runtime/asm_amd64.s) at a place where gdb would not find the caller: it pushed the frame pointer, and the
+    return address lies above it.
+    """
+    pc, sp, bp = goroutine.pc, goroutine.sp, goroutine.bp
+    found = gdb.selected_inferior()
+    block = gdb.block_for_pc(pc)
+    if block is None or block.function is None or block.function.name != "runtime.systemstack_switch":
+        return pc, sp, bp
+    word = gdb.lookup_type("uintptr").sizeof
+    if gdb.selected_frame().architecture().name() not in ("i386:x86-64", "i386"):
+        return pc, sp, bp
+    try:
+        saved = bytes(found.read_memory(sp, 2 * word))
+    except gdb.error:
+        return pc, sp, bp
+    return int.from_bytes(saved[word:], "little"), sp + 2 * word, int.from_bytes(saved[:word], "little")

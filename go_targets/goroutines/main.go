@@ -1,0 +1,279 @@
+// Command goroutines holds maps in the frames of goroutines in every state: each
+// has a map of its own and all have Shared.
+//
+// Stage "all": main.main stops while goroutines wait for a channel, in select, for
+// a mutex, for a timer, on a WaitGroup, for a file descriptor and in a system
+// call; one spins in user code, one may never have run, some are dead, and GOMAP_N
+// (20 unless set) stand seven frames deep.
+//
+// What each holds is published as `goroutine ID FUNCTION VARIABLE`.
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"gomap.test/targets/truth"
+)
+
+type Table map[string]int
+
+type Holder struct {
+	Name string
+	M    map[string]int
+}
+
+// Shared is held by every goroutine.
+var Shared = map[string]int{"shared": 1}
+
+var (
+	started sync.WaitGroup
+	guard   sync.Mutex
+	held    []truth.Map
+	never   = make(chan bool)
+	busy    atomic.Bool
+)
+
+//go:noinline
+func stop(stage string) {
+	if truth.Reached(stage) {
+		runtime.Breakpoint()
+	}
+}
+
+func goid() int {
+	text := make([]byte, 64)
+	text = text[:runtime.Stack(text, false)]
+	id, err := strconv.Atoi(string(bytes.Fields(text)[1]))
+	if err != nil {
+		panic(err)
+	}
+	return id
+}
+
+// holds notes that the calling goroutine's variable of that function has m.
+func holds(function, variable string, m map[string]int) {
+	guard.Lock()
+	held = append(held, truth.Of(fmt.Sprintf("goroutine %d main.%s %s", goid(), function, variable), m).Unnamed())
+	guard.Unlock()
+}
+
+//go:noinline
+func inChannel(m map[string]int) {
+	holds("inChannel", "m", m)
+	started.Done()
+	<-never
+	m["woken"] = 1
+}
+
+//go:noinline
+func inSelect(m map[string]int) {
+	local := Holder{"select", m}
+	holds("inSelect", "local.M", local.M)
+	started.Done()
+	select {
+	case <-never:
+	case <-time.After(time.Hour):
+	}
+	local.M["woken"] = 1
+}
+
+var locked sync.Mutex
+
+//go:noinline
+func inMutex(m map[string]int) {
+	holds("inMutex", "m", m)
+	started.Done()
+	locked.Lock()
+	m["woken"] = 1
+}
+
+//go:noinline
+func inSleep(m map[string]int) {
+	pointer := &Holder{"sleep", m}
+	holds("inSleep", "pointer.M", m)
+	started.Done()
+	time.Sleep(time.Hour)
+	pointer.M["woken"] = 1
+}
+
+//go:noinline
+func inWait(m map[string]int) {
+	var group sync.WaitGroup
+	group.Add(1)
+	var boxed any = m
+	holds("inWait", "boxed", m)
+	started.Done()
+	group.Wait()
+	boxed.(map[string]int)["woken"] = 1
+}
+
+// inRead waits for a file descriptor, in the network poller.
+//
+//go:noinline
+func inRead(m map[string]int, from *os.File) {
+	holds("inRead", "m", m)
+	started.Done()
+	from.Read(make([]byte, 1))
+	m["woken"] = 1
+}
+
+// inCall waits in a system call.
+//
+//go:noinline
+func inCall(m map[string]int, from int) {
+	holds("inCall", "m", m)
+	started.Done()
+	syscall.Read(from, make([]byte, 1))
+	m["woken"] = 1
+}
+
+// spinning runs until the program ends.
+//
+//go:noinline
+func spinning(m map[string]int) {
+	holds("spinning", "m", m)
+	started.Done()
+	for n := 0; !busy.Load(); n++ {
+		if n < 0 {
+			m["woken"] = 1
+		}
+	}
+	m["woken"] = 1
+}
+
+// inClosure captured m by reference: it is assigned again.
+func inClosure(m map[string]int) {
+	m = Table(m)
+	wait := func() {
+		holds("inClosure.func1", "m", m)
+		started.Done()
+		<-never
+		m["woken"] = 1
+	}
+	wait()
+	m = nil
+}
+
+// Seven frames, one of them inlined in an optimised build.
+//
+//go:noinline
+func deep1(m map[string]int) int { return deep2(Holder{"deep", m}) + len(m) }
+
+//go:noinline
+func deep2(h Holder) int { return deep3(&h, [2]Table{1: Table(h.M)}) + len(h.M) }
+
+//go:noinline
+func deep3(h *Holder, pair [2]Table) int { return deep4(h.M, []map[string]int{h.M}) + len(pair[1]) }
+
+func deep4(m map[string]int, list []map[string]int) int { return deep5(m) + len(list) }
+
+//go:noinline
+func deep5(m map[string]int) int { return deep6(m, Shared) + len(m) }
+
+//go:noinline
+func deep6(m, shared map[string]int) int {
+	deep7(m)
+	return len(m) + len(shared)
+}
+
+//go:noinline
+func deep7(m map[string]int) {
+	started.Done()
+	<-never
+	m["woken"] = 1
+}
+
+// unstarted is made runnable, and may have got a processor or not.
+//
+//go:noinline
+func unstarted(m map[string]int) {
+	for !busy.Load() {
+		runtime.Gosched()
+	}
+	m["woken"] = 1
+}
+
+func dead(m map[string]int) {
+	m["dead"] = 1
+	started.Done()
+}
+
+func main() {
+	truth.Stages("all")
+	deeper := 20
+	if n, err := strconv.Atoi(os.Getenv("GOMAP_N")); err == nil {
+		deeper = n
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		panic(err)
+	}
+	var raw [2]int
+	if err := syscall.Pipe(raw[:]); err != nil {
+		panic(err)
+	}
+	locked.Lock()
+
+	own := func(name string) map[string]int { return map[string]int{name: 1} }
+	started.Add(9)
+	go inChannel(own("inChannel"))
+	go inSelect(own("inSelect"))
+	go inMutex(own("inMutex"))
+	go inSleep(own("inSleep"))
+	go inWait(own("inWait"))
+	go inRead(own("inRead"), read)
+	go inCall(own("inCall"), raw[0])
+	go inClosure(own("inClosure"))
+	go inChannel(Shared)
+	started.Wait()
+
+	started.Add(deeper)
+	for i := 0; i < deeper; i++ {
+		m, told := own(strconv.Itoa(i)), i < 100
+		go func() {
+			if told {
+				holds("deep1", "m", m)
+				holds("deep2", "h.M", m)
+				holds("deep3", "pair[1]", m)
+				holds("deep5", "m", m)
+				holds("deep6", "m", m)
+				holds("deep6", "shared", Shared)
+				holds("deep7", "m", m)
+			}
+			deep1(m)
+		}()
+	}
+	started.Wait()
+	started.Add(5)
+	for range make([]bool, 5) {
+		go dead(own("dead"))
+	}
+	started.Wait()
+	// The sleepers are given time to fall asleep: their state is not published.
+	time.Sleep(20 * time.Millisecond)
+
+	started.Add(1)
+	go spinning(own("spinning"))
+	started.Wait()
+	waiting := own("unstarted")
+	go unstarted(waiting)
+	publishAndStop(waiting)
+	busy.Store(true)
+	write.Close()
+	truth.Done()
+}
+
+//go:noinline
+func publishAndStop(waiting map[string]int) {
+	truth.Publish("all", append(held, truth.Of("main.Shared", Shared), truth.Of("unstarted m", waiting).Unnamed())...)
+	stop("all")
+	runtime.KeepAlive(waiting)
+}

@@ -1,0 +1,159 @@
+"""The stacks of many goroutines: the debugger unwinds each new program counter once, the rest is arithmetic.
+
+For one pc the Go compiler gives a frame one size and every variable one place in it (runtime/symtab.go,
+funcspdelta; DWARF's frame base is the call frame's address). So what the debugger says of a frame of a parked
+goroutine holds for every other that stands at the same pc: its caller's return address and its variables lie as
+many bytes from its stack pointer. Frames that a thread runs have variables in registers, and those that the
+debugger pieced together from several places do too: such stacks are the debugger's alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from gomap.errors import GomapError, MemoryFault
+from gomap.target import MAX_FRAMES, Frame, Goroutine, Local, Place, Target, Variable, Wanted
+
+#: Bytes of a stack that are read at once.
+WINDOW = 8192
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One goroutine's frames, the newest first. problem: why there are none, or not all."""
+
+    goroutine: Goroutine
+    frames: tuple[Frame, ...] = ()
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A variable at an offset from sp; indirect: what lies there points to it."""
+
+    variable: Variable
+    offset: int
+    indirect: bool
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What is known of a pc: its frames (inlined ones first) with the variables of each, and how far above sp the
+    return address and the caller's stack pointer are; None at the end of the stack."""
+
+    frames: tuple[tuple[Frame, tuple[_Kept, ...]], ...]
+    caller: tuple[int, int] | None
+
+
+class Stacks:
+    """Walks stacks of one stopped program, remembering what holds for a pc. wanted: see Target.unwind."""
+
+    def __init__(self, target: Target, wanted: Wanted) -> None:
+        self._target = target
+        self._wanted = wanted
+        self._steps: dict[tuple[int, bool], _Step | None] = {}
+
+    def walk(self, goroutines: Iterable[Goroutine]) -> Iterator[Stack]:
+        """A Stack for each goroutine. One that can't be unwound has a problem and no frames."""
+        for goroutine in goroutines:
+            try:
+                frames = self._replay(goroutine) if goroutine.thread is None else None
+                if frames is None:
+                    frames = list(self._target.unwind(goroutine, self._wanted))
+                    if goroutine.thread is None:
+                        self._learn(goroutine, frames)
+            except GomapError as error:
+                yield Stack(goroutine, problem=str(error))
+                continue
+            problem = None if frames else "its stack can't be unwound"
+            if len(frames) >= MAX_FRAMES:
+                problem = f"only its newest {MAX_FRAMES:,} frames were searched"
+            yield Stack(goroutine, tuple(frames), problem)
+
+    # -- what holds for a pc -------------------------------------------------------------------------
+
+    def _learn(self, goroutine: Goroutine, frames: list[Frame]) -> None:
+        """Remembers each frame of a stack that the debugger unwound."""
+        calls: list[list[Frame]] = []
+        for frame in frames:
+            if calls and (calls[-1][0].pc, calls[-1][0].sp) == (frame.pc, frame.sp):
+                calls[-1].append(frame)
+            else:
+                calls.append([frame])
+        for i, call in enumerate(calls):
+            key = (call[0].pc, i == 0)
+            if key not in self._steps:
+                caller = calls[i + 1][0] if i + 1 < len(calls) else None
+                self._steps[key] = self._step(goroutine, call, caller)
+
+    def _step(self, goroutine: Goroutine, call: list[Frame], caller: Frame | None) -> _Step | None:
+        sp = call[0].sp
+        known = []
+        for frame in call:
+            kept = []
+            for local in frame.locals:
+                one = _keep(local, sp, goroutine)
+                if one is None:
+                    return None
+                kept += [one] if one.offset >= 0 else []
+            known.append((frame, tuple(kept)))
+        if caller is None:
+            return _Step(tuple(known), None)
+        size = caller.sp - sp
+        word = self._target.arch.pointer_size
+        # amd64 and 386 push the return address, the others keep it where the frame begins.
+        for at in (size - word, 0):
+            try:
+                if at >= 0 and self._target.arch.pointer(self._target.memory.read(sp + at, word)) == caller.pc:
+                    return _Step(tuple(known), (at, size))
+            except MemoryFault:
+                return None
+        return None
+
+    def _replay(self, goroutine: Goroutine) -> list[Frame] | None:
+        """The frames by what is known of every pc on the stack; None where one is new."""
+        pc, sp, newest = goroutine.pc, goroutine.sp, True
+        low, high = goroutine.stack
+        pointer, word = self._target.arch.pointer, self._target.arch.pointer_size
+        start, data = sp, b""
+        frames: list[Frame] = []
+        while len(frames) < MAX_FRAMES:
+            step = self._steps.get((pc, newest))
+            if step is None or not low <= sp < high:
+                return None
+            for frame, kept in step.frames:
+                place = (goroutine.id, len(frames), frame.function, frame.file, frame.line)
+                found = tuple(self._local(one, sp, place) for one in kept)
+                frames.append(Frame(frame.function, frame.file, frame.line, pc, sp, found))
+            if step.caller is None:
+                return frames
+            at, size = step.caller
+            if size <= 0 and not newest:
+                return None  # would never end
+            if not start <= sp + at <= start + len(data) - word:
+                start = sp + at
+                data = self._target.memory.read(start, min(WINDOW, high - start))
+            pc, sp, newest = pointer(data, sp + at - start), sp + size, False
+        return frames
+
+    def _local(self, kept: _Kept, sp: int, place: tuple[int, int, str, str | None, int | None]) -> Local:
+        variable, address, slot = kept.variable, sp + kept.offset, None
+        if kept.indirect:
+            slot, word = address, self._target.arch.pointer_size
+            address = self._target.arch.pointer(self._target.memory.read(slot, word))
+        return Local(Variable(variable.name, variable.type, address, place=Place(variable.place.kind, *place)), slot)
+
+
+def _keep(local: Local, sp: int, goroutine: Goroutine) -> _Kept | None:
+    """Where the variable lies in every frame of its pc; with offset -1 for one that lies nowhere. None for one
+    whose place in the next frame of this pc can't be told."""
+    variable, (_, high) = local.variable, goroutine.stack
+    if local.slot is not None and sp <= local.slot < high:
+        return _Kept(variable, local.slot - sp, True)
+    if variable.address is not None and sp <= variable.address < high:
+        return _Kept(variable, variable.address - sp, False)
+    missing = sum(size for _, size in variable.holes)
+    if variable.address is None and (variable.data is None or missing >= len(variable.data)):
+        return _Kept(variable, -1, False)
+    return None
