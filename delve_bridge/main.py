@@ -17,7 +17,7 @@ from delve_bridge.session import Session
 from gomap.commands import registry
 from gomap.errors import GomapError
 from gomap.human import one_line, visible_lines
-from gomap.render.terminal import style
+from gomap.render.terminal import style, write
 
 #: Status after Ctrl-C, as shells have it.
 INTERRUPTED = 130
@@ -140,7 +140,7 @@ def _one_shot(console: Console, lines: Sequence[str]) -> int:
         if line.strip() in LEAVE:
             break
         outcome = console.execute(line)
-        repl.write(outcome.output)
+        write(outcome.output)
         if outcome.error is not None:
             print(outcome.error, file=sys.stderr)
             status = 1

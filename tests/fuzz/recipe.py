@@ -9,10 +9,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gomap import image
 from gomap.errors import BadImage
-from gomap.image import ImageTarget
 from gomap.memory import RegionMemory
+from gomap.recorded import ImageTarget, parse
 from tests.fuzz.scribbled import Filled, Scribbled
 from tests.fuzz.sources import Source, Spot, by_name
 
@@ -69,7 +68,7 @@ def cook(recipe: Recipe) -> Cooked:
         manifest = copy.deepcopy(source.manifest)
         for path, value in recipe.manifest:
             _put(manifest, path, value)
-        target = image.parse(manifest, source.memory)
+        target = parse(manifest, source.memory)
     inner = RegionMemory(source.regions)
     filled = Filled(source.regions, bytes.fromhex(recipe.filler), _arena(source)) if recipe.filler else inner
     memory = Scribbled(filled, [(at, bytes.fromhex(data)) for at, data in recipe.patches], recipe.lost)

@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from gomap import image
+from gomap import image, recorded
 from gomap.commands.declare import Context
 from gomap.expr import resolve_map
 from gomap.golang.classic import ClassicMap
@@ -59,9 +59,9 @@ class Source:
         return [(at, self.memory[start : start + size]) for at, size, start in self.manifest["regions"]]
 
     @cached_property
-    def clean(self) -> image.ImageTarget:
+    def clean(self) -> recorded.ImageTarget:
         """The map itself. Its types are shared by all that is scribbled over its memory alone."""
-        return image._target(self.manifest, self.memory)
+        return recorded.parse(self.manifest, self.memory)
 
     @property
     def arch(self) -> Arch:
@@ -150,7 +150,7 @@ def by_name() -> dict[str, Source]:
 
 def _opened(name: str, path: Path) -> Source:
     with zipfile.ZipFile(path) as archive:
-        return Source(name, json.loads(archive.read(image.MANIFEST)), archive.read(image.MEMORY))
+        return Source(name, json.loads(archive.read(recorded.MANIFEST)), archive.read(recorded.MEMORY))
 
 
 # -- maps of machines that no Go program ran on --------------------------------------------------------
