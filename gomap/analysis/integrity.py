@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from gomap.errors import GomapError
-from gomap.golang.hashing import KNOWN, RANDOM, UNREADABLE, Hasher, Plan, typehash_plan
+from gomap.golang.hashing import FETCHED, KNOWN, RANDOM, TOO_LONG, UNREADABLE, Hasher, Plan, TooLong, typehash_plan
 from gomap.golang.marks import SLOTS
 from gomap.golang.memhash import load, numpy
 from gomap.golang.slots import SlotShape
@@ -94,9 +94,13 @@ class KeyCheck:
     findings: Findings
     checked: int = 0
     random: int = 0
+    too_long: int = 0
     _hashes: list[Any] = field(default_factory=list)
     _places: list[Any] = field(default_factory=list)
     _slots: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.hasher.begin()
 
     def bad(
         self,
@@ -126,16 +130,15 @@ class KeyCheck:
         width = self.target.arch.pointer_size if shape.indirect_key else shape.key.size
         windows = np.lib.stride_tricks.sliding_window_view
         keys = windows(flat, width)[at] if width else np.zeros((len(at), 0), np.uint8)
-        known = np.ones(len(at), bool)
         places = np.array(addresses, np.uint64)[blocks]
         if shape.indirect_key:
-            pointers = load(keys, 0, width, self.target.arch.byte_order).astype(np.uint64)
-            keys, known = self.hasher.fetch(pointers, shape.key.size)
-        hashes, states = self.hasher.hash_many(self.plan, keys, self.seed)
-        states = np.where(known, states, UNREADABLE)
+            hashes, states = self._behind(load(keys, 0, width, self.target.arch.byte_order).astype(np.uint64))
+        else:
+            hashes, states = self.hasher.hash_many(self.plan, keys, self.seed)
         for i in np.flatnonzero(states == UNREADABLE).tolist():
             self.unreadable(int(places[i]), int(slots[i]))
         self.random += int((states == RANDOM).sum())
+        self.too_long += int((states == TOO_LONG).sum())
         fine = np.flatnonzero(states == KNOWN)
         blocks, slots, marks, hashes = blocks[fine], slots[fine], marks[fine], hashes[fine]
         self.checked += len(fine)
@@ -144,6 +147,19 @@ class KeyCheck:
         self._slots.append(slots.astype(np.uint8))
         for i in np.flatnonzero(~wanted(blocks, marks, hashes)).tolist():
             yield Slot(int(blocks[i]), int(slots[i]), int(marks[i]), int(hashes[i]))
+
+    def _behind(self, pointers: Any) -> tuple[Any, Any]:
+        """Hashes and states of keys that lie behind pointers."""
+        np = numpy()
+        assert np is not None and self.plan is not None
+        size = self.shape.key.size
+        hashes, states = np.zeros(len(pointers), np.uint64), np.zeros(len(pointers), np.uint8)
+        step = max(FETCHED // max(size, 1), 1)
+        for some in (slice(at, at + step) for at in range(0, len(pointers), step)):
+            keys, readable = self.hasher.fetch(pointers[some], size)
+            hashes[some], found = self.hasher.hash_many(self.plan, keys, self.seed)
+            states[some] = np.where(readable, found, UNREADABLE)
+        return hashes, states
 
     def _bad_one_by_one(
         self, data: bytes, addresses: Sequence[int], wanted: Callable[[Any, Any, Any], Any]
@@ -158,6 +174,9 @@ class KeyCheck:
                 try:
                     key = self._key(data[base : base + self.shape.size], slot)
                     hash_ = self.hasher.hash(self.plan, key, self.seed)
+                except TooLong:
+                    self.too_long += 1
+                    continue
                 except GomapError:
                     self.unreadable(address, slot)
                     continue
@@ -221,10 +240,12 @@ class KeyCheck:
             groups.setdefault(int(hashes[i]), []).append((int(where[i]), int(slots[i])))
         yield from groups.values()
 
-    @property
-    def share_of(self) -> int:
-        """Entries that were looked at: hashed, or with a NaN."""
-        return self.checked + self.random
+    def share(self, live: int, step: int) -> float:
+        """The share of the live entries that was looked at, 0..1: hashed, or with a NaN."""
+        if self.too_long:
+            what = f"{self.too_long:,} keys are too long to hash them here: their places were not checked"
+            self.findings.note("long-keys", what, self.findings.address)
+        return 1.0 if step == 1 and not self.too_long else min((self.checked + self.random) / max(live, 1), 1.0)
 
 
 @dataclass

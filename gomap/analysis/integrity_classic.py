@@ -113,7 +113,7 @@ class _Checker:
             self._tell_wrong()
             extra = len(self.wrong) + self._duplicates()
             self._counts(extra)
-        share = 1.0 if self.step == 1 else min(self.keys.share_of / max(self.live, 1), 1.0)
+        share = self.keys.share(self.live, self.step)
         return Checked(self.live, self.keys.checked, findings.done(), share)
 
     # -- the header ------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ class _Checker:
             self._duplicates(structure)
             self._adds_up(structure)
         live = structure.total.live
-        share = 1.0 if self.step == 1 else min(self.keys.share_of / max(live, 1), 1.0)
+        share = self.keys.share(live, self.step)
         return Checked(live, self.keys.checked, findings.done(), share)
 
     # -- the directory ---------------------------------------------------------------------------

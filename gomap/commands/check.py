@@ -120,5 +120,6 @@ def _words(report: Report, expr: str | None, findings: Mapping[str, Checked]) ->
 def _hashes(checked: Checked) -> str:
     if checked.share < 1:
         share = human.percent(checked.share)
-        return f"{checked.hashes_checked:,} recomputed, {share} of the entries: this Python has no numpy (--full: all)"
+        why = "" if numpy() is not None else ": this Python has no numpy (--full: all)"
+        return f"{checked.hashes_checked:,} recomputed, {share} of the entries{why}"
     return f"{checked.hashes_checked:,} recomputed"

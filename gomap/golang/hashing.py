@@ -21,13 +21,19 @@ from gomap.target import Target
 
 #: Composite keys of more parts than this are not recomputed.
 MAX_PARTS = 4096
-MAX_STRING = 1 << 28
+MAX_STRING = 1 << 24
+#: Keys of more bytes than this are not hashed, and of those that are longer than LONG so many bytes of a map's:
+#: a hash takes microseconds a byte here, and a corrupt length must not take minutes.
+MAX_HASHED, LONG, LONG_BYTES = 1 << 16, 1 << 10, 1 << 18
+#: Bytes of keys behind pointers that are read and hashed together.
+FETCHED = 16 << 20
 MAX_DEPTH = 16
 #: Keys hashed at once: their columns stay in the processor's cache.
 BATCH = 1 << 15
 
 #: How sure a hash is. RANDOM: the key contains a NaN, whose hash is a new one every time (runtime.f64hash).
-KNOWN, RANDOM, UNREADABLE = 0, 1, 2
+#: TOO_LONG: it was not computed.
+KNOWN, RANDOM, UNREADABLE, TOO_LONG = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,10 @@ class Interface:
 
 Part = Union[Memory, Float, String, Interface]
 Plan = tuple[Part, ...]
+
+
+class TooLong(GomapError):
+    """A key that is too long to hash it here."""
 
 
 class _Unhashable(Exception):
@@ -223,6 +233,8 @@ def typehash_plan(t: GoType, as_memory: bool | None = None) -> Plan | None:
 
     as_memory: its descriptor has TFlagRegularMemory, which struct types made by reflect never have.
     """
+    if t.size > MAX_HASHED:
+        return None
     return _made(_typehash(t, 0, regular(t) if as_memory is None else as_memory))
 
 
@@ -231,6 +243,8 @@ def plans(t: GoType, signatures: bool) -> list[Plan]:
 
     signatures: the compiler is that of Go 1.27 or newer. The others are those of maps made by reflect.
     """
+    if t.size > MAX_HASHED:
+        return []
     compiled = _made(_joined(_signature(t, 0)) if signatures else _compiled(t))
     if compiled is None:
         return []
@@ -297,12 +311,25 @@ class Hasher:
     pool: Pool | None = None
     #: First word of an interface -> (dynamic type, how it is hashed, whether the data word is the value).
     held: dict[tuple[int, bool], tuple[GoType, Plan | None, bool]] = field(default_factory=dict)
+    _long_left: int = LONG_BYTES
 
     def __post_init__(self) -> None:
         wide = self.target.arch.pointer_size == 8
         self._c0 = 33054211828000289 if wide else 2860486313  # runtime/alg.go
         self._c1 = 23344194077549503 if wide else 3267000013
         self._mask = MASK64 if wide else MASK32
+
+    def begin(self) -> None:
+        """Another map's keys come."""
+        self._long_left = LONG_BYTES
+
+    def _affords(self, length: int) -> bool:
+        """Whether a string of this length is hashed."""
+        if length > LONG:
+            if length > min(MAX_HASHED, self._long_left):
+                return False
+            self._long_left -= length
+        return True
 
     @property
     def mem(self) -> MemHash:
@@ -336,6 +363,8 @@ class Hasher:
             return int(self.mem.memhash(part(key, one.offset, one.size), one.size, h))
         if isinstance(one, String):
             content = self.string(key, one.offset)
+            if not self._affords(len(content)):
+                raise TooLong(f"a key of {len(content):,} bytes is too long to hash it here")
             return int(self.mem.memhash(content, len(content), h))
         held = self.interface(key, one)
         if held is None:
@@ -472,12 +501,12 @@ class Hasher:
         starts = np.flatnonzero(np.diff(lengths[order], prepend=np.uint64(MASK64)))
         for rows in np.split(order, starts[1:]):
             length = int(lengths[rows[0]])
-            if length > MAX_STRING:
-                states[rows] = UNREADABLE
-                continue
             step = max((CHUNK * 8) // max(length, 1), 1)
             for at in range(0, len(rows), step):
                 some = rows[at : at + step]
+                if length > MAX_STRING or not self._affords(length):
+                    states[some] = UNREADABLE if length > MAX_STRING else TOO_LONG
+                    continue
                 contents, readable = self.fetch(pointers[some], length)
                 result[some] = self.mem.memhash(contents, length, h if isinstance(h, int) else h[some])
                 states[some[~readable]] = UNREADABLE
@@ -503,13 +532,15 @@ class Hasher:
             if plan is None or depth > MAX_DEPTH:
                 states[rows] = UNREADABLE
                 continue
-            readable = np.ones(len(rows), bool)
-            contents = words[rows]
-            if not direct:
-                contents, readable = self.fetch(self._pointers(contents, 0), t.size)
-            inner, inner_states = self._batch(plan, contents, result[rows] ^ np.uint64(self._c0), depth + 1)
-            result[rows] = inner * np.uint64(self._c1) & np.uint64(self._mask)
-            states[rows] = np.maximum(states[rows], np.where(readable, inner_states, UNREADABLE))
+            step = max(FETCHED // max(t.size, 1), 1)
+            for some in (rows[at : at + step] for at in range(0, len(rows), step)):
+                readable = np.ones(len(some), bool)
+                contents = words[some]
+                if not direct:
+                    contents, readable = self.fetch(self._pointers(contents, 0), t.size)
+                inner, inner_states = self._batch(plan, contents, result[some] ^ np.uint64(self._c0), depth + 1)
+                result[some] = inner * np.uint64(self._c1) & np.uint64(self._mask)
+                states[some] = np.maximum(states[some], np.where(readable, inner_states, UNREADABLE))
         return result
 
 

@@ -85,6 +85,7 @@ def lookup(found: ClassicMap | SwissMap, hasher: Hasher, plan: Plan | None, key:
     """
     if plan is None:
         return _walk(found, hasher, key)
+    hasher.begin()
     seed = found.header["hash0"] if isinstance(found, ClassicMap) else found.header["seed"]
     hash_ = hasher.hash(plan, key, seed)
     if hash_ is None:
