@@ -10,7 +10,7 @@ from gomap.golang.marks import SLOTS
 from gomap.golang.structure import Entry
 from gomap.gotypes import GoType, Kind
 from gomap.memory import Memory, gather
-from gomap.target import Arch
+from gomap.target import MAX_RECORD, Arch
 
 MAX_INLINE = 128  # internal/abi.MapMaxKeyBytes and MapMaxElemBytes (classic and Swiss)
 
@@ -86,6 +86,8 @@ def check_fields(t: GoType, integers: Iterable[str], others: Iterable[str] = ())
     """Raises UnsupportedLayout where fields of a runtime struct are missing, no integers, outside of the struct,
     or over each other."""
     integers, end = set(integers), 0
+    if t.size > MAX_RECORD:
+        raise UnsupportedLayout(f"{t.name}: its debug information gives it {t.size:,} bytes")
     for offset, of, name in sorted(((*member(t, n), n) for n in {*integers, *others}), key=lambda place: place[0]):
         if offset < end or offset + of.size > t.size or (name in integers and of.size not in INTEGERS):
             raise UnsupportedLayout(f"{t.name}: its debug information has a field {name} that does not fit")

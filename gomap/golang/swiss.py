@@ -12,7 +12,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, islice
 
 from gomap.errors import MemoryFault
 from gomap.golang.malloc import Allocator
@@ -31,7 +31,11 @@ MARKS = mark_code(live=range(0x80), empty=CTRL_EMPTY, tombstone=CTRL_DELETED)
 TABLE_FIELDS = ("index", "localDepth", "capacity", "used", "growthLeft")
 MAX_TABLE_CAPACITY = 1024  # maxTableCapacity
 MAX_LOAD_NUM, MAX_LOAD_DEN = 7, 8  # maxAvgGroupLoad / abi.MapGroupSlots
-MAX_DIRECTORY = 1 << 34
+MAX_DIRECTORY = 1 << 24
+#: When a directory names so many tables, some of them are looked at before it is read on.
+MANY_TABLES, LOOKED_AT = 1 << 16, 64
+#: After so many tables that can't be read, and fewer that can, the rest are not tried.
+MAX_UNREADABLE = 1 << 10
 #: Tables whose groups are counted together: half a megabyte where keys and elems are words.
 BATCH = 32
 MAX_FAULTS = 4
@@ -116,6 +120,7 @@ class SwissMap:
     shape: SwissShape
     address: int
     header: Record = field(init=False)
+    _unproved: bool = True
 
     def __post_init__(self) -> None:
         self.header = read_record(self.target, self.shape.header, self.address)
@@ -247,7 +252,7 @@ class SwissMap:
         if header["globalDepth"] != length.bit_length() - 1:
             message = f"dirLen {length} does not go with globalDepth {header['globalDepth']}"
             structure.anomalies.append(Anomaly("error", "bad-depth", message, self.address))
-        found: dict[int, int] = {}
+        found: Counter[int] = Counter()
         step = CHUNK // word
         faults = 0
         code = "Q" if word == 8 else "I"
@@ -264,11 +269,30 @@ class SwissMap:
             pointers = array(code, data)
             if arch.byte_order != sys.byteorder:
                 pointers.byteswap()
-            for pointer in pointers:
-                found[pointer] = found.get(pointer, 0) + 1
+            found.update(pointers)
+            if (found[0] > max(length // 2, step)) or not self._leads_to_tables(found):
+                what = f"the directory of {length:,} entries does not lead to tables: dirLen is corrupt"
+                structure.anomalies.append(Anomaly("error", "bad-dirlen", what, self.address))
+                break
         if found.pop(0, 0):
             structure.anomalies.append(Anomaly("error", "nil-table", "the directory has nil entries", header["dirPtr"]))
         return found
+
+    def _leads_to_tables(self, found: Counter[int]) -> bool:
+        """Whether what looks like a large directory is one: of some of its tables, half can be tables."""
+        if len(found) < MANY_TABLES or not self._unproved:
+            return True
+        self._unproved = False
+        groups_off, groups = member(self.shape.table, "groups")
+        mask_off, mask_type = member(groups, "lengthMask")
+        arch, good = self.target.arch, 0
+        for address in islice(found, LOOKED_AT):
+            try:
+                data = self.target.memory.read(address + groups_off + mask_off, mask_type.size)
+            except MemoryFault:
+                continue
+            good += arch.uint(data, 0, mask_type.size) * SLOTS < MAX_TABLE_CAPACITY
+        return good * 2 >= LOOKED_AT
 
     def _tables(self, structure: Structure) -> list[SwissTable]:
         if self.small:
@@ -288,9 +312,13 @@ class SwissMap:
             ],
         )
         found: dict[int, SwissTable] = {}
+        lost = 0
         for address, data in gather(self.target.memory, list(directory), shape.size):
             if data is None:
                 self._report(structure, "unreadable", f"table {address:#x} can't be read", address)
+                lost += 1
+                if lost > max(MAX_UNREADABLE, len(found)):
+                    break
                 continue
             index, local_depth, capacity, used, growth_left, mask, groups_address = unpack(data)
             signed = _signed(index, arch.pointer_size)

@@ -9,6 +9,7 @@ import argparse
 import collections
 import faulthandler
 import random
+import re
 import resource
 import sys
 import time
@@ -98,7 +99,9 @@ class Run:
         faulthandler.cancel_dump_traceback_later()
 
     def wrong(self, recipe: Recipe, verdict: Verdict, name: str) -> None:
-        kind = f"{verdict.line.split(' ')[0]}: {verdict.fault}"[:160]
+        kind = re.sub(r"0x[0-9a-f]+|[\d,]+", "#", f"{verdict.line.split(' ')[0]}: {verdict.fault}"[:160])
+        if "took" in kind:
+            kind += " in " + verdict.detail.splitlines()[-2].split("/")[-1]
         self.faults[kind] += 1
         if self.faults[kind] > 1:
             return

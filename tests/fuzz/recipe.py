@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gomap.errors import BadImage
+from gomap.golang.classic import ClassicMap
 from gomap.memory import RegionMemory
 from gomap.recorded import ImageTarget, parse
 from tests.fuzz.scribbled import Filled, Scribbled
@@ -70,14 +70,15 @@ def cook(recipe: Recipe) -> Cooked:
             _put(manifest, path, value)
         target = parse(manifest, source.memory)
     inner = RegionMemory(source.regions)
-    filled = Filled(source.regions, bytes.fromhex(recipe.filler), _arena(source)) if recipe.filler else inner
+    filled = Filled(source.regions, bytes.fromhex(recipe.filler), _arena(source, recipe)) if recipe.filler else inner
     memory = Scribbled(filled, [(at, bytes.fromhex(data)) for at, data in recipe.patches], recipe.lost)
     target.memory = memory
     return Cooked(target, memory)
 
 
-def _arena(source: Source) -> int:
-    return 4 << 20 if source.arch.pointer_size == 4 else 64 << 20
+def _arena(source: Source, recipe: Recipe) -> int:
+    """Go's own arenas, mostly fresh and zero; less of what every command has to look at closely."""
+    return 4 << 20 if source.arch.pointer_size == 4 else 64 << 20 if recipe.filler == "00" else 16 << 20
 
 
 def _put(manifest: Any, path: list[Any], value: Any) -> None:
@@ -99,8 +100,8 @@ def draw(chance: random.Random, source: Source, lines: Callable[[random.Random, 
     drawn = _Drawn(chance, source, recipe)
     for _ in range(chance.choice((1, 1, 1, 2, 2, 3, 5, 9))):
         drawn.once()
-    if chance.randrange(8) == 0:
-        recipe.filler = chance.choice(("00", "ff", "80", "05", "01fe8080", drawn.some_pointer_bytes()))
+    if chance.randrange(4) == 0:
+        recipe.filler = chance.choice(("00", "ff", "80", "05", "01fe8080", drawn.some_pointer_bytes(), drawn.some_piece()))
     recipe.lines = lines(chance, source)
     return recipe
 
@@ -114,7 +115,7 @@ class _Drawn:
     def once(self) -> None:
         self.chance.choice(
             (
-                self.header, self.header, self.header, self.pointer, self.pointer, self.pointer, self.mark, self.mark,
+                self.header, self.header, self.header, self.whole, self.pointer, self.pointer, self.pointer, self.mark, self.mark,
                 self.overflow, self.overflow, self.table, self.table, self.word, self.word, self.flip, self.scribble,
                 self.wipe, self.lose, self.copy, self.type, self.type, self.fact,
             )
@@ -194,6 +195,32 @@ class _Drawn:
         """A word of the target's that leads somewhere: with it all around, everything leads somewhere."""
         start, _ = self.chance.choice(self.source.regions)
         return self.source.arch.pack(start).hex()
+
+    def some_piece(self) -> str:
+        """Part of the map itself, or of what it leads to, again and again."""
+        spot = self.spot(self.chance.choice(("mark", "pointer")))
+        for start, data in self.source.regions:
+            if spot is not None and start <= spot.address < start + len(data):
+                size = self.source.map.shape.slots.size if self.source.map is not None and spot.what == "mark" else 64
+                return data[spot.address - start :][: size * self.chance.choice((1, 3))].hex()
+        return "00"
+
+    def whole(self) -> None:
+        """A size that all fields of the header agree about, so that nothing tells that it is wrong."""
+        one = self.source.map
+        if one is None:
+            return
+        if isinstance(one, ClassicMap):
+            wanted = {"B": self.chance.randrange(25), "noverflow": self.chance.randrange(1 << 16)}
+            if self.chance.randrange(2):
+                wanted |= {"oldbuckets": one.header["buckets"], "flags": self.chance.choice((0, 8))}
+        else:
+            depth = self.chance.randrange(25)
+            wanted = {"dirLen": 1 << depth, "globalDepth": depth, "globalShift": 8 * self.source.arch.pointer_size - depth}
+        for spot in self.source.spots["header"]:
+            name = spot.what.split()[1]
+            if name in wanted:
+                self.put(spot, wanted[name])
 
     def word(self) -> None:
         self.put(self.spot("word"), self.number())
