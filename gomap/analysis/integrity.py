@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 from gomap.errors import GomapError
 from gomap.golang.hashing import FETCHED, KNOWN, RANDOM, TOO_LONG, UNREADABLE, Hasher, Plan, TooLong, typehash_plan
@@ -20,6 +20,8 @@ from gomap.target import Target
 
 #: Findings of one kind that are told one by one; of the others, how many there are.
 MAX_FINDINGS = 16
+#: After so many keys that are not where their hashes name them, the others' hashes tell nothing more.
+MOST_BAD = 1 << 16
 #: Keys hashed without numpy, unless all are asked for: a few seconds' worth.
 SAMPLE = 10_000
 #: What no stop in the middle of a write explains.
@@ -44,6 +46,10 @@ class Findings:
         number = self.counts[code] = self.counts.get(code, 0) + 1
         if number <= MAX_FINDINGS:
             self.listed.append(Anomaly("error", code, message, address))
+
+    def more(self, code: str, number: int) -> None:
+        """So many of a kind that are not told one by one."""
+        self.counts[code] = self.counts.get(code, 0) + number
 
     def note(self, code: str, message: str, address: int | None = None) -> None:
         self.listed.append(Anomaly("note", code, message, address))
@@ -71,8 +77,7 @@ class Findings:
         return result
 
 
-@dataclass(frozen=True)
-class Slot:
+class Slot(NamedTuple):
     """A live slot: where it is, its mark, its key's hash. block: number of its bucket (group) in its batch."""
 
     block: int
@@ -95,6 +100,7 @@ class KeyCheck:
     checked: int = 0
     random: int = 0
     too_long: int = 0
+    bad_ones: int = 0
     _hashes: list[Any] = field(default_factory=list)
     _places: list[Any] = field(default_factory=list)
     _slots: list[Any] = field(default_factory=list)
@@ -112,7 +118,7 @@ class KeyCheck:
 
         wanted is given ints, or numpy arrays of them; it is given no key that contains a NaN.
         """
-        if self.plan is None or not addresses:
+        if self.plan is None or not addresses or self.bad_ones > MOST_BAD:
             return
         np = numpy()
         if np is None:
@@ -135,8 +141,11 @@ class KeyCheck:
             hashes, states = self._behind(load(keys, 0, width, self.target.arch.byte_order).astype(np.uint64))
         else:
             hashes, states = self.hasher.hash_many(self.plan, keys, self.seed)
-        for i in np.flatnonzero(states == UNREADABLE).tolist():
+        unreadable = np.flatnonzero(states == UNREADABLE)
+        for i in unreadable[:MAX_FINDINGS].tolist():
             self.unreadable(int(places[i]), int(slots[i]))
+        self.findings.more("unreadable-key", len(unreadable[MAX_FINDINGS:]))
+        self.bad_ones += len(unreadable)
         self.random += int((states == RANDOM).sum())
         self.too_long += int((states == TOO_LONG).sum())
         fine = np.flatnonzero(states == KNOWN)
@@ -145,7 +154,9 @@ class KeyCheck:
         self._hashes.append(hashes)
         self._places.append(places[fine])
         self._slots.append(slots.astype(np.uint8))
-        for i in np.flatnonzero(~wanted(blocks, marks, hashes)).tolist():
+        bad = np.flatnonzero(~wanted(blocks, marks, hashes)).tolist()
+        self.bad_ones += len(bad)
+        for i in bad:
             yield Slot(int(blocks[i]), int(slots[i]), int(marks[i]), int(hashes[i]))
 
     def _behind(self, pointers: Any) -> tuple[Any, Any]:
@@ -179,6 +190,7 @@ class KeyCheck:
                     continue
                 except GomapError:
                     self.unreadable(address, slot)
+                    self.bad_ones += 1
                     continue
                 if hash_ is None:
                     self.random += 1
@@ -188,6 +200,7 @@ class KeyCheck:
                 self._places.append(address)
                 self._slots.append(slot)
                 if not wanted(block, mark, hash_):
+                    self.bad_ones += 1
                     yield Slot(block, slot, mark, hash_)
 
     def _key(self, block: bytes, slot: int) -> bytes:
@@ -245,7 +258,11 @@ class KeyCheck:
         if self.too_long:
             what = f"{self.too_long:,} keys are too long to hash them here: their places were not checked"
             self.findings.note("long-keys", what, self.findings.address)
-        return 1.0 if step == 1 and not self.too_long else min((self.checked + self.random) / max(live, 1), 1.0)
+        if self.bad_ones > MOST_BAD:
+            what = f"after {self.bad_ones:,} keys that are not where their hashes name them, the others were not hashed"
+            self.findings.note("hashes-given-up", what, self.findings.address)
+        whole = step == 1 and not self.too_long and self.bad_ones <= MOST_BAD
+        return 1.0 if whole else min((self.checked + self.random) / max(live, 1), 1.0)
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from gomap.analysis.integrity import Checked, Findings, KeyCheck, Slot, sample_step
 from gomap.errors import MemoryFault
@@ -25,6 +25,8 @@ _LIVE = bytes(range(MIN_TOPHASH, 256))
 MAX_KEPT = 4096
 #: Overflow buckets that are compared with the map's own list of them: a list of more is not looked at.
 MAX_OWN = 1 << 20
+#: After so many overflow pointers that lead nowhere, the others are not followed.
+MAX_LOST = 1 << 13
 
 
 @dataclass
@@ -36,10 +38,11 @@ class _Array:
     count: int
     moved: bytearray = field(default_factory=bytearray)
     overflow: int = 0
+    spare: tuple[int, int] | None = None
+    lost: int = 0  # overflow pointers that lead nowhere
 
 
-@dataclass(frozen=True)
-class _Link:
+class _Link(NamedTuple):
     """An overflow pointer, in the bucket at `address` of the chain of main bucket `bucket`. after_end: that
     chain has said already that all after it is empty."""
 
@@ -104,10 +107,9 @@ class _Checker:
             self.main.count = main
             self._old_state()
             self._next_overflow()
-            pointers = self._array(self.main)
-            self._chains(self.main, pointers)
+            self._array(self.main)
             if self.old is not None:
-                self._chains(self.old, self._array(self.old))
+                self._array(self.old)
                 self._evacuation(self.old)
         if not self._one_cause():
             self._tell_wrong()
@@ -156,15 +158,17 @@ class _Checker:
 
     def _spare(self, array: _Array) -> tuple[int, int]:
         """Where the overflow buckets lie that were allocated with the array: makeBucketArray."""
-        start = array.address + array.count * self.size
-        whole = self.map.array_buckets(array.count.bit_length() - 1, self.allocator)
-        return start, array.address + whole * self.size
+        if array.spare is None:
+            start = array.address + array.count * self.size
+            whole = self.map.array_buckets(array.count.bit_length() - 1, self.allocator)
+            array.spare = start, array.address + whole * self.size
+        return array.spare
 
     # -- buckets ---------------------------------------------------------------------------------
 
-    def _array(self, array: _Array) -> list[_Link]:
-        """Looks at all main buckets; returns the links to their overflow buckets."""
-        chained: list[_Link] = []
+    def _array(self, array: _Array) -> None:
+        """Looks at all main buckets and their chains."""
+        own = self._own_overflow(array)
         step = max(CHUNK // self.size, 1)
         faults = 0
         for first in range(0, array.count, step):
@@ -185,12 +189,13 @@ class _Checker:
             ended = self._blocks(array, range(first, first + here), addresses, data, None)
             pointers = words(data, self.shape.overflow_off, self.size, self._word, self.target.arch.byte_order)
             gone = array.moved if array.old and self.shape.scan else None
-            chained += [
-                _Link(first + i, addresses[i], pointer, ended[i])
-                for i, pointer in enumerate(pointers)
-                if pointer and not (gone and gone[first + i] and addresses[i] in self.odd)
-            ]
-        return chained
+            if array.lost <= MAX_LOST:
+                links = [
+                    _Link(first + i, addresses[i], pointer, ended[i])
+                    for i, pointer in enumerate(pointers)
+                    if pointer and not (gone and gone[first + i] and addresses[i] in self.odd)
+                ]
+                self._chains(array, links, own)
 
     def _blocks(
         self,
@@ -284,8 +289,7 @@ class _Checker:
 
     # -- overflow chains -------------------------------------------------------------------------
 
-    def _chains(self, array: _Array, level: list[_Link]) -> None:
-        own = self._own_overflow(array)
+    def _chains(self, array: _Array, level: list[_Link], own: set[int] | None) -> None:
         depth = 0
         while level:
             depth += 1
@@ -294,6 +298,10 @@ class _Checker:
                 return
             fresh = []
             for link in level:
+                if array.lost > MAX_LOST:
+                    what = f"after {array.lost:,} overflow pointers that lead nowhere, the others were not followed"
+                    self.findings.note("overflow-given-up", what, link.address)
+                    return
                 problem = self._link_problem(array, link, own)
                 if problem is None:
                     self.seen[link.pointer] = link.bucket
@@ -302,6 +310,7 @@ class _Checker:
                     name = f"{'old ' if array.old else ''}bucket {link.bucket}"
                     what = f"{name}: the overflow pointer of {link.address:#x} leads to {link.pointer:#x}"
                     self._lost(problem[0], f"{what}, {problem[1]}", link.address)
+                    array.lost += 1
             by_pointer = {link.pointer: link for link in fresh}
             level, batch, held = [], [], 0
             for address, data in gather(self.target.memory, list(by_pointer), self.size):
@@ -310,6 +319,7 @@ class _Checker:
                     name = f"{'old ' if array.old else ''}bucket {link.bucket}"
                     what = f"{name}: its overflow bucket {address:#x} can't be read"
                     self._lost("unreadable", what, link.address)
+                    array.lost += 1
                     continue
                 array.overflow += 1
                 batch.append((link, bytes(data)))

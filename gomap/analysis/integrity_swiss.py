@@ -20,8 +20,8 @@ from gomap.target import Record
 
 #: Findings of Structure that say the same here.
 _TAKEN = frozenset({"nil-table", "unreadable", "bad-table"})
-#: Entries of a directory that are kept beside each other: a gigabyte's worth of tables has a thousandth of it.
-MAX_COMPARED = 1 << 20
+#: Entries of a directory that are kept beside each other: those of some hundred million entries.
+MAX_COMPARED = 1 << 18
 
 
 def check(found: SwissMap, hasher: Hasher, plan: Plan | None, full: bool) -> Checked:
@@ -171,6 +171,11 @@ class _Checker:
             if table.index >= 0 and length and all(i in claims[address] for i in entries[address]):
                 claimed.update((i, address) for i in entries[address])
         parts = {}
+        if sum(map(len, claims.values())) > 4 * size:
+            what = f"by the tables' localDepth the directory of {size:,} entries would have to be several times as long"
+            self.findings.add("bad-local-depth", what, header["dirPtr"])
+            self.findings.unsure = True
+            return {}
         for address, table in tables.items():
             named, claim = entries[address], claims[address]
             first, length = named[0], len(named)
@@ -178,7 +183,8 @@ class _Checker:
             if named == list(claim):
                 continue
             extra = [i for i in named if i not in claim]
-            missing = [i for i in claim if i not in named]
+            naming = set(named)
+            missing = [i for i in claim if i not in naming]
             if named == list(range(first, first + length)) and length == len(claim):
                 what = f"table {address:#x} has index {table.index}, and the directory names it at {first}"
                 self.findings.add("bad-index", what, address)

@@ -22,9 +22,10 @@ from gomap.target import Target
 #: Composite keys of more parts than this are not recomputed.
 MAX_PARTS = 4096
 MAX_STRING = 1 << 24
-#: Keys of more bytes than this are not hashed, and of those that are longer than LONG so many bytes of a map's:
-#: a hash takes microseconds a byte here, and a corrupt length must not take minutes.
-MAX_HASHED, LONG, LONG_BYTES = 1 << 16, 1 << 10, 1 << 18
+#: Strings of more bytes than this are not hashed, and of those longer than LONG so many bytes of a map's, where
+#: ROWS of one length cost as much as the first: this takes microseconds a byte, and a corrupt length must not
+#: take minutes.
+MAX_HASHED, LONG, LONG_BYTES, ROWS = 1 << 14, 1 << 10, 1 << 16, 512
 #: Bytes of keys behind pointers that are read and hashed together.
 FETCHED = 16 << 20
 MAX_DEPTH = 16
@@ -323,12 +324,13 @@ class Hasher:
         """Another map's keys come."""
         self._long_left = LONG_BYTES
 
-    def _affords(self, length: int) -> bool:
-        """Whether a string of this length is hashed."""
+    def _affords(self, length: int, rows: int = 1) -> bool:
+        """Whether so many strings of this length are hashed."""
         if length > LONG:
-            if length > min(MAX_HASHED, self._long_left):
+            cost = length + length * rows // ROWS
+            if length > MAX_HASHED or cost > self._long_left:
                 return False
-            self._long_left -= length
+            self._long_left -= cost
         return True
 
     @property
@@ -504,7 +506,7 @@ class Hasher:
             step = max((CHUNK * 8) // max(length, 1), 1)
             for at in range(0, len(rows), step):
                 some = rows[at : at + step]
-                if length > MAX_STRING or not self._affords(length):
+                if length > MAX_STRING or not self._affords(length, len(some)):
                     states[some] = UNREADABLE if length > MAX_STRING else TOO_LONG
                     continue
                 contents, readable = self.fetch(pointers[some], length)

@@ -20,6 +20,8 @@ from gomap.target import Arch
 MIN_TOPHASH = 5
 #: Slots that decide which of several hash functions a map has.
 SAMPLE = 64
+#: A map that has so many entries more than its header counts is no map.
+TOO_MANY = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,9 @@ def _walk(found: ClassicMap | SwissMap, hasher: Hasher, key: bytes) -> Lookup:
     equality = typehash_plan(found.shape.key)
     if equality is None:
         raise BadExpression(f"keys of type {found.shape.key.name} can't be compared")
-    for entry in found.entries():
+    for number, entry in enumerate(found.entries()):
+        if number > found.count + TOO_MANY:
+            raise GomapError(f"the map counts {found.count:,} entries and has more than {number:,}: it is corrupt")
         if entry.key is not None and hasher.equal(equality, key, entry.key):
             step = Step(entry.bucket, entry.slot, entry.old, "found", entry.key_address, entry.overflow)
             return Lookup(True, elem_address=entry.elem_address, elem=entry.elem, walked=True, path=[step])
