@@ -27,7 +27,6 @@ from gomap.recorded import FORMAT, MANIFEST, MAX_MANIFEST, MAX_MEMORY, MAX_VALUE
 from gomap.target import Frame, Goroutine, Location, Target, Variable, Wanted
 from gomap.values import Limits, Values
 
-
 # -- recording ---------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,6 @@ from gomap.errors import NoDebugInfo, OptimizedOut
 from gomap.gotypes import GoType
 from gomap.memory import Memory
 
-
 #: Structs of the runtime are smaller, all but the few that nobody reads as a whole.
 MAX_RECORD = 1 << 16
 

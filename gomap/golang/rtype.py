@@ -53,7 +53,7 @@ SIZES = {
     Kind.COMPLEX: (8, 16),
 }
 #: Sizes in words.
-WORDS = {Kind.STRING: 2, Kind.SLICE: 3, Kind.INTERFACE: 2, **{kind: 1 for kind in POINTER_KINDS}}
+WORDS = {Kind.STRING: 2, Kind.SLICE: 3, Kind.INTERFACE: 2, **dict.fromkeys(POINTER_KINDS, 1)}
 KIND_MASK = 0x1F
 DIRECT_IFACE = 1 << 5  # in Kind_ up to 1.25 (KindDirectIface), in TFlag from 1.26 on (TFlagDirectIface)
 TFLAG_UNCOMMON, TFLAG_EXTRA_STAR, TFLAG_NAMED, TFLAG_REGULAR_MEMORY = 1, 2, 4, 8

@@ -15,6 +15,8 @@ import sys
 import time
 from pathlib import Path
 
+from gomap import frontend
+from gomap.commands.declare import Settings
 from gomap.errors import BadImage
 from gomap.render.text import Style
 from tests.fuzz.judge import Verdict, judge
@@ -54,14 +56,11 @@ def warm_up() -> None:
     """Everything is imported, and every map read, before limits are set."""
     chance = random.Random(0)
     for source in sources():
+        target = cook(Recipe(source.name)).target
         for line in [line for _ in range(6) for line in lines(chance, source)]:
-            cooked = cook(Recipe(source.name))
             name, _, rest = line.partition(" ")
-            from gomap import frontend
-            from gomap.commands.declare import Settings
-
             for style in STYLES:
-                frontend.run(name, rest, lambda: cooked.target, Settings(), style)
+                frontend.run(name, rest, lambda target=target: target, Settings(), style)  # type: ignore[misc]
 
 
 class Run:
@@ -105,7 +104,10 @@ class Run:
         self.faults[kind] += 1
         if self.faults[kind] > 1:
             return
-        print(f"\n{name} {recipe.source}: {verdict.line[:300]}\n  {str(verdict.fault)[:600]}\n{verdict.detail[-2500:]}", flush=True)
+        print(
+            f"\n{name} {recipe.source}: {verdict.line[:300]}\n  {str(verdict.fault)[:600]}\n{verdict.detail[-2500:]}",
+            flush=True,
+        )
         if self.save is not None:
             alone = Recipe(recipe.source, recipe.patches, recipe.lost, recipe.filler, recipe.manifest, [verdict.line])
             with self.save.open("a") as file:

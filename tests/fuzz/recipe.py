@@ -29,7 +29,7 @@ NUMBERS = (
 )  # fmt: skip
 MARKS = (0, 1, 2, 3, 4, 5, 6, 0x7F, 0x80, 0x81, 0xFD, 0xFE, 0xFF)
 #: What a manifest's numbers become.
-JSON_NUMBERS = (*NUMBERS, -1, -8, -(1 << 63), 1 << 64, 1 << 200, 1.5, 1e308, True, None, "7", [], {})
+JSON_NUMBERS: tuple[Any, ...] = (*NUMBERS, -1, -8, -(1 << 63), 1 << 64, 1 << 200, 1.5, 1e308, True, None, "7", [], {})
 
 
 @dataclass
@@ -101,7 +101,9 @@ def draw(chance: random.Random, source: Source, lines: Callable[[random.Random, 
     for _ in range(chance.choice((1, 1, 1, 2, 2, 3, 5, 9))):
         drawn.once()
     if chance.randrange(4) == 0:
-        recipe.filler = chance.choice(("00", "ff", "80", "05", "01fe8080", drawn.some_pointer_bytes(), drawn.some_piece()))
+        recipe.filler = chance.choice(
+            ("00", "ff", "80", "05", "01fe8080", drawn.some_pointer_bytes(), drawn.some_piece())
+        )
     recipe.lines = lines(chance, source)
     return recipe
 
@@ -113,13 +115,9 @@ class _Drawn:
     recipe: Recipe
 
     def once(self) -> None:
-        self.chance.choice(
-            (
-                self.header, self.header, self.header, self.whole, self.pointer, self.pointer, self.pointer, self.mark, self.mark,
-                self.overflow, self.overflow, self.table, self.table, self.word, self.word, self.flip, self.scribble,
-                self.wipe, self.lose, self.copy, self.type, self.type, self.fact,
-            )
-        )()  # fmt: skip
+        more_often = [self.header, self.pointer] * 2 + [self.mark, self.overflow, self.table, self.word, self.type]
+        once = [self.whole, self.flip, self.scribble, self.wipe, self.lose, self.copy, self.fact]
+        self.chance.choice([*more_often, *more_often, *once])()
 
     # -- memory
 
@@ -216,7 +214,11 @@ class _Drawn:
                 wanted |= {"oldbuckets": one.header["buckets"], "flags": self.chance.choice((0, 8))}
         else:
             depth = self.chance.randrange(25)
-            wanted = {"dirLen": 1 << depth, "globalDepth": depth, "globalShift": 8 * self.source.arch.pointer_size - depth}
+            wanted = {
+                "dirLen": 1 << depth,
+                "globalDepth": depth,
+                "globalShift": 8 * self.source.arch.pointer_size - depth,
+            }
         for spot in self.source.spots["header"]:
             name = spot.what.split()[1]
             if name in wanted:
@@ -251,7 +253,7 @@ class _Drawn:
 
     def copy(self) -> None:
         """What lies in one place lies in another too."""
-        start, data, at = self.region()
+        _, data, at = self.region()
         other_start, other, to = self.region()
         piece = data[at : at + self.chance.choice((8, 48, 144, 1024))][: len(other) - to]
         self.patch(other_start + to, piece)
@@ -296,4 +298,6 @@ class _Drawn:
             here = here[step]
         if path[0] == "expr" and len(path) == 1:
             return
-        self.change(path, self.text() if isinstance(here, str) else self.chance.choice((self.json_number(), self.text())))
+        self.change(
+            path, self.text() if isinstance(here, str) else self.chance.choice((self.json_number(), self.text()))
+        )

@@ -26,8 +26,17 @@ from gomap.maps import MapView, view
 from gomap.target import Arch, Target
 from gomap.values import Limits, Values, shown
 from tests.fuzz.scribbled import Patch
-from tests.unit.build import CTRL_DELETED, CTRL_EMPTY, ClassicPlan, OldBucket, SwissPlan, TablePlan
-from tests.unit.build import build_classic, build_swiss, types_for
+from tests.unit.build import (
+    CTRL_DELETED,
+    CTRL_EMPTY,
+    ClassicPlan,
+    OldBucket,
+    SwissPlan,
+    TablePlan,
+    build_classic,
+    build_swiss,
+    types_for,
+)
 from tests.unit.space import ARCHES, FakeTarget, basic, struct, target
 
 FOLDERS = (Path(__file__).with_name("images"), Path(__file__).parents[1] / "unit" / "images")
@@ -97,8 +106,8 @@ class Source:
         else:
             blocks = [(table.groups_address, table.groups) for table in structure.tables]
             for table in structure.tables:
-                for f in _flat(one.shape.table):
-                    yield Spot(table.address + f[1], f[2], f"table {f[0]}")
+                for name, offset, length in _flat(one.shape.table):
+                    yield Spot(table.address + offset, length, f"table {name}")
         for start, count in blocks:
             for block in range(start, start + count * size, size) if start else ():
                 yield from (Spot(block + slot, 1, "mark") for slot in range(8))
@@ -169,7 +178,9 @@ def _synthetic() -> Iterator[Source]:
                 built = build_classic(fake, _classic_plan(chance), key, elem)
             else:
                 built = build_swiss(fake, _swiss_plan(chance, layout == "split"), key, elem)
-            holder = struct("main.Holder", arch.pointer_size, [("N", basic("int", arch.pointer_size)), ("M", built.type)])
+            holder = struct(
+                "main.Holder", arch.pointer_size, [("N", basic("int", arch.pointer_size)), ("M", built.type)]
+            )
             fake.add("main.holder", holder, space.word(7) + space.word(built.address))
             _give_hash(fake)
             yield _recorded(f"{arch.name}-{layout}", fake, "main.holder.M")
