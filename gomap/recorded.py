@@ -116,7 +116,7 @@ def _read(file: BinaryIO) -> ImageTarget:
             if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise BadImage(f"is no recorded map: its {info.filename} is packed in another way than recordings are")
         manifest = _manifest(archive, members[MANIFEST])
-        return parse(manifest, _memory(archive, members[MEMORY]))
+        return parse(manifest, _memory(archive, members[MEMORY], _held(manifest)))
 
 
 def _check_end(file: BinaryIO) -> None:
@@ -171,13 +171,23 @@ def _no_number(text: str) -> NoReturn:
     raise BadImage(f"is damaged: its {MANIFEST} has {_short(text)}, and all its numbers are whole")
 
 
-def _memory(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | memoryview:
+def _held(manifest: Any) -> int:
+    """Bytes of memory that a manifest speaks of."""
+    try:
+        return sum(_number(_list(entry, "a region", 3)[1], "a region", MAX_SIZE) for entry in manifest["regions"])
+    except (_Nonsense, LookupError, TypeError):
+        raise BadImage(f"is no recorded map: its {MANIFEST} says nothing of memory") from None
+
+
+def _memory(archive: zipfile.ZipFile, info: zipfile.ZipInfo, held: int) -> bytes | memoryview:
     """The whole member; a large one in a temporary file, in which zeros take no room."""
-    if info.file_size > MAX_MEMORY:
+    if info.file_size != held:
+        raise BadImage(f"is damaged: it has {info.file_size:,} bytes of memory, and its {MANIFEST} tells of {held:,}")
+    if held > MAX_MEMORY:
         raise BadImage(f"holds more than {MAX_MEMORY >> 20} MiB in {MEMORY}")
     with archive.open(info) as member:
-        if info.file_size < SPOOLED:
-            return member.read(info.file_size + 1)
+        if held < SPOOLED:
+            return member.read(held + 1)
         with tempfile.TemporaryFile() as file:
             written = 0
             while written <= MAX_MEMORY:

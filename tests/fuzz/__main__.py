@@ -15,16 +15,11 @@ import sys
 import time
 from pathlib import Path
 
-from gomap import frontend
-from gomap.commands.declare import Settings
 from gomap.errors import BadImage
-from gomap.render.text import Style
-from tests.fuzz.judge import Verdict, judge
+from tests.fuzz.judge import STYLES, Verdict, judge
 from tests.fuzz.lines import lines
 from tests.fuzz.recipe import Recipe, cook, draw
 from tests.fuzz.sources import sources
-
-STYLES = (Style(), Style(80, True, True), Style(40))
 
 
 def main() -> int:
@@ -36,7 +31,6 @@ def main() -> int:
     parser.add_argument("--replay", type=Path, help="do the recipes of this file instead")
     options = parser.parse_args()
     chosen = [source for source in sources() if options.source in source.name]
-    warm_up()
     run = Run(options.save)
     # What hangs where no signal is seen (inside one long call of C) ends the process with a traceback.
     if options.replay:
@@ -50,17 +44,6 @@ def main() -> int:
                 run.progress(number + 1)
     run.summary()
     return 1 if run.faults else 0
-
-
-def warm_up() -> None:
-    """Everything is imported, and every map read, before limits are set."""
-    chance = random.Random(0)
-    for source in sources():
-        target = cook(Recipe(source.name)).target
-        for line in [line for _ in range(6) for line in lines(chance, source)]:
-            name, _, rest = line.partition(" ")
-            for style in STYLES:
-                frontend.run(name, rest, lambda target=target: target, Settings(), style)  # type: ignore[misc]
 
 
 class Run:

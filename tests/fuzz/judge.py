@@ -7,6 +7,7 @@ within bounds, with an answer or one clear line; and must open, run and evaluate
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import resource
 import signal
@@ -19,14 +20,17 @@ from typing import Any
 
 from gomap import frontend
 from gomap.commands.declare import Settings
+from gomap.commands.registry import COMMANDS
 from gomap.render.text import Style
 from gomap.target import Target
 from tests.fuzz.scribbled import Scribbled, Unbounded
+from tests.fuzz.sources import sources
 
 SECONDS = 2.0
 MEMORY = 200 << 20
 MOST_TEXT = 64 << 20
 MOST_ERROR = 2000
+STYLES = (Style(), Style(80, True, True), Style(40))
 
 _COLOUR = "\x1b["
 _FORBIDDEN = ("exec", "compile", "open", "os.", "subprocess.", "socket.", "pickle.", "marshal.", "ctypes.", "shutil.")
@@ -89,8 +93,22 @@ def _too_slow(_signal: int, _frame: Any) -> None:
     raise TooSlow
 
 
+@functools.cache
+def ready() -> None:
+    """Imports all that the commands import when they first run, before anything is watched."""
+    source = next(source for source in sources() if source.map is not None)
+    for command in COMMANDS:
+        key = source.keys[0] if any(arg.name == "KEY" for arg in command.args) else ""
+        for options in ("", "--json", "--all", "--entries 1 --buckets 0"):
+            for style in STYLES:
+                line = f"{source.expr if options != '--all' else ''} {key} {options}"
+                if not command.writes_file:
+                    frontend.run(command.name, line, lambda: source.clean, Settings(), style)
+
+
 def judge(line: str, target: Target, memory: Scribbled, style: Style) -> Verdict:
     """Gives one command line about the target."""
+    ready()
     name, _, rest = line.partition(" ")
     memory.begin()
     start = time.process_time()
