@@ -18,7 +18,7 @@ from typing import Any
 
 from gomap.errors import BadImage, GomapError
 from gomap.expr import resolve_map
-from gomap.golang.structure import Anomaly
+from gomap.golang.structure import Anomaly, counted
 from gomap.gotypes import GoType
 from gomap.human import one_line
 from gomap.maps import view
@@ -129,7 +129,8 @@ def record(context: Any, expr: str, path: str) -> Saved:
 def _read_all(target: Target, t: GoType, address: int, depth: int) -> None:
     """Reads every key and value as deep as they are shown."""
     values = Values(target, Limits(depth=depth, total=1 << 16))
-    for entry in view(target, t, address).entries():
+    found = view(target, t, address)
+    for entry in counted(found.count, found.entries()):
         values.json(t.key, entry.key)
         values.json(t.elem, entry.elem)
 

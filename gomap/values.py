@@ -288,7 +288,9 @@ def float_text(value: float, size: int) -> str:
         return "+Inf" if value > 0 else "-Inf"
     if size == 4:
         value = _as_float32(value)  # the shortest decimal of a float32 is not quite that float32
-        text = next(t for t in (f"{value:.{p}e}" for p in range(10)) if _as_float32(float(t)) == value)
+        # Six digits tell normal ones of six digits or fewer apart (FLT_DIG); their zeros are cut off below.
+        digits_ = (5, 6, 7, 8, 9) if abs(value) >= 1.1754944e-38 else range(10)
+        text = next(t for t in (f"{value:.{p}e}" for p in digits_) if _as_float32(float(t)) == value)
         mantissa, _, exponent = text.partition("e")
     else:
         mantissa, _, exponent = f"{value!r}".partition("e")

@@ -15,7 +15,7 @@ from gomap.expr import resolve_map
 from gomap.golang.classic import ClassicMap
 from gomap.golang.malloc import allocator
 from gomap.golang.marks import SLOTS
-from gomap.golang.structure import Structure
+from gomap.golang.structure import TOO_MANY, Structure
 from gomap.gotypes import GoType
 from gomap.maps import MapView, shape_of, view
 from gomap.report import Bars, Facts, Heat, Report, Section, Table
@@ -222,7 +222,7 @@ def _add_entries(context: Context, report: Report, t: GoType, found: MapView, wa
     values = Values(context.target, Limits(depth=context.settings.depth))
     listed: list[dict[str, Any]] = []
     rows = []
-    for entry in itertools.islice(found.entries(), wanted):
+    for entry in itertools.islice(found.entries(), min(wanted, found.count + TOO_MANY)):
         key, value = values.json(t.key, entry.key), values.json(t.elem, entry.elem)
         listed.append({"key": key, "value": value, "bucket": entry.bucket, "slot": entry.slot, "old": entry.old})
         place = f"{'old ' if entry.old else ''}{entry.bucket:,}/{entry.slot}"

@@ -14,14 +14,13 @@ from gomap.golang.classic import EVACUATED, MAX_CHAIN, ClassicMap
 from gomap.golang.hashing import Hasher, Plan, typehash_plan
 from gomap.golang.marks import SLOTS
 from gomap.golang.slots import member
-from gomap.golang.swiss import CTRL_EMPTY, SwissMap
+from gomap.golang.structure import counted
+from gomap.golang.swiss import CTRL_EMPTY, MAX_TABLE_CAPACITY, SwissMap
 from gomap.target import Arch
 
 MIN_TOPHASH = 5
 #: Slots that decide which of several hash functions a map has.
 SAMPLE = 64
-#: A map that has so many entries more than its header counts is no map.
-TOO_MANY = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -103,9 +102,7 @@ def _walk(found: ClassicMap | SwissMap, hasher: Hasher, key: bytes) -> Lookup:
     equality = typehash_plan(found.shape.key)
     if equality is None:
         raise BadExpression(f"keys of type {found.shape.key.name} can't be compared")
-    for number, entry in enumerate(found.entries()):
-        if number > found.count + TOO_MANY:
-            raise GomapError(f"the map counts {found.count:,} entries and has more than {number:,}: it is corrupt")
+    for entry in counted(found.count, found.entries()):
         if entry.key is not None and hasher.equal(equality, key, entry.key):
             step = Step(entry.bucket, entry.slot, entry.old, "found", entry.key_address, entry.overflow)
             return Lookup(True, elem_address=entry.elem_address, elem=entry.elem, walked=True, path=[step])
@@ -127,7 +124,11 @@ def _classic(found: ClassicMap, hasher: Hasher, equality: Plan, key: bytes, hash
             bucket, old, address = before, True, at
         else:
             result.path.append(Step(before, None, True, "moved", at))
+    visited: set[int] = set()
     for depth in range(MAX_CHAIN):
+        if address in visited:
+            raise GomapError("the overflow chain leads back into itself: the map is corrupt")
+        visited.add(address)
         data = target.memory.read(address, size)
         place = _Place(bucket, old, address, depth, None)
         if _search(found, hasher, equality, key, data, place, result):
@@ -168,6 +169,8 @@ def _swiss(found: SwissMap, hasher: Hasher, equality: Plan, key: bytes, hash_: i
         arch.pointer(record, groups_off + data_off),
         arch.uint(record, groups_off + mask_off, mask_type.size),
     )
+    if (mask + 1) * SLOTS > MAX_TABLE_CAPACITY:
+        raise GomapError(f"table {table:#x} has a lengthMask of {mask:#x}, which no table can have: the map is corrupt")
     for depth, group in enumerate(probe(hash_, mask)):
         place = _Place(group, False, base + group * size, depth, index)
         data = target.memory.read(place.address, size)
@@ -177,8 +180,6 @@ def _swiss(found: SwissMap, hasher: Hasher, equality: Plan, key: bytes, hash_: i
         result.path.append(Step(group, None, False, "ends" if ended else "goes-on", place.address, depth, index))
         if ended:
             return result
-        if depth > MAX_CHAIN:
-            break
     raise GomapError("no group of the table has an empty slot: the search would never end")
 
 

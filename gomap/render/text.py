@@ -20,6 +20,8 @@ LABEL = 12
 MAX_LABEL = 44
 MIN_TEXT = 20
 MIN_COLUMN = 3
+#: Tables of more rows are aligned here, which is much faster.
+MANY_ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -134,8 +136,8 @@ def _tabulated(section: Table, rows: list[list[str]]) -> list[str] | None:
         from tabulate import tabulate
     except ImportError:
         return None
-    if any(columns(cell) != len(cell) for row in rows for cell in row):
-        return None  # without wcwidth beside it, tabulate takes every character for one column
+    if len(rows) > MANY_ROWS or any(columns(cell) != len(cell) for row in rows for cell in row):
+        return None  # without wcwidth beside it, tabulate takes every character for one column; and it takes long
     align = ["right" if i in section.right else "left" for i in range(len(section.headings))]
     # The headings go in as a row: tabulate makes columns wider than their headings need.
     text = tabulate(rows, tablefmt="plain", colalign=align, disable_numparse=True, preserve_whitespace=True)
@@ -248,6 +250,8 @@ def _labelled(label: str, text: str, width: int, paint: Paint) -> list[str]:
 
 def columns(text: str) -> int:
     """Columns on a terminal: wide characters take two, combining ones none, escape codes none."""
+    if text.isascii() and "\033" not in text:
+        return len(text)
     plain = _ESCAPE.sub("", text)
     if plain.isascii():
         return len(plain)
@@ -264,6 +268,8 @@ def fit(text: str, width: int, blocks: bool) -> str:
     if columns(text) <= width:
         return text
     mark = "…" if blocks else "..."
+    if text.isascii() and "\033" not in text:
+        return text[: max(width - len(mark), 0)] + mark
     kept = ""
     for character in text:
         if columns(kept + character) + len(mark) > width:

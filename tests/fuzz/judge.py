@@ -182,6 +182,6 @@ def _kind(outcome: frontend.Outcome, rest: str) -> str:
     if "--json" in rest.split():
         try:
             return "partial" if json.loads(outcome.output)["anomalies"] else "answer"
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, TypeError):
             return "?"
     return "text"

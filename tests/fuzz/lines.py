@@ -10,7 +10,7 @@ from tests.fuzz.sources import Source
 
 #: Values of options, by the placeholder that their help has.
 VALUES = {
-    "N": ("0", "1", "3", "50", "1000000"),
+    "N": ("0", "1", "3", "50", "5000"),
     "RANGE": ("0", "0", "0", "0-3", "1", "7-9", "0-63", "1000000"),
     "SCOPE": ("frame",),
 }
