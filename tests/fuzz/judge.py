@@ -126,7 +126,7 @@ def judge(line: str, target: Target, memory: Scribbled, style: Style) -> Verdict
     except BaseException as error:  # frontend.run promises never to raise
         fault = f"raised {type(error).__name__}: {error}"
     seconds = time.process_time() - start
-    fault = fault or _unfit(outcome, "--json" in rest.split(), style)
+    fault = fault or unfit(outcome, "--json" in rest.split(), style)
     detail = _detail(line, target) if fault is not None and "gomap itself" in fault else outcome.output
     return Verdict(line, _kind(outcome, rest), fault, seconds, detail[-6000:])
 
@@ -141,7 +141,7 @@ def _detail(line: str, target: Target) -> str:
         return f"{type(error).__name__}: {error}"
 
 
-def _unfit(outcome: frontend.Outcome, json_wanted: bool, style: Style) -> str | None:
+def unfit(outcome: frontend.Outcome, json_wanted: bool, style: Style) -> str | None:
     """What is wrong with the text, if anything is."""
     error, output = outcome.error, outcome.output
     if error is not None and "a fault in gomap itself" in error:

@@ -149,7 +149,7 @@ def _flat(t: GoType) -> Iterator[tuple[str, int, int]]:
 def sources() -> tuple[Source, ...]:
     """Every map there is, in a fixed order."""
     files = sorted((path for folder in FOLDERS for path in folder.glob("*.hmap")), key=lambda path: path.name)
-    return (*(_opened(path.name, path) for path in files), *_synthetic())
+    return (*(opened(path.name, path) for path in files), *_synthetic())
 
 
 @functools.cache
@@ -157,7 +157,7 @@ def by_name() -> dict[str, Source]:
     return {source.name: source for source in sources()}
 
 
-def _opened(name: str, path: Path) -> Source:
+def opened(name: str, path: Path) -> Source:
     with zipfile.ZipFile(path) as archive:
         return Source(name, json.loads(archive.read(recorded.MANIFEST)), archive.read(recorded.MEMORY))
 
@@ -216,4 +216,4 @@ def _recorded(name: str, of: Target, expr: str) -> Source:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "map.hmap"
         image.record(Context(of), expr, str(path))
-        return _opened(name, path)
+        return opened(name, path)
