@@ -1,120 +1,104 @@
-"""hmap-show through Delve beside the plain transfer of the same bytes, and beside Delve loading the entries.
-
-    python3 -m benchmarks.through_delve [--go GO] [--entries N]
-
-Takes dlv from $GOMAP_DLV or PATH, as dlv-hmap does.
-"""
+"""A process of its own that does the works of a job through Delve, and writes down how long each took."""
 
 from __future__ import annotations
 
-import argparse
+import json
 import os
-import statistics
-import tempfile
-import time
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from benchmarks.__main__ import build
+from benchmarks.measure import in_turn, peak
+from benchmarks.places import arrays
 from delve_bridge import vocabulary
 from delve_bridge.console import Console
 from delve_bridge.rpc import Client
 from delve_bridge.server import Server
 from delve_bridge.session import Session
-from gomap.expr import resolve_map
-from gomap.golang.classic import ClassicMap
-from gomap.golang.structure import Structure
-from gomap.maps import view
-from gomap.memory import CHUNK
+from gomap.errors import GomapError
 from gomap.render.text import Style
 
-EXPR = "main.Keep.M"
-ROUNDS = 7
-DEADLINE = 600.0
+PIECE = 512 << 10
+DEADLINE = 900.0
 
 
-def arrays(session: Session) -> list[tuple[int, int]]:
-    """The arrays of buckets or groups as (address, bytes)."""
-    target = session.target()
-    _, t, address = resolve_map(target, EXPR)
-    found = view(target, t, address)
-    size = found.shape.slots.size
-    if isinstance(found, ClassicMap):
-        return [(found.header["buckets"], size << found.B)]
-    structure = Structure(address=None)
-    structure.tables = found._tables(structure)
-    return [(table.groups_address, table.groups * size) for table in structure.tables]
-
-
-def transfer(session: Session, places: list[tuple[int, int]]) -> None:
-    """Every byte once, in pieces as hmap-show reads them, and nothing else."""
+def read(session: Session, places: list[tuple[int, int]]) -> None:
+    """Every byte once, in pieces, and nothing else."""
     memory = session.memory()
     for address, size in places:
-        for offset in range(0, size, CHUNK):
-            memory.read(address + offset, min(CHUNK, size - offset))
+        for offset in range(0, size, PIECE):
+            memory.read(address + offset, min(PIECE, size - offset))
 
 
-def load_entries(client: Client, entries: int) -> None:
+def load_entries(client: Client, expr: str, entries: int) -> None:
     """The whole map over Delve's own API, as an editor or a script would ask for it."""
     load = {
         "FollowPointers": False,
-        "MaxVariableRecurse": 1,
-        "MaxStringLen": 64,
+        "MaxVariableRecurse": 2,
+        "MaxStringLen": 256,
         "MaxArrayValues": entries,
         "MaxStructFields": -1,
     }
-    scope = {"GoroutineID": -1, "Frame": 0}
-    answer = client.call("Eval", DEADLINE, Scope=scope, Expr=EXPR, Cfg=load)
+    answer = client.call("Eval", DEADLINE, Scope={"GoroutineID": -1, "Frame": 0}, Expr=expr, Cfg=load)
     loaded = len(answer["Variable"]["children"]) // 2
     if loaded != entries:
-        print(f"  Delve loaded {loaded:,} of {entries:,} entries")
+        raise GomapError(f"Delve loaded {loaded:,} of {entries:,} entries")
 
 
-def compare(client: Client, direct: bool) -> float:
-    """Prints how long hmap-show takes beside the plain transfer, turn by turn; gives its median seconds."""
-    session = Session(client, direct=direct)
+def memory_of(pid: int) -> int:
+    """Bytes that a process had in memory at most."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) << 10 if found else 0
+
+
+def perform(job: dict[str, Any], server: Server, client: Client, answer: dict[str, Any]) -> None:
+    session = Session(client, direct=job["direct"], core=job.get("core"))
+    if not job.get("core"):
+        vocabulary.set_breakpoint(session, "main.stop")
+        vocabulary.resume(session, "continue")
     console = Console(session, Style())
-    places = arrays(session)
-    raw, show = [], []
-    for _ in range(ROUNDS):
-        raw.append(seconds(lambda: transfer(session, places)))
-        show.append(seconds(lambda: console.execute(f"hmap-show {EXPR} --json")))
-    size = sum(size for _, size in places) >> 20
-    how = "read directly" if direct else "read by Delve"
-    plain, ours = statistics.median(raw), statistics.median(show)
-    print(f"  {how}: {size} MiB in {1000 * plain:.0f} ms, hmap-show {1000 * ours:.0f} ms: {ours / plain:.2f}")
-    return ours
+    places: list[tuple[int, int]] = []
+    if job.get("expr"):
+        answer["layout"], places = arrays(session.target(), job["expr"])
+        answer["bytes"] = sum(size for _, size in places)
 
+    def run(line: str) -> None:
+        outcome = console.execute(line)
+        if outcome.error is not None:
+            raise GomapError(outcome.error)
 
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+    def work(line: str) -> Callable[[], object]:
+        if line == "raw":
+            return lambda: read(session, places)
+        if line == "eval":
+            return lambda: load_entries(client, job["expr"], job["size"])
+        return lambda: run(line)
+
+    for group in job["groups"]:
+        asked = memory_of(server.pid) if "eval" in group.values() else peak()
+        try:
+            times = in_turn({name: work(line) for name, line in group.items()}, job["seconds"])
+        except GomapError as error:
+            answer["notes"].update(dict.fromkeys(group, str(error)))
+            continue
+        answer["times"].update(times)
+        more = (memory_of(server.pid) if "eval" in group.values() else peak()) - asked
+        answer["memory"].update(dict.fromkeys(group, more))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python3 -m benchmarks.through_delve")
-    parser.add_argument("--go", default="go", help="the go command that builds the program")
-    parser.add_argument("--entries", type=int, default=1_000_000)
-    options = parser.parse_args()
-    os.environ["GOMAP_N"] = str(options.entries)
-    os.environ["GOMAP_TRUTH"] = os.devnull
-    print(f"{options.entries:,} entries, load {os.getloadavg()[0]:.1f} at the start")
-    with tempfile.TemporaryDirectory() as folder:
-        server = Server(["exec", str(build(options.go, Path(folder)))], lambda data: None)
-        client = server.connect(DEADLINE)
-        try:
-            session = Session(client)
-            vocabulary.set_breakpoint(session, "main.stop")
-            vocabulary.resume(session, "continue")
-            shows = [compare(client, direct) for direct in (True, False)]
-            loading = seconds(lambda: load_entries(client, options.entries))
-            ratios = " and ".join(f"{loading / show:.0f}" for show in shows)
-            print(f"  Delve loads the entries in {loading:.1f} s: {ratios} times hmap-show")
-        finally:
-            server.end(client)
-            client.close()
-    print(f"load {os.getloadavg()[0]:.1f} at the end")
+    job = json.loads(os.environ["GOMAP_JOB"])
+    answer: dict[str, Any] = {"times": {}, "memory": {}, "notes": {}}
+    arguments = ["core", job["program"], job["core"]] if job.get("core") else ["exec", job["program"]]
+    server = Server(arguments, lambda data: None)
+    client = server.connect(DEADLINE)
+    try:
+        perform(job, server, client, answer)
+    finally:
+        server.end(client)
+        client.close()
+    Path(job["answer"]).write_text(json.dumps(answer))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field, replace
 
 from delve_bridge import vocabulary
@@ -13,6 +14,7 @@ from gomap.errors import GomapError, Interrupted, NoProcess, UsageError
 from gomap.frontend import Outcome
 from gomap.human import one_line, visible, visible_lines
 from gomap.render.color import Paint
+from gomap.render.terminal import progress
 from gomap.render.text import Style
 
 LEAVE = ("exit", "quit", "q")
@@ -55,7 +57,10 @@ class Console:
         return None
 
     def _hmap(self, name: str, rest: str) -> Outcome:
-        outcome = frontend.run(name, rest, self.session.target, self.settings, self._style(), debug=self.debug)
+        style = self._style()
+        outcome = frontend.run(
+            name, rest, self.session.target, self.settings, style, self.debug, progress(sys.stdout, style.width)
+        )
         if outcome.error is None:
             try:
                 state = self.session.state()

@@ -17,7 +17,7 @@ from delve_bridge.session import Session
 from gomap.commands import registry
 from gomap.errors import GomapError
 from gomap.human import one_line, visible_lines
-from gomap.render.terminal import style, write
+from gomap.render.terminal import READER_GONE, nobody_reads, style, write
 
 #: Status after Ctrl-C, as shells have it.
 INTERRUPTED = 130
@@ -33,7 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
     try:
-        return _run(options, arguments[split + 1 :])
+        status = _run(options, arguments[split + 1 :])
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        nobody_reads(sys.stdout)
+        return READER_GONE
     except GomapError as error:
         print(one_line(f"dlv-hmap: {error}"), file=sys.stderr)
         return 1

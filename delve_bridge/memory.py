@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import bisect
 import mmap
-import os
 import re
 import struct
+from collections.abc import Iterable, Iterator
 
 from delve_bridge.rpc import Client, Refused
 from gomap.errors import GomapError, MemoryFault
-from gomap.memory import Memory
+from gomap.memory import Memory, Read, one_by_one, stream
 
 #: ExamineMemory's limit from Delve 1.24.0 on; older servers name theirs when they refuse (1000 bytes).
 LIMIT = 65536
@@ -50,30 +50,6 @@ class RpcMemory:
                 parts.append(part)
             else:
                 return b"".join(parts)
-
-
-class ProcessMemory:
-    """/proc/PID/mem of a stopped process on this machine. Raises OSError when the kernel refuses it."""
-
-    def __init__(self, pid: int) -> None:
-        self._file = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
-
-    def read(self, address: int, size: int) -> bytes:
-        parts = []
-        at, end = address, address + size
-        while at < end:
-            try:
-                part = os.pread(self._file, end - at, at)
-            except (OSError, OverflowError) as error:
-                raise MemoryFault(at, end - at) from error
-            if not part:
-                raise MemoryFault(at, end - at)
-            parts.append(part)
-            at += len(part)
-        return b"".join(parts) if len(parts) != 1 else parts[0]
-
-    def close(self) -> None:
-        os.close(self._file)
 
 
 class CoreMemory:
@@ -153,11 +129,9 @@ class Shortcut:
         except MemoryFault:
             return self._delve.read(address, size)
 
-
-def same(direct: Memory, delve: Memory, address: int, size: int) -> bool:
-    """Whether both read the same bytes there, not all of them zero: proof that they are one process."""
-    try:
-        wanted = delve.read(address, size)
-        return any(wanted) and direct.read(address, size) == wanted
-    except MemoryFault:
-        return False
+    def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
+        for address, size, data in stream(self._direct, pieces):
+            if isinstance(data, MemoryFault):
+                yield from one_by_one(self._delve, [(address, size)])
+            else:
+                yield address, size, data

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from delve_bridge.descriptors import map_parts
-from delve_bridge.memory import CoreMemory, ProcessMemory, RpcMemory, Shortcut, same
+from delve_bridge.memory import CoreMemory, RpcMemory, Shortcut
 from delve_bridge.rpc import Client, NotDelve, Refused
 from delve_bridge.target import Call, DelveTarget, Frame, split
 from delve_bridge.types import BARE, NOWHERE, Raw, Types, at
 from gomap.errors import GomapError, NoDebugInfo, NoProcess, TargetRunning
 from gomap.memory import Memory
+from gomap.process import ProcessMemory, same
 from gomap.target import Arch, Location
 
 API_VERSION = 2

@@ -5,20 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Callable, Protocol
 
 from delve_bridge.types import BARE, Raw, Types, at
 from gomap.errors import MemoryFault, OptimizedOut
 from gomap.golang.rtype import KINDS
 from gomap.gotypes import GoType, Kind, can_reach_map, fixed
 from gomap.memory import CachedMemory, Memory
-from gomap.target import GLOBAL, Arch, Goroutine, Local, Location, Place, Variable, Wanted
+from gomap.target import GLOBAL, Arch, Captured, Goroutine, Local, Location, Place, Variable, Wanted
 from gomap.target import MAX_FRAMES as MAX_UNWOUND
 from gomap.target import Frame as StackFrame
 
 #: Frames searched outward for a local variable, and how many of them are asked for at once.
 MAX_FRAMES = 256
 BATCH = 4
+#: Words of a closure that are looked through for the pointer to a captured variable.
+MAX_CAPTURED = 64
 #: Flags of Delve's api.Variable.
 ESCAPED, CONSTANT, ARGUMENT, RETURNED, FAKE = 1, 4, 8, 16, 32
 _RUNTIME = ("runtime", "internal/runtime/maps", "internal/runtime/sys")
@@ -193,18 +195,18 @@ class DelveTarget:
 
     # -- roots ---------------------------------------------------------------------------------------
 
-    def frame_variables(self) -> Iterator[Variable]:
+    def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         """Variables of the first frame that is not the runtime's, innermost first."""
         frame = self._user_frame()
         if frame is not None:
             for raw in self._of_frame(frame):
-                if can_reach_map(self._session.types.of(raw)):
+                if wanted(self._session.types.of(raw)):
                     yield self._in_frame(raw, frame, str(raw["name"]))
 
-    def package_variables(self) -> Iterator[Variable]:
+    def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         for name in sorted(self._session.package_variables()):
             raw = self._session.package_variables()[name]
-            if can_reach_map(self._session.types.of(raw)) and int(raw["addr"]):
+            if wanted(self._session.types.of(raw)) and int(raw["addr"]):
                 yield Variable(name, self._session.types.of(raw), int(raw["addr"]), place=GLOBAL)
 
     # -- goroutines ----------------------------------------------------------------------------------
@@ -238,6 +240,24 @@ class DelveTarget:
                 slot = _SLOT.match(str(raw["LocationExpr"])) if int(raw["flags"]) & ESCAPED else None
                 yield Local(self._placed(raw, name, place), cfa + int(slot.group(1), 0) if slot else None)
 
+    def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        """The closure's parts as Delve has them for programs of Go 1.23 and later."""
+        raw = self._session.evaluate([at("func()", slot)], {**BARE, "MaxVariableRecurse": 1})[0]
+        if raw is None or not raw["children"] or int(raw["base"]) != code:
+            return ()
+        word = self.arch.pointer_size
+        closure = self.arch.pointer(self.memory.read(slot, word))
+        children = [(child, int(child["addr"])) for child in raw["children"]]
+        own = self.memory.read(closure, word * (1 + MAX_CAPTURED))
+        words = {self.arch.pointer(own, i): i for i in range(word, len(own), word)}
+        found = []
+        for child, address in children:
+            t, by_reference = self._session.types.of(child), bool(int(child["flags"]) & ESCAPED)
+            offset = words.get(address) if by_reference else address - closure
+            if offset is not None:
+                found.append(Captured(str(child["name"]), t, offset, by_reference))
+        return found
+
     def location(self, pc: int) -> Location | None:
         return self._session.location(pc - 1)
 
@@ -251,7 +271,7 @@ class DelveTarget:
         frame, types = self._user_frame(), self._session.types
         found = {}
         for raw in self._of_frame(frame) if frame is not None else ():
-            if can_reach_map(types.of(raw)):
+            if can_reach_map(types.of(raw), True):
                 found[str(raw["name"])] = True
         if packages:
             found.update((name, True) for name in sorted(self._session.package_variables()))

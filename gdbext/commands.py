@@ -13,6 +13,7 @@ from gomap.commands.declare import Command, Settings
 
 if TYPE_CHECKING:
     from gomap.frontend import Outcome
+    from gomap.progress import ProgressLine
     from gomap.render.text import Style
 
 # gdb starts with this file: what only a running command needs is imported when one runs.
@@ -56,7 +57,7 @@ class _Command(gdb.Command):
         from gomap import frontend
 
         debug = bool(gdb.parameter("hmap debug"))
-        return frontend.run(self._command.name, argument, GdbTarget, settings(), look, debug)
+        return frontend.run(self._command.name, argument, GdbTarget, settings(), look, debug, _progress(look.width))
 
     def complete(self, text: str, word: str | None) -> list[str] | int:
         last = text.split()[-1] if text and not text[-1].isspace() else ""
@@ -73,6 +74,27 @@ class _Command(gdb.Command):
 
         names = (name for name in visible_names(last) if name.startswith(last))
         return [name[len(last) - len(word) :] for name in names]
+
+
+def _progress(width: int) -> ProgressLine | None:
+    """A line on the terminal, past gdb, which keeps what commands print until they end. Not under a script, a pipe
+    or the TUI, whose screen it would spoil."""
+    from gomap.progress import ProgressLine
+
+    if not os.isatty(1) or os.environ.get("TERM", "dumb") == "dumb" or "not active" not in _tui():
+        return None
+    return ProgressLine(lambda text: _to_terminal(text.encode()), width)
+
+
+def _to_terminal(data: bytes) -> None:
+    os.write(1, data)
+
+
+def _tui() -> str:
+    try:
+        return gdb.execute("info win", to_string=True)
+    except gdb.error:  # a gdb built without it
+        return "not active"
 
 
 _work: Callable[[], Outcome] | None = None

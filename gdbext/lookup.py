@@ -7,10 +7,10 @@ from typing import Any
 import gdb
 
 from gdbext.target import GdbTarget
-from gomap.errors import BadExpression
+from gomap.errors import BadExpression, GomapError
 from gomap.expr import map_in, resolve_map
 from gomap.golang.hashing import hasher_of
-from gomap.golang.lookup import choose, lookup
+from gomap.golang.lookup import candidates, lookup
 from gomap.gotypes import GoType, Kind
 from gomap.keys import Keys
 from gomap.maps import view
@@ -29,7 +29,9 @@ def get(target: GdbTarget, m: gdb.Value, key: gdb.Value) -> Any:
     elem_address = None
     if address:
         found = view(keys.target, t, address)
-        result = lookup(found, keys.hasher, choose(found, keys.hasher), raw)
+        result = lookup(found, keys.hasher, candidates(found, keys.hasher), raw)
+        if result.broken is not None:
+            raise GomapError(result.broken.message)
         if result.elem is not None:
             elem, elem_address = result.elem, result.elem_address
     if t.elem.kind in (Kind.BOOL, Kind.INT, Kind.UINT, Kind.FLOAT):

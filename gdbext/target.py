@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
-from typing import ClassVar
+from typing import Callable, ClassVar
 
 import gdb
 
 from gdbext.stacks import frames_of, stack_pointer
 from gdbext.types import Converter, member, offset
 from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning, WrongProgram
-from gomap.golang.goroutines import goroutine_of_thread
+from gomap.golang.goroutines import by_id, goroutine_of_thread, goroutines
 from gomap.gotypes import GoType, Kind, can_reach_map
-from gomap.memory import CachedMemory, Memory
-from gomap.target import GLOBAL, Arch, Frame, Goroutine, Local, Location, Place, Variable, Wanted
+from gomap.memory import CachedMemory, Memory, Read, one_by_one
+from gomap.process import ProcessMemory, same
+from gomap.target import GLOBAL, Arch, Captured, Frame, Goroutine, Local, Location, Place, Variable, Wanted
 
 _ARCHITECTURES = {
     "i386:x86-64": "amd64",
@@ -26,6 +28,8 @@ _ARCHITECTURES = {
     "powerpc:common64": "ppc64",
     "riscv:rv64": "riscv64",
 }
+#: What leaves a goroutine's stack for the system's: gdb finds no caller behind it, or a wrong one.
+_LEAVES_STACK = frozenset({"runtime.systemstack", "runtime.mcall", "runtime.morestack"})
 #: Frames searched outward for a local variable.
 MAX_FRAMES = 256
 _MI_SYMBOL = re.compile(
@@ -44,10 +48,48 @@ class GdbMemory:
             return b""
         if address < 0 or address + size > 1 << 64:
             raise MemoryFault(address, size, "no such address")
+        return bytes(self._view(address, size))
+
+    def _view(self, address: int, size: int) -> memoryview:
         try:
-            return bytes(self._read(address, size))
+            return self._read(address, size)
         except (gdb.error, OverflowError) as error:
             raise MemoryFault(address, size) from error
+
+    def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
+        """gomap.memory.stream: past gdb where the process is on this machine, else as gdb has it, not copied."""
+        direct = self._process()
+        if direct is None:
+            yield from self._views(pieces)
+            return
+        with closing(direct):
+            for address, size, data in direct.stream(pieces):
+                if isinstance(data, MemoryFault):
+                    yield from one_by_one(self, [(address, size)])
+                else:
+                    yield address, size, data
+
+    def _views(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
+        for address, size in pieces:
+            try:
+                yield address, size, self._view(address, size)
+            except MemoryFault as fault:
+                yield address, size, fault
+
+    def _process(self) -> ProcessMemory | None:
+        """Memory of the process itself, if this gdb runs it and both read the same of it."""
+        inferior = gdb.selected_inferior()
+        if inferior.connection is None or inferior.connection.type != "native":
+            return None
+        try:
+            m0 = gdb.parse_and_eval("&'runtime.m0'")  # its thread's id and random numbers: no other process has these
+            direct = ProcessMemory(inferior.pid)
+        except (OSError, gdb.error):
+            return None
+        if same(direct, self, int(m0), m0.type.target().sizeof):
+            return direct
+        direct.close()
+        return None
 
 
 class GdbTarget:
@@ -124,7 +166,12 @@ class GdbTarget:
         try:
             return self._converter.convert(gdb.lookup_type(name))
         except gdb.error:
+            pass
+        try:  # gdb 13 has string types with a name of their own among the structs alone
+            found = gdb.lookup_static_symbol(name, gdb.SYMBOL_STRUCT_DOMAIN)
+        except gdb.error:
             return None
+        return None if found is None or found.type is None else self._converter.convert(found.type)
 
     def symbol(self, name: str) -> int | None:
         if "'" in name:
@@ -135,7 +182,9 @@ class GdbTarget:
             return None
 
     def variable(self, name: str) -> Variable | None:
-        return self._local(name) or self._global(name) if "." not in name else self._global(name)
+        if "." in name:
+            return self._global(name)
+        return self._local(name) or self._global(name) or self._on_goroutine(name)
 
     def _global(self, name: str) -> Variable | None:
         symbol = _static_symbol(name)
@@ -162,6 +211,28 @@ class GdbTarget:
                 "; ".join(notes) or None,
             )
         return None
+
+    def _on_goroutine(self, name: str) -> Variable | None:
+        """A local of the goroutine that the thread runs, where it does so on the system's stack, as in a program
+        that died of a fatal error: gdb's own backtrace does not leave that stack."""
+        if not self._on_system_stack or self.goroutine is None:
+            return None
+        own = by_id(goroutines(self)[0], self.goroutine)
+        if own is None:
+            return None
+        with frames_of(own) as frames:
+            for level, frame in enumerate(frames[:MAX_FRAMES]):
+                function = frame.name() or "?"
+                symbol, _ = (None, False) if _in_runtime(function) else _find_in_frame(frame, name)
+                if symbol is not None:
+                    place = Place("", own.id, level, function, *_source(frame))
+                    note = f"{name} is taken from frame {level} of goroutine {own.id}, {function}"
+                    return replace(self._in_frame(symbol, frame, name, place), note=note)
+        return None
+
+    @cached_property
+    def _on_system_stack(self) -> bool:
+        return any(frame.name() in _LEAVES_STACK for frame in _frames())
 
     def _place(self, frame: gdb.Frame) -> Place:
         return Place("", self.goroutine, frame.level(), frame.name(), *_source(frame))
@@ -233,17 +304,17 @@ class GdbTarget:
 
     # -- roots -------------------------------------------------------------------------------------
 
-    def frame_variables(self) -> Iterator[Variable]:
+    def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         """Variables of the newest frame that is not the runtime's, innermost scope first."""
         frame = next((f for f in _frames() if not _in_runtime(f.name() or "")), None)
         if frame is not None:
             for symbol, undeclared in _symbols(frame):
                 if not undeclared:
-                    yield from self._root(symbol, frame, symbol.name.lstrip("&"))
+                    yield from self._root(symbol, frame, symbol.name.lstrip("&"), wanted)
 
-    def package_variables(self) -> Iterator[Variable]:
+    def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         for name, variable in self._package_variables().items():
-            yield from self._root(variable, None, name)
+            yield from self._root(variable, None, name, wanted)
 
     # -- goroutines ----------------------------------------------------------------------------------
 
@@ -278,6 +349,21 @@ class GdbTarget:
         slot = symbol.value(frame).address
         return Local(variable, None if slot is None else int(slot))
 
+    def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        """The variables of the function that were declared before it. gdb drops DW_AT_go_closure_offset."""
+        block = gdb.block_for_pc(code)
+        while block is not None and block.function is None:
+            block = block.superblock
+        if block is None or block.function is None or block.start != code:
+            return ()
+        line, found = block.function.line, []
+        for symbol in block:
+            if symbol.is_variable and not symbol.is_argument and symbol.type is not None and symbol.line <= line:
+                by_reference = symbol.name.startswith("&")
+                t = self._converter.convert(symbol.type.target() if by_reference else symbol.type)
+                found.append(Captured(symbol.name.lstrip("&"), t, None, by_reference))
+        return found
+
     def location(self, pc: int) -> Location | None:
         block = gdb.block_for_pc(pc - 1)
         while block is not None and block.function is None:
@@ -292,16 +378,18 @@ class GdbTarget:
         found = {}
         frame = next((f for f in _frames() if not _in_runtime(f.name() or "")), None)
         for symbol, undeclared in _symbols(frame) if frame is not None else ():
-            if not undeclared and symbol.type is not None and can_reach_map(self._converter.convert(symbol.type)):
+            if not undeclared and symbol.type is not None and can_reach_map(self._converter.convert(symbol.type), True):
                 found[symbol.name.lstrip("&")] = True
         if packages:
             found.update((name, True) for name in self._package_variables())
         return list(found)
 
-    def _root(self, symbol: gdb.Symbol, frame: gdb.Frame | None, name: str) -> Iterator[Variable]:
-        """The variable, if its type can lead to a map and it can be found."""
+    def _root(
+        self, symbol: gdb.Symbol, frame: gdb.Frame | None, name: str, wanted: Callable[[GoType], bool]
+    ) -> Iterator[Variable]:
+        """The variable, if its type is wanted and it can be found."""
         try:
-            if symbol.type is None or not can_reach_map(self._converter.convert(symbol.type)):
+            if symbol.type is None or not wanted(self._converter.convert(symbol.type)):
                 return
             if frame is not None:
                 yield self._in_frame(symbol, frame, name, self._place(frame))
@@ -426,7 +514,7 @@ def _package_variables() -> Iterator[tuple[str, gdb.Symbol]]:
             if block.start not in units or not block.start:
                 units.add(block.start)
                 for symbol in block:
-                    if symbol.is_variable:
+                    if symbol.is_variable and "." in symbol.name:  # C's have no package
                         yield symbol.name, symbol
             break
 

@@ -72,6 +72,15 @@ def resolve_map(target: Target, text: str) -> tuple[Variable, GoType, int]:
     return map_in(target, resolve(target, text))
 
 
+def resolve_behind(target: Target, text: str) -> Variable:
+    """The value that an expression names, or that a pointer or interface of that name leads to.
+
+    Raises what resolve raises.
+    """
+    variable = resolve(target, text)
+    return replace(_concrete(target, Types(target), variable), name=variable.name)
+
+
 def map_in(target: Target, variable: Variable) -> tuple[Variable, GoType, int]:
     """The map that a value is, holds as an interface, or points to: as resolve_map."""
     types = Types(target)

@@ -13,6 +13,7 @@ from gomap.commands import registry
 from gomap.commands.declare import Arg, Command, Context, Settings
 from gomap.errors import GomapError, Interrupted, UsageError
 from gomap.human import one_line
+from gomap.progress import ProgressLine, silent
 from gomap.render import json as as_json
 from gomap.render import text as as_text
 from gomap.target import Target
@@ -48,10 +49,11 @@ def run(
     settings: Settings,
     style: as_text.Style,
     debug: bool = False,
+    progress: ProgressLine | None = None,
 ) -> Outcome:
     """Runs the command `name` with the arguments in `line`. Never raises.
 
-    debug: a fault of gomap's own is told with its traceback.
+    debug: a fault of gomap's own is told with its traceback. progress: shows how far long work is.
     """
     json = "--json" in line.split()
     try:
@@ -60,7 +62,7 @@ def run(
             raise UsageError(f"there is no command {name}: there are {', '.join(c.name for c in registry.COMMANDS)}")
         options = parse(command, line)
         target = open_target()
-        report = command.run(Context(target, settings), options)
+        report = command.run(Context(target, settings, progress or silent), options)
         if options.get("--json"):
             return Outcome(as_json.success(name, target, report))
         return Outcome(as_text.render(report, style))
@@ -76,6 +78,9 @@ def run(
         told = f"a fault in gomap itself, please report it: {what} (set hmap debug on shows the traceback)"
         failed = _failed(name, GomapError(told), json)
         return Outcome(failed.output + where, failed.error)
+    finally:
+        if progress is not None:
+            progress.clear()
 
 
 def _failed(name: str, error: GomapError, json: bool) -> Outcome:
@@ -152,9 +157,9 @@ def tokens(line: str) -> list[str]:
 
 
 def _goes_on(word: str, rest: str) -> bool:
-    """Whether the space after word belongs to a type name of the form 0xADDRESS:TYPE."""
+    """Whether the space after word belongs to a type name, of a key or of the form 0xADDRESS:TYPE."""
+    if rest.startswith("{"):
+        return re.search(r"(?:^|\W)(?:struct|interface)$", word) is not None
     if ":" not in word or not rest:
         return False
-    if rest[0] == "{":
-        return word.endswith(("struct", "interface"))
     return word.endswith(("chan", "chan<-")) or (word.endswith(")") and "func(" in word and not rest.startswith("-"))

@@ -128,18 +128,33 @@ def fixed(value: GoType) -> Lazy:
     return lazy
 
 
-def can_reach_map(t: GoType, visited: set[int] | None = None) -> bool:
-    """Whether a value of type t can lead to a map, through pointers and channels too. Interfaces can hold anything."""
-    visited = set() if visited is None else visited
+def can_reach_map(t: GoType, named: bool = False) -> bool:
+    """Whether a value of type t can lead to a map. Interfaces can hold anything, and so can closures.
+
+    named: by an expression, which goes through neither channels nor closures.
+    """
+    return _can_reach(t, named, set())
+
+
+def can_reach_slice(t: GoType) -> bool:
+    """Whether a value of type t can lead to a slice, itself or one that it points to."""
+    return _can_reach(t, False, set(), Kind.SLICE)
+
+
+def _can_reach(t: GoType, named: bool, visited: set[int], wanted: Kind = Kind.MAP) -> bool:
     if id(t) in visited:
         return False
     visited.add(id(t))
-    if t.kind in (Kind.MAP, Kind.INTERFACE):
+    if t.kind in (wanted, Kind.INTERFACE):
         return True
+    if t.kind is Kind.MAP:
+        return _can_reach(t.elem, named, visited, wanted) or _can_reach(t.key, named, visited, wanted)
+    if t.kind is Kind.FUNC:
+        return not named
     if t.kind is Kind.STRUCT:
-        return any(can_reach_map(f.type, visited) for f in t.fields)
-    if t.kind in (Kind.POINTER, Kind.SLICE, Kind.ARRAY, Kind.CHAN):
-        return t.lazy_elem is not None and can_reach_map(t.elem, visited)
+        return any(_can_reach(f.type, named, visited, wanted) for f in t.fields)
+    if t.kind in (Kind.POINTER, Kind.SLICE, Kind.ARRAY) or (t.kind is Kind.CHAN and not named):
+        return t.lazy_elem is not None and _can_reach(t.elem, named, visited, wanted)
     return False
 
 

@@ -6,6 +6,7 @@ docs/image-format.md describes the file, recorded.py reads it.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
@@ -14,17 +15,19 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Callable
 
 from gomap.errors import BadImage, GomapError
 from gomap.expr import resolve_map
+from gomap.golang.hashing import typehash_plan
+from gomap.golang.rtype import Types
 from gomap.golang.structure import Anomaly, counted
 from gomap.gotypes import GoType
 from gomap.human import one_line
 from gomap.maps import view
 from gomap.memory import Memory, RecordingMemory
-from gomap.recorded import FORMAT, MANIFEST, MAX_MANIFEST, MAX_MEMORY, MAX_VALUES, MEMORY, load, values_in
-from gomap.target import Frame, Goroutine, Location, Target, Variable, Wanted
+from gomap.recorded import FORMAT, MANIFEST, MAX_MANIFEST, MAX_MEMORY, MAX_VALUES, MEMORY, ImageTarget, load, values_in
+from gomap.target import Captured, Frame, Goroutine, Location, Target, Variable, Wanted
 from gomap.values import Limits, Values
 
 # -- recording ---------------------------------------------------------------------------------------
@@ -65,16 +68,19 @@ class RecordingTarget:
             self.symbols[name] = self._inner.symbol(name)
         return self.symbols[name]
 
-    def frame_variables(self) -> Iterator[Variable]:
+    def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         return iter([v for v in self.variables.values() if v is not None])
 
-    def package_variables(self) -> Iterator[Variable]:
+    def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         return iter(())
 
     goroutine = None
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
         return self._inner.unwind(goroutine, wanted)
+
+    def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        return self._inner.captured(code, slot)
 
     def location(self, pc: int) -> Location | None:
         return self._inner.location(pc)
@@ -101,11 +107,12 @@ def record(context: Any, expr: str, path: str) -> Saved:
     target = RecordingTarget(context.target)
     variable, t, address = resolve_map(target, expr)
     assert t.key and t.elem  # now they are known, and go into the file
+    typehash_plan(t.key)  # a key that is typed needs all of its type, of a nil map too
     count = view(target, t, address).count if address else 0
     inner = Context(target, context.settings)
     left_out = []
     for command in COMMANDS:
-        if command.writes_file or not command.args or command.args[0].name != "EXPR":
+        if not command.of_a_map or command.writes_file or not command.args or command.args[0].name != "EXPR":
             continue
         if any(arg.positional and not arg.optional for arg in command.args[1:]):
             continue  # hmap-get: what any key's lookup needs, hmap-check reads
@@ -133,6 +140,14 @@ def _read_all(target: Target, t: GoType, address: int, depth: int) -> None:
     for entry in counted(found.count, found.entries()):
         values.json(t.key, entry.key)
         values.json(t.elem, entry.elem)
+    assert values.types is not None
+    for place, made in values.types.made():
+        with contextlib.suppress(GomapError):
+            Types(target).at(place)  # by itself: whatever is asked for first must find all it reads
+        if typehash_plan(made) is not None:  # hmap-get's keys are written with the names of these
+            named = target.find_type(made.name)
+            if named is not None:
+                typehash_plan(named)
 
 
 def _manifest(
@@ -243,9 +258,8 @@ def _write(path: str, manifest: dict[str, Any], regions: Sequence[tuple[int, byt
 def main(argv: Sequence[str] | None = None) -> int:
     """`gomap FILE [-c COMMAND ...]`: status 0 when every command answered."""
     from gomap import frontend
-    from gomap.commands.declare import Settings
-    from gomap.commands.registry import find, overview
-    from gomap.render.terminal import style, write
+    from gomap.commands.registry import overview
+    from gomap.render.terminal import READER_GONE, nobody_reads
 
     parser = argparse.ArgumentParser(
         prog="gomap",
@@ -263,11 +277,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     except GomapError as error:
         print(one_line(f"gomap: {error}"), file=sys.stderr)
         return 1
+    try:
+        status = _answer(target, options.c or ["hmap-show"])
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        nobody_reads(sys.stdout)
+        return READER_GONE
+
+
+def _answer(target: ImageTarget, lines: Sequence[str]) -> int:
+    from gomap import frontend
+    from gomap.commands.declare import Settings
+    from gomap.commands.registry import find
+    from gomap.render.terminal import style, write
+
     status = 0
-    for line in options.c or ["hmap-show"]:
+    for line in lines:
         name, _, rest = line.strip().partition(" ")
         command = find(name)
-        if command is not None and command.args[0].name == "EXPR" and not command.args[0].many:
+        if command is not None and command.args and command.args[0].name == "EXPR" and not command.args[0].many:
             needed = sum(arg.positional and (arg.name == "EXPR" or not arg.optional) for arg in command.args)
             words = itertools.takewhile(lambda word: not word.startswith("--"), frontend.tokens(rest))
             if len(list(words)) < needed:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from gomap.errors import BadExpression, MemoryFault
 from gomap.expr import unquote
 from gomap.golang.hashing import Hasher, typehash_plan
-from gomap.gotypes import GoType, Kind
+from gomap.gotypes import GoType, Kind, fixed
 from gomap.memory import Memory
 from gomap.target import Arch, Target
 
@@ -29,6 +29,12 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|`[^`]*`', re.S)
 _POINTER = re.compile(r"0[xX][0-9a-fA-F]+|nil\b")
 _CONVERSION = re.compile(r"\((?:[^()]|\([^()]*\))*\)\s*\(")
 _NAME = re.compile(r"[^\W\d]\w*")
+#: What types are made of others with, and types that are written with braces.
+_PREFIX = re.compile(r"(?:\*|\[\d+\]|chan\s+)*")
+_BRACED = re.compile(r"(?:struct|interface)\s*\{")
+#: Names that debug information does not use.
+_LONG = {"byte": "uint8", "rune": "int32", "any": "interface {}", "interface{}": "interface {}"}
+_SHORT = re.compile(r"(?<![\w.])(?:byte|rune|any)(?![\w.])|(?<![\w.])interface\{\}")
 _SIZES = {"8": 1, "16": 2, "32": 4, "64": 8}
 
 
@@ -314,23 +320,52 @@ class _Reader:
         if conversion is not None:
             name = conversion.group().rstrip("( ").strip()[1:-1]
         else:
-            depth, end = 0, self.at
-            while end < len(self.text) and (depth or self.text[end] not in "({"):
-                depth += (self.text[end] == "[") - (self.text[end] == "]")
-                end += 1
-            name = self.text[self.at : end].strip()
-        package = self.keys.target.package
-        found = self.basic(name) or self.keys.target.find_type(name)
-        if found is None and package and _NAME.fullmatch(name):
-            found = self.keys.target.find_type(f"{package}.{name}")
+            name = self.text[self.at : self.type_end()].strip()
+        found = self.type_of(name)
         if found is None or found.kind in (Kind.INTERFACE, Kind.OPAQUE):
             raise self.wrong(t, f"name the type that it holds, as in int8(3) or main.Point{{1, 2}} ({name!r} is none)")
         return found
 
+    def type_end(self) -> int:
+        """Where the type that starts here ends: at a ( or {, but for those of struct {...} and of brackets."""
+        prefix = _PREFIX.match(self.text, self.at)
+        start = prefix.end() if prefix is not None else self.at
+        braced = _BRACED.match(self.text, start) is not None
+        depth = 0
+        for at in range(start, len(self.text)):
+            character = self.text[at]
+            depth += (character in "[{") - (character in "]}")
+            if braced and character == "}" and not depth:
+                return at + 1
+            if not braced and (character, depth) in (("(", 0), ("{", 1)):
+                return at
+        return len(self.text)
+
+    def type_of(self, name: str) -> GoType | None:
+        """The type of this name. What is made of others need not be in the debug information itself."""
+        name = _SHORT.sub(lambda found: _LONG[found.group()], name).strip()
+        found = self.basic(name) or self.keys.target.find_type(name)
+        package = self.keys.target.package
+        if found is None and package and _NAME.fullmatch(name):
+            found = self.keys.target.find_type(f"{package}.{name}")
+        if found is not None:
+            return found
+        if re.fullmatch(r"struct\s*\{\s*\}", name):
+            return GoType(Kind.STRUCT, "struct {}", 0)
+        made = re.match(r"(?P<pointer>\*)|\[(?P<length>\d{1,9})\]|chan ", name)
+        elem = None if made is None else self.type_of(name[made.end() :])
+        if made is None or elem is None:
+            return None
+        word = self.arch.pointer_size
+        if made["length"]:
+            length = int(made["length"])
+            return GoType(Kind.ARRAY, f"[{length}]{elem.name}", length * elem.size, length, lazy_elem=fixed(elem))
+        kind = Kind.POINTER if made["pointer"] else Kind.CHAN
+        return GoType(kind, made.group() + elem.name, word, lazy_elem=fixed(elem))
+
     def basic(self, name: str) -> GoType | None:
         """A predeclared type: debug information leaves out those that a program does not use."""
         word = self.arch.pointer_size
-        name = {"byte": "uint8", "rune": "int32"}.get(name, name)
         if name == "string":
             return GoType(Kind.STRING, name, 2 * word)
         if name == "bool":

@@ -13,6 +13,9 @@ from gomap.target import Arch, Target
 Shape = Union[classic.ClassicShape, swiss.SwissShape]
 MapView = Union[classic.ClassicMap, swiss.SwissMap]
 
+#: How each layout marks its slots.
+MARKS = {"classic": classic.MARKS, "swiss": swiss.MARKS}
+
 
 @lru_cache(maxsize=1024)
 def detect(header: GoType, arch: Arch) -> Shape:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol, Union
 
 from gomap.errors import MemoryFault
 
 #: Bytes asked of a debugger at once. Large enough that the call costs nothing beside the copy,
 #: small enough to stay in a processor's cache while columns are cut out of it.
-CHUNK = 512 << 10
+CHUNK = 640 << 10
 #: Objects this near to each other are read together: the gap costs less than another call.
 GAP = 2048
 PAGE = 4096
+#: From so many pieces on it pays to set something up for them.
+MANY = 8
+#: Objects that are looked at for lying one behind another.
+TOGETHER = 512
+
+Buffer = Union[bytes, bytearray, memoryview]
+#: Address and size, with the bytes there or why they can't be read.
+Read = tuple[int, int, Union[Buffer, MemoryFault]]
 
 
 class Memory(Protocol):
@@ -22,6 +31,9 @@ class Memory(Protocol):
     def read(self, address: int, size: int) -> bytes:
         """Exactly `size` bytes at `address` (an address in the target), never fewer."""
         ...
+
+
+Stream = Callable[[Memory, Iterable[tuple[int, int]]], Iterator[Read]]
 
 
 class CachedMemory:
@@ -52,6 +64,9 @@ class CachedMemory:
             # The page as a whole may be out of reach (a core file's segment that ends early).
             return self._inner.read(address, size)
         return data[offset : offset + size]
+
+    def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
+        return stream(self._inner, pieces)
 
     def _page(self, number: int) -> bytes:
         page = self._pages.get(number)
@@ -108,6 +123,29 @@ class RegionMemory:
         raise MemoryFault(address, size, "not part of the recorded memory")
 
 
+def stream(memory: Memory, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
+    """Reads all pieces (address, size), one after another. The bytes hold until the next are asked for.
+
+    Memory may have a `stream` of its own, for large amounts: it need not copy, and may read ahead.
+    """
+    own = getattr(memory, "stream", None)
+    pieces = iter(pieces)
+    first = list(itertools.islice(pieces, MANY)) if own is not None else []
+    if own is None or len(first) < MANY:
+        yield from one_by_one(memory, itertools.chain(first, pieces))
+    else:
+        yield from own(itertools.chain(first, pieces))
+
+
+def one_by_one(memory: Memory, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
+    """stream, in which every piece is bytes of its own."""
+    for address, size in pieces:
+        try:
+            yield address, size, memory.read(address, size)
+        except MemoryFault as fault:
+            yield address, size, fault
+
+
 def gather(memory: Memory, addresses: Sequence[int], size: int) -> Iterator[tuple[int, memoryview | None]]:
     """Objects of `size` bytes at `addresses`, ascending, as (address, bytes or None when unreadable).
 
@@ -125,6 +163,39 @@ def gather(memory: Memory, addresses: Sequence[int], size: int) -> Iterator[tupl
                     yield address, None
         else:
             yield from zip(run, [data[address - base : address - base + size] for address in run])
+
+
+def packed(memory: Memory, addresses: Sequence[int], size: int) -> Iterator[tuple[int, Buffer | None]]:
+    """As gather; the bytes of objects that lie one behind another come in one piece, with the first's address."""
+    for start in range(0, len(addresses), TOGETHER):
+        here = addresses[start : start + TOGETHER]
+        if here == list(range(here[0], here[0] + len(here) * size, size)):
+            try:
+                yield here[0], memory.read(here[0], len(here) * size)
+                continue
+            except MemoryFault:
+                pass
+        yield from gather(memory, here, size)
+
+
+Place = tuple[int, int, int]
+
+
+def extents(places: Iterable[Place], gap: int = GAP) -> Iterator[tuple[int, int, list[Place]]]:
+    """Places (address, size, which), ascending, in lists that are worth one read (address, size) each, as in runs."""
+    start = end = 0
+    run: list[Place] = []
+    for place in places:
+        address, size, _ = place
+        if run and (address > end + gap or address + size > start + CHUNK):
+            yield start, end - start, run
+            run = []
+        if not run:
+            start = end = address
+        end = max(end, address + size)
+        run.append(place)
+    if run:
+        yield start, end - start, run
 
 
 def runs(addresses: Sequence[int], size: int) -> Iterator[list[int]]:

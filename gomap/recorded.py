@@ -16,14 +16,14 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, NoReturn, Union
+from typing import Any, BinaryIO, Callable, NoReturn, Union
 
 from gomap.errors import BadImage, GomapError
 from gomap.golang.rtype import SIZES, WORDS
 from gomap.gotypes import Field, GoType, Kind, Lazy
 from gomap.maps import detect
 from gomap.memory import Memory, RegionMemory
-from gomap.target import Arch, Frame, Goroutine, Location, Place, Variable, Wanted
+from gomap.target import Arch, Captured, Frame, Goroutine, Location, Place, Variable, Wanted
 
 FORMAT = "gomap-image/1"
 MANIFEST, MEMORY = "manifest.json", "memory.bin"
@@ -73,16 +73,19 @@ class ImageTarget:
     def symbol(self, name: str) -> int | None:
         return self.symbols.get(name)
 
-    def frame_variables(self) -> Iterator[Variable]:
+    def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         return iter(self.variables.values())
 
-    def package_variables(self) -> Iterator[Variable]:
+    def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         return iter(())
 
     goroutine = None
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
         raise GomapError("a recorded map has no goroutines")
+
+    def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        return ()
 
     def location(self, pc: int) -> Location | None:
         return None

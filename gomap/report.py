@@ -9,6 +9,12 @@ from typing import Any, Union
 from gomap.golang.structure import Anomaly
 
 
+class Encoded(str):
+    """JSON already: among a report's data it stands for what it says."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Facts:
     """Label and text, one pair a line. label: columns that labels take at least, to line up with others."""

@@ -134,6 +134,17 @@ Wanted = Callable[[str, str, GoType], bool]
 
 
 @dataclass(frozen=True)
+class Captured:
+    """A variable that a closure captured: at `offset` of the closure (runtime.funcval), None where the debugger
+    does not know. by_reference: what lies there points to it."""
+
+    name: str
+    type: GoType
+    offset: int | None
+    by_reference: bool
+
+
+@dataclass(frozen=True)
 class Location:
     """A place in the program's text."""
 
@@ -175,12 +186,12 @@ class Target(Protocol):
         """Address of the linker symbol."""
         ...
 
-    def frame_variables(self) -> Iterator[Variable]:
-        """Variables of the selected frame that can lead to maps, innermost scope first. Lazy."""
+    def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        """Variables of the selected frame whose type is wanted, innermost scope first. Lazy."""
         ...
 
-    def package_variables(self) -> Iterator[Variable]:
-        """Package variables that can lead to maps. Lazy: the caller may stop at any time."""
+    def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        """Package variables whose type is wanted. Lazy: the caller may stop at any time."""
         ...
 
     @property
@@ -193,6 +204,10 @@ class Target(Protocol):
 
         Raises GomapError for a stack that can't be unwound. What the user has selected stays selected.
         """
+        ...
+
+    def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        """What the closures of the function at `code` have captured. slot: address of a func value of one."""
         ...
 
     def location(self, pc: int) -> Location | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Union
 
@@ -16,6 +17,7 @@ from gomap.golang.slots import MAX_ITEM
 from gomap.gotypes import POINTER_KINDS, SCALAR_KINDS, Field, GoType, Kind
 from gomap.human import escaped
 from gomap.maps import view
+from gomap.memory import extents
 from gomap.target import Target
 
 Scalar = Union[bool, int, float, str]
@@ -137,6 +139,32 @@ class Values:
         if keep < length:
             self.cut = True
         return self.target.memory.read(pointer, keep), length - keep
+
+    def strings(self, pointers: Sequence[int], lengths: Sequence[int]) -> list[str]:
+        """What json gives for each string header. Strings that lie near each other are read together."""
+        read, limit, negative = self.target.memory.read, self.limits.text, 1 << 8 * self.target.arch.pointer_size - 1
+        found = [""] * len(pointers)
+        places = []
+        for i, (pointer, length) in enumerate(zip(pointers, lengths)):
+            if length >= negative:
+                found[i] = UNREADABLE
+            elif length:
+                places.append((pointer, length if length <= limit else limit, i))
+        self.cut = self.cut or any(limit < length < negative for length in lengths)
+        places.sort()
+        for base, size, run in extents(places):
+            try:
+                data = read(base, size)
+            except MemoryFault:
+                for pointer, length, i in run:
+                    try:
+                        found[i] = read(pointer, length).decode("utf-8", "surrogateescape")
+                    except MemoryFault:
+                        found[i] = UNREADABLE
+            else:
+                for pointer, length, i in run:
+                    found[i] = data[pointer - base : pointer - base + length].decode("utf-8", "surrogateescape")
+        return found
 
     def _pointer(self, t: GoType, address: int, depth: int, above: tuple[int, ...]) -> str:
         name = t.name

@@ -6,7 +6,8 @@
 // call; one spins in user code, one may never have run, some are dead, and GOMAP_N
 // (20 unless set) stand seven frames deep.
 //
-// What each holds is published as `goroutine ID FUNCTION VARIABLE`.
+// What each holds is published as `goroutine ID FUNCTION VARIABLE`, and what the
+// runtime itself prints of every goroutine's stack as the note "stacks".
 package main
 
 import (
@@ -86,6 +87,9 @@ func inSelect(m map[string]int) {
 }
 
 var locked sync.Mutex
+
+// Synced holds a map that nothing else does.
+var Synced sync.Map
 
 //go:noinline
 func inMutex(m map[string]int) {
@@ -221,6 +225,10 @@ func main() {
 		panic(err)
 	}
 	locked.Lock()
+	inSync := map[string]int{"synced": 1}
+	Synced.Store("key", inSync)
+	Synced.Store(7, Holder{"held", inSync})
+	held = append(held, truth.Of(`main.Synced["key"]`, inSync).Unnamed(), truth.Of("main.Synced[7].M", inSync).Unnamed())
 
 	own := func(name string) map[string]int { return map[string]int{name: 1} }
 	started.Add(9)
@@ -273,6 +281,8 @@ func main() {
 
 //go:noinline
 func publishAndStop(waiting map[string]int) {
+	stacks := make([]byte, 1<<22)
+	truth.Note("stacks", string(stacks[:runtime.Stack(stacks, true)]))
 	truth.Publish("all", append(held, truth.Of("main.Shared", Shared), truth.Of("unstarted m", waiting).Unnamed())...)
 	stop("all")
 	runtime.KeepAlive(waiting)

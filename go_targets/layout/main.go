@@ -2,11 +2,15 @@
 // alignment and padding, nothing at all, and a pointer for what takes more than
 // 128 bytes. "shape" in the truth says where, by the runtime's type descriptors.
 //
+// Two more have types that only reflect makes: their keys are hashed by another
+// function than the compiler's, and one is made for many more entries than it has.
+//
 // Stages: filled.
 package main
 
 import (
 	"fmt"
+	"reflect"
 	"runtime"
 
 	"gomap.test/targets/truth"
@@ -50,7 +54,17 @@ var Maps struct {
 	Bytes129Bytes129 map[[129]byte][129]byte
 	StringWords      map[string][20]uint64
 	WordsString      map[[20]uint64]string
+	Dense, Sparse    any // map[Row]note
 }
+
+// Row is hashed as two parts in maps that the compiler knows, as four in others.
+type Row struct {
+	ID          int32
+	Shard, Kind uint16
+	Name        string
+}
+
+type note struct{ Bytes [3]byte }
 
 //go:noinline
 func stop(stage string) {
@@ -84,7 +98,10 @@ func main() {
 	fill(n, &m.StringWords, func(i int) (string, [20]uint64) { return fmt.Sprint(i), [20]uint64{19: uint64(i)} })
 	fill(n, &m.WordsString, func(i int) ([20]uint64, string) { return [20]uint64{uint64(i)}, fmt.Sprint(i) })
 
+	m.Dense, m.Sparse = reflected(n, 0), reflected(3, 100000)
+
 	truth.Publish("filled",
+		made("main.Maps.Dense", m.Dense), made("main.Maps.Sparse", m.Sparse),
 		truth.Of("main.Maps.Int8Int64", m.Int8Int64), truth.Of("main.Maps.Int64Int8", m.Int64Int8),
 		truth.Of("main.Maps.Int32Int8", m.Int32Int8), truth.Of("main.Maps.Int8Int8", m.Int8Int8),
 		truth.Of("main.Maps.BytesInt16", m.BytesInt16), truth.Of("main.Maps.Complex128Bool", m.Complex128Bool),
@@ -109,4 +126,23 @@ func fill[K comparable, V any](n int, m *map[K]V, entry func(int) (K, V)) {
 		(*m)[k] = v
 	}
 	truth.Check(len(*m) == n, "distinct keys")
+}
+
+// reflected is a map[Row]note that reflect makes, with room for hint entries.
+func reflected(n, hint int) any {
+	m := reflect.MakeMapWithSize(reflect.MapOf(reflect.TypeOf(Row{}), reflect.TypeOf(note{})), hint)
+	for i := 0; i < n; i++ {
+		k, v := Row{int32(i), uint16(-i), 7, fmt.Sprint("row ", i)}, note{[3]byte{byte(i)}}
+		m.SetMapIndex(reflect.ValueOf(k), reflect.ValueOf(v))
+	}
+	return m.Interface()
+}
+
+func made(expr string, m any) truth.Map {
+	v := reflect.ValueOf(m)
+	var entries [][2]any
+	for _, k := range v.MapKeys() {
+		entries = append(entries, [2]any{k.Interface(), v.MapIndex(k).Interface()})
+	}
+	return truth.At(expr, v.Pointer(), v.Type(), v.Len(), entries)
 }

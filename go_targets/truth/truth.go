@@ -44,13 +44,15 @@ type Map struct {
 	length  int
 	source  string                              // "range" or "lookup"
 	entries func(each func(k, v reflect.Value)) // by range or lookup
+	look    lookup
+	gone    func(each func(k reflect.Value)) // keys it may have held and does not
 	heap    *uint64
 }
 
 // Of describes m, whose entries Publish finds by ranging over it.
 func Of[M ~map[K]V, K comparable, V any](expr string, m M) Map {
 	t := describeVar(expr, &m)
-	t.source = "range"
+	t.source, t.look = "range", lookupIn(m)
 	t.entries = func(each func(k, v reflect.Value)) {
 		for k, v := range m {
 			each(reflect.ValueOf(&k).Elem(), reflect.ValueOf(&v).Elem())
@@ -63,7 +65,15 @@ func Of[M ~map[K]V, K comparable, V any](expr string, m M) Map {
 // keys m may hold, each once. m is not ranged over, so its flags stay as they are.
 func Looked[M ~map[K]V, K comparable, V any](expr string, m M, keys []K) Map {
 	t := describeVar(expr, &m)
-	t.source = "lookup"
+	t.source, t.look = "lookup", lookupIn(m)
+	t.gone = func(each func(k reflect.Value)) {
+		step := max(len(keys)/1000, 1)
+		for i := 0; i < len(keys); i += step {
+			if _, ok := m[keys[i]]; !ok {
+				each(reflect.ValueOf(&keys[i]).Elem())
+			}
+		}
+	}
 	t.entries = func(each func(k, v reflect.Value)) {
 		for _, k := range keys {
 			if v, ok := m[k]; ok {
@@ -78,6 +88,10 @@ func Looked[M ~map[K]V, K comparable, V any](expr string, m M, keys []K) Map {
 // escape from its stack. The caller has ranged over it: entries are the result.
 func At(expr string, header uintptr, typ reflect.Type, length int, entries [][2]any) Map {
 	return Map{expr: expr, header: header, typ: typ, length: length, source: "range",
+		look: func(k reflect.Value) (reflect.Value, bool) {
+			v := reflect.NewAt(typ, unsafe.Pointer(&header)).Elem().MapIndex(k)
+			return v, v.IsValid()
+		},
 		entries: func(each func(k, v reflect.Value)) {
 			for _, e := range entries {
 				each(reflect.ValueOf(e[0]), reflect.ValueOf(e[1]))
@@ -118,6 +132,17 @@ type published struct {
 	Go      string               `json:"go"`
 	Maps    map[string]*mapTruth `json:"maps"`
 	Unnamed map[string]*mapTruth `json:"unnamed"`
+	Notes   map[string]any       `json:"notes"`
+}
+
+var notes map[string]any
+
+// Note adds a fact about something else than maps to what the next Publish writes.
+func Note(name string, fact any) {
+	if notes == nil {
+		notes = map[string]any{}
+	}
+	notes[name] = fact
 }
 
 type mapTruth struct {
@@ -129,6 +154,7 @@ type mapTruth struct {
 	Torn    bool                 `json:"torn"`
 	Source  string               `json:"source"` // how "range" was counted: "range" or "lookup"
 	Entries [][2]json.RawMessage `json:"entries"`
+	Lookups []Lookup             `json:"lookups"`
 	Heap    *uint64              `json:"heap"` // measured, null where it was not
 	Facts
 }
@@ -160,6 +186,7 @@ func Publish(stage string, maps ...Map) {
 			panic(fmt.Sprintf("%s at %s: %d live, count %d, ranged over %d, len %d", m.expr, stage, t.Live, t.Count, t.Range, t.Len))
 		}
 	}
+	line.Notes, notes = notes, nil
 	write(line)
 	runtime.KeepAlive(maps)
 }
@@ -167,7 +194,7 @@ func Publish(stage string, maps ...Map) {
 // entriesOf fills in what the language says about m, and checks that the cells
 // the walk finds hold the same keys and elems.
 func entriesOf(m Map) *mapTruth {
-	t := &mapTruth{Type: typeName(m.typ), Address: hex(m.header), Nil: m.header == 0, Len: m.length, Torn: m.torn, Source: m.source, Heap: m.heap}
+	t := &mapTruth{Type: typeName(m.typ), Address: hex(m.header), Nil: m.header == 0, Len: m.length, Torn: m.torn, Source: m.source, Lookups: lookups(m), Heap: m.heap}
 	if m.length > maxEntries {
 		m.entries(func(k, v reflect.Value) { t.Range++ })
 		return t

@@ -6,24 +6,38 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gomap.analysis.roots import Progress, silent
+from gomap.analysis.roots import Reach
 from gomap.errors import GomapError, MemoryFault, OptimizedOut
+from gomap.golang import syncmap
+from gomap.golang.malloc import allocator
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.structure import Anomaly
-from gomap.gotypes import GoType, Kind, can_reach_map
+from gomap.golang.syncmap import atomic_pointee
+from gomap.gotypes import GoType, Kind, can_reach_map, can_reach_slice
 from gomap.maps import MapView, view
-from gomap.target import Place, Target, Variable, read_record
+from gomap.progress import Progress, silent
+from gomap.target import Captured, Place, Target, Variable, read_record
 from gomap.values import quote
 
-#: How much of a large container is looked into.
+#: How much of a large container is looked into, unless the caller asks for all.
 MAX_ITEMS = 4096
+ALL_ITEMS = 1 << 40
+#: Pointers, elements and interfaces that are followed from a variable where the whole process is searched.
+WHOLE_DEPTH = 128
 MAX_VISITED = 1 << 22
+MAX_STEPS = 1 << 25
 #: Who has visited an object: package variables, frames, or a positive number: the goroutine of that id.
 GLOBALS, FRAMES = 0, -1
 #: bytes of an object that every goroutine's own variables look into again, and that is read in one piece.
 SMALL = 4096
 #: bytes of a slice's array that are read at once.
 PIECE = 64 << 10
+#: Types that hide their contents behind pointers without a type.
+SYNC_MAPS = ("sync.Map", "internal/sync.HashTrieMap[")
+#: No array is larger.
+MAX_BYTES = 1 << 46
+#: Words of a closure that are looked through for a captured map.
+MAX_CAPTURED = 8
 
 
 @dataclass
@@ -41,6 +55,19 @@ class Holder:
     also: list[Holder] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Slice:
+    """A slice that the search came to. address: the variable's; start: the array's element 0."""
+
+    path: str
+    place: Place
+    type: GoType
+    address: int | None
+    start: int
+    length: int
+    room: int
+
+
 @dataclass
 class Group:
     """Holders of one map, or (shared_by `buckets`) of maps with different headers and shared buckets."""
@@ -56,12 +83,16 @@ class Group:
 
 @dataclass
 class Found:
-    """maps: header address -> holders. nil: holders of nil maps. shortened: containers seen in part only.
+    """maps: header address -> holders. doubtful: the same of what can't be a map, with the reason: a variable that
+    has not been set yet, debug information that is wrong, or a corrupt header. nil: holders of nil maps.
+    shortened: containers seen in part only.
 
     interrupted: the user stopped the search, and this is what it had come to.
     """
 
     maps: dict[int, list[Holder]] = field(default_factory=dict)
+    views: dict[int, MapView] = field(default_factory=dict)
+    doubtful: dict[int, tuple[Holder, str]] = field(default_factory=dict)
     types: dict[int, GoType] = field(default_factory=dict)
     nil: list[Holder] = field(default_factory=list)
     shortened: list[str] = field(default_factory=list)
@@ -91,44 +122,70 @@ class _Step:
         self.address, self.block, self.at = address, block, at
 
 
-def holders(target: Target, roots: Iterable[Variable], depth: int, progress: Progress = silent) -> Found:
+def holders(
+    target: Target,
+    roots: Iterable[Variable],
+    depth: int,
+    progress: Progress = silent,
+    slices: list[Slice] | None = None,
+    items: int = MAX_ITEMS,
+    once: bool = False,
+) -> Found:
     """Every map reachable from roots through structs, pointers, arrays, slices, interfaces, maps and channels.
 
     depth: how many of these are followed from a root. What a goroutine's variable points to is told for each
     goroutine; what lies behind further pointers is visited once from frames and once from package variables,
     so of each the shortest path is the one that is told. Ctrl-C ends the search with what it has.
+    slices: where slices are to be noted too; then the search goes where they can be.
+    items: how many elements of one container are looked at. once: each object is visited once, whoever leads
+    there: all maps are found, and not all of their holders.
     """
-    search = _Search(target, depth)
+    search = _Search(target, depth, items, once)
+    if slices is not None:
+        search.slices, search.reaches = slices, Reach(can_reach_slice)
     found, queue = search.found, search.queue
     try:
         for root in roots:
             search.start(root)
-        while queue and len(search.visited) < MAX_VISITED:
+        while queue and len(search.visited) < MAX_VISITED and search.steps < MAX_STEPS:
             search.look(queue.popleft())
             search.steps += 1
             if search.steps % 4096 == 0:
                 progress("objects", len(search.visited), None)
         if queue:
-            found.shortened.append(f"the search stopped after {MAX_VISITED:,} objects")
+            found.shortened.append(f"the search stopped after {len(search.visited):,} objects")
     except KeyboardInterrupt:
         found.interrupted = True
+        for _ in range(len(queue)):  # what is known already; pressing again ends this too
+            search.look(queue.popleft())
     return found
+
+
+def everywhere(target: Target, roots: Iterable[Variable], progress: Progress = silent, once: bool = False) -> Found:
+    """holders() to the end of whatever the roots lead to."""
+    return holders(target, roots, WHOLE_DEPTH, progress, items=ALL_ITEMS, once=once)
 
 
 @dataclass
 class _Search:
     target: Target
     depth: int
+    items: int = MAX_ITEMS
+    once: bool = False
     found: Found = field(default_factory=Found)
     queue: deque[_Step] = field(default_factory=deque)
     steps: int = 0
     visited: set[tuple[int, int, int]] = field(default_factory=set)
+    alike: dict[int, int] = field(default_factory=dict)
+    named: dict[tuple[str, int], int] = field(default_factory=dict)
     located: dict[int, Holder] = field(default_factory=dict)
-    reach: dict[int, bool] = field(default_factory=dict)
+    slices: list[Slice] | None = None
+    reaches: Reach = field(default_factory=lambda: Reach(can_reach_map))
 
     def __post_init__(self) -> None:
         self.types = Types(self.target)
-        self.kept: list[GoType] = []  # keeps types alive whose id() is in use
+        self.captured: dict[int, list[Captured]] = {}
+        self.kept: list[GoType] = []
         self.fields: dict[int, tuple[list[tuple[str, GoType, int]], tuple[int, GoType] | None]] = {}
         self.word = self.target.arch.pointer_size
         self.pointer = self.target.arch.pointer
@@ -137,7 +194,7 @@ class _Search:
     def start(self, root: Variable) -> None:
         """Puts a root in the queue."""
         t, place = root.type, root.place
-        if not self._reaches(t):
+        if not self.reaches(t):
             return
         if root.data is not None or root.address is None:
             try:
@@ -158,17 +215,13 @@ class _Search:
                 at = getattr(error, "address", None)
                 self.found.anomalies.append(Anomaly("warning", "unreadable", message, at))
 
-    def _reaches(self, t: GoType) -> bool:
-        known = self.reach.get(id(t))
-        if known is None:
-            known = self.reach[id(t)] = can_reach_map(t)
-            self.kept.append(t)
-        return known
-
     def _look(self, step: _Step) -> None:
         t = step.t
         kind = t.kind
         if kind is Kind.STRUCT:
+            if t.name.startswith(SYNC_MAPS) and step.address is not None:
+                self._sync(step)
+                return
             parts, atomic = self._fields(t)
             if atomic is not None:
                 self._atomic(step, *atomic)
@@ -177,46 +230,77 @@ class _Search:
         elif kind is Kind.MAP:
             self._map(step)
         elif step.depth >= self.depth:
-            self.found.too_deep += 1
+            self.found.too_deep += not self._was_visited(step)
         elif kind is Kind.POINTER:
             address = self._pointer_at(step)
-            if address and self._reaches(t.elem) and self._first_visit(step, address, t.elem):
+            if address and self.reaches(t.elem) and self._first_visit(step, address, t.elem):
                 self._at(step, step.name, t.elem, address, step.kind)
         elif kind is Kind.INTERFACE:
             self._interface(step)
         elif kind is Kind.CHAN:
             self._channel(step)
+        elif kind is Kind.FUNC:
+            self._closure(step)
         elif kind is Kind.ARRAY:
-            for i in range(self._limit(step.name, t.length)):
+            for i in range(self._limit(step, t.length)):
                 self._part(step, f"[{i}]", t.elem, i * t.elem.size, "element", step.depth + 1)
         elif kind is Kind.SLICE:
             start, length = self._pointer_at(step), self._pointer_at(step, self.word)
+            room = self._pointer_at(step, 2 * self.word)
+            if length > room or room * t.elem.size > MAX_BYTES:
+                raise GomapError(f"a slice of {length:,} elements with room for {room:,}: not set yet, or corrupt")
+            if self.slices is not None:
+                self.slices.append(Slice(step.name, step.place, t, step.address, start, length, room))
+            if not self.reaches(t.elem):
+                return
             if start and length and self._first_visit(step, start, t):
-                self._elements(step, t.elem, start, self._limit(step.name, length))
+                self._elements(step, t.elem, start, self._limit(step, length))
 
     def _fields(self, t: GoType) -> tuple[list[tuple[str, GoType, int]], tuple[int, GoType] | None]:
         """The fields of a struct that can lead to maps, and its pointer if it is an atomic one."""
         known = self.fields.get(id(t))
         if known is None:
-            parts = [(f".{f.name}", f.type, f.offset) for f in t.fields if self._reaches(f.type)]
-            known = self.fields[id(t)] = parts, _atomic_pointer(t)
+            parts = [(f".{f.name}", f.type, f.offset) for f in t.fields if self.reaches(f.type)]
+            known = self.fields[id(t)] = parts, atomic_pointee(t)
+            self.kept.append(t)  # its id() is in use
         return known
 
-    def _limit(self, name: str, length: int) -> int:
-        if length > MAX_ITEMS:
-            self.found.shortened.append(f"{name}: {MAX_ITEMS:,} of {length:,} elements")
-        return min(length, MAX_ITEMS)
+    def _limit(self, step: _Step, length: int) -> int:
+        items = self.items
+        if items > MAX_ITEMS and step.place.kind == "global" and step.name.startswith("runtime."):
+            items = MAX_ITEMS  # runtime.mheap_ alone has room for millions of spans, and nothing of the program's
+        elif length > items:
+            self.found.shortened.append(f"{step.name}: {items:,} of {length:,} elements")
+        return min(length, items)
 
     def _first_visit(self, step: _Step, address: int, t: GoType) -> bool:
         place = step.place
         whose = GLOBALS if place.kind == "global" else FRAMES
         if step.depth == 0 and t.kind is not Kind.SLICE and t.size <= SMALL and place.goroutine is not None:
             whose = place.goroutine
-        key = (address, id(t), whose)
+        key = self._object(address, t, whose)
         if key in self.visited:
             return False
         self.visited.add(key)
         return True
+
+    def _object(self, address: int, t: GoType, whose: int) -> tuple[int, int, int]:
+        """What stands for an object that was visited. Visited once it is one for everybody, whether its type is debug
+        information's or the program's own descriptor."""
+        if not self.once:
+            return address, id(t), whose
+        known = self.alike.get(id(t))
+        if known is None:
+            known = self.alike[id(t)] = self.named.setdefault((t.name, t.size), id(t))
+            self.kept.append(t)
+        return address, known, GLOBALS
+
+    def _was_visited(self, step: _Step) -> bool:
+        """Whether the search has come to what a pointer points to on a shorter way."""
+        if step.t.kind is not Kind.POINTER:
+            return False
+        whose = GLOBALS if step.place.kind == "global" else FRAMES
+        return self._object(self._pointer_at(step), step.t.elem, whose) in self.visited
 
     # -- memory --------------------------------------------------------------------------------------
 
@@ -274,11 +358,41 @@ class _Search:
 
     def _atomic(self, step: _Step, offset: int, t: GoType) -> None:
         """What a sync/atomic.Pointer points to."""
-        if not self._reaches(t) or step.depth >= self.depth:
+        if not self.reaches(t) or step.depth >= self.depth:
             return
         address = self._pointer_at(step, offset)
         if address and self._first_visit(step, address, t):
             self._at(step, f"{step.name}.v", t, address, "field")
+
+    def _sync(self, step: _Step) -> None:
+        """Keys and values of a sync.Map, whichever way it keeps them."""
+        if step.depth >= self.depth:
+            self.found.too_deep += 1
+            return
+        if not self._first_visit(step, step.address or 0, step.t):
+            return
+        variable = Variable(step.name, step.t, step.address, place=step.place)
+        for count, entry in enumerate(syncmap.entries(self.target, variable)):
+            if count >= MAX_ITEMS:
+                self.found.shortened.append(f"{step.name}: {MAX_ITEMS:,} entries of a sync.Map")
+                break
+            key = self._shown_key(entry.key_type, entry.key_address)
+            if self.reaches(entry.value_type):
+                self._at(step, f"{step.name}[{key}]", entry.value_type, entry.value_address, "map-value")
+            if self.reaches(entry.key_type):
+                self._at(step, f"key of {step.name}", entry.key_type, entry.key_address, "map-value")
+
+    def _shown_key(self, t: GoType, address: int) -> str:
+        """The key at the address; of one in an interface the dynamic value."""
+        try:
+            data = self.read(address, t.size)
+            held = dynamic(self.types, t, data) if t.kind is Kind.INTERFACE else None
+            if held is None:
+                return self._key(t, data)
+            inner, word, direct = held
+            return self._key(inner, self.target.arch.pack(word) if direct else self.read(word, inner.size))
+        except GomapError:
+            return "?"
 
     def _channel(self, step: _Step) -> None:
         """The values in a channel's buffer, oldest first: runtime.hchan of runtime/chan.go."""
@@ -289,16 +403,75 @@ class _Search:
         waiting, room, size = record["qcount"], record["dataqsiz"], t.elem.size
         if waiting > room or not size:
             return
-        for i in range(self._limit(step.name, waiting)):
+        for i in range(self._limit(step, waiting)):
             at = record["buf"] + (record["recvx"] + i) % room * size
             self._at(step, f"{step.name} (buffer)[{i}]", t.elem, at, "element")
+
+    def _closure(self, step: _Step) -> None:
+        """What a func value's closure captured: runtime.funcval of runtime/runtime2.go, the code's address first."""
+        closure = self._pointer_at(step)
+        if not closure or step.address is None or not self._first_visit(step, closure, step.t):
+            return
+        code = self.pointer(self.read(closure, self.word))
+        captured = self.captured.get(code)
+        if captured is None:
+            captured = [c for c in self.target.captured(code, step.address) if self.reaches(c.type)]
+            self.captured[code] = captured
+        unknown: dict[tuple[str, bool], list[Captured]] = {}
+        for one in captured:
+            if one.offset is None:
+                unknown.setdefault((one.type.name, one.by_reference), []).append(one)
+                continue
+            at = closure + one.offset
+            if one.by_reference:
+                at = self.pointer(self.read(at, self.word))
+            self._captured(step, one.type, one.name, at)
+        for alike in unknown.values():
+            self._somewhere(step, closure, alike)
+
+    def _captured(self, step: _Step, t: GoType, name: str, address: int) -> None:
+        path = f"{step.name} (captured {name})"
+        self._next(_Step(t, path, "captured", step.place, step.depth + 1, address, self._block(address, t)))
+
+    def _somewhere(self, step: _Step, closure: int, alike: list[Captured]) -> None:
+        """Captured maps of one type whose places in the closure the debugger does not know: told by their headers,
+        which have to agree with the entries behind them."""
+        t, by_reference = alike[0].type, alike[0].by_reference
+        if t.kind is not Kind.MAP:
+            return
+        name = " or ".join(one.name for one in alike)
+        try:
+            words = self.read(closure, self.word * (1 + MAX_CAPTURED))
+        except MemoryFault:
+            return
+        left = len(alike)
+        for offset in range(self.word, len(words), self.word):
+            address, at = self.pointer(words, offset), closure + offset
+            try:
+                if by_reference:
+                    at, address = address, self.pointer(self.read(address, self.word))
+                if left and self._is_map(t, address):
+                    self._captured(step, t, name, at)
+                    left -= 1
+            except GomapError:
+                continue
+
+    def _is_map(self, t: GoType, address: int) -> bool:
+        known = self.found.types.get(address)
+        if known is not None:
+            return known.name == t.name
+        found = view(self.target, t, address)
+        if not found.count or found.nonsense:
+            return False
+        structure = found.structure(allocator(self.target))
+        return structure.total.live == found.count and not structure.anomalies
 
     def _interface(self, step: _Step) -> None:
         held = dynamic(self.types, step.t, self._bytes(step, 0, 2 * self.word))
         if held is None:
             return
         t, word, direct = held
-        if not self._reaches(t):
+        if not self.reaches(t):
             return
         name = f"{step.name}.({t.name})"
         if direct:
@@ -309,18 +482,21 @@ class _Search:
 
     def _map(self, step: _Step) -> None:
         t, address = step.t, self._pointer_at(step)
-        self._hold(address, Holder(step.name, step.kind, step.place, t, step.address))
+        holder = Holder(step.name, step.kind, step.place, t, step.address)
+        if address and address not in self.found.maps and not self._believed(address, holder):
+            return
+        self._hold(address, holder)
         if not address or not self._first_visit(step, address, t):
             return
-        keys, elems = self._reaches(t.key), self._reaches(t.elem)
+        keys, elems = self.reaches(t.key), self.reaches(t.elem)
         if not keys and not elems:
             return
         if step.depth >= self.depth:
             self.found.too_deep += 1
             return
-        for count, entry in enumerate(view(self.target, t, address).entries()):
-            if count >= MAX_ITEMS:
-                self.found.shortened.append(f"{step.name}: the values of {MAX_ITEMS:,} entries")
+        for count, entry in enumerate(self.found.views[address].entries()):
+            if count >= self.items:
+                self.found.shortened.append(f"{step.name}: the values of {self.items:,} entries")
                 break
             for wanted, part, data, at in (
                 (elems, t.elem, entry.elem, entry.elem_address),
@@ -329,6 +505,25 @@ class _Search:
                 if wanted and data is not None:
                     named = f"{step.name}[{self._key(t.key, entry.key)}]" if part is t.elem else f"key of {step.name}"
                     self._next(_Step(part, named, "map-value", step.place, step.depth + 1, at, data))
+
+    def _believed(self, address: int, holder: Holder) -> bool:
+        """Whether what lies at the address can be a map's header."""
+        found = self.found
+        if address in found.doubtful:
+            return False
+        try:
+            one = view(self.target, holder.type, address)
+        except MemoryFault as fault:
+            found.doubtful[address] = holder, str(fault)
+            raise
+        if one.nonsense is None:
+            found.views[address] = one
+            return True
+        found.doubtful[address] = holder, one.nonsense
+        if len(found.anomalies) < 16:
+            message = f"{holder.path}{_in(holder.place)} is no map, or not set yet, or corrupt: {one.nonsense}"
+            found.anomalies.append(Anomaly("note", "not-a-map", message, address))
+        return False
 
     def _hold(self, address: int, holder: Holder) -> None:
         """Notes that the holder has the map at `address` (0: nil); a known variable gets a path more."""
@@ -366,17 +561,7 @@ def _in(place: Place) -> str:
     return f" in {place.function}{whose}" if place.function else ""
 
 
-def _atomic_pointer(t: GoType) -> tuple[int, GoType] | None:
-    """(offset of the pointer, what it points to) of a sync/atomic.Pointer: `_ [0]*T` and `v unsafe.Pointer`."""
-    first, pointer = (t.fields[0].type if t.fields else None), t.field("v")
-    if pointer is None or pointer.type.kind is not Kind.UNSAFE_POINTER or first is None:
-        return None
-    if first.kind is not Kind.ARRAY or first.length or first.elem.kind is not Kind.POINTER:
-        return None
-    return pointer.offset, first.elem.elem
-
-
-def groups(target: Target, found: Found) -> list[Group]:
+def groups(found: Found) -> list[Group]:
     """Holders by map; maps whose headers differ and whose buckets are the same come together."""
     owner: dict[int, int] = {}  # address of an array -> first header that has it
     union: dict[int, int] = {}  # header -> header that stands for its group
@@ -386,11 +571,9 @@ def groups(target: Target, found: Found) -> list[Group]:
             address = union[address]
         return address
 
-    views: dict[int, MapView] = {}
-    for address, t in found.types.items():
+    for address in found.types:
         try:
-            views[address] = one = view(target, t, address)
-            storage = one.storage()
+            storage = found.views[address].storage()
         except GomapError as error:
             found.anomalies.append(Anomaly("warning", "unreadable", f"map at {address:#x}: {error}", address))
             continue
@@ -404,14 +587,14 @@ def groups(target: Target, found: Found) -> list[Group]:
     made = []
     for headers in together.values():
         first = headers[0]
-        one = views.get(first)  # type: ignore[assignment]
+        one = found.views[first]
         held = [holder for header in headers for holder in found.maps[header]]
         made.append(
             Group(
                 address=first,
-                buckets=one.array_address if one else 0,
+                buckets=one.array_address,
                 type=found.types[first],
-                count=one.count if one else 0,
+                count=one.count,
                 shared_by="header" if len(headers) == 1 else "buckets",
                 holders=held,
                 headers=headers,

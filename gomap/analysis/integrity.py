@@ -105,8 +105,10 @@ class KeyCheck:
     _places: list[Any] = field(default_factory=list)
     _slots: list[Any] = field(default_factory=list)
 
+    bounded: bool = True  # of long strings only some are hashed
+
     def __post_init__(self) -> None:
-        self.hasher.begin()
+        self.hasher.begin(self.bounded)
 
     def bad(
         self,

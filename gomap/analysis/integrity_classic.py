@@ -81,6 +81,7 @@ class _Checker:
             found.header["hash0"],
             range(MIN_TOPHASH, 256),
             self.findings,
+            bounded=not full,
         )
         self.allocator, self.full = allocator, full
         self.live = 0
@@ -439,7 +440,7 @@ class _Checker:
             return False
         probe = KeyCheck(
             self.target, self.shape.slots, self.keys.hasher, self.keys.plan, self.keys.seed, self.keys.live,
-            Findings(False, 0),
+            Findings(False, 0), bounded=not self.full,
         )  # fmt: skip
         addresses = range(address, address + here * self.size, self.size)
 

@@ -12,10 +12,10 @@ from gomap.errors import GomapError
 from gomap.golang.hashing import Hasher, Plan
 from gomap.golang.lookup import h2, probe
 from gomap.golang.malloc import Allocator
-from gomap.golang.marks import SLOTS
+from gomap.golang.marks import SLOTS, marks_of
 from gomap.golang.memhash import numpy
 from gomap.golang.structure import Structure, SwissTable
-from gomap.golang.swiss import CTRL_DELETED, CTRL_EMPTY, MAX_DIRECTORY, SwissMap
+from gomap.golang.swiss import CTRL_DELETED, CTRL_EMPTY, MARKS, MAX_DIRECTORY, SwissMap
 from gomap.target import Record
 
 #: Findings of Structure that say the same here.
@@ -35,7 +35,8 @@ class _Checker:
         self.size = found.shape.slots.size
         self.findings = Findings(found.writing, found.address)
         seed = found.header["seed"]
-        self.keys = KeyCheck(found.target, found.shape.slots, hasher, plan, seed, range(CTRL_EMPTY), self.findings)
+        live = range(CTRL_EMPTY)
+        self.keys = KeyCheck(found.target, found.shape.slots, hasher, plan, seed, live, self.findings, bounded=not full)
         self.step = sample_step(found.count, full)
         self.bits = 8 * self.target.arch.pointer_size
         self.depth = 0
@@ -43,6 +44,7 @@ class _Checker:
         self.places: set[tuple[int, int]] = set()  # (group, slot) of these
         self.wrong_marks = 0
         self.bogus: dict[int, int] = {}  # table (address) -> live slots that are no entries of their own
+        self.live: dict[int, int] = {}  # table (address) -> live slots
         self.spoilt: set[int] = set()  # tables whose control bytes make no sense: they do not add up
 
     def run(self) -> Checked:
@@ -235,6 +237,7 @@ class _Checker:
                 table = structure.tables[index]
                 unread.discard(table.address)
                 self._marks(table.groups_address, f"table {table.index}", data, table.groups, table.address, False)
+                self.live[table.address] = MARKS.count_live(marks_of(data, self.size))
             chosen = [(index, data) for index, data in batch if structure.tables[index].address not in self.spoilt]
             if self.step > 1:
                 chosen = [one for i, one in enumerate(chosen) if not (number + i) & (self.step - 1)]
@@ -408,19 +411,20 @@ class _Checker:
         for table in structure.tables:
             if table.address in self.spoilt:
                 continue
-            missing = table.used - table.live
+            live_here = self.live.get(table.address, 0)
+            missing = table.used - live_here
             if missing > 0 or -missing > self.bogus.get(table.address, 0):
                 blamed = True
                 code = "lost-entry" if in_tables and missing > 0 else "bad-used"
-                what = f"table {table.index} counts {table.used} entries, and has {table.live}"
+                what = f"table {table.index} counts {table.used} entries, and has {live_here}"
                 add(code, what, table.address)
             limit = table.capacity * 7 // 8
-            fits = {limit - n - table.tombstones for n in (table.used, table.live)}
+            fits = {limit - n - table.tombstones for n in (table.used, live_here)}
             if table.growth_left not in fits:
                 what = f"table {table.index} has growthLeft {table.growth_left}"
-                told = f"{what}, and {limit} less {table.live} entries and {table.tombstones} tombstones is left"
+                told = f"{what}, and {limit} less {live_here} entries and {table.tombstones} tombstones is left"
                 add("bad-growth-left", told, table.address)
-            if table.groups * SLOTS == table.live + table.tombstones:
+            if table.groups * SLOTS == live_here + table.tombstones:
                 add(
                     "no-empty-slot",
                     f"table {table.index} has no empty slot: searches never end",

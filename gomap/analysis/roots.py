@@ -11,16 +11,25 @@ from gomap.golang.goroutines import by_id, goroutines
 from gomap.golang.stacks import Stacks
 from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType, can_reach_map
+from gomap.progress import Progress, silent
 from gomap.target import Goroutine, Target, Variable
 
-#: Told while long work goes on: (what, how many are done, of how many or None).
-Progress = Callable[[str, int, "int | None"], None]
 SCOPES = ("frame", "goroutine", "all")
 MAX_PROBLEMS = 16
 
 
-def silent(what: str, done: int, of: int | None) -> None:
-    """Progress that nobody sees."""
+@dataclass
+class Reach:
+    """Whether a value of a type can lead to what is searched for, worked out once for each type."""
+
+    judge: Callable[[GoType], bool]
+    known: dict[int, tuple[GoType, bool]] = field(default_factory=dict)  # the type, so that its id() stays its own
+
+    def __call__(self, t: GoType) -> bool:
+        found = self.known.get(id(t))
+        if found is None:
+            found = self.known[id(t)] = t, self.judge(t)
+        return found[1]
 
 
 @dataclass
@@ -28,27 +37,30 @@ class Roots:
     """Variables that can lead to maps, frames' before packages'. What was searched is counted as it is iterated.
 
     scope: `frame` (the selected frame), `goroutine` (the selected one's frames) or `all` (every goroutine's);
-    package variables belong to each. The runtime's own frames are left out: what they have of the program's
-    values their callers have too.
+    package variables belong to each. The runtime's own are left out: it has no maps, and what its frames have of the
+    program's values their callers have too.
     """
 
     target: Target
     scope: str
     progress: Progress = silent
+    reaches: Reach = field(default_factory=lambda: Reach(can_reach_map))
     goroutines: int = 0
     frames: int = 0
     globals: int = 0
     functions: dict[str, None] = field(default_factory=dict)
+    searched: dict[int, Goroutine] = field(default_factory=dict)  # by id
     anomalies: list[Anomaly] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Variable]:
         yield from self._selected_frame() if self.scope == "frame" else self._stacks()
-        for variable in self.target.package_variables():
-            self.globals += 1
-            yield variable
+        for variable in self.target.package_variables(self.reaches):
+            if not of_runtime(variable.name):
+                self.globals += 1
+                yield variable
 
     def _selected_frame(self) -> Iterator[Variable]:
-        for variable in self.target.frame_variables():
+        for variable in self.target.frame_variables(self.reaches):
             self.goroutines = self.frames = 1
             self.functions.setdefault(variable.place.function or "?")
             yield variable
@@ -58,19 +70,14 @@ class Roots:
         self.anomalies += unreadable[:MAX_PROBLEMS]
         if self.scope == "goroutine":
             found = self._own(found)
-        reach: dict[int, bool] = {}
-        kept: list[GoType] = []  # keeps types alive whose id() is in use
 
         def wanted(function: str, name: str, t: GoType) -> bool:
-            known = reach.get(id(t))
-            if known is None:
-                known = reach[id(t)] = can_reach_map(t)
-                kept.append(t)
-            return known and not name.startswith(".autotmp") and not of_runtime(function)
+            return self.reaches(t) and not name.startswith(".autotmp") and not of_runtime(function)
 
         problems = 0
         for stack in Stacks(self.target, wanted).walk(found):
             self.goroutines += 1
+            self.searched[stack.goroutine.id] = stack.goroutine
             self.frames += len(stack.frames)
             self.progress("goroutines", self.goroutines, len(found))
             if stack.problem is not None:
@@ -93,6 +100,6 @@ class Roots:
         return [own]
 
 
-def of_runtime(function: str) -> bool:
-    """Whether the function is of the runtime itself."""
-    return function.startswith(("runtime.", "internal/runtime/", "runtime/internal/"))
+def of_runtime(name: str) -> bool:
+    """Whether the function or variable is of the runtime itself."""
+    return name.startswith(("runtime.", "internal/runtime/", "runtime/internal/"))

@@ -6,51 +6,127 @@ from collections.abc import Mapping
 from typing import Any
 
 from gomap import human
-from gomap.analysis.alias import Found, Group, Holder, groups, holders
-from gomap.analysis.roots import Roots
+from gomap.analysis.alias import ALL_ITEMS, MAX_ITEMS, WHOLE_DEPTH, Found, Group, Holder, Slice, groups, holders
+from gomap.analysis.roots import Reach, Roots
+from gomap.analysis.slices import Shared, overlaps
 from gomap.commands.declare import Context
-from gomap.commands.facts import hex_or_none, place_json, where
+from gomap.commands.facts import hex_or_none, holder_json, place_json, search_cut, where
+from gomap.errors import UsageError
 from gomap.expr import resolve_map
-from gomap.gotypes import Kind
+from gomap.gotypes import Kind, can_reach_slice
 from gomap.report import Facts, Lines, Report, Section
 from gomap.target import Variable
+
+#: Shared maps, and places of one, that a person is shown.
+MAX_GROUPS, MAX_ROWS = 40, 24
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
     target = context.target
     expressions: list[str] = options["EXPR"]
-    depth = context.settings.depth if options["--depth"] is None else options["--depth"]
+    usual = WHOLE_DEPTH if options["--scope"] == "all" else context.settings.depth
+    depth = usual if options["--depth"] is None else options["--depth"]
+    if options["--slices"]:
+        return _slices(context, options, depth)
     if expressions:
         searched = None
         found = holders(target, [_named(context, text) for text in expressions], 0)
     else:
         searched = Roots(target, options["--scope"], context.progress)
-        found = holders(target, searched, depth, context.progress)
+        items = ALL_ITEMS if options["--scope"] == "all" else MAX_ITEMS
+        found = holders(target, searched, depth, context.progress, items=items)
         found.anomalies += searched.anomalies
-    together = groups(target, found)
+    together = groups(found)
     shared = [group for group in together if len(group.holders) > 1]
     listed = together if options["--all"] or expressions else shared
     listed.sort(key=lambda group: (-len(group.holders), group.address))
     report = Report(_json(listed, found, searched), anomalies=found.anomalies)
     report.answer = [_summary(shared, together, found, searched)]
     if not options.get("--json"):
-        _describe(report, listed, found, bool(expressions) or options["--all"])
-    if found.interrupted:
-        report.answer.append("(interrupted: this is what the search had come to)")
-        report.cut("the search was interrupted", 0, None)
-    for text in found.shortened:
-        report.cut(text, 0, None)
-    if found.too_deep and not expressions:
-        what = human.plural(found.too_deep, "value lies", "values lie")
-        report.cut(f"{what} deeper than --depth {depth}", 0, None)
+        told = searched is not None and searched.scope != "frame"
+        _describe(report, listed, found, bool(expressions) or options["--all"], told)
+    _partial(report, found, None if expressions else depth)
     return report
 
 
-def _describe(report: Report, listed: list[Group], found: Found, nil: bool) -> None:
-    """The sections a person reads."""
-    width = max((len(place) for group in listed for place, _ in _by_place(group.holders)), default=0)
-    report.sections = [section for group in listed for section in _sections(group, width)]
-    report.sections += _nil_section(found, nil)
+def _slices(context: Context, options: Mapping[str, Any], depth: int) -> Report:
+    """The answer to --slices: arrays that more than one slice has."""
+    if options["EXPR"]:
+        raise UsageError("--slices searches, and takes no expressions (usage: hmap-alias --slices [--scope SCOPE])")
+    slices: list[Slice] = []
+    searched = Roots(context.target, options["--scope"], context.progress, Reach(can_reach_slice))
+    found = holders(context.target, searched, depth, context.progress, slices)
+    shared = overlaps(slices)
+    data = _json([], Found(), searched)
+    data["slices"] = [_array_json(array) for array in shared]
+    report = Report(data, anomalies=[*found.anomalies, *searched.anomalies])
+    holding = sum(len(array.slices) for array in shared)
+    verb = "is" if len(shared) == 1 else "are"
+    what = f"{human.plural(len(shared), 'array')} {verb} shared by {human.plural(holding, 'slice')}"
+    what = what if shared else "no array is shared"
+    report.answer = [f"{what} ({len(slices):,} slices; {_searched(searched)} searched)"]
+    for array in shared[:MAX_GROUPS]:
+        elem = array.slices[0].type.elem.name
+        rows = [(_range(array, one), f"{one.path}  {where(one.place)}") for one in array.slices[:MAX_ROWS]]
+        more = [f"  ... {len(array.slices) - MAX_ROWS:,} more"] if len(array.slices) > MAX_ROWS else []
+        head = f"[{array.elements:,}]{elem}  {array.address:#x}"
+        report.sections += [Lines([head]), Facts(rows), *([Lines(more)] if more else [])]
+    _left_out(report, len(shared))
+    _partial(report, found, depth)
+    return report
+
+
+def _range(array: Shared, one: Slice) -> str:
+    first, last, room = array.range_of(one)
+    return f"[{first}:{last}]" if room == last else f"[{first}:{last}:{room}]"
+
+
+def _array_json(array: Shared) -> dict[str, Any]:
+    rows = []
+    for one in array.slices:
+        first, last, room = array.range_of(one)
+        rows.append(
+            {
+                "path": one.path,
+                "kind": one.place.kind,
+                **place_json(one.place),
+                "address": hex_or_none(one.address),
+                "type": one.type.name,
+                "from": first,
+                "to": last,
+                "capacity_to": room,
+            }
+        )
+    return {
+        "address": hex(array.address),
+        "elem": array.slices[0].type.elem.name,
+        "elem_size": array.size,
+        "elements": array.elements,
+        "holders": rows,
+    }
+
+
+def _left_out(report: Report, groups: int) -> None:
+    if groups > MAX_GROUPS:
+        report.sections.append(Lines([f"... {groups - MAX_GROUPS:,} more (--json lists them all)"]))
+
+
+def _partial(report: Report, found: Found, depth: int | None) -> None:
+    """Says what the search left out. depth: how far it went, None where it was not to."""
+    if found.interrupted:
+        report.answer.append("(interrupted: this is what the search had come to)")
+        report.cut("the search was interrupted", 0, None)
+    search_cut(report, found, depth)
+
+
+def _describe(report: Report, listed: list[Group], found: Found, nil: bool, told: bool) -> None:
+    """The sections a person reads. told: see _by_place."""
+    shown = [(group, _by_place(group.holders, told)) for group in listed[:MAX_GROUPS]]
+    width = max((len(place) for _, rows in shown for place, _ in rows), default=0)
+    for group, rows in shown:
+        report.sections += _sections(group, rows, width)
+    _left_out(report, len(listed))
+    report.sections += _nil_section(found, nil, told)
 
 
 def _named(context: Context, text: str) -> Variable:
@@ -65,6 +141,7 @@ def _json(listed: list[Group], found: Found, searched: Roots | None) -> dict[str
     places = {(h.place.goroutine, h.place.frame) for held in found.maps.values() for h in held}
     own = {place for place in places if place != (None, None)}
     return {
+        "goroutines": _goroutines_json(listed, found, searched) if searched else [],
         "groups": [
             {
                 "address": hex(group.address),
@@ -73,11 +150,11 @@ def _json(listed: list[Group], found: Found, searched: Roots | None) -> dict[str
                 "count": group.count,
                 "shared_by": group.shared_by,
                 "headers": [hex(header) for header in group.headers],
-                "holders": [_holder_json(holder) for holder in group.holders],
+                "holders": [holder_json(holder) for holder in group.holders],
             }
             for group in listed
         ],
-        "nil_maps": [_holder_json(holder) for holder in found.nil],
+        "nil_maps": [holder_json(holder) for holder in found.nil],
         "scanned": {
             "goroutines": searched.goroutines if searched else len({goroutine for goroutine, _ in own}),
             "frames": searched.frames if searched else len(own),
@@ -87,14 +164,18 @@ def _json(listed: list[Group], found: Found, searched: Roots | None) -> dict[str
     }
 
 
-def _holder_json(holder: Holder) -> dict[str, Any]:
-    return {
-        "path": holder.path,
-        "kind": holder.kind,
-        **place_json(holder.place),
-        "address": hex_or_none(holder.address),
-        "also": [{"path": other.path, "kind": other.kind, **place_json(other.place)} for other in holder.also],
-    }
+def _goroutines_json(listed: list[Group], found: Found, searched: Roots) -> list[dict[str, Any]]:
+    """The goroutines that the holders belong to: what each does, and the go statement that made it."""
+    holders_ = [holder for group in listed for holder in group.holders] + found.nil
+    ids = {each.place.goroutine or 0 for holder in holders_ for each in (holder, *holder.also)}
+    rows = []
+    for goroutine in (searched.searched[goid] for goid in sorted(ids & searched.searched.keys())):
+        # The first one is made by assembly: printcreatedby of runtime/traceback.go leaves it out too.
+        told = goroutine.created_at and goroutine.id != 1
+        made = searched.target.location(goroutine.created_at) if told else None
+        created = {"function": made.function, "file": made.file, "line": made.line} if made else None
+        rows.append({"id": goroutine.id, "status": goroutine.status, "created_by": created})
+    return rows
 
 
 def _summary(shared: list[Group], together: list[Group], found: Found, searched: Roots | None) -> str:
@@ -109,11 +190,7 @@ def _summary(shared: list[Group], together: list[Group], found: Found, searched:
         if not shared:
             return f"{human.plural(len(together), 'separate map')}: nothing is shared"
         return f"{human.plural(len(together), 'map')}, {len(shared)} of them shared"
-    variables = human.plural(searched.globals, "package variable")
-    frames = [*searched.functions]
-    if searched.scope != "frame":
-        frames = [f"{human.plural(searched.goroutines, 'goroutine')} with {human.plural(searched.frames, 'frame')}"]
-    scanned = f"({human.plural(len(found.maps), 'map')}; {' and '.join([*frames, variables])} searched)"
+    scanned = f"({human.plural(len(found.maps), 'map')}; {_searched(searched)} searched)"
     if not shared:
         return f"no map is shared {scanned}"
     holders_ = sum(len(group.holders) for group in shared)
@@ -121,19 +198,27 @@ def _summary(shared: list[Group], together: list[Group], found: Found, searched:
     return f"{human.plural(len(shared), 'map')} {verb} shared by {human.plural(holders_, 'variable')} {scanned}"
 
 
-def _sections(group: Group, width: int) -> list[Section]:
+def _searched(searched: Roots) -> str:
+    """Where the search started."""
+    frames = [*searched.functions]
+    if searched.scope != "frame":
+        frames = [f"{human.plural(searched.goroutines, 'goroutine')} with {human.plural(searched.frames, 'frame')}"]
+    return " and ".join([*frames, human.plural(searched.globals, "package variable")])
+
+
+def _sections(group: Group, rows: list[tuple[str, str]], width: int) -> list[Section]:
     buckets = f"  buckets {group.buckets:#x}" if group.buckets else ""
     entries = human.plural(group.count, "entry")
     lines = [f"{group.type.name}  {group.address:#x}  {entries}{buckets}"]
     if group.shared_by == "buckets":
         headers = ", ".join(f"{header:#x}" for header in group.headers)
         lines.append(f"  {len(group.headers)} headers share these buckets: {headers}")
-    return [Lines(lines), Facts(_by_place(group.holders), width)]
+    more = [Lines([f"  ... {len(rows) - MAX_ROWS:,} more places (--json lists them all)"])] * (len(rows) > MAX_ROWS)
+    return [Lines(lines), Facts(rows[:MAX_ROWS], width), *more]
 
 
-def _by_place(holders: list[Holder]) -> list[tuple[str, str]]:
-    """Paths under the place they start from, frames before package variables; where more than one goroutine
-    stands at a place, which."""
+def _by_place(holders: list[Holder], told: bool) -> list[tuple[str, str]]:
+    """Paths under the place they start from, frames before package variables. told: which goroutines stand there."""
     places: dict[str, dict[str, set[int]]] = {}
     for holder in [each for known in holders for each in (known, *known.also)]:
         paths = places.setdefault(where(holder.place), {})
@@ -141,27 +226,27 @@ def _by_place(holders: list[Holder]) -> list[tuple[str, str]]:
     rows = []
     for place, paths in places.items():
         everyone = set().union(*paths.values())
-        if len(everyone) == 1:
+        if everyone == {0} or (len(everyone) == 1 and not told):
             rows.append((place, ", ".join(paths)))
             continue
         together: dict[frozenset[int], list[str]] = {}
         for path, goroutines in paths.items():
             together.setdefault(frozenset(goroutines), []).append(path)
         for some, named in together.items():
-            rows.append((place, f"{', '.join(named)}  {_goroutines(some)}"))
+            rows.append((place, f"{', '.join(named)} ({_goroutines(some)})"))
     return rows
 
 
 def _goroutines(ids: frozenset[int]) -> str:
-    """goroutine 7; goroutines 18-37 (20)."""
+    """goroutine 7; 20 goroutines: 18-37."""
     if len(ids) == 1:
         return f"goroutine {min(ids)}"
-    return f"goroutines {human.ranges(ids)} ({len(ids):,})"
+    return f"{len(ids):,} goroutines: {human.ranges(ids)}"
 
 
-def _nil_section(found: Found, listed: bool) -> list[Section]:
+def _nil_section(found: Found, listed: bool, told: bool) -> list[Section]:
     if not found.nil:
         return []
     if not listed:
         return [Lines([f"{human.plural(len(found.nil), 'nil map')} (--all lists them)"])]
-    return [Lines(["nil maps"]), Facts(_by_place(found.nil))]
+    return [Lines(["nil maps"]), Facts(_by_place(found.nil, told)[:MAX_ROWS])]

@@ -8,10 +8,11 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis import integrity_classic, integrity_swiss
-from gomap.analysis.alias import holders
+from gomap.analysis.alias import everywhere
 from gomap.analysis.integrity import Checked
 from gomap.analysis.roots import Roots
 from gomap.commands.declare import Context
+from gomap.commands.facts import search_cut
 from gomap.errors import GomapError, UsageError
 from gomap.expr import resolve_map
 from gomap.golang.classic import ClassicMap
@@ -58,15 +59,19 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
 
 
 def _all(context: Context, report: Report) -> Iterator[tuple[str, GoType, int]]:
-    """Every map that the variables lead to, each once."""
-    found = holders(context.target, Roots(context.target, "frame"), context.settings.depth)
-    report.anomalies += found.anomalies
-    for text in found.shortened:
-        report.cut(text, 0, None)
-    if found.too_deep:
-        report.cut(f"{human.plural(found.too_deep, 'value lies', 'values lie')} too deep", 0, None)
-    for address, t in found.types.items():
+    """Every map of the process, each once: what can't be a map is told as the search tells it."""
+    searched = Roots(context.target, "all", context.progress)
+    found = everywhere(context.target, searched, context.progress, once=True)
+    report.anomalies += [*found.anomalies, *searched.anomalies]
+    if found.interrupted:
+        report.cut("the search was interrupted", 0, None)
+    search_cut(report, found)
+    for done, (address, t) in enumerate(found.types.items()):
+        context.progress("maps", done, len(found.types))
         yield found.maps[address][0].path, t, address
+    for address, (holder, _) in found.doubtful.items():
+        if holder.place.kind == "global":  # which is set from the start: what is wrong with it has to be said
+            yield holder.path, holder.type, address
 
 
 def _check(context: Context, hasher: Hasher, t: GoType, address: int, full: bool) -> Checked:

@@ -9,6 +9,8 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
+from gomap.progress import Progress, silent
+
 if TYPE_CHECKING:
     from gomap.report import Report
     from gomap.target import Target
@@ -45,16 +47,12 @@ class Arg(NamedTuple):
         return f"[{shown}]" if self.optional or not self.positional else shown
 
 
-def _silent(what: str, done: int, of: int | None) -> None:
-    """Progress that nobody sees."""
-
-
 class Context(NamedTuple):
-    """What a command works with. progress: told while long work goes on, (what, done, of how many or None)."""
+    """What a command works with. progress: told while long work goes on."""
 
     target: Target
     settings: Settings = Settings()
-    progress: Callable[[str, int, int | None], None] = _silent
+    progress: Progress = silent
 
 
 JSON = Arg("--json", "print the answer as one line of JSON")
@@ -63,7 +61,8 @@ JSON = Arg("--json", "print the answer as one line of JSON")
 class Command(NamedTuple):
     """name: as it is typed. about: what the answer means. examples: (command line, comment).
 
-    writes_file: it saves a file, so recording does not run it.
+    writes_file: it saves a file, so recording does not run it. of_a_map: it is about one map and what that owns,
+    so a recorded map answers it.
     """
 
     name: str
@@ -72,6 +71,7 @@ class Command(NamedTuple):
     args: tuple[Arg, ...]
     examples: tuple[tuple[str, str], ...]
     writes_file: bool = False
+    of_a_map: bool = True
 
     def run(self, context: Context, options: Mapping[str, Any]) -> Report:
         """Answers, through `run` of the file in gomap/commands that has the command's name."""
@@ -125,5 +125,12 @@ def bucket_range(text: str) -> tuple[int, int]:
 def scope(text: str) -> str:
     """frame (the selected one), goroutine (the selected one's frames) or all (every goroutine's)"""
     if text not in ("frame", "goroutine", "all"):
+        raise ValueError(text)
+    return text
+
+
+def order(text: str) -> str:
+    """bytes, waste, entries, load or values"""
+    if text not in ("bytes", "waste", "entries", "load", "values"):
         raise ValueError(text)
     return text

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from gomap import human
+from gomap.analysis.alias import WHOLE_DEPTH, Found, Holder
 from gomap.golang.classic import ClassicMap
 from gomap.golang.structure import Anomaly, Growth, Structure
 from gomap.maps import MapView
+from gomap.report import Report
 from gomap.target import Place
 
 
@@ -32,6 +35,25 @@ def place_json(place: Place) -> dict[str, Any]:
         "file": place.file,
         "line": place.line,
     }
+
+
+def holder_json(holder: Holder) -> dict[str, Any]:
+    return {
+        "path": holder.path,
+        "kind": holder.kind,
+        **place_json(holder.place),
+        "address": hex_or_none(holder.address),
+        "also": [{"path": other.path, "kind": other.kind, **place_json(other.place)} for other in holder.also],
+    }
+
+
+def search_cut(report: Report, found: Found, depth: int | None = WHOLE_DEPTH) -> None:
+    """Says what a search left out. depth: how far it went, None where it was not to go anywhere."""
+    for text in found.shortened:
+        report.cut(text, 0, None)
+    if found.too_deep and depth is not None:
+        what = human.plural(found.too_deep, "value lies", "values lie")
+        report.cut(f"{what} deeper than {depth} pointers and elements", 0, None)
 
 
 def where(place: Place) -> str:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gomap import human
 from gomap.commands.declare import Context
 from gomap.expr import resolve_map
 from gomap.golang.classic import ClassicMap
 from gomap.golang.hashing import hasher_of
-from gomap.golang.lookup import Lookup, Step, choose, lookup
+from gomap.golang.lookup import Lookup, Step, candidates, lookup
 from gomap.golang.structure import Anomaly
 from gomap.keys import Keys
 from gomap.maps import MapView, view
-from gomap.report import Facts, Report, Table
+from gomap.report import Facts, Report
 from gomap.values import Limits, Values, shown
+
+#: Steps of a path that are told.
+MAX_ROWS = 30
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
@@ -30,13 +34,15 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         report.answer = [f"not found: {expr} is a nil {t.name}"]
     else:
         found = view(keys.target, t, address)
-        result = lookup(found, keys.hasher, choose(found, keys.hasher), key)
+        result = lookup(found, keys.hasher, candidates(found, keys.hasher), key)
         whys = [_why(found, values, result, step) for step in result.path]
         value = values.json(t.elem, result.elem) if result.found else None
         data = _json(expr, key_json, result, value, whys)
         report = Report(data, anomalies=_notes(found, result))
         what = f"{expr}[{key_text}]"
         report.answer = [f"{what} = {shown(t.elem, value)}" if value is not None else f"{what} is not there"]
+        if result.broken is not None and not result.found:
+            report.answer = [f"{what} can't be looked up: the map is corrupt"]
         _explain(report, found, result, whys)
     if variable.note:
         report.answer.append(f"({variable.note})")
@@ -69,10 +75,13 @@ def _json(expr: str, key: Any, result: Lookup, value: Any, whys: list[str]) -> d
 
 
 def _notes(found: MapView, result: Lookup) -> list[Anomaly]:
-    notes = []
+    notes = [] if result.broken is None else [result.broken]
     if result.walked:
         what = f"the hash function for keys of type {found.shape.key.name} is not known here"
         notes.append(Anomaly("note", "walked", f"{what}: all entries were looked at instead", found.address))
+    if result.unreadable:
+        what = f"{human.plural(result.unreadable, 'key')} can't be read"
+        notes.append(Anomaly("warning", "unreadable", what, found.address))
     if result.nan:
         what = "the key contains a NaN, which equals nothing, not even itself: no lookup ever finds it"
         notes.append(Anomaly("note", "nan-key", what, found.address))
@@ -89,33 +98,37 @@ def _why(found: MapView, values: Values, result: Lookup, step: Step) -> str:
         return "the key" if result.walked else f"{mark}, and the key is equal"
     if step.reason == "other-key":
         key = found.shape.key
-        return f"{mark} too, but another key: {shown(key, values.json(key, step.key))}"
+        return f"{mark} too, but the key is {shown(key, values.json(key, step.key))}"
+    if step.reason == "unreadable":
+        return f"{mark}, and the key can't be read"
     if step.reason == "moved":
-        return "the old bucket has moved: the new array has its entries"
+        return "this old bucket has moved: on to the new array"
     if step.reason == "goes-on":
-        return "no empty slot: on to the overflow bucket" if classic else "no empty slot: on to the next group"
+        return "no match, no empty slot: on to the " + ("overflow bucket" if classic else "next group")
     if not classic:
-        return f"no slot of {mark} has the key, and the search ends here" + (
-            "" if step.table is None else ": the group has an empty slot"
-        )
+        return "no match" if step.table is None else "no match, an empty slot: the search ends"
     if step.slot is None:
-        return "no slot has the key, and there is no further bucket"
-    return f"no slot has the key, and from slot {step.slot} on all are empty"
+        return "no match, no overflow bucket: the search ends"
+    return f"no match, empty from slot {step.slot} on: the search ends"
 
 
 def _explain(report: Report, found: MapView, result: Lookup, whys: list[str]) -> None:
+    """The hash, and what the lookup met at every place. The words take what room they need: no table."""
+    rows = []
     classic = isinstance(found, ClassicMap)
     if result.hash is not None and result.mark is not None:
         mark = f"{'tophash' if classic else 'H2'} {result.mark:#04x}"
-        report.sections.append(Facts([("hash", f"{result.hash:#x}, {mark}")]))
-    if not result.path:
-        return
-    rows = []
+        rows.append(("hash", f"{result.hash:#x}, {mark}"))
     for step, why in zip(result.path, whys):
         where = "old " if step.old else ""
         where += f"table {step.table} " if step.table is not None else ""
         where += f"{'bucket' if classic else 'group'} {step.bucket}"
         if classic and step.overflow:
             where += f" overflow {step.overflow}"
-        rows.append((where, "" if step.slot is None else str(step.slot), hex(step.address), why))
-    report.sections.append(Table(("path", "slot", "address", ""), rows, frozenset({1})))
+        slot = f" slot {step.slot}" if step.reason in ("found", "other-key", "unreadable") else ""
+        rows.append((where, f"{step.address:#x}{slot}: {why}"))
+    left_out = len(rows) - MAX_ROWS
+    if left_out > 1:
+        rows[MAX_ROWS // 2 : -MAX_ROWS // 2] = [("...", f"{left_out:,} more steps (--json has them all)")]
+    if rows:
+        report.sections.append(Facts(rows))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gomap.commands.declare import EXPR_HELP, Arg, Command, bucket_range, natural, scope
+from gomap.commands.declare import EXPR_HELP, Arg, Command, bucket_range, natural, order, scope
 
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -23,6 +23,7 @@ A map of a million entries takes well under a second: entries are read only when
                 "RANGE",
                 bucket_range,
             ),
+            Arg("--iterators", "also look for loops over the map that are under way, on every goroutine's stack"),
         ),
         examples=(
             ("hmap-show m", "the local variable m"),
@@ -52,16 +53,18 @@ unsafe; they are told apart from plain sharing.
             ),
             Arg(
                 "--depth",
-                "how many pointers, elements and interfaces to follow (set hmap depth)",
+                "how many pointers, elements and interfaces to follow (set hmap depth; 128 with --scope all)",
                 "N",
                 natural,
             ),
             Arg("--all", "list maps with one holder too, and all nil maps"),
+            Arg("--slices", "slices that share a backing array instead of maps, with their ranges"),
         ),
         examples=(
             ("hmap-alias", "every map that more than one variable here leads to"),
             ("hmap-alias m1 m2", "are these two the same map?"),
             ("hmap-alias --scope all", "which maps do goroutines share?"),
+            ("hmap-alias --slices", "which slices would see each other's writes?"),
             ("hmap-alias --all --depth 2", "all maps near by"),
         ),
     ),
@@ -110,12 +113,104 @@ a note. Without numpy a large map's hashes are checked in part, and how much is 
 """,
         args=(
             Arg("EXPR", EXPR_HELP, optional=True),
-            Arg("--all", "every map that the frame's and package variables lead to"),
+            Arg("--all", "every map of the process: of all goroutines and package variables"),
             Arg("--full", "all hashes, however long it takes without numpy"),
         ),
         examples=(
             ("hmap-check main.sessions", "one map"),
             ("hmap-check --all --json", "all of them, for a script"),
+        ),
+    ),
+    Command(
+        name="hmap-sync",
+        summary="a sync.Map from the inside, in both of its generations",
+        about="""
+Up to Go 1.23 a sync.Map is two maps: read, which needs no lock, and dirty, behind the mutex. Counts the
+entries in each, those only in dirty, the deleted and the expunged ones, and says how many more lookups
+past read there are until dirty becomes read. From Go 1.24 on it is a trie over the keys' hashes: counts
+its levels, nodes, entries and the chains of keys that share a whole hash. Which of the two it is is told by
+the fields. Bytes held are what the map has taken from the heap beside itself, keys and values not counted.
+""",
+        args=(
+            Arg("EXPR", "a sync.Map, a pointer to one, or a struct's field: main.cache, s.users, 0xADDR:sync.Map"),
+            Arg("--entries", "also list N entries, keys and values by what they are", "N", natural),
+        ),
+        examples=(
+            ("hmap-sync main.sessions", "a package variable"),
+            ("hmap-sync srv.cache --entries 10", "a field, and ten entries"),
+        ),
+        of_a_map=False,
+    ),
+    Command(
+        name="hmap-cycle",
+        summary="what leads back to itself through maps, pointers, slices and interfaces",
+        about="""
+Follows everything that a variable leads to through maps, pointers, slices, arrays, structs, interfaces
+(by what they hold), atomic.Pointer and sync.Map, and prints each way that comes back to where it was. A deep
+copy or a recursive print of such a value never ends. Functions' captured variables, channels' buffers and
+unsafe.Pointers are not followed, and what by its types can't be part of a cycle is not read.
+""",
+        args=(
+            Arg("EXPR", "any variable, not only a map: m, cfg, main.root, p.next, 0xADDR:main.Node"),
+            Arg("--limit", "print at most N cycles (default 16)", "N", natural),
+        ),
+        examples=(
+            ("hmap-cycle m", "does m lead back to itself?"),
+            ("hmap-cycle main.root --json", "the same for a script"),
+        ),
+        of_a_map=False,
+    ),
+    Command(
+        name="hmap-top",
+        summary="all maps of the process, ranked by the memory they hold, waste, entries or load",
+        about="""
+Searches every goroutine's frames and all package variables for maps and measures each by walking it. Held is
+what the map itself owns: header, buckets or groups, tables, indirect keys and elems, in bytes of the allocator's
+size classes. Waste is what of it the live entries don't need. With --values also the heap that keys and
+values keep alive (strings, slices, pointed-to structs, boxes of interfaces), each block counted once, for
+the first map that leads to it; nested maps count for themselves, and what closures captured is not followed.
+""",
+        args=(
+            Arg("--by", "bytes, waste, entries, load or values", "ORDER", order, default="bytes"),
+            Arg("-n", "how many maps to list; 0: all", "N", natural, default=20),
+            Arg("--values", "also what keys and values keep alive"),
+        ),
+        examples=(
+            ("hmap-top", "the 20 maps that hold the most memory"),
+            ("hmap-top --by waste -n 5", "where rebuilding a map gives back the most"),
+            ("hmap-top --by values", "maps whose keys and values hold the memory"),
+        ),
+    ),
+    Command(
+        name="hmap-whatis",
+        summary="which map, bucket and slot an address lies in, or what else is there",
+        about="""
+Searches all maps of the process for the one that has the address: in its header, in a bucket or group of the
+current or the old array, an overflow bucket, the directory, a table, or a key or elem behind a pointer.
+Where none has it: the heap's object and whether the allocator has freed it, whose stack, which package
+variable or function. A pointer into a bucket that was kept over a growth shows itself this way.
+""",
+        args=(Arg("ADDR", "a number (0xc000012345), &x, or a pointer, slice, string, map or uintptr"),),
+        examples=(
+            ("hmap-whatis 0xc000012345", "what is at this address?"),
+            ("hmap-whatis p", "what does the pointer p point to?"),
+            ("hmap-whatis &main.cache --json", "where does the variable lie? For a script"),
+        ),
+    ),
+    Command(
+        name="hmap-race",
+        summary="who is inside a map operation, who died of one, and who holds these maps",
+        about="""
+Looks at every goroutine's stack for the runtime's map functions, says what each does to which map and
+the program's line that asked for it; lists the maps whose write flag is up and everybody who holds
+them. In a core of `fatal error: concurrent map writes` (or read and write, iteration and write, clone
+and write) and at a write to a nil map it names the goroutine that died and the map.
+The first line is the answer; `nobody is inside` is one too.
+""",
+        args=(),
+        examples=(
+            ("hmap-race", "who touches a map right now, or died of it"),
+            ("hmap-race --json", "the same for a script"),
         ),
     ),
     Command(

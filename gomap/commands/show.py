@@ -11,14 +11,16 @@ from gomap.analysis.growth import forecast
 from gomap.commands.declare import Context
 from gomap.commands.drawing import bucket_sections
 from gomap.commands.facts import count_anomalies, growth_json, hex_or_none
+from gomap.commands.iterations import add_iterators
 from gomap.expr import resolve_map
 from gomap.golang.classic import ClassicMap
 from gomap.golang.malloc import allocator
 from gomap.golang.marks import SLOTS
 from gomap.golang.structure import TOO_MANY, Structure
 from gomap.gotypes import GoType
+from gomap.listing import entries_json
 from gomap.maps import MapView, shape_of, view
-from gomap.report import Bars, Facts, Heat, Report, Section, Table
+from gomap.report import Bars, Encoded, Facts, Heat, Report, Section, Table
 from gomap.target import Variable
 from gomap.values import Limits, Values, shown
 
@@ -35,6 +37,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         report = _nil(expr, variable, t, shape.layout, shape.group)
         if wanted:
             report.data["entries"] = []
+        if options["--iterators"]:
+            report.data["iterators"] = []
         return report
     found = view(target, t, address)
     structure = found.structure(allocator(target))
@@ -45,7 +49,9 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         report.answer.append(f"({variable.note})")
     report.sections = _sections(found, structure)
     if wanted:
-        _add_entries(context, report, t, found, wanted)
+        _add_entries(context, report, t, found, wanted, bool(options.get("--json")))
+    if options["--iterators"]:
+        add_iterators(context, report, t, found)
     if options["--buckets"]:
         report.sections += bucket_sections(target, found, structure, options["--buckets"], context.settings.depth)
     report.advice = _advice(structure)
@@ -98,6 +104,7 @@ def show_json(expr: str, t: GoType, found: MapView, structure: Structure) -> dic
         "growth": growth_json(structure.growth),
         "classic": facts if classic else None,
         "swiss": None if classic else facts,
+        "iterators": None,
     }
 
 
@@ -130,6 +137,7 @@ def _nil(expr: str, variable: Variable, t: GoType, layout: str, group: str | Non
         "growth": growth_json(empty.growth),
         "classic": None,
         "swiss": None,
+        "iterators": None,
     }
     report = Report(data, answer=[f"{t.name}  {expr}  nil", "a nil map: reading finds nothing, writing panics"])
     if variable.note:
@@ -218,20 +226,24 @@ def _advice(structure: Structure) -> list[str]:
     return [f"a Go map never shrinks: copying the {what} into a new map gives back {human.size(back)}"]
 
 
-def _add_entries(context: Context, report: Report, t: GoType, found: MapView, wanted: int) -> None:
+def _add_entries(context: Context, report: Report, t: GoType, found: MapView, wanted: int, json: bool) -> None:
     values = Values(context.target, Limits(depth=context.settings.depth))
-    listed: list[dict[str, Any]] = []
-    rows = []
-    for entry in itertools.islice(found.entries(), min(wanted, found.count + TOO_MANY)):
-        key, value = values.json(t.key, entry.key), values.json(t.elem, entry.elem)
-        listed.append({"key": key, "value": value, "bucket": entry.bucket, "slot": entry.slot, "old": entry.old})
-        place = f"{'old ' if entry.old else ''}{entry.bucket:,}/{entry.slot}"
-        rows.append((place, shown(t.key, key), shown(t.elem, value)))
-    report.data["entries"] = listed
-    bucket = "bucket/slot" if isinstance(found, ClassicMap) else "group/slot"
-    report.sections.append(Table((bucket, "key", "value"), rows, frozenset({0}), frozenset({1, 2})))
+    wanted = min(wanted, found.count + TOO_MANY)
+    if json:
+        texts = entries_json(values, t, found, wanted)
+        report.data["entries"] = Encoded(f"[{', '.join(texts)}]")
+        listed = len(texts)
+    else:
+        rows = []
+        for entry in itertools.islice(found.entries(), wanted):
+            key, value = values.json(t.key, entry.key), values.json(t.elem, entry.elem)
+            place = f"{'old ' if entry.old else ''}{entry.bucket:,}/{entry.slot}"
+            rows.append((place, shown(t.key, key), shown(t.elem, value)))
+        bucket = "bucket/slot" if isinstance(found, ClassicMap) else "group/slot"
+        report.sections.append(Table((bucket, "key", "value"), rows, frozenset({0}), frozenset({1, 2})))
+        listed = len(rows)
     total = report.data["live"]
-    if len(listed) < total:
-        report.cut("entries", len(listed), total)
+    if listed < total:
+        report.cut("entries", listed, total)
     if values.cut:
-        report.cut("values", len(listed), None)
+        report.cut("values", listed, None)

@@ -10,14 +10,16 @@ import bisect
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 from gomap.errors import MemoryFault
 from gomap.golang.malloc import Allocator
-from gomap.golang.marks import SLOTS, MarkCode, Strip, Tally, mark_code, words
-from gomap.golang.slots import SlotShape, check_fields, check_slots, entries_of, member, stored_type
+from gomap.golang.marks import SLOTS, MarkCode, Strip, Tally, mark_code, marks_of, words
+from gomap.golang.slots import Bucket, SlotShape, check_fields, check_slots, entries_of, member, stored_type
 from gomap.golang.structure import Anomaly, Bytes, Entry, Growth, Structure
 from gomap.gotypes import GoType, has_pointers
-from gomap.memory import CHUNK, gather
+from gomap.memory import CHUNK, Buffer, Stream, gather, one_by_one, packed, stream
 from gomap.target import Record, Target, read_record
 
 HEADER_FIELDS = frozenset("count flags B noverflow hash0 buckets oldbuckets nevacuate extra".split())
@@ -65,7 +67,7 @@ class ClassicShape:
     def elem(self) -> GoType:
         return self.slots.elem
 
-    @property
+    @cached_property
     def scan(self) -> bool:
         """Whether buckets contain pointers for the collector, their overflow pointer apart."""
         s = self.slots
@@ -132,6 +134,18 @@ class ClassicMap:
         return self.header["B"]
 
     @property
+    def nonsense(self) -> str | None:
+        """What in the header no map can have: memory that is something else. None for one that can be a map's."""
+        header, word = self.header, self.target.arch.pointer_size
+        if self.address % word or header["buckets"] % word or header["oldbuckets"] % word:
+            return "addresses that are not aligned"
+        if header["flags"] >= 16 or (1 << min(self.B, 64)) * self.shape.slots.size > MAX_BYTES:
+            return f"flags {header['flags']:#x} and B {self.B}"
+        if self.count > (0 if not header["buckets"] else max(16 << self.B, 8)):
+            return f"{self.count:,} entries with B {self.B}"
+        return None
+
+    @property
     def old_count(self) -> int:
         """Buckets of the old array: hmap.noldbuckets."""
         if not self.header["oldbuckets"]:
@@ -160,10 +174,10 @@ class ClassicMap:
             return LOAD_NUM, LOAD_DEN
         return self.target.arch.uint(constant.data, 0, len(constant.data)), LOAD_DEN
 
-    def limit(self, B: int | None = None) -> int:
-        """A map of 2^B buckets grows when it has this many entries and gets another: overLoadFactor."""
+    def limit(self) -> int:
+        """The map grows when it has this many entries and gets another: overLoadFactor."""
         numerator, denominator = self.load_factor
-        return max(numerator * ((1 << min(self.B if B is None else B, 64)) // denominator), SLOTS)
+        return max(numerator * ((1 << min(self.B, 64)) // denominator), SLOTS)
 
     def overflow_limit(self) -> int:
         """hmap.noverflow at which the next insert starts a same-size growth: tooManyOverflowBuckets."""
@@ -240,10 +254,10 @@ class ClassicMap:
         left_chains, gone_chains = array("Q"), array("Q")
         structure.moved = Strip(count)
         evacuated = 0
-        for first, data in walk.read_array(address, count, "oldbuckets"):
-            whole.add(data, size, OLD_MARKS)
-            flags = data[0::size].translate(_FIRST_EVACUATED)
-            structure.moved.add(first, flags)
+        for first, data in walk.read_array(address, count, "oldbuckets", stream):
+            whole.add(marks_of(data, size), OLD_MARKS)
+            flags = bytes(data[0::size]).translate(_FIRST_EVACUATED)
+            structure.moved.add_flags(first, flags)
             evacuated += flags.count(1)
             pointers = walk.pointers(data)
             left_chains.extend(p for p, moved in zip(pointers, flags) if p and not moved)
@@ -335,8 +349,10 @@ class ClassicMap:
     def _rebuilt(self, entries: int, allocator: Allocator) -> int:
         """Bytes of a map just made for so many entries: makemap."""
         B = 0
-        while entries > self.limit(B):
-            B += 1
+        if entries > SLOTS:
+            numerator, denominator = self.load_factor
+            while entries > max(numerator * ((1 << B) // denominator), SLOTS):
+                B += 1
         total = allocator.allocated(self.shape.header.size, True)
         if entries:
             total += self._array_bytes(1 << B, allocator)
@@ -348,17 +364,51 @@ class ClassicMap:
 
     def entries(self) -> Iterator[Entry]:
         """Live entries in the order of the arrays: the current array, then old buckets not yet evacuated."""
+        for window, old in self.windows():
+            yield from entries_of(self.target.memory, self.target.arch, self.shape.slots, window, MARKS.live, old)
+
+    def windows(self) -> Iterator[tuple[list[Bucket], bool]]:
+        """All buckets in that order, some at a time, and whether they are the old array's."""
         header = self.header
         if header["buckets"] and (1 << min(self.B, 64)) * self.shape.slots.size <= MAX_BYTES:
-            yield from self._array_entries(header["buckets"], 1 << self.B, old=False)
+            yield from self._array_windows(header["buckets"], 1 << self.B, old=False)
             if self.old_count:
-                yield from self._array_entries(header["oldbuckets"], self.old_count, old=True)
+                yield from self._array_windows(header["oldbuckets"], self.old_count, old=True)
 
-    def _array_entries(self, address: int, count: int, old: bool) -> Iterator[Entry]:
-        target, shape = self.target, self.shape
-        size = shape.slots.size
+    def arrays(self) -> Iterator[tuple[bool, Iterator[tuple[int, bytes]]]]:
+        """The arrays of main buckets as (whether it is the old one, pieces of (first bucket, bytes))."""
         walk = _Walk(self, Structure(address=None))
-        for first, data in walk.read_array(address, count, "oldbuckets" if old else "buckets"):
+        for old, address, count in (
+            (False, self.header["buckets"], 1 << min(self.B, 64)),
+            (True, self.header["oldbuckets"], self.old_count),
+        ):
+            if address and count * self.shape.slots.size <= MAX_BYTES:
+                yield old, walk.read_array(address, count, "oldbuckets" if old else "buckets", one_by_one)
+
+    def overflow_pointers(self, data: bytes) -> Sequence[int]:
+        """The overflow pointer of each bucket in data."""
+        return _Walk(self, Structure(address=None)).pointers(data)
+
+    def contents(self) -> Iterator[bytes]:
+        """Whole buckets, in pieces: all that can hold live entries, which their marks tell from the others."""
+        walk = _Walk(self, Structure(address=None))
+        level: set[int] = set()
+        for _, pieces in self.arrays():
+            for _, data in pieces:
+                level.update(filter(None, walk.pointers(data)))
+                yield data
+        seen: set[int] = set()
+        while level:
+            seen |= level
+            ordered = walk._outside_arrays(sorted(level))
+            data = b"".join(block for _, block in gather(self.target.memory, ordered, self.shape.slots.size) if block)
+            yield data
+            level = set(filter(None, walk.pointers(data))) - seen
+
+    def _array_windows(self, address: int, count: int, old: bool) -> Iterator[tuple[list[Bucket], bool]]:
+        size = self.shape.slots.size
+        walk = _Walk(self, Structure(address=None))
+        for first, data in walk.read_array(address, count, "oldbuckets" if old else "buckets", one_by_one):
             pointers = walk.pointers(data)
             # A window of buckets at a time: the first entries come at once, whatever the map's size.
             for start in range(0, len(pointers), 512):
@@ -373,7 +423,7 @@ class ClassicMap:
                         chained[first + i] = pointers[i]
                 window += walk.follow(chained)
                 window.sort(key=lambda item: item[:2])
-                yield from entries_of(target.memory, target.arch, shape.slots, window, MARKS.live, old)
+                yield window, old
 
 
 @dataclass
@@ -385,33 +435,37 @@ class _Walk:
     overflow_pointers: array[int] = field(default_factory=lambda: array("Q"))
     overflow_seen: list[list[array[int]]] = field(default_factory=list)
 
-    def read_array(self, address: int, count: int, what: str) -> Iterator[tuple[int, bytes]]:
-        """The array in chunks: (index of the first bucket, bytes). What can't be read becomes an anomaly."""
+    def read_array(self, address: int, count: int, what: str, reads: Stream) -> Iterator[tuple[int, Any]]:
+        """The array in chunks: (index of the first bucket, bytes). What can't be read becomes an anomaly.
+
+        reads: stream, where bytes are not kept, or one_by_one.
+        """
         size = self.map.shape.slots.size
-        step = max(CHUNK // size, 1)
+        # A power of two, as the array and the cells of its picture are.
+        step = 1 << max(CHUNK // size, 1).bit_length() - 1
+        pieces = ((address + first * size, min(step, count - first) * size) for first in range(0, count, step))
         faults = 0
-        for first in range(0, count, step):
-            here = min(step, count - first)
-            try:
-                data = self.map.target.memory.read(address + first * size, here * size)
-            except MemoryFault as fault:
-                faults += 1
-                self._fault(fault, f"{what} {first} to {first + here - 1}")
-                if faults >= MAX_FAULTS:
-                    return
+        for number, (_, length, data) in enumerate(reads(self.map.target.memory, pieces)):
+            first = number * step
+            if not isinstance(data, MemoryFault):
+                yield first, data
                 continue
-            yield first, data
+            faults += 1
+            self._fault(data, f"{what} {first} to {first + length // size - 1}")
+            if faults >= MAX_FAULTS:
+                return
 
     def main_array(self, address: int, count: int, strip: Strip) -> Tally:
         """Counts the main array and collects its overflow pointers."""
         tally = Tally()
         size = self.map.shape.slots.size
-        for first, data in self.read_array(address, count, "buckets"):
-            strip.add(first, tally.add(data, size, MARKS))
+        for first, data in self.read_array(address, count, "buckets", stream):
+            marks = marks_of(data, size)
+            strip.add(first, marks, MARKS, tally.add(marks, MARKS))
             self.overflow_pointers.extend(filter(None, self.pointers(data)))
         return tally
 
-    def pointers(self, data: bytes) -> Sequence[int]:
+    def pointers(self, data: Buffer) -> Sequence[int]:
         shape, arch = self.map.shape, self.map.target.arch
         return words(data, shape.overflow_off, shape.slots.size, arch.pointer_size, arch.byte_order)
 
@@ -439,15 +493,17 @@ class _Walk:
             fresh = self._outside_arrays(fresh)
             seen.append(array("Q", fresh))
             level = array("Q")
-            blocks: list[memoryview] = []
-            for address, data in gather(self.map.target.memory, fresh, size):
+            blocks: list[Buffer] = []
+            held = 0
+            for address, data in packed(self.map.target.memory, fresh, size):
                 if data is None:
                     self._fault(MemoryFault(address, size), "overflow bucket")
                     continue
                 blocks.append(data)
-                if len(blocks) >= 4096:
+                held += len(data)
+                if held >= CHUNK:
                     level.extend(self._count(blocks, tally, code))
-                    blocks = []
+                    blocks, held = [], 0
             level.extend(self._count(blocks, tally, code))
             total += len(fresh)
         self.overflow_seen.append(seen)
@@ -466,11 +522,11 @@ class _Walk:
                 ordered = ordered[:first] + ordered[last:]
         return ordered
 
-    def _count(self, blocks: list[memoryview], tally: Tally, code: MarkCode) -> list[int]:
+    def _count(self, blocks: list[Buffer], tally: Tally, code: MarkCode) -> list[int]:
         if not blocks:
             return []
         data = b"".join(blocks)
-        tally.add(data, self.map.shape.slots.size, code)
+        tally.add(marks_of(data, self.map.shape.slots.size), code)
         return list(filter(None, self.pointers(data)))
 
     def follow(self, chained: dict[int, int]) -> list[tuple[int, int, int, bytes]]:

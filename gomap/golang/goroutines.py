@@ -29,8 +29,10 @@ _G_FIELDS = (
 def goroutines(target: Target) -> tuple[list[Goroutine], list[Anomaly]]:
     """All goroutines that are not dead, in the order of runtime.allgs, and what could not be read of them.
 
-    Raises NoDebugInfo, MemoryFault.
+    Raises NoDebugInfo, MemoryFault; GomapError for a recorded map, which has none.
     """
+    if target.kind == "recorded":
+        raise GomapError("a recorded map has no goroutines: this takes the process or its core")
     g_type, allgs = target.find_type("runtime.g"), target.variable("runtime.allgs")
     if g_type is None or g_type.kind is not Kind.STRUCT or allgs is None:
         raise NoDebugInfo("the debug information has no runtime.g or runtime.allgs: the goroutines can't be told")
@@ -62,7 +64,8 @@ def goroutines(target: Target) -> tuple[list[Goroutine], list[Anomaly]]:
         text = _STATUS.get(status, f"status {status}")
         if status in (WAITING, LEAKED):
             text = reasons.text(reason) or text
-        thread = threads.get(m) if status in (RUNNING, SYSCALL) else None
+        # One in a system call goes on from where it entered it, whatever its thread does meanwhile.
+        thread = threads.get(m) if status == RUNNING else None
         found[address] = Goroutine(goid, address, text, pc, sp, bp, (low, high), gopc, thread, start)
     return [found[address] for address in addresses if address in found], anomalies
 

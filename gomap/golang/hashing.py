@@ -286,8 +286,8 @@ def memhash_of(target: Target) -> tuple[MemHash, bool] | None:
             return None
         if aes and not schedule:
             return None
-        # The constant left the source when hashkey took its place (Go 1.23).
-        constants = not aes and word == 8 and not moved and target.variable("runtime.m1") is not None
+        # The constants left the source when hashkey took their place (Go 1.23); m1 is too large for debug information.
+        constants = not aes and word == 8 and not moved and target.variable("runtime.m4") is not None
         name = arch.name if aes else None
         return MemHash(name, schedule, hashkey, word, arch.byte_order, constants, not moved), moved
     return None
@@ -312,7 +312,8 @@ class Hasher:
     pool: Pool | None = None
     #: First word of an interface -> (dynamic type, how it is hashed, whether the data word is the value).
     held: dict[tuple[int, bool], tuple[GoType, Plan | None, bool]] = field(default_factory=dict)
-    _long_left: int = LONG_BYTES
+    #: Bytes of long strings that are still hashed; None: all.
+    _long_left: int | None = None
 
     def __post_init__(self) -> None:
         wide = self.target.arch.pointer_size == 8
@@ -320,13 +321,13 @@ class Hasher:
         self._c1 = 23344194077549503 if wide else 3267000013
         self._mask = MASK64 if wide else MASK32
 
-    def begin(self) -> None:
-        """Another map's keys come."""
-        self._long_left = LONG_BYTES
+    def begin(self, bounded: bool) -> None:
+        """Another map's keys come. bounded: many, of whose long strings only some are hashed."""
+        self._long_left = LONG_BYTES if bounded else None
 
     def _affords(self, length: int, rows: int = 1) -> bool:
         """Whether so many strings of this length are hashed."""
-        if length > LONG:
+        if length > LONG and self._long_left is not None:
             cost = length + length * rows // ROWS
             if length > MAX_HASHED or cost > self._long_left:
                 return False

@@ -6,21 +6,27 @@ internal/runtime/maps. Reads one bucket or group at a time: the size of the map 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from gomap.errors import BadExpression, GomapError, MemoryFault
-from gomap.golang.classic import EVACUATED, MAX_CHAIN, ClassicMap
+from gomap.golang.classic import EVACUATED, MAX_BYTES, ClassicMap
 from gomap.golang.hashing import Hasher, Plan, typehash_plan
 from gomap.golang.marks import SLOTS
 from gomap.golang.slots import member
-from gomap.golang.structure import counted
+from gomap.golang.structure import Anomaly
 from gomap.golang.swiss import CTRL_EMPTY, MAX_TABLE_CAPACITY, SwissMap
+from gomap.memory import CHUNK
 from gomap.target import Arch
 
 MIN_TOPHASH = 5
-#: Slots that decide which of several hash functions a map has.
-SAMPLE = 64
+#: Slots that decide which of several hash functions a map has, and the buckets or directory entries in which they
+#: are looked for: first, and when none were there.
+SAMPLE, FEW, MANY = 64, 256, 1 << 20
+MAX_FAULTS = 8
+#: A map that has so many entries more than its header counts is no map.
+TOO_MANY = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -28,8 +34,8 @@ class Step:
     """One thing the lookup did in a bucket (group).
 
     table: directory index of the group's table. overflow: how far down the chain (how many groups probed
-    before). slot: the one whose mark matched, None when none did. reason: `found`, `other-key`, `goes-on`,
-    `ends`; key: the other key.
+    before). slot: the one whose mark matched, None when none did. reason: `found`, `other-key`, `unreadable`
+    (its key), `moved` (the old bucket), `goes-on`, `ends`. key: the key there.
     """
 
     bucket: int
@@ -45,14 +51,17 @@ class Step:
 @dataclass
 class Lookup:
     """hash: None when it is not known. mark: the tophash or H2 that was looked for. walked: all entries were
-    looked at instead of following the hash. nan: the key contains a NaN, which equals nothing."""
+    looked at instead of following the hash, `unreadable` of which can't be read. broken: what kept the lookup
+    from its end. nan: the key contains a NaN, which equals nothing."""
 
     found: bool = False
     hash: int | None = None
     mark: int | None = None
     elem_address: int | None = None
     elem: bytes | None = None
+    broken: Anomaly | None = None
     walked: bool = False
+    unreadable: int = 0
     nan: bool = False
     path: list[Step] = field(default_factory=list)
 
@@ -79,42 +88,79 @@ def probe(hash_: int, mask: int) -> Iterator[int]:
         offset = (offset + index) & mask
 
 
-def lookup(found: ClassicMap | SwissMap, hasher: Hasher, plan: Plan | None, key: bytes) -> Lookup:
-    """Looks `key` up in the map. plan: its hash function (choose); None, and all entries are looked at.
+class _Corrupt(Exception):
+    """The program's own lookup would never end, or go astray."""
 
-    Raises MemoryFault, GomapError.
+
+def lookup(found: ClassicMap | SwissMap, hasher: Hasher, plans: Sequence[Plan], key: bytes) -> Lookup:
+    """Looks `key` up in the map. plans: its hash function, or what it may be (candidates); none, and all
+    entries are looked at.
+
+    Raises GomapError when the key itself can't be hashed or compared.
     """
-    if plan is None:
+    if not plans:
         return _walk(found, hasher, key)
-    hasher.begin()
+    results = []
+    for plan in plans:
+        results.append(_lookup(found, hasher, plan, key))
+        if results[-1].found:
+            return results[-1]
+    return results[0]
+
+
+def _lookup(found: ClassicMap | SwissMap, hasher: Hasher, plan: Plan, key: bytes) -> Lookup:
+    result = Lookup()
+    hasher.begin(bounded=False)
     seed = found.header["hash0"] if isinstance(found, ClassicMap) else found.header["seed"]
-    hash_ = hasher.hash(plan, key, seed)
-    if hash_ is None:
-        return Lookup(nan=True)
+    result.hash = hasher.hash(plan, key, seed)
+    if result.hash is None:
+        result.nan = True
+        return result
     equality = typehash_plan(found.shape.key) or plan
-    if isinstance(found, ClassicMap):
-        return _classic(found, hasher, equality, key, hash_)
-    return _swiss(found, hasher, equality, key, hash_)
+    try:
+        if isinstance(found, ClassicMap):
+            _classic(found, hasher, equality, key, result.hash, result)
+        else:
+            _swiss(found, hasher, equality, key, result.hash, result)
+    except MemoryFault as fault:
+        result.broken = Anomaly(
+            "error", "unreadable", f"the lookup goes no further: {fault}", fault.address or found.address
+        )
+    except _Corrupt as problem:
+        result.broken = Anomaly("error", "corrupt", str(problem), found.address)
+    return result
 
 
 def _walk(found: ClassicMap | SwissMap, hasher: Hasher, key: bytes) -> Lookup:
     """Looks at every entry: for maps whose hash function is not known."""
+    result = Lookup(walked=True)
     equality = typehash_plan(found.shape.key)
     if equality is None:
         raise BadExpression(f"keys of type {found.shape.key.name} can't be compared")
-    for entry in counted(found.count, found.entries()):
-        if entry.key is not None and hasher.equal(equality, key, entry.key):
+    result.nan = not hasher.equal(equality, key, key)
+    for number, entry in enumerate(found.entries()):
+        if number > found.count + TOO_MANY:
+            raise GomapError(f"the map counts {found.count:,} entries and has more than {number:,}: it is corrupt")
+        try:
+            same = entry.key is not None and hasher.equal(equality, key, entry.key)
+        except GomapError:
+            same = False
+            result.unreadable += 1
+        result.unreadable += entry.key is None
+        if same:
             step = Step(entry.bucket, entry.slot, entry.old, "found", entry.key_address, entry.overflow)
-            return Lookup(True, elem_address=entry.elem_address, elem=entry.elem, walked=True, path=[step])
-    return Lookup(walked=True)
+            result.path.append(step)
+            result.found, result.elem_address, result.elem = True, entry.elem_address, entry.elem
+            break
+    return result
 
 
-def _classic(found: ClassicMap, hasher: Hasher, equality: Plan, key: bytes, hash_: int) -> Lookup:
+def _classic(found: ClassicMap, hasher: Hasher, equality: Plan, key: bytes, hash_: int, result: Lookup) -> None:
     target, shape, header = found.target, found.shape, found.header
     size = shape.slots.size
-    result = Lookup(hash=hash_, mark=tophash(hash_, target.arch))
+    result.mark = tophash(hash_, target.arch)
     if not found.count or not header["buckets"]:
-        return result
+        return
     bucket, old = hash_ & (1 << found.B) - 1, False
     address = header["buckets"] + bucket * size
     if header["oldbuckets"]:
@@ -124,63 +170,65 @@ def _classic(found: ClassicMap, hasher: Hasher, equality: Plan, key: bytes, hash
             bucket, old, address = before, True, at
         else:
             result.path.append(Step(before, None, True, "moved", at))
-    visited: set[int] = set()
-    for depth in range(MAX_CHAIN):
-        if address in visited:
-            raise GomapError("the overflow chain leads back into itself: the map is corrupt")
-        visited.add(address)
+    passed: set[int] = set()
+    while address not in passed:
+        depth = len(passed)
+        passed.add(address)
         data = target.memory.read(address, size)
         place = _Place(bucket, old, address, depth, None)
         if _search(found, hasher, equality, key, data, place, result):
-            return result
+            return
         if 0 in data[:SLOTS]:
-            end = data.index(0)
-            result.path.append(Step(bucket, end, old, "ends", address, depth))
-            return result
+            result.path.append(Step(bucket, data.index(0), old, "ends", address, depth))
+            return
         address = target.arch.pointer(data, shape.overflow_off)
         result.path.append(Step(bucket, None, old, "goes-on" if address else "ends", place.address, depth))
         if not address:
-            return result
-    raise GomapError("the overflow chain has no end: the map is corrupt")
+            return
+    raise _Corrupt(f"the overflow chain leads back to {address:#x}: the program's search never ends")
 
 
-def _swiss(found: SwissMap, hasher: Hasher, equality: Plan, key: bytes, hash_: int) -> Lookup:
-    target, header = found.target, found.header
-    size, arch = found.shape.slots.size, found.target.arch
-    result = Lookup(hash=hash_, mark=h2(hash_))
+def _swiss(found: SwissMap, hasher: Hasher, equality: Plan, key: bytes, hash_: int, result: Lookup) -> None:
+    target, header, size = found.target, found.header, found.shape.slots.size
+    result.mark = h2(hash_)
     if not found.count or not header["dirPtr"]:
-        return result
+        return
     if found.small:
         place = _Place(0, False, header["dirPtr"], 0, None)
         data = target.memory.read(place.address, size)
         if not _search(found, hasher, equality, key, data, place, result):
             result.path.append(Step(0, None, False, "ends", place.address))
-        return result
+        return
     index = 0 if header["dirLen"] == 1 else hash_ >> (header["globalShift"] & 63)
     if index >= header["dirLen"]:
-        raise GomapError(f"the hash names directory entry {index}, of {header['dirLen']}: the map is corrupt")
-    word = arch.pointer_size
-    table = arch.pointer(target.memory.read(header["dirPtr"] + index * word, word))
-    groups_off, groups = member(found.shape.table, "groups")
-    data_off, _ = member(groups, "data")
-    mask_off, mask_type = member(groups, "lengthMask")
-    record = target.memory.read(table, found.shape.table.size)
-    base, mask = (
-        arch.pointer(record, groups_off + data_off),
-        arch.uint(record, groups_off + mask_off, mask_type.size),
-    )
-    if (mask + 1) * SLOTS > MAX_TABLE_CAPACITY:
-        raise GomapError(f"table {table:#x} has a lengthMask of {mask:#x}, which no table can have: the map is corrupt")
-    for depth, group in enumerate(probe(hash_, mask)):
+        raise _Corrupt(f"the hash names directory entry {index}, of {header['dirLen']}")
+    _, base, groups = _table(found, index)
+    for depth, group in enumerate(probe(hash_, groups - 1)):
         place = _Place(group, False, base + group * size, depth, index)
         data = target.memory.read(place.address, size)
         if _search(found, hasher, equality, key, data, place, result):
-            return result
+            return
         ended = CTRL_EMPTY in data[:SLOTS]
         result.path.append(Step(group, None, False, "ends" if ended else "goes-on", place.address, depth, index))
         if ended:
-            return result
-    raise GomapError("no group of the table has an empty slot: the search would never end")
+            return
+    raise _Corrupt("no group of the table has an empty slot: the program's search never ends")
+
+
+def _table(found: SwissMap, index: int) -> tuple[int, int, int]:
+    """The table that the directory names at `index`: (its address, that of its groups, how many there are)."""
+    memory, arch, word = found.target.memory, found.target.arch, found.target.arch.pointer_size
+    groups_off, groups = member(found.shape.table, "groups")
+    data_off, _ = member(groups, "data")
+    mask_off, mask_type = member(groups, "lengthMask")
+    table = arch.pointer(memory.read(found.header["dirPtr"] + index * word, word))
+    if not table:
+        raise _Corrupt(f"directory entry {index} names no table")
+    record = memory.read(table, found.shape.table.size)
+    mask = arch.uint(record, groups_off + mask_off, mask_type.size)
+    if (mask + 1) * SLOTS > MAX_TABLE_CAPACITY or mask & (mask + 1):
+        raise _Corrupt(f"table {table:#x} has a lengthMask of {mask:#x}, which no table can have")
+    return table, arch.pointer(record, groups_off + data_off), mask + 1
 
 
 @dataclass(frozen=True)
@@ -212,22 +260,22 @@ def _search(
             continue
         at = slots.keys_off + slot * slots.key_stride
         held = data[at : at + slots.key_stride]
-        if slots.indirect_key:
-            held = hasher.target.memory.read(arch.pointer(held), slots.key.size)
-        held = held[: slots.key.size]
-        same = hasher.equal(equality, key, held)
-        result.path.append(
-            Step(
-                place.bucket,
-                slot,
-                place.old,
-                "found" if same else "other-key",
-                place.address,
-                place.overflow,
-                place.table,
-                held,
-            )
-        )
+
+        def step(reason: str, held: bytes | None, slot: int = slot) -> Step:
+            address, depth, table = place.address, place.overflow, place.table
+            return Step(place.bucket, slot, place.old, reason, address, depth, table, held)
+
+        try:
+            if slots.indirect_key:
+                held = memory.read(arch.pointer(held), slots.key.size)
+            held = held[: slots.key.size]
+            same = hasher.equal(equality, key, held)
+        except GomapError as problem:
+            result.path.append(step("unreadable", None))
+            if isinstance(problem, MemoryFault):
+                raise
+            raise _Corrupt(str(problem)) from problem
+        result.path.append(step("found" if same else "other-key", held))
         if same:
             at = slots.elems_off + slot * slots.elem_stride
             result.found, result.elem_address = True, place.address + at
@@ -243,19 +291,27 @@ def _search(
 # -- which function ----------------------------------------------------------------------------------
 
 
-def choose(found: ClassicMap | SwissMap, hasher: Hasher) -> Plan | None:
-    """The hash function of this map: of several that its key type may have, the one that fits its marks best."""
+def candidates(found: ClassicMap | SwissMap, hasher: Hasher) -> list[Plan]:
+    """The hash functions that this map may have: of those of its key type, the ones that fit best what some of
+    its keys are marked with. Mostly one; none where it is not known. Reads little, whatever the map's size."""
     plans = hasher.plans(found.shape.key)
-    if len(plans) < 2:
-        return plans[0] if plans else None
+    return plans if len(plans) < 2 else _best(found, hasher, plans, FEW)
+
+
+def choose(found: ClassicMap | SwissMap, hasher: Hasher) -> Plan | None:
+    """The hash function of this map. Looks for keys in all of the map where it must."""
+    plans = candidates(found, hasher)
+    if len(plans) > 1:
+        plans = _best(found, hasher, plans, MANY)
+    return plans[0] if plans else None
+
+
+def _best(found: ClassicMap | SwissMap, hasher: Hasher, plans: list[Plan], most: int) -> list[Plan]:
+    """Those of the plans that fit best, by keys from the first `most` buckets or tables."""
     seed = found.header["hash0"] if isinstance(found, ClassicMap) else found.header["seed"]
-    sample = list(_some_keys(found))
-    best, fits = plans[0], -1
-    for plan in plans:
-        right = sum(_fits(found, hasher, plan, seed, mark, key) for mark, key in sample)
-        if right > fits:
-            best, fits = plan, right
-    return best
+    sample = list(islice(_keys(found, most), SAMPLE))
+    right = [sum(_fits(found, hasher, plan, seed, mark, key) for mark, key in sample) for plan in plans]
+    return [plan for plan, fits in zip(plans, right) if fits == max(right)]
 
 
 def _fits(found: ClassicMap | SwissMap, hasher: Hasher, plan: Plan, seed: int, mark: int, key: bytes) -> bool:
@@ -269,54 +325,52 @@ def _fits(found: ClassicMap | SwissMap, hasher: Hasher, plan: Plan, seed: int, m
     return mark == wanted
 
 
-def _some_keys(found: ClassicMap | SwissMap) -> Iterator[tuple[int, bytes]]:
-    """Marks and keys of some live slots, from the start of the map's arrays."""
+def _keys(found: ClassicMap | SwissMap, most: int) -> Iterator[tuple[int, bytes]]:
+    """Marks and keys of live slots, from the first `most` buckets of the arrays."""
     slots, memory, arch = found.shape.slots, found.target.memory, found.target.arch
-    live = range(MIN_TOPHASH, 256) if isinstance(found, ClassicMap) else range(CTRL_EMPTY)
-    seen = 0
-    for base, count in _arrays(found):
-        for index in range(min(count, 4 * SAMPLE)):
+    dead = bytes(range(MIN_TOPHASH)) if isinstance(found, ClassicMap) else bytes(range(CTRL_EMPTY, 256))
+    step = max(CHUNK // slots.size, 1)
+    for base, count in _arrays(found, most):
+        for first in range(0, min(count, most), step):
+            here = min(count, most, first + step) - first
             try:
-                data = memory.read(base + index * slots.size, slots.size)
+                data = memory.read(base + first * slots.size, here * slots.size)
             except MemoryFault:
                 break
-            for slot in range(SLOTS):
-                mark = data[slots.mark_offset(slot)]
-                if mark not in live:
+            for start in range(0, len(data), slots.size):
+                if not data[start : start + SLOTS].translate(None, dead):
                     continue
-                at = slots.keys_off + slot * slots.key_stride
-                key = data[at : at + slots.key_stride]
-                if slots.indirect_key:
+                for slot in range(SLOTS):
+                    mark = data[start + slots.mark_offset(slot)]
+                    if mark in dead:
+                        continue
+                    at = start + slots.keys_off + slot * slots.key_stride
+                    key = data[at : at + slots.key_stride]
                     try:
-                        key = memory.read(arch.pointer(key), slots.key.size)
+                        yield mark, memory.read(arch.pointer(key), slots.key.size) if slots.indirect_key else key
                     except MemoryFault:
                         continue
-                yield mark, key[: slots.key.size]
-                seen += 1
-            if seen >= SAMPLE:
-                return
 
 
-def _arrays(found: ClassicMap | SwissMap) -> Iterator[tuple[int, int]]:
-    """(address, length) of arrays of buckets (groups)."""
+def _arrays(found: ClassicMap | SwissMap, most: int) -> Iterator[tuple[int, int]]:
+    """(address, length) of arrays of buckets (groups), those of the first `most` directory entries."""
     header = found.header
     if isinstance(found, ClassicMap):
-        if header["oldbuckets"]:
-            yield header["oldbuckets"], found.old_count
-        if header["buckets"]:
-            yield header["buckets"], 1 << min(found.B, 32)
+        for address, count in ((header["oldbuckets"], found.old_count), (header["buckets"], 1 << min(found.B, 40))):
+            if address and count * found.shape.slots.size <= MAX_BYTES:
+                yield address, count
     elif header["dirPtr"] and found.small:
         yield header["dirPtr"], 1
     elif header["dirPtr"]:
-        arch, word = found.target.arch, found.target.arch.pointer_size
-        groups_off, groups = member(found.shape.table, "groups")
-        data_off, _ = member(groups, "data")
-        mask_off, mask_type = member(groups, "lengthMask")
-        for index in range(min(header["dirLen"], 4)):
+        last, faults = None, 0
+        for index in range(min(header["dirLen"], most)):
             try:
-                table = arch.pointer(found.target.memory.read(header["dirPtr"] + index * word, word))
-                record = found.target.memory.read(table, found.shape.table.size)
-            except MemoryFault:
+                table, base, groups = _table(found, index)
+            except (MemoryFault, _Corrupt):
+                faults += 1
+                if faults == MAX_FAULTS:
+                    return
                 continue
-            mask = arch.uint(record, groups_off + mask_off, mask_type.size)
-            yield arch.pointer(record, groups_off + data_off), min(mask + 1, 128)
+            if table != last:
+                yield base, groups
+            last = table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from gomap.errors import GomapError
@@ -34,7 +35,7 @@ class Allocator:
             return 0
         if size <= self.classes[-1] - MALLOC_HEADER or (not self.header_over and size < self.classes[-1]):
             wanted = size + (MALLOC_HEADER if self._has_header(size, scan) else 0)
-            return next(c for c in self.classes if c >= wanted)
+            return self.classes[bisect_left(self.classes, wanted)]
         return -(-size // PAGE_SIZE) * PAGE_SIZE
 
     def rounded(self, size: int, scan: bool) -> int:

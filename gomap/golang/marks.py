@@ -1,8 +1,9 @@
-"""The eight bytes in front of every bucket (tophash) and group (control word), counted by column.
+"""The eight bytes in front of every bucket (tophash) and group (control word), counted many at a time.
 
-An array of buckets is a matrix of bytes. Its eight mark columns are cut out with one slice each,
-turned into 0 and 1 by bytes.translate, and added up as big integers: a sum of eight ones never
-carries into the next byte, so one addition counts the live slots of every bucket of the chunk.
+The mark bytes of a chunk of buckets are cut out with one slice. An eighth of them at a time becomes a big
+integer, a few operations find the live ones in the highest bit of each byte, and the eight are laid over
+each other, a bit of every byte each. Adding the bytes of a bucket bit by bit then gives how many buckets
+have how many live slots, without a loop over buckets.
 """
 
 from __future__ import annotations
@@ -12,59 +13,96 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, Union
 
 SLOTS = 8  # internal/abi.MapBucketCount, internal/abi.MapGroupSlots
 #: Cells of the picture that shows how full the buckets are along the array.
 CELLS = 64
 
+Buffer = Union[bytes, bytearray, memoryview]
+
 
 @dataclass(frozen=True)
 class MarkCode:
-    """How one layout writes the state of a slot into its mark byte."""
+    """How one layout writes the state of a slot into its mark byte.
+
+    Live marks are those from first_live on (classic), or those below 0x80 where it is 0 (Swiss).
+    """
 
     live: bytes  # translation table: 1 for the marks of live slots, else 0
-    weights: bytes  # the same with STRANGE for bytes that are no mark, so that one sum tells both
+    first_live: int
+    dead: bytes  # all other marks
+    known: bytes  # all marks that mean something
     empty: int
-    tombstone: tuple[int, ...]
+    tombstone: int
     evacuated: tuple[int, ...]
 
+    def read(self, marks: bytes) -> tuple[int, bool]:
+        """(the highest bit of each byte: whether it is a live slot's mark, whether all dead slots are just empty)."""
+        count = len(marks)
+        number = int.from_bytes(marks, "little")
+        high, low = repeated(0x80, count), repeated(0x7F, count)
+        # No sum of two bytes below 0x80 carries into the next byte.
+        if self.first_live:
+            enough = (number & low) + repeated(0x80 - self.first_live, count)
+            plain = not any(mark in marks for mark in self.dead if mark != self.empty)
+            return (enough | number) & high, plain
+        dead = number & high
+        return dead ^ high, not (number & low) + low & dead
 
-#: More than eight live slots add up to, and eight of it still fit into a byte.
-STRANGE = 16
+    def count_live(self, marks: bytes) -> int:
+        if self.first_live:
+            return bit_count(self.read(marks)[0])
+        return len(marks) - bit_count(int.from_bytes(marks, "little") & repeated(0x80, len(marks)))
 
 
 def mark_code(live: range, empty: int, tombstone: int, evacuated: tuple[int, ...] = ()) -> MarkCode:
+    assert live == range(0x80) or (live.stop == 256 and 0 < live.start < 0x80)
     table = bytes(1 if mark in live else 0 for mark in range(256))
-    known = {*live, empty, tombstone, *evacuated}
-    weights = bytes(table[mark] if mark in known else STRANGE for mark in range(256))
-    return MarkCode(table, weights, empty, (tombstone,), evacuated)
+    dead = bytes(mark for mark in range(256) if mark not in live)
+    return MarkCode(table, live.start, dead, bytes({*live, empty, tombstone, *evacuated}), empty, tombstone, evacuated)
 
 
-def _occurrences(columns: list[bytes], marks: tuple[int, ...]) -> int:
-    """How often the marks occur. They are rare: looking for the first is far cheaper than counting."""
-    return sum(column.count(mark) for mark in marks for column in columns if mark in column)
+@lru_cache(maxsize=64)
+def repeated(byte: int, count: int) -> int:
+    """`count` bytes of that value, as one integer."""
+    return int.from_bytes(bytes((byte,)) * count, "little")
 
 
 @dataclass
 class Strip:
-    """Live slots along the array, in at most CELLS cells of `per_cell` buckets each."""
+    """Live slots along the array, in at most CELLS cells of `per_cell` buckets each: whole tables, if more than one."""
 
     buckets: int
+    table: int = 1
     per_cell: int = field(init=False)
     live: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
         self.per_cell = max(-(-self.buckets // CELLS), 1)
+        if self.per_cell > self.table:
+            self.per_cell += -self.per_cell % self.table
         self.live = [0] * -(-self.buckets // self.per_cell)
 
-    def add(self, first: int, counts: bytes) -> None:
-        """counts[i] is the number of live slots of bucket first + i."""
+    def add(self, first: int, marks: bytes, code: MarkCode, live: int) -> None:
+        """The marks of the buckets from number `first` on, of which `live` are live slots'."""
+        count = len(marks) // SLOTS
         position = 0
-        while position < len(counts):
+        while position < count:
             cell = (first + position) // self.per_cell
-            end = min((cell + 1) * self.per_cell - first, len(counts))
-            self.live[cell] += sum(counts[position:end])
+            end = min((cell + 1) * self.per_cell - first, count)
+            if end - position < count:
+                live = code.count_live(marks[position * SLOTS : end * SLOTS])
+            self.live[cell] += live
+            position = end
+
+    def add_flags(self, first: int, flags: bytes) -> None:
+        """A byte for each bucket from number `first` on, 1 or 0."""
+        position = 0
+        while position < len(flags):
+            cell = (first + position) // self.per_cell
+            end = min((cell + 1) * self.per_cell - first, len(flags))
+            self.live[cell] += flags.count(1, position, end)
             position = end
 
     def fractions(self) -> list[float]:
@@ -89,31 +127,23 @@ class Tally:
     def slots(self) -> int:
         return self.buckets * SLOTS
 
-    def add(self, data: bytes, stride: int, code: MarkCode) -> bytes:
-        """Counts the buckets of `stride` bytes in data; returns each one's number of live slots."""
-        whole = len(data) // stride
-        return self.add_columns([data[slot::stride][:whole] for slot in range(SLOTS)], code)
-
-    def add_columns(self, columns: list[bytes], code: MarkCode) -> bytes:
-        """The same for buckets whose marks are given as columns: the first slot's marks, the second's, ..."""
-        whole = len(columns[0])
-        counts, fill = _histogram(columns, code.weights)
-        strange = 0
-        if sum(fill) != whole:
-            counts, fill = _histogram(columns, code.live)
-            strange = sum(len(column.translate(None, _known_marks(code))) for column in columns)
+    def add(self, marks: bytes, code: MarkCode) -> int:
+        """Counts buckets whose marks are given, eight bytes each. How many slots are live."""
+        fill, plain = _fill(marks, code)
         live = sum(k * buckets for k, buckets in enumerate(fill))
-        tombstones = _occurrences(columns, code.tombstone)
-        evacuated = _occurrences(columns, code.evacuated)
         self.fill = [a + b for a, b in zip(self.fill, fill)]
-        self.buckets += whole
+        self.buckets += len(marks) // SLOTS
         self.live += live
-        self.tombstones += tombstones
-        self.evacuated += evacuated
-        self.strange += strange
-        # Every mark has a meaning: what is left over is empty and need not be counted.
-        self.empty += whole * SLOTS - live - tombstones - evacuated - strange
-        return counts
+        self.empty += len(marks) - live
+        if not plain:
+            tombstones = marks.count(code.tombstone)
+            evacuated = sum(marks.count(mark) for mark in code.evacuated)
+            strange = len(marks.translate(None, code.known))
+            self.tombstones += tombstones
+            self.evacuated += evacuated
+            self.strange += strange
+            self.empty -= tombstones + evacuated + strange
+        return live
 
     def include(self, other: Tally) -> None:
         """Adds the slots of other; its buckets keep out of `fill`, which speaks of main buckets alone."""
@@ -124,33 +154,60 @@ class Tally:
         self.strange += other.strange
 
 
-def _histogram(columns: list[bytes], weights: bytes) -> tuple[bytes, list[int]]:
-    """(each bucket's sum of weights, how many buckets have 0, 1, ... 8)."""
-    total = sum(int.from_bytes(column.translate(weights), "little") for column in columns)
-    counts = total.to_bytes(len(columns[0]), "little")
-    if _bit_count is None:
-        return counts, [counts.count(k) for k in range(SLOTS + 1)]
-    # A byte with k in it and 128 - n added to it has its highest bit set if k >= n.
-    high, addends = _lanes(len(columns[0]))
-    at_least = [len(counts), *(_bit_count((total + addend) & high) for addend in addends)]
-    return counts, [more - less for more, less in zip(at_least, at_least[1:])]
+def marks_of(data: Buffer, stride: int) -> bytes:
+    """The mark bytes of all buckets of `stride` bytes in data, one bucket's eight after another's."""
+    whole = len(data) // stride
+    if stride % SLOTS == 0:
+        return memoryview(data)[: whole * stride].cast("Q")[:: stride // SLOTS].tobytes()
+    marks = bytearray(whole * SLOTS)
+    for slot in range(SLOTS):
+        marks[slot::SLOTS] = data[slot::stride][:whole]
+    return bytes(marks)
 
 
-_bit_count: Callable[[int], int] | None = getattr(int, "bit_count", None)  # from Python 3.10 on
+def _fill(marks: bytes, code: MarkCode) -> tuple[list[int], bool]:
+    """(how many buckets have 0, 1, ... 8 live slots, whether all other slots are just empty)."""
+    buckets = len(marks) // SLOTS
+    part = -(-buckets // 8) * SLOTS
+    folded, plain = 0, True
+    for i in range(8):
+        live, nothing_else = code.read(marks[i * part : (i + 1) * part])
+        folded |= live >> i
+        plain = plain and nothing_else
+    packed = folded.to_bytes(part, "little")
+    bits = _sums([int.from_bytes(packed[slot::SLOTS], "little") for slot in range(SLOTS)])
+    # How often each choice of the bits 1, 2 and 4 is set together, and from that how often alone.
+    ones, twos, fours, eight = (bit_count(bit) for bit in bits)
+    one, two, four, _ = bits
+    seven = bit_count(one & two & four)
+    three, five, six = (bit_count(pair) - seven for pair in (one & two, one & four, two & four))
+    some = [ones - three - five - seven, twos - three - six - seven, three]
+    some += [fours - five - six - seven, five, six, seven, eight]
+    return [buckets - sum(some), *some], plain
 
 
-@lru_cache(maxsize=64)
-def _lanes(count: int) -> tuple[int, tuple[int, ...]]:
-    """(128 in each of `count` bytes, 128 - n in each of them for n from 1 to SLOTS + 1)."""
-    ones = int.from_bytes(b"\1" * count, "little")
-    return ones * 128, tuple(ones * (128 - n) for n in range(1, SLOTS + 2))
+def _sums(eight: list[int]) -> tuple[int, int, int, int]:
+    """The sum of eight bits at every place: the bits of its 1, 2, 4 and 8."""
+    a, b, c, d, e, f, g, h = eight
+    s, carry1 = _add(a, b, c)
+    t, carry2 = _add(d, e, f)
+    u, carry3 = _add(g, h, s)
+    v, carry5 = _add(carry1, carry2, carry3)
+    carry4, carry6 = t & u, v & t & u
+    return t ^ u, v ^ carry4, carry5 ^ carry6, carry5 & carry6
 
 
-def _known_marks(code: MarkCode) -> bytes:
-    return bytes(mark for mark in range(256) if code.weights[mark] != STRANGE)
+def _add(a: int, b: int, c: int) -> tuple[int, int]:
+    """Three bits at every place: their sum, and what it carries."""
+    half = a ^ b
+    return half ^ c, a & b | half & c
 
 
-def words(data: bytes, offset: int, stride: int, size: int, byte_order: str) -> Sequence[int]:
+# int.bit_count is there from Python 3.10 on.
+bit_count: Callable[[int], int] = getattr(int, "bit_count", lambda number: bin(number).count("1"))
+
+
+def words(data: Buffer, offset: int, stride: int, size: int, byte_order: str) -> Sequence[int]:
     """The `size`-byte word at `offset` of every element of `stride` bytes."""
     code: Literal["Q", "I"] = "Q" if size == 8 else "I"
     if offset % size or stride % size or len(data) % size:

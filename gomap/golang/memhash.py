@@ -149,6 +149,15 @@ def _look(row: int, word: Word, final: bool) -> Word:
 def aes(s: State, final: bool = False) -> State:
     """ShiftRows, SubBytes and MixColumns (not that one when final): x86's AESENC without its key, arm64's AESE
     and AESMC with the key already added."""
+    a, b, c, d = s
+    if isinstance(a, int) and isinstance(b, int) and isinstance(c, int) and isinstance(d, int):
+        t0, t1, t2, t3 = FINAL if final else ROUND
+        return (
+            t0[a & 255] ^ t1[b >> 8 & 255] ^ t2[c >> 16 & 255] ^ t3[d >> 24],
+            t0[b & 255] ^ t1[c >> 8 & 255] ^ t2[d >> 16 & 255] ^ t3[a >> 24],
+            t0[c & 255] ^ t1[d >> 8 & 255] ^ t2[a >> 16 & 255] ^ t3[b >> 24],
+            t0[d & 255] ^ t1[a >> 8 & 255] ^ t2[b >> 16 & 255] ^ t3[c >> 24],
+        )
     out = [
         _look(0, s[j], final)
         ^ _look(1, s[(j + 1) % 4], final)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gomap.errors import BadExpression, GomapError, MemoryFault, NoDebugInfo
-from gomap.golang.slots import member
+from gomap.golang.slots import MAX_INLINE, member
 from gomap.gotypes import POINTER_KINDS, Field, GoType, Kind, Lazy, fixed
 from gomap.target import Record, Target, read_record
 
@@ -74,6 +74,9 @@ MAP_DESCRIPTORS = (
     "runtime.maptype",
 )
 
+#: Fields of groups and their slots as reflect names them.
+_CAPITALISED = {"Ctrl", "Slots", "Key", "Elem", "Keys", "Elems"}
+
 
 @dataclass(frozen=True)
 class Descriptor:
@@ -133,6 +136,10 @@ class Types:
         """From now on type t has its descriptor at `address`, where the target has none."""
         self._types[address] = t
         self._direct[address] = False
+
+    def made(self) -> list[tuple[int, GoType]]:
+        """The types that were read so far, with where their descriptors lie."""
+        return list(self._types.items())
 
     def descriptor(self, address: int) -> Descriptor:
         arch, word = self.target.arch, self.target.arch.pointer_size
@@ -400,14 +407,31 @@ class Types:
                 self._runtime("internal/runtime/maps.table"),
             )
             _, groups = member(table, "groups")
-            data = _pointer(self.at(record["Group"]), word)
+            data = _pointer(_uncapitalised(self.at(record["Group"])), word)
             groups = _substitute(groups, "groupReference" + names, data=data)
             table = _substitute(table, "table" + names, groups=groups)
             return _substitute(header, "map" + names, dirPtr=_pointer(_pointer(table, word), word))
         bucket = record["Bucket"] if record.type.field("Bucket") else record["bucket"]
         header = self._runtime("runtime.hmap")
-        pointer = _pointer(self.at(bucket), word)
+        pointer = _pointer(self._bucket(record, bucket), word)
         return _substitute(header, "hash" + names, buckets=pointer, oldbuckets=pointer)
+
+    def _bucket(self, record: Record, address: int) -> GoType:
+        """runtime.bmap with its keys and elems. Of a map type that reflect made the descriptor has no fields
+        (reflect.bucketOf), and they lie as reflect puts them."""
+        if self._module(address) is not None:
+            return self.at(address)
+        word = self.target.arch.pointer_size
+        parts = [self.at(record[name] if record.type.field(name) else record[name.lower()]) for name in ("Key", "Elem")]
+        fields, offset = [Field("tophash", 0, _eight(GoType(Kind.UINT, "uint8", 1)))], 8
+        for name, t in zip(("keys", "elems"), parts):
+            fields.append(Field(name, offset, _eight(_pointer(t, word) if t.size > MAX_INLINE else t)))
+            offset += fields[-1].type.size
+        fields.append(Field("overflow", offset, GoType(Kind.UNSAFE_POINTER, "unsafe.Pointer", word)))
+        size = self.descriptor(address).size
+        if size != offset + word:
+            raise BadExpression(f"the bucket type at {address:#x} has {size} bytes and not {offset + word}")
+        return GoType(Kind.STRUCT, f"bucket<{parts[0].name},{parts[1].name}>", size, fields=tuple(fields))
 
     def _runtime(self, name: str) -> GoType:
         found = self.target.find_type(name)
@@ -418,6 +442,20 @@ class Types:
 
 def _pointer(t: GoType, size: int) -> GoType:
     return GoType(Kind.POINTER, "*" + t.name, size, lazy_elem=fixed(t))
+
+
+def _eight(t: GoType) -> GoType:
+    return GoType(Kind.ARRAY, f"[8]{t.name}", 8 * t.size, 8, lazy_elem=fixed(t))
+
+
+def _uncapitalised(group: GoType) -> GoType:
+    """A group with the compiler's names: reflect's have capitals (reflect.groupAndSlotOf)."""
+    if group.kind is Kind.ARRAY:
+        return GoType(Kind.ARRAY, group.name, group.size, group.length, lazy_elem=fixed(_uncapitalised(group.elem)))
+    if group.kind is not Kind.STRUCT or not {f.name for f in group.fields} <= _CAPITALISED:
+        return group
+    fields = tuple(Field(f.name.lower(), f.offset, _uncapitalised(f.type)) for f in group.fields)
+    return GoType(Kind.STRUCT, group.name, group.size, fields=fields)
 
 
 def _substitute(t: GoType, name: str, **types: GoType) -> GoType:

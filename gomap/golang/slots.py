@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import compress, islice
+from struct import calcsize
+from typing import Any, TypeVar
 
 from gomap.errors import UnsupportedLayout
 from gomap.golang.marks import SLOTS
@@ -11,6 +15,8 @@ from gomap.golang.structure import Entry
 from gomap.gotypes import GoType, Kind
 from gomap.memory import Memory, gather
 from gomap.target import MAX_RECORD, Arch
+
+T = TypeVar("T")
 
 MAX_INLINE = 128  # internal/abi.MapMaxKeyBytes and MapMaxElemBytes (classic and Swiss)
 
@@ -94,11 +100,68 @@ def check_fields(t: GoType, integers: Iterable[str], others: Iterable[str] = ())
         end = offset + of.size
 
 
+#: Index, position in its chain, address and bytes of a bucket (group).
+Bucket = tuple[int, int, int, bytes]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The live slots of some buckets, in order, as columns: what they hold at one offset each.
+
+    data: the buckets' bytes, one behind another. live: a byte for every slot, 1 or 0.
+    """
+
+    shape: SlotShape
+    arch: Arch
+    data: bytes
+    live: bytes
+
+    def first(self, count: int) -> Columns:
+        """The same with no more than so many live slots."""
+        if self.live.count(1) <= count:
+            return self
+        end = next(islice(compress(range(len(self.live)), self.live), count, None))
+        return replace(self, live=self.live[:end].ljust(len(self.live), b"\0"))
+
+    def spread(self, of_slot: Callable[[int], Sequence[T]]) -> list[T]:
+        """of_slot(i) has a value for slot i of every bucket: those of live slots."""
+        every: list[Any] = [None] * len(self.live)
+        for slot in range(SLOTS):
+            every[slot::SLOTS] = of_slot(slot)
+        return list(compress(every, self.live))
+
+    def words(self, offset: int, stride: int, code: str) -> list[int]:
+        """The integers (code: of struct) at offset + slot * stride."""
+        size, width = self.shape.size, calcsize("=" + code)
+        if self.arch.byte_order == sys.byteorder and not (offset % width or stride % width or size % width):
+            every = memoryview(self.data).cast(code)  # type: ignore[call-overload]
+            return self.spread(lambda slot: every[(offset + slot * stride) // width :: size // width].tolist())
+        order: Any = self.arch.byte_order
+        return [int.from_bytes(item, order, signed=code.islower()) for item in self.items(offset, stride, width)]
+
+    def items(self, offset: int, stride: int, length: int) -> list[bytes]:
+        """The `length` bytes at offset + slot * stride."""
+        data, size = self.data, self.shape.size
+        starts = self.spread(lambda slot: range(offset + slot * stride, len(data), size))
+        return [data[start : start + length] for start in starts]
+
+
+def columns(arch: Arch, shape: SlotShape, buckets: list[Bucket], live: bytes) -> Columns:
+    """live: translation table, 1 for marks of live slots."""
+    flags = b"".join([bucket[3][:SLOTS] for bucket in buckets]).translate(live)
+    if shape.reversed_marks:
+        ordered = bytearray(len(flags))
+        for slot in range(SLOTS):
+            ordered[slot::SLOTS] = flags[shape.mark_offset(slot) :: SLOTS]
+        flags = bytes(ordered)
+    return Columns(shape, arch, b"".join([bucket[3] for bucket in buckets]), flags)
+
+
 def entries_of(
     memory: Memory,
     arch: Arch,
     shape: SlotShape,
-    buckets: list[tuple[int, int, int, bytes]],
+    buckets: list[Bucket],
     live: bytes,
     old: bool,
 ) -> Iterator[Entry]:
@@ -117,7 +180,7 @@ def _entries(
     memory: Memory,
     arch: Arch,
     shape: SlotShape,
-    buckets: list[tuple[int, int, int, bytes]],
+    buckets: list[Bucket],
     live: bytes,
     old: bool,
 ) -> Iterator[Entry]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gomap.errors import GomapError
 from gomap.golang.marks import SLOTS, Strip, Tally
@@ -55,7 +56,7 @@ class Bytes:
 
 @dataclass
 class SwissTable:
-    """One internal/runtime/maps.table as its directory entry names it. live and tombstones: counted."""
+    """One internal/runtime/maps.table as its directory entry names it. tombstones: counted."""
 
     address: int
     index: int
@@ -67,7 +68,6 @@ class SwissTable:
     groups: int
     groups_address: int
     tombstones: int = 0
-    live: int = 0
 
 
 @dataclass
@@ -106,8 +106,7 @@ class Structure:
         return self.total.live / self.slots if self.slots else 0.0
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One live entry. bucket: index of its bucket (group), within its array; slot: 0..7 in its bucket;
     overflow: how many buckets down the chain; old: it lies in the old array."""
 

@@ -12,15 +12,16 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import accumulate, islice
 
 from gomap.errors import MemoryFault
 from gomap.golang.malloc import Allocator
-from gomap.golang.marks import SLOTS, Strip, mark_code
-from gomap.golang.slots import SlotShape, check_fields, check_slots, entries_of, member, stored_type
+from gomap.golang.marks import SLOTS, Strip, mark_code, marks_of
+from gomap.golang.slots import Bucket, SlotShape, check_fields, check_slots, entries_of, member, stored_type
 from gomap.golang.structure import Anomaly, Bytes, Entry, Structure, SwissTable
 from gomap.gotypes import GoType, has_pointers
-from gomap.memory import CHUNK, gather
+from gomap.memory import CHUNK, GAP, Buffer, extents, gather, stream
 from gomap.target import Arch, Record, Target, read_record, unpacker
 
 HEADER_FIELDS = frozenset("used seed dirPtr dirLen globalDepth globalShift writing clearSeq".split())
@@ -36,8 +37,10 @@ MAX_DIRECTORY = 1 << 24
 MANY_TABLES, LOOKED_AT = 1 << 16, 64
 #: After so many tables that can't be read, and fewer that can, the rest are not tried.
 MAX_UNREADABLE = 1 << 10
-#: Tables whose groups are counted together: half a megabyte where keys and elems are words.
+#: Tables whose groups are checked together: half a megabyte where keys and elems are words.
 BATCH = 32
+#: Tables of one cell that are counted together.
+TOGETHER = 16
 MAX_FAULTS = 4
 
 
@@ -59,7 +62,7 @@ class SwissShape:
     def elem(self) -> GoType:
         return self.slots.elem
 
-    @property
+    @cached_property
     def scan(self) -> bool:
         s = self.slots
         return s.indirect_key or s.indirect_elem or has_pointers(s.key) or has_pointers(s.elem)
@@ -143,6 +146,21 @@ class SwissMap:
         return self.header["dirLen"] == 0
 
     @property
+    def nonsense(self) -> str | None:
+        """What in the header no map can have: memory that is something else. None for one that can be a map's."""
+        header, word = self.header, self.target.arch.pointer_size
+        pointer, length, depth = header["dirPtr"], header["dirLen"], header["globalDepth"]
+        if self.address % word or pointer % word:
+            return "addresses that are not aligned"
+        if header["writing"] > 1 or header.get("tombstonePossible") > 1:
+            return "booleans that are neither true nor false"
+        if length & (length - 1) or length > MAX_DIRECTORY or (length or 1) != 1 << min(depth, 64):
+            return f"a directory of {length:#x} entries with depth {depth}"
+        if self.count > (MAX_TABLE_CAPACITY * length or SLOTS) or (self.count and not pointer):
+            return f"{self.count:,} entries in a directory of {length:,}"
+        return None
+
+    @property
     def array_address(self) -> int:
         return self.header["dirPtr"]
 
@@ -188,38 +206,57 @@ class SwissMap:
 
     def _count_groups(self, structure: Structure) -> None:
         size = self.shape.slots.size
-        tables = structure.tables
-        starts = list(accumulate((table.groups for table in tables), initial=0))
-        structure.strip = Strip(1 if self.small else starts[-1])
+        starts = list(accumulate((table.groups for table in structure.tables), initial=0))
+        largest = max((table.groups for table in structure.tables), default=1)
+        structure.strip = Strip(1 if self.small else starts[-1], largest)
         if self.small:
             try:
-                data = self.target.memory.read(self.header["dirPtr"], size)
+                group = self.target.memory.read(self.header["dirPtr"], size)
             except MemoryFault as fault:
                 self._report(structure, "unreadable", f"the group: {fault}", fault.address)
             else:
-                structure.strip.add(0, structure.main.add(data, size, MARKS))
+                marks = marks_of(group, size)
+                structure.strip.add(0, marks, MARKS, structure.main.add(marks, MARKS))
             return
-        per_cell, cells = structure.strip.per_cell, structure.strip.live
-        for batch in self.batches(structure):
-            # Columns are cut out of each table's groups, then counted together.
-            cut = [[data[slot::size] for slot in range(SLOTS)] for _, data in batch]
-            columns = [b"".join(parts) for parts in zip(*cut)]
-            deleted = structure.main.tombstones
-            counts = structure.main.add_columns(columns, MARKS)
-            deleted = structure.main.tombstones - deleted
-            start = 0
-            for index, _ in batch:
-                table, first = tables[index], starts[index]
-                end = start + table.groups
-                mine = counts[start:end]
-                table.live = sum(mine)
-                if (first + table.groups - 1) // per_cell == first // per_cell:
-                    cells[first // per_cell] += table.live
-                else:
-                    structure.strip.add(first, mine)
-                if deleted:
-                    table.tombstones = sum(column[start:end].count(CTRL_DELETED) for column in columns)
-                start = end
+        # Tables come in the order of memory. Those of one cell of the strip are counted together, for its sake too.
+        strip, waiting = structure.strip, [[] for _ in structure.strip.live]  # type: Strip, list[list[bytes]]
+        for index, data in self._groups(structure):
+            marks, first = marks_of(data, size), starts[index]
+            if CTRL_DELETED in marks:
+                structure.tables[index].tombstones = marks.count(CTRL_DELETED)
+            cell = first // strip.per_cell
+            if (starts[index + 1] - 1) // strip.per_cell == cell:
+                waiting[cell].append(marks)
+                if len(waiting[cell]) >= TOGETHER:
+                    strip.live[cell] += structure.main.add(b"".join(waiting[cell]), MARKS)
+                    waiting[cell].clear()
+            else:
+                strip.add(first, marks, MARKS, structure.main.add(marks, MARKS))
+        for cell, left in enumerate(waiting):
+            strip.live[cell] += structure.main.add(b"".join(left), MARKS)
+
+    def _groups(self, structure: Structure) -> Iterator[tuple[int, Buffer]]:
+        """Groups of all tables as (index of the table, bytes), by address: neighbours are read together.
+
+        The bytes hold until the next are asked for. What can't be read becomes an anomaly.
+        """
+        size, memory = self.shape.slots.size, self.target.memory
+        places = sorted((table.groups_address, table.groups * size, i) for i, table in enumerate(structure.tables))
+        # Among the arrays of tables lie those of a table that was split, and of other maps: one more is read along.
+        gap = MAX_TABLE_CAPACITY // SLOTS * size + GAP
+        together = list(extents(places, gap))
+        for (base, _, run), (_, _, data) in zip(together, stream(memory, [found[:2] for found in together])):
+            if not isinstance(data, MemoryFault):
+                view = memoryview(data)
+                for address, length, index in run:
+                    yield index, view[address - base : address - base + length]
+                continue
+            for address, length, index in run:
+                try:
+                    yield index, memory.read(address, length)
+                except MemoryFault as fault:
+                    where = f"table {structure.tables[index].address:#x}"
+                    self._report(structure, "unreadable", f"{where}: {fault}", fault.address)
 
     def batches(self, structure: Structure) -> Iterator[list[tuple[int, bytes]]]:
         """Groups of all tables as (index of the table, bytes), those of BATCH tables at a time.
@@ -374,8 +411,28 @@ class SwissMap:
         each = allocator.allocated(shape.table.size, True) + allocator.allocated(groups * shape.slots.size, shape.scan)
         return allocator.allocated(tables * word, True) + tables * each
 
+    def contents(self) -> Iterator[bytes]:
+        """Whole groups, in pieces: all that can hold live entries."""
+        if not self.header["dirPtr"]:
+            return
+        structure = Structure(address=None)
+        if self.small:
+            try:
+                yield self.target.memory.read(self.header["dirPtr"], self.shape.slots.size)
+            except MemoryFault:
+                return  # structure() reports it
+        else:
+            structure.tables = self._tables(structure)
+            for batch in self.batches(structure):
+                yield b"".join(data for _, data in batch)
+
     def entries(self) -> Iterator[Entry]:
         """Live entries in the order of groups, table by table as the directory names them."""
+        for window, old in self.windows():
+            yield from entries_of(self.target.memory, self.target.arch, self.shape.slots, window, MARKS.live, old)
+
+    def windows(self) -> Iterator[tuple[list[Bucket], bool]]:
+        """All groups in that order, some at a time, and that they are none of an old array."""
         structure = Structure(address=None)
         pointer = self.header["dirPtr"]
         if not pointer:
@@ -390,9 +447,9 @@ class SwissMap:
             except MemoryFault:
                 data = b""  # structure() reports it
             if data:
-                window = [(bucket + i, 0, address + i * size, data[i * size : (i + 1) * size]) for i in range(groups)]
-                yield from entries_of(
-                    self.target.memory, self.target.arch, self.shape.slots, window, MARKS.live, old=False
+                yield (
+                    [(bucket + i, 0, address + i * size, data[i * size : (i + 1) * size]) for i in range(groups)],
+                    False,
                 )
             bucket += groups
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from gomap.errors import GomapError
-from gomap.report import Report
+from gomap.report import Encoded, Report
 from gomap.target import Target
 
 SCHEMA = "gomap/1"
@@ -46,5 +46,13 @@ def failure(command: str, error: GomapError) -> str:
 
 
 def _line(value: dict[str, Any]) -> str:
+    return _encode(value) + "\n"
+
+
+def _encode(value: Any) -> str:
+    if isinstance(value, Encoded):
+        return value
+    if isinstance(value, dict) and any(isinstance(part, (dict, Encoded)) for part in value.values()):
+        return "{" + ", ".join([f"{_encode(name)}: {_encode(part)}" for name, part in value.items()]) + "}"
     # Only ASCII: lone surrogates, which stand for bytes that are no UTF-8, survive as escapes.
-    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(", ", ": ")) + "\n"
+    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(", ", ": "))

@@ -7,7 +7,16 @@ import shutil
 import sys
 from typing import TextIO
 
+from gomap.progress import ProgressLine
 from gomap.render.text import Style
+
+#: The status of a program whose reader has gone, as a shell tells it.
+READER_GONE = 128 + 13
+
+
+def nobody_reads(stream: TextIO) -> None:
+    """The reader of the stream has gone (| head): what is still to be written goes nowhere, without a word."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def style(stream: TextIO) -> Style:
@@ -25,3 +34,15 @@ def write(text: str) -> None:
     except UnicodeError:
         sys.stdout.write(text.encode("ascii", "backslashreplace").decode("ascii"))
     sys.stdout.flush()
+
+
+def progress(stream: TextIO, width: int) -> ProgressLine | None:
+    """A progress line on the stream, if it is a terminal that can take one back."""
+    if not stream.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        return None
+
+    def write(text: str) -> None:
+        stream.write(text)
+        stream.flush()
+
+    return ProgressLine(write, width)

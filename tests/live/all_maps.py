@@ -1,35 +1,58 @@
-"""Runs in gdb: shows every map that the selected frame and the package variables lead to, by its address."""
+"""Shows every map of the program by its address: in gdb, and through the bridge to Delve.
+
+In gdb it writes what it found to the file that GOMAP_ANSWER names.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+from typing import Any, Callable
 
-import gdb
-
-
-def ask(command: str) -> dict[str, object]:
-    answer: dict[str, object] = json.loads(gdb.execute(command, to_string=True))
-    return answer
+Ask = Callable[[str], "tuple[str, str | None]"]
 
 
-found = ask("hmap-alias --all --json")
-failed, wrong, unreadable = [], [], []
-entries = 0
-for group in found["data"]["groups"]:  # type: ignore[index]
-    expr = f"{group['address']}:{group['type']}"
+def every_map(ask: Ask) -> dict[str, Any]:
+    """ask: runs a command, and gives what it printed and the message it failed with."""
+    output, error = ask("hmap-alias --scope all --all --json")
+    assert error is None, error
+    found = json.loads(output)["data"]
+    failed, wrong, unreadable = [], [], []
+    entries = 0
+    for group in found["groups"]:
+        expr = f"{group['address']}:{group['type']}"
+        output, error = ask(f"hmap-show {expr} --json --entries 20")
+        if error is not None:
+            failed.append([expr, error])
+            continue
+        answer = json.loads(output)
+        data = answer["data"]
+        entries += data["count"]
+        if data["count"] != data["live"] and "writing" not in data["flags"]:
+            wrong.append([expr, data])
+        if answer["anomalies"]:
+            wrong.append([expr, answer["anomalies"]])
+        unreadable += [[expr, e] for e in data["entries"] if "<unreadable>" in str(e)]
+    return {
+        "maps": len(found["groups"]),
+        "scanned": found["scanned"],
+        "entries": entries,
+        "failed": failed,
+        "wrong": wrong,
+        "unreadable": unreadable,
+    }
+
+
+def in_gdb(line: str) -> tuple[str, str | None]:
+    import gdb
+
     try:
-        answer = ask(f"hmap-show {expr} --json --entries 20")
+        return gdb.execute(line, to_string=True), None
     except gdb.error as error:
-        failed.append([expr, str(error)])
-        continue
-    data = answer["data"]
-    entries += data["count"]  # type: ignore[index]
-    if data["count"] != data["live"] and "writing" not in data["flags"]:  # type: ignore[index]
-        wrong.append([expr, data])
-    if answer["anomalies"]:
-        wrong.append([expr, answer["anomalies"]])
-    unreadable += [[expr, e] for e in data["entries"] if "<unreadable>" in str(e)]  # type: ignore[index]
-with open(os.environ["GOMAP_ANSWER"], "w") as out:
-    maps = len(found["data"]["groups"])  # type: ignore[index]
-    json.dump({"maps": maps, "entries": entries, "failed": failed, "wrong": wrong, "unreadable": unreadable}, out)
+        return "", str(error)
+
+
+if "GOMAP_ANSWER" in os.environ:
+    told = every_map(in_gdb)
+    with open(os.environ["GOMAP_ANSWER"], "w") as out:
+        json.dump(told, out)

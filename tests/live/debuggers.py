@@ -220,11 +220,15 @@ def _published(file: Path) -> dict[str, Any]:
 
 
 @functools.cache
-def make_core(binary: Path, stage: str) -> Core:
-    """A core of the program at this stage: the kernel's, or gdb's where the kernel pipes cores away."""
+def make_core(binary: Path, stage: str, dies: bool = False) -> Core:
+    """A core of the program at this stage: the kernel's, or gdb's where the kernel pipes cores away.
+
+    dies: it is a stage that the program enters on demand, and dies of.
+    """
     folder = Path(tempfile.mkdtemp(dir=scratch()))
     truth = folder / "truth"
-    env = _environment({"GOMAP_ABORT": stage, "GOMAP_TRUTH": str(truth)})
+    how = {"GOMAP_STAGE": stage, "GOTRACEBACK": "crash"} if dies else {"GOMAP_ABORT": stage}
+    env = _environment({**how, "GOMAP_TRUTH": str(truth)})
     pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
     hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
     if hard == 0 or pattern.startswith("|") or "/" in pattern:

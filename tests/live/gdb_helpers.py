@@ -4,6 +4,7 @@ gomap_user_frame     selects the frame of the program's own function that stoppe
 gomap_children EXPR  prints what a pretty-printer makes of a value, as JSON
 gomap_watch          from now on notes every call into the program and every change to it by gdb
 gomap_seen           prints what was noted, as JSON
+gomap_stacks         prints every goroutine's stack, as JSON
 gomap_shape EXPR     prints where keys and elems lie in a bucket of the map, as JSON
 """
 
@@ -113,6 +114,18 @@ class Shape(gdb.Command):
         print(json.dumps(told))
 
 
+class StackList(gdb.Command):
+    """Prints every goroutine's stack, as JSON."""
+
+    def __init__(self) -> None:
+        super().__init__("gomap_stacks", gdb.COMMAND_USER)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        from tests.live.stack_list import stack_list
+
+        print(json.dumps(stack_list(GdbTarget())))
+
+
 class Seen(gdb.Command):
     """Prints what was noted."""
 
@@ -124,5 +137,5 @@ class Seen(gdb.Command):
 
 
 seen: list[str] = []
-for command in (UserFrame, Children, Watch, Seen, Shape):
+for command in (UserFrame, Children, Watch, Seen, Shape, StackList):
     command()

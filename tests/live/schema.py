@@ -136,9 +136,104 @@ GET = {
 CHECK = {
     "maps": [{"path": str, "address": (HEX, None), "type": str, "entries": int, "hashes_checked": int, "ok": bool}]
 }
-DATA = {"hmap-get": GET, "hmap-check": CHECK, "hmap-show": SHOW, "hmap-evac": EVAC, "hmap-alias": ALIAS}
+RACE = {
+    "inside": [
+        {
+            "goroutine": int,
+            "operation": {"read", "write", "delete", "iterate", "clear", "grow"},
+            "function": (str, None),
+            "file": (str, None),
+            "line": (int, None),
+            "address": (HEX, None),
+            "type": (str, None),
+            "fatal": bool,
+        }
+    ],
+    "maps": [{"address": HEX, "type": (str, None), "writing": bool, "holders": [HOLDER]}],
+}
+HALF = {"address": (HEX, None), "keys": int, "live": int, "deleted": int, "expunged": int, "only_here": int}
+SYNC = {
+    "expr": str,
+    "type": str,
+    "address": (HEX, None),
+    "generation": {"read-dirty", "hash-trie"},
+    "count": int,
+    "bytes": {"allocated": int},
+    "read_dirty": (
+        {
+            "amended": bool,
+            "misses": int,
+            "misses_left": (int, None),
+            "locked": bool,
+            "read": HALF,
+            "dirty": HALF,
+        },
+        None,
+    ),
+    "hash_trie": (
+        {
+            "root": (HEX, None),
+            "depth": int,
+            "nodes": int,
+            "entries": int,
+            "overflow_chains": int,
+            "overflow_entries": int,
+            "longest_chain": int,
+            "seed": int,
+        },
+        None,
+    ),
+    "entries": [{"key": JSON_SCALAR, "value": JSON_SCALAR, "where": {"read", "dirty", "trie"}}],
+}
+CYCLE = {
+    "expr": str,
+    "type": str,
+    "cycles": [
+        {
+            "path": [str],
+            "text": str,
+            "address": (HEX, None),
+            "type": str,
+            "length": int,
+            "objects": [{"address": (HEX, None), "type": str}],
+        }
+    ],
+    "visited": int,
+    "unreadable": int,
+}
+SIZES = {"allocated": int, "live": int, "waste": int}
+TOP = {
+    "maps": [{"path": str, "address": HEX, "type": str, "count": int, "load": float, "bytes": SIZES}],
+    "scanned": {"goroutines": int, "frames": int, "globals": int, "maps": int},
+}
+PARTS = {"key", "elem", "tophash", "ctrl", "overflow-pointer"}
+WHATIS = {
+    "address": HEX,
+    "map": ({"address": HEX, "type": str, "path": str}, None),
+    "array": ({"buckets", "oldbuckets", "overflow", "group", "directory", "header", "table", "extra"}, None),
+    "bucket": (int, None),
+    "slot": (int, None),
+    "part": (PARTS, None),
+}
+DATA = {
+    "hmap-race": RACE,
+    "hmap-sync": SYNC,
+    "hmap-cycle": CYCLE,
+    "hmap-top": TOP,
+    "hmap-whatis": WHATIS,
+    "hmap-get": GET,
+    "hmap-check": CHECK,
+    "hmap-show": SHOW,
+    "hmap-evac": EVAC,
+    "hmap-alias": ALIAS,
+}
 ADDED = {
     "data.address",
+    *(f"data.{name}" for name in ("by", "total", "bytes_from")),
+    *(f"data.maps[].{name}" for name in ("kind", "goroutine", "frame", "function", "file", "line")),
+    *(f"data.maps[].{name}" for name in ("values", "shares", "bytes.rebuilt")),
+    *(f"data.{name}" for name in ("overflow", "state", "table", "old", "indirect", "key", "span", "where")),
+    *(f"data.{name}" for name in ("goroutine", "function", "variable")),
     "data.walked",
     "data.path[].table",
     "data.path[].overflow",
@@ -147,9 +242,15 @@ ADDED = {
     "data.buckets.old_overflow",
     "data.bytes.rebuilt",
     "data.entries",
+    "data.iterators",
     "data.groups[].headers",
     "data.groups[].holders[].also",
     "data.nil_maps[].also",
+    "data.scanned",
+    "data.maps[].holders[].also",
+    *(f"data.inside[].{name}" for name in ("message", "call", "status", "nil", "deduced", "nil_maps")),
+    "data.slices",
+    "data.goroutines",
     "error.address",
 }
 

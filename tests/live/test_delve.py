@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.live import debuggers, delves, session, toolchains, type_graph
+from tests.live import debuggers, delves, lookups, session, toolchains, type_graph
 from tests.live.debuggers import Answer, Gdb, Session
 from tests.live.delves import Dlv
 from tests.live.test_truth import check_all
@@ -26,14 +26,28 @@ FEW = ("alias", "basic", "growth", "layout", "overload", "types")
 every_program = pytest.mark.parametrize("program", session.PROGRAMS)
 
 
-def questions(binary: Path) -> dict[str, list[str]]:
-    return {stage: session.questions(exprs) for stage, exprs in session.published(binary).items()}
+def questions(binary: Path, check: bool = False) -> dict[str, list[str]]:
+    return {
+        stage: [*session.questions(exprs), *map(lookups.check, exprs if check else ())]
+        for stage, exprs in session.published(binary).items()
+    }
+
+
+def all_right(answers: Session, binary: Path, optimised: bool, kind: str) -> None:
+    """Numbers and entries, hmap-check's findings, and keys looked up where their names were asked for."""
+    check_all(answers, binary, optimised, kind)
+    problems = []
+    for stage in {answer.stage for answer in answers.answers}:
+        given = [answer for answer in answers.answers if answer.stage == stage]
+        problems += lookups.problems(given, answers.truth[stage]["maps"])
+    assert not problems, "\n".join(problems[:40])
 
 
 @every_program
 def test_live(program: str, target: Target, dlv: Dlv, optimised: bool) -> None:
     binary = target(program)
-    check_all(delves.visit(dlv, binary, questions(binary), direct=not optimised), binary, optimised, "live")
+    asked = questions(binary, check=not optimised)
+    all_right(delves.visit(dlv, binary, asked, direct=not optimised), binary, optimised, "live")
 
 
 @every_program
@@ -52,8 +66,9 @@ def core_says_the_same(program: str, toolchain: Row, dlv: Dlv, gdb: Gdb, optimis
     stages = debuggers.stages(binary)
     core = debuggers.make_core(binary, stages[-3 if program == "growth" else -1])
     asked = session.questions(session.published(binary)[core.stage])
-    answers = delves.examine(dlv, core, asked, direct=optimised)
-    check_all(answers, binary, optimised, "core")
+    more = [] if optimised or program == "large" else lookups.questions(core.truth[core.stage]["maps"])
+    answers = delves.examine(dlv, core, [*asked, *more], direct=optimised)
+    all_right(answers, binary, optimised, "core")
     same_as_gdb(answers, debuggers.examine(gdb, core, asked), optimised)
 
 
@@ -62,14 +77,15 @@ def core_says_the_same(program: str, toolchain: Row, dlv: Dlv, gdb: Gdb, optimis
 def test_old_delve(program: str, direct: bool, old_dlv: Dlv, old_go: Row, optimised: bool) -> None:
     """Delve 1.20.2 gives out 1000 bytes a request."""
     binary = toolchains.build(program, old_go, optimised)
-    check_all(delves.visit(old_dlv, binary, questions(binary), direct), binary, optimised, "live")
+    asked = questions(binary, check=direct and not optimised)
+    all_right(delves.visit(old_dlv, binary, asked, direct), binary, optimised, "live")
 
 
 @pytest.mark.parametrize("program", FEW)
 def test_both_ways_of_reading(program: str, system_go: Row, dlv: Dlv, optimised: bool) -> None:
     """The ways that test_live leaves out."""
     binary = toolchains.build(program, system_go, optimised)
-    check_all(delves.visit(dlv, binary, questions(binary), direct=optimised), binary, optimised, "live")
+    all_right(delves.visit(dlv, binary, questions(binary), direct=optimised), binary, optimised, "live")
 
 
 def same_as_gdb(found: Session, wanted: Session, optimised: bool) -> None:
@@ -104,14 +120,20 @@ def test_alias(program: str, toolchain: Row, dlv: Dlv, system_gdb: Gdb) -> None:
     theirs = debuggers.examine(system_gdb, core, [command]).answers[0]
     assert (ours.error, theirs.error) == (None, None)
     found, wanted = ours.json()["data"], theirs.json()["data"]
-    assert groups(found) == groups(wanted)
-    assert groups(found)
+    # Up to Go 1.22 debug information does not say where a closure keeps what it captured: gdb's side looks for it.
+    closures = toolchain.name not in ("1.21.13", "1.22.10")
+    assert groups(found, closures) == groups(wanted, closures)
+    assert groups(found, closures)
     assert found["scanned"]["maps"] == wanted["scanned"]["maps"]
     assert nil_maps(found) == nil_maps(wanted)
 
 
-def groups(data: Any) -> list[Any]:
+def groups(data: Any, closures: bool) -> list[Any]:
     """What is said of each map, the paths apart: where several ways lead there, search order picks one."""
+
+    def compared(group: Any) -> list[Any]:
+        return [holder for holder in group["holders"] if closures or "(captured " not in holder["path"]]
+
     return sorted(
         (
             min(group["headers"]),
@@ -119,8 +141,8 @@ def groups(data: Any) -> list[Any]:
             group["count"],
             group["buckets"],
             group["shared_by"],
-            len(group["holders"]),
-            sorted((holder["function"] or "", holder["address"] or "") for holder in group["holders"]),
+            len(compared(group)),
+            sorted((holder["function"] or "", holder["address"] or "") for holder in compared(group)),
         )
         for group in data["groups"]
     )

@@ -10,7 +10,7 @@ import json
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 
@@ -20,7 +20,7 @@ from gomap.golang.memhash import MemHash, load, numpy
 from gomap.golang.rtype import Types
 from gomap.gotypes import Field, GoType, Kind, fixed
 from gomap.memory import Memory, RegionMemory
-from gomap.target import Arch, Frame, Goroutine, Location, Variable, Wanted
+from gomap.target import Arch, Captured, Frame, Goroutine, Location, Variable, Wanted
 from tests.live import debuggers, toolchains
 from tests.live.toolchains import Row
 
@@ -45,16 +45,19 @@ class Nothing:
     def symbol(self, name: str) -> int | None:
         return None
 
-    def frame_variables(self) -> Iterator[Variable]:
+    def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         return iter(())
 
-    def package_variables(self) -> Iterator[Variable]:
+    def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         return iter(())
 
     goroutine = None
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
         raise AssertionError
+
+    def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        return ()
 
     def location(self, pc: int) -> Location | None:
         return None

@@ -118,8 +118,13 @@ def _unpack(wheel: Path, place: Path) -> None:
             program.chmod(0o755)
 
 
-def build(program: str, row: Row, optimised: bool, arch: str | None = None) -> Path:
-    """Build go_targets/PROGRAM with the row's toolchain, or find it built already. arch: another GOARCH."""
+def build(program: str, row: Row, optimised: bool, arch: str | None = None, cgo: bool = False) -> Path:
+    """Build go_targets/PROGRAM with the row's toolchain, or find it built already. arch: another GOARCH.
+
+    cgo: with C code, for which a C compiler has to be there. Raises Missing.
+    """
+    if cgo and shutil.which("gcc") is None:
+        raise Missing("no `gcc` on PATH, which programs with C code need: install gcc")
     go = ensure(row)
     flags = ["-buildvcs=false"] if optimised else ["-buildvcs=false", "-gcflags=all=-N -l"]
     # The debug information names this checkout's source files.
@@ -134,7 +139,7 @@ def build(program: str, row: Row, optimised: bool, arch: str | None = None) -> P
             run = subprocess.run(
                 [str(go), "build", *flags, "-o", str(made), f"./{program}"],
                 cwd=TARGETS,
-                env={**_environment(row), **({"GOARCH": arch} if arch else {})},
+                env={**_environment(row), **({"GOARCH": arch} if arch else {}), "CGO_ENABLED": str(int(cgo))},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -417,6 +417,7 @@ def build_classic(
             "next_overflow": hex(next_free) if next_free else None,
         },
         "swiss": None,
+        "iterators": None,
     }
     return Built(
         type=t,
@@ -580,7 +581,7 @@ def build_swiss(
         "dirPtr": directory,
         "dirLen": len(plan.directory),
         "globalDepth": depth,
-        "globalShift": (8 * word - depth) % 256,
+        "globalShift": 8 * word - depth if plan.directory else 0,
         "writing": plan.writing,
         "clearSeq": plan.clear_seq,
     }
@@ -631,6 +632,7 @@ def build_swiss(
             "tombstone_possible": plan.tombstone_possible,
             "clear_seq": plan.clear_seq,
         },
+        "iterators": None,
     }
     strip = cells([sum(map(live_ctrl, g)) for g in groups])
     return Built(t, header, show, b.entries, strip, tables=tables, places=places)
@@ -745,6 +747,7 @@ def nil_show(t: GoType, layout: str, group: str | None) -> dict[str, Any]:
         "growth": {"state": "none", "old_buckets": 0, "evacuated": 0, "fraction": 0.0, "nevacuate": 0},
         "classic": None,
         "swiss": None,
+        "iterators": None,
     }
 
 

@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from gomap.errors import GomapError, MemoryFault
 from gomap.gotypes import Field, GoType, Kind, fixed
-from gomap.target import Arch, Frame, Goroutine, Location, Variable, Wanted
+from gomap.target import Arch, Captured, Frame, Goroutine, Location, Variable, Wanted
 
 DATA = Path(__file__).parent / "data"
 
@@ -221,16 +221,19 @@ class FakeTarget:
     def symbol(self, name: str) -> int | None:
         return self.symbols.get(name)
 
-    def frame_variables(self) -> Iterator[Variable]:
+    def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         return iter(list(self.variables.values()))
 
-    def package_variables(self) -> Iterator[Variable]:
+    def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         return iter(())
 
     goroutine = None
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
         raise GomapError("there are no goroutines here")
+
+    def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        return ()
 
     def location(self, pc: int) -> Location | None:
         return None

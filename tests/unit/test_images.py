@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +50,16 @@ def test_text(command: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert all(len(line) <= 80 for line in told.out.splitlines()), told.out
         if command == "hmap-show":
             assert entry["expr"] in told.out.splitlines()[0]
+
+
+def test_a_reader_that_has_gone() -> None:
+    """`gomap FILE | head`: no word about it, and the status that a shell gives such programs."""
+    command = [sys.executable, "-m", "gomap.image", str(FOLDER / INDEX[0]["file"]), "-c", "hmap-show --entries 9999"]
+    program = subprocess.Popen(
+        command, cwd=FOLDER.parents[2], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert program.stdout is not None and program.stderr is not None
+    program.stdout.close()
+    assert program.stderr.read() == ""
+    program.stderr.close()
+    assert program.wait(60) == 128 + 13

@@ -16,7 +16,9 @@ from gomap import frontend, maps
 from gomap.commands.declare import Settings
 from gomap.golang.malloc import allocator
 from gomap.gotypes import Kind
+from gomap.listing import entries_json
 from gomap.render.text import Style
+from gomap.values import Values
 from tests.unit import plans
 from tests.unit.build import (
     Built,
@@ -65,8 +67,8 @@ def check_structure(fake: FakeTarget, built: Built) -> None:
     assert (structure.strip.live if structure.strip else []) == built.strip
     assert (structure.moved.live if structure.moved else []) == built.moved
     assert structure.unevacuated == built.runs
-    tables = [(t.index, t.live, t.used) for t in structure.tables]
-    assert tables == [(t["index"], t["used"], t["used"]) for t in built.tables or []]
+    tables = [(t.index, t.used) for t in structure.tables]
+    assert tables == [(t["index"], t["used"]) for t in built.tables or []]
 
 
 def check_entries(fake: FakeTarget, built: Built) -> None:
@@ -92,11 +94,26 @@ def check_json(fake: FakeTarget, built: Built) -> None:
             order: Any = fake.arch.byte_order
             wanted = [int.from_bytes(value, order, signed=t.kind is Kind.INT) for value in raw]
             assert [e[column] for e in listed] == wanted
+    check_listing(fake, built, len(listed))
     evac = ask(fake, "hmap-evac", "m --json")["data"]
     assert evac["growth"] == built.show["growth"]
     assert evac["address"] == built.show["address"]
     assert evac["layout"] == built.show["layout"]
     assert evac["tables"] == built.tables
+
+
+def check_listing(fake: FakeTarget, built: Built, count: int) -> None:
+    """What listing.py makes of columns is what values.py makes of one entry after another."""
+    found, t = maps.view(fake, built.type, built.address), built.type
+    slow, wanted = Values(fake), []
+    for e in found.entries():
+        key, value = slow.json(t.key, e.key), slow.json(t.elem, e.elem)
+        wanted.append({"key": key, "value": value, "bucket": e.bucket, "slot": e.slot, "old": e.old})
+    fast = Values(fake)
+    assert [json.loads(text) for text in entries_json(fast, t, found, count + 1)] == wanted
+    assert fast.cut == slow.cut
+    for few in {1, count // 2, max(count - 1, 1)}:
+        assert [json.loads(text) for text in entries_json(Values(fake), t, found, few)] == wanted[:few]
 
 
 @MANY
@@ -145,7 +162,7 @@ def test_reading_in_pieces_changes_nothing(plan: ClassicPlan | SwissPlan, types:
 def sizes_of_reads() -> list[tuple[Any, str]]:
     """The constants that say how much is read or counted at once, wherever they were imported."""
     modules = [m for name, m in sorted(sys.modules.items()) if name.split(".")[0] == "gomap"]
-    found = [(m, name) for m in modules for name in ("CHUNK", "BATCH", "GAP") if hasattr(m, name)]
+    found = [(m, name) for m in modules for name in ("CHUNK", "BATCH", "TOGETHER", "GAP") if hasattr(m, name)]
     assert (gomap.memory, "CHUNK") in found
     return found
 

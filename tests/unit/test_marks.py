@@ -1,4 +1,4 @@
-"""Counting by columns against counting one byte after another."""
+"""Counting many marks at once against counting one byte after another."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gomap.golang import classic, swiss
-from gomap.golang.marks import MarkCode, Strip, Tally, words
+from gomap.golang.marks import MarkCode, Strip, Tally, marks_of, words
 
 CLASSIC = {"live": range(5, 256), "empty": {0}, "tombstone": {1}, "evacuated": {2, 3, 4}}
 SWISS = {"live": range(0x80), "empty": {0x80}, "tombstone": {0xFE}, "evacuated": set[int]()}
@@ -28,9 +28,11 @@ def check(buckets: list[list[int]], stride: int, tail: int, code: MarkCode, mean
     data = b"".join(bytes(marks) + b"\x07" * (stride - 8) for marks in buckets) + b"\x09" * tail
     tally = Tally()
     half = len(buckets) // 2 * stride
-    per_bucket = tally.add(data[:half], stride, code) + tally.add(data[half:], stride, code)
+    first, second = marks_of(data[:half], stride), marks_of(memoryview(data)[half:], stride)
+    assert first + second == b"".join(bytes(marks) for marks in buckets)
     live = [sum(mark in meaning["live"] for mark in marks) for marks in buckets]  # type: ignore[operator]
-    assert list(per_bucket) == live
+    assert tally.add(first, code) == code.count_live(first) == sum(live[: len(buckets) // 2])
+    assert tally.add(second, code) == code.count_live(second) == sum(live[len(buckets) // 2 :])
     assert tally.fill == [live.count(k) for k in range(9)]
     assert tally.buckets == len(buckets)
     counts = naive(buckets, meaning)
@@ -43,14 +45,14 @@ def check(buckets: list[list[int]], stride: int, tail: int, code: MarkCode, mean
     )
 
 
-@given(st.lists(_bucket, max_size=40), st.sampled_from([8, 9, 16, 144, 208]), st.integers(0, 7))
+@given(st.lists(_bucket, max_size=80), st.sampled_from([8, 9, 12, 16, 144, 208]), st.integers(0, 7))
 def test_tally_of_tophashes(buckets: list[list[int]], stride: int, tail: int) -> None:
     check(buckets, stride, tail, classic.OLD_MARKS, dict(CLASSIC))
     # Nothing in the current array is ever evacuated: there those marks mean nothing.
     check(buckets, stride, tail, classic.MARKS, {**CLASSIC, "evacuated": set()})
 
 
-@given(st.lists(_bucket, max_size=40), st.sampled_from([8, 16, 136, 264]), st.integers(0, 7))
+@given(st.lists(_bucket, max_size=80), st.sampled_from([8, 16, 136, 260, 264]), st.integers(0, 7))
 def test_tally_of_control_words(buckets: list[list[int]], stride: int, tail: int) -> None:
     check(buckets, stride, tail, swiss.MARKS, dict(SWISS))
 
@@ -84,9 +86,14 @@ def test_strip(live: list[int], data: st.DataObject) -> None:
     while position < len(live):
         step = data.draw(st.integers(1, len(live)))
         piece = live[position : position + step]
-        strip.add(position, bytes(piece))
+        marks = b"".join(bytes([0x10] * k + [0x80] * (8 - k)) for k in piece)
+        strip.add(position, marks, swiss.MARKS, sum(piece))
         position += step
+    flags = Strip(len(live))
+    for position in range(0, len(live), 7):
+        flags.add_flags(position, bytes(k > 4 for k in live[position : position + 7]))
     per = strip.per_cell
+    assert flags.live == [sum(k > 4 for k in live[i : i + per]) for i in range(0, len(live), per)]
     assert len(strip.live) <= 64
     assert strip.live == [sum(live[i : i + per]) for i in range(0, len(live), per)]
     assert strip.fractions() == [

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gomap.errors import MemoryFault
-from gomap.memory import CachedMemory, RecordingMemory, RegionMemory, gather
+from gomap.memory import (
+    CHUNK,
+    GAP,
+    MANY,
+    CachedMemory,
+    Read,
+    RecordingMemory,
+    RegionMemory,
+    extents,
+    gather,
+    one_by_one,
+    packed,
+    stream,
+)
 from tests.unit.space import AMD64, Space
 
 
@@ -80,3 +95,73 @@ def test_regions_may_touch(pieces: list[tuple[int, bytes]]) -> None:
         truth.update({offset + i: content[offset + i] for i in range(len(data))})
     held = {start - 0x1000 + i: byte for start, data in recording.regions() for i, byte in enumerate(data)}
     assert held == truth
+
+
+@given(
+    _holes,
+    st.lists(st.tuples(st.integers(0, 300), st.integers(1, 40)), max_size=20),
+    st.sampled_from([1, 24, 64]),
+    st.sampled_from([2, 7, 512]),
+)
+def test_packed_gives_every_object_once(
+    holes: list[tuple[int, int]], stretches: list[tuple[int, int]], size: int, together: int
+) -> None:
+    """Objects in stretches that lie one behind another: each comes once, with its bytes or as unreadable."""
+    space = memory(20_000, holes)
+    numbers = sorted({first + i for first, count in stretches for i in range(count)})
+    addresses = [space.base + number * size for number in numbers if number * size < 20_000 - size]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gomap.memory.TOGETHER", together)
+        found = list(packed(space, addresses, size))
+    given_out: list[tuple[int, bytes | None]] = []
+    for first, data in found:
+        if data is None:
+            given_out.append((first, None))
+        else:
+            assert len(data) % size == 0
+            given_out += [(first + i, bytes(data[i : i + size])) for i in range(0, len(data), size)]
+    assert [address for address, _ in given_out] == addresses
+    for address, data in given_out:
+        try:
+            assert data == space.read(address, size)
+        except MemoryFault:
+            assert data is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 5_000_000), st.integers(1, 20_000)), max_size=60))
+def test_extents_cover_every_place_and_bridge_small_gaps_alone(places: list[tuple[int, int]]) -> None:
+    ordered = sorted((address, size, i) for i, (address, size) in enumerate(places))
+    runs = list(extents(ordered))
+    assert [place for _, _, run in runs for place in run] == ordered
+    for start, size, run in runs:
+        assert start == run[0][0]
+        assert start + size == max(address + length for address, length, _ in run)
+        assert len(run) == 1 or size <= CHUNK
+        covered = start
+        for address, length, _ in run:
+            assert address - covered <= GAP
+            covered = max(covered, address + length)
+
+
+@pytest.mark.parametrize("count", [0, 1, MANY - 1, MANY, 3 * MANY])
+def test_stream_asks_memory_that_has_one_for_many_pieces(count: int) -> None:
+    space = memory(20_000, [(300, 10)])
+    asked = []
+
+    class Own:
+        read = space.read
+
+        def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
+            asked.append(True)
+            return one_by_one(space, pieces)
+
+    pieces = [(space.base + i * 100, 100) for i in range(count)]
+    for of in (space, Own(), CachedMemory(Own())):
+        found = list(stream(of, iter(pieces)))
+        assert [piece[:2] for piece in found] == pieces
+        for address, size, data in found:
+            if address == space.base + 300:
+                assert isinstance(data, MemoryFault)
+            else:
+                assert data == space.read(address, size)
+    assert len(asked) == (2 if count >= MANY else 0)

@@ -30,9 +30,12 @@ CODES = {
     "Interrupted": "interrupted",
 }
 OPTIONS = {
-    "hmap-show": ["EXPR", "--entries", "--buckets", "--json"],
-    "hmap-alias": ["EXPR", "--scope", "--depth", "--all", "--json"],
+    "hmap-show": ["EXPR", "--entries", "--buckets", "--iterators", "--json"],
+    "hmap-race": ["--json"],
+    "hmap-alias": ["EXPR", "--scope", "--depth", "--all", "--slices", "--json"],
     "hmap-evac": ["EXPR", "--json"],
+    "hmap-top": ["--by", "-n", "--values", "--json"],
+    "hmap-whatis": ["ADDR", "--json"],
     "hmap-record": ["EXPR", "FILE"],
 }
 

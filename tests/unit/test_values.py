@@ -158,6 +158,29 @@ def test_strings(arch: Arch, raw: bytes) -> None:
     assert not values.cut
 
 
+@given(
+    st.sampled_from(ARCHES),
+    st.lists(
+        st.one_of(st.binary(max_size=12), st.sampled_from([b"\xff\xc3", b"x" * 9, "Grüße".encode()])), max_size=30
+    ),
+    st.lists(st.tuples(st.integers(0, 3000), st.sampled_from([0, 1, 7, 1 << 31, (1 << 32) - 1]))),
+    st.sampled_from([5, 256]),
+)
+def test_many_strings_are_what_each_is_alone(
+    arch: Arch, raws: list[bytes], odd: list[tuple[int, int]], limit: int
+) -> None:
+    fake, space = target(arch)
+    headers = [space.string(raw) for raw in raws]
+    headers += [space.word(space.base + offset) + space.word(length) for offset, length in odd]
+    headers += [space.word(0) + space.word(3), space.word(1) + space.word(-1)]
+    t, word = basic("string", arch.pointer_size), arch.pointer_size
+    alone, together = Values(fake, Limits(text=limit)), Values(fake, Limits(text=limit))
+    wanted = [alone.json(t, header) for header in headers]
+    pointers, lengths = ([arch.pointer(header, at) for header in headers] for at in (0, word))
+    assert together.strings(pointers, lengths) == wanted
+    assert together.cut == alone.cut
+
+
 def test_long_strings_are_cut_and_say_so() -> None:
     fake, space = target(AMD64)
     values = Values(fake, Limits(text=5))

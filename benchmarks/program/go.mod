@@ -1,0 +1,3 @@
+module gomap.test/benchmarks
+
+go 1.19

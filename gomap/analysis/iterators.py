@@ -1,0 +1,278 @@
+"""Iterations over one map that are under way, and where each stands.
+
+A `range` loop keeps its iterator (runtime.hiter, internal/runtime/maps.Iter) in a variable of its function's frame that
+has no name and no debug information. So stacks are searched for the map's header where such an iterator would have it.
+reflect.MapIter, and a loop whose frame a coroutine or a closure keeps on the heap, are found through the pointers on
+the stacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from gomap.errors import GomapError
+from gomap.golang import mapcalls
+from gomap.golang.classic import ClassicMap
+from gomap.golang.goroutines import goroutines
+from gomap.golang.rtype import Types
+from gomap.golang.stackmap import StackMaps
+from gomap.golang.stacks import Stack, Stacks
+from gomap.golang.structure import Anomaly
+from gomap.gotypes import GoType, Kind
+from gomap.maps import MapView
+from gomap.memory import gather
+from gomap.progress import Progress, silent
+from gomap.target import Frame, Goroutine, Record, Target, read_record
+
+#: Bytes of one goroutine's stack that are searched, and pointers on all stacks that are followed.
+MAX_STACK = 1 << 20
+MAX_POINTERS = 1 << 18
+SLOTS = 8
+_ITERATORS = {True: "runtime.hiter", False: "internal/runtime/maps.Iter"}
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One iteration: whose it is, where it stands.
+
+    address: of the iterator. frame: whose variable it is; of one on the heap the newest that has a pointer to it.
+    key: address of the key that it gave last. position: the runtime's own numbers, by field. done, total: buckets (of a
+    Swiss map tables, of a small one slots) that are behind it, and that there are.
+    """
+
+    goroutine: Goroutine
+    frame: Frame
+    level: int
+    address: int
+    on_heap: bool
+    key: int
+    elem: int
+    position: dict[str, int]
+    done: int
+    total: int
+
+
+@dataclass
+class Search:
+    iterations: list[Iteration]
+    anomalies: list[Anomaly]
+    goroutines: int = 0
+    interrupted: bool = False
+
+
+def search(target: Target, found: MapView, progress: Progress = silent) -> Search:
+    """Every iteration over the map. Raises NoDebugInfo, MemoryFault."""
+    everyone, anomalies = goroutines(target)
+    result = Search([], anomalies)
+    t = target.find_type(_ITERATORS[isinstance(found, ClassicMap)])
+    if t is None or not t.fields:
+        result.anomalies.append(Anomaly("note", "no-iterators", "the debug information has no iterator type", None))
+        return result
+    looker = _Looker(target, found, t)
+    stacks: list[Stack] = []
+    try:
+        for stack in Stacks(target, lambda function, name, t: False).walk(everyone):
+            result.goroutines += 1
+            progress("goroutines", result.goroutines, len(everyone))
+            if stack.problem is not None and len(result.anomalies) < 16:
+                message = f"goroutine {stack.goroutine.id}: {stack.problem}"
+                result.anomalies.append(Anomaly("warning", "stack", message, stack.goroutine.address))
+            stacks.append(stack)
+            result.iterations += looker.on_stack(stack)
+        result.iterations += looker.on_heap(stacks)
+    except KeyboardInterrupt:
+        result.interrupted = True
+    return result
+
+
+class _Looker:
+    def __init__(self, target: Target, found: MapView, t: GoType) -> None:
+        self._target, self._found, self._type = target, found, t
+        self._maps = StackMaps(target)
+        self._types = Types(target)
+        head = t.field("h") or t.field("m")
+        assert head is not None
+        self._offset = head.offset
+        self._pattern = target.arch.pack(found.address)
+        self._seen: set[int] = set()
+        self._data: dict[int, tuple[int, bytes]] = {}
+
+    # -- in frames -------------------------------------------------------------------------------------
+
+    def on_stack(self, stack: Stack) -> Iterator[Iteration]:
+        """Iterators that are variables of the goroutine's frames."""
+        calls = _calls(stack)
+        if not calls:
+            return
+        low, data = self._read(stack, calls)
+        word = self._target.arch.pointer_size
+        at = data.find(self._pattern)
+        while at >= 0:
+            address = low + at - self._offset
+            if not (low + at) % word and address >= low:
+                call = next((c for c in calls if c.low <= address < c.top), None)
+                if call is not None and self._alive(call, low + at):
+                    yield from self._iteration(stack, call, address, False)
+            at = data.find(self._pattern, at + 1)
+
+    def _read(self, stack: Stack, calls: Sequence[_Call]) -> tuple[int, bytes]:
+        low, high = max(calls[0].low, stack.goroutine.stack[0]), stack.goroutine.stack[1]
+        try:
+            data = self._target.memory.read(low, min(high - low, MAX_STACK)) if low < high else b""
+        except GomapError:
+            data = b""
+        self._data[stack.goroutine.address] = (low, data)
+        return low, data
+
+    def _alive(self, call: _Call, address: int) -> bool:
+        """An iterator that its function is done with, or that an earlier call left there, is not."""
+        return self._maps.alive(call.frame.pc, call.top, address) is not False
+
+    # -- on the heap -----------------------------------------------------------------------------------
+
+    def on_heap(self, stacks: Sequence[Stack]) -> Iterator[Iteration]:
+        """Iterators that live pointers in frames lead to: reflect.MapIter's, and the runtime's own."""
+        holding: dict[int, tuple[Stack, _Call]] = {}
+        for stack in stacks:
+            for call, pointer in self._pointers(stack):
+                if len(holding) >= MAX_POINTERS:
+                    break
+                holding.setdefault(pointer, (stack, call))
+        inner = self._in_map_iter()
+        for shift in (0, *inner):
+            addresses = sorted(pointer + shift for pointer in holding)
+            for address, data in gather(self._target.memory, addresses, self._type.size):
+                if data is None or bytes(data[self._offset : self._offset + len(self._pattern)]) != self._pattern:
+                    continue
+                stack, call = holding[address - shift]
+                yield from self._iteration(stack, call, address, True)
+
+    def _in_map_iter(self) -> list[int]:
+        t = self._target.find_type("reflect.MapIter")
+        inner = t.field("hiter") if t is not None else None
+        return [inner.offset] if inner is not None else []
+
+    def _pointers(self, stack: Stack) -> Iterator[tuple[_Call, int]]:
+        low, data = self._data.get(stack.goroutine.address, (0, b""))
+        arch, word = self._target.arch, self._target.arch.pointer_size
+        bottom, top = stack.goroutine.stack
+        for call in _calls(stack):
+            if mapcalls.is_between(call.frame.function) and not call.frame.function.startswith("reflect."):
+                continue
+            for address in range(max(call.low, low), min(call.top, low + len(data) - word + 1), word):
+                pointer = arch.pointer(data, address - low)
+                if pointer % word or pointer < 4096 or bottom <= pointer < top or pointer >> 56:
+                    continue
+                if self._maps.alive(call.frame.pc, call.top, address) is not False:
+                    yield call, pointer
+
+    # -- one iterator ----------------------------------------------------------------------------------
+
+    def _iteration(self, stack: Stack, call: _Call, address: int, on_heap: bool) -> Iterator[Iteration]:
+        if address in self._seen:
+            return
+        try:
+            record = read_record(self._target, self._type, address)
+            stands = self._stands(record)
+        except GomapError:
+            return
+        # The runtime sets key to nil where the iteration ends.
+        if stands is None or not record["key"] or not self._is_entry(record["key"], record["elem"]):
+            return
+        self._seen.add(address)
+        done, total = stands
+        level, frame = _told(stack, call)
+        names = [f.name for f in self._type.fields if f.type.kind in (Kind.INT, Kind.UINT, Kind.BOOL)]
+        position = {name: _signed(record, name) for name in names}
+        key, elem = record["key"], record["elem"]
+        yield Iteration(stack.goroutine, frame, level, address, on_heap, key, elem, position, done, total)
+
+    def _is_entry(self, key: int, elem: int) -> bool:
+        """Whether key and elem can be those of one slot: as far from each other as a bucket's (group's) are."""
+        slots = self._found.shape.slots
+        if slots.indirect_key or slots.indirect_elem:
+            return True
+        apart = {slots.elems_off - slots.keys_off + i * (slots.elem_stride - slots.key_stride) for i in range(SLOTS)}
+        return elem - key in apart
+
+    def _stands(self, record: Record) -> tuple[int, int] | None:
+        """(done, total) of the iterator; None for words that are none, though they begin as one does."""
+        try:
+            if self._types.at(record["t" if self._type.field("t") else "typ"]).kind is not Kind.MAP:
+                return None
+        except GomapError:
+            return None
+        return self._classic(record) if isinstance(self._found, ClassicMap) else self._swiss(record)
+
+    def _classic(self, record: Record) -> tuple[int, int] | None:
+        B = record["B"]
+        assert isinstance(self._found, ClassicMap)
+        if B > self._found.B or record["offset"] >= SLOTS or not 0 < record["i"] <= SLOTS:
+            return None
+        if not record["buckets"] or not record["bptr"]:
+            return None
+        start, bucket, total = record["startBucket"], record["bucket"], 1 << B
+        if start >= total or bucket >= total or record["wrapped"] > 1:
+            return None
+        # bucket is the next one.
+        done = (bucket - start) % total
+        if record["wrapped"] and bucket == start:
+            done = total
+        return max(done - (record["i"] < SLOTS), 0), total
+
+    def _swiss(self, record: Record) -> tuple[int, int] | None:
+        header = self._found.header
+        index = _signed(record, "dirIdx")
+        if record["clearSeq"] > header["clearSeq"] or record["globalDepth"] > header["globalDepth"]:
+            return None
+        if index < 0:  # it was a small map when the iteration began
+            done: int = record["entryIdx"]
+            return (done, SLOTS) if index == -1 and done <= SLOTS else None
+        total: int = max(header["dirLen"], 1)
+        return (index, total) if index <= total and record["tab"] else None
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One physical frame: the memory from low to top is its own. level, frame: its function, into which others may be
+    inlined; whose variables are whose there, the stack does not say."""
+
+    level: int
+    frame: Frame
+    low: int
+    top: int
+
+
+def _calls(stack: Stack) -> list[_Call]:
+    """Physical frames, the newest first: what was inlined into a frame has no stack of its own."""
+    found: list[_Call] = []
+    frames, (bottom, high) = stack.frames, stack.goroutine.stack
+    first = 0
+    low = frames[0].sp if frames else 0
+    for i in range(1, len(frames) + 1):
+        if i < len(frames) and (frames[i].pc, frames[i].sp) == (frames[first].pc, frames[first].sp):
+            continue
+        top = frames[i].sp if i < len(frames) else high
+        # The stack pointer of a thread on the system's stack is not this stack's.
+        low = low if bottom <= low <= top else bottom
+        found.append(_Call(i - 1, frames[i - 1], low, top))
+        first, low = i, top
+    return found
+
+
+def _told(stack: Stack, call: _Call) -> tuple[int, Frame]:
+    """The frame to name: the loop's function, or the program's own function that called reflect."""
+    frames = stack.frames
+    for level in range(call.level, len(frames)):
+        if not mapcalls.is_between(frames[level].function):
+            return level, frames[level]
+    return call.level, call.frame
+
+
+def _signed(record: Record, name: str) -> int:
+    found = record.type.field(name)
+    value = record[name]
+    if found is not None and found.type.kind is Kind.INT and value >> (8 * found.type.size - 1):
+        value -= 1 << 8 * found.type.size
+    return value

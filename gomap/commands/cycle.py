@@ -1,0 +1,85 @@
+"""hmap-cycle: what a variable leads to that leads back to itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gomap import human
+from gomap.analysis.cycles import Cycle, Found, find
+from gomap.commands.declare import Context
+from gomap.commands.facts import hex_or_none
+from gomap.expr import resolve
+from gomap.gotypes import Kind
+from gomap.report import Lines, Report
+from gomap.target import Variable
+
+LIMIT = 16
+ENDLESS = "a deep copy or a recursive print of it never ends: remember what was seen, or cut the cycle"
+
+
+def run(context: Context, options: Mapping[str, Any]) -> Report:
+    target, expr = context.target, options["EXPR"]
+    variable = resolve(target, expr)
+    limit = LIMIT if options["--limit"] is None else options["--limit"]
+    found = find(target, variable, limit, context.progress)
+    report = Report(_json(expr, variable, found), anomalies=found.anomalies)
+    report.answer = [_answer(expr, variable, found)]
+    if variable.note:
+        report.answer.append(f"({variable.note})")
+    if found.interrupted:
+        report.answer.append("(interrupted: this is what the search had come to)")
+        report.cut("the search was interrupted", 0, None)
+    if found.cycles:
+        report.sections = [Lines([f"  {cycle.whole} -> {cycle.start}" for cycle in found.cycles])]
+        report.advice = [ENDLESS]
+    if found.of is None or len(found.cycles) < found.of:
+        report.cut("cycles", len(found.cycles), found.of)
+    for what, shown, of in found.shortened:
+        report.cut(what if of else f"the first {shown:,} {what} were looked at", shown, of)
+    return report
+
+
+def _json(expr: str, variable: Variable, found: Found) -> dict[str, Any]:
+    return {
+        "expr": expr,
+        "type": variable.type.name,
+        "cycles": [_cycle_json(cycle) for cycle in found.cycles],
+        "visited": found.objects,
+        "unreadable": found.unread,
+    }
+
+
+def _cycle_json(cycle: Cycle) -> dict[str, Any]:
+    return {
+        "path": [cycle.start, *("..." if step is None else step for step in cycle.steps)],
+        "text": f"{cycle.whole} -> {cycle.start}",
+        "address": hex_or_none(cycle.objects[0].address),
+        "type": cycle.objects[0].type.name,
+        "length": cycle.length,
+        "objects": [{"address": hex_or_none(one.address), "type": one.type.name} for one in cycle.objects],
+    }
+
+
+def _answer(expr: str, variable: Variable, found: Found) -> str:
+    if not found.possible and found.unread:
+        return f"it can't be told whether there is a cycle: not all of type {variable.type.name} is known here"
+    if not found.possible:
+        return f"no cycle: nothing of type {variable.type.name} can lead back to itself"
+    objects = f"{human.plural(found.objects, 'object')} reachable"
+    if not found.cycles and found.of != 0:
+        return f"there are cycles ({objects})"
+    if not found.cycles:
+        if found.unread:
+            return f"no cycle in what can be read: {objects}, {found.unread:,} of them unreadable"
+        if found.shortened or found.interrupted:
+            return f"no cycle in what was looked at: {objects}, and more"
+        return f"no cycle: {objects}"
+    first = found.cycles[0]
+    number = "more than " if found.of is None else ""
+    several = human.plural(len(found.cycles) if found.of is None else found.of, "cycle")
+    counted = f"{number}{several}, {objects}"
+    if first.own:
+        contains = "contains itself" if variable.type.kind in (Kind.MAP, Kind.SLICE) else "leads back to itself"
+        return f"{expr} {contains} ({counted})"
+    return f"{expr} leads to a cycle ({counted})" if found.of == 1 else f"{expr} leads to cycles ({counted})"

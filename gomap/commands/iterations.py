@@ -1,0 +1,81 @@
+"""hmap-show --iterators: loops over the map that are under way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gomap import human
+from gomap.analysis import iterators
+from gomap.analysis.iterators import Iteration
+from gomap.commands.declare import Context
+from gomap.errors import GomapError
+from gomap.golang.classic import ClassicMap
+from gomap.gotypes import GoType
+from gomap.maps import MapView
+from gomap.report import Lines, Report, Table
+from gomap.values import Limits, Scalar, Values, shown
+
+#: Listed for a person; JSON has them all.
+MAX_SHOWN = 64
+
+
+def add_iterators(context: Context, report: Report, t: GoType, found: MapView) -> None:
+    """Adds the iterations over the map to hmap-show's answer."""
+    searched = iterators.search(context.target, found, context.progress)
+    report.anomalies += searched.anomalies
+    values = Values(context.target, Limits(depth=context.settings.depth))
+    keys = [_key(context, values, t, one) for one in searched.iterations]
+    report.data["iterators"] = [_json(one, key) for one, key in zip(searched.iterations, keys)]
+    scanned = f"({human.plural(searched.goroutines, 'goroutine')} searched)"
+    if not searched.iterations:
+        report.sections.append(Lines([f"no iteration over it is under way {scanned}"]))
+    else:
+        what = human.plural(len(searched.iterations), "iteration")
+        verb = "is" if len(searched.iterations) == 1 else "are"
+        report.sections.append(Lines([f"{what} over it {verb} under way {scanned}"]))
+        rows = [_row(t, one, key) for one, key in zip(searched.iterations, keys)]
+        unit = "buckets" if isinstance(found, ClassicMap) else "slots" if found.small else "directory"
+        headings = ("goroutine", "function", "line", "stands at", f"{unit} done")
+        report.sections.append(Table(headings, rows[:MAX_SHOWN], frozenset(), frozenset({3})))
+        if len(rows) > MAX_SHOWN:
+            report.cut("iterations", MAX_SHOWN, len(rows))
+    if searched.interrupted:
+        report.cut("the search for iterations was interrupted", 0, None)
+
+
+def _key(context: Context, values: Values, t: GoType, one: Iteration) -> Scalar | None:
+    """The key that the iteration gave last; None where it can't be read."""
+    try:
+        return values.json(t.key, context.target.memory.read(one.key, t.key.size) if t.key.size else b"")
+    except GomapError:
+        return None
+
+
+def _json(one: Iteration, key: Scalar | None) -> dict[str, Any]:
+    return {
+        "goroutine": one.goroutine.id,
+        "frame": one.level,
+        "function": one.frame.function,
+        "file": one.frame.file,
+        "line": one.frame.line,
+        "address": hex(one.address),
+        "memory": "heap" if one.on_heap else "stack",
+        "key": key,
+        "key_address": hex(one.key),
+        "elem_address": hex(one.elem) if one.elem else None,
+        "done": one.done,
+        "total": one.total,
+        "position": one.position,
+    }
+
+
+def _row(t: GoType, one: Iteration, key: Scalar | None) -> tuple[str, ...]:
+    file = (one.frame.file or "?").rsplit("/", 1)[-1]
+    stands = "?" if key is None else shown(t.key, key)
+    return (
+        str(one.goroutine.id),
+        one.frame.function,
+        f"{file}:{one.frame.line or '?'}",
+        stands,
+        f"{one.done:,} of {one.total:,}",
+    )

@@ -1,0 +1,197 @@
+"""hmap-sync: what a sync.Map holds, in either of its two generations."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from gomap import human
+from gomap.commands.declare import Context
+from gomap.commands.facts import hex_or_none
+from gomap.errors import MemoryFault, NotAMap
+from gomap.expr import resolve_behind
+from gomap.golang import syncmap
+from gomap.golang.malloc import allocator
+from gomap.golang.syncmap import Half, ReadDirty, SyncMap, Trie
+from gomap.gotypes import GoType
+from gomap.report import Facts, Report, Section, Table
+from gomap.target import Target, Variable
+from gomap.values import Limits, Scalar, Values, shown
+
+#: Keys without a value that are worth a word: that many, and more than the live ones.
+WORTH_A_WORD = 64
+
+
+def run(context: Context, options: Mapping[str, Any]) -> Report:
+    target, expr = context.target, options["EXPR"]
+    variable = resolve_behind(target, expr)
+    shape = syncmap.detect(target, variable.type)
+    if shape is None:
+        raise NotAMap(f"{expr} is no sync.Map: {_has(target, variable)}")
+    found = syncmap.look(target, shape, variable, allocator(target))
+    report = Report(_json(expr, variable, found), anomalies=found.anomalies)
+    at = f"  {variable.address:#x}" if variable.address is not None else ""
+    report.answer = [f"{variable.type.name}  {expr}{at}", _summary(found)]
+    if variable.note:
+        report.answer.append(f"({variable.note})")
+    report.sections = [Facts(_facts(found))]
+    report.advice = _advice(found)
+    wanted = context.settings.entries if options["--entries"] is None else options["--entries"]
+    if wanted:
+        _add_entries(context, report, variable, found, wanted)
+    return report
+
+
+def _has(target: Target, variable: Variable) -> str:
+    """What else it is, and where in it a sync.Map is."""
+    t = variable.type
+    inside = [f.name for f in t.fields if f.name != "_" and syncmap.detect(target, f.type) is not None]
+    more = f", which has one in {' and '.join(f'{variable.name}.{name}' for name in inside[:8])}" if inside else ""
+    return f"its type is {t.name}{more}"
+
+
+def _json(expr: str, variable: Variable, found: SyncMap) -> dict[str, Any]:
+    old, trie = found.read_dirty, found.trie
+    return {
+        "expr": expr,
+        "type": variable.type.name,
+        "address": hex_or_none(variable.address),
+        "generation": found.generation,
+        "count": found.count,
+        "bytes": {"allocated": found.bytes},
+        "read_dirty": None
+        if old is None
+        else {
+            "amended": old.amended,
+            "misses": old.misses,
+            "misses_left": old.misses_left,
+            "locked": found.locked,
+            "read": _half_json(old.read),
+            "dirty": _half_json(old.dirty),
+        },
+        "hash_trie": None
+        if trie is None
+        else {
+            "root": hex_or_none(trie.root),
+            "depth": trie.depth,
+            "nodes": trie.nodes,
+            "entries": trie.entries,
+            "overflow_chains": trie.chains,
+            "overflow_entries": trie.overflow,
+            "longest_chain": trie.longest,
+            "seed": trie.seed,
+        },
+    }
+
+
+def _half_json(half: Half) -> dict[str, Any]:
+    return {
+        "address": hex_or_none(half.view.address if half.view is not None else None),
+        "keys": half.keys,
+        "live": half.live,
+        "deleted": half.deleted,
+        "expunged": half.expunged,
+        "only_here": half.own,
+    }
+
+
+def _summary(found: SyncMap) -> str:
+    entries = human.plural(found.count, "entry") if found.count else "no entry"
+    old, trie = found.read_dirty, found.trie
+    if old is not None and not found.count:
+        return f"no live entry: {human.size(found.bytes)} held"
+    if old is not None:
+        if not old.amended:
+            return f"{entries}, all of them read without a lock: {human.size(found.bytes)} held"
+        return (
+            f"{entries}, {old.dirty.own:,} of them only in the dirty map, behind the mutex: "
+            f"{human.size(found.bytes)} held"
+        )
+    if trie is None or trie.root is None:
+        return "no entry: nothing was ever done with it, and nothing is allocated"
+    return f"{entries} in a hash trie of {human.plural(trie.depth, 'level')}: {human.size(found.bytes)} held"
+
+
+def _facts(found: SyncMap) -> list[tuple[str, str]]:
+    if found.read_dirty is not None:
+        return _read_dirty_facts(found.read_dirty, found.locked)
+    return _trie_facts(found.trie) if found.trie is not None else []
+
+
+def _read_dirty_facts(old: ReadDirty, locked: bool) -> list[tuple[str, str]]:
+    rows = [("generation", "read and dirty maps (up to Go 1.23)"), ("read", _keys(old.read))]
+    if old.dirty.view is None:
+        rows.append(("dirty", "none: the next new key copies the live keys of read into one"))
+    else:
+        rows.append(("dirty", f"{_keys(old.dirty)}; {old.dirty.own:,} live ones are only here"))
+    rows.append(("amended", "yes: dirty has keys that read lacks" if old.amended else "no: read has every key"))
+    if old.misses_left is None:
+        rows.append(("misses", f"{old.misses:,}"))
+    else:
+        left = human.plural(old.misses_left, "more lookup")
+        rows.append(("misses", f"{old.misses:,}; after {left} past read, dirty becomes read"))
+    rows.append(("mutex", "held by a goroutine now" if locked else "free"))
+    return rows
+
+
+def _keys(half: Half) -> str:
+    parts = [f"{half.live:,} live"]
+    if half.deleted:
+        parts.append(f"{half.deleted:,} deleted")
+    if half.expunged:
+        parts.append(f"{half.expunged:,} expunged")
+    at = f"  {half.view.address:#x}" if half.view is not None else ""
+    return f"{human.plural(half.keys, 'key')}: {', '.join(parts)}{at}" if half.keys else f"empty{at}"
+
+
+def _trie_facts(trie: Trie) -> list[tuple[str, str]]:
+    rows = [("generation", "hash trie (from Go 1.24 on)")]
+    if trie.root is None:
+        return rows
+    rows.append(("nodes", f"{trie.nodes:,} of 16 places each, root {trie.root:#x}"))
+    rows.append(("depth", human.plural(trie.depth, "level")))
+    if trie.chains:
+        what = f"{human.plural(trie.overflow, 'entry')} in {human.plural(trie.chains, 'chain')}, longest {trie.longest}"
+        rows.append(("overflow", f"{what}: keys that share a whole hash"))
+    else:
+        rows.append(("overflow", "none: no two keys share a whole hash"))
+    return rows
+
+
+def _advice(found: SyncMap) -> list[str]:
+    old = found.read_dirty
+    if old is None:
+        return []
+    dead = old.read.deleted + old.read.expunged
+    if dead < WORTH_A_WORD or dead < found.count:
+        return []
+    keys = human.plural(dead, "deleted key")
+    return [f"{keys} stay in the read map, and hold what they point to, until new keys and misses replace it"]
+
+
+def _add_entries(context: Context, report: Report, variable: Variable, found: SyncMap, wanted: int) -> None:
+    target = context.target
+    values = Values(target, Limits(depth=context.settings.depth))
+    listed: list[dict[str, Any]] = []
+    rows: list[tuple[str, str, str]] = []
+    for entry in itertools.islice(syncmap.entries(target, variable), wanted):
+        key = _value(target, values, entry.key_type, entry.key_address)
+        value = _value(target, values, entry.value_type, entry.value_address)
+        listed.append({"key": key, "value": value, "where": entry.where})
+        rows.append((entry.where, shown(entry.key_type, key), shown(entry.value_type, value)))
+    report.data["entries"] = listed
+    section: Section = Table(("where", "key", "value"), rows, code=frozenset({1, 2}))
+    report.sections.append(section)
+    if len(listed) < found.count:
+        report.cut("entries", len(listed), found.count)
+    if values.cut:
+        report.cut("values", len(listed), None)
+
+
+def _value(target: Target, values: Values, t: GoType, address: int) -> Scalar:
+    try:
+        data: bytes | None = target.memory.read(address, t.size)
+    except MemoryFault:
+        data = None
+    return values.json(t, data)

@@ -1,0 +1,336 @@
+"""hmap-whatis: what lies at an address."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gomap import human
+from gomap.analysis.alias import Found, everywhere
+from gomap.analysis.locate import Spot, locate
+from gomap.analysis.ranking import shortest
+from gomap.analysis.roots import Roots
+from gomap.commands.declare import Context
+from gomap.commands.facts import hex_or_none, search_cut, where
+from gomap.errors import BadExpression, GomapError
+from gomap.expr import resolve
+from gomap.golang.goroutines import goroutines
+from gomap.golang.heap import DEAD, MANUAL, STATES, Heap, Place, heap_of, segment_of
+from gomap.golang.malloc import allocator
+from gomap.gotypes import GoType, Kind
+from gomap.maps import MapView
+from gomap.report import Facts, Report
+from gomap.target import Goroutine, Target
+from gomap.values import Limits, Scalar, Values, shown
+
+_NUMBER = re.compile(r"(?:0[xX][0-9a-fA-F]+|\d+)\Z")
+#: Values that are an address themselves, or have one in their first word.
+_POINTERS = frozenset({Kind.POINTER, Kind.UNSAFE_POINTER, Kind.MAP, Kind.CHAN, Kind.FUNC, Kind.SLICE, Kind.STRING})
+
+
+@dataclass
+class _Answer:
+    """where: map, heap, stack, data, code, read-only data or None."""
+
+    text: str
+    where: str | None = None
+    rows: list[tuple[str, str]] = field(default_factory=list)
+    advice: list[str] = field(default_factory=list)
+    goroutine: int | None = None
+    function: str | None = None
+    variable: str | None = None
+
+
+def run(context: Context, options: Mapping[str, Any]) -> Report:
+    target = context.target
+    address = address_of(target, options["ADDR"])
+    heap = heap_of(target)
+    place = heap.at(address) if heap is not None else None
+    searched = Roots(target, "all", context.progress)
+    found = everywhere(target, searched, context.progress, once=True)
+    size = None
+    if heap is not None:
+        size = place.span.object if place is not None and place.span is not None else 0
+    spot = locate(found, address, allocator(target), size)
+    report = Report({"address": hex(address)}, anomalies=[*found.anomalies, *searched.anomalies])
+    report.data.update(_spot_json(found, spot))
+    key: Scalar | None = None
+    if spot is not None:
+        answer, key = _in_map(target, found, spot)
+    else:
+        answer = _outside(target, address, heap, place, found)
+    report.data.update(
+        key=key,
+        span=_span_json(place),
+        where=answer.where,
+        goroutine=answer.goroutine,
+        function=answer.function,
+        variable=answer.variable,
+    )
+    report.answer = [answer.text]
+    span = [("object", _object(place))] if place is not None and place.index is not None else []
+    report.sections = [Facts([*answer.rows, *span])]
+    report.advice = answer.advice
+    if found.interrupted:
+        report.answer.append("(interrupted: not all maps were looked at)")
+        report.cut("the search was interrupted", 0, None)
+    search_cut(report, found)
+    return report
+
+
+def address_of(target: Target, text: str) -> int:
+    """The address that is meant: a number, &x, or the value of a pointer, slice, string, map or uintptr."""
+    text = text.strip()
+    if _NUMBER.match(text):
+        return _checked(target, int(text, 0 if text[:2] in ("0x", "0X") else 10), text)
+    wanted = text[1:].strip() if text.startswith("&") else None
+    variable = resolve(target, text if wanted is None else wanted)
+    if wanted is not None or text[:2] in ("0x", "0X"):
+        if variable.address is not None:
+            return variable.address
+        if variable.data is not None and variable.type.kind is Kind.MAP and wanted is None:
+            return target.arch.pointer(variable.data)
+        raise BadExpression(f"{wanted} has no address: it is kept in registers here")
+    t, word = variable.type, target.arch.pointer_size
+    if t.kind in _POINTERS or (t.kind is Kind.UINT and t.size == word):
+        address = target.arch.pointer(variable.read(target.memory, 0, word))
+        if not address:
+            raise BadExpression(f"{text} is nil" if t.kind is not Kind.UINT else f"{text} is 0, which is no address")
+        return address
+    raise BadExpression(f"{text} is no address but {t.name}: &{text} is where it lies")
+
+
+def _checked(target: Target, address: int, text: str) -> int:
+    if address >> 8 * target.arch.pointer_size:
+        raise BadExpression(f"{text} is no address: it has more than {8 * target.arch.pointer_size} bits")
+    return address
+
+
+# -- in a map ----------------------------------------------------------------------------------------
+
+
+def _in_map(target: Target, found: Found, spot: Spot) -> tuple[_Answer, Scalar | None]:
+    t, holder = found.types[spot.header], shortest(found.maps[spot.header])
+    one = found.views[spot.header]
+    word = "bucket" if one.shape.layout == "classic" else "group"
+    key, entry = _entry(target, one, spot)
+    answer = _Answer(f"{_part(spot, word)} of {holder.path}", "map")
+    entries = human.plural(one.count, "entry")
+    answer.rows.append(("map", f"{t.name}, {entries}, header {spot.header:#x}"))
+    if holder.place.kind != "global":
+        answer.rows.append(("held by", f"{where(holder.place)}{_whose(holder.place.goroutine)}"))
+    if spot.shared:
+        others = ", ".join(f"{shortest(found.maps[other]).path} {other:#x}" for other in spot.shared[:4])
+        answer.rows.append(("shared", f"the same memory is of {others}"))
+    if spot.bucket is not None and not spot.indirect:
+        answer.rows.append((word, f"{spot.at:#x}, {human.size(one.shape.slots.size)}"))
+    if spot.state is not None:
+        answer.rows.append(("slot", spot.state + (f": {entry}" if entry else "")))
+    if spot.array == "overflow" and spot.bucket is None:
+        answer.rows.append((word, "allocated with the array for a chain that needs one, not in use"))
+    if spot.old and spot.state == "evacuated":
+        answer.advice.append("its entry has moved to the new array: a pointer to here sees no later write")
+    elif spot.old:
+        answer.advice.append("the map grows: its entries will move to the new array, and this memory be given back")
+    elif spot.part in ("key", "elem") and spot.state != "live":
+        answer.advice.append(f"the slot has no entry ({spot.state}): the next insert may take it")
+    return answer, key
+
+
+def _part(spot: Spot, word: str) -> str:
+    """elem of slot 3 in bucket 17; of what else is no bucket its name."""
+    if spot.bucket is None:
+        names = {
+            "header": "the header",
+            "directory": "the directory",
+            "table": f"table {spot.table}",
+            "extra": "the list of overflow buckets (mapextra)",
+        }
+        return names.get(spot.array or "", "an unused overflow bucket")
+    chain = f"overflow bucket {spot.overflow} of " if spot.overflow else ""
+    place = f"{chain}{'old ' if spot.old else ''}{word} {spot.bucket:,}"
+    if spot.part == "overflow-pointer":
+        return f"overflow pointer in {place}"
+    if spot.part is None or spot.slot is None:
+        return f"padding in {place}"
+    part = {"tophash": "tophash", "ctrl": "control byte"}.get(spot.part, spot.part)
+    if spot.indirect:
+        return f"the {part} that slot {spot.slot} in {place} points to,"
+    return f"{part} of slot {spot.slot} in {place}"
+
+
+def _entry(target: Target, one: MapView, spot: Spot) -> tuple[Scalar | None, str | None]:
+    """(the key for JSON, key and elem as text) of the slot, where it has an entry."""
+    if spot.state != "live" or spot.slot is None or spot.bucket is None:
+        return None, None
+    slots = one.shape.slots
+    if spot.indirect:
+        found = next((e for e in one.entries() if spot.at in (e.key_address, e.elem_address)), None)
+        key, elem = (found.key, found.elem) if found is not None else (None, None)
+    else:
+        key = _stored(target, spot.at + slots.keys_off + spot.slot * slots.key_stride, slots.key, slots.indirect_key)
+        elem = _stored(
+            target, spot.at + slots.elems_off + spot.slot * slots.elem_stride, slots.elem, slots.indirect_elem
+        )
+    values = Values(target, Limits(depth=2, text=64, total=256))
+    value = values.json(slots.key, key)
+    return value, f"{shown(slots.key, value)}: {values.text(slots.elem, elem)}"
+
+
+def _stored(target: Target, at: int, t: GoType, indirect: bool) -> bytes | None:
+    try:
+        if indirect:
+            at = target.arch.pointer(target.memory.read(at, target.arch.pointer_size))
+        return target.memory.read(at, t.size) if t.size else b""
+    except GomapError:
+        return None
+
+
+# -- elsewhere ---------------------------------------------------------------------------------------
+
+
+def _outside(target: Target, address: int, heap: Heap | None, place: Place | None, found: Found) -> _Answer:
+    """What the address is where no map has it."""
+    stack = _stack(target, address)
+    if stack is not None:
+        return stack
+    if place is not None:
+        return _in_heap(place, len(found.maps))
+    segment = segment_of(target, address)
+    if segment is not None:
+        return _in_segment(target, address, segment.what)
+    if heap is None:
+        return _Answer("no map has it, and the debug information does not describe the heap")
+    return _Answer("not Go's memory: neither heap, nor a goroutine's stack, nor the program's code or data")
+
+
+def _stack(target: Target, address: int) -> _Answer | None:
+    try:
+        every, _ = goroutines(target)
+    except GomapError:
+        return None
+    for goroutine in every:
+        low, high = goroutine.stack
+        if low <= address < high:
+            return _on_stack(target, address, goroutine)
+    return None
+
+
+def _on_stack(target: Target, address: int, goroutine: Goroutine) -> _Answer:
+    answer = _Answer(f"on the stack of goroutine {goroutine.id}", "stack", goroutine=goroutine.id)
+    answer.rows.append(("stack", f"{goroutine.stack[0]:#x} to {goroutine.stack[1]:#x}, {goroutine.status}"))
+    try:
+        frames = target.unwind(goroutine, lambda function, name, t: False)
+    except GomapError:
+        frames = ()
+    inside = [frame for frame in frames if frame.sp <= address]
+    if inside:
+        frame = inside[-1]
+        answer.function = frame.function
+        file = (frame.file or "?").rsplit("/", 1)[-1]
+        answer.rows.append(("frame", f"{frame.function}  {file}:{frame.line or '?'}"))
+    elif frames:
+        answer.rows.append(("frame", "none: it lies below the stack pointer, where calls that have returned were"))
+    return answer
+
+
+def _in_heap(place: Place, maps: int) -> _Answer:
+    span = place.span
+    if span is None:
+        return _Answer("in an arena of the heap, in pages that were never used", "heap")
+    pages = f"{span.start:#x}, {human.size(span.size)}"
+    if span.state == DEAD:
+        answer = _Answer("memory no map owns any more: free pages of the heap", "heap")
+        answer.rows.append(("pages", f"{pages}, free: the next allocation may take them"))
+        return answer
+    if span.state == MANUAL:
+        answer = _Answer("memory that the runtime manages by hand: a stack that no goroutine has, or its own", "heap")
+        answer.rows.append(("pages", pages))
+        return answer
+    if place.index is None:
+        return _Answer("in a span of the heap, in no object", "heap")
+    size = human.size(span.object)
+    if place.allocated is False:
+        answer = _Answer(f"memory no map owns any more: an object of {size}, freed since", "heap")
+        answer.advice.append(
+            "the next allocation of this size may take it: a pointer kept to here reads what it writes"
+        )
+        return answer
+    what = f"an object of {size} in the heap, and no part of the {human.plural(maps, 'map')} found"
+    answer = _Answer(what, "heap")
+    if not span.swept:
+        answer.advice.append("its span was not swept since the last collection: it may be dead already")
+    else:
+        answer.advice.append("something still points to it, or no collection ran since nothing does")
+    return answer
+
+
+def _in_segment(target: Target, address: int, what: str) -> _Answer:
+    answer = _Answer(f"in the program's {what}", what)
+    if what == "code":
+        location = target.location(address + 1)
+        if location is not None:
+            answer.text, answer.function = f"code of {location.function}", location.function
+    elif what == "data":
+        for variable in target.package_variables(lambda t: True):
+            if variable.address is not None and 0 <= address - variable.address < max(variable.type.size, 1):
+                answer.text, answer.variable = f"in the package variable {variable.name}", variable.name
+                answer.rows.append(("variable", f"{variable.type.name} at {variable.address:#x}"))
+                break
+    return answer
+
+
+def _object(place: Place) -> str:
+    span = place.span
+    assert span is not None and place.base is not None and place.index is not None
+    state = {True: "given out", False: "free", None: "unknown"}[place.allocated]
+    if span.large:
+        return f"{place.base:#x}, a span of its own of {human.size(span.size)}, {state}"
+    return f"{place.base:#x}, {human.size(span.object)}, number {place.index} of {span.objects} in its span, {state}"
+
+
+def _whose(goroutine: int | None) -> str:
+    return f", goroutine {goroutine}" if goroutine is not None else ""
+
+
+# -- JSON --------------------------------------------------------------------------------------------
+
+
+def _spot_json(found: Found, spot: Spot | None) -> dict[str, Any]:
+    if spot is None:
+        nothing: dict[str, Any] = dict.fromkeys(
+            ("map", "array", "bucket", "slot", "part", "overflow", "state", "table")
+        )
+        return {**nothing, "old": False, "indirect": False}
+    t = found.types[spot.header]
+    return {
+        "map": {"address": hex(spot.header), "type": t.name, "path": shortest(found.maps[spot.header]).path},
+        "array": spot.array,
+        "bucket": spot.bucket,
+        "slot": spot.slot,
+        "part": spot.part,
+        "overflow": spot.overflow,
+        "state": spot.state,
+        "table": spot.table,
+        "old": spot.old,
+        "indirect": spot.indirect,
+    }
+
+
+def _span_json(place: Place | None) -> dict[str, Any] | None:
+    span = place.span if place is not None else None
+    if place is None or span is None:
+        return None
+    return {
+        "start": hex(span.start),
+        "bytes": span.size,
+        "state": STATES.get(span.state, f"state {span.state}"),
+        "object_bytes": span.object or None,
+        "object": hex_or_none(place.base),
+        "index": place.index,
+        "allocated": place.allocated,
+        "noscan": span.noscan,
+        "swept": span.swept,
+    }

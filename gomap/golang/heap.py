@@ -1,0 +1,245 @@
+"""runtime.mheap: which span an address lies in, and whether the allocator has given the object there out.
+
+Follows runtime/mheap.go (mheap.arenas, heapArena.spans, mspan, spanOf), runtime/arena.go's arenaIndex as
+mheap.go has it, and mspan.isFree of runtime/mbitmap.go.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from functools import cached_property
+
+from gomap.errors import GomapError, MemoryFault, NoDebugInfo
+from gomap.gotypes import GoType, Kind
+from gomap.target import Target, read_record, unpacker
+
+PAGE_SIZE = 8192  # runtime.pageSize
+DEAD, IN_USE, MANUAL = 0, 1, 2  # mSpanDead, mSpanInUse, mSpanManual
+STATES = {DEAD: "free", IN_USE: "in-use", MANUAL: "manual"}
+#: arenaBaseOffset of runtime/malloc.go: amd64's addresses are signed.
+AMD64_OFFSET = 1 << 47
+_FIELDS = ("startAddr", "npages", "elemsize", "nelems", "freeindex", "spanclass", "state", "sweepgen", "allocBits")
+MAX_ARENAS = 1 << 22
+
+
+@dataclass(frozen=True)
+class Span:
+    """One mspan. address: *mspan. start, size: of the pages. object: bytes of one object. objects: how many it has.
+    free_index: all objects below it are given out; alloc_bits: address of the bitmap for the rest.
+    """
+
+    address: int
+    start: int
+    size: int
+    object: int
+    objects: int
+    free_index: int
+    noscan: bool
+    state: int
+    swept: bool
+    alloc_bits: int
+    large: bool
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in the heap an address lies. base, size: the object. allocated: None where that is not known.
+
+    span: None in an arena's page that was never used.
+    """
+
+    span: Span | None
+    index: int | None = None
+    base: int | None = None
+    allocated: bool | None = None
+
+
+class Heap:
+    """The heap of a stopped program. Raises NoDebugInfo where debug information does not describe it."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        mheap, arena = target.find_type("runtime.mheap"), target.find_type("runtime.heapArena")
+        span, start = target.find_type("runtime.mspan"), target.symbol("runtime.mheap_")
+        arenas = mheap.field("arenas") if mheap is not None else None
+        spans = arena.field("spans") if arena is not None else None
+        if mheap is None or span is None or start is None or arenas is None or spans is None:
+            raise NoDebugInfo("the debug information has no runtime.mheap_: the heap's spans can't be told")
+        self._spans_at = spans.offset
+        self.pages = spans.type.length
+        self.arena_bytes = self.pages * PAGE_SIZE
+        word = target.arch.pointer_size
+        self._first = arenas.type.length
+        self._second = arenas.type.elem.elem.length
+        self._arenas = start + arenas.offset
+        self._start, self._mheap = start, mheap
+        self._offset = AMD64_OFFSET if target.arch.name == "amd64" else 0
+        self._unpack = unpacker(target.arch, [_place(span, name) for name in _FIELDS])
+        self._span_size = span.size
+        self._word = word
+        self._tables: dict[int, array[int] | None] = {}
+        self._known: dict[int, Span | None] = {}
+
+    @cached_property
+    def _sweepgen(self) -> int:
+        at, size = _place(self._mheap, "sweepgen")
+        return self._target.arch.uint(self._target.memory.read(self._start + at, size), 0, size)
+
+    def span_of(self, address: int) -> Span | None:
+        """The span, in whatever state, that address lies in: runtime.spanOf. Raises MemoryFault."""
+        arena, rest = divmod(address + self._offset, self.arena_bytes)
+        table = self._tables.get(arena)
+        if table is None:
+            if arena in self._tables:
+                return None
+            table = self._tables[arena] = self._table(arena)
+            if table is None:
+                return None
+        pointer = table[rest // PAGE_SIZE]
+        if not pointer:
+            return None
+        try:
+            span = self._known[pointer]
+        except KeyError:
+            span = self._known[pointer] = self._read(pointer)
+        # Inside of free pages the table keeps what was there before, and mspans are used again.
+        return span if span is not None and span.start <= address < span.start + span.size else None
+
+    def in_arena(self, address: int) -> bool:
+        """Whether the address belongs to an arena of the heap."""
+        self.span_of(address)
+        return self._tables.get((address + self._offset) // self.arena_bytes) is not None
+
+    def at(self, address: int) -> Place | None:
+        """What lies at the address; None outside of the heap's arenas. Raises MemoryFault."""
+        span = self.span_of(address)
+        if span is None:
+            return Place(None) if self.in_arena(address) else None
+        if span.state != IN_USE or not span.object:
+            return Place(span)
+        index = (address - span.start) // span.object
+        if index >= span.objects:
+            return Place(span)  # what is left over at the end of the span
+        return Place(span, index, span.start + index * span.object, self._is_allocated(span, index))
+
+    def object_at(self, address: int) -> tuple[Span, int] | None:
+        """(span, index) of the object of the heap that address lies in, given out or not."""
+        span = self.span_of(address)
+        if span is None or span.state != IN_USE or not span.object:
+            return None
+        index = (address - span.start) // span.object
+        return (span, index) if index < span.objects else None
+
+    def _is_allocated(self, span: Span, index: int) -> bool | None:
+        """not mspan.isFree."""
+        if index < span.free_index:
+            return True
+        try:
+            byte = self._target.memory.read(span.alloc_bits + index // 8, 1)[0]
+        except MemoryFault:
+            return None
+        return bool(byte >> index % 8 & 1)
+
+    def _table(self, arena: int) -> array[int] | None:
+        """heapArena.spans of one arena: a pointer to an mspan for each page."""
+        first, second = divmod(arena, self._second)
+        if not 0 <= first < self._first:
+            return None
+        pointer, word = self._target.arch.pointer, self._word
+        try:
+            level = pointer(self._target.memory.read(self._arenas + first * word, word))
+            found = level and pointer(self._target.memory.read(level + second * word, word))
+            if not found:
+                return None
+            data = self._target.memory.read(found + self._spans_at, self.pages * word)
+        except MemoryFault:
+            return None
+        pointers = array("Q" if word == 8 else "I", data)
+        if pointers.itemsize != word:
+            return None
+        if (self._target.arch.byte_order == "little") != _LITTLE:
+            pointers.byteswap()
+        return pointers
+
+    def _read(self, pointer: int) -> Span | None:
+        try:
+            data = self._target.memory.read(pointer, self._span_size)
+        except MemoryFault:
+            return None
+        start, pages, size, objects, free, spanclass, state, sweepgen, bits = self._unpack(data)
+        return Span(
+            address=pointer,
+            start=start,
+            size=pages * PAGE_SIZE,
+            object=size,
+            objects=objects,
+            free_index=free,
+            noscan=bool(spanclass & 1),
+            state=state,
+            # mspan.sweepgen: two below the heap's means that the last collection's dead are still in it.
+            swept=sweepgen != (self._sweepgen - 2) & 0xFFFFFFFF,
+            alloc_bits=bits,
+            large=spanclass >> 1 == 0,
+        )
+
+
+_LITTLE = array("H", b"\1\0")[0] == 1
+
+
+def _place(t: GoType, name: str) -> tuple[int, int]:
+    """(offset, size) of a field; of a struct around one number (mSpanStateBox, atomic.Uint8) that number's."""
+    found = t.field(name)
+    if found is None:
+        raise NoDebugInfo(f"{t.name} has no field {name}: the debug information is not what gomap knows")
+    offset, inner = found.offset, found.type
+    while inner.kind is Kind.STRUCT:
+        sized = [f for f in inner.fields if f.type.size and f.name != "_"]
+        if len(sized) != 1:
+            raise NoDebugInfo(f"{t.name}.{name} is no number: the debug information is not what gomap knows")
+        offset, inner = offset + sized[0].offset, sized[0].type
+    return offset, inner.size
+
+
+def heap_of(target: Target) -> Heap | None:
+    """The heap, None where debug information does not describe it."""
+    try:
+        return Heap(target)
+    except GomapError:
+        return None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of the program that the linker laid out. what: code, read-only data, data."""
+
+    what: str
+    start: int
+    end: int
+
+
+_SEGMENTS = (
+    ("code", "text", "etext"),
+    ("read-only data", "rodata", "noptrdata"),
+    ("data", "noptrdata", "enoptrdata"),
+    ("data", "data", "edata"),
+    ("data", "bss", "ebss"),
+    ("data", "noptrbss", "enoptrbss"),
+)
+
+
+def segment_of(target: Target, address: int) -> Segment | None:
+    """The linker's part of the program that address lies in: runtime.moduledata (runtime/symtab.go)."""
+    module, t = target.symbol("runtime.firstmoduledata"), target.find_type("runtime.moduledata")
+    seen: set[int] = set()
+    while module and t is not None and module not in seen and len(seen) < MAX_ARENAS:
+        seen.add(module)
+        try:
+            record = read_record(target, t, module)
+        except MemoryFault:
+            return None
+        for what, low, high in _SEGMENTS:
+            if record.get(low) <= address < record.get(high):
+                return Segment(what, record[low], record[high])
+        module = record.get("next")
+    return None

@@ -1,0 +1,92 @@
+"""The runtime's functions that operate on maps, by name, and those it dies in.
+
+Linker names: the runtime's Swiss functions and reflect's are linked under other packages' names
+(runtime.mapassign_faststr lies in internal/runtime/maps, reflect.mapassign0 and maps.clone in runtime).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from gomap.gotypes import GoType, Kind
+
+#: What each function does, of runtime/map*.go, internal/runtime/maps (map.go, table.go, runtime*.go) and the names
+#: that reflect and maps have for them. A function that moves entries to other buckets or tables is growth,
+#: whatever called it.
+_GROW = r"""runtime\.(hashGrow|growWork\w*|evacuate\w*|advanceEvacuationMark)
+|internal/runtime/maps\.\(\*Map\)\.(growToSmall|growToTable|installTableSplit|replaceTable)
+|internal/runtime/maps\.\(\*table\)\.(rehash|grow|split)"""
+_OPERATIONS = {
+    "read": r"""runtime\.(reflect_)?mapaccess\w+|reflect\.mapaccess\w*
+|runtime\.(mapclone2?|moveToBmap|keys|copyKeys|values|copyValues)|maps\.(clone|keys|values)
+|internal/runtime/maps\.(runtime_mapaccess\w+|cloneGroup|\(\*Map\)\.(Get|get\w+|Clone)|\(\*table\)\.(Get|get\w+|clone))""",
+    "write": r"""runtime\.(reflect_)?mapassign\w*|reflect\.mapassign\w*
+|internal/runtime/maps\.(runtime_mapassign\w*|\(\*Map\)\.(Put|[pP]utSlot\w*)
+|\(\*table\)\.(PutSlot|uncheckedPutSlot\w*|pruneTombstones))""",
+    "delete": r"""runtime\.(reflect_)?mapdelete\w*|reflect\.mapdelete\w*
+|internal/runtime/maps\.(runtime_mapdelete\w*|\(\*Map\)\.(Delete|deleteSmall)|\(\*table\)\.Delete)""",
+    "iterate": r"""(runtime|reflect)\.(reflect_)?(mapiter(init|next)|mapIter(Start|Next))
+|internal/runtime/maps\.\(\*Iter\)\.(Init|Next|nextDirIdx|grownKeyElem)""",
+    "clear": r"""runtime\.(reflect_)?mapclear|reflect\.mapclear
+|internal/runtime/maps\.(\(\*Map\)\.(Clear|clearSmall)|\(\*table\)\.Clear)""",
+    "grow": _GROW,
+}
+_COMPILED = {name: re.compile(pattern.replace("\n", "")) for name, pattern in _OPERATIONS.items()}
+#: runtime/panic.go.
+_DEATHS = frozenset(
+    {"runtime.fatal", "runtime.throw", "runtime.fatalthrow", "runtime.maps_fatal", "internal/runtime/maps.fatal"}
+)
+PANIC = "runtime.gopanic"
+FAULT = "runtime.sigpanic"
+#: Packages whose functions stand between a map operation and the program's own line.
+_BETWEEN = (
+    "runtime.",
+    "internal/runtime/",
+    "runtime/internal/",
+    "reflect.",
+    "internal/reflectlite.",
+    "maps.",
+    "iter.",
+    "sync.",
+)
+NIL_MAP = "assignment to entry in nil map"
+
+
+@lru_cache(maxsize=4096)
+def operation(function: str) -> str | None:
+    """read, write, delete, iterate, clear or grow; None for a function that is no map operation."""
+    return next((name for name, pattern in _COMPILED.items() if pattern.fullmatch(function)), None)
+
+
+def is_death(function: str) -> bool:
+    """Whether the runtime ends the program in this function: fatal error."""
+    return function in _DEATHS
+
+
+@lru_cache(maxsize=4096)
+def is_between(function: str) -> bool:
+    """Whether the function is of the runtime or of a package that operates on maps for others."""
+    return function.startswith(_BETWEEN) or function in ("", "?")
+
+
+def is_report(message: str) -> bool:
+    """Whether this is what the runtime says when it finds a map's write flag up."""
+    return message.startswith("concurrent map ")
+
+
+def has_key_kind(function: str, key: GoType) -> bool:
+    """Whether a map with such keys is operated on by this function: the fast ones are for strings and for keys of
+    4 and 8 bytes (mapfast of cmd/compile/internal/walk)."""
+    if "_faststr" in function:
+        return key.kind is Kind.STRING
+    size = 4 if "_fast32" in function else 8 if "_fast64" in function else key.size
+    return key.size == size
+
+
+def reported(function: str) -> str:
+    """What the runtime says when it finds the write flag up in this function, the operation's newest one."""
+    if "clone" in function or "Clone" in function or function.endswith("moveToBmap"):
+        return "concurrent map clone and map write"
+    messages = {"read": "concurrent map read and map write", "iterate": "concurrent map iteration and map write"}
+    return messages.get(operation(function) or "", "concurrent map writes")

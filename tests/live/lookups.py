@@ -1,0 +1,87 @@
+"""hmap-check and hmap-get asked of all maps that a program published, and their answers against the program's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from tests.live import schema
+from tests.live.debuggers import Answer
+from tests.live.every_key import same_value
+
+#: Keys of one map that are asked for, of those it has and of those it has not.
+EACH = 1
+
+
+def check(expr: str) -> str:
+    return f"hmap-check {expr} --json"
+
+
+def get(expr: str, key: str) -> str:
+    return f"hmap-get {expr} {key} --json"
+
+
+def some(truth: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Of the keys that the program looked up itself."""
+    asked = truth["lookups"]
+    return [one for found in (True, False) for one in [one for one in asked if one["found"] is found][:EACH]]
+
+
+def questions(maps: Mapping[str, Any]) -> list[str]:
+    """maps: the truth of one stage."""
+    return [question for expr, truth in maps.items() for question in _each(expr, truth)]
+
+
+def _each(expr: str, truth: Mapping[str, Any]) -> Iterator[str]:
+    yield check(expr)
+    for one in some(truth):
+        yield get(expr, one["key"])
+
+
+def problems(answers: Iterable[Answer], maps: Mapping[str, Any]) -> list[str]:
+    """What is not as the program says. A variable that the compiler dropped is another test's matter."""
+    given = {answer.command: answer for answer in answers if answer.error is None}
+    found = []
+    for expr, truth in maps.items():
+        if check(expr) in given:
+            found += [f"{expr}: {what}" for what in intact(given[check(expr)].json(), truth)]
+        for one in some(truth):
+            answer = given.get(get(expr, one["key"]))
+            if answer is not None:
+                found += [f"{answer.command}: {what}" for what in looked_up(answer.json(), one)]
+    return found
+
+
+def intact(answer: Any, truth: Mapping[str, Any]) -> list[str]:
+    """What hmap-check finds wrong with a map that is as the program wants it, or does not see of it."""
+    faults = schema.faults(answer, schema.answer("hmap-check"))
+    if faults or truth["torn"]:  # torn: a copy of a header, which the program knows to be wrong
+        return faults
+    (one,) = answer["data"]["maps"]
+    found = [f"{a['code']}: {a['message']}" for a in answer["anomalies"] if a["severity"] != "note"]
+    if not one["ok"]:
+        found.append("not ok")
+    if one["entries"] != truth["len"]:
+        found.append(f"{one['entries']} entries, not {truth['len']}")
+    if any(a["code"] == "no-hash" for a in answer["anomalies"]):
+        found.append("no hash was recomputed")
+    return found
+
+
+def looked_up(answer: Any, one: Mapping[str, Any]) -> list[str]:
+    """one: what the program's own lookup of the key gave."""
+    faults = schema.faults(answer, schema.answer("hmap-get"))
+    if faults:
+        return faults
+    data, found = answer["data"], []
+    if data["found"] != one["found"]:
+        found.append(f"found {data['found']}")
+    if data["walked"]:
+        found.append("not by its path")
+    if [step["matched"] for step in data["path"]].count(True) != data["found"]:
+        found.append(f"the path: {data['path']}")
+    if data["path"] and data["path"][-1]["matched"] != data["found"]:
+        found.append(f"the path goes on: {data['path']}")
+    if not same_value(data["value"], one["value"]):
+        found.append(f"value {data['value']!r}")
+    return found

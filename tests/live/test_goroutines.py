@@ -1,0 +1,254 @@
+"""Every goroutine's frames and what they hold, against the runtime's own traceback and the programs' own words."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+from tests.live import debuggers, delves, schema, session
+from tests.live.debuggers import Answer, Gdb
+from tests.live.delves import Dlv
+from tests.live.stack_list import stack_list
+
+Target = Callable[[str], Path]
+
+ALL = "hmap-alias --scope all --all --json"
+OWN = "hmap-alias --scope goroutine --all --json"
+SLICES = "hmap-alias --scope all --slices --json"
+STACKS = "gomap_stacks"
+#: What the user has selected is the same before and after.
+SELECTED = ("frame", "thread")
+HELPERS = f"source {session.HELPERS}"
+IN_GDB = (HELPERS, "gomap_watch", "gomap_user_frame", *SELECTED, ALL, OWN, STACKS, "gomap_seen")
+
+
+def test_live(target: Target, gdb: Gdb, optimised: bool) -> None:
+    found = debuggers.visit(gdb, target("goroutines"), {"all": [*IN_GDB, "info frame", "bt 3"]})
+    check_in_gdb(found, optimised)
+
+
+def test_core(target: Target, system_gdb: Gdb, optimised: bool) -> None:
+    core = debuggers.make_core(target("goroutines"), "all")
+    check_in_gdb(debuggers.examine(system_gdb, core, IN_GDB), optimised)
+
+
+def check_in_gdb(found: debuggers.Session, optimised: bool) -> None:
+    truth = found.truth["all"]
+    check_holders(found.at("all", ALL), truth, optimised)
+    check_own(found.at("all", OWN), found.at("all", ALL))
+    check_stacks(json.loads(found.at("all", STACKS).output), truth["notes"]["stacks"])
+    assert json.loads(found.at("all", "gomap_seen").output) == []
+
+
+@pytest.mark.parametrize("kind", ["live", "core"])
+def test_selection_stays(kind: str, target: Target, system_gdb: Gdb) -> None:
+    """The thread and frame that the user has selected, in a program whose goroutines were all unwound."""
+    binary = target("goroutines")
+    asked = [HELPERS, "gomap_user_frame", "up", "thread", "frame", ALL]
+    again = [*asked, "python gdb.execute('thread')", "python gdb.execute('frame')"]
+    if kind == "live":
+        answers = debuggers.visit(system_gdb, binary, {"all": again})
+    else:
+        answers = debuggers.examine(system_gdb, debuggers.make_core(binary, "all"), again)
+    assert answers.at("all", again[-2]).output == answers.at("all", "thread").output
+    assert answers.at("all", again[-1]).output == answers.at("all", "frame").output
+    assert "main.main" in answers.at("all", "frame").output
+
+
+def test_delve(target: Target, dlv: Dlv, optimised: bool) -> None:
+    found = delves.visit(dlv, target("goroutines"), {"all": [ALL, OWN]}, direct=not optimised)
+    check_holders(found.at("all", ALL), found.truth["all"], optimised)
+    check_own(found.at("all", OWN), found.at("all", ALL))
+
+
+def test_delve_core(target: Target, dlv: Dlv, optimised: bool) -> None:
+    core = debuggers.make_core(target("goroutines"), "all")
+    with delves.bridge(dlv, ["core", str(core.binary), str(core.path)], direct=optimised) as bridge:
+        stacks = stack_list(bridge.target())
+    check_stacks(stacks, core.truth["all"]["notes"]["stacks"])
+    found = delves.examine(dlv, core, [ALL], direct=optimised)
+    check_holders(found.at("all", ALL), core.truth["all"], optimised)
+
+
+# -- who holds what ----------------------------------------------------------------------------------
+
+
+def answered(answer: Answer) -> Any:
+    assert answer.error is None, (answer.command, answer.error)
+    said = answer.json()
+    faults = schema.faults(said, schema.answer("hmap-alias"))
+    assert not faults, faults[:10]
+    return said["data"]
+
+
+def ways(data: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(the map's address, how it is held) of every way that is told."""
+    for group in data["groups"]:
+        for holder in group["holders"]:
+            for way in (holder, *holder["also"]):
+                yield group["address"], way
+
+
+def check_holders(answer: Answer, truth: Mapping[str, Any], optimised: bool) -> None:
+    data = answered(answer)
+    held = {}
+    for address, way in ways(data):
+        held[way["goroutine"], way["function"], way["path"].split(".(map[")[0]] = address
+    problems, seen = [], 0
+    for label, facts in truth["unnamed"].items():
+        if not label.startswith("goroutine"):
+            continue
+        _, goid, function, variable = label.split()
+        said = held.get((int(goid), function, variable))
+        if said is None and not optimised:
+            problems.append(f"{label} is not told")
+        elif said is not None and said != facts["address"]:
+            problems.append(f"{label} is {facts['address']}, and told as {said}")
+        seen += said is not None
+    assert not problems, "\n".join(problems[:20])
+    # Optimised builds keep some of the variables, and each goroutine's own map in at least one.
+    assert seen >= 25
+    created = {goid: made for goid, (_, _, made) in traceback(truth["notes"]["stacks"]).items()}
+    for one in data["goroutines"]:
+        made = one["created_by"] and (one["created_by"]["function"], one["created_by"]["line"])
+        assert made == created.get(one["id"], made), (one, created)
+    assert {1, *map(int, re.findall(r"goroutine (\d+) main.inChannel", " ".join(truth["unnamed"])))} <= {
+        one["id"] for one in data["goroutines"]
+    }
+    synced = {label: facts for label, facts in truth["unnamed"].items() if label.startswith("main.Synced")}
+    assert len(synced) == 2
+    for label, facts in synced.items():
+        told = {re.sub(r"\.\([^)]*\)", "", way["path"]) for address, way in ways(data) if address == facts["address"]}
+        assert label in told, (label, told)
+    shared = truth["maps"]["main.Shared"]["address"]
+    assert any(address == shared and way["kind"] == "global" for address, way in ways(data))
+    in_text = set(re.findall(r"^goroutine (\d+) \[", truth["notes"]["stacks"], re.MULTILINE))
+    assert data["scanned"]["goroutines"] >= len(in_text)
+
+
+def check_own(own: Answer, everything: Answer) -> None:
+    """The selected goroutine's part of the whole."""
+    data = answered(own)
+    mine = {(address, way["path"]) for address, way in ways(data) if way["goroutine"] == 1}
+    whole = {(address, way["path"]) for address, way in ways(answered(everything)) if way["goroutine"] == 1}
+    assert mine and mine == whole
+    assert data["scanned"]["goroutines"] == 1
+    assert {way["goroutine"] for _, way in ways(data)} <= {1, None}
+
+
+# -- stacks ------------------------------------------------------------------------------------------
+
+
+def traceback(text: str) -> dict[int, tuple[str, list[tuple[str, int]], tuple[str, int] | None]]:
+    """The runtime's traceback: goroutine -> (state, frames as (function, line), what made it)."""
+    found = {}
+    for block in text.strip().split("\n\n"):
+        head, *lines = block.splitlines()
+        match = re.match(r"goroutine (\d+) \[([^\],]*)", head)
+        assert match, head
+        frames: list[tuple[str, int]] = []
+        created = None
+        for call, place in zip(lines[::2], lines[1::2]):
+            line = int(re.findall(r":(\d+)", place)[-1])
+            if call.startswith("created by "):
+                created = (call[len("created by ") :].split(" in goroutine")[0], line)
+            else:
+                frames.append((call[: call.rindex("(")], line))
+        found[int(match.group(1))] = (match.group(2), frames, created)
+    return found
+
+
+def of_program(frames: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """The frames that a traceback shows: neither the runtime's own nor wrappers that the compiler made."""
+    return [(f, line) for f, line in frames if not f.startswith("runtime.") and ".gowrap" not in f]
+
+
+def check_stacks(told: list[dict[str, Any]], text: str) -> None:
+    wanted = traceback(text)
+    ours = {one["id"]: one for one in told}
+    assert len(ours) == len(told)
+    problems = []
+    for goid, (state, frames, created) in wanted.items():
+        one = ours.get(goid)
+        if one is None or one["problem"]:
+            problems.append(f"goroutine {goid}: {one}")
+            continue
+        mine, theirs = of_program([tuple(f) for f in one["frames"]]), of_program(frames)
+        if theirs and mine[-1][0] != theirs[-1][0] and re.search(r"\.func\d+$", mine[-1][0]):
+            mine = mine[:-1]  # a wrapper of a go statement: up to Go 1.21 it has a name like any closure's
+        moving = state in ("running", "runnable") or goid == 1
+        if moving:  # it has gone on since
+            same = not theirs or theirs[-1][0] == mine[-1][0]
+        elif state == "syscall":  # Delve starts where the thread is, and the traceback where the call was entered
+            names = [function for function, _ in theirs]
+            same = [function for function, _ in mine][-len(names) :] == names and one["status"] == state
+        else:
+            same = mine == theirs and one["status"] == state
+        if not same:
+            problems.append(f"goroutine {goid} [{state}] {theirs}\n  told as [{one['status']}] {mine}")
+        if created is not None and tuple(one["created"] or ()) != created:
+            problems.append(f"goroutine {goid} was made by {created}, and told as {one['created']}")
+    assert not problems, "\n".join(problems[:12])
+    assert any(len(frames) > 7 for _, frames, _ in wanted.values())
+
+
+# -- slices that share an array ----------------------------------------------------------------------
+
+
+def test_slices(target: Target, system_gdb: Gdb, dlv: Dlv, optimised: bool) -> None:
+    binary = target("slices")
+    core = debuggers.make_core(binary, "shared")
+    for found in (
+        debuggers.visit(system_gdb, binary, {"shared": [SLICES]}),
+        debuggers.examine(system_gdb, core, [SLICES]),
+        delves.examine(dlv, core, [SLICES], direct=optimised),
+    ):
+        check_slices(found.at("shared", SLICES), found.truth["shared"]["notes"]["slices"], optimised)
+
+
+#: Slices that have their array to themselves where the locals are gone, or are one variable with another's path.
+ALONE = {
+    "main.Kept.Lists[0]": "lists[0]",
+    "main.Kept.Lists[1]": "lists[1]",
+    "main.Kept.Lists[2]": "lists[2]",
+    "lists[0]": "main.Kept.Lists[0]",
+    "lists[1]": "main.Kept.Lists[1]",
+    "lists[2]": "main.Kept.Lists[2]",
+    "lists": "main.Kept.Lists",
+    "main.Kept.Lists": "lists",
+    'byKey["one"]': 'main.Kept.ByKey["one"]',
+    'main.Kept.ByKey["one"]': 'byKey["one"]',
+}
+SIZES = {"main.Line": 24, "int": 8, "[]int": 24}
+
+
+def check_slices(answer: Answer, truth: Mapping[str, Any], optimised: bool) -> None:
+    arrays = answered(answer)["slices"]
+    told = {}
+    for array in arrays:
+        for holder in array["holders"]:
+            start = int(array["address"], 16) + holder["from"] * array["elem_size"]
+            length = holder["to"] - holder["from"]
+            told[holder["path"]] = (hex(start), length, holder["capacity_to"] - holder["from"], array["address"])
+            assert array["elem_size"] == SIZES[array["elem"]] or not array["elem"].startswith(("main.", "int"))
+    problems = []
+    for path, fact in truth.items():
+        if path in told:
+            if told[path][:3] != (fact["address"], fact["length"], fact["room"]):
+                problems.append(f"{path} is {fact}, and told as {told[path]}")
+        elif path in ALONE:
+            assert optimised or ALONE[path] in told
+        elif path.startswith("main.") or not optimised:
+            problems.append(f"{path} is not told")
+    assert not problems, "\n".join(problems)
+    one_array = {told[path][3] for path in ("main.Kept.First.Lines", "main.Kept.Second.Lines", "main.Kept.Tail")}
+    assert len(one_array) == 1
+    lists = {told[path][3] for path in told if path.endswith(("ists[0]", "ists[1]", "ists[2]"))}
+    assert len(lists) == 1 and lists != one_array
+    # The copy has an array of its own; what else has that array is its other variable.
+    assert all(path.endswith(("own", "Own")) for path, t in told.items() if t[3] == told["main.Kept.Own"][3])

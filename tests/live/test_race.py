@@ -1,0 +1,349 @@
+"""hmap-race: who is inside which map operation, against what the program knows of its goroutines and, where it died,
+against the report that the runtime wrote about it."""
+
+from __future__ import annotations
+
+import functools
+import re
+import resource
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gomap.golang import mapcalls
+from tests.live import debuggers, delves, schema, toolchains
+from tests.live.debuggers import Answer, Core, Gdb
+from tests.live.delves import Dlv
+from tests.live.toolchains import Row
+
+RACE, WORDS = "hmap-race --json", "hmap-race"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One map operation as the program tells of it: address and type of its map."""
+
+    goroutine: int
+    operation: str
+    function: str
+    line: int
+    address: str
+    type: str
+
+
+@functools.cache
+def itinerary(binary: Path) -> tuple[str, ...]:
+    """The runtime's functions that the program enters after its stage "tour", in order."""
+    with tempfile.TemporaryDirectory(dir=debuggers.scratch()) as folder:
+        truth = Path(folder) / "truth"
+        env = debuggers._environment({"GOMAP_TRUTH": str(truth), "GOMAP_STAGE": "none"})
+        subprocess.run([str(binary)], env=env, check=True, stdin=subprocess.DEVNULL, timeout=300)
+        told = debuggers._published(truth)["tour"]["unnamed"]
+    steps = sorted((expr.split() for expr in told if expr.startswith("step ")), key=lambda words: int(words[1]))
+    assert [int(words[1]) for words in steps] == list(range(len(steps)))
+    return tuple(words[2] for words in steps)
+
+
+def inside(truth: Mapping[str, Any]) -> list[Step]:
+    """The goroutines that are kept inside an operation."""
+    found = []
+    for expr, facts in truth["unnamed"].items():
+        who, *words = expr.split()
+        if who == "inside":
+            goroutine, operation, function, line = words
+            found.append(Step(int(goroutine), operation, function, int(line), facts["address"], facts["type"]))
+    return found
+
+
+def steps(truth: Mapping[str, Any]) -> list[Step]:
+    """What the tour does, in order: main.main's goroutine is the first."""
+    found = {}
+    for expr, facts in truth["unnamed"].items():
+        who, *words = expr.split()
+        if who == "step":
+            number, _, operation, function, line = words
+            found[int(number)] = Step(1, operation, function, int(line), facts["address"], facts["type"])
+    return [found[number] for number in sorted(found)]
+
+
+def holders(truth: Mapping[str, Any]) -> list[tuple[str, int, str, str]]:
+    """(address of the map, goroutine, function, variable) of those that only have it."""
+    found = []
+    for expr, facts in truth["unnamed"].items():
+        who, *words = expr.split()
+        if who == "holds":
+            found.append((facts["address"], int(words[0]), words[1], words[2]))
+    return found
+
+
+# -- one answer against the truth ----------------------------------------------------------------------------
+
+
+def told(answer: Answer) -> Any:
+    """The answer's data, as it should be."""
+    assert answer.error is None, (answer.command, answer.error)
+    said = answer.json()
+    faults = schema.faults(said, schema.answer("hmap-race"))
+    assert not faults, faults[:10]
+    assert not [a for a in said["anomalies"] if a["severity"] != "note"], said["anomalies"]
+    return said["data"]
+
+
+def check_inside(data: Any, wanted: Sequence[Step]) -> None:
+    """Exactly these goroutines are inside exactly these operations on these maps, from these lines."""
+    found = [
+        Step(one["goroutine"], one["operation"], one["function"], one["line"], one["address"], one["type"])
+        for one in data["inside"]
+    ]
+    assert sorted(found, key=str) == sorted(wanted, key=str)
+    assert all(one["file"].endswith(".go") for one in data["inside"])
+
+
+def check_maps(data: Any, truth: Mapping[str, Any]) -> None:
+    """The maps that somebody is inside, and those whose own header says that they are written to."""
+    flags = {facts["address"]: "writing" in facts["flags"] for facts in truth["unnamed"].values()}
+    wanted = {step.address for step in inside(truth)} | {address for address, writing in flags.items() if writing}
+    found = {one["address"]: one["writing"] for one in data["maps"]}
+    assert wanted and found == {address: flags[address] for address in wanted}
+    for address, goroutine, function, variable in holders(truth):
+        if address in found:
+            held = next(one["holders"] for one in data["maps"] if one["address"] == address)
+            ways = [(way["goroutine"], way["function"], way["path"]) for h in held for way in (h, *h["also"])]
+            assert (goroutine, function, variable) in ways, (address, ways)
+
+
+def check_quiet(data: Any, words: Answer) -> None:
+    assert (data["inside"], data["maps"]) == ([], [])
+    assert re.match(r"nobody is inside a map operation \(\d+ goroutines\)\n", words.output), words.output
+
+
+# -- the runtime's sources -----------------------------------------------------------------------------------
+
+_METHOD = re.compile(r"^func (?:\(\w+ (\*?)(\w+)\) )?(\w+)\(.*{\n[\s\S]*?^}", re.M)
+_LINKED = re.compile(r"^//go:linkname (\w+) ((?:runtime|maps|reflect)\.\w+)$", re.M)
+
+
+def functions(folder: Path) -> dict[str, str]:
+    """The functions of the runtime's map code by linker name, with their text."""
+    found = {}
+    for path in [*folder.glob("runtime/map*.go"), *folder.glob("internal/runtime/maps/*.go")]:
+        if path.name.endswith("_test.go") or path.name == "runtime_noswiss.go":
+            continue
+        text, package = path.read_text(), str(path.parent.relative_to(folder))
+        linked = dict(_LINKED.findall(text))
+        for match in _METHOD.finditer(text):
+            star, receiver, name = match.groups()
+            full = f"{package}.({star}{receiver}).{name}" if receiver else f"{package}.{name}"
+            found[linked.get(name, full) if not receiver else full] = match.group()
+    return found
+
+
+def test_every_function_that_reports_a_race_is_known(toolchain: Row) -> None:
+    """What the runtime's sources can end a program in is an operation here, with the message that it has there."""
+    sources = toolchains.ensure(toolchain).parents[1] / "src"
+    reporting = 0
+    for name, text in functions(sources).items():
+        messages = set(re.findall(r'fatal\("(concurrent map [^"]*)"\)', text))
+        if not messages and "errNilAssign)" not in text and "assignment to entry in nil map" not in text:
+            continue
+        reporting += 1
+        assert mapcalls.operation(name) is not None, name
+        if len(messages) == 1:
+            known = mapcalls.reported(name)
+            # A clone reads, and in classic maps checks as a reader does once it copies.
+            assert {known} == messages or "lone" in known, (name, messages, known)
+    assert reporting > 15
+
+
+# -- a live program ------------------------------------------------------------------------------------------
+
+
+def test_live(toolchain: Row, system_gdb: Gdb, optimised: bool) -> None:
+    """Nobody inside; goroutines kept inside; and, where it is harder, a stop in every map function of the runtime."""
+    binary = toolchains.build("race", toolchain, optimised)
+    tour = [line for symbol in itinerary(binary) for line in (f"tbreak {symbol}", "continue", RACE)]
+    stages = {"quiet": [RACE, WORDS], "inside": [RACE, WORDS], "tour": tour if optimised else []}
+    answers = debuggers.visit(system_gdb, binary, stages)
+    check_quiet(told(answers.at("quiet", RACE)), answers.at("quiet", WORDS))
+    check_staying(told(answers.at("inside", RACE)), answers.at("inside", WORDS), answers.truth["inside"])
+    asked = [answer for answer in answers.answers if answer.stage == "tour"]
+    assert not [(a.command, a.error) for a in asked if a.error is not None]
+    if optimised:
+        check_tour([answer for answer in asked if answer.command == RACE], answers.truth["tour"])
+
+
+def check_staying(data: Any, words: Answer, truth: Mapping[str, Any]) -> None:
+    check_inside(data, inside(truth))
+    assert {one["operation"] for one in data["inside"]} == {"read", "write", "delete", "grow"}
+    assert not any(one["fatal"] for one in data["inside"])
+    check_maps(data, truth)
+    assert words.output.startswith("5 goroutines are inside a map operation, on 5 maps\n"), words.output
+
+
+def check_tour(answers: Sequence[Answer], truth: Mapping[str, Any]) -> None:
+    wanted = steps(truth)
+    assert len(answers) == len(wanted) > 20
+    for answer, step in zip(answers, wanted):
+        check_inside(told(answer), [*inside(truth), step])
+
+
+# -- a program that died -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the runtime wrote on standard error: of what the program died, which goroutine and on which line."""
+
+    message: str
+    goroutine: int
+    function: str
+    line: int
+
+
+@functools.cache
+def death(binary: Path, stage: str) -> tuple[Core, Report]:
+    """A core of the program that the runtime ended, as GOTRACEBACK=crash leaves one."""
+    folder = Path(tempfile.mkdtemp(dir=debuggers.scratch()))
+    truth = folder / "truth"
+    env = debuggers._environment({"GOMAP_STAGE": stage, "GOMAP_TRUTH": str(truth), "GOTRACEBACK": "crash"})
+    pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    if hard == 0 or pattern.startswith("|") or "/" in pattern:  # the kernel pipes cores away
+        args = ["-iex", "set startup-with-shell off", "-ex", "handle SIGURG nostop noprint", "-ex", "run"]
+        run = debuggers.run_gdb(
+            debuggers.find("system"),
+            [*args, "-ex", f"gcore {folder}/core", "-ex", "kill", str(binary)],
+            env,
+            cwd=folder,
+        )
+    else:
+        run = subprocess.run(
+            [str(binary)],
+            cwd=folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (hard, hard)),
+        )
+    cores = [path for path in folder.iterdir() if path != truth]
+    assert len(cores) == 1, (run.returncode, run.stderr[-2000:])
+    return Core(cores[0], binary, stage, debuggers._published(truth)), report(run.stderr)
+
+
+def report(text: str) -> Report:
+    found = re.search(
+        r"^(?:fatal error: (?P<fatal>.*)|panic: (?P<panic>.*))\n[\s\S]*?^goroutine (?P<goroutine>\d+).*\[running.*\]:\n"
+        r"[\s\S]*?^(?P<function>main\..*)\(.*\)\n\t.*\.go:(?P<line>\d+)",
+        text,
+        re.M,
+    )
+    assert found, text[:3000]
+    message = found["fatal"] or found["panic"]
+    return Report(message, int(found["goroutine"]), found["function"], int(found["line"]))
+
+
+@pytest.mark.parametrize("stage", ["reads", "iteration", "clone"])
+def test_core_of_a_race(stage: str, toolchain: Row, system_gdb: Gdb) -> None:
+    """Each of the runtime's reports: what it said, of whom, on which line; and which map."""
+    core, said = death(toolchains.build("race", toolchain, optimised=stage == "reads"), stage)
+    answers = debuggers.examine(system_gdb, core, [RACE, WORDS])
+    check_death(told(answers.at(stage, RACE)), answers.at(stage, WORDS), said, core.truth[stage])
+
+
+def test_core_of_a_race_of_writes(toolchain: Row, gdb: Gdb, dlv: Dlv) -> None:
+    """The report that people meet most, with every gdb and Delve."""
+    core, said = death(toolchains.build("race", toolchain, optimised=True), "writes")
+    sessions = [debuggers.examine(gdb, core, [RACE, WORDS])]
+    sessions += [delves.examine(dlv, core, [RACE, WORDS])] if gdb.name == "system" else []
+    for answers in sessions:
+        check_death(told(answers.at("writes", RACE)), answers.at("writes", WORDS), said, core.truth["writes"])
+
+
+OPERATIONS = {
+    "concurrent map writes": "write",
+    "concurrent map read and map write": "read",
+    "concurrent map iteration and map write": "iterate",
+    "concurrent map clone and map write": "read",
+}
+
+
+def check_death(data: Any, words: Answer, said: Report, truth: Mapping[str, Any]) -> None:
+    shared = next(iter(holders(truth)))[0]
+    dead = [one for one in data["inside"] if one["fatal"]]
+    assert [(one["goroutine"], one["function"], one["line"], one["message"]) for one in dead] == [
+        (said.goroutine, said.function, said.line, said.message)
+    ]
+    operation = "read" if said.function == "main.(*Registry).copied" else OPERATIONS[said.message]
+    victim = Step(said.goroutine, operation, said.function, said.line, shared, "map[string]int")
+    check_inside(data, [*inside(truth), victim])
+    check_maps(data, truth)
+    first = " ".join(words.output.split("\n\n")[0].split())
+    assert first == f"fatal error: {said.message} on map[string]int {shared} (main.Shared.byName)", words.output
+    assert len(words.output.splitlines()) <= 24, words.output
+
+
+def test_core_of_a_real_race(system_go: Row, system_gdb: Gdb) -> None:
+    """Two goroutines write as fast as they can until the runtime sees it; who dies, and where the other is by then,
+    nobody knows in advance."""
+    core, said = death(toolchains.build("race", system_go, optimised=True), "real")
+    data = told(debuggers.examine(system_gdb, core, [RACE]).answers[0])
+    shared = next(iter(holders(core.truth["real"])))[0]
+    dead = {one["goroutine"]: one for one in data["inside"] if one["fatal"]}
+    one = dead[said.goroutine]
+    assert (one["function"], one["line"], one["message"]) == (said.function, said.line, said.message)
+    assert {each["address"] for each in data["inside"]} == {shared}
+    assert {each["function"] for each in data["inside"]} == {"main.(*Registry).forever"}
+
+
+# -- a nil map -----------------------------------------------------------------------------------------------
+
+
+def test_core_of_a_nil_map_write(toolchain: Row, system_gdb: Gdb) -> None:
+    core, said = death(toolchains.build("nilwrite", toolchain, optimised=False), "panic")
+    answers = debuggers.examine(system_gdb, core, [RACE, WORDS])
+    check_nil(told(answers.at("panic", RACE)), answers.at("panic", WORDS), said, core.truth["panic"])
+
+
+def test_core_of_a_nil_map_write_in_delve(system_go: Row, dlv: Dlv) -> None:
+    core, said = death(toolchains.build("nilwrite", system_go, optimised=False), "panic")
+    answers = delves.examine(dlv, core, [RACE, WORDS], direct=True)
+    check_nil(told(answers.at("panic", RACE)), answers.at("panic", WORDS), said, core.truth["panic"])
+
+
+def check_nil(data: Any, words: Answer, said: Report, truth: Mapping[str, Any]) -> None:
+    assert said.message.startswith("assignment to entry in nil map")
+    (one,) = data["inside"]
+    assert (one["goroutine"], one["function"], one["line"]) == (said.goroutine, said.function, said.line)
+    assert (one["operation"], one["address"], one["fatal"], one["nil"]) == ("write", None, True, True)
+    assert one["message"] == "assignment to entry in nil map"
+    named = {holder["path"] for holder in one["nil_maps"]}
+    nil = {expr for expr, facts in truth["maps"].items() if facts["nil"]}
+    assert "counts" in named and {path for path in named if path in truth["maps"]} <= nil
+    assert words.output.startswith(f"panic: assignment to entry in nil map in {said.function}: "), words.output
+    assert "counts" in words.output.split("\n\n")[0]
+    assert data["maps"] == []
+
+
+def test_nil_map_write_optimised(system_go: Row, system_gdb: Gdb) -> None:
+    """Where the compiler kept none of the variables: still which goroutine, function and line."""
+    core, said = death(toolchains.build("nilwrite", system_go, optimised=True), "panic")
+    (one,) = told(debuggers.examine(system_gdb, core, [RACE]).answers[0])["inside"]
+    assert (one["goroutine"], one["function"], one["line"]) == (said.goroutine, said.function, said.line)
+    assert (one["operation"], one["address"], one["fatal"], one["nil"]) == ("write", None, True, True)
+
+
+# -- Delve ---------------------------------------------------------------------------------------------------
+
+
+def test_delve(toolchain: Row, dlv: Dlv) -> None:
+    binary = toolchains.build("race", toolchain, optimised=True)
+    answers = delves.visit(dlv, binary, {"quiet": [RACE, WORDS], "inside": [RACE, WORDS]})
+    check_quiet(told(answers.at("quiet", RACE)), answers.at("quiet", WORDS))
+    check_staying(told(answers.at("inside", RACE)), answers.at("inside", WORDS), answers.truth["inside"])

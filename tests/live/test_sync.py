@@ -1,0 +1,164 @@
+"""hmap-sync against what the program reads of its own sync.Maps, and maps behind locks and in shards."""
+
+from __future__ import annotations
+
+import collections
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.live import debuggers, delves, schema, session, toolchains
+from tests.live.debuggers import Answer, Gdb, Session
+from tests.live.delves import Dlv
+from tests.live.test_truth import check_all
+from tests.live.toolchains import Row
+
+ENTRIES = 5000
+#: What the runtime allocates for itself meanwhile.
+NOISE = 16 << 10
+#: Go 1.24 and 1.25 can be built with the sync.Map of Go 1.23.
+VARIANTS = {"1.25.5": "nosynchashtriemap"}
+STRUCTS = ("main.Keep", "main.Keep.Service", "main.Keep.Service.guarded", "main.Keep.Service.cache.nosuch")
+
+
+def sync(expr: str) -> str:
+    return f"hmap-sync {expr} --entries {ENTRIES} --json"
+
+
+def rows(row: Row, optimised: bool) -> Iterator[Row]:
+    yield row
+    if row.name in VARIANTS and optimised:
+        yield Row(f"{row.name}-{VARIANTS[row.name]}", row.version, VARIANTS[row.name])
+
+
+def questions(binary: Path, optimised: bool) -> dict[str, list[str]]:
+    maps = session.published(binary)
+    return {
+        stage: [*map(sync, expressions(stage, optimised)), *session.questions(exprs)] for stage, exprs in maps.items()
+    }
+
+
+def expressions(stage: str, optimised: bool) -> list[str]:
+    """What changes from stage to stage, and at the first what does not."""
+    names = ["Words", "Service.cache", "Any"]
+    if stage == "amended":
+        names += ["Never", "Mixed", "Same", "Large", "Deleted", "Pointer"]
+    return [*(f"main.Keep.{name}" for name in names), *([] if optimised else ["service.cache"])]
+
+
+def test_live(toolchain: Row, gdb: Gdb) -> None:
+    optimised = gdb.name != "system"
+    for row in rows(toolchain, optimised):
+        binary = toolchains.build("syncmap", row, optimised)
+        asked = questions(binary, optimised)
+        first = next(iter(asked))
+        asked[first] += [command for expr in STRUCTS for command in (f"hmap-sync {expr}", f"hmap-sync {expr} --json")]
+        answers = debuggers.visit(gdb, binary, asked)
+        check(answers, optimised)
+        check_all(answers, binary, optimised, "live")
+        refused(answers, first)
+
+
+def test_delve(toolchain: Row, dlv: Dlv) -> None:
+    binary = toolchains.build("syncmap", toolchain, optimised=True)
+    answers = delves.visit(dlv, binary, questions(binary, True), direct=toolchain.name.endswith("1"))
+    check(answers, True)
+    check_all(answers, binary, True, "live")
+
+
+def test_core(toolchain: Row, system_gdb: Gdb, dlv: Dlv) -> None:
+    """Two debuggers on one core say the same, and it is what the program said."""
+    binary = toolchains.build("syncmap", toolchain, optimised=False)
+    core = debuggers.make_core(binary, "amended")
+    asked = [sync(expr) for expr in expressions("amended", False)]
+    ours, theirs = delves.examine(dlv, core, asked), debuggers.examine(system_gdb, core, asked)
+    for answers in (ours, theirs):
+        check(answers, False)
+    for one, other in zip(ours.answers, theirs.answers):
+        assert one.json()["data"] == other.json()["data"], one.command
+
+
+def check(answers: Session, optimised: bool) -> None:
+    stages = list(dict.fromkeys(answer.stage for answer in answers.answers))
+    generations = set()
+    for stage in stages:
+        facts = answers.truth[stage]["notes"]["sync"]
+        assert {*expressions(stage, optimised)} <= facts.keys()
+        for expr in expressions(stage, optimised):
+            answer = answers.at(stage, sync(expr))
+            assert answer.error is None, (expr, answer.error)
+            problems = [*schema.faults(answer.json(), schema.answer("hmap-sync")), *wrong(answer, facts[expr])]
+            assert not problems, (stage, expr, problems[:5])
+            generations.add(facts[expr]["generation"])
+    assert len(generations) == 1
+    if generations == {"read-dirty"} and "promoted" in stages:
+        # As many lookups as it said, the program then needed.
+        left = answers.at("amended", sync("main.Keep.Words")).json()["data"]["read_dirty"]["misses_left"]
+        assert left == answers.truth["promoted"]["notes"]["lookups"] > 0
+
+
+def wrong(answer: Answer, truth: Mapping[str, Any]) -> Iterator[str]:
+    """What does not fit what the program says of its sync.Map."""
+    told = answer.json()
+    data = told["data"]
+    wanted = {name: truth[name] for name in ("type", "address", "generation", "count")}
+    found = {name: data[name] for name in wanted}
+    if found != wanted:
+        yield f"{found}, not {wanted}"
+    if told["anomalies"] or told["truncated"]:
+        yield f"{told['anomalies']} {told['truncated']}"
+    inside = read_dirty(data["read_dirty"]) if data["read_dirty"] else hash_trie(data["hash_trie"])
+    for name, value in inside.items():
+        if truth[name] != value:
+            yield f"{name} is {value}, not {truth[name]}"
+    if counted(truth["entries"]) != counted([[entry["key"], entry["value"]] for entry in data["entries"]]):
+        yield f"entries {data['entries'][:3]}, not {truth['entries'][:3]}"
+    measured = truth.get("heap")
+    if measured and abs(data["bytes"]["allocated"] - measured) > NOISE:
+        yield f"bytes {data['bytes']}, not {measured}"
+
+
+def counted(entries: list[Any]) -> collections.Counter[str]:
+    return collections.Counter(json.dumps(entry) for entry in entries)
+
+
+def read_dirty(told: Mapping[str, Any]) -> dict[str, Any]:
+    def keys(half: Mapping[str, int]) -> dict[str, int]:
+        assert half["keys"] == half["live"] + half["deleted"] + half["expunged"]
+        return {name: half[name] for name in ("live", "deleted", "expunged")}
+
+    dirty = told["dirty"]["keys"] if told["dirty"]["address"] else None
+    assert (told["misses_left"] is None) != told["amended"]
+    return {
+        "amended": told["amended"],
+        "misses": told["misses"],
+        "dirty": dirty,
+        "read": keys(told["read"]),
+        "in_dirty": keys(told["dirty"]),
+        "only_dirty": told["dirty"]["only_here"],
+    }
+
+
+def hash_trie(told: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "root": int(told["root"] or "0", 16),
+        "seed": told["seed"],
+        "depth": told["depth"],
+        "nodes": told["nodes"],
+        "found": told["entries"],
+        "chains": told["overflow_chains"],
+        "overflow": told["overflow_entries"],
+        "longest": told["longest_chain"],
+    }
+
+
+def refused(answers: Session, stage: str) -> None:
+    """What is no sync.Map gets one line; of a struct that has one it says where."""
+    for expr in STRUCTS:
+        plain, told = (answers.at(stage, f"hmap-sync {expr}{option}") for option in ("", " --json"))
+        assert plain.error is not None and plain.error.startswith("hmap-sync: ") and "\n" not in plain.error
+        assert not schema.faults(told.json(), schema.failure("hmap-sync"))
+        code = told.json()["error"]["code"]
+        assert code == ("bad-expression" if "nosuch" in expr else "not-a-map"), told
+    assert "main.Keep.Service.cache" in (answers.at(stage, "hmap-sync main.Keep.Service").error or "")

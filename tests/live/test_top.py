@@ -1,0 +1,185 @@
+"""hmap-top against the maps that a program says it has, and against the growth of its own heap."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.live import debuggers, delves, schema, toolchains
+from tests.live.debuggers import Answer, Gdb, Session
+from tests.live.delves import Dlv
+from tests.live.test_memory import NOISE
+from tests.live.toolchains import Row
+
+ALL = "hmap-top -n 0 --json --values"
+WASTE = "hmap-top --by waste -n 3 --json"
+TEXT = "hmap-top -n 5"
+MEASURED = "hmap-top --by values -n 0 --json"
+#: Paths that the search must give: the shortest ways there are.
+PATHS = ("main.Emptied", "main.Presized", "main.Boxed", "main.Wide", "main.Shards[15].M")
+
+Program = Callable[[str], Path]
+
+
+@pytest.fixture
+def plain(toolchain: Row) -> Program:
+    return lambda program: toolchains.build(program, toolchain, optimised=False)
+
+
+def check_process(session: Session) -> Any:
+    """Every map of the program is in the ranking once, as the program and hmap-show have it."""
+    truth = session.truth["all"]
+    answer = data_of(session.at("all", ALL))
+    listed = {one["address"]: one for one in answer["maps"]}
+    assert len(listed) == len(answer["maps"]) == answer["scanned"]["maps"] == answer["total"]["maps"]
+    wanted = {address: (type_name, count) for address, type_name, count in truth["notes"]["maps"]}
+    assert len(wanted) > 5300
+    # Types of the package that reflect calls byte are uint8 here.
+    found = {address: (one["type"], one["count"]) for address, one in listed.items() if address in wanted}
+    assert found == wanted
+    for expr in PATHS:
+        facts, one = truth["maps"][expr], listed[truth["maps"][expr]["address"]]
+        shown = session.at("all", f"hmap-show {expr} --json").json()["data"]
+        assert (one["path"], one["count"]) == (expr, facts["len"])
+        assert (one["load"], one["bytes"]) == (shown["load"], {name: shown["bytes"][name] for name in one["bytes"]})
+    assert not any(one["address"] == "0x0" or one["path"] == "main.Nil" for one in answer["maps"])
+    check_paths(answer, truth)
+    # All that Registry holds: its own memory, its keys, its 5,000 maps and theirs.
+    registry = [one for one in answer["maps"] if one["path"].startswith("main.Registry")]
+    held = sum(one["bytes"]["allocated"] + one["values"] for one in registry)
+    assert len(registry) == 5001
+    assert abs(held - truth["notes"]["registry"]) <= NOISE, (held, truth["notes"]["registry"])
+    return answer
+
+
+def check_orders(session: Session, answer: Mapping[str, Any]) -> None:
+    maps, total = answer["maps"], answer["total"]
+    assert [one["bytes"]["allocated"] for one in maps] == sorted(
+        (one["bytes"]["allocated"] for one in maps), reverse=True
+    )
+    assert total["entries"] == sum(one["count"] for one in maps)
+    assert total["values"] == sum(one["values"] for one in maps)
+    for name in ("allocated", "live", "rebuilt"):
+        assert total["bytes"][name] == sum(one["bytes"][name] for one in maps), name
+    waste = data_of(session.at("all", WASTE), maps=3)["maps"]
+    wasted = sorted((one["bytes"]["waste"] for one in maps), reverse=True)
+    assert [one["bytes"]["waste"] for one in waste] == wasted[:3]
+    assert [one["path"] for one in waste][:2] == ["main.Emptied", "main.Presized"]
+    text = session.at("all", TEXT).output.splitlines()
+    assert text[0].startswith(f"{len(maps):,} maps hold ")
+    assert all(len(line) <= 80 for line in text)
+    assert sum("main.Emptied" in line for line in text) == 2, text  # its row, and what to do about it
+
+
+def check_paths(answer: Mapping[str, Any], truth: Mapping[str, Any]) -> None:
+    """What goroutines alone hold is told with the goroutine and its function; the rest starts at a variable."""
+    own = [one for one in answer["maps"] if one["path"] == "own"]
+    assert sorted(one["count"] for one in own) == [1, 41, 81, 121, 161]
+    assert {one["function"] for one in own} == {"main.worker"}
+    assert len({one["goroutine"] for one in own}) == 5
+    local = truth["maps"]["local"]["address"]
+    assert [(one["path"], one["function"]) for one in answer["maps"] if one["address"] == local] in (
+        [("local", "main.publishAndStop")],
+        [("local", "main.main")],
+    )
+    chain = next(one for one in answer["maps"] if one["type"] == "map[string]bool" and one["path"].startswith("main."))
+    assert chain["path"] == "main.Chain" + ".Next" * 24 + ".M"
+
+
+def data_of(answer: Answer, maps: int = 0) -> Any:
+    """The data of an answer that keeps the contract, is complete and has nothing to complain of."""
+    assert answer.error is None, answer.error
+    found = answer.json()
+    faults = schema.faults(found, schema.answer("hmap-top"))
+    assert not faults, faults[:10]
+    cut = [] if not maps else [{"what": "maps", "shown": maps, "of": found["data"]["total"]["maps"]}]
+    assert (found["truncated"] or []) == cut
+    assert not [one for one in found["anomalies"] if one["severity"] != "note"]
+    return found["data"]
+
+
+COMMANDS = [ALL, *(f"hmap-show {expr} --json" for expr in PATHS)]
+
+
+def test_process(plain: Program, system_gdb: Gdb) -> None:
+    session = debuggers.visit(system_gdb, plain("process"), {"all": [*COMMANDS, WASTE, TEXT]})
+    check_orders(session, check_process(session))
+
+
+def test_process_over_delve(plain: Program, dlv: Dlv) -> None:
+    check_process(delves.visit(dlv, plain("process"), {"all": COMMANDS}))
+
+
+def test_core(plain: Program, system_gdb: Gdb) -> None:
+    core = debuggers.make_core(plain("process"), "all")
+    check_process(debuggers.examine(system_gdb, core, COMMANDS))
+
+
+def test_core_over_delve(system_go: Row, dlv: Dlv) -> None:
+    core = debuggers.make_core(toolchains.build("process", system_go, optimised=True), "all")
+    answer = data_of(delves.examine(dlv, core, [ALL]).at("all", ALL))
+    wanted = {address for address, _, _ in core.truth["all"]["notes"]["maps"]}
+    # In an optimised build a map may be left in no variable that the debug information knows.
+    assert len(wanted - {one["address"] for one in answer["maps"]}) <= 6
+
+
+def check_values(session: Session) -> None:
+    """A map and all that its keys and values point to is what the heap grew by when it was made."""
+    maps = data_of(session.at("measured", MEASURED))["maps"]
+    truth = dict(session.truth["measured"]["notes"]["heap"])
+    for one in maps:  # main's own k points to it
+        one["path"] = re.sub(r"^k\.", "main.Keep.", one["path"])
+    assert [one["values"] for one in maps] == sorted((one["values"] for one in maps), reverse=True)
+    held = {
+        expr: sum(
+            one["bytes"]["allocated"] + one["values"]
+            for one in maps
+            if one["path"] == expr or one["path"].startswith((f"{expr}[", f"{expr}."))
+        )
+        for expr in truth
+    }
+    # Their common block is counted with the one that comes first.
+    for figures in (truth, held):
+        figures["both"] = figures.pop("main.Keep.Shared") + figures.pop("main.Keep.Again")
+    wrong = {expr: (held[expr], truth[expr]) for expr in truth if abs(held[expr] - truth[expr]) > NOISE}
+    assert not wrong
+    exact = sum(held[expr] == truth[expr] for expr in truth)
+    assert exact >= len(truth) // 2, (held, truth)
+    numbers = next(one for one in maps if one["path"] == "main.Keep.Numbers")
+    assert numbers["values"] == 0
+
+
+def test_values(plain: Program, system_gdb: Gdb) -> None:
+    check_values(debuggers.visit(system_gdb, plain("values"), {"measured": [MEASURED]}))
+
+
+def test_values_over_delve(system_go: Row, dlv: Dlv) -> None:
+    binary = toolchains.build("values", system_go, optimised=True)
+    check_values(delves.visit(dlv, binary, {"measured": [MEASURED]}))
+
+
+def test_values_in_every_gdb(system_go: Row, gdb: Gdb) -> None:
+    binary = toolchains.build("values", system_go, optimised=True)
+    check_values(debuggers.visit(gdb, binary, {"measured": [MEASURED]}))
+
+
+def test_buckets_of_two_headers_are_counted_once(plain: Program, system_gdb: Gdb) -> None:
+    command = "hmap-top -n 0 --json"
+    binary = plain("headercopy")
+    stage = debuggers.stages(binary)[0]
+    maps = data_of_damaged(debuggers.visit(system_gdb, binary, {stage: [command]}).at(stage, command))
+    shared = [one for one in maps if one["shares"]]
+    assert shared
+    by_address = {one["address"]: one for one in maps}
+    for one in shared:
+        assert one["bytes"]["allocated"] < by_address[one["shares"]]["bytes"]["allocated"]
+        assert one["bytes"]["live"] == 0
+
+
+def data_of_damaged(answer: Answer) -> Any:
+    assert answer.error is None, answer.error
+    return answer.json()["data"]["maps"]

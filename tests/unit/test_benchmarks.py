@@ -1,0 +1,50 @@
+"""The arithmetic of the benchmarks: medians, exponents, what is compared with what, a picture that is XML."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+from benchmarks import report
+from benchmarks.measure import Point, exponent, in_turn
+
+
+def point(series: str, size: int, *seconds: float, way: str = "gdb 13.1", note: str = "") -> Point:
+    return Point(series, "go1.27.3 swiss", way, "ints", size, list(seconds), list(seconds), note=note)
+
+
+def test_exponents_are_those_of_the_times() -> None:
+    for power in (0.5, 1.0, 2.0):
+        found = exponent(point("show", size, 1e-9 * size**power) for size in (10**4, 10**5, 10**6))
+        assert found is not None and abs(found - power) < 1e-9
+    assert exponent([point("show", 10**5, 1.0)]) is None
+    assert exponent([point("show", 10, 1.0), point("show", 100, 2.0)]) is None
+
+
+def test_ratios_say_what_was_missed() -> None:
+    points = [point("raw", 10**6, 1.0, 2.0, 3.0), point("show", 10**6, 3.0, 3.9, 5.0), point("show", 10**5, 9.0)]
+    (row,) = report.ratios(points)
+    assert "1.95" in row and row.endswith("wanted at most 2")
+    points[1].seconds = [4.1]
+    assert report.ratios(points)[0].endswith("wanted at most 2: MISSED")
+    peers = [point("entries", 10**4, 0.1), point("eval", 10**4, 1.0), point("entries", 10**5, 1.0)]
+    peers.append(point("eval", 10**5, 20.5))
+    small, large = report.ratios(peers)
+    assert "wanted" not in small and large.endswith("wanted at least 20")
+    assert report.ratios([*peers[:1], point("eval", 10**4, 1.0, note="lists 3 of 10 entries")]) == []
+
+
+def test_works_are_done_in_turn() -> None:
+    done: list[str] = []
+    found = in_turn({"a": lambda: done.append("a"), "b": lambda: done.append("b")}, 0.0)
+    assert done == ["a", "b"] * (len(done) // 2)
+    assert [len(seconds) for seconds, _ in found.values()] == [len(done) // 2 - 1] * 2
+
+
+def test_the_picture_is_well_formed() -> None:
+    points = [point(series, 10**e, 10.0 ** (e - 8)) for series in ("raw", "show", "entries") for e in (3, 4, 5)]
+    points.append(point("runtime-gdb", 10**4, 3.0))
+    root = ElementTree.fromstring(report.svg({"machine": "<&>", "date": "today"}, points))
+    told = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"hmap-show", "plain read", "100,000", "Go's runtime-gdb.py", "<&>, today"} <= set(told)
+    assert "machine: m" in report.text({"machine": "m"}, points)
+    ElementTree.fromstring(report.svg({}, []))

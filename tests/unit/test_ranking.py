@@ -1,0 +1,91 @@
+"""hmap-top's measuring and hmap-whatis's spans over synthetic memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from gomap.analysis.alias import Found, holders
+from gomap.analysis.ranking import ORDERS, measure, shortest
+from gomap.commands.whatis import address_of
+from gomap.errors import BadExpression, NoDebugInfo
+from gomap.golang.heap import Heap, heap_of
+from tests.unit.build import ClassicPlan, SwissPlan, build_classic, build_swiss
+from tests.unit.space import AMD64, FakeTarget, pointer, struct, target
+from tests.unit.test_analysis import INT
+
+
+def process() -> tuple[FakeTarget, Found]:
+    """Four maps: one is held twice, one is full, one has a header that was copied."""
+    fake, space = target(AMD64)
+    swiss = build_swiss(fake, SwissPlan([1, 2, 3] + [0x80] * 5), INT, INT)
+    full = build_swiss(fake, SwissPlan([1] * 8), INT, INT)
+    classic = build_classic(fake, ClassicPlan(1, [[[9] * 8], [[9] + [0] * 7]]), INT, INT)
+    copied = space.put(space.read(classic.address, classic.type.header.size))
+    box = struct("main.Box", 8, [("M", swiss.type)])
+    fake.add("box", pointer(box), space.word(space.put(space.word(swiss.address))))
+    fake.add("s", swiss.type, space.word(swiss.address))
+    fake.add("full", full.type, space.word(full.address))
+    fake.add("c", classic.type, space.word(classic.address))
+    fake.add("copied", classic.type, space.word(copied))
+    return fake, holders(fake, list(fake.variables.values()), 8)
+
+
+def test_each_map_once_with_its_shortest_path() -> None:
+    fake, found = process()
+    ranking = measure(fake, found)
+    assert sorted(one.holder.path for one in ranking.maps) == ["c", "copied", "full", "s"]
+    allocated = [one.bytes.allocated for one in ranking.maps]
+    assert allocated == sorted(allocated, reverse=True)
+    assert max(ranking.maps, key=ORDERS["load"]).holder.path == "full"
+    assert not ranking.interrupted
+
+
+def test_buckets_are_counted_with_their_first_header() -> None:
+    fake, found = process()
+    ranking = measure(fake, found)
+    by_path = {one.holder.path: one for one in ranking.maps}
+    assert by_path["copied"].shares == by_path["c"].address
+    assert (by_path["copied"].bytes.live, by_path["copied"].gives_back) == (0, 0)
+    assert ranking.total().allocated == sum(one.bytes.allocated for one in ranking.maps)
+
+
+def test_what_is_measured_stays_when_it_is_interrupted() -> None:
+    fake, found = process()
+    seen = []
+
+    def stop(what: str, done: int, of: int | None) -> None:
+        seen.append((what, done, of))
+        raise KeyboardInterrupt
+
+    assert measure(fake, found, stop).interrupted
+    assert seen == [("maps", 0, 4)]
+
+
+def test_the_shortest_way_may_be_another_holders() -> None:
+    _, found = process()
+    assert {shortest(held).path for held in found.maps.values()} == {"c", "s", "full", "copied"}
+
+
+def test_a_target_without_a_heap() -> None:
+    fake, _ = process()
+    assert heap_of(fake) is None
+    with pytest.raises(NoDebugInfo):
+        Heap(fake)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"), [("0x1F", 0x1F), ("17", 17), ("0", 0), ("0xffffffffffffffff", (1 << 64) - 1)]
+)
+def test_numbers_are_addresses(text: str, meant: int) -> None:
+    fake, _ = process()
+    assert address_of(fake, text) == meant
+
+
+def test_expressions_are_addresses() -> None:
+    fake, found = process()
+    s = fake.variables["s"]
+    assert address_of(fake, "&s") == s.address
+    assert address_of(fake, "s") in found.maps
+    assert address_of(fake, "box") != address_of(fake, "&box")
+    with pytest.raises(BadExpression):
+        address_of(fake, "0x10000000000000000")
