@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Protocol
 
-from delve_bridge.types import BARE, Raw, Types, at
+from delve_bridge.types import BARE, PARTS, Raw, Types, at
 from gomap.errors import MemoryFault, OptimizedOut
 from gomap.golang.rtype import KINDS
 from gomap.gotypes import GoType, Kind, can_reach_map, fixed
@@ -242,7 +242,7 @@ class DelveTarget:
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
         """The closure's parts as Delve has them for programs of Go 1.23 and later."""
-        raw = self._session.evaluate([at("func()", slot)], {**BARE, "MaxVariableRecurse": 1})[0]
+        raw = self._session.evaluate([at("func()", slot)], PARTS)[0]
         if raw is None or not raw["children"] or int(raw["base"]) != code:
             return ()
         word = self.arch.pointer_size

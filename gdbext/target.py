@@ -358,7 +358,9 @@ class GdbTarget:
             return ()
         line, found = block.function.line, []
         for symbol in block:
-            if symbol.is_variable and not symbol.is_argument and symbol.type is not None and symbol.line <= line:
+            if symbol.is_argument or symbol.name.startswith("~") or symbol.type is None:
+                continue
+            if symbol.is_variable and symbol.line <= line:
                 by_reference = symbol.name.startswith("&")
                 t = self._converter.convert(symbol.type.target() if by_reference else symbol.type)
                 found.append(Captured(symbol.name.lstrip("&"), t, None, by_reference))

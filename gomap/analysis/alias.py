@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gomap.analysis.roots import Reach
@@ -37,7 +37,7 @@ SYNC_MAPS = ("sync.Map", "internal/sync.HashTrieMap[")
 #: No array is larger.
 MAX_BYTES = 1 << 46
 #: Words of a closure that are looked through for a captured map.
-MAX_CAPTURED = 8
+MAX_CAPTURED = 64
 
 
 @dataclass
@@ -184,7 +184,7 @@ class _Search:
 
     def __post_init__(self) -> None:
         self.types = Types(self.target)
-        self.captured: dict[int, list[Captured]] = {}
+        self.captured: dict[int, Sequence[Captured]] = {}
         self.kept: list[GoType] = []
         self.fields: dict[int, tuple[list[tuple[str, GoType, int]], tuple[int, GoType] | None]] = {}
         self.word = self.target.arch.pointer_size
@@ -415,10 +415,11 @@ class _Search:
         code = self.pointer(self.read(closure, self.word))
         captured = self.captured.get(code)
         if captured is None:
-            captured = [c for c in self.target.captured(code, step.address) if self.reaches(c.type)]
-            self.captured[code] = captured
+            captured = self.captured[code] = self.target.captured(code, step.address)
         unknown: dict[tuple[str, bool], list[Captured]] = {}
         for one in captured:
+            if not self.reaches(one.type):
+                continue
             if one.offset is None:
                 unknown.setdefault((one.type.name, one.by_reference), []).append(one)
                 continue
@@ -426,22 +427,24 @@ class _Search:
             if one.by_reference:
                 at = self.pointer(self.read(at, self.word))
             self._captured(step, one.type, one.name, at)
+        # Behind the captured variables lies what belongs to somebody else.
+        size = sum(self.word if one.by_reference else one.type.size for one in captured) + self.word
         for alike in unknown.values():
-            self._somewhere(step, closure, alike)
+            self._somewhere(step, closure, size, alike)
 
     def _captured(self, step: _Step, t: GoType, name: str, address: int) -> None:
         path = f"{step.name} (captured {name})"
         self._next(_Step(t, path, "captured", step.place, step.depth + 1, address, self._block(address, t)))
 
-    def _somewhere(self, step: _Step, closure: int, alike: list[Captured]) -> None:
-        """Captured maps of one type whose places in the closure the debugger does not know: told by their headers,
-        which have to agree with the entries behind them."""
+    def _somewhere(self, step: _Step, closure: int, size: int, alike: list[Captured]) -> None:
+        """Captured maps of one type whose places in the closure, of `size` bytes, the debugger does not know: told by
+        their headers, which have to agree with the entries behind them."""
         t, by_reference = alike[0].type, alike[0].by_reference
         if t.kind is not Kind.MAP:
             return
         name = " or ".join(one.name for one in alike)
         try:
-            words = self.read(closure, self.word * (1 + MAX_CAPTURED))
+            words = self.read(closure, min(size, self.word * (1 + MAX_CAPTURED)) // self.word * self.word)
         except MemoryFault:
             return
         left = len(alike)

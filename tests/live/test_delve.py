@@ -43,11 +43,14 @@ def all_right(answers: Session, binary: Path, optimised: bool, kind: str) -> Non
     assert not problems, "\n".join(problems[:40])
 
 
-@every_program
-def test_live(program: str, target: Target, dlv: Dlv, optimised: bool) -> None:
-    binary = target(program)
-    asked = questions(binary, check=not optimised)
-    all_right(delves.visit(dlv, binary, asked, direct=not optimised), binary, optimised, "live")
+BUILDS = [*((program, False) for program in session.PROGRAMS), *((program, True) for program in FEW)]
+
+
+@pytest.mark.parametrize(("program", "fast"), BUILDS)
+def test_live(program: str, fast: bool, toolchain: Row, dlv: Dlv) -> None:
+    binary = toolchains.build(program, toolchain, optimised=fast)
+    asked = questions(binary, check=not fast)
+    all_right(delves.visit(dlv, binary, asked, direct=not fast), binary, fast, "live")
 
 
 @every_program
@@ -120,19 +123,26 @@ def test_alias(program: str, toolchain: Row, dlv: Dlv, system_gdb: Gdb) -> None:
     theirs = debuggers.examine(system_gdb, core, [command]).answers[0]
     assert (ours.error, theirs.error) == (None, None)
     found, wanted = ours.json()["data"], theirs.json()["data"]
-    # Up to Go 1.22 debug information does not say where a closure keeps what it captured: gdb's side looks for it.
-    closures = toolchain.name not in ("1.21.13", "1.22.10")
-    assert groups(found, closures) == groups(wanted, closures)
-    assert groups(found, closures)
-    assert found["scanned"]["maps"] == wanted["scanned"]["maps"]
+    assert groups(found) == groups(wanted)
+    assert groups(found)
+    # What closures captured: gdb's side finds maps alone, Delve's all, but only in programs of Go 1.23 and later.
+    assert found["scanned"]["maps"] >= wanted["scanned"]["maps"]
+    if program == "alias":
+        captured = "main.Keep.Closure (captured m)"
+        assert captured in paths(wanted)
+        assert (captured in paths(found)) == (toolchain.name not in ("1.21.13", "1.22.10"))
     assert nil_maps(found) == nil_maps(wanted)
 
 
-def groups(data: Any, closures: bool) -> list[Any]:
+def paths(data: Any) -> set[str]:
+    return {way["path"] for group in data["groups"] for holder in group["holders"] for way in (holder, *holder["also"])}
+
+
+def groups(data: Any) -> list[Any]:
     """What is said of each map, the paths apart: where several ways lead there, search order picks one."""
 
     def compared(group: Any) -> list[Any]:
-        return [holder for holder in group["holders"] if closures or "(captured " not in holder["path"]]
+        return [holder for holder in group["holders"] if "(captured " not in holder["path"]]
 
     return sorted(
         (
@@ -145,11 +155,14 @@ def groups(data: Any, closures: bool) -> list[Any]:
             sorted((holder["function"] or "", holder["address"] or "") for holder in compared(group)),
         )
         for group in data["groups"]
+        if compared(group)
     )
 
 
 def nil_maps(data: Any) -> list[Any]:
-    return sorted((holder["path"], holder["kind"]) for holder in data["nil_maps"])
+    """All but those that closures captured, which gdb's side can't tell from other words that are zero."""
+    told = [holder for holder in data["nil_maps"] if "(captured " not in holder["path"]]
+    return sorted((holder["path"], holder["kind"]) for holder in told)
 
 
 # -- types -----------------------------------------------------------------------------------------------
