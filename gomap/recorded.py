@@ -16,10 +16,10 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Callable, NoReturn, Union
+from typing import Any, BinaryIO, Callable, NoReturn
 
 from gomap.errors import BadImage, GomapError
-from gomap.golang.rtype import SIZES, WORDS
+from gomap.golang.rtype import MAX_DEPTH, MAX_WEIGHT, SIZES, WORDS
 from gomap.gotypes import Field, GoType, Kind, Lazy
 from gomap.maps import detect
 from gomap.memory import Memory, RegionMemory
@@ -35,8 +35,6 @@ MAX_MEMORY = 1 << 30
 SPOOLED = 16 << 20
 MAX_TEXT = 1 << 16
 MAX_DIGITS = 24
-#: Types within a type, and all fields and elements that its values have in them, an array's counted once.
-MAX_DEPTH, MAX_WEIGHT = 64, 1 << 14
 MAX_SIZE = 1 << 50
 #: Kinds that can't be used without knowing what lies behind them.
 _NEEDS_ELEM = (Kind.POINTER, Kind.SLICE, Kind.ARRAY, Kind.CHAN)
@@ -392,21 +390,19 @@ class _Types:
 
 # -- values of a manifest ------------------------------------------------------------------------------
 
-_Json = Union[Mapping[str, Any], Any]
-
 
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def _get(entry: _Json, name: str) -> Any:
+def _get(entry: Any, name: str) -> Any:
     if not isinstance(entry, dict) or name not in entry:
         raise _Nonsense(f"{name} is missing")
     return entry[name]
 
 
-def _object(entry: _Json, name: str) -> Mapping[str, Any]:
+def _object(entry: Any, name: str) -> Mapping[str, Any]:
     found = _get(entry, name)
     if not isinstance(found, dict):
         raise _Nonsense(f"{name} is {_short(found)}")

@@ -229,7 +229,7 @@ class Record:
         found = self.type.field(name)
         if found is None:
             raise NoDebugInfo(f"{self.type.name} has no field {name}: the debug information is not what gomap knows")
-        if not found.type.size <= 8 or found.offset + found.type.size > len(self.data):
+        if found.type.size > 8 or found.offset + found.type.size > len(self.data):
             raise NoDebugInfo(f"{self.type.name} has a field {name} that is no integer of it")
         return self.arch.uint(self.data, found.offset, found.type.size)
 

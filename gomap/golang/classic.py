@@ -146,6 +146,11 @@ class ClassicMap:
         return None
 
     @property
+    def size(self) -> int:
+        """Main buckets, by the header: what a walk takes, however few entries there are."""
+        return 1 << min(self.B, 64)
+
+    @property
     def old_count(self) -> int:
         """Buckets of the old array: hmap.noldbuckets."""
         if not self.header["oldbuckets"]:

@@ -33,6 +33,9 @@ TABLE_FIELDS = ("index", "localDepth", "capacity", "used", "growthLeft")
 MAX_TABLE_CAPACITY = 1024  # maxTableCapacity
 MAX_LOAD_NUM, MAX_LOAD_DEN = 7, 8  # maxAvgGroupLoad / abi.MapGroupSlots
 MAX_DIRECTORY = 1 << 24
+FIRST_ENTRIES = 1 << 12
+#: Entries of a large directory that name one table, on average.
+MOST_ENTRIES = 1 << 8
 #: When a directory names so many tables, some of them are looked at before it is read on.
 MANY_TABLES, LOOKED_AT = 1 << 16, 64
 #: After so many tables that can't be read, and fewer that can, the rest are not tried.
@@ -159,6 +162,12 @@ class SwissMap:
         if self.count > (MAX_TABLE_CAPACITY * length or SLOTS) or (self.count and not pointer):
             return f"{self.count:,} entries in a directory of {length:,}"
         return None
+
+    @property
+    def size(self) -> int:
+        """Entries of the directory, by the header: what a walk takes, however few entries there are."""
+        length: int = self.header["dirLen"]
+        return length
 
     @property
     def array_address(self) -> int:
@@ -293,8 +302,9 @@ class SwissMap:
         step = CHUNK // word
         faults = 0
         code = "Q" if word == 8 else "I"
-        for first in range(0, length, step):
-            here = min(step, length - first)
+        # Few entries first: they show whether it is worth while to read on.
+        for first in (0, *range(FIRST_ENTRIES, length, step)):
+            here = min(step if first else FIRST_ENTRIES, length - first)
             try:
                 data = self.target.memory.read(header["dirPtr"] + first * word, here * word)
             except MemoryFault as fault:
@@ -307,7 +317,9 @@ class SwissMap:
             if arch.byte_order != sys.byteorder:
                 pointers.byteswap()
             found.update(pointers)
-            if (found[0] > max(length // 2, step)) or not self._leads_to_tables(found):
+            # Hashes are spread evenly: tables have about as many entries as their neighbours have.
+            few = len(found) * MOST_ENTRIES < first
+            if few or found[0] > max(length // 2, step) or not self._leads_to_tables(found):
                 what = f"the directory of {length:,} entries does not lead to tables: dirLen is corrupt"
                 structure.anomalies.append(Anomaly("error", "bad-dirlen", what, self.address))
                 break
@@ -355,6 +367,8 @@ class SwissMap:
                 self._report(structure, "unreadable", f"table {address:#x} can't be read", address)
                 lost += 1
                 if lost > max(MAX_UNREADABLE, len(found)):
+                    what = f"after {lost:,} tables that can't be read the others were not tried"
+                    structure.anomalies.append(Anomaly("error", "unreadable", what, self.header["dirPtr"]))
                     break
                 continue
             index, local_depth, capacity, used, growth_left, mask, groups_address = unpack(data)
