@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from gomap.errors import BadImage
-from tests.fuzz.judge import STYLES, Verdict, judge
+from tests.fuzz.judge import Verdict, judge
 from tests.fuzz.lines import lines
 from tests.fuzz.recipe import Recipe, cook, draw
 from tests.fuzz.sources import sources
@@ -32,7 +32,6 @@ def main() -> int:
     options = parser.parse_args()
     chosen = [source for source in sources() if options.source in source.name]
     run = Run(options.save)
-    # What hangs where no signal is seen (inside one long call of C) ends the process with a traceback.
     if options.replay:
         for text in options.replay.read_text().splitlines():
             run.map(Recipe.read(text))
@@ -59,6 +58,7 @@ class Run:
 
     def map(self, recipe: Recipe, name: str = "") -> None:
         self.maps += 1
+        # What hangs where no signal is seen (inside one long call of C) ends the process with a traceback.
         faulthandler.dump_traceback_later(120, exit=True)
         try:
             cooked = cook(recipe)
@@ -70,8 +70,8 @@ class Run:
         except Exception as error:
             self.wrong(recipe, Verdict("", "raised", f"loading raised {type(error).__name__}: {error}", 0.0), name)
             return
-        for number, line in enumerate(recipe.lines):
-            verdict = judge(line, cooked.target, cooked.memory, STYLES[(number + len(line)) % len(STYLES)])
+        for line in recipe.lines:
+            verdict = judge(line, cooked.target, cooked.memory)
             self.commands += 1
             self.outcomes[line.split()[0], verdict.outcome] += 1
             if verdict.seconds > self.slowest.seconds:

@@ -12,7 +12,7 @@ from tests.fuzz.sources import Source
 VALUES = {
     "N": ("0", "1", "3", "50", "5000"),
     "RANGE": ("0", "0", "0", "0-3", "1", "7-9", "0-63", "1000000"),
-    "SCOPE": ("frame",),
+    "SCOPE": ("frame", "goroutine", "all"),
 }
 #: Keys of no map in particular.
 KEYS = ("0", '"nothing"', "nil", "main.Point{}", "[3]int16{1}", "1.5", "true", "(1+2i)")

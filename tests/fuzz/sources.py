@@ -5,6 +5,7 @@ Each is the manifest and the memory of a recorded file, so that types and header
 
 from __future__ import annotations
 
+import bisect
 import functools
 import json
 import random
@@ -125,7 +126,12 @@ class Source:
                     yield Spot(start + at, word, "word")
 
     def readable(self, address: int) -> bool:
-        return any(start <= address < start + len(data) for start, data in self.regions)
+        number = bisect.bisect_right(self._starts, address) - 1
+        return number >= 0 and address < self._starts[number] + len(self.regions[number][1])
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [start for start, _ in self.regions]
 
     @cached_property
     def keys(self) -> list[str]:

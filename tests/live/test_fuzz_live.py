@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from tests.live import debuggers, session, toolchains
-from tests.live.debuggers import Gdb
+from tests.live.debuggers import Answer, Gdb
 from tests.live.toolchains import Row
 
 #: GOMAP_FUZZ asks for more times than that, and may name a seed: 40 or 40:seed.
@@ -42,12 +42,17 @@ def fuzz(gdb: Gdb, row: Row, tmp_path: Path) -> None:
         }
         for answer in debuggers.visit(gdb, binary, plan).answers:
             if answer.command.startswith("gomap_fuzz"):
-                assert answer.error is None, answer.error
-                told = json.loads(answer.output)
-                assert told["faults"] == [], told["faults"][0]
-                assert told["answer"] > told["error"] / 2
-                asked += told["commands"]
+                asked += commands(answer)
     assert asked > 3 * 6 * int(TIMES)
+
+
+def commands(answer: Answer) -> int:
+    """How many were given, and nothing was wrong with the answers."""
+    assert answer.error is None, answer.error
+    told = json.loads(answer.output)
+    assert told["faults"] == [], told["faults"][0]["fault"] + told["faults"][0]["recipe"]
+    assert told["answer"] > told["error"] / 2
+    return int(told["commands"])
 
 
 def test_swiss(system_gdb: Gdb, system_go: Row, tmp_path: Path) -> None:
@@ -56,3 +61,11 @@ def test_swiss(system_gdb: Gdb, system_go: Row, tmp_path: Path) -> None:
 
 def test_classic(system_gdb: Gdb, old_go: Row, tmp_path: Path) -> None:
     fuzz(system_gdb, old_go, tmp_path)
+
+
+def test_searches(system_gdb: Gdb, system_go: Row, tmp_path: Path) -> None:
+    """What searches the program, with the runtime's structs under scribbles: stacks, spans, goroutines, types."""
+    binary = toolchains.build("goroutines", system_go, optimised=False)
+    search = f"gomap_fuzz_search {system_go.name}{SEED} {TIMES} {tmp_path}/map main.Shared"
+    found = debuggers.visit(system_gdb, binary, {"all": [f"source {COMMAND}", search]})
+    assert commands(found.at("all", search)) == 2 * int(TIMES)

@@ -18,10 +18,9 @@ from gomap.commands.registry import COMMANDS
 from gomap.errors import BadImage, MemoryFault
 from gomap.frontend import Outcome
 from gomap.memory import RegionMemory
-from gomap.render.text import Style
 from tests import fuzz
 from tests.fuzz import judge as judging
-from tests.fuzz.judge import STYLES, judge
+from tests.fuzz.judge import judge
 from tests.fuzz.lines import line, lines
 from tests.fuzz.recipe import Cooked, Recipe, cook, draw
 from tests.fuzz.scribbled import Filled, Scribbled, Unbounded
@@ -37,8 +36,8 @@ def faults(recipe: Recipe) -> list[str]:
     except BadImage as error:
         return [] if str(error).isprintable() and len(str(error)) < 2000 else [str(error)]
     found = []
-    for number, one in enumerate(recipe.lines):
-        verdict = judge(one, cooked.target, cooked.memory, STYLES[number % len(STYLES)])
+    for one in recipe.lines:
+        verdict = judge(one, cooked.target, cooked.memory)
         if verdict.fault is not None:
             found.append(f"{one}: {verdict.fault}\n{verdict.detail}")
     return found
@@ -82,7 +81,7 @@ def test_what_nobody_scribbled_over_is_fine(source: Source) -> None:
     chance = random.Random(source.name)
     for command in COMMANDS:
         if not command.writes_file:
-            verdict = judge(line(chance, source, command), cooked.target, cooked.memory, Style())
+            verdict = judge(line(chance, source, command), cooked.target, cooked.memory)
             assert verdict.fault is None, verdict
 
 
@@ -147,7 +146,7 @@ def test_the_judge_sees_it(sick: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judging, "SECONDS", 0.3)
     monkeypatch.setattr(frontend, "run", lambda *_arguments, **_named: SICK[sick]())
     cooked: Cooked = cook(Recipe(sources()[0].name))
-    assert judge("hmap-show m", cooked.target, cooked.memory, Style()).fault is not None
+    assert judge("hmap-show m", cooked.target, cooked.memory).fault is not None
 
 
 def test_the_judge_reads_json(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,4 +154,4 @@ def test_the_judge_reads_json(monkeypatch: pytest.MonkeyPatch) -> None:
     cooked = cook(Recipe(sources()[0].name))
     for text in ("", "[]\n", "{}", "{}\n{}\n", '{"error": 1}\n', '{"a": "é"}\n', "nonsense\n"):
         monkeypatch.setattr(frontend, "run", lambda *_arguments, text=text, **_named: Outcome(text))
-        assert judge("hmap-show m --json", cooked.target, cooked.memory, Style()).fault is not None, text
+        assert judge("hmap-show m --json", cooked.target, cooked.memory).fault is not None, text

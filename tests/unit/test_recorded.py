@@ -23,7 +23,6 @@ from gomap.commands.registry import COMMANDS
 from gomap.errors import BadImage, GomapError
 from gomap.gotypes import has_pointers
 from gomap.recorded import MANIFEST, MEMORY, load, parse
-from gomap.render.text import Style
 from tests.fuzz.judge import judge
 from tests.fuzz.scribbled import Scribbled
 
@@ -333,7 +332,7 @@ def test_any_part_of_a_manifest_may_be_anything(value: Any) -> None:
         watched = Scribbled(target.memory)
         target.memory = watched
         for line in ("hmap-show main.Boxed --entries 3", "hmap-alias --all", "hmap-check --all"):
-            verdict = judge(line, target, watched, Style())
+            verdict = judge(line, target, watched)
             assert verdict.fault is None, (path, was, line, verdict.fault)
     assert seen > 200
 
@@ -464,7 +463,7 @@ def test_text_of_a_file_is_never_run(tmp_path: Path, capsys: pytest.CaptureFixtu
                 continue
             key = " 1" if any(arg.name == "KEY" for arg in command.args) else ""
             for options in ("", " --json"):
-                verdict = judge(f"{command.name} main.Boxed{key}{options}", target, watched, Style())
+                verdict = judge(f"{command.name} main.Boxed{key}{options}", target, watched)
                 assert verdict.fault is None, (command.name, dangerous, verdict.fault)
         path_ = write(tmp_path / "file", here, memory)
         image.main([str(path_), *(word for c in COMMANDS if not c.writes_file for word in ("-c", c.name))])
