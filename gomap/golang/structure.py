@@ -10,7 +10,7 @@ from gomap.errors import GomapError
 from gomap.golang.marks import SLOTS, Strip, Tally
 
 #: So many entries more than its header counts has no map, however far a write to it has come.
-TOO_MANY = 1 << 14
+TOO_MANY = 1 << 13
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,10 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 from gomap import frontend
+from gomap.analysis import alias, cycles
 from gomap.commands.declare import Settings
 from gomap.commands.registry import COMMANDS
 from gomap.render.text import Style
@@ -29,6 +31,9 @@ from tests.fuzz.sources import sources
 
 SECONDS = 2.0
 MEMORY = 200 << 20
+#: Searches are bounded, by what a large process has in it: here by a part of that.
+CYCLES: dict[str, Any] = {"MAX_OBJECTS": 1 << 14, "MAX_REFERENCES": 1 << 16, "MAX_SCANNED": 1 << 17}
+HOLDERS: dict[str, Any] = {"MAX_STEPS": 1 << 17}
 MOST_TEXT = 64 << 20
 MOST_ERROR = 2000
 STYLES = (Style(), Style(80, True, True), Style(40))
@@ -118,7 +123,7 @@ def judge(line: str, target: Target, memory: Scribbled) -> Verdict:
     outcome = frontend.Outcome()
     fault: str | None = None
     try:
-        with limits():
+        with limits(), mock.patch.multiple(cycles, **CYCLES), mock.patch.multiple(alias, **HOLDERS):
             outcome = frontend.run(name, rest, lambda: target, Settings(), style)
     except (TooSlow, Unbounded) as stopped:
         if isinstance(stopped, TooSlow) and "--full" in rest.split():  # which hashes all, however long that takes
