@@ -12,6 +12,7 @@ from gomap.commands import registry
 from gomap.commands.declare import Settings
 from gomap.errors import GomapError, Interrupted, NoProcess, UsageError
 from gomap.frontend import Outcome
+from gomap.human import one_line, visible, visible_lines
 from gomap.render.color import Paint
 from gomap.render.terminal import progress
 from gomap.render.text import Style
@@ -36,9 +37,9 @@ class Console:
         if registry.find(name) is not None:
             return self._hmap(name, rest)
         try:
-            return Outcome(self._paint(self._other(name, rest.strip())))
+            return Outcome(self._paint(visible_lines(self._other(name, rest.strip()))))
         except GomapError as error:
-            return Outcome(error=f"{name}: {' '.join(str(error).split())}")
+            return Outcome(error=one_line(f"{name}: {error}"))
         except KeyboardInterrupt:
             return Outcome(error=f"{name}: {Interrupted('interrupted')}")
 
@@ -52,7 +53,7 @@ class Console:
             return "another client has resumed the program: it is running"
         if self.session.moved(state):
             self.session.arrived(state)
-            return "another client has moved the program: " + vocabulary.where(self.session, state).strip()
+            return visible("another client has moved the program: " + vocabulary.where(self.session, state).strip())
         return None
 
     def _hmap(self, name: str, rest: str) -> Outcome:
@@ -67,7 +68,7 @@ class Console:
                     said = "another client has resumed the program meanwhile: the answer may mix two moments"
                     return Outcome(outcome.output, f"{name}: {said}")
             except GomapError as error:
-                return Outcome(outcome.output, f"{name}: {error}")
+                return Outcome(outcome.output, one_line(f"{name}: {error}"))
         return outcome
 
     def _other(self, name: str, rest: str) -> str:

@@ -16,7 +16,8 @@ from delve_bridge.server import Server
 from delve_bridge.session import Session
 from gomap.commands import registry
 from gomap.errors import GomapError
-from gomap.render.terminal import READER_GONE, nobody_reads, style
+from gomap.human import one_line, visible_lines
+from gomap.render.terminal import READER_GONE, nobody_reads, style, write
 
 #: Status after Ctrl-C, as shells have it.
 INTERRUPTED = 130
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         nobody_reads(sys.stdout)
         return READER_GONE
     except GomapError as error:
-        print(f"dlv-hmap: {' '.join(str(error).split())}", file=sys.stderr)
+        print(one_line(f"dlv-hmap: {error}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("dlv-hmap: interrupted", file=sys.stderr)
@@ -130,7 +131,7 @@ def _talk(client: Client, options: argparse.Namespace, core: str | None, program
         console = Console(session, style(sys.stdout))
         if options.location:
             vocabulary.set_breakpoint(session, options.location)
-            print(vocabulary.resume(session, "continue"), end="", file=sys.stderr)
+            print(visible_lines(vocabulary.resume(session, "continue")), end="", file=sys.stderr)
         if options.c is None:
             return repl.run(console)
         return _one_shot(console, options.c)
@@ -144,7 +145,7 @@ def _one_shot(console: Console, lines: Sequence[str]) -> int:
         if line.strip() in LEAVE:
             break
         outcome = console.execute(line)
-        repl.write(outcome.output)
+        write(outcome.output)
         if outcome.error is not None:
             print(outcome.error, file=sys.stderr)
             status = 1

@@ -14,6 +14,7 @@ from delve_bridge.console import LEAVE, Console
 from delve_bridge.rpc import Client
 from gomap.commands import registry
 from gomap.errors import GomapError
+from gomap.render.terminal import write
 
 PROMPT = "(dlv-hmap) "
 
@@ -67,15 +68,6 @@ def _execute(console: Console, line: str) -> None:
     if outcome.error is not None:
         print(outcome.error, file=sys.stderr)
     sys.stderr.flush()
-
-
-def write(text: str) -> None:
-    """To standard output, also where its encoding lacks our characters."""
-    try:
-        sys.stdout.write(text)
-    except UnicodeError:
-        sys.stdout.write(text.encode("ascii", "backslashreplace").decode("ascii"))
-    sys.stdout.flush()
 
 
 def candidates(console: Console, before: str) -> list[str]:

@@ -228,7 +228,7 @@ def text(v: Mapping[str, Any], depth: int = 0) -> str:
         return f"(unreadable {v['unreadable']})"
     if kind == _STRING:
         more = v["len"] - len(v["value"].encode("utf-8", "replace"))
-        return quote(v["value"].encode("utf-8", "surrogateescape")) + (f"...+{more} bytes" if more > 0 else "")
+        return quote(v["value"].encode("utf-8", "surrogatepass")) + (f"...+{more} bytes" if more > 0 else "")
     if kind == _MAP:
         return f"{name} {v['len']} entries at {v['base']:#x}" if v["base"] else f"{name} nil"
     if kind == _POINTER:

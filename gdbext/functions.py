@@ -23,11 +23,12 @@ class _Function(gdb.Function):
         if len(args) != 1:
             raise gdb.GdbError(f"${self._name} takes one map, as in ${self._name}(m)")
         from gomap.errors import GomapError
+        from gomap.human import one_line
 
         try:
             return self._answer(_map_of(args[0]))
         except GomapError as error:
-            raise gdb.GdbError(f"${self._name}: {error}") from None
+            raise gdb.GdbError(one_line(f"${self._name}: {error}")) from None
 
 
 def _map_of(value: gdb.Value) -> MapView | None:
@@ -69,11 +70,12 @@ class _Get(gdb.Function):
         from gdbext.lookup import get
         from gdbext.target import GdbTarget
         from gomap.errors import GomapError
+        from gomap.human import one_line
 
         try:
             return get(GdbTarget(), *args)
         except GomapError as error:
-            raise gdb.GdbError(f"$hmap_get: {error}") from None
+            raise gdb.GdbError(one_line(f"$hmap_get: {error}")) from None
 
 
 def register() -> None:

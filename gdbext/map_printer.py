@@ -10,6 +10,7 @@ from gdbext.target import GdbTarget
 from gdbext.types import member
 from gomap.errors import GomapError
 from gomap.expr import map_in
+from gomap.human import one_line
 from gomap.maps import MapView, shape_of, view
 
 
@@ -27,7 +28,7 @@ class MapPrinter:
         try:
             found = self._open()
         except GomapError as error:
-            return f"{name} <{error}>"
+            return f"{name} <{one_line(str(error))}>"
         if found is None:
             return f"{name}(nil)"
         count = found.count

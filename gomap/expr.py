@@ -12,6 +12,7 @@ from typing import Union
 
 from gomap.errors import BadExpression, MemoryFault, NoSuchType, NoSuchVariable, NotAMap
 from gomap.golang.rtype import Types, dynamic
+from gomap.golang.structure import counted
 from gomap.gotypes import Field, GoType, Kind
 from gomap.maps import view
 from gomap.target import Target, Variable
@@ -273,7 +274,8 @@ def _map_index(target: Target, holder: Variable, key: int | str, name: str) -> V
     if address:
         word, order = target.arch.pointer_size, target.arch.byte_order
         raw = key.encode("utf-8", "surrogateescape") if isinstance(key, str) else b""
-        for count, entry in enumerate(view(target, t, address).entries()):
+        found = view(target, t, address)
+        for count, entry in enumerate(counted(found.count, found.entries())):
             if count > MAX_KEYS:
                 raise BadExpression(f"{name}: the map has too many entries to look through")
             if entry.key is None:

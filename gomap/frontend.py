@@ -16,6 +16,7 @@ from gomap.commands import registry
 from gomap.commands.declare import Arg, Command, Context, Settings
 from gomap.errors import GomapError, Interrupted, UsageError
 from gomap.golang.structure import Anomaly
+from gomap.human import one_line
 from gomap.progress import ProgressLine, silent
 from gomap.render import json as as_json
 from gomap.render import text as as_text
@@ -114,7 +115,7 @@ def _not_started(target: Target) -> list[Anomaly]:
 
 
 def _failed(name: str, error: GomapError, json: bool) -> Outcome:
-    return Outcome(as_json.failure(name, error) if json else "", f"{name}: {' '.join(str(error).split())}")
+    return Outcome(as_json.failure(name, error) if json else "", one_line(f"{name}: {error}"))
 
 
 def parse(command: Command, line: str) -> dict[str, Any]:

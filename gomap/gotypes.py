@@ -11,6 +11,8 @@ import enum
 from dataclasses import dataclass, field
 from typing import Callable
 
+from gomap.errors import NoDebugInfo
+
 
 class Kind(enum.Enum):
     """reflect.Kind, by name, and OPAQUE for a type about which nothing but its size is known."""
@@ -94,21 +96,21 @@ class GoType:
     def elem(self) -> GoType:
         """Target of a pointer, element of a slice, array or channel, elem of a map."""
         if self.lazy_elem is None:
-            raise TypeError(f"type {self.name} has no element type")
+            raise NoDebugInfo(f"what lies behind type {self.name} is not known")
         return self.lazy_elem()
 
     @property
     def key(self) -> GoType:
         """Key of a map."""
         if self.lazy_key is None:
-            raise TypeError(f"type {self.name} has no key type")
+            raise NoDebugInfo(f"the keys of type {self.name} are not known")
         return self.lazy_key()
 
     @property
     def header(self) -> GoType:
         """What a map value points to: a struct with the fields of runtime.hmap or maps.Map."""
         if self.lazy_header is None:
-            raise TypeError(f"type {self.name} has no header type")
+            raise NoDebugInfo(f"the header of type {self.name} is not known")
         return self.lazy_header()
 
     def field(self, name: str) -> Field | None:

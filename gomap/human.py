@@ -1,8 +1,11 @@
-"""Numbers as people read them."""
+"""Numbers as people read them, and text of the target as a terminal may be given it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+#: An error is one line, whatever names it speaks of.
+MAX_LINE = 1000
 
 
 def number(value: int) -> str:
@@ -52,3 +55,32 @@ def ranges(numbers: Iterable[int], most: int = 6) -> str:
             runs.append([value, value])
     shown = [str(low) if low == high else f"{low}-{high}" for low, high in runs[:most]]
     return ", ".join(shown + ["..."] * (len(runs) > most))
+
+
+def visible(text: str) -> str:
+    """The text with every character escaped that could move a terminal's cursor, colour or reading direction, or
+    that can't be seen: control and format characters, lone surrogates (bytes that are no UTF-8), strange spaces."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else escaped(c) for c in text)
+
+
+def one_line(text: str) -> str:
+    """The text as one visible line of bounded length."""
+    line = visible(" ".join(text.split()))
+    return line if len(line) <= MAX_LINE else line[: MAX_LINE - 3] + "..."
+
+
+def escaped(character: str) -> str:
+    """As strconv.Quote writes a character that is not printable."""
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, by surrogateescape
+        return f"\\x{code - 0xDC00:02x}"
+    if code < 0x20 or code == 0x7F:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def visible_lines(text: str) -> str:
+    """The same for text of several lines."""
+    return "\n".join(visible(line) for line in text.split("\n"))

@@ -1,8 +1,6 @@
 """A map in a file: recorded from any target, replayed by the same commands without a debugger.
 
-The file is a zip of two members: `manifest.json` (format, target, variables, types, symbols, and where each
-piece of memory lies in the other) and `memory.bin` (the bytes). Nothing in it is ever evaluated,
-and everything is checked before use: a file may come from anywhere. docs/image-format.md describes it.
+docs/image-format.md describes the file, recorded.py reads it.
 """
 
 from __future__ import annotations
@@ -16,27 +14,21 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Callable
 
 from gomap.errors import BadImage, GomapError
 from gomap.expr import resolve_map
 from gomap.golang.hashing import typehash_plan
 from gomap.golang.rtype import Types
-from gomap.golang.structure import Anomaly
-from gomap.gotypes import Field, GoType, Kind, Lazy
+from gomap.golang.structure import Anomaly, counted
+from gomap.gotypes import GoType
+from gomap.human import one_line
 from gomap.maps import view
-from gomap.memory import Memory, RecordingMemory, RegionMemory
-from gomap.target import Arch, Captured, Frame, Goroutine, Location, Place, Target, Variable, Wanted
+from gomap.memory import Memory, RecordingMemory
+from gomap.recorded import FORMAT, MANIFEST, MAX_MANIFEST, MAX_MEMORY, MAX_VALUES, MEMORY, ImageTarget, load, values_in
+from gomap.target import Captured, Frame, Goroutine, Location, Target, Variable, Wanted
 from gomap.values import Limits, Values
-
-FORMAT = "gomap-image/1"
-MANIFEST, MEMORY = "manifest.json", "memory.bin"
-MAX_MANIFEST = 64 << 20
-MAX_MEMORY = 1 << 30
-#: Kinds that can't be used without knowing what lies behind them.
-_NEEDS_ELEM = (Kind.POINTER, Kind.SLICE, Kind.ARRAY, Kind.CHAN)
-
 
 # -- recording ---------------------------------------------------------------------------------------
 
@@ -114,6 +106,7 @@ def record(context: Any, expr: str, path: str) -> Saved:
 
     target = RecordingTarget(context.target)
     variable, t, address = resolve_map(target, expr)
+    _ = t.elem  # a type that was asked for goes into the file, of a nil map too
     typehash_plan(t.key)  # a key that is typed needs all of its type, of a nil map too
     count = view(target, t, address).count if address else 0
     inner = Context(target, context.settings)
@@ -143,7 +136,8 @@ def record(context: Any, expr: str, path: str) -> Saved:
 def _read_all(target: Target, t: GoType, address: int, depth: int) -> None:
     """Reads every key and value as deep as they are shown."""
     values = Values(target, Limits(depth=depth, total=1 << 16))
-    for entry in view(target, t, address).entries():
+    found = view(target, t, address)
+    for entry in counted(found.count, found.entries()):
         values.json(t.key, entry.key)
         values.json(t.elem, entry.elem)
     assert values.types is not None
@@ -235,13 +229,16 @@ class _TypeWriter:
 
 
 def _write(path: str, manifest: dict[str, Any], regions: Sequence[tuple[int, bytes]]) -> None:
+    text = json.dumps(manifest, separators=(",", ":"))
+    if len(text) > MAX_MANIFEST or values_in(text) > MAX_VALUES:
+        raise BadImage(f"the map lies in {len(regions):,} pieces of memory: more than an image can hold")
     folder = os.path.dirname(os.path.abspath(path))
     try:
         # Written beside its place and moved there: no half a file is ever left under the name.
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".gomap-", delete=False) as out:
             try:
                 with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-                    archive.writestr(MANIFEST, json.dumps(manifest, separators=(",", ":")))
+                    archive.writestr(MANIFEST, text)
                     with archive.open(MEMORY, "w", force_zip64=True) as member:
                         for _, data in regions:
                             member.write(data)
@@ -255,167 +252,12 @@ def _write(path: str, manifest: dict[str, Any], regions: Sequence[tuple[int, byt
         raise BadImage(f"{path} can't be written: {error.strerror or error}") from error
 
 
-# -- replaying ---------------------------------------------------------------------------------------
-
-
-@dataclass
-class ImageTarget:
-    """A recorded map as a target. `expr` is the expression it was recorded under."""
-
-    expr: str
-    arch: Arch
-    memory: Memory
-    go_version: str | None
-    package: str | None
-    recorded_from: tuple[str, str]
-    variables: dict[str, Variable] = field(default_factory=dict)
-    types: dict[str, GoType] = field(default_factory=dict)
-    symbols: dict[str, int] = field(default_factory=dict)
-    backend: str = "image"
-    kind: str = "recorded"
-
-    def variable(self, name: str) -> Variable | None:
-        return self.variables.get(name)
-
-    def find_type(self, name: str) -> GoType | None:
-        return self.types.get(name)
-
-    def symbol(self, name: str) -> int | None:
-        return self.symbols.get(name)
-
-    def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
-        return iter(self.variables.values())
-
-    def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
-        return iter(())
-
-    goroutine = None
-
-    def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
-        raise GomapError("a recorded map has no goroutines")
-
-    def captured(self, code: int, slot: int) -> Sequence[Captured]:
-        return ()
-
-    def location(self, pc: int) -> Location | None:
-        return None
-
-
-def load(path: str) -> ImageTarget:
-    """The target recorded in the file `path`. Raises BadImage with what is wrong with it."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            manifest = json.loads(_member(archive, MANIFEST, MAX_MANIFEST))
-            memory = _member(archive, MEMORY, MAX_MEMORY)
-    except OSError as error:
-        raise BadImage(f"{path} can't be read: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, ValueError, RecursionError, NotImplementedError, RuntimeError) as error:
-        raise BadImage(f"{path} is no recorded map, or is damaged: {error}") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise BadImage(f"{path} is no recorded map of a format known here ({FORMAT})")
-    try:
-        return _target(manifest, memory)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise BadImage(f"{path} is damaged: its manifest makes no sense ({type(error).__name__}: {error})") from error
-
-
-def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
-    try:
-        info = archive.getinfo(name)
-    except KeyError:
-        raise BadImage(f"{archive.filename} is no recorded map: it has no {name}") from None
-    with archive.open(info) as member:
-        data = member.read(limit + 1)  # what the directory says of sizes may be a lie
-    if len(data) > limit:
-        raise BadImage(f"{archive.filename} holds more than {limit >> 20} MiB in {name}")
-    return data
-
-
-def _target(manifest: dict[str, Any], memory: bytes) -> ImageTarget:
-    about = manifest["target"]
-    name, pointer_size, byte_order = about["arch"]
-    if pointer_size not in (4, 8) or byte_order not in ("little", "big"):
-        raise ValueError(f"arch {about['arch']!r}")
-    regions = []
-    for address, size, offset in manifest["regions"]:
-        if not 0 <= offset <= offset + size <= len(memory) or address < 0:
-            raise ValueError(f"region at {address:#x}")
-        regions.append((address, memory[offset : offset + size]))
-    types = _TypeReader(manifest["types"], pointer_size)
-    variables = {}
-    for entry in manifest["variables"]:
-        kind, goroutine, frame, function, file, line = entry["place"]
-        variables[str(entry["name"])] = Variable(
-            str(entry["name"]),
-            types.at(entry["type"]),
-            entry["address"],
-            None if entry["data"] is None else bytes.fromhex(entry["data"]),
-            tuple((int(start), int(size)) for start, size in entry["holes"]),
-            Place(kind, goroutine, frame, function, file, line),
-            entry["note"],
-        )
-    return ImageTarget(
-        expr=str(manifest["expr"]),
-        arch=Arch(str(name), pointer_size, byte_order),
-        memory=RegionMemory(regions),
-        go_version=about["go"],
-        package=about["package"],
-        recorded_from=(str(about["from"][0]), str(about["from"][1])),
-        variables=variables,
-        types={name: types.at(number) for name, number in manifest["named_types"].items() if number is not None},
-        symbols={name: int(value) for name, value in manifest["symbols"].items() if value is not None},
-    )
-
-
-class _TypeReader:
-    """Types of a manifest. A struct's fields have lower numbers than it, so no type can contain itself."""
-
-    def __init__(self, entries: list[dict[str, Any]], pointer_size: int) -> None:
-        self._entries = entries
-        self._pointer_size = pointer_size
-        self._made: list[GoType] = []
-        for number, entry in enumerate(entries):
-            self._made.append(self._make(number, entry))
-
-    def at(self, number: int) -> GoType:
-        if not isinstance(number, int) or not 0 <= number < len(self._made):
-            raise ValueError(f"type {number!r}")
-        return self._made[number]
-
-    def _make(self, number: int, entry: dict[str, Any]) -> GoType:
-        kind, size = Kind(entry["kind"]), int(entry["size"])
-        if size < 0:
-            raise ValueError(f"type {number} has size {size}")
-        fields = []
-        for name, offset, of, embedded in entry["fields"]:
-            if of >= number or offset < 0:
-                raise ValueError(f"field {name!r} of type {number}")
-            fields.append(Field(str(name), int(offset), self._made[of], bool(embedded)))
-        return GoType(
-            kind,
-            str(entry["name"]),
-            size,
-            int(entry["length"]),
-            tuple(fields),
-            bool(entry["methods"]),
-            lazy_elem=self._lazy(entry["elem"], kind in _NEEDS_ELEM),
-            lazy_key=self._lazy(entry["key"], False),
-            lazy_header=self._lazy(entry["header"], False),
-        )
-
-    def _lazy(self, number: int | None, needed: bool) -> Lazy | None:
-        if number is None:
-            return Lazy(lambda: GoType(Kind.OPAQUE, "not recorded", 0)) if needed else None
-        if not isinstance(number, int) or not 0 <= number < len(self._entries):
-            raise ValueError(f"type {number!r}")
-        return Lazy(lambda: self._made[number])
-
-
 # -- the command line --------------------------------------------------------------------------------
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """`gomap FILE [-c COMMAND ...]`: status 0 when every command answered."""
+    from gomap import frontend
     from gomap.commands.registry import overview
     from gomap.render.terminal import READER_GONE, nobody_reads
 
@@ -430,8 +272,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         target = load(options.FILE)
+        if frontend.tokens(target.expr) != [target.expr] or target.expr.startswith("-"):
+            raise BadImage(f"{options.FILE} is damaged: the recorded map's name, {target.expr!r}, is none")
     except GomapError as error:
-        print(f"gomap: {error}", file=sys.stderr)
+        print(one_line(f"gomap: {error}"), file=sys.stderr)
         return 1
     try:
         status = _answer(target, options.c or ["hmap-show"])
@@ -446,7 +290,7 @@ def _answer(target: ImageTarget, lines: Sequence[str]) -> int:
     from gomap import frontend
     from gomap.commands.declare import Settings
     from gomap.commands.registry import find
-    from gomap.render.terminal import style
+    from gomap.render.terminal import style, write
 
     status = 0
     for line in lines:
@@ -458,7 +302,7 @@ def _answer(target: ImageTarget, lines: Sequence[str]) -> int:
             if len(list(words)) < needed:
                 rest = f"{target.expr} {rest}"
         outcome = frontend.run(name, rest, lambda: target, Settings(), style(sys.stdout))
-        sys.stdout.write(outcome.output)
+        write(outcome.output)
         if outcome.error is not None:
             print(outcome.error, file=sys.stderr)
             status = 1

@@ -109,7 +109,7 @@ class RecordingMemory:
 class RegionMemory:
     """Memory that consists of given regions: recorded images and synthetic targets."""
 
-    def __init__(self, regions: Sequence[tuple[int, bytes]]) -> None:
+    def __init__(self, regions: Sequence[tuple[int, bytes | memoryview]]) -> None:
         self._regions = sorted(regions, key=lambda region: region[0])
         self._starts = [start for start, _ in self._regions]
 
@@ -119,7 +119,7 @@ class RegionMemory:
             start, data = self._regions[index]
             offset = address - start
             if offset + size <= len(data):
-                return data[offset : offset + size]
+                return bytes(data[offset : offset + size])
         raise MemoryFault(address, size, "not part of the recorded memory")
 
 

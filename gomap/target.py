@@ -16,6 +16,9 @@ from gomap.errors import NoDebugInfo, OptimizedOut
 from gomap.gotypes import GoType
 from gomap.memory import Memory
 
+#: Structs of the runtime are smaller, all but the few that nobody reads as a whole.
+MAX_RECORD = 1 << 16
+
 
 @dataclass(frozen=True)
 class Arch:
@@ -226,6 +229,8 @@ class Record:
         found = self.type.field(name)
         if found is None:
             raise NoDebugInfo(f"{self.type.name} has no field {name}: the debug information is not what gomap knows")
+        if found.type.size > 8 or found.offset + found.type.size > len(self.data):
+            raise NoDebugInfo(f"{self.type.name} has a field {name} that is no integer of it")
         return self.arch.uint(self.data, found.offset, found.type.size)
 
     def get(self, name: str, default: int = 0) -> int:
@@ -233,7 +238,9 @@ class Record:
 
 
 def read_record(target: Target, t: GoType, address: int) -> Record:
-    """The runtime struct of type t at `address`. Raises MemoryFault."""
+    """The runtime struct of type t at `address`. Raises MemoryFault, NoDebugInfo."""
+    if t.size > MAX_RECORD:
+        raise NoDebugInfo(f"{t.name} has {t.size:,} bytes: the debug information is not what gomap knows")
     return Record(target.arch, t, address, target.memory.read(address, t.size))
 
 

@@ -15,6 +15,7 @@ from gomap.errors import GomapError, MemoryFault
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.slots import MAX_ITEM
 from gomap.gotypes import POINTER_KINDS, SCALAR_KINDS, Field, GoType, Kind
+from gomap.human import escaped
 from gomap.maps import view
 from gomap.memory import extents
 from gomap.target import Target
@@ -315,7 +316,9 @@ def float_text(value: float, size: int) -> str:
         return "+Inf" if value > 0 else "-Inf"
     if size == 4:
         value = _as_float32(value)  # the shortest decimal of a float32 is not quite that float32
-        text = next(t for t in (f"{value:.{p}e}" for p in range(10)) if _as_float32(float(t)) == value)
+        # Six digits tell normal ones of six digits or fewer apart (FLT_DIG); their zeros are cut off below.
+        digits_ = (5, 6, 7, 8, 9) if abs(value) >= 1.1754944e-38 else range(10)
+        text = next(t for t in (f"{value:.{p}e}" for p in digits_) if _as_float32(float(t)) == value)
         mantissa, _, exponent = text.partition("e")
     else:
         mantissa, _, exponent = f"{value!r}".partition("e")
@@ -360,17 +363,9 @@ def quote(raw: bytes) -> str:
     """As strconv.Quote: printable text stays, everything that could move a terminal is escaped."""
     parts = []
     for character in raw.decode("utf-8", "surrogateescape"):
-        code = ord(character)
-        if 0xDC80 <= code <= 0xDCFF:
-            parts.append(f"\\x{code - 0xDC00:02x}")
-        elif code in _ESCAPES:
-            parts.append(_ESCAPES[code])
-        elif code < 0x20 or code == 0x7F:
-            parts.append(f"\\x{code:02x}")
-        elif character.isprintable():
-            parts.append(character)
-        elif code < 0x10000:
-            parts.append(f"\\u{code:04x}")
+        short = _ESCAPES.get(ord(character))
+        if short is not None:
+            parts.append(short)
         else:
-            parts.append(f"\\U{code:08x}")
+            parts.append(character if character.isprintable() else escaped(character))
     return '"' + "".join(parts) + '"'

@@ -15,7 +15,7 @@ from gomap.golang.heap import heap_of
 from gomap.golang.lookup import candidates, lookup
 from gomap.golang.malloc import allocator
 from gomap.golang.rtype import Types, dynamic
-from gomap.golang.structure import Anomaly
+from gomap.golang.structure import Anomaly, counted
 from gomap.golang.syncmap import atomic_pointee
 from gomap.gotypes import GoType, Kind, can_reach_map, can_reach_slice
 from gomap.maps import MapView, view
@@ -536,7 +536,9 @@ class _Search:
         if step.depth >= self.depth:
             self.found.too_deep += 1
             return
-        for count, entry in enumerate(self.found.views[address].entries()):
+        one = self.found.views[address]
+        self.steps += one.size
+        for count, entry in enumerate(counted(one.count, one.entries())):
             if count >= self.items:
                 self.found.shortened.append(f"{step.name}: the values of {self.items:,} entries")
                 break

@@ -20,7 +20,7 @@ from typing import NamedTuple, Union
 from gomap.errors import GomapError, OptimizedOut
 from gomap.golang import syncmap
 from gomap.golang.rtype import Types, dynamic
-from gomap.golang.structure import Anomaly
+from gomap.golang.structure import Anomaly, counted
 from gomap.gotypes import GoType, Kind
 from gomap.maps import view
 from gomap.progress import Progress, silent
@@ -221,7 +221,7 @@ class _Graph:
                 return [t.key, t.elem]
             if t.kind in (Kind.POINTER, Kind.SLICE) or (t.kind is Kind.ARRAY and t.length):
                 return [t.elem]
-        except (GomapError, TypeError):  # an image has no more of its types than was asked for
+        except GomapError:  # an image has no more of its types than was asked for
             what = f"what a value of type {t.name} leads to is not known here"
             self.unread += 1
             if len(self.anomalies) < MAX_TOLD:
@@ -307,7 +307,11 @@ class _Graph:
     def _map(self, one: Object) -> Iterator[Reference]:
         t = one.type
         elems, keys = self.can_cycle(t.elem), self.can_cycle(t.key)
-        for count, entry in enumerate(view(self.target, t, one.address).entries()):
+        found = view(self.target, t, one.address)
+        if found.nonsense is not None:
+            raise GomapError(f"no map, or corrupt: {found.nonsense}")
+        self._scanned += found.size
+        for count, entry in enumerate(counted(found.count, found.entries())):
             if not self._may_look(count, None):
                 return
             if elems and entry.elem is not None:

@@ -110,7 +110,7 @@ class _Checker:
         if depth == of_shift and 0 <= depth < 40:
             what = f"dirLen is {length:,}, and globalDepth {depth} and globalShift {shift} say {1 << depth:,}"
             add("bad-dirlen", what, self.map.address)
-        elif of_length == of_shift:
+        elif of_length == of_shift >= 0:
             add(
                 "bad-depth",
                 f"globalDepth is {depth}, and dirLen {length:,} and globalShift say {of_length}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from gomap import human
@@ -24,6 +25,9 @@ from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType
 from gomap.maps import MapView, view
 from gomap.report import Facts, Report, Table
+
+#: Maps whose keys were hashed in part that are told one by one.
+MAX_TOLD = 16
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
@@ -49,13 +53,21 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         findings[path] = checked
         prefix = f"{path}: " if every else ""
         report.anomalies += [replace(one, message=prefix + one.message) for one in checked.findings]
-        if checked.share < 1:
-            what = f"{path}: hashes" if every else "hashes"
-            report.cut(what, checked.hashes_checked, checked.entries)
+    _cut(report, {path: checked for path, checked in findings.items() if checked.share < 1}, every)
     _words(report, expr, findings)
     if noted:
         report.answer.append(f"({noted})")
     return report
+
+
+def _cut(report: Report, partly: Mapping[str, Checked], every: bool) -> None:
+    """Tells of the maps whose keys were hashed in part, of the first few one by one."""
+    for path, checked in islice(partly.items(), MAX_TOLD):
+        report.cut(f"{path}: hashes" if every else "hashes", checked.hashes_checked, checked.entries)
+    rest = list(partly.values())[MAX_TOLD:]
+    if rest:
+        what = f"hashes of {len(rest):,} other maps"
+        report.cut(what, sum(one.hashes_checked for one in rest), sum(one.entries for one in rest))
 
 
 def _all(context: Context, report: Report) -> Iterator[tuple[str, GoType, int]]:

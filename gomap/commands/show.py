@@ -16,7 +16,7 @@ from gomap.expr import resolve_map
 from gomap.golang.classic import ClassicMap
 from gomap.golang.malloc import allocator
 from gomap.golang.marks import SLOTS
-from gomap.golang.structure import Structure
+from gomap.golang.structure import TOO_MANY, Structure
 from gomap.gotypes import GoType
 from gomap.listing import entries_json
 from gomap.maps import MapView, shape_of, view
@@ -228,6 +228,7 @@ def _advice(structure: Structure) -> list[str]:
 
 def _add_entries(context: Context, report: Report, t: GoType, found: MapView, wanted: int, json: bool) -> None:
     values = Values(context.target, Limits(depth=context.settings.depth))
+    wanted = min(wanted, found.count + TOO_MANY)
     if json:
         texts, listed = entries_json(values, t, found, wanted)
         report.data["entries"] = Encoded(texts)

@@ -17,7 +17,7 @@ from gomap.arrays import expect
 from gomap.errors import MemoryFault
 from gomap.golang.malloc import Allocator
 from gomap.golang.marks import SLOTS, MarkCode, Strip, Tally, mark_code, marks_of, nonzero_words, words
-from gomap.golang.slots import Bucket, SlotShape, entries_of, member, stored_type
+from gomap.golang.slots import Bucket, SlotShape, check_fields, check_slots, entries_of, member, stored_type
 from gomap.golang.structure import Anomaly, Bytes, Entry, Growth, Structure
 from gomap.gotypes import GoType, has_pointers
 from gomap.memory import CHUNK, Buffer, Stream, gather, one_by_one, packed, stream
@@ -88,6 +88,7 @@ def detect(header: GoType) -> ClassicShape | None:
     member(bucket, "tophash", "topbits")
     key, indirect_key = stored_type(header.name, keys.elem, True)
     elem, indirect_elem = stored_type(header.name, elems.elem, False)
+    check_fields(header, names)
     slots = SlotShape(
         size=bucket.size,
         keys_off=keys_off,
@@ -99,6 +100,8 @@ def detect(header: GoType) -> ClassicShape | None:
         indirect_key=indirect_key,
         indirect_elem=indirect_elem,
     )
+    check_slots(header.name, slots, pointer.size)
+    check_fields(bucket, ["overflow"])
     return ClassicShape(header, slots, overflow_off)
 
 
@@ -142,6 +145,11 @@ class ClassicMap:
         if self.count > (0 if not header["buckets"] else max(16 << self.B, 8)):
             return f"{self.count:,} entries with B {self.B}"
         return None
+
+    @property
+    def size(self) -> int:
+        """Main buckets, by the header: what a walk takes, however few entries there are."""
+        return 1 << min(self.B, 64)
 
     @property
     def old_count(self) -> int:

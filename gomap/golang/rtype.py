@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from gomap.errors import BadExpression, GomapError, MemoryFault, NoDebugInfo
 from gomap.golang.slots import MAX_INLINE, member
-from gomap.gotypes import Field, GoType, Kind, Lazy, fixed
+from gomap.gotypes import POINTER_KINDS, Field, GoType, Kind, Lazy, fixed
 from gomap.target import Record, Target, read_record
 
 #: reflect.Kind by number: (Kind, Go's name of the basic type).
@@ -52,13 +52,19 @@ SIZES = {
     Kind.FLOAT: (4, 8),
     Kind.COMPLEX: (8, 16),
 }
+#: Sizes in words.
+WORDS = {Kind.STRING: 2, Kind.SLICE: 3, Kind.INTERFACE: 2, **dict.fromkeys(POINTER_KINDS, 1)}
 KIND_MASK = 0x1F
 DIRECT_IFACE = 1 << 5  # in Kind_ up to 1.25 (KindDirectIface), in TFlag from 1.26 on (TFlagDirectIface)
 TFLAG_UNCOMMON, TFLAG_EXTRA_STAR, TFLAG_NAMED, TFLAG_REGULAR_MEMORY = 1, 2, 4, 8
 NAME_EMBEDDED = 1 << 3
 MAX_NAME = 4096
+MAX_SIZE_BITS = 50
 MAX_FIELDS = 4096
-MAX_DEPTH = 64  # of types within types while one is named
+MAX_DEPTH = 64  # of types within types
+MAX_TYPE_NAME = 1 << 14
+#: Fields and array elements that a value consists of, an array's counted once: more has no type of a program.
+MAX_WEIGHT = 1 << 14
 
 #: Names of the type descriptor of maps, newest first.
 MAP_DESCRIPTORS = (
@@ -103,12 +109,14 @@ class Types:
     _making: set[int] = field(default_factory=set)
     _modules: list[tuple[int, int]] | None = None
     _direct: dict[int, bool] = field(default_factory=dict)
+    _names: dict[int, str] = field(default_factory=dict)
+    _weights: dict[int, int] = field(default_factory=dict)
 
     def at(self, address: int) -> GoType:
         """The type whose descriptor lies at `address` (*abi.Type). Raises MemoryFault, NoDebugInfo."""
         found = self._types.get(address)
         if found is None:
-            if address in self._making:
+            if address in self._making or len(self._making) > MAX_DEPTH:
                 raise BadExpression(f"the type descriptor at {address:#x} contains itself: it is corrupt")
             self._making.add(address)
             try:
@@ -140,9 +148,9 @@ class Types:
         if kind & KIND_MASK >= len(KINDS) or kind & KIND_MASK == 0:
             raise BadExpression(f"there is no Go type descriptor at {address:#x}")
         size = arch.pointer(data, 0)
-        if size not in SIZES.get(KINDS[kind & KIND_MASK][0], (size,)):
-            raise BadExpression(f"the type descriptor at {address:#x} has an impossible size: it is corrupt")
-        return Descriptor(
+        of = KINDS[kind & KIND_MASK][0]
+        known = (WORDS[of] * word,) if of in WORDS else SIZES.get(of, (size,))
+        found = Descriptor(
             address=address,
             size=size,
             ptr_bytes=arch.pointer(data, word),
@@ -150,6 +158,9 @@ class Types:
             kind=kind,
             name_off=arch.uint(data, 4 * word + 8, 4),
         )
+        if size not in known or size >> MAX_SIZE_BITS or (found.direct and size != word):
+            raise BadExpression(f"the type descriptor at {address:#x} has an impossible size: it is corrupt")
+        return found
 
     # -- names -----------------------------------------------------------------------------------
 
@@ -263,7 +274,8 @@ class Types:
             return GoType(kind, name or "[]" + self._name_of(elem), d.size, lazy_elem=self._lazy(elem))
         if kind is Kind.ARRAY:
             elem, length = pointer(0), pointer(2)
-            return GoType(kind, name or f"[{length}]" + self._name_of(elem), d.size, length, lazy_elem=self._lazy(elem))
+            held = self._part(d, elem, 0, length)
+            return GoType(kind, name or f"[{length}]" + held.name, d.size, length, lazy_elem=fixed(held))
         if kind is Kind.CHAN:
             elem, direction = pointer(0), pointer(1)
             prefix = {1: "<-chan ", 2: "chan<- "}.get(direction, "chan ")
@@ -277,13 +289,21 @@ class Types:
                 methods=bool(count),
             )
         if kind is Kind.STRUCT:
-            fields = self._fields(own)
+            fields = self._fields(d, own)
             return GoType(kind, name or self._struct_name(fields), d.size, fields=fields)
         if kind is Kind.MAP:
             return self._map(d, name)
         if kind is Kind.FUNC:
             return GoType(kind, name or self._raw_name(d) or "func", word)
         return GoType(kind, name, d.size)
+
+    def _part(self, d: Descriptor, address: int, offset: int, count: int = 1) -> GoType:
+        """The type of a part that values of type d have in themselves, `count` times from `offset` on."""
+        found = self.at(address)
+        weight = self._weights[d.address] = self._weights.get(d.address, 1) + self._weights.get(address, 1)
+        if offset + count * found.size > d.size or weight > MAX_WEIGHT:
+            raise BadExpression(f"the type descriptor at {d.address:#x} has parts that do not fit: it is corrupt")
+        return found
 
     def _lazy(self, address: int) -> Lazy:
         return Lazy(lambda: self.at(address))
@@ -298,6 +318,14 @@ class Types:
         made = self._types.get(address)
         if made is not None:
             return made.name
+        known = self._names.get(address)
+        if known is None:
+            known = self._names[address] = self._named(address, depth)
+            if len(known) > MAX_TYPE_NAME:
+                raise BadExpression(f"the name of the type at {address:#x} has no end: its descriptor is corrupt")
+        return known
+
+    def _named(self, address: int, depth: int) -> str:
         d = self.descriptor(address)
         kind, basic = KINDS[d.kind & KIND_MASK]
         name = self._own_name(d) or basic
@@ -320,7 +348,7 @@ class Types:
             return self.at(address).name
         return self._raw_name(d)
 
-    def _fields(self, own: int) -> tuple[Field, ...]:
+    def _fields(self, d: Descriptor, own: int) -> tuple[Field, ...]:
         """abi.StructType: PkgPath, Fields; abi.StructField: Name, Typ, Offset."""
         arch, word = self.target.arch, self.target.arch.pointer_size
         head = self.target.memory.read(own, 3 * word)
@@ -331,14 +359,18 @@ class Types:
         found = []
         for at in range(0, len(data), 3 * word):
             name, flags = self._name(arch.pointer(data, at))
-            t = self.at(arch.pointer(data, at + word))
-            found.append(Field(name, arch.pointer(data, at + 2 * word), t, bool(flags & NAME_EMBEDDED)))
+            offset = arch.pointer(data, at + 2 * word)
+            t = self._part(d, arch.pointer(data, at + word), offset)
+            found.append(Field(name, offset, t, bool(flags & NAME_EMBEDDED)))
         return tuple(found)
 
     def _struct_name(self, fields: tuple[Field, ...]) -> str:
         if not fields:
             return "struct {}"
-        return "struct { " + "; ".join(f.type.name if f.embedded else f"{f.name} {f.type.name}" for f in fields) + " }"
+        parts = [f.type.name if f.embedded else f"{f.name} {f.type.name}" for f in fields]
+        if sum(map(len, parts)) > MAX_TYPE_NAME:
+            raise BadExpression("the name of a struct type has no end: its descriptor is corrupt")
+        return "struct { " + "; ".join(parts) + " }"
 
     # -- maps ------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress, islice
 from struct import calcsize
@@ -14,7 +14,7 @@ from gomap.golang.marks import SLOTS
 from gomap.golang.structure import Entry
 from gomap.gotypes import GoType, Kind
 from gomap.memory import Memory, gather
-from gomap.target import Arch
+from gomap.target import MAX_RECORD, Arch
 
 T = TypeVar("T")
 
@@ -43,6 +43,10 @@ class SlotShape:
         return 7 - slot if self.reversed_marks else slot
 
 
+#: A bucket or group has eight slots of a key and an elem, neither larger than MAX_INLINE.
+MAX_BUCKET = 4096
+#: Of runtime structs that are read as records.
+INTEGERS = (1, 2, 4, 8)
 #: A key or elem larger than this is not read: nobody looks at one, and there may be many.
 MAX_ITEM = 16 << 20
 #: Bytes of keys and elems behind pointers that are fetched together.
@@ -71,6 +75,29 @@ def member(t: GoType, *names: str) -> tuple[int, GoType]:
             return found.offset, found.type
     have = ", ".join(f.name for f in t.fields) or "none"
     raise UnsupportedLayout(f"{t.name} has no field {' or '.join(names)} (it has: {have})")
+
+
+def check_slots(name: str, slots: SlotShape, word: int) -> None:
+    """Raises UnsupportedLayout where debug information says of buckets (groups) what none can be."""
+    key, elem = (word if slots.indirect_key else slots.key.size), (word if slots.indirect_elem else slots.elem.size)
+    inside = all(
+        off >= SLOTS and stride >= size and off + (SLOTS - 1) * stride + size <= slots.size
+        for off, stride, size in ((slots.keys_off, slots.key_stride, key), (slots.elems_off, slots.elem_stride, elem))
+    )
+    if not inside or slots.size > MAX_BUCKET:
+        raise UnsupportedLayout(f"{name}: its debug information has slots that do not fit into their bucket")
+
+
+def check_fields(t: GoType, integers: Iterable[str], others: Iterable[str] = ()) -> None:
+    """Raises UnsupportedLayout where fields of a runtime struct are missing, no integers, outside of the struct,
+    or over each other."""
+    integers, end = set(integers), 0
+    if t.size > MAX_RECORD:
+        raise UnsupportedLayout(f"{t.name}: its debug information gives it {t.size:,} bytes")
+    for offset, of, name in sorted(((*member(t, n), n) for n in {*integers, *others}), key=lambda place: place[0]):
+        if offset < end or offset + of.size > t.size or (name in integers and of.size not in INTEGERS):
+            raise UnsupportedLayout(f"{t.name}: its debug information has a field {name} that does not fit")
+        end = offset + of.size
 
 
 #: Index, position in its chain, address and bytes of a bucket (group).

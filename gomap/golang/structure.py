@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from gomap.errors import GomapError
 from gomap.golang.marks import SLOTS, Strip, Tally
+
+#: So many entries more than its header counts has no map, however far a write to it has come.
+TOO_MANY = 1 << 13
 
 
 @dataclass(frozen=True)
@@ -113,3 +118,12 @@ class Entry(NamedTuple):
     elem_address: int
     key: bytes | None
     elem: bytes | None
+
+
+def counted(count: int, entries: Iterator[Entry]) -> Iterator[Entry]:
+    """A map's entries, as long as there are not many more than its header counts: then it is corrupt, and there may
+    be no end to them. Raises GomapError."""
+    for number, entry in enumerate(entries):
+        if number >= count + TOO_MANY:
+            raise GomapError(f"the map counts {count:,} entries and has more than {number:,}: it is corrupt")
+        yield entry

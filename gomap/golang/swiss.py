@@ -13,13 +13,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, islice
 
 from gomap.arrays import expect
 from gomap.errors import MemoryFault
 from gomap.golang.malloc import Allocator
 from gomap.golang.marks import SLOTS, Strip, mark_code, marks_of, marks_of_arrays
-from gomap.golang.slots import Bucket, SlotShape, entries_of, member, stored_type
+from gomap.golang.slots import Bucket, SlotShape, check_fields, check_slots, entries_of, member, stored_type
 from gomap.golang.structure import Anomaly, Bytes, Entry, Structure, SwissTable
 from gomap.gotypes import GoType, has_pointers
 from gomap.memory import CHUNK, GAP, Buffer, Place, extents, gather, stream
@@ -33,7 +33,14 @@ MARKS = mark_code(live=range(0x80), empty=CTRL_EMPTY, tombstone=CTRL_DELETED)
 TABLE_FIELDS = ("index", "localDepth", "capacity", "used", "growthLeft")
 MAX_TABLE_CAPACITY = 1024  # maxTableCapacity
 MAX_LOAD_NUM, MAX_LOAD_DEN = 7, 8  # maxAvgGroupLoad / abi.MapGroupSlots
-MAX_DIRECTORY = 1 << 34
+MAX_DIRECTORY = 1 << 24
+FIRST_ENTRIES = 1 << 12
+#: Entries of a large directory that name one table, on average.
+MOST_ENTRIES = 1 << 8
+#: When a directory names so many tables, some of them are looked at before it is read on.
+MANY_TABLES, LOOKED_AT = 1 << 16, 64
+#: After so many tables that can't be read, and fewer that can, the rest are not tried.
+MAX_UNREADABLE = 1 << 10
 #: Tables whose groups are checked together: half a megabyte where keys and elems are words.
 BATCH = 32
 #: Tables of one cell that are counted together.
@@ -74,9 +81,9 @@ def detect(header: GoType, arch: Arch) -> SwissShape | None:
     table = directory.elem.elem
     _, groups = member(table, "groups")
     _, data = member(groups, "data")
-    member(groups, "lengthMask")
-    for name in TABLE_FIELDS:
-        member(table, name)
+    check_fields(header, names)
+    check_fields(table, TABLE_FIELDS, ("groups",))
+    check_fields(groups, ("data", "lengthMask"))
     group = data.elem
     member(group, "ctrl")
     if group.field("slots"):
@@ -108,6 +115,7 @@ def detect(header: GoType, arch: Arch) -> SwissShape | None:
         # The control word is one integer; its first byte in memory is slot 7's on big-endian machines.
         reversed_marks=arch.byte_order == "big",
     )
+    check_slots(header.name, shape, arch.pointer_size)
     return SwissShape(header, table, shape, kind)
 
 
@@ -119,6 +127,7 @@ class SwissMap:
     shape: SwissShape
     address: int
     header: Record = field(init=False)
+    _unproved: bool = True
 
     def __post_init__(self) -> None:
         self.header = read_record(self.target, self.shape.header, self.address)
@@ -154,6 +163,12 @@ class SwissMap:
         if self.count > (MAX_TABLE_CAPACITY * length or SLOTS) or (self.count and not pointer):
             return f"{self.count:,} entries in a directory of {length:,}"
         return None
+
+    @property
+    def size(self) -> int:
+        """Entries of the directory, by the header: what a walk takes, however few entries there are."""
+        length: int = self.header["dirLen"]
+        return length
 
     @property
     def array_address(self) -> int:
@@ -293,12 +308,13 @@ class SwissMap:
         if header["globalDepth"] != length.bit_length() - 1:
             message = f"dirLen {length} does not go with globalDepth {header['globalDepth']}"
             structure.anomalies.append(Anomaly("error", "bad-depth", message, self.address))
-        found: dict[int, int] = {}
+        found: Counter[int] = Counter()
         step = CHUNK // word
         faults = 0
         code = "Q" if word == 8 else "I"
-        for first in range(0, length, step):
-            here = min(step, length - first)
+        # Few entries first: they show whether it is worth while to read on.
+        for first in (0, *range(FIRST_ENTRIES, length, step)):
+            here = min(step if first else FIRST_ENTRIES, length - first)
             try:
                 data = self.target.memory.read(header["dirPtr"] + first * word, here * word)
             except MemoryFault as fault:
@@ -310,11 +326,32 @@ class SwissMap:
             pointers = array(code, data)
             if arch.byte_order != sys.byteorder:
                 pointers.byteswap()
-            for pointer in pointers:
-                found[pointer] = found.get(pointer, 0) + 1
+            found.update(pointers)
+            # Hashes are spread evenly: tables have about as many entries as their neighbours have.
+            few = len(found) * MOST_ENTRIES < first
+            if few or found[0] > max(length // 2, step) or not self._leads_to_tables(found):
+                what = f"the directory of {length:,} entries does not lead to tables: dirLen is corrupt"
+                structure.anomalies.append(Anomaly("error", "bad-dirlen", what, self.address))
+                break
         if found.pop(0, 0):
             structure.anomalies.append(Anomaly("error", "nil-table", "the directory has nil entries", header["dirPtr"]))
         return found
+
+    def _leads_to_tables(self, found: Counter[int]) -> bool:
+        """Whether what looks like a large directory is one: of some of its tables, half can be tables."""
+        if len(found) < MANY_TABLES or not self._unproved:
+            return True
+        self._unproved = False
+        groups_off, groups = member(self.shape.table, "groups")
+        mask_off, mask_type = member(groups, "lengthMask")
+        arch, good = self.target.arch, 0
+        for address in islice(found, LOOKED_AT):
+            try:
+                data = self.target.memory.read(address + groups_off + mask_off, mask_type.size)
+            except MemoryFault:
+                continue
+            good += arch.uint(data, 0, mask_type.size) * SLOTS < MAX_TABLE_CAPACITY
+        return good * 2 >= LOOKED_AT
 
     def _tables(self, structure: Structure) -> list[SwissTable]:
         if self.small:
@@ -334,9 +371,15 @@ class SwissMap:
             ],
         )
         found: dict[int, SwissTable] = {}
+        lost = 0
         for address, data in gather(self.target.memory, list(directory), shape.size):
             if data is None:
                 self._report(structure, "unreadable", f"table {address:#x} can't be read", address)
+                lost += 1
+                if lost > max(MAX_UNREADABLE, len(found)):
+                    what = f"after {lost:,} tables that can't be read the others were not tried"
+                    structure.anomalies.append(Anomaly("error", "unreadable", what, self.header["dirPtr"]))
+                    break
                 continue
             index, local_depth, capacity, used, growth_left, mask, groups_address = unpack(data)
             signed = _signed(index, arch.pointer_size)

@@ -6,9 +6,10 @@ import re
 import textwrap
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gomap.golang.structure import Anomaly
+from gomap.human import visible
 from gomap.render.color import Paint
 from gomap.report import Bars, Facts, Heat, Lines, Progress, Report, Section, Table
 
@@ -19,6 +20,8 @@ LABEL = 12
 MAX_LABEL = 44
 MIN_TEXT = 20
 MIN_COLUMN = 3
+#: Tables of more rows are aligned here, which is much faster.
+MANY_ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -31,16 +34,28 @@ class Style:
 
 
 def render(report: Report, style: Style) -> str:
-    """The report as text, ending in a newline."""
+    """The report as text, ending in a newline. What is not ours in it is made visible first: no text of the
+    target reaches a terminal as it is."""
     paint = Paint(style.color)
-    lines = [paint("bold", line) if i == 0 else line for i, line in enumerate(_wrapped(report.answer, style.width))]
-    blocks = [(section, _section(section, style, paint)) for section in report.sections]
+    answer = _wrapped([visible(line) for line in report.answer], style.width)
+    lines = [paint("bold", line) if i == 0 else line for i, line in enumerate(answer)]
+    blocks = [(section, _section(_visible(section), style, paint)) for section in report.sections]
     for i, (section, block) in enumerate((section, block) for section, block in blocks if block):
         lines += ["", *block] if i == 0 or _spaced(section) else block
     tail = _tail(report, style.width, paint)
     if tail:
         lines += ["", *tail]
     return "\n".join(lines) + "\n"
+
+
+def _visible(section: Section) -> Section:
+    if isinstance(section, Facts):
+        return replace(section, rows=[(visible(name), visible(text)) for name, text in section.rows])
+    if isinstance(section, Table):
+        return replace(section, rows=[[visible(cell) for cell in row] for row in section.rows])
+    if isinstance(section, Lines):
+        return Lines([visible(row) for row in section.rows])
+    return section
 
 
 def _spaced(section: Section) -> bool:
@@ -121,8 +136,8 @@ def _tabulated(section: Table, rows: list[list[str]]) -> list[str] | None:
         from tabulate import tabulate
     except ImportError:
         return None
-    if any(columns(cell) != len(cell) for row in rows for cell in row):
-        return None  # without wcwidth beside it, tabulate takes every character for one column
+    if len(rows) > MANY_ROWS or any(columns(cell) != len(cell) for row in rows for cell in row):
+        return None  # without wcwidth beside it, tabulate takes every character for one column; and it takes long
     align = ["right" if i in section.right else "left" for i in range(len(section.headings))]
     # The headings go in as a row: tabulate makes columns wider than their headings need.
     text = tabulate(rows, tablefmt="plain", colalign=align, disable_numparse=True, preserve_whitespace=True)
@@ -223,7 +238,7 @@ def _anomaly(anomaly: Anomaly) -> str:
 
 def _labelled(label: str, text: str, width: int, paint: Paint) -> list[str]:
     color = {"error": "red", "warning": "yellow", "partial": "yellow"}.get(label, "cyan")
-    parts = _wrap(text, max(width - LABEL - 3, 20), 0)
+    parts = _wrap(visible(text), max(width - LABEL - 3, 20), 0)
     return [
         "  " + paint(color, pad(label, LABEL)) + " " + parts[0],
         *(" " * (LABEL + 3) + part for part in parts[1:]),
@@ -235,6 +250,8 @@ def _labelled(label: str, text: str, width: int, paint: Paint) -> list[str]:
 
 def columns(text: str) -> int:
     """Columns on a terminal: wide characters take two, combining ones none, escape codes none."""
+    if text.isascii() and "\033" not in text:
+        return len(text)
     plain = _ESCAPE.sub("", text)
     if plain.isascii():
         return len(plain)
@@ -251,6 +268,8 @@ def fit(text: str, width: int, blocks: bool) -> str:
     if columns(text) <= width:
         return text
     mark = "…" if blocks else "..."
+    if text.isascii() and "\033" not in text:
+        return text[: max(width - len(mark), 0)] + mark
     kept = ""
     for character in text:
         if columns(kept + character) + len(mark) > width:

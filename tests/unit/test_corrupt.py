@@ -11,11 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gomap import maps
+from gomap.analysis.integrity import Checked
+from gomap.commands import check
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang.malloc import allocator
 from gomap.golang.structure import Structure
-from gomap.gotypes import GoType
+from gomap.gotypes import GoType, Kind
 from gomap.maps import MapView
+from gomap.report import Report
 from tests.unit import plans
 from tests.unit.build import Built, ClassicPlan, Marks, SwissPlan, TablePlan, build_classic, build_swiss
 from tests.unit.space import AMD64, FakeTarget, Space, basic, target
@@ -231,7 +234,7 @@ def test_a_directory_length_that_no_map_has(length: int) -> None:
         assert ask(fake, command, "m --json")["anomalies"]
 
 
-@pytest.mark.parametrize("length", [1 << 20, 1 << 33])
+@pytest.mark.parametrize("length", [1 << 20, 1 << 24])
 def test_a_directory_that_is_longer_than_its_memory(length: int) -> None:
     fake, built = swiss(TABLES)
     poke(fake.memory, built.type.header, built.address, "dirLen", length)
@@ -240,6 +243,78 @@ def test_a_directory_that_is_longer_than_its_memory(length: int) -> None:
     assert {"bad-depth", "unreadable"} <= codes(structure)
     assert len(structure.anomalies) < 20
     assert fake.memory.reads - reads < 100
+
+
+def classic_of_anything() -> tuple[FakeTarget, Built]:
+    """A map that may lead back to itself; its elems are nil."""
+    fake, _ = target(AMD64)
+    built = build_classic(fake, ClassicPlan(1, [[FULL], [FULL]]), INT, GoType(Kind.INTERFACE, "interface {}", 16))
+    for bucket in range(2):
+        fake.memory.write(built.places["buckets"] + bucket * (8 + 8 * 8 + 8 * 16 + 8) + 8 + 8 * 8, bytes(8 * 16))
+    fake.add("m", built.type, fake.memory.word(built.address))
+    return fake, built
+
+
+def told_of(fake: FakeTarget, command: str) -> str:
+    name, _, rest = command.partition(" ")
+    return "\n".join(one["message"] for one in ask(fake, name, f"{rest} --json")["anomalies"])
+
+
+@pytest.mark.parametrize("command", ["hmap-cycle m", "hmap-alias --all"])
+def test_a_header_that_no_map_has_is_not_followed(command: str) -> None:
+    fake, built = classic_of_anything()
+    assert told_of(fake, command) == ""
+    poke(fake.memory, built.type.header, built.address, "flags", 0x80)
+    reads = fake.memory.reads
+    assert "flags 0x80" in told_of(fake, command)
+    assert fake.memory.reads - reads < 20
+
+
+@pytest.mark.parametrize("command", ["hmap-cycle m", "hmap-alias --all"])
+def test_many_more_entries_than_the_header_counts_are_not_followed(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gomap.golang.structure.TOO_MANY", 4)
+    fake, built = classic_of_anything()
+    assert told_of(fake, command) == ""
+    poke(fake.memory, built.type.header, built.address, "count", 1)
+    assert "counts 1 entries and has more than 5" in told_of(fake, command)
+
+
+def test_the_hashes_of_many_maps_are_told_in_few_lines() -> None:
+    report = Report({})
+    check._cut(report, {f"m{i}": Checked(10, 4, [], 0.4) for i in range(40)}, every=True)
+    assert report.truncated is not None
+    assert len(report.truncated) == check.MAX_TOLD + 1
+    assert report.truncated[-1] == {"what": "hashes of 24 other maps", "shown": 96, "of": 240}
+
+
+def test_a_directory_that_names_few_tables_again_and_again() -> None:
+    fake, built = swiss(TABLES)
+    length = 1 << 22
+    word = fake.memory.word(built.places["table 0"])
+    poke(fake.memory, built.type.header, built.address, "dirLen", length)
+    poke(fake.memory, built.type.header, built.address, "dirPtr", fake.memory.put(word * (1 << 18)))
+    reads = fake.memory.reads
+    _, structure, _ = walk(fake, built)
+    assert "bad-dirlen" in codes(structure)
+    assert fake.memory.reads - reads < 20
+
+
+def test_a_directory_of_tables_that_cannot_be_read() -> None:
+    """Few tables are there, and thousands that the directory names are not: they are not tried one by one."""
+    fake, built = swiss(TABLES)
+    length, tables = 1 << 14, [built.places[f"table {i}"] for i in range(3)]
+    directory = b"".join(
+        fake.memory.uint(at, 8) for at in (*tables, *range(1 << 40, (1 << 40) + (length - 3 << 12), 4096))
+    )
+    poke(fake.memory, built.type.header, built.address, "dirLen", length)
+    poke(fake.memory, built.type.header, built.address, "dirPtr", fake.memory.put(directory))
+    reads = fake.memory.reads
+    _, structure, _ = walk(fake, built)
+    assert fake.memory.reads - reads < 5000
+    assert structure.total.live == 7 * 3
+    assert any("others were not tried" in anomaly.message for anomaly in structure.anomalies)
 
 
 @pytest.mark.parametrize("mask", [2, 128, 1 << 20, (1 << 64) - 1, 1 << 63])

@@ -32,6 +32,7 @@ LAYERS = (
     ("gomap.commands",),
     ("gomap.render",),
     ("gomap.frontend",),
+    ("gomap.recorded",),
     ("gomap.image", "gdbext", "delve_bridge"),
 )
 RANKS = {name: rank for rank, names in enumerate(LAYERS) for name in names}

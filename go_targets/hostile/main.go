@@ -1,0 +1,86 @@
+// Command hostile has maps whose text would move a terminal: escape sequences,
+// control characters, bytes that are no UTF-8, marks that turn the reading
+// direction. They are keys, values, fields, what an interface holds, the path to a
+// map, the tag in a type's name, and the file that a line directive names.
+//
+// Stages:
+//
+//	filled   main.hold
+package main
+
+import (
+	"runtime"
+
+	"gomap.test/targets/truth"
+)
+
+// Texts are what everything here is made of.
+var Texts = []string{
+	"\x1b[2J\x1b[1;1H\x1b]0;owned\x07", "\x1b]8;;http://example.com\x1b\\here\x1b]8;;\x1b\\",
+	"\x1bP+q544e\x1b\\", "bell\abackspace\b\b\btab\tline\nreturn\rfeed\f\v", "nul\x00del\x7f",
+	"\u009b31mC1\u0085", "\xff\xfe\xc0\xaf\xed\xa0\x80", "\u202egnp.exe\u202c", "\u2066x\u2069\u200f\u061c",
+	"zero\u200bwidth\u2060\ufeff", "\u2028line\u2029", "\U000e0041tag", "soft\u00adhyphen\u00a0", "%s %n {0}", "$(id) `id`",
+}
+
+type Line struct {
+	Text  string
+	Bytes []byte
+	Any   any
+	Array [2]string
+}
+
+var Keep struct {
+	Keys   map[string]string
+	Lines  map[Line2]Line
+	Anys   map[any]any
+	Shared map[string]map[string]int
+	Tagged map[int]struct {
+		A int `json:"\x1b[31m"`
+	}
+}
+
+// Line2 is a key with text in a field.
+type Line2 struct {
+	Text string
+	N    int
+}
+
+//go:noinline
+func stop(stage string) {
+	if truth.Reached(stage) {
+		runtime.Breakpoint()
+	}
+}
+
+func main() {
+	truth.Stages("filled")
+	k := &Keep
+	k.Keys, k.Lines, k.Anys = map[string]string{}, map[Line2]Line{}, map[any]any{}
+	k.Shared = map[string]map[string]int{}
+	k.Tagged = map[int]struct {
+		A int `json:"\x1b[31m"`
+	}{1: {2}}
+	one := map[string]int{"one": 1}
+	for i, text := range Texts {
+		k.Keys[text] = text + text
+		k.Lines[Line2{text, i}] = Line{text, []byte(text), text, [2]string{text, text}}
+		k.Anys[text] = Line{Text: text}
+		k.Anys[Line2{text, -i}] = text
+		k.Shared[text] = one
+	}
+	hold(k.Keys)
+	truth.Done()
+}
+
+//line ]0;owned‮og.txt:1
+//go:noinline
+func hold(keys map[string]string) {
+	local := keys
+	truth.Publish("filled",
+		truth.Of("local", local), truth.Of("main.Keep.Keys", Keep.Keys), truth.Of("main.Keep.Lines", Keep.Lines),
+		truth.Of("main.Keep.Anys", Keep.Anys), truth.Of("main.Keep.Shared", Keep.Shared),
+		truth.Of("main.Keep.Tagged", Keep.Tagged))
+	stop("filled")
+	truth.Check(len(local) == len(Texts), "the maps")
+	runtime.KeepAlive(local)
+}
