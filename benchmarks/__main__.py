@@ -33,12 +33,13 @@ EXPRESSIONS = {"ints": "main.Keep.Ints", "strings": "main.Keep.Strings", "struct
 SIZES = [10**e for e in range(3, 8)]
 #: Beyond this all entries are more text than anybody reads, and a read over RPC is only slow.
 MANY = 10**6
-#: series -> (what grows, its sizes, the command): cost of one command line as one number grows.
+#: series -> (the map's kind, what grows, its sizes, the command): cost of one command line as one number grows.
 COMMANDS = {
-    "alias": ("GOMAP_GOROUTINES", [10, 100, 1000, 10_000, 100_000], "hmap-alias --scope all --json"),
-    "top": ("GOMAP_GOROUTINES", [10, 100, 1000, 10_000], "hmap-top --json"),
-    "check": ("GOMAP_N", SIZES[:4], "hmap-check main.Keep.Ints --json"),
-    "get": ("GOMAP_N", SIZES, "hmap-get main.Keep.Ints 77 --json"),
+    "alias": ("ints", "GOMAP_GOROUTINES", [10, 100, 1000, 10_000, 100_000], "hmap-alias --scope all --json"),
+    "top": ("ints", "GOMAP_GOROUTINES", [10, 100, 1000, 10_000], "hmap-top --json"),
+    "check": ("ints", "GOMAP_N", SIZES[:4], "hmap-check main.Keep.Ints --json"),
+    "check-strings": ("strings", "GOMAP_N", SIZES[:4], "hmap-check main.Keep.Strings --json"),
+    "get": ("ints", "GOMAP_N", SIZES, "hmap-get main.Keep.Ints 77 --json"),
 }
 SERIES = ("maps", "cores", "start", *COMMANDS)
 
@@ -222,34 +223,46 @@ def start(bench: Bench) -> None:
 
 def command_series(bench: Bench, name: str) -> None:
     """One command line as one number grows, in gdb and through Delve."""
-    variable, sizes, line = COMMANDS[name]
+    kind, variable, sizes, line = COMMANDS[name]
     options = bench.options
     for go in options.go:
         for size in (size for size in sizes if size <= options.largest):
-            env: dict[str, Any] = {"GOMAP_KIND": "ints", "GOMAP_N": 1000, variable: size}
+            env: dict[str, Any] = {"GOMAP_KIND": kind, "GOMAP_N": 1000, variable: size}
             job = {"groups": [{name: line}]}
             key = (name, go)
             if not bench.too_slow(key, size):
                 gdb = options.gdb[0]
                 command = gdb_command(gdb, bench.programs[go], "-x", LOAD)
                 answer = bench.run(command, job, options.peer_seconds, **env)
-                bench.keep(answer, go, options.gdb_names[gdb], "ints", size)
+                bench.keep(answer, go, options.gdb_names[gdb], kind, size)
                 bench.took(key, size, answer, name)
             key = (name, go, "delve")
             if options.dlv and not bench.too_slow(key, size):
                 job = {**job, "program": str(bench.programs[go]), "direct": True}
                 command = [sys.executable, "-m", "benchmarks.through_delve"]
                 answer = bench.run(command, job, options.peer_seconds, **env, GOMAP_DELVE=1)
-                bench.keep(answer, go, "delve direct", "ints", size)
+                bench.keep(answer, go, "delve direct", kind, size)
                 bench.took(key, size, answer, name)
 
 
-def machine() -> Iterator[tuple[str, str]]:
+def numpys(gdbs: dict[str, str]) -> Iterator[str]:
+    """Which numpy gomap finds in each gdb, and in this Python, which is Delve's side's."""
+    ask = "import numpy; print('numpy', numpy.__version__)"
+    for gdb, name in gdbs.items():
+        command = [gdb, *QUIET, "-x", LOAD, "-ex", f"python {ask}"]
+        told = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False).stdout
+        yield f"{told.split()[-1]} in {name}" if told.startswith("numpy ") else f"none in {name}"
+    found = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=False).stdout.split()
+    yield f"{found[-1] if found else 'none'} in Python"
+
+
+def machine(gdbs: dict[str, str]) -> Iterator[tuple[str, str]]:
     yield "date", time.strftime("%Y-%m-%d")
     yield (
         "machine",
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
     )
+    yield "numpy", ", ".join(numpys(gdbs))
     yield "load", f"{os.getloadavg()[0]:.1f}"
 
 
@@ -278,7 +291,7 @@ def parsed() -> argparse.Namespace:
 
 def main() -> None:
     options = parsed()
-    about = dict(machine())
+    about = dict(machine(options.gdb_names))
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
         bench = Bench(options, Path(name))
