@@ -45,7 +45,7 @@ func fill(kind string, n int) {
 	case "strings":
 		Keep.Strings = map[string]string{}
 		for i := 0; i < n; i++ {
-			Keep.Strings["key "+strconv.Itoa(i)] = strconv.Itoa(-i)
+			Keep.Strings[fmt.Sprintf("key %012d", i)] = strconv.Itoa(-i)
 		}
 	case "structs":
 		Keep.Structs = map[string]Point{}
