@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Callable, Protocol
 
 from delve_bridge.types import BARE, PARTS, Raw, Types, at
-from gomap.errors import MemoryFault, OptimizedOut
 from gomap.golang.closures import Part, captured
 from gomap.golang.rtype import KINDS
 from gomap.gotypes import GoType, Kind, can_reach_map, fixed
 from gomap.memory import CachedMemory, Memory
-from gomap.target import GLOBAL, Arch, Captured, Goroutine, Local, Location, Place, Variable, Wanted
+from gomap.target import GLOBAL, Arch, Captured, Goroutine, Local, Location, Place, Variable, Wanted, build_version
 from gomap.target import MAX_FRAMES as MAX_UNWOUND
 from gomap.target import Frame as StackFrame
 
@@ -87,15 +86,7 @@ class DelveTarget:
 
     @property
     def go_version(self) -> str | None:
-        found = self._global("runtime.buildVersion")
-        if found is None or found.type.kind is not Kind.STRING:
-            return None
-        try:
-            head = found.read(self.memory, 0, found.type.size)
-            length = min(self.arch.pointer(head, self.arch.pointer_size), 256)
-            return self.memory.read(self.arch.pointer(head), length).decode("utf-8", "replace")
-        except (MemoryFault, OptimizedOut):
-            return None
+        return build_version(self.arch, self.memory, self._global("runtime.buildVersion"))
 
     @property
     def package(self) -> str | None:

@@ -17,10 +17,23 @@ from gdbext.types import Converter, member, offset
 from gomap import elf
 from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning, WrongProgram
 from gomap.golang.goroutines import by_id, goroutine_of_thread, goroutines
-from gomap.gotypes import GoType, Kind, can_reach_map
+from gomap.gotypes import GoType, can_reach_map
 from gomap.memory import CachedMemory, Memory, Read, one_by_one
 from gomap.process import ProcessMemory, same
-from gomap.target import GLOBAL, Arch, Captured, Frame, Goroutine, Local, Location, Place, Variable, Wanted, read_record
+from gomap.target import (
+    GLOBAL,
+    Arch,
+    Captured,
+    Frame,
+    Goroutine,
+    Local,
+    Location,
+    Place,
+    Variable,
+    Wanted,
+    build_version,
+    read_record,
+)
 
 _ARCHITECTURES = {
     "i386:x86-64": "amd64",
@@ -163,15 +176,7 @@ class GdbTarget:
 
     @property
     def go_version(self) -> str | None:
-        found = self._global("runtime.buildVersion")
-        if found is None or found.type.kind is not Kind.STRING:
-            return None
-        try:
-            head = found.read(self.memory, 0, found.type.size)
-            length = min(self.arch.pointer(head, self.arch.pointer_size), 256)
-            return self.memory.read(self.arch.pointer(head), length).decode("utf-8", "replace")
-        except (MemoryFault, OptimizedOut):
-            return None
+        return build_version(self.arch, self.memory, self._global("runtime.buildVersion"))
 
     @property
     def package(self) -> str | None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, Callable, Protocol
 
-from gomap.errors import NoDebugInfo, OptimizedOut
-from gomap.gotypes import GoType
+from gomap.errors import MemoryFault, NoDebugInfo, OptimizedOut
+from gomap.gotypes import GoType, Kind
 from gomap.memory import Memory
 
 #: Structs of the runtime are smaller, all but the few that nobody reads as a whole.
@@ -213,6 +213,18 @@ class Target(Protocol):
     def location(self, pc: int) -> Location | None:
         """The function and line that the instruction in front of pc, a return address, belongs to."""
         ...
+
+
+def build_version(arch: Arch, memory: Memory, found: Variable | None) -> str | None:
+    """What runtime.buildVersion, a string, says; None where the program has none that can be read."""
+    if found is None or found.type.kind is not Kind.STRING:
+        return None
+    try:
+        head = found.read(memory, 0, found.type.size)
+        length = min(arch.pointer(head, arch.pointer_size), 256)
+        return memory.read(arch.pointer(head), length).decode("utf-8", "replace")
+    except (MemoryFault, OptimizedOut):
+        return None
 
 
 @dataclass(frozen=True)
