@@ -36,7 +36,7 @@ MANY = 10**6
 #: series -> (the map's kind, what grows, its sizes, the command): cost of one command line as one number grows.
 COMMANDS = {
     "alias": ("ints", "GOMAP_GOROUTINES", [10, 100, 1000, 10_000, 100_000], "hmap-alias --scope all --json"),
-    "top": ("ints", "GOMAP_GOROUTINES", [10, 100, 1000, 10_000], "hmap-top --json"),
+    "top": ("ints", "GOMAP_GOROUTINES", [10, 100, 1000, 10_000, 100_000], "hmap-top --json"),
     "check": ("ints", "GOMAP_N", SIZES[:4], "hmap-check main.Keep.Ints --json"),
     "check-strings": ("strings", "GOMAP_N", SIZES[:4], "hmap-check main.Keep.Strings --json"),
     "get": ("ints", "GOMAP_N", SIZES, "hmap-get main.Keep.Ints 77 --json"),

@@ -12,9 +12,21 @@ from benchmarks.measure import Point, exponent
 #: Medians that are compared, over / under: from what size on (0: at the largest alone), and what is wanted of them.
 LIMITS = (
     ("show", "raw", 10**6, "at most", 2.0),
+    ("eval", "show", 10**6, "at least", 50.0),
     ("eval", "entries", 0, "at least", 20.0),
     ("runtime-gdb", "entries", 0, "at least", 300.0),
 )
+
+#: Seconds that a command may take: series, way, size.
+SECONDS = (
+    ("alias", "gdb", 10_000, 3.0),
+    ("alias", "delve", 10_000, 8.0),
+    ("top", "gdb", 100_000, 60.0),
+    ("check", "gdb", 10**6, 1.0),
+    ("check-strings", "gdb", 10**6, 4.0),
+)
+#: A larger exponent is more than what scatters about a straight line.
+LINEAR = 1.15
 
 
 def duration(seconds: float) -> str:
@@ -43,6 +55,7 @@ def text(about: dict[str, str], points: Sequence[Point]) -> str:
         "\n".join(["All measurements (median, half the distance between quartiles, how many)", *map(line, points)])
     )
     parts.append("\n".join(["Ratios of medians, measured in turn", *ratios(points)]))
+    parts.append("\n".join(["Seconds that are wanted", *limits(points)]))
     parts.append("\n".join(["How time grows: time = c * size ^ e, from 10,000 on", *exponents(points)]))
     return "\n\n".join(parts) + "\n"
 
@@ -68,13 +81,25 @@ def ratios(points: Sequence[Point]) -> list[str]:
     return rows
 
 
+def limits(points: Sequence[Point]) -> list[str]:
+    rows = []
+    for series, way, size, limit in SECONDS:
+        for point in points:
+            if (point.series, point.size) == (series, size) and point.way.startswith(way) and point.seconds:
+                met = "" if point.median <= limit else ": MISSED"
+                head = f"{series:13} {point.go:17} {point.way:13} {point.kind:8} {size:>10,}"
+                rows.append(f"{head}  {duration(point.median):>9}  wanted at most {limit:g} s{met}")
+    return rows
+
+
 def exponents(points: Sequence[Point]) -> list[str]:
     rows = []
     for key in dict.fromkeys(point.key for point in points):
         found = exponent(point for point in points if point.key == key)
         if found is not None:
             series, go, way, kind = key
-            rows.append(f"{series:13} {go:17} {way:13} {kind:8}  {found:5.2f}")
+            more = "  more than linear" if found > LINEAR else ""
+            rows.append(f"{series:13} {go:17} {way:13} {kind:8}  {found:5.2f}{more}")
     return rows
 
 

@@ -1,6 +1,6 @@
-// Command program holds one large map for the benchmarks, and goroutines that hold it too.
+// Command program holds one large map for the benchmarks, and goroutines with a map of their own each.
 //
-// GOMAP_KIND: ints, strings or structs. GOMAP_N: entries. GOMAP_GOROUTINES: how many park with the map.
+// GOMAP_KIND: ints, strings or structs. GOMAP_N: entries. GOMAP_GOROUTINES: how many park, seven calls deep.
 // With the argument "range" it prints how many nanoseconds ranging over the map takes, several times.
 package main
 
@@ -76,10 +76,16 @@ func measure() {
 	}
 }
 
+// parked waits some calls deep, with the map in every frame.
+//
 //go:noinline
-func parked(m map[int]int, ready *sync.WaitGroup, wait chan struct{}) {
-	ready.Done()
-	<-wait
+func parked(depth int, m map[int]int, ready *sync.WaitGroup, wait chan struct{}) {
+	if depth > 1 {
+		parked(depth-1, m, ready, wait)
+	} else {
+		ready.Done()
+		<-wait
+	}
 	runtime.KeepAlive(m)
 }
 
@@ -100,7 +106,7 @@ func main() {
 	wait := make(chan struct{})
 	for i := number("GOMAP_GOROUTINES", 0); i > 0; i-- {
 		ready.Add(1)
-		go parked(Keep.Ints, &ready, wait)
+		go parked(7, map[int]int{i: i}, &ready, wait)
 	}
 	ready.Wait()
 	stop()

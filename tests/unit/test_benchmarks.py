@@ -20,6 +20,11 @@ def test_exponents_are_those_of_the_times() -> None:
     assert exponent([point("show", 10, 1.0), point("show", 100, 2.0)]) is None
 
 
+def test_seconds_say_what_was_missed() -> None:
+    points = [point("check", 10**6, 0.9), point("check", 10**5, 5.0), point("alias", 10_000, 8.1, way="delve direct")]
+    assert [row.endswith("MISSED") for row in report.limits(points)] == [True, False]
+
+
 def test_ratios_say_what_was_missed() -> None:
     points = [point("raw", 10**6, 1.0, 2.0, 3.0), point("show", 10**6, 3.0, 3.9, 5.0), point("show", 10**5, 9.0)]
     (row,) = report.ratios(points)
