@@ -153,10 +153,12 @@ install_packages() {
     read -ra names < <(requirements large)
     if gdb_imports numpy; then
         large='numpy is there'
-    elif pip_for_gdb "${names[@]}"; then
+    elif ! pip_for_gdb "${names[@]}"; then
+        large="numpy is missing, which gomap can do without: ${problem/get them/get it}"
+    elif gdb_imports numpy; then
         large="numpy, installed in $site"
     else
-        large="numpy is missing, which gomap can do without: ${problem/get them/get it}"
+        large="numpy is in $site, and this gdb's Python can't load it: gomap can do without"
     fi
 }
 
@@ -191,19 +193,25 @@ install_delve() {
     rm -rf "$build"
 }
 
+delve_imports() { PYTHONPATH=$site "$python" -c "import $1" </dev/null >/dev/null 2>&1; } # MODULES, parted by commas
+
 # What the window to type in is nicer with, and what makes large maps quicker; without it the commands work all the
 # same. numpy is compiled: it may be missing where the others are not.
 install_prompt() {
-    local python=${GOMAP_PYTHON:-python3} site=$data/site-delve names numpy
-    read -ra names < <(requirements 'd[a-z]*' | xargs)
-    read -ra numpy < <(requirements large)
-    PYTHONPATH=$site "$python" -c 'import prompt_toolkit, pygments, tabulate, numpy' </dev/null >/dev/null 2>&1 && return
-    local get=("$python" -m pip install --quiet --upgrade --target "$site")
-    "${get[@]}" "${names[@]}" "${numpy[@]}" </dev/null >/dev/null 2>&1 && return
-    "${get[@]}" "${names[@]}" </dev/null >/dev/null 2>&1 && return
-    rm -rf "$site"
-    delve="$delve
+    local python=${GOMAP_PYTHON:-python3} site=$data/site-delve names
+    local get=("$python" -m pip install --quiet --upgrade --target "$site" --only-binary=:all:)
+    if ! delve_imports 'prompt_toolkit, pygments, tabulate'; then
+        read -ra names < <(requirements 'd[a-z]*' | xargs)
+        if ! "${get[@]}" "${names[@]}" </dev/null >/dev/null 2>&1; then
+            rm -rf "$site"
+            delve="$delve
              (no history or completion in dlv-hmap: prompt_toolkit could not be installed with $python)"
+            return
+        fi
+    fi
+    delve_imports numpy && return
+    read -ra names < <(requirements large)
+    "${get[@]}" "${names[@]}" </dev/null >/dev/null 2>&1 || true
 }
 
 # --- files of the user's -----------------------------------------------------------------------------------

@@ -28,18 +28,18 @@ def check(program: str, core: str) -> list[str]:
     warnings = [f"{core} is cut short by {missing:,} bytes: what lay there can't be shown"] if missing else []
     return warnings + [
         f"Delve reads no libraries of core files: gdb shows the maps of {path} (gdb-hmap {program} {core})"
-        for path in _go_libraries(program, core)
+        for path in _go_libraries(core)
     ]
 
 
-def _go_libraries(program: str, core: str) -> list[str]:
+def _go_libraries(core: str) -> list[str]:
     """Plugins and libraries with Go code, where they still are."""
     try:
         with elf.mapped(core) as data:
-            files = elf.files_in_core(data)
+            files = elf.libraries_in_core(data)
     except elf.BadElf:
         return []
-    return [path for path in files if os.path.isfile(path) and not os.path.samefile(path, program) and elf.is_go(path)]
+    return [path for path in files if os.path.isfile(path) and elf.is_go(path)]
 
 
 def _of_another_build(program: str, core: str) -> bool:

@@ -54,13 +54,16 @@ def find_dlv() -> str:
     raise NoDelve("there is no dlv on PATH: ./install.sh gets it, or name one in GOMAP_DLV")
 
 
-def check_machine(dlv: str, program: str) -> None:
-    """dlv starts programs of other machines, a 386 one on amd64 say, and wrecks them. Raises NoDelve."""
+def check_machine(dlv: str, program: str, pid: str | None = None) -> None:
+    """dlv starts programs of other machines, a 386 one on amd64 say, and wrecks them. Raises NoDelve.
+
+    pid: the running program's, where it is to be attached to.
+    """
     of_dlv, of_program = elf.machine_of(dlv), elf.machine_of(program)
     if of_dlv and of_program and of_dlv != of_program:
+        what, use = (f"process {pid}", f"-p {pid}") if pid is not None else (program, program)
         raise NoDelve(
-            f"{program} is a program for {of_program}, and {dlv} debugs those for {of_dlv}: "
-            f"use gdb (gdb-hmap {program})"
+            f"{what} is a program for {of_program}, and {dlv} debugs those for {of_dlv}: use gdb (gdb-hmap {use})"
         )
 
 
@@ -84,7 +87,8 @@ class Server:
         split = arguments.index("--") if "--" in arguments else len(arguments)
         command = [find_dlv(), *arguments[:split], *OPTIONS, *arguments[split:]]
         if arguments[0] != "core":
-            check_machine(command[0], f"/proc/{arguments[1]}/exe" if self.attached else arguments[1])
+            pid = arguments[1] if self.attached else None
+            check_machine(command[0], arguments[1] if pid is None else f"/proc/{pid}/exe", pid)
         try:
             # In a session of its own: Ctrl-C is for us, and we stop the program through Delve.
             self._process = subprocess.Popen(

@@ -134,7 +134,7 @@ class Session:
         return DelveTarget(self)
 
     def forget(self) -> None:
-        """The program was started again: addresses and type facts may be others."""
+        """The program was started again, or has loaded a library: addresses and type facts may be others."""
         self._globals.clear()
         self._all_globals = self._arch = self._types = None
         self.close_memory()

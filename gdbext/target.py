@@ -161,10 +161,13 @@ class GdbTarget:
         ends = {name: self.symbol(f"runtime.{name}") for name in ("etext", "edata", "end")}
         if first is None or first.address is None or None in ends.values():
             return False
-        address = first.address
+        address, path = first.address, core_path()
+        lost = elf.cut_off(path) if path is not None else []
         seen: set[int] = set()
         try:
             while address and len(seen) < MAX_MODULES and address not in seen:
+                if any(start < address + first.type.size and address < end for start, end in lost):
+                    return False  # gdb may read the program's file instead, where a PIE's words are not in place yet
                 seen.add(address)
                 module = read_record(self, first.type, address)
                 if all(module[name] == end for name, end in ends.items()):
@@ -589,7 +592,7 @@ def _package_variables() -> Iterator[tuple[str, gdb.Symbol]]:
                 continue
             if _is_go(first.symtab):
                 for symbol in first.symtab.global_block():
-                    if symbol.is_variable:
+                    if symbol.is_variable and "." in symbol.name:  # C's have no package
                         found.add(symbol.name)
                         yield symbol.name, symbol
             break

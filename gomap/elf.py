@@ -194,13 +194,21 @@ def entry_in_core(data: Data) -> int | None:
     return dict(pair.iter_unpack(vector[: len(vector) - len(vector) % pair.size])).get(_AT_ENTRY)
 
 
-def files_in_core(data: Data) -> list[str]:
-    """Files that the program had mapped (NT_FILE, fs/binfmt_elf.c of Linux)."""
-    elf = parse(data)
+def libraries_in_core(data: Data) -> list[str]:
+    """Files that the program had mapped (NT_FILE, fs/binfmt_elf.c of Linux), itself apart: AT_ENTRY lies in it."""
+    elf, entry = parse(data), entry_in_core(data)
     note, word = _note(data, elf, _NT_FILE), 8 if elf.wide else 4
     count = int.from_bytes(note[:word], "little" if elf.order == "<" else "big")
-    names = note[2 * word + 3 * word * count :].split(b"\0")[:count]
-    return sorted({name.decode("utf-8", "surrogateescape") for name in names})
+    table = note[2 * word : 2 * word + 3 * word * count]
+    if len(table) < 3 * word * count:
+        return []
+    places = struct.iter_unpack(elf.order + ("QQQ" if elf.wide else "III"), table)
+    names = note[2 * word + len(table) :].split(b"\0")[:count]
+    files: dict[str, bool] = {}
+    for (start, end, _), name in zip(places, names):
+        path = name.decode("utf-8", "surrogateescape")
+        files[path] = files.get(path, True) and not (entry is not None and start <= entry < end)
+    return sorted(path for path, is_library in files.items() if is_library)
 
 
 def _note(data: Data, elf: Elf, wanted: int) -> bytes:

@@ -21,7 +21,7 @@ from gomap.errors import BadImage, GomapError
 from gomap.expr import resolve_map
 from gomap.golang.hashing import typehash_plan
 from gomap.golang.rtype import Types
-from gomap.golang.structure import Anomaly, counted
+from gomap.golang.structure import TOO_MANY, Anomaly
 from gomap.gotypes import GoType
 from gomap.human import one_line
 from gomap.maps import view
@@ -137,7 +137,7 @@ def _read_all(target: Target, t: GoType, address: int, depth: int) -> None:
     """Reads every key and value as deep as they are shown."""
     values = Values(target, Limits(depth=depth, total=1 << 16))
     found = view(target, t, address)
-    for entry in counted(found.count, found.entries()):
+    for entry in itertools.islice(found.entries(), found.count + TOO_MANY):  # hmap-show's anomalies tell of more
         values.json(t.key, entry.key)
         values.json(t.elem, entry.elem)
     assert values.types is not None

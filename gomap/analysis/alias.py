@@ -10,7 +10,7 @@ from itertools import islice
 from gomap.analysis.roots import Reach
 from gomap.errors import GomapError, MemoryFault, OptimizedOut
 from gomap.golang import syncmap
-from gomap.golang.hashing import Hasher, hasher_of
+from gomap.golang.hashing import Hasher, TooLong, hasher_of
 from gomap.golang.heap import heap_of
 from gomap.golang.lookup import candidates, lookup
 from gomap.golang.malloc import allocator
@@ -500,10 +500,13 @@ class _Search:
         if self.hasher is None:
             self.hasher = hasher_of(self.target, self.types)
         plans = candidates(found, self.hasher)
-        for entry in islice(found.entries(), TRIED):
-            if entry.key is None or not plans:
+        for entry in islice(found.entries() if plans else (), TRIED):
+            if entry.key is None:
                 return False
-            result = lookup(found, self.hasher, plans, entry.key)
+            try:
+                result = lookup(found, self.hasher, plans, entry.key, bounded=True)
+            except TooLong:
+                continue
             if not result.nan and result.elem_address != entry.elem_address:
                 return False
         return True

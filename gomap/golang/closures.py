@@ -13,6 +13,7 @@ BY_VALUE = 128
 #: What the compiler calls the receiver in a method value's closure. It is captured by value, whatever its size.
 RECEIVER = ".this"
 MAX_STEPS = 1 << 12
+MAX_PARTS = 64
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,10 @@ class Part:
     offset: int | None
     pointer: int = 0
 
+    def is_pointer(self, word: int) -> bool:
+        """Whether it can be nothing else."""
+        return self.name != RECEIVER and not word < self.type.size <= BY_VALUE
+
     def is_like(self, other: Part) -> bool:
         """Whether nothing but the name tells one from the other."""
         unknown = self.offset is None and other.offset is None
@@ -39,20 +44,27 @@ def captured(parts: Sequence[Part], closure: bytes, arch: Arch) -> list[Captured
     """The parts whose place in the closure (runtime.funcval) is known.
 
     They lie one behind the other, aligned, without gaps. Where that leaves more than one possibility, what all of
-    them have in common is told; names that could be exchanged are told together.
+    them have in common is told; names that could be exchanged are told together. Debug information of an optimised
+    build may lack some: then parts that can only be pointers are found by what they point to.
     """
     places: dict[int, set[tuple[int, bool]]] = {}
-    layouts = _Layouts(parts, closure, arch)
+    layouts = _Layouts(parts[:MAX_PARTS], closure, arch)
     for layout in layouts.all():
         for i, place in layout.items():
             places.setdefault(i, set()).add(place)
     found = []
     for i, part in enumerate(parts):
-        offsets = {offset for offset, _ in places.get(i, ())}
-        pointers = {pointer for _, pointer in places.get(i, ())}
         if part.offset is not None:
             found.append(Captured(part.name, part.type, part.offset, False))
-        elif len(offsets) == 1 and layouts.steps <= MAX_STEPS:
+            continue
+        offsets = {offset for offset, _ in places.get(i, ())}
+        pointers = {pointer for _, pointer in places.get(i, ())}
+        if not places and part.is_pointer(arch.pointer_size):
+            # Any word that says the same leads to the same variable.
+            words = range(arch.pointer_size, len(closure) - arch.pointer_size + 1, arch.pointer_size)
+            offsets, pointers = {at for at in words if arch.pointer(closure, at) == part.pointer}, {True}
+            offsets = {min(offsets)} if offsets and part.pointer else set()
+        if len(offsets) == 1 and layouts.steps <= MAX_STEPS:
             name = " or ".join(dict.fromkeys(one.name for one in parts if one.is_like(part)))
             found.append(Captured(name, part.type, offsets.pop(), pointers.pop() if len(pointers) == 1 else None))
     return found

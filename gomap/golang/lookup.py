@@ -15,7 +15,7 @@ from gomap.golang.classic import EVACUATED, MAX_BYTES, ClassicMap
 from gomap.golang.hashing import Hasher, Plan, typehash_plan
 from gomap.golang.marks import SLOTS
 from gomap.golang.slots import member
-from gomap.golang.structure import Anomaly
+from gomap.golang.structure import Anomaly, counted
 from gomap.golang.swiss import CTRL_EMPTY, MAX_TABLE_CAPACITY, SwissMap
 from gomap.memory import CHUNK
 from gomap.target import Arch
@@ -25,8 +25,6 @@ MIN_TOPHASH = 5
 #: are looked for: first, and when none were there.
 SAMPLE, FEW, MANY = 64, 256, 1 << 20
 MAX_FAULTS = 8
-#: A map that has so many entries more than its header counts is no map.
-TOO_MANY = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -92,9 +90,11 @@ class _Corrupt(Exception):
     """The program's own lookup would never end, or go astray."""
 
 
-def lookup(found: ClassicMap | SwissMap, hasher: Hasher, plans: Sequence[Plan], key: bytes) -> Lookup:
+def lookup(
+    found: ClassicMap | SwissMap, hasher: Hasher, plans: Sequence[Plan], key: bytes, bounded: bool = False
+) -> Lookup:
     """Looks `key` up in the map. plans: its hash function, or what it may be (candidates); none, and all
-    entries are looked at.
+    entries are looked at. bounded: keys with long strings are not worth their time (TooLong).
 
     Raises GomapError when the key itself can't be hashed or compared.
     """
@@ -102,15 +102,15 @@ def lookup(found: ClassicMap | SwissMap, hasher: Hasher, plans: Sequence[Plan], 
         return _walk(found, hasher, key)
     results = []
     for plan in plans:
-        results.append(_lookup(found, hasher, plan, key))
+        results.append(_lookup(found, hasher, plan, key, bounded))
         if results[-1].found:
             return results[-1]
     return results[0]
 
 
-def _lookup(found: ClassicMap | SwissMap, hasher: Hasher, plan: Plan, key: bytes) -> Lookup:
+def _lookup(found: ClassicMap | SwissMap, hasher: Hasher, plan: Plan, key: bytes, bounded: bool) -> Lookup:
     result = Lookup()
-    hasher.begin(bounded=False)
+    hasher.begin(bounded)
     seed = found.header["hash0"] if isinstance(found, ClassicMap) else found.header["seed"]
     result.hash = hasher.hash(plan, key, seed)
     if result.hash is None:
@@ -138,9 +138,7 @@ def _walk(found: ClassicMap | SwissMap, hasher: Hasher, key: bytes) -> Lookup:
     if equality is None:
         raise BadExpression(f"keys of type {found.shape.key.name} can't be compared")
     result.nan = not hasher.equal(equality, key, key)
-    for number, entry in enumerate(found.entries()):
-        if number > found.count + TOO_MANY:
-            raise GomapError(f"the map counts {found.count:,} entries and has more than {number:,}: it is corrupt")
+    for entry in counted(found.count, found.entries()):
         try:
             same = entry.key is not None and hasher.equal(equality, key, entry.key)
         except GomapError:

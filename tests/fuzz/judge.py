@@ -10,6 +10,7 @@ import contextlib
 import functools
 import importlib
 import json
+import re
 import resource
 import signal
 import sys
@@ -17,13 +18,16 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 from unittest import mock
 
 from gomap import frontend
 from gomap.analysis import alias, cycles
+from gomap.arrays import numpy
 from gomap.commands.declare import Settings
 from gomap.commands.registry import COMMANDS
+from gomap.golang import marks
 from gomap.render.text import Style
 from gomap.target import Target
 from tests.fuzz.scribbled import Scribbled, Unbounded
@@ -38,7 +42,8 @@ MOST_TEXT = 64 << 20
 MOST_ERROR = 2000
 STYLES = (Style(), Style(80, True, True), Style(40))
 
-_COLOUR = "\x1b["
+#: All that colours are made of: an escape sequence of anything else is not ours.
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _FORBIDDEN = ("exec", "compile", "open", "os.", "subprocess.", "socket.", "pickle.", "marshal.", "ctypes.", "shutil.")
 
 
@@ -102,6 +107,7 @@ def _too_slow(_signal: int, _frame: Any) -> None:
 @functools.cache
 def ready() -> None:
     """Imports all that the commands import when they first run, before anything is watched."""
+    numpy()
     source = next(source for source in sources() if source.map is not None)
     for command in COMMANDS:
         importlib.import_module(f"gomap.commands.{command.name.split('-', 1)[1]}")
@@ -123,7 +129,9 @@ def judge(line: str, target: Target, memory: Scribbled) -> Verdict:
     outcome = frontend.Outcome()
     fault: str | None = None
     try:
-        with limits(), mock.patch.multiple(cycles, **CYCLES), mock.patch.multiple(alias, **HOLDERS):
+        counting = mock.patch.object(marks, "numpy_if_loaded", lambda: loaded_by(line))
+        searches = mock.patch.multiple(cycles, **CYCLES), mock.patch.multiple(alias, **HOLDERS)
+        with limits(), counting, searches[0], searches[1]:
             outcome = frontend.run(name, rest, lambda: target, Settings(), style)
     except (TooSlow, Unbounded) as stopped:
         if isinstance(stopped, TooSlow) and "--full" in rest.split():  # which hashes all, however long that takes
@@ -139,6 +147,11 @@ def judge(line: str, target: Target, memory: Scribbled) -> Verdict:
     fault = fault or unfit(outcome, "--json" in rest.split(), style)
     detail = _detail(line, target) if fault is not None and "gomap itself" in fault else outcome.output
     return Verdict(line, _kind(outcome, rest), fault, seconds, detail[-6000:])
+
+
+def loaded_by(line: str) -> ModuleType | None:
+    """numpy or not, in turn: large maps are counted with and without."""
+    return numpy() if len(line) // len(STYLES) % 2 else None
 
 
 def style_of(line: str) -> Style:
@@ -170,7 +183,7 @@ def unfit(outcome: frontend.Outcome, json_wanted: bool, style: Style) -> str | N
         return _unfit_json(output, error)
     if output and not output.endswith("\n"):
         return "an answer without an end"
-    plain = output.replace(_COLOUR, "") if style.color else output
+    plain = _COLOUR.sub("", output) if style.color else output
     for text in plain.split("\n"):
         if not text.isprintable():
             odd = next(c for c in text if not c.isprintable())

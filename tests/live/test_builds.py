@@ -235,11 +235,14 @@ def test_a_process_that_has_ended(swiss_go: Row, system_gdb: Gdb, dlv: Dlv) -> N
     """A zombie: its memory is gone, and the debugger can't have it."""
     process = subprocess.Popen([str(toolchains.build("basic", swiss_go, False)), "-stages"], stdout=subprocess.DEVNULL)
     try:
+        deadline = time.monotonic() + 30
         while "Z" not in Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]:
+            assert time.monotonic() < deadline
             time.sleep(0.02)
         output, errors, status = bridge(dlv, "attach", str(process.pid), "-c", "hmap-show main.Keep.M")
         assert (output, status, len(errors)) == ("", 1, 1) and "could not attach" in errors[0], errors
         _, errors, _ = batch(system_gdb, ["-p", str(process.pid)], ["hmap-show main.Keep.M"])
         assert [line for line in errors if line.startswith("hmap-show: no process")], errors
     finally:
+        process.kill()
         process.wait()

@@ -111,6 +111,32 @@ def test_the_heap_is_cut_off(swiss_go: Row, system_gdb: Gdb, dlv: Dlv, tmp_path:
     check_rest(output.splitlines())
 
 
+def test_all_of_a_pie_but_its_heap_is_cut_off(
+    swiss_go: Row, system_gdb: Gdb, dlv: Dlv, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """A PIE lies behind its heap: that its own records are missing does not make it another build."""
+    binary = built(request.config, "pie", swiss_go)
+    core = debuggers.make_core(binary, "start")
+    address = int(core.truth["start"]["maps"]["main.Keep.M"]["address"], 0)
+    segments = elf.parse(core.path.read_bytes()).loaded
+    heap = next(s for s in segments if s.address <= address < s.address + s.size)
+    short = cut(core, heap.offset + 64, tmp_path)
+    assert "cut short" in refusal(system_gdb, [str(binary), str(short)])
+    _, errors, status = bridge(dlv, "core", str(binary), str(short), "-c", SHOW)
+    assert status == 1 and errors[0].startswith(f"warning: {short} is cut short by ")
+    assert len(errors) == 2 and "another build" not in errors[1], errors
+
+
+def test_a_copy_of_the_program(swiss_go: Row, dlv: Dlv, tmp_path: Path) -> None:
+    """As one has it who took program and core from another machine: the first is no library of the second."""
+    binary, core = whole(swiss_go)
+    copy = tmp_path / "copy"
+    copy.write_bytes(binary.read_bytes())
+    output, errors, status = bridge(dlv, "core", str(copy), str(core.path), "-c", f"{SHOW} --json")
+    assert (status, errors) == (0, [])
+    assert json.loads(output)["data"]["count"] == core.truth["start"]["maps"]["main.Keep.M"]["len"]
+
+
 def check_rest(lines: list[str]) -> None:
     """A nil map needs no heap; the search tells what it could not see."""
     shown, alias = map(json.loads, lines)

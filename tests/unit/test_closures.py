@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gomap.golang.closures import BY_VALUE, MAX_STEPS, RECEIVER, Part, captured
+from gomap.golang.closures import BY_VALUE, RECEIVER, Part, captured
 from gomap.gotypes import GoType
 from gomap.target import Arch, Captured
 from tests.unit.space import align, array_of, basic, struct
@@ -93,10 +93,23 @@ def test_a_method_value_has_its_receiver_inside() -> None:
 
 
 def test_too_many_possibilities_are_none() -> None:
-    """Pieces of three sizes, all zero, between which no known place lies."""
-    sizes = [array_of(2 + i, INT) for i in range(12)]
-    parts = [Part(f"v{i}", t, None, 0) for i, t in enumerate(sizes)]
-    assert captured([*parts, Part("known", INT, 1 << 10, 0)], b"\0" * 2048, ARCH) == [
-        Captured("known", INT, 1 << 10, False)
-    ]
-    assert MAX_STEPS < 1 << 20
+    """Pieces of many sizes, all zero, between which no known place lies: what was found until then proves nothing."""
+    parts = [Part(f"v{i}", array_of(2 + i, INT), None, 0) for i in range(12)]
+    assert captured(parts, b"\0" * 2048, ARCH) == []
+    known = Part("known", INT, 8, 0)
+    assert captured([*parts, known], b"\0" * 2048, ARCH) == [Captured("known", INT, 8, False)]
+
+
+def test_very_many_parts() -> None:
+    """More than a closure has that anybody wrote, as corrupt debug information may say."""
+    parts = [Part(f"v{i}", INT, 8 + 8 * i) for i in range(5000)]
+    assert len(captured(parts, b"\0" * 520, ARCH)) == 5000
+    pointers = [Part(f"v{i}", INT, None, i) for i in range(5000)]
+    assert len(captured(pointers, b"\1\0\0\0\0\0\0\0" * 65, ARCH)) == 1
+
+
+def test_a_part_that_is_missing() -> None:
+    """The optimiser may leave nothing of a variable but its place in the closure."""
+    box = 0xC000010000
+    parts, closure, _ = lay_out([Given(INT, "value", 7), Given(HUGE, "pointer", box), Given(LARGE, "large", 0)])
+    assert captured(parts[1:], closure, ARCH) == [Captured("v1", HUGE, 16, True)]

@@ -19,7 +19,7 @@ PROGRAM, SECTION, NOTE = struct.Struct("<IIQQQQQQ"), struct.Struct("<IIQQQQIIQQ"
 def core(memory: bytes = b"m" * 64, entry: int = 0x1234) -> bytes:
     """A core with one note of each kind that is looked at, and one segment."""
     names = b"/a/program\0/b/library.so\0"
-    files = struct.pack("<QQ", 2, 4096) + struct.pack("<QQQ", 1, 2, 0) * 2 + names
+    files = struct.pack("<QQ", 2, 4096) + struct.pack("<QQQQQQ", entry, entry + 1, 0, 1, 2, 0) + names
     vector = struct.pack("<QQQQ", 3, 0x40, 9, entry) + struct.pack("<QQ", 0, 0)
     notes = b""
     for kind, content in ((6, vector), (0x46494C45, files)):
@@ -68,7 +68,7 @@ def test_a_core_is_read() -> None:
     assert (parsed.kind, parsed.wide, parsed.order) == (elf.CORE, True, "<")
     assert parsed.loaded == [Segment(1, 0x400000, len(data) - 64, 64)]
     assert elf.entry_in_core(data) == 0x5555
-    assert elf.files_in_core(data) == ["/a/program", "/b/library.so"]
+    assert elf.libraries_in_core(data) == ["/b/library.so"]
 
 
 def test_what_is_cut_off(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_nothing_breaks_it(data: bytes, draw: st.DataObject) -> None:
         word = draw.draw(st.sampled_from([0, 1, 0xFFFF, 1 << 31, 1 << 32, (1 << 63) - 1, (1 << 64) - 1]))
         changed[at : at + 8] = word.to_bytes(8, "little")
     broken = bytes(changed[: draw.draw(st.integers(0, len(data)))])
-    for look in (elf.parse, elf.sections, elf.entry_in_core, elf.files_in_core):
+    for look in (elf.parse, elf.sections, elf.entry_in_core, elf.libraries_in_core):
         try:
             look(broken)
         except BadElf as error:

@@ -127,7 +127,7 @@ def test_memory_around_what_was_recorded() -> None:
 SICK: dict[str, Callable[[], object]] = {
     "a fault": lambda: 1 // 0,
     "no answer": lambda: Outcome(),
-    "a terminal's escape": lambda: Outcome("a\x1b[2Jb\n"),
+    "a terminal's escape": lambda: Outcome("a\x1b[2J\x1b[3;1Hb\n"),
     "a mark that turns text": lambda: Outcome("\u202eabc\n"),
     "two lines of error": lambda: Outcome("", "one\ntwo"),
     "a long error": lambda: Outcome("", "x" * 3000),
@@ -139,14 +139,15 @@ SICK: dict[str, Callable[[], object]] = {
 }
 
 
+@pytest.mark.parametrize("expr", ["m", "m ", "m  "], ids=["one style", "another", "a third"])
 @pytest.mark.parametrize("sick", SICK)
-def test_the_judge_sees_it(sick: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_judge_sees_it(sick: str, expr: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A judge that finds nothing wrong proves nothing."""
     judging.ready()
     monkeypatch.setattr(judging, "SECONDS", 0.3)
     monkeypatch.setattr(frontend, "run", lambda *_arguments, **_named: SICK[sick]())
     cooked: Cooked = cook(Recipe(sources()[0].name))
-    assert judge("hmap-show m", cooked.target, cooked.memory).fault is not None
+    assert judge(f"hmap-show {expr}", cooked.target, cooked.memory).fault is not None
 
 
 def test_the_judge_reads_json(monkeypatch: pytest.MonkeyPatch) -> None:
