@@ -472,7 +472,7 @@ class _Checker:
         for address, slot, other, other_slot in self.keys.duplicates():
             if (address, slot) in wrong or (other, other_slot) in wrong:
                 continue  # told already
-            what = f"slot {other_slot} of {other:#x} has the key of slot {slot} of {address:#x}"
+            what = f"slot {other_slot} of bucket {other:#x} has the same key as slot {slot} of bucket {address:#x}"
             self.findings.add("duplicate-key", what, other)
             number += 1
         return number

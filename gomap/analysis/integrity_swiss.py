@@ -211,7 +211,7 @@ class _Checker:
             data = self.target.memory.read(address, self.size)
         except GomapError:
             return  # told already
-        self._marks(address, "the group", data, 1, address, small=True)
+        self._marks(address, "", data, 1, address, small=True)
         whole = (1 << self.bits) - 1
 
         def wanted(block: Any, mark: Any, hash_: Any) -> Any:
@@ -247,7 +247,7 @@ class _Checker:
         self.spoilt |= unread
 
     def _marks(self, address: int, name: str, data: Any, groups: int, table: int, small: bool) -> None:
-        """Control bytes that mean nothing."""
+        """Control bytes that mean nothing. name: the table's; a small map has none."""
         columns = [bytes(data[slot :: self.size][:groups]) for slot in range(SLOTS)]
         for slot, column in enumerate(columns):
             strange = column.translate(None, _KNOWN_SMALL if small else _KNOWN)
@@ -257,7 +257,8 @@ class _Checker:
             at = address + group * self.size
             place = 7 - slot if self.shape.slots.reversed_marks else slot
             meaning = "which a small map never has" if strange[0] == CTRL_DELETED else "which means nothing"
-            what = f"{name} group {group} slot {place}: its control byte is {strange[0]:#04x}, {meaning}"
+            where = f"slot {place}" if small else f"{name} group {group} slot {place}"
+            what = f"{where}: its control byte is {strange[0]:#04x}, {meaning}"
             self.findings.add("bad-mark", what, at)
             self.spoilt.add(table)
             self.findings.unsure = True
@@ -398,7 +399,7 @@ class _Checker:
         for address, slot, other, other_slot in self.keys.duplicates():
             if (address, slot) in self.places or (other, other_slot) in self.places:
                 continue  # told already
-            what = f"slot {other_slot} of group {other:#x} has the key of slot {slot} of group {address:#x}"
+            what = f"slot {other_slot} of group {other:#x} has the same key as slot {slot} of group {address:#x}"
             self.findings.add("duplicate-key", what, other)
             table = next((t for start, end, t in starts if start <= other < end), 0)
             self.bogus[table] = self.bogus.get(table, 0) + 1

@@ -10,7 +10,7 @@ from typing import Any
 from gomap import human
 from gomap.analysis import integrity_classic, integrity_swiss
 from gomap.analysis.alias import everywhere
-from gomap.analysis.integrity import Checked
+from gomap.analysis.integrity import SAMPLE, Checked
 from gomap.analysis.roots import Roots
 from gomap.arrays import numpy
 from gomap.commands.declare import Context
@@ -63,7 +63,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
 def _cut(report: Report, partly: Mapping[str, Checked], every: bool) -> None:
     """Tells of the maps whose keys were hashed in part, of the first few one by one."""
     for path, checked in islice(partly.items(), MAX_TOLD):
-        report.cut(f"{path}: hashes" if every else "hashes", checked.hashes_checked, checked.entries)
+        what = "hashes" if checked.entries else "hashes: its entries can't be reached"
+        report.cut(f"{path}: {what}" if every else what, checked.hashes_checked, checked.entries)
     rest = list(partly.values())[MAX_TOLD:]
     if rest:
         what = f"hashes of {len(rest):,} other maps"
@@ -130,13 +131,22 @@ def _words(report: Report, expr: str | None, findings: Mapping[str, Checked]) ->
     what = f"{human.plural(len(findings), 'map')} with {human.plural(entries, 'entry', 'entries')} checked"
     report.answer = [f"{what}: {f'{len(broken):,} corrupt' if broken else 'all intact'}"]
     if broken:
-        rows = [(path, f"{findings[path].entries:,}", _hashes(findings[path])) for path in broken]
-        report.sections = [Table(("corrupt", "entries", "hashes"), rows, frozenset({1}), frozenset({0}))]
+        rows = [(path, f"{findings[path].entries:,}", _hashed(findings[path])) for path in broken]
+        report.sections = [Table(("corrupt", "entries", "hashed"), rows, frozenset({1, 2}), frozenset({0}))]
 
 
 def _hashes(checked: Checked) -> str:
+    if checked.share < 1 and not checked.entries:
+        return "none recomputed: its entries can't be reached"
     if checked.share < 1:
         share = human.percent(checked.share)
-        why = "" if numpy() is not None else ": this Python has no numpy (--full: all)"
+        sampled = numpy() is None and checked.entries > SAMPLE
+        why = ": this Python has no numpy (--full: all)" if sampled else ""
         return f"{checked.hashes_checked:,} recomputed, {share} of the entries{why}"
     return f"{checked.hashes_checked:,} recomputed"
+
+
+def _hashed(checked: Checked) -> str:
+    """The same in a table."""
+    part = f" ({human.percent(checked.share)})" if checked.share < 1 and checked.entries else ""
+    return f"{checked.hashes_checked:,}{part}"

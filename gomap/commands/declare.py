@@ -59,7 +59,8 @@ JSON = Arg("--json", "print the answer as one line of JSON")
 
 
 class Command(NamedTuple):
-    """name: as it is typed. about: what the answer means. examples: (command line, comment).
+    """name: as it is typed. about: what the answer means. examples: (command line, comment). session: the heading in
+    docs/scenarios.md under which there is one.
 
     writes_file: it saves a file, so recording does not run it. of_a_map: it is about one map and what that owns,
     so a recorded map answers it.
@@ -70,6 +71,7 @@ class Command(NamedTuple):
     about: str
     args: tuple[Arg, ...]
     examples: tuple[tuple[str, str], ...]
+    session: str
     writes_file: bool = False
     of_a_map: bool = True
 

@@ -12,32 +12,30 @@ from gomap.errors import GomapError
 from gomap.golang.classic import ClassicMap
 from gomap.gotypes import GoType
 from gomap.maps import MapView
-from gomap.report import Lines, Report, Table
+from gomap.report import Report, Table
 from gomap.values import Limits, Scalar, Values, shown
 
 #: Listed for a person; JSON has them all.
 MAX_SHOWN = 64
 
 
-def add_iterators(context: Context, report: Report, t: GoType, found: MapView) -> None:
-    """Adds the iterations over the map to hmap-show's answer."""
+def add_iterators(context: Context, report: Report, t: GoType, found: MapView, json: bool) -> None:
+    """Adds the iterations over the map to hmap-show's answer: how many to its head, the table to its end."""
     searched = iterators.search(context.target, found, context.progress)
     report.anomalies += searched.anomalies
     values = Values(context.target, Limits(depth=context.settings.depth))
     keys = [_key(context, values, t, one) for one in searched.iterations]
     report.data["iterators"] = [_json(one, key) for one, key in zip(searched.iterations, keys)]
     scanned = f"({human.plural(searched.goroutines, 'goroutine')} searched)"
-    if not searched.iterations:
-        report.sections.append(Lines([f"no iteration over it is under way {scanned}"]))
-    else:
-        what = human.plural(len(searched.iterations), "iteration")
-        verb = "is" if len(searched.iterations) == 1 else "are"
-        report.sections.append(Lines([f"{what} over it {verb} under way {scanned}"]))
+    what = human.plural(len(searched.iterations), "iteration") if searched.iterations else "no iteration"
+    verb = "are" if len(searched.iterations) > 1 else "is"
+    report.answer.append(f"{what} over it {verb} under way {scanned}")
+    if searched.iterations:
         rows = [_row(t, one, key) for one, key in zip(searched.iterations, keys)]
         unit = "buckets" if isinstance(found, ClassicMap) else "slots" if found.small else "directory"
         headings = ("goroutine", "function", "line", "stands at", f"{unit} done")
         report.sections.append(Table(headings, rows[:MAX_SHOWN], frozenset(), frozenset({3})))
-        if len(rows) > MAX_SHOWN:
+        if len(rows) > MAX_SHOWN and not json:
             report.cut("iterations", MAX_SHOWN, len(rows))
     if searched.interrupted:
         report.cut("the search for iterations was interrupted", 0, None)

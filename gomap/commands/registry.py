@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from gomap.commands.declare import EXPR_HELP, Arg, Command, bucket_range, natural, order, scope
 
 COMMANDS: tuple[Command, ...] = (
@@ -31,6 +33,7 @@ A map of a million entries takes well under a second: entries are read only when
             ("hmap-show s.shards[3] --buckets 0", "the bytes of its first bucket"),
             ("hmap-show 0xc000012345:map[string]int", "the map whose header lies there"),
         ),
+        session="Deleted entries, held memory",
     ),
     Command(
         name="hmap-alias",
@@ -67,6 +70,7 @@ unsafe; they are told apart from plain sharing.
             ("hmap-alias --slices", "which slices would see each other's writes?"),
             ("hmap-alias --all --depth 2", "all maps near by"),
         ),
+        session="Two variables, one map",
     ),
     Command(
         name="hmap-evac",
@@ -82,6 +86,7 @@ depth, fill and room, and which table grows next.
             ("hmap-evac m", "the local variable m"),
             ("hmap-evac main.sessions --json", "the same for a script"),
         ),
+        session="Growth, stage by stage",
     ),
     Command(
         name="hmap-get",
@@ -100,6 +105,7 @@ for pointers; in an interface a constant has its default type, others are named:
             ('hmap-get main.cache "user:17"', "a string key"),
             ("hmap-get grid main.Point{X:1, Y:2} --json", "a struct key, for a script"),
         ),
+        session="Which array a key is in",
     ),
     Command(
         name="hmap-check",
@@ -120,6 +126,7 @@ a note. Without numpy a large map's hashes are checked in part, and how much is 
             ("hmap-check main.sessions", "one map"),
             ("hmap-check --all --json", "all of them, for a script"),
         ),
+        session="A map that was damaged",
     ),
     Command(
         name="hmap-sync",
@@ -139,6 +146,7 @@ the fields. Bytes held are what the map has taken from the heap beside itself, k
             ("hmap-sync main.sessions", "a package variable"),
             ("hmap-sync srv.cache --entries 10", "a field, and ten entries"),
         ),
+        session="sync.Map, and maps behind locks",
         of_a_map=False,
     ),
     Command(
@@ -158,6 +166,7 @@ unsafe.Pointers are not followed, and what by its types can't be part of a cycle
             ("hmap-cycle m", "does m lead back to itself?"),
             ("hmap-cycle main.root --json", "the same for a script"),
         ),
+        session="A map that contains itself",
         of_a_map=False,
     ),
     Command(
@@ -180,6 +189,7 @@ the first map that leads to it; nested maps count for themselves, and what closu
             ("hmap-top --by waste -n 5", "where rebuilding a map gives back the most"),
             ("hmap-top --by values", "maps whose keys and values hold the memory"),
         ),
+        session="Which map takes the memory",
     ),
     Command(
         name="hmap-whatis",
@@ -196,6 +206,7 @@ variable or function. A pointer into a bucket that was kept over a growth shows 
             ("hmap-whatis p", "what does the pointer p point to?"),
             ("hmap-whatis &main.cache --json", "where does the variable lie? For a script"),
         ),
+        session="What lies at an address",
     ),
     Command(
         name="hmap-race",
@@ -212,6 +223,7 @@ The first line is the answer; `nobody is inside` is one too.
             ("hmap-race", "who touches a map right now, or died of it"),
             ("hmap-race --json", "the same for a script"),
         ),
+        session="Concurrent map writes",
     ),
     Command(
         name="hmap-record",
@@ -222,6 +234,7 @@ then answers every read-only command about it. The file holds data of the progra
 """,
         args=(Arg("EXPR", EXPR_HELP), Arg("FILE", "the file to write; an existing one is replaced")),
         examples=(("hmap-record main.cache cache.hmap", "then: gomap cache.hmap -c hmap-show"),),
+        session="A map in a file",
         writes_file=True,
     ),
 )
@@ -238,6 +251,14 @@ def overview() -> str:
 
 
 def markdown() -> str:
-    """The command table of the README."""
-    rows = [f"| `{command.usage}` | {command.summary} |" for command in COMMANDS]
+    """The command table of the README: each command leads to its session."""
+    rows = [
+        f"| [`{command.usage}`](docs/scenarios.md#{anchor(command.session)}) | {command.summary} |"
+        for command in COMMANDS
+    ]
     return "\n".join(["| command | answers |", "|---|---|", *rows])
+
+
+def anchor(heading: str) -> str:
+    """The name under which Markdown viewers link to a heading."""
+    return re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")

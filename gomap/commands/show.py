@@ -48,10 +48,11 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if variable.note:
         report.answer.append(f"({variable.note})")
     report.sections = _sections(found, structure)
+    json = bool(options.get("--json"))
     if wanted:
-        _add_entries(context, report, t, found, wanted, bool(options.get("--json")))
+        _add_entries(context, report, t, found, wanted, json)
     if options["--iterators"]:
-        add_iterators(context, report, t, found)
+        add_iterators(context, report, t, found, json)
     if options["--buckets"]:
         report.sections += bucket_sections(target, found, structure, options["--buckets"], context.settings.depth)
     report.advice = _advice(structure)

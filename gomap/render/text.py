@@ -20,6 +20,7 @@ LABEL = 12
 MAX_LABEL = 44
 MIN_TEXT = 20
 MIN_COLUMN = 3
+_WORST_FIRST = ("error", "warning", "note")
 #: Tables of more rows are aligned here, which is much faster.
 MANY_ROWS = 1000
 
@@ -216,7 +217,7 @@ def _progress(section: Progress, style: Style, paint: Paint) -> str:
 
 def _tail(report: Report, width: int, paint: Paint) -> list[str]:
     lines = []
-    for anomaly in report.anomalies:
+    for anomaly in sorted(report.anomalies, key=lambda one: _WORST_FIRST.index(one.severity)):
         lines += _labelled(anomaly.severity, _anomaly(anomaly), width, paint)
     for cut in report.truncated or []:
         if cut["of"]:

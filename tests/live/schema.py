@@ -1,7 +1,8 @@
 """The JSON contract, written down by hand: every key, and what its value may be.
 
-A list of one element is a list of such elements, a tuple is one of several, a set one of several words. Keys that
-came after the first contract stand in ADDED: fields may be added, and none may be renamed or left out.
+A list of one element is a list of such elements, a tuple is one of several, a set one of several words. A name that
+ends in "?" is there only when it was asked for; "*" stands for any name. Fields may be added, here and in
+docs/json.md; none may be renamed or left out.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 HEX = "an address"
+HASH = "a hash"
 FRACTION = "a fraction"
 JSON_SCALAR = "a JSON scalar"
 NINE = "nine counts"
+SIGNED = "a whole number"
 
 TARGET = {
     "backend": {"gdb", "delve", "image"},
@@ -31,6 +34,29 @@ GROWTH = {
     "nevacuate": int,
 }
 ENTRY = {"key": JSON_SCALAR, "value": JSON_SCALAR, "bucket": int, "slot": int, "old": bool}
+PLACE = {
+    "goroutine": (int, None),
+    "frame": (int, None),
+    "function": (str, None),
+    "file": (str, None),
+    "line": (int, None),
+}
+ITERATOR = {
+    "goroutine": int,
+    "frame": int,
+    "function": str,
+    "file": (str, None),
+    "line": (int, None),
+    "address": HEX,
+    "memory": {"heap", "stack"},
+    "key": (JSON_SCALAR, None),
+    "key_address": HEX,
+    "elem_address": (HEX, None),
+    "done": int,
+    "total": int,
+    "position": {"*": SIGNED},
+}
+SIZES = {"allocated": int, "live": int, "waste": int, "rebuilt": int}
 SHOW = {
     "expr": str,
     "type": str,
@@ -46,13 +72,14 @@ SHOW = {
         "address": (HEX, None),
         "fill": NINE,
         "overflow": int,
+        "old_overflow": int,
         "longest_chain": int,
         "old_count": int,
         "old_address": (HEX, None),
         "old_fill": (NINE, None),
     },
     "slots": {"total": int, "live": int, "empty": int, "tombstones": int, "evacuated": int},
-    "bytes": {"allocated": int, "live": int, "overflow": int, "old": int, "waste": int},
+    "bytes": {**SIZES, "overflow": int, "old": int},
     "flags": [{"iterator", "old-iterator", "writing", "same-size-grow"}],
     "growth": GROWTH,
     "classic": (
@@ -80,6 +107,8 @@ SHOW = {
         },
         None,
     ),
+    "entries?": [ENTRY],
+    "iterators": ([ITERATOR], None),
 }
 SHOW_WITH_ENTRIES = {**SHOW, "entries": [ENTRY]}
 TABLE = {
@@ -101,16 +130,23 @@ EVAC = {
     "forecast": {"entries_left": (int, None), "next": str},
     "tables": ([TABLE], None),
 }
-HOLDER = {
+WAY = {
     "path": str,
     "kind": {"local", "argument", "global", "field", "element", "interface", "captured", "map-value"},
-    "goroutine": (int, None),
-    "frame": (int, None),
-    "function": (str, None),
-    "file": (str, None),
-    "line": (int, None),
-    "address": (HEX, None),
+    **PLACE,
 }
+HOLDER = {**WAY, "address": (HEX, None), "also": [WAY]}
+SLICE = {
+    "path": str,
+    "kind": {"local", "argument", "global", "captured"},
+    **PLACE,
+    "address": (HEX, None),
+    "type": str,
+    "from": int,
+    "to": int,
+    "capacity_to": int,
+}
+SCANNED = {"goroutines": int, "frames": int, "globals": int, "maps": int}
 ALIAS = {
     "groups": [
         {
@@ -119,22 +155,54 @@ ALIAS = {
             "type": str,
             "count": int,
             "shared_by": {"header", "buckets"},
+            "headers": [HEX],
             "holders": [HOLDER],
         }
     ],
     "nil_maps": [HOLDER],
-    "scanned": {"goroutines": int, "frames": int, "globals": int, "maps": int},
+    "goroutines": [
+        {
+            "id": int,
+            "status": str,
+            "created_by": ({"function": (str, None), "file": (str, None), "line": (int, None)}, None),
+        }
+    ],
+    "slices?": [{"address": HEX, "elem": str, "elem_size": int, "elements": int, "holders": [SLICE]}],
+    "scanned": SCANNED,
 }
 GET = {
     "expr": str,
     "key": JSON_SCALAR,
     "found": bool,
     "value": (JSON_SCALAR, None),
-    "hash": (HEX, None),
-    "path": [{"bucket": int, "slot": (int, None), "old": bool, "matched": bool, "why": str}],
+    "hash": (HASH, None),
+    "address": (HEX, None),
+    "walked": bool,
+    "path": [
+        {
+            "bucket": int,
+            "slot": (int, None),
+            "old": bool,
+            "matched": bool,
+            "why": str,
+            "table": (int, None),
+            "overflow": int,
+            "address": HEX,
+        }
+    ],
 }
 CHECK = {
-    "maps": [{"path": str, "address": (HEX, None), "type": str, "entries": int, "hashes_checked": int, "ok": bool}]
+    "maps": [
+        {
+            "path": str,
+            "address": (HEX, None),
+            "type": str,
+            "entries": int,
+            "hashes_checked": int,
+            "share": FRACTION,
+            "ok": bool,
+        }
+    ]
 }
 RACE = {
     "inside": [
@@ -147,9 +215,16 @@ RACE = {
             "address": (HEX, None),
             "type": (str, None),
             "fatal": bool,
+            "message": (str, None),
+            "call": str,
+            "status": str,
+            "nil": bool,
+            "deduced": bool,
+            "nil_maps": [HOLDER],
         }
     ],
     "maps": [{"address": HEX, "type": (str, None), "writing": bool, "holders": [HOLDER]}],
+    "scanned": {"goroutines": int, "maps": int},
 }
 HALF = {"address": (HEX, None), "keys": int, "live": int, "deleted": int, "expunged": int, "only_here": int}
 SYNC = {
@@ -183,7 +258,7 @@ SYNC = {
         },
         None,
     ),
-    "entries": [{"key": JSON_SCALAR, "value": JSON_SCALAR, "where": {"read", "dirty", "trie"}}],
+    "entries?": [{"key": JSON_SCALAR, "value": JSON_SCALAR, "where": {"read", "dirty", "trie"}}],
 }
 CYCLE = {
     "expr": str,
@@ -201,10 +276,23 @@ CYCLE = {
     "visited": int,
     "unreadable": int,
 }
-SIZES = {"allocated": int, "live": int, "waste": int}
 TOP = {
-    "maps": [{"path": str, "address": HEX, "type": str, "count": int, "load": float, "bytes": SIZES}],
-    "scanned": {"goroutines": int, "frames": int, "globals": int, "maps": int},
+    "by": {"bytes", "waste", "entries", "load", "values"},
+    "maps": [
+        {
+            **WAY,
+            "address": HEX,
+            "type": str,
+            "count": int,
+            "load": float,
+            "bytes": SIZES,
+            "values": (int, None),
+            "shares": (HEX, None),
+        }
+    ],
+    "total": {"maps": int, "entries": int, "bytes": SIZES, "gives_back": int, "values": (int, None)},
+    "bytes_from": {"size-classes"},
+    "scanned": SCANNED,
 }
 PARTS = {"key", "elem", "tophash", "ctrl", "overflow-pointer"}
 WHATIS = {
@@ -214,8 +302,32 @@ WHATIS = {
     "bucket": (int, None),
     "slot": (int, None),
     "part": (PARTS, None),
+    "overflow": (int, None),
+    "state": ({"live", "empty", "tombstone", "evacuated"}, None),
+    "table": (int, None),
+    "old": bool,
+    "indirect": bool,
+    "key": (JSON_SCALAR, None),
+    "span": (
+        {
+            "start": HEX,
+            "bytes": int,
+            "state": {"free", "in-use", "manual"},
+            "object_bytes": (int, None),
+            "object": (HEX, None),
+            "index": (int, None),
+            "allocated": (bool, None),
+            "noscan": bool,
+            "swept": bool,
+        },
+        None,
+    ),
+    "where": ({"map", "heap", "stack", "data", "code", "read-only data"}, None),
+    "goroutine": (int, None),
+    "function": (str, None),
+    "variable": (str, None),
 }
-DATA = {
+DATA: dict[str, dict[str, Any]] = {
     "hmap-race": RACE,
     "hmap-sync": SYNC,
     "hmap-cycle": CYCLE,
@@ -226,32 +338,6 @@ DATA = {
     "hmap-show": SHOW,
     "hmap-evac": EVAC,
     "hmap-alias": ALIAS,
-}
-ADDED = {
-    "data.address",
-    *(f"data.{name}" for name in ("by", "total", "bytes_from")),
-    *(f"data.maps[].{name}" for name in ("kind", "goroutine", "frame", "function", "file", "line")),
-    *(f"data.maps[].{name}" for name in ("values", "shares", "bytes.rebuilt")),
-    *(f"data.{name}" for name in ("overflow", "state", "table", "old", "indirect", "key", "span", "where")),
-    *(f"data.{name}" for name in ("goroutine", "function", "variable")),
-    "data.walked",
-    "data.path[].table",
-    "data.path[].overflow",
-    "data.path[].address",
-    "data.maps[].share",
-    "data.buckets.old_overflow",
-    "data.bytes.rebuilt",
-    "data.entries",
-    "data.iterators",
-    "data.groups[].headers",
-    "data.groups[].holders[].also",
-    "data.nil_maps[].also",
-    "data.scanned",
-    "data.maps[].holders[].also",
-    *(f"data.inside[].{name}" for name in ("message", "call", "status", "nil", "deduced", "nil_maps")),
-    "data.slices",
-    "data.goroutines",
-    "error.address",
 }
 
 
@@ -291,26 +377,35 @@ def faults(value: Any, wanted: Any, path: str = "") -> list[str]:
 def _object(value: Any, wanted: dict[str, Any], path: str) -> list[str]:
     if not isinstance(value, dict):
         return [f"{path}: no object but {value!r}"]
-    inside = {key: f"{path}.{key}".lstrip(".") for key in {*value, *wanted}}
-    found = [f"{inside[key]}: missing" for key in wanted if key not in value]
-    found += [f"{inside[key]}: unknown" for key in value if key not in wanted and inside[key] not in ADDED]
-    for key in wanted:
-        if key in value:
-            found += faults(value[key], wanted[key], inside[key])
+    named: dict[str, Any] = {}
+    found = []
+    for name, one in wanted.items():
+        key = name.rstrip("?")
+        if name == "*":
+            named.update(dict.fromkeys(value, one))
+        elif key in value:
+            named[key] = one
+        elif key == name:
+            found.append(f"{path}.{key}: missing".lstrip("."))
+    found += [f"{path}.{key}: unknown".lstrip(".") for key in value if key not in named]
+    for key, one in named.items():
+        found += faults(value[key], one, f"{path}.{key}".lstrip("."))
     return found
 
 
 def _is(value: Any, wanted: Any) -> bool:
     if wanted is None:
         return value is None
-    if wanted == HEX:
-        return isinstance(value, str) and value == hex(int(value, 16)) and value != "0x0"
+    if wanted in (HEX, HASH):
+        return isinstance(value, str) and value == hex(int(value, 16)) and (value != "0x0" or wanted == HASH)
     if wanted == FRACTION:
         return isinstance(value, float) and 0 <= value <= 1
     if wanted == NINE:
         return isinstance(value, list) and len(value) == 9 and all(type(n) is int and n >= 0 for n in value)
     if wanted == JSON_SCALAR:
         return type(value) in (str, bool, int, float)
+    if wanted == SIGNED:
+        return type(value) is int
     if wanted is int:
         return type(value) is int and value >= 0
     return type(value) is wanted

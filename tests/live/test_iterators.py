@@ -42,7 +42,8 @@ def check(answers: Session) -> None:
         check_map(said, loops(truth, truth["maps"][expr]["address"]))
     assert answers.at("all", PLAIN).json()["data"]["iterators"] is None
     number = len(loops(truth, truth["maps"]["main.Large"]["address"]))
-    assert f"{number} iterations over it are under way (" in answers.at("all", WORDS).output
+    head = answers.at("all", WORDS).output.partition("\n\n")[0].splitlines()
+    assert head[-1].startswith(f"{number} iterations over it are under way (")
     quiet = {int(expr.split()[1]) for expr in truth["unnamed"] if expr.startswith("none ")}
     assert len(quiet) == 6
 

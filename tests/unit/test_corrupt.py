@@ -10,14 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gomap import maps
+from gomap import frontend, maps
 from gomap.analysis.integrity import Checked
 from gomap.commands import check
+from gomap.commands.declare import Settings
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang.malloc import allocator
 from gomap.golang.structure import Structure
 from gomap.gotypes import GoType, Kind
 from gomap.maps import MapView
+from gomap.render.text import Style
 from gomap.report import Report
 from tests.unit import plans
 from tests.unit.build import Built, ClassicPlan, Marks, SwissPlan, TablePlan, build_classic, build_swiss
@@ -287,6 +289,16 @@ def test_the_hashes_of_many_maps_are_told_in_few_lines() -> None:
     assert report.truncated is not None
     assert len(report.truncated) == check.MAX_TOLD + 1
     assert report.truncated[-1] == {"what": "hashes of 24 other maps", "shown": 96, "of": 240}
+
+
+def test_a_map_that_can_not_be_walked_is_not_told_as_hashed_in_part() -> None:
+    """Nor is a Python without numpy to blame."""
+    fake, built = classic_of_anything()
+    poke(fake.memory, built.type.header, built.address, "B", 200)
+    text = frontend.run("hmap-check", "m", lambda: fake, Settings(), Style()).output
+    assert text.startswith("m is corrupt: 1 finding\n")
+    assert "none recomputed: its entries can't be reached" in text
+    assert "numpy" not in text
 
 
 def test_a_directory_that_names_few_tables_again_and_again() -> None:

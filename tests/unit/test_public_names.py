@@ -12,6 +12,7 @@ from gomap.commands import registry
 from gomap.commands.declare import Command
 from gomap.errors import GomapError
 
+ROOT = Path(__file__).resolve().parents[2]
 CODES = {
     "GomapError": "error",
     "UsageError": "usage",
@@ -106,5 +107,26 @@ def test_a_command_is_found_by_its_name() -> None:
 
 
 def test_the_readme_has_the_commands_as_they_are() -> None:
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
-    assert registry.markdown() in readme
+    assert registry.markdown() in (ROOT / "README.md").read_text()
+
+
+@by_command
+def test_every_command_has_a_session(command: Command) -> None:
+    """Where the README's table leads to."""
+    text = (ROOT / "docs" / "scenarios.md").read_text()
+    found = re.findall(rf"^## {re.escape(command.session)}\n(.*?)(?=^## |\Z)", text, re.M | re.S)
+    assert len(found) == 1
+    assert f"\n(gdb) {command.name}" in found[0]
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    files = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    headings = {
+        file: {registry.anchor(line.lstrip("# ")) for line in file.read_text().splitlines() if line.startswith("#")}
+        for file in files
+    }
+    for file in files:
+        for path, anchor in re.findall(r"\]\(([\w./-]*)(?:#([\w-]+))?\)", file.read_text()):
+            to = (file.parent / path).resolve() if path else file
+            assert to.exists(), (file.name, path)
+            assert not anchor or anchor in headings[to], (file.name, path, anchor)

@@ -152,6 +152,14 @@ def test_bars_show_what_is_there_at_all() -> None:
     assert lengths[2] == 0
 
 
+def test_the_worst_anomaly_stands_first() -> None:
+    told = [Anomaly("note", "a", "one"), Anomaly("error", "b", "two"), Anomaly("warning", "c", "three")]
+    told += [Anomaly("error", "b", "four")]
+    lines = render(Report({}, answer=["m"], anomalies=told), Style()).splitlines()
+    assert [line.split()[-1] for line in lines[2:]] == ["two", "four", "three", "one"]
+    assert [one.message for one in told] == ["one", "two", "three", "four"]
+
+
 def test_anomalies_name_their_address_once() -> None:
     report = Report(
         {}, ["answer"], anomalies=[Anomaly("error", "x", "lost", 0x10), Anomaly("note", "y", "at 0x20", 0x20)]
