@@ -310,9 +310,10 @@ def main() -> None:
     (options.out / "results.json").write_text(
         json.dumps({"about": about, "points": [asdict(point) for point in bench.points]}, indent=1) + "\n"
     )
+    (options.out / "short.md").write_text(report.markdown(about, bench.points))
     (options.out / "plot.svg").write_text(report.svg(about, bench.points))
     print("\n" + text)
-    print(f"in {options.out}: table.txt, results.json, plot.svg")
+    print(f"in {options.out}: table.txt, short.md, results.json, plot.svg")
 
 
 if __name__ == "__main__":

@@ -103,6 +103,42 @@ def exponents(points: Sequence[Point]) -> list[str]:
     return rows
 
 
+#: Rows of the short table: what it is called, the series, the largest size to show.
+SHORT = (
+    ("plain read of the same memory", "raw", 10**6),
+    ("hmap-show", "show", 10**6),
+    ("hmap-show, all entries as JSON", "entries", 10**6),
+    ("Go's runtime-gdb.py prints the map", "runtime-gdb", 10**6),
+    ("Delve's Eval loads the map", "eval", 10**6),
+    ("the program ranges over it", "range", 10**6),
+    ("hmap-get of a key", "get", 10**7),
+    ("hmap-check, all keys hashed", "check", 10**6),
+    ("hmap-check, map[string]string, 16-byte keys", "check-strings", 10**6),
+    ("hmap-alias --scope all, goroutines of 7 calls", "alias", 10**5),
+    ("hmap-top, goroutines with a map each", "top", 10**5),
+)
+
+
+def markdown(about: dict[str, str], points: Sequence[Point]) -> str:
+    """The short table, for a README: one column for each debugger and layout. The kind is map[int]int, or the row's."""
+    columns = list(dict.fromkeys((p.go.split()[0], p.way) for p in points if p.series in ("show", "check")))
+    columns = [column for column in columns if "core" not in column[1]]
+    rows = []
+    for title, series, largest in SHORT:
+        found = [p for p in points if p.series == series and p.seconds and p.size <= largest and p.kind != "structs"]
+        found = [p for p in found if p.kind == ("strings" if series == "check-strings" else "ints")]
+        for size in sorted({p.size for p in found}, reverse=True)[:1]:
+            cells = []
+            for go, way in columns:
+                one = [p for p in found if p.size == size and p.go.split()[0] == go and p.way in (way, "program")]
+                cells.append(duration(one[0].median) if one else "")
+            rows.append(f"| {title} | {size:,} | " + " | ".join(cells) + " |")
+    layout = {p.go.split()[0]: p.go for p in points if " " in p.go}
+    head = " | ".join(f"{layout.get(go, go)}, {way}" for go, way in columns)
+    told = "; ".join(f"{name} {about[name]}" for name in ("date", "machine", "numpy", "load") if name in about)
+    return f"{told}\n\n| median | size | {head} |\n|---|---|{'---|' * len(columns)}\n" + "\n".join(rows) + "\n"
+
+
 # -- the picture -------------------------------------------------------------------------------------
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 760, 440, 64, 44, 190, 48

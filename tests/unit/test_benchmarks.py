@@ -25,6 +25,19 @@ def test_seconds_say_what_was_missed() -> None:
     assert [row.endswith("MISSED") for row in report.limits(points)] == [True, False]
 
 
+def test_the_short_table() -> None:
+    points = [point("show", 10**6, 0.25), point("show", 10**7, 9.0), point("raw", 10**5, 0.5), point("get", 10**7, 1.0)]
+    points += [point("eval", 10**6, 30.0, way="delve direct"), point("show", 10**6, 2.0, way="delve direct")]
+    points.append(Point("range", "go1.27.3", "program", "ints", 10**6, [0.001]))
+    rows = [line.split("|")[1:-1] for line in report.markdown({"date": "today"}, points).splitlines()[2:]]
+    assert rows[0] == [" median ", " size ", " go1.27.3 swiss, gdb 13.1 ", " go1.27.3 swiss, delve direct "]
+    cells = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows[2:]}
+    assert cells["hmap-show"] == ["1,000,000", "250 ms", "2.0 s"]
+    assert cells["plain read of the same memory"] == ["100,000", "500 ms", ""]
+    assert cells["Delve's Eval loads the map"] == ["1,000,000", "", "30.0 s"]
+    assert cells["the program ranges over it"] == ["1,000,000", "1.0 ms", "1.0 ms"]
+
+
 def test_ratios_say_what_was_missed() -> None:
     points = [point("raw", 10**6, 1.0, 2.0, 3.0), point("show", 10**6, 3.0, 3.9, 5.0), point("show", 10**5, 9.0)]
     (row,) = report.ratios(points)
