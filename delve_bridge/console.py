@@ -69,6 +69,8 @@ class Console:
                     return Outcome(outcome.output, f"{name}: {said}")
             except GomapError as error:
                 return Outcome(outcome.output, one_line(f"{name}: {error}"))
+            except KeyboardInterrupt:
+                pass  # the answer is there
         return outcome
 
     def _other(self, name: str, rest: str) -> str:

@@ -47,6 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
+def _ignore_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _leave(number: int, frame: Any) -> NoReturn:
     raise SystemExit(128 + number)
 
@@ -114,6 +119,7 @@ def _run(options: argparse.Namespace, program_arguments: list[str]) -> int:
         started = server.connect(options.timeout)
         return _talk(started, options, options.CORE if options.how == "core" else None, program)
     finally:
+        _ignore_signals()  # whatever is pressed now, dlv and the program are not to be left behind
         server.end(started)
         if started is not None:
             started.close()
@@ -125,7 +131,8 @@ def _relay(data: bytes) -> None:
 
 
 def _talk(client: Client, options: argparse.Namespace, core: str | None, program: str | None) -> int:
-    repl.catch_interrupts(client)
+    interrupts = repl.Interrupts(client)
+    interrupts.catch()
     session = Session(client, not options.no_direct, core, program)
     try:
         console = Console(session, style(sys.stdout))
@@ -133,23 +140,29 @@ def _talk(client: Client, options: argparse.Namespace, core: str | None, program
             vocabulary.set_breakpoint(session, options.location)
             print(visible_lines(vocabulary.resume(session, "continue")), end="", file=sys.stderr)
         if options.c is None:
-            return repl.run(console)
-        return _one_shot(console, options.c)
+            return repl.run(console, interrupts)
+        if interrupts.pressed:
+            return INTERRUPTED  # the program is not where the questions are about
+        return _one_shot(console, options.c, interrupts)
     finally:
         session.close_memory()
 
 
-def _one_shot(console: Console, lines: Sequence[str]) -> int:
+def _one_shot(console: Console, lines: Sequence[str], interrupts: repl.Interrupts) -> int:
+    """Ctrl-C halts a program that runs, and what follows is asked there; any other command is the last one then."""
     status = 0
     for line in lines:
         if line.strip() in LEAVE:
             break
+        before = interrupts.pressed
         outcome = console.execute(line)
         write(outcome.output)
         if outcome.error is not None:
             print(outcome.error, file=sys.stderr)
             status = 1
-    return status
+        if interrupts.pressed > before and not vocabulary.runs(line):
+            break
+    return INTERRUPTED if interrupts.pressed else status
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable
 
@@ -19,30 +20,50 @@ from gomap.render.terminal import write
 PROMPT = "(dlv-hmap) "
 
 
-def catch_interrupts(client: Client) -> None:
-    """Ctrl-C breaks in between two answers of the server, never within one."""
+class Interrupts:
+    """Ctrl-C breaks in between two answers of the server, never within one.
 
-    def interrupted(number: int, frame: Any) -> None:
-        if client.busy:
-            client.cancelled = True
-        else:
+    pressed: how often it was.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.pressed = 0
+        self._client = client
+        self._wanted = True
+
+    def catch(self) -> None:
+        signal.signal(signal.SIGINT, self._interrupted)
+
+    def _interrupted(self, number: int, frame: Any) -> None:
+        self.pressed += 1
+        if self._client.busy:
+            self._client.cancelled = True
+        elif self._wanted:
             raise KeyboardInterrupt
 
-    signal.signal(signal.SIGINT, interrupted)
+    @contextmanager
+    def wanted(self) -> Iterator[None]:
+        """What it breaks. Behind it, one more on the heels of the first breaks nothing."""
+        self._wanted = True
+        try:
+            yield
+        finally:
+            self._wanted = False
 
 
-def run(console: Console) -> int:
+def run(console: Console, interrupts: Interrupts) -> int:
     """Reads lines until exit or end of input."""
     read = _reader(console)
     last = ""
     while True:
         try:
-            line = read()
+            with interrupts.wanted():
+                line = read()
         except KeyboardInterrupt:
             continue
         except EOFError:
             return 0
-        catch_interrupts(console.session.client)
+        interrupts.catch()
         try:
             # An empty line steps again, as in Delve's own client.
             line = line.strip() or (last if last in ("next", "n", "step", "s", "stepout", "so") else "")
@@ -51,7 +72,8 @@ def run(console: Console) -> int:
             last = line
             if line in LEAVE:
                 return 0
-            _execute(console, line)
+            with interrupts.wanted():
+                _execute(console, line)
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
 

@@ -6,6 +6,7 @@ came, or Ctrl-C) leaves its answer to come: the number tells, and it is thrown a
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import socket
 import time
@@ -116,8 +117,8 @@ class Client:
         """Whether the other end is on this machine, as far as the address says."""
         if self._socket is None or self.where.path:
             return True
-        peer = str(self._socket.getpeername()[0])
-        return peer.startswith("127.") or peer in ("::1", "::ffff:127.0.0.1")
+        peer = ipaddress.ip_address(str(self._socket.getpeername()[0]).partition("%")[0])
+        return (getattr(peer, "ipv4_mapped", None) or peer).is_loopback
 
     def close(self) -> None:
         if self._socket is not None:
@@ -144,6 +145,21 @@ class Client:
             return self._exchange(calls, wait)
         finally:
             self.busy = False
+            if self.cancelled:  # it came with the last answer: the command ends here, and not the next one
+                self.cancelled = False
+                raise KeyboardInterrupt
+
+    def halt(self, seconds: float) -> Mapping[str, Any]:
+        """Stops the program, which runs: its state. A server that has only just been told to let it run loses the
+        request, so it is made again while the program is seen to run."""
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                state: Mapping[str, Any] = self.call("Command", seconds, name="halt")["State"]
+                return state
+            except TargetRunning:
+                if time.monotonic() > until:
+                    raise
 
     def _exchange(self, calls: Sequence[Call], wait: float | None) -> list[Result]:
         first = self._last + 1

@@ -29,6 +29,8 @@ OPTIONS = (
     "--check-go-version=false",
 )
 _LISTENING = re.compile(rb"API server listening at: (\S+)\n")
+#: Lines that tell nothing of what went wrong.
+_NO_REASON = ("Usage", "warning", "Flags", "Global", "API server listening")
 
 
 class NoDelve(GomapError):
@@ -80,6 +82,7 @@ class Server:
         self.attached = arguments[0] == "attach"
         self._relay = relay
         self._said: deque[bytes] = deque(maxlen=64)
+        self._unrelayed: list[bytes] = []
         self._address: Address | None = None
         self._listening = threading.Event()
         self._lock = threading.Lock()
@@ -132,9 +135,9 @@ class Server:
             raise
         with self._lock:
             self._connected = True
-            for line in self._said:
-                self._relay(line)
-            self._said.clear()
+            for data in self._unrelayed:
+                self._relay(data)
+            self._unrelayed.clear()
         return client
 
     def _listens(self) -> Address:
@@ -157,7 +160,7 @@ class Server:
                 if self.attached and client.call("State", END, NonBlocking=True)["State"]["Running"]:
                     # A running program can't be let go of. (One that is stopped would take the signal
                     # of a second stop with it, and die of it.)
-                    client.call("Command", END, name="halt")
+                    client.halt(END)
                 client.call("Detach", END, Kill=not self.attached)
         for stop in (None, self._process.terminate, self._process.kill):
             if stop is not None and self._process.poll() is None:
@@ -178,14 +181,17 @@ class Server:
                     self._relay(data)
                     continue
                 self._said.append(data)
-                found = None if self._address else _LISTENING.search(b"".join(self._said))
+                if self._address is not None:
+                    self._unrelayed.append(data)
+                    continue
+                # What went wrong can be told before it, on the other stream: _why wants that too.
+                found = _LISTENING.search(b"".join(self._said))
                 if found is not None:
                     self._address = address(found.group(1).decode())
-                    self._said.clear()
                     self._listening.set()
 
     def _why(self) -> str:
         text = b"".join(self._said).decode("utf-8", "replace")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        told = [line for line in lines if not line.startswith(("Usage", "warning", "Flags", "Global"))]
+        told = [line for line in lines if not line.startswith(_NO_REASON)]
         return "dlv: " + (told[-1] if told else f"ended with status {self._process.returncode} and no word")

@@ -165,12 +165,13 @@ class Session:
     @property
     def types(self) -> Types:
         if self._types is None:
-            self._types = Types(self.arch, self.evaluate)
-            self._types.described = lambda name: map_parts(DelveTarget(self), name)
-            self._types.listed = lambda pattern: list(self.client.call("ListTypes", Filter=pattern)["Types"] or ())
+            types = Types(self.arch, self.evaluate)
+            types.described = lambda name: map_parts(DelveTarget(self), name)
+            types.listed = lambda pattern: list(self.client.call("ListTypes", Filter=pattern)["Types"] or ())
             for raw in self.package_variables().values():
                 if raw["kind"] == 21 and raw["len"]:
-                    self._types.examples[int(raw["addr"])] = None
+                    types.examples[int(raw["addr"])] = None
+            self._types = types
         return self._types
 
     def evaluate(self, expressions: Sequence[str], load: Mapping[str, Any]) -> list[Raw | None]:
@@ -265,7 +266,11 @@ class Session:
         """The program's memory, read directly where that is possible."""
         if self._direct is None and self._direct_wanted and self._direct_tried != self._seen:
             self._direct_tried = self._seen
-            self._direct = self._try_direct()
+            try:
+                self._direct = self._try_direct()
+            except KeyboardInterrupt:
+                self._direct_tried = None
+                raise
         return self._delve_memory if self._direct is None else Shortcut(self._direct, self._delve_memory)
 
     def _try_direct(self) -> ProcessMemory | CoreMemory | None:

@@ -185,7 +185,7 @@ class Types:
     def _sample_eface(self) -> int | None:
         """Where a type descriptor's address lies: the second word of the itab of runtime.divideError."""
         if "eface" not in self._samples:
-            self._samples["eface"] = found = None
+            found = None
             error = self._sample("runtime.divideError")
             table = None if error is None else self._one(at("uintptr", error))
             if table is not None and not table["unreadable"]:

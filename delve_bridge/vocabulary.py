@@ -27,13 +27,15 @@ _MAP, _POINTER, _INTERFACE, _STRING, _SLICE, _ARRAY, _STRUCT = 21, 22, 20, 24, 2
 
 @dataclass(frozen=True)
 class Word:
-    """One command. run: takes the session and the rest of the line, gives the text to print."""
+    """One command. run: takes the session and the rest of the line, gives the text to print. runs: whether it lets
+    the program run."""
 
     name: str
     usage: str
     summary: str
     run: Callable[[Session, str], str]
     short: str = ""
+    runs: bool = False
 
 
 def run(session: Session, line: str) -> str | None:
@@ -50,6 +52,12 @@ def run(session: Session, line: str) -> str | None:
 
 def find(name: str) -> Word | None:
     return next((word for word in WORDS if name in (word.name, word.short) and name), None)
+
+
+def runs(line: str) -> bool:
+    """Whether it lets the program run."""
+    word = find(line.strip().partition(" ")[0])
+    return word is not None and word.runs
 
 
 # -- running -----------------------------------------------------------------------------------------------
@@ -94,7 +102,7 @@ def _step(name: str) -> Callable[[Session, str], str]:
 def _halt(session: Session, rest: str) -> str:
     state = session.state()
     if state.get("Running"):  # a stopped program would take the signal for its next start
-        state = session.client.call("Command", name="halt")["State"]
+        state = session.client.halt(session.client.deadline)
     return arrive(session, state)
 
 
@@ -257,10 +265,10 @@ def text(v: Mapping[str, Any], depth: int = 0) -> str:
 # -- the list ----------------------------------------------------------------------------------------------
 
 WORDS: tuple[Word, ...] = (
-    Word("continue", "", "run until the program stops", _step("continue"), "c"),
-    Word("next", "", "run to the next line", _step("next"), "n"),
-    Word("step", "", "run to the next line, into calls", _step("step"), "s"),
-    Word("stepout", "", "run until the function returns", _step("stepOut"), "so"),
+    Word("continue", "", "run until the program stops", _step("continue"), "c", runs=True),
+    Word("next", "", "run to the next line", _step("next"), "n", runs=True),
+    Word("step", "", "run to the next line, into calls", _step("step"), "s", runs=True),
+    Word("stepout", "", "run until the function returns", _step("stepOut"), "so", runs=True),
     Word("halt", "", "stop the program", _halt),
     Word("break", "LOCATION", "set a breakpoint: main.stop, file.go:12", set_breakpoint, "b"),
     Word("breakpoints", "", "list breakpoints", _breakpoints, "bp"),

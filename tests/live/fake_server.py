@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Union
 
-from delve_bridge.rpc import Address
+from delve_bridge.rpc import Address, Client, Refused
 
 #: What to do with one request: bytes are sent as they are, None is silence, anything else is the result;
 #: HANG_UP closes the connection.
@@ -89,8 +89,40 @@ class FakeServer:
             connection.close()
 
 
+class Relay(FakeServer):
+    """A server that hands everything on to a real one.
+
+    before: called with each request, in the order that they come, before it is handed on.
+    """
+
+    def __init__(self, real: Client, before: Callable[[Mapping[str, Any]], None]) -> None:
+        self._real = real
+        self._before = before
+        #: Whoever has it keeps the answers back.
+        self.held = threading.Lock()
+        super().__init__({})
+
+    def _reply(self, request: Mapping[str, Any]) -> bytes:
+        with self.held:
+            self._before(request)
+            try:
+                result = self._real.call(request["method"].partition(".")[2], **request["params"][0])
+            except Refused as refused:
+                return response(request, None, str(refused))
+        return response(request, result)
+
+
 def response(request: Mapping[str, Any], result: Any, error: str | None = None) -> bytes:
     return json.dumps({"id": request["id"], "result": result, "error": error}).encode() + b"\n"
+
+
+@contextmanager
+def relaying(real: Client, before: Callable[[Mapping[str, Any]], None]) -> Iterator[Relay]:
+    relay = Relay(real, before)
+    try:
+        yield relay
+    finally:
+        relay.close()
 
 
 @contextmanager

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import gzip
 import os
-import signal
+import re
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -109,6 +111,53 @@ def test_wrong_api_version() -> None:
 def test_bad_addresses(text: str) -> None:
     with pytest.raises(UsageError):
         rpc.address(text)
+
+
+@pytest.mark.parametrize(
+    ("peer", "here"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.10", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("::ffff:127.1.2.3", True),
+        ("::1%lo", True),
+        ("10.0.0.1", False),
+        ("128.0.0.1", False),
+        ("0.0.0.0", False),
+        ("1.127.0.1", False),
+        ("fe80::1%eth0", False),
+        ("::ffff:10.0.0.1", False),
+        ("::", False),
+        ("2001:db8::127", False),
+    ],
+)
+def test_who_is_on_this_machine(peer: str, here: bool) -> None:
+    opened = mock.Mock(**{"getpeername.return_value": (peer, 4040)})
+    with mock.patch("socket.create_connection", return_value=opened):
+        assert Client(rpc.Address("somewhere", 4040)).loopback is here
+
+
+def test_names_of_this_machine(tmp_path: Path) -> None:
+    """By the address that was connected to, whatever name was given."""
+    for family, bound, names in (
+        (socket.AF_INET, "127.0.0.1", ("localhost", "127.0.0.1", "")),
+        (socket.AF_INET, "127.0.0.2", ("127.0.0.2",)),
+        (socket.AF_INET6, "::1", ("[::1]",)),
+        (socket.AF_UNIX, str(tmp_path / "socket"), ()),
+    ):
+        with socket.socket(family) as listener:
+            try:
+                listener.bind(bound if family == socket.AF_UNIX else (bound, 0))
+            except OSError:
+                assert family == socket.AF_INET6  # not every machine has it
+                continue
+            listener.listen()
+            port = listener.getsockname()[1]
+            for text in [f"{name}:{port}" for name in names] or [f"unix:{bound}"]:
+                client = Client(rpc.address(text))
+                assert client.loopback
+                client.close()
 
 
 def test_addresses() -> None:
@@ -266,14 +315,40 @@ def test_another_client(dlv: Dlv, system_go: Row) -> None:
         second.client.close()
 
 
-@pytest.fixture
-def signals_kept() -> Iterator[None]:
-    """main() takes signals over for the whole process."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    kept = [signal.getsignal(number) for number in numbers]
-    yield
-    for number, handler in zip(numbers, kept):
-        signal.signal(number, handler)
+def test_halt_that_came_too_early() -> None:
+    """Delve forgets it when the program has not yet been let run: it is made again."""
+    halts: list[Request] = []
+    stopped = {"Running": False, "currentThread": {"id": 1, "pc": 1}}
+
+    def command(request: Request) -> Any:
+        halts.append(request)
+        return {"State": stopped} if len(halts) > 1 else None
+
+    def state(request: Request) -> Any:
+        return {"State": {**stopped, "Running": len(halts) < 2}}
+
+    with serving({"Command": command, "State": state}) as server:
+        assert console(server, deadline=30).execute("halt").output.startswith("thread 1 in ")
+    assert [halt["params"][0]["name"] for halt in halts] == ["halt", "halt"]
+
+
+def test_halt_what_another_client_resumed(dlv: Dlv, spinning: Path) -> None:
+    with delves.bridge(dlv, ["exec", str(spinning)]) as first:
+        mine = Console(first, Style())
+        assert mine.execute("break main.main").error is None
+        delves.run_to_first_stop(first)
+        assert mine.execute("clear 1").error is None
+        second = Client(first.client.where)
+        running = threading.Thread(target=lambda: second.call("Command", None, name="continue"))
+        running.start()
+        while mine.news() != "another client has resumed the program: it is running":
+            assert running.is_alive()
+        fails(mine, "hmap-show main.Counts", "the program is running: stop it first")
+        assert re.match(r"(goroutine|thread) \d+ in ", mine.execute("halt").output)
+        running.join(30)
+        assert not running.is_alive()
+        assert "map[int]int  main.Counts" in mine.execute("hmap-show main.Counts").output
+        second.close()
 
 
 def test_warning_of_what_is_in_the_clear(capsys: pytest.CaptureFixture[str], signals_kept: None) -> None:
@@ -289,16 +364,101 @@ def test_warning_of_what_is_in_the_clear(capsys: pytest.CaptureFixture[str], sig
     assert error.startswith("hmap-show: the program is running")
 
 
+# -- memory that is not to be had past Delve -----------------------------------------------------------------
+
+
+@contextmanager
+def ways_of_reading() -> Iterator[list[bool]]:
+    """Of each run of the program: whether it read memory past Delve."""
+    found: list[bool] = []
+    close = Session.close_memory
+
+    def noted(session: Session) -> None:
+        found.append(session.direct)
+        close(session)
+
+    with mock.patch.object(Session, "close_memory", noted):
+        yield found
+
+
+QUESTIONS = ("-c", "hmap-show main.Keep.M --json --entries 3", "-c", "hmap-check --all --json")
+
+
+@contextmanager
+def told_pid(pid: int) -> Iterator[None]:
+    """A server that names this process."""
+    call = Client.call
+
+    def patched(client: Client, method: str, *rest: Any, **arguments: Any) -> Any:
+        return {"Pid": pid} if method == "ProcessPid" else call(client, method, *rest, **arguments)
+
+    with mock.patch.object(Client, "call", patched):
+        yield
+
+
+def test_process_memory_is_refused(
+    dlv: Dlv, system_go: Row, capsys: pytest.CaptureFixture[str], signals_kept: None
+) -> None:
+    """Delve is asked then, without a word, and the answers are the same."""
+    binary = toolchains.build("basic", system_go, optimised=False)
+    with delves.bridge(dlv, ["exec", str(binary)]) as bridge, delves.bridge(dlv, ["exec", str(binary)]) as twin:
+        delves.run_to_first_stop(bridge)
+        delves.run_to_first_stop(twin)
+
+        def asked(*options: str) -> tuple[bool, str]:
+            with ways_of_reading() as ways:
+                status = main.main(["connect", str(bridge.client.where), *options, *QUESTIONS])
+            said = capsys.readouterr()
+            assert (status, said.err) == (0, "")
+            return ways[-1], said.out
+
+        direct, answer = asked()
+        assert direct
+        assert answer.count('"gomap/1"') == 2
+        assert asked("--no-direct") == (False, answer)
+        with mock.patch("delve_bridge.session.ProcessMemory", side_effect=PermissionError(13, "Permission denied")):
+            assert asked() == (False, answer)
+        # A process id of a container or of another machine: here nobody has it, or the same program started again.
+        for pid in (4194303, os.getpid(), twin.client.call("ProcessPid")["Pid"]):
+            with told_pid(pid):
+                assert asked() == (False, answer), pid
+        assert asked() == (True, answer)
+
+
+def test_core_that_this_side_does_not_have(
+    dlv: Dlv,
+    system_go: Row,
+    capsys: pytest.CaptureFixture[str],
+    signals_kept: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("GOMAP_DLV", str(dlv.path))
+    binary = toolchains.build("basic", system_go, optimised=False)
+    core = debuggers.make_core(binary, "start").path
+
+    def asked(*arguments: str) -> tuple[bool, str]:
+        with ways_of_reading() as ways:
+            status = main.main([*arguments, *QUESTIONS])
+        said = capsys.readouterr()
+        assert (status, said.err) == (0, "")
+        return ways[-1], said.out
+
+    direct, answer = asked("core", str(binary), str(core))
+    assert direct
+    assert asked("core", "--no-direct", str(binary), str(core)) == (False, answer)
+    no_core = tmp_path / "text"
+    no_core.write_text("no core")
+    with delves.bridge(dlv, ["core", str(binary), str(core)]) as bridge:
+        assert asked("connect", str(bridge.client.where)) == (False, answer)
+        for path in (tmp_path / "nothing", tmp_path, no_core):
+            session = Session(Client(bridge.client.where), core=str(path))
+            output = Console(session, Style()).execute(QUESTIONS[1]).output
+            assert (session.direct, output) == (False, answer.splitlines(keepends=True)[0]), path
+            session.client.close()
+
+
 # -- one-shot use ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def recorded_dlv(dlv: Dlv, tmp_path: Path) -> Iterator[tuple[Path, Path]]:
-    """(a dlv that writes its process id to a file, the file)."""
-    script, pid = tmp_path / "dlv", tmp_path / "pid"
-    script.write_text(f'#!/bin/sh\necho $$ >"{pid}"\nexec "{dlv.path}" "$@"\n')
-    script.chmod(0o755)
-    yield script, pid
 
 
 def bridge_command(*arguments: str) -> list[str]:
@@ -317,7 +477,10 @@ def environment(dlv: Path, **more: str) -> dict[str, str]:
 
 def left_of(pid: Path) -> list[int]:
     """Processes of dlv's session, dlv itself and what it started, that are still there."""
-    session = int(pid.read_text())
+    return of_session(int(pid.read_text()))
+
+
+def of_session(session: int) -> list[int]:
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -401,6 +564,19 @@ def test_one_line_of_what_is_wrong(arguments: list[str], told: str, recorded_dlv
     assert len(run.stderr.splitlines()) == 1, run.stderr
     if pid.exists():
         assert left_of(pid) == []
+
+
+def test_why_dlv_ended(tmp_path: Path) -> None:
+    """It listens before it looks at the program; what it says of that can be read before that it listens."""
+    script = tmp_path / "dlv"
+    why, listens = "could not attach to pid 7: no such process", "API server listening at: 127.0.0.1:1"
+    for said, told in ((f"{why}\n{listens}", why), (f"{listens}\n{why}", why), (listens, "ended with status 1")):
+        script.write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
+        script.chmod(0o755)
+        command = bridge_command("attach", "4194300", "-c", "hmap-show m")
+        run = subprocess.run(command, env=environment(script), capture_output=True, text=True, timeout=60)
+        assert (run.returncode, run.stdout) == (1, "")
+        assert run.stderr.startswith(f"dlv-hmap: dlv: {told}")
 
 
 def test_no_dlv(tmp_path: Path) -> None:

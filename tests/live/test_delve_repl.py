@@ -6,12 +6,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pexpect
-import pytest
 
 from tests.live import toolchains
 from tests.live.delves import Dlv
@@ -19,20 +17,6 @@ from tests.live.toolchains import ROOT, Row
 
 #: Drawn, with the cursor shown behind it.
 PROMPT = r"\(dlv-hmap\)[^\n]*?\x1b\[\?25h"
-#: A program that runs until it is stopped.
-SPINS = """package main
-
-import "time"
-
-var Counts = map[int]int{}
-
-func main() {
-	for i := 0; ; i++ {
-		Counts[i%100]++
-		time.Sleep(100 * time.Microsecond)
-	}
-}
-"""
 
 
 class Terminal:
@@ -76,23 +60,6 @@ class Terminal:
         assert self.child.exitstatus == 0
 
 
-@pytest.fixture
-def spinning(system_go: Row, tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "spins"
-    folder.mkdir()
-    (folder / "main.go").write_text(SPINS)
-    (folder / "go.mod").write_text("module spins\n\ngo 1.21\n")
-    go = toolchains.ensure(system_go)
-    subprocess.run(
-        [str(go), "build", "-gcflags=all=-N -l", "-o", "spins", "."],
-        cwd=folder,
-        env=toolchains._environment(system_go),
-        check=True,
-        stdin=subprocess.DEVNULL,
-    )
-    yield folder / "spins"
-
-
 def test_a_session(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
     binary = toolchains.build("basic", system_go, optimised=False)
     terminal = Terminal(dlv, tmp_path, "exec", str(binary), "--break", "main.stop")
@@ -114,6 +81,56 @@ def test_a_session(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
     assert "main.go:32" in terminal.ask("continue")  # runtime.Breakpoint
     assert "has exited with status 0" in terminal.ask("continue")
     assert "has exited" in terminal.ask("hmap-show m")
+    terminal.leave()
+
+
+def test_goroutines_and_frames(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
+    """The variables are those of the goroutine and of the frame that are selected."""
+    binary = toolchains.build("goroutines", system_go, optimised=False)
+    terminal = Terminal(dlv, tmp_path, "exec", str(binary), "--break", "main.stop")
+    assert "goroutine 1 in main.stop" in terminal.ready()
+    listed = terminal.ask("goroutines")
+
+    def select(function: str) -> None:
+        found = re.search(rf"(\d+)  {re.escape(function)}  ", listed)
+        assert found is not None, listed
+        assert f"goroutine {found.group(1)} in {function}  " in terminal.ask(f"goroutine {found.group(1)}")
+
+    for function, variable, key in (
+        ("main.inSelect", "m", "inSelect"),
+        ("main.inSelect", "local.M", "inSelect"),
+        ("time.Sleep", "pointer.M", "inSleep"),
+        ("main.inChannel", "m", "inChannel"),
+    ):
+        select(function)
+        shown = terminal.ask(f"hmap-show {variable} --entries 1")
+        assert f"map[string]int  {variable}" in shown
+        assert f'"{key}"' in shown
+    assert "no variable 'local'" in terminal.ask("hmap-show local")  # inSelect's
+
+    select("main.deep7")
+    deep6 = re.search(r"(\d+)  main\.deep6\b", terminal.ask("stack"))
+    assert deep6 is not None
+    assert "in main.deep6" in terminal.ask(f"frame {deep6.group(1)}")
+    assert re.search(r"m = map\[string\]int 1 entries.*\bshared = map\[string\]int", terminal.ask("args"), re.S)
+    assert "m =" not in terminal.ask("args shared")
+    assert '"shared"' in terminal.ask("hmap-show shared --entries 1")
+    assert "in main.deep5" in terminal.ask("up")
+    assert "in main.deep2" in terminal.ask("up 3")
+    assert '"deep"' in terminal.ask("print h.Name")
+    assert "map[string]int 1 entries" in terminal.ask("print h.M")
+    assert "map[string]int  h.M" in terminal.ask("hmap-show h.M")
+    assert "print: " in terminal.ask("print nosuch")
+    assert "in main.deep3" in terminal.ask("down")
+    assert "there is no frame" in terminal.ask("down 100")
+
+    assert "goroutine 1 in main.stop" in terminal.ask("goroutine 1")
+    assert re.search(r"1  main\.stop  \S+:\d+  hit 1", terminal.ask("breakpoints"))
+    assert "in main.stop" in terminal.ask("halt")
+    assert "main.go:47" in terminal.ask("step")
+    assert "in gomap.test/targets/truth.Reached" in terminal.ask("step")
+    assert 'stage = "all"' in terminal.ask("args")
+    assert "in main.stop" in terminal.ask("stepout")
     terminal.leave()
 
 

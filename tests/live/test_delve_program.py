@@ -1,0 +1,176 @@
+"""dlv-hmap as README.md and docs/delve.md tell it: the program itself, real servers, and what it leaves behind."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from delve_bridge.console import Console
+from delve_bridge.rpc import Address, Client, address
+from delve_bridge.session import Session
+from gomap.render.text import Style
+from tests.live import debuggers, toolchains
+from tests.live.delves import Dlv
+from tests.live.test_delve_failures import environment, left_of, of_session
+from tests.live.toolchains import ROOT, Row
+
+
+def answers(dlv: Path, *arguments: str) -> str:
+    """What dlv-hmap prints when all goes well, and it has nothing to say beside."""
+    run = subprocess.run(
+        [str(ROOT / "bin" / "dlv-hmap"), *arguments],
+        env=environment(dlv, GOMAP_PYTHON=sys.executable),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    return run.stdout
+
+
+def test_core(recorded_dlv: tuple[Path, Path], system_go: Row) -> None:
+    script, pid = recorded_dlv
+    binary = toolchains.build("basic", system_go, optimised=False)
+    core = debuggers.make_core(binary, "start").path
+    told = answers(script, "core", str(binary), str(core), "-c", "hmap-alias")
+    assert re.search(r"main\.Keep\.Words\b", told), told
+    assert left_of(pid) == []
+
+
+def test_attach(recorded_dlv: tuple[Path, Path], spinning: Path) -> None:
+    """The process is let go of, and runs on."""
+    script, pid = recorded_dlv
+    process = subprocess.Popen([str(spinning)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "running\n"
+        told = answers(script, "attach", str(process.pid), "-c", "hmap-show main.Counts", "-c", "hmap-top --json")
+        assert "map[int]int  main.Counts" in told
+        status = Path(f"/proc/{process.pid}/status")
+        assert "TracerPid:\t0" in status.read_text()
+        # It sleeps thousands of times a second.
+        before, until = switches(status), time.monotonic() + 30
+        while switches(status) <= before + 20:
+            assert time.monotonic() < until, status.read_text()
+        assert process.poll() is None
+        assert left_of(pid) == []
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def switches(status: Path) -> int:
+    """How often threads of the process have waited."""
+    tasks = (status.parent / "task").glob("*/status")
+    return sum(int(re.findall(r"^voluntary_ctxt_switches:\s*(\d+)", task.read_text(), re.M)[0]) for task in tasks)
+
+
+@contextmanager
+def headless(dlv: Dlv, binary: Path) -> Iterator[Address]:
+    """README's own server, but for the port's number."""
+    listen = "--listen=127.0.0.1:0"
+    server = subprocess.Popen(
+        [str(dlv.path), "exec", str(binary), "--headless", "--accept-multiclient", "--api-version=2", listen],
+        env={**os.environ, "GOMAP_TRUTH": "/dev/null"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert server.stdout is not None
+        yield address(server.stdout.readline().split()[-1])
+        assert server.poll() is None, "the server has ended"
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)
+    assert of_session(server.pid) == []
+
+
+def test_connect(dlv: Dlv, system_go: Row) -> None:
+    """To a server that was there before, and is there after, with the program where it was."""
+    binary = toolchains.build("basic", system_go, optimised=False)
+    with headless(dlv, binary) as where:
+        client = Client(where)
+        client.call("CreateBreakpoint", Breakpoint={"functionName": "main.stop", "line": -1})
+        client.call("Command", name="continue")
+        client.close()
+        first = answers(dlv.path, "connect", str(where), "-c", "hmap-show m --json")
+        assert json.loads(first)["data"]["count"] == 1000
+        assert answers(dlv.path, "connect", str(where), "-c", "hmap-show m --json") == first
+
+
+# -- beside an editor --------------------------------------------------------------------------------------
+
+
+class Editor:
+    """A client of the Debug Adapter Protocol, as VS Code attaches to a server with "mode": "remote"."""
+
+    def __init__(self, where: Address) -> None:
+        self._socket = socket.create_connection((where.host, where.port), 30)
+        self._file = self._socket.makefile("rwb")
+        self._numbers = itertools.count(1)
+
+    def ask(self, command: str, **arguments: Any) -> None:
+        request = {"seq": next(self._numbers), "type": "request", "command": command, "arguments": arguments}
+        body = json.dumps(request).encode()
+        self._file.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        self._file.flush()
+
+    def wait(self, kind: str, name: str) -> Any:
+        """The next event or response of that name."""
+        while True:
+            length = 0
+            for line in iter(self._file.readline, b"\r\n"):
+                assert line, "the server has closed the editor's connection"
+                if line.startswith(b"Content-Length:"):
+                    length = int(line.split()[1])
+            message = json.loads(self._file.read(length))
+            if message["type"] == "response":
+                assert message["success"], message
+            if message["type"] == kind and name in (message.get("event"), message.get("command")):
+                return message.get("body")
+
+    def close(self) -> None:
+        self._file.close()
+        self._socket.close()
+
+
+def test_beside_an_editor(dlv: Dlv, system_go: Row) -> None:
+    """One server, an editor that speaks DAP, and gomap, which looks wherever the editor has stopped."""
+    binary = toolchains.build("basic", system_go, optimised=False)
+    with headless(dlv, binary) as where:
+        editor = Editor(where)
+        editor.ask("initialize", adapterID="go", linesStartAt1=True, columnsStartAt1=True, pathFormat="path")
+        editor.wait("response", "initialize")
+        editor.ask("attach", mode="remote", stopOnEntry=True)
+        editor.wait("event", "initialized")
+        editor.ask("setFunctionBreakpoints", breakpoints=[{"name": "main.stop"}])
+        editor.wait("response", "setFunctionBreakpoints")
+        editor.ask("configurationDone")
+        editor.wait("event", "stopped")
+        console = Console(Session(Client(where)), Style())
+        assert console.news() is None
+        editor.ask("continue", threadId=1)
+        thread = editor.wait("event", "stopped")["threadId"]
+        assert "1,000 entries" in console.execute("hmap-show m").output
+        editor.ask("next", threadId=thread)
+        editor.wait("event", "stopped")
+        assert "another client has moved the program: goroutine 1 in main.stop" in str(console.news())
+        assert "1,000 entries" in console.execute("hmap-show m").output
+        console.session.client.close()
+        editor.ask("disconnect", terminateDebuggee=False)
+        editor.wait("response", "disconnect")
+        editor.close()
