@@ -15,6 +15,7 @@ import gdb
 from gdb.unwinder import Unwinder
 
 from gomap.errors import GomapError
+from gomap.golang.stacks import OLDEST
 from gomap.target import MAX_FRAMES, Goroutine
 
 #: Registers by gdb's name of the architecture: pc, sp and frame pointer.
@@ -122,7 +123,7 @@ def _physical(frame: gdb.Frame | None) -> list[gdb.Frame]:
         if not frame.is_valid() or not frame.pc():
             break
         found.append(frame)
-        if frame.name() in ("runtime.goexit", "runtime.mstart", "runtime.rt0_go"):
+        if frame.name() in OLDEST:
             break
         try:
             frame = frame.older()
@@ -139,14 +140,25 @@ def stack_pointer(frame: gdb.Frame) -> int:
         raise GomapError(f"gdb can't tell the stack pointer of {frame.name()}: {error}") from error
 
 
+def _starts_at(pc: int) -> bool:
+    """Whether a function does."""
+    block = gdb.block_for_pc(pc)
+    while block is not None and block.superblock is not None and not block.superblock.is_static:
+        block = block.superblock
+    return block is not None and block.function is not None and block.start == pc
+
+
 def _where_it_goes_on(goroutine: Goroutine) -> tuple[int, int, int]:
-    """(pc, sp, bp), past runtime.systemstack_switch.
+    """(pc, sp, bp), past runtime.systemstack_switch, and behind the first byte of a function that has not started:
+    of a caller gdb looks at the byte in front of its pc, which there would be another function's.
 
     systemstack saves that function's pc when it leaves the goroutine's stack (gosave_systemstack_switch of
     runtime/asm_amd64.s) at a place where gdb would not find the caller: it pushed the frame pointer, and the
     return address lies above it.
     """
     pc, sp, bp = goroutine.pc, goroutine.sp, goroutine.bp
+    if _starts_at(pc):
+        return pc + 1, sp, bp
     found = gdb.selected_inferior()
     block = gdb.block_for_pc(pc)
     if block is None or block.function is None or block.function.name != "runtime.systemstack_switch":

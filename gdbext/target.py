@@ -354,7 +354,9 @@ class GdbTarget:
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
         with frames_of(goroutine) as frames:
-            return [self._frame(frame, level, goroutine.id, wanted) for level, frame in enumerate(frames)]
+            found = [self._frame(frame, level, goroutine.id, wanted) for level, frame in enumerate(frames)]
+        # One that has not started goes on a byte before where gdb was told that it does.
+        return [replace(frame, pc=goroutine.pc) if frame.pc == goroutine.pc + 1 else frame for frame in found]
 
     def _frame(self, frame: gdb.Frame, level: int, goroutine: int, wanted: Wanted) -> Frame:
         function, file, line = frame.name() or "?", *_source(frame)

@@ -10,6 +10,7 @@ package main
 
 import (
 	"runtime"
+	"sync"
 
 	"gomap.test/targets/truth"
 )
@@ -37,6 +38,15 @@ var Keep struct {
 	Tagged map[int]struct {
 		A int `json:"\x1b[31m"`
 	}
+}
+
+// More is what other commands than those about one map have to show: a sync.Map, slices of one array, a map in
+// itself, and maps that only a text leads to, over which main.hold ranges.
+var More struct {
+	Synced sync.Map
+	Parts  map[string][]byte
+	Self   map[string]any
+	Own    map[string]map[string]int
 }
 
 // Line2 is a key with text in a field.
@@ -68,6 +78,14 @@ func main() {
 		k.Anys[Line2{text, -i}] = text
 		k.Shared[text] = one
 	}
+	array := []byte(Texts[0])
+	More.Parts, More.Self, More.Own = map[string][]byte{}, map[string]any{}, map[string]map[string]int{}
+	for i, text := range Texts {
+		More.Synced.Store(text, text)
+		More.Parts[text] = array[i%4:]
+		More.Self[text] = More.Self
+		More.Own[text] = map[string]int{text: i}
+	}
 	hold(k.Keys)
 	truth.Done()
 }
@@ -80,7 +98,13 @@ func hold(keys map[string]string) {
 		truth.Of("local", local), truth.Of("main.Keep.Keys", Keep.Keys), truth.Of("main.Keep.Lines", Keep.Lines),
 		truth.Of("main.Keep.Anys", Keep.Anys), truth.Of("main.Keep.Shared", Keep.Shared),
 		truth.Of("main.Keep.Tagged", Keep.Tagged))
-	stop("filled")
+	stopped := false
+	for text := range More.Own {
+		if !stopped {
+			stop("filled")
+		}
+		stopped = text != ""
+	}
 	truth.Check(len(local) == len(Texts), "the maps")
 	runtime.KeepAlive(local)
 }

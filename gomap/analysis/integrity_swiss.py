@@ -419,18 +419,16 @@ class _Checker:
                 code = "lost-entry" if in_tables and missing > 0 else "bad-used"
                 what = f"table {table.index} counts {table.used} entries, and has {live_here}"
                 add(code, what, table.address)
+            if table.groups * SLOTS == live_here + table.tombstones:
+                # growthLeft, which keeps that from happening, is wrong too then.
+                add("no-empty-slot", f"table {table.index} has no empty slot: searches never end", table.address)
+                continue
             limit = table.capacity * 7 // 8
             fits = {limit - n - table.tombstones for n in (table.used, live_here)}
             if table.growth_left not in fits:
                 what = f"table {table.index} has growthLeft {table.growth_left}"
                 told = f"{what}, and {limit} less {live_here} entries and {table.tombstones} tombstones is left"
                 add("bad-growth-left", told, table.address)
-            if table.groups * SLOTS == live_here + table.tombstones:
-                add(
-                    "no-empty-slot",
-                    f"table {table.index} has no empty slot: searches never end",
-                    table.address,
-                )
         extra = sum(self.bogus.values())
         if not findings.unsure and not blamed and (used > live or live - used > extra):
             add(

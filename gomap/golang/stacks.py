@@ -9,12 +9,16 @@ debugger pieced together from several places do too: such stacks are the debugge
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gomap.errors import GomapError, MemoryFault
 from gomap.target import MAX_FRAMES, Frame, Goroutine, Local, Place, Target, Variable, Wanted
 
+#: What every goroutine's oldest frame is, and a thread's (runtime/asm_*.s, runtime/proc.go).
+OLDEST = frozenset({"runtime.goexit", "runtime.mstart", "runtime.rt0_go"})
+#: What debuggers call a function that they don't know.
+_NOWHERE = frozenset({"", "?"})
 #: Bytes of a stack that are read at once.
 WINDOW = 8192
 
@@ -55,21 +59,18 @@ class Stacks:
         self._steps: dict[tuple[int, bool], _Step | None] = {}
 
     def walk(self, goroutines: Iterable[Goroutine]) -> Iterator[Stack]:
-        """A Stack for each goroutine. One that can't be unwound has a problem and no frames."""
+        """A Stack for each goroutine. One that can't be unwound has a problem, and the frames that were come to."""
         for goroutine in goroutines:
             try:
                 frames = self._replay(goroutine) if goroutine.thread is None else None
                 if frames is None:
                     frames = list(self._target.unwind(goroutine, self._wanted))
-                    if goroutine.thread is None:
+                    if goroutine.thread is None and _problem(goroutine, frames) is None:
                         self._learn(goroutine, frames)
             except GomapError as error:
                 yield Stack(goroutine, problem=str(error))
                 continue
-            problem = None if frames else "its stack can't be unwound"
-            if len(frames) >= MAX_FRAMES:
-                problem = f"only its newest {MAX_FRAMES:,} frames were searched"
-            yield Stack(goroutine, tuple(frames), problem)
+            yield Stack(goroutine, tuple(frames), _problem(goroutine, frames))
 
     # -- what holds for a pc -------------------------------------------------------------------------
 
@@ -143,6 +144,21 @@ class Stacks:
             slot, word = address, self._target.arch.pointer_size
             address = self._target.arch.pointer(self._target.memory.read(slot, word))
         return Local(Variable(variable.name, variable.type, address, place=Place(variable.place.kind, *place)), slot)
+
+
+def _problem(goroutine: Goroutine, frames: Sequence[Frame]) -> str | None:
+    """Why these are not the goroutine's frames, or not all of them. A thread may be anywhere, in C too."""
+    if not frames:
+        return "its stack can't be unwound"
+    if len(frames) >= MAX_FRAMES:
+        return f"only its newest {MAX_FRAMES:,} frames were searched"
+    if goroutine.thread is not None:
+        return None
+    if frames[0].function in _NOWHERE:
+        return f"its stack can't be unwound: it is to go on at {goroutine.pc:#x}, where no function is"
+    if frames[-1].function not in OLDEST:
+        return f"its stack can't be unwound beyond {frames[-1].function}"
+    return None
 
 
 def _keep(local: Local, sp: int, goroutine: Goroutine) -> _Kept | None:

@@ -6,6 +6,13 @@ gomap_watch          from now on notes every call into the program and every cha
 gomap_seen           prints what was noted, as JSON
 gomap_stacks         prints every goroutine's stack, as JSON
 gomap_shape EXPR     prints where keys and elems lie in a bucket of the map, as JSON
+gomap_objects EXPR   prints [address, size of a slot of its span, one span for it alone] of the heap's objects that the
+                     map is made of, as JSON; of overflow buckets only those allocated with their array
+gomap_as_if count EXPR LINE     runs a command of gomap's as if the header of the map counted an entry more
+gomap_as_if pc FUNCTION LINE    as if the goroutine that waits in the function had been parked nowhere in the code
+gomap_as_if sp FUNCTION LINE    as if its stack lay nowhere
+
+The program's own memory stays as it is: what they say lies over what is read of it.
 """
 
 from __future__ import annotations
@@ -17,9 +24,17 @@ from typing import Any
 import gdb
 
 from gdbext.target import GdbTarget
+from gomap import frontend
+from gomap.commands.declare import Settings
 from gomap.expr import resolve_map
-from gomap.maps import shape_of
+from gomap.golang.goroutines import goroutines
+from gomap.golang.heap import Heap
+from gomap.golang.malloc import allocator
+from gomap.golang.stacks import Stacks
+from gomap.maps import shape_of, view
+from gomap.render.text import Style
 from gomap.values import Limits, Values
+from tests.fuzz.scribbled import Patch, Scribbled
 
 
 def user_frame() -> gdb.Frame:
@@ -126,6 +141,67 @@ class StackList(gdb.Command):
         print(json.dumps(stack_list(GdbTarget())))
 
 
+class Objects(gdb.Command):
+    """Prints the heap's objects that a map is made of, as their spans have them."""
+
+    def __init__(self) -> None:
+        super().__init__("gomap_objects", gdb.COMMAND_USER)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        target = GdbTarget()
+        _, t, address = resolve_map(target, argument)
+        found, heap, word = view(target, t, address), Heap(target), target.arch.pointer_size
+        tables = found.structure(allocator(target)).tables
+        places = {address, *(table.address for table in tables), *(table.groups_address for table in tables)}
+        for name in ("buckets", "oldbuckets", "extra", "dirPtr"):
+            field = t.header.field(name)
+            if field is not None:
+                places.add(target.arch.pointer(target.memory.read(address + field.offset, word)))
+        told = []
+        for place in sorted(places - {0}):
+            lies = heap.at(place)
+            assert lies is not None and lies.span is not None and lies.base == place, hex(place)
+            told.append([hex(place), lies.span.object, lies.span.objects == 1])
+        print(json.dumps(told))
+
+
+class AsIf(gdb.Command):
+    """Runs a command as if something of the program were not as it is."""
+
+    def __init__(self) -> None:
+        super().__init__("gomap_as_if", gdb.COMMAND_USER)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        what, of, line = argument.split(" ", 2)
+        target = GdbTarget()
+        patch = miscounted(target, of) if what == "count" else astray(target, what, of)
+        target.memory = Scribbled(target.memory, [patch])
+        name, _, rest = line.partition(" ")
+        outcome = frontend.run(name, rest, lambda: target, Settings(), Style(), debug=True)
+        print(outcome.output, end="")
+        if outcome.error is not None:
+            raise gdb.GdbError(outcome.error)
+
+
+def miscounted(target: GdbTarget, expr: str) -> Patch:
+    """The number of entries is the first field of hmap and of maps.Map."""
+    _, _, address = resolve_map(target, expr)
+    word = target.arch.pointer_size
+    return address, target.arch.pack(target.arch.pointer(target.memory.read(address, word)) + 1)
+
+
+def astray(target: GdbTarget, register: str, function: str) -> Patch:
+    found, _ = goroutines(target)
+    stacks = Stacks(target, lambda function, name, t: False).walk(found)
+    address = next(s.goroutine.address for s in stacks if any(f.function == function for f in s.frames))
+    t = target.find_type("runtime.g")
+    for name in ("sched", register):
+        field = t.field(name) if t is not None else None
+        assert field is not None
+        address, t = address + field.offset, field.type
+    return address, target.arch.pack(0x1234)
+
+
 class Seen(gdb.Command):
     """Prints what was noted."""
 
@@ -137,5 +213,5 @@ class Seen(gdb.Command):
 
 
 seen: list[str] = []
-for command in (UserFrame, Children, Watch, Seen, Shape, StackList):
+for command in (UserFrame, Children, Watch, Seen, Shape, StackList, Objects, AsIf):
     command()

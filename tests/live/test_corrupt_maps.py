@@ -26,6 +26,8 @@ from tests.live.toolchains import Row
 #: One damage that several keys show.
 MANY = frozenset({"search that ends too soon"})
 
+ALL = "hmap-check --all --json"
+
 Damages = tuple[dict[str, str], ...]
 
 
@@ -44,7 +46,7 @@ def damages_of(binary: Path) -> Damages:
 
 def questions(damages: Damages) -> dict[str, list[str]]:
     checks = [check(damage["expr"]) for damage in damages]
-    return {"intact": checks, "damaged": [*checks, *(get(damage["expr"], "7") for damage in damages)]}
+    return {"intact": [*checks, ALL], "damaged": [*checks, ALL, *(get(damage["expr"], "7") for damage in damages)]}
 
 
 def findings(answer: Any) -> list[dict[str, Any]]:
@@ -63,6 +65,25 @@ def one_finding_each(answers: Session, damages: Damages) -> None:
         assert looked.error is None, looked
         assert not schema.faults(looked.json(), schema.answer("hmap-get")), looked
     assert not problems, "\n".join(problems)
+    among_all(answers, damages)
+
+
+def among_all(answers: Session, damages: Damages) -> None:
+    """hmap-check --all finds these maps corrupt, says of each what it says of it alone, and of no other anything."""
+    every = [answers.at(stage, ALL) for stage in ("intact", "damaged")]
+    for answer in every:
+        assert answer.error is None and not schema.faults(answer.json(), schema.answer("hmap-check")), answer
+    before, after = (answer.json() for answer in every)
+    assert findings(before) == [] and all(one["ok"] for one in before["data"]["maps"])
+    assert {one["address"] for one in before["data"]["maps"]} <= {one["address"] for one in after["data"]["maps"]}
+    spoilt = sorted(damage["expr"] for damage in damages)
+    assert sorted(one["path"] for one in after["data"]["maps"] if not one["ok"]) == spoilt
+    alone = [
+        {**finding, "message": f"{expr}: {finding['message']}"}
+        for expr in spoilt
+        for finding in findings(answers.at("damaged", check(expr)).json())
+    ]
+    assert sorted(findings(after), key=str) == sorted(alone, key=str)
 
 
 def told(damage: dict[str, str], answer: Any) -> list[str]:

@@ -10,10 +10,11 @@ from typing import Any, Callable
 
 import pytest
 
-from tests.live import debuggers, delves, schema, session
+from tests.live import debuggers, delves, schema, session, toolchains
 from tests.live.debuggers import Answer, Gdb
 from tests.live.delves import Dlv
 from tests.live.stack_list import stack_list
+from tests.live.toolchains import Row
 
 Target = Callable[[str], Path]
 
@@ -41,7 +42,9 @@ def check_in_gdb(found: debuggers.Session, optimised: bool) -> None:
     truth = found.truth["all"]
     check_holders(found.at("all", ALL), truth, optimised)
     check_own(found.at("all", OWN), found.at("all", ALL))
-    check_stacks(json.loads(found.at("all", STACKS).output), truth["notes"]["stacks"])
+    stacks = json.loads(found.at("all", STACKS).output)
+    check_stacks(stacks, truth["notes"]["stacks"])
+    assert answered(found.at("all", ALL))["scanned"]["goroutines"] == len(stacks)
     assert json.loads(found.at("all", "gomap_seen").output) == []
 
 
@@ -58,6 +61,37 @@ def test_selection_stays(kind: str, target: Target, system_gdb: Gdb) -> None:
     assert answers.at("all", again[-2]).output == answers.at("all", "thread").output
     assert answers.at("all", again[-1]).output == answers.at("all", "frame").output
     assert "main.main" in answers.at("all", "frame").output
+
+
+#: Stacks of a goroutine of the runtime's, the first of all, and of one that holds a map.
+ASTRAY = {
+    ("sp", "runtime.forcegchelper"): "beyond runtime.gopark",
+    ("sp", "main.inMutex"): "beyond runtime.gopark",
+    ("pc", "main.inMutex"): "it is to go on at 0x1234, where no function is",
+}
+
+
+def test_a_stack_that_leads_nowhere(system_go: Row, system_gdb: Gdb) -> None:
+    """It costs one anomaly, and what this goroutine holds; every other is as before."""
+    asked = {case: f"gomap_as_if {' '.join(case)} {ALL}" for case in ASTRAY}
+    binary = toolchains.build("goroutines", system_go, optimised=False)
+    found = debuggers.visit(system_gdb, binary, {"all": [HELPERS, ALL, *asked.values()]})
+    whole = found.at("all", ALL)
+    wanted = {held_by(address, way) for address, way in ways(answered(whole))}
+    (goid,) = {goid for goid, function, _, _ in wanted if function == "main.inMutex"}
+    for (register, function), told in ASTRAY.items():
+        answer = found.at("all", asked[register, function])
+        (problem,) = (one for one in answer.json()["anomalies"] if one not in whole.json()["anomalies"])
+        assert (problem["severity"], problem["code"]) == ("warning", "stack")
+        who = goid if function == "main.inMutex" else 2
+        assert problem["message"].startswith(f"goroutine {who}: ") and problem["message"].endswith(told), problem
+        held = {held_by(address, way) for address, way in ways(answered(answer))}
+        assert {one for one in wanted ^ held if one[0] != who} == set()
+        assert register != "sp" or not any(one[0] == who for one in held)
+
+
+def held_by(address: str, way: Mapping[str, Any]) -> tuple[int | None, str | None, str, str]:
+    return way["goroutine"], way["function"], way["path"], address
 
 
 def test_delve(target: Target, dlv: Dlv, optimised: bool) -> None:
@@ -168,6 +202,12 @@ def of_program(frames: list[tuple[str, int]]) -> list[tuple[str, int]]:
     return [(f, line) for f, line in frames if not f.startswith("runtime.") and ".gowrap" not in f]
 
 
+def of_runtime(one: dict[str, Any]) -> bool:
+    """isSystemGoroutine of runtime/traceback.go: by the function that it was started with."""
+    functions: list[str] = [function for function, _ in one["frames"] if function != "runtime.goexit"]
+    return functions[-1].startswith("runtime.") and functions[-1] != "runtime.main"
+
+
 def check_stacks(told: list[dict[str, Any]], text: str) -> None:
     wanted = traceback(text)
     ours = {one["id"]: one for one in told}
@@ -194,6 +234,8 @@ def check_stacks(told: list[dict[str, Any]], text: str) -> None:
         if created is not None and tuple(one["created"] or ()) != created:
             problems.append(f"goroutine {goid} was made by {created}, and told as {one['created']}")
     assert not problems, "\n".join(problems[:12])
+    # The runtime's own goroutines are in no traceback; those that are dead are nowhere.
+    assert {goid for goid, one in ours.items() if not of_runtime(one)} == set(wanted)
     assert any(len(frames) > 7 for _, frames, _ in wanted.values())
 
 

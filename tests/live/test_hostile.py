@@ -40,6 +40,22 @@ COMMANDS = (
     "hmap-evac main.Keep.Tagged",
     *(session.show(f"main.Keep.{name}") for name in MAPS),
 )
+#: Once each in gdb: they share how text is shown with those above.
+ONCE = (
+    "hmap-top -n 0",
+    "hmap-top -n 0 --values",
+    "hmap-race",
+    "hmap-whatis main.Keep.Tagged",
+    f"hmap-whatis main.More.Own[{KEY}]",
+    "hmap-cycle main.More.Self --limit 40",
+    "hmap-sync main.More.Synced --entries 40",
+    "hmap-show main.More.Own --iterators",
+    "hmap-alias --slices",
+    "hmap-alias --all --scope all --slices",
+)
+#: Those of them that have to show the text, and not only what leads to it.
+SHOWING = ONCE[3:]
+REFUSED = (f"hmap-sync main.Keep.{KEY}", f"hmap-sync main.More.Own[{KEY}]", f"hmap-cycle main.Keep.{KEY}")
 IN_COLOUR = (
     "set hmap color on",
     *(f"hmap-show main.Keep.{name} --entries 42 --buckets 0" for name in MAPS),
@@ -71,8 +87,16 @@ def check(found: Session) -> None:
 
 
 def in_gdb(gdb: Gdb, row: Row) -> None:
-    commands = (f"source {session.HELPERS}", "gomap_user_frame", *COMMANDS, *IN_COLOUR)
-    check(debuggers.visit(gdb, toolchains.build("hostile", row, optimised=False), {"filled": commands}))
+    commands = (f"source {session.HELPERS}", "gomap_user_frame", *COMMANDS, *ONCE, *REFUSED, *IN_COLOUR)
+    found = debuggers.visit(gdb, toolchains.build("hostile", row, optimised=False), {"filled": commands})
+    check(found)
+    for command in ONCE:
+        answer = found.at("filled", command)
+        assert answer.error is None and answer.output, answer
+        # Cut where a column ends; --iterators shows the one key that its loop is at.
+        assert command not in SHOWING or any(text[:4] in answer.output for text in SHOWN), answer
+    for command in REFUSED:
+        assert "fault in gomap" not in (found.at("filled", command).error or "fault in gomap"), command
 
 
 def test_gdb(system_gdb: Gdb, system_go: Row) -> None:

@@ -89,6 +89,11 @@ def test_delve_in_a_core(toolchain: Row, dlv: Dlv) -> None:
     check(delves.examine(dlv, core, COMMANDS))
 
 
+def test_core(swiss_go: Row, system_gdb: Gdb) -> None:
+    core = debuggers.make_core(toolchains.build("iterate", swiss_go, optimised=True), "all")
+    check(debuggers.examine(system_gdb, core, COMMANDS))
+
+
 def test_nil_and_empty(system_go: Row, system_gdb: Gdb) -> None:
     binary = toolchains.build("nilwrite", system_go, optimised=False)
     answers = debuggers.visit(system_gdb, binary, {"before": ["hmap-show main.Keep.Stats.Counts --iterators --json"]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.live import debuggers, delves, schema, toolchains
+from tests.live import debuggers, delves, schema, session, toolchains
 from tests.live.debuggers import Answer, Gdb, Session
 from tests.live.delves import Dlv
 from tests.live.test_memory import NOISE
@@ -18,7 +19,17 @@ from tests.live.toolchains import Row
 ALL = "hmap-top -n 0 --json --values"
 WASTE = "hmap-top --by waste -n 3 --json"
 TEXT = "hmap-top -n 5"
+ENTRIES = "hmap-top --by entries -n 40 --json"
+LOAD = "hmap-top --by load -n 0 --json"
 MEASURED = "hmap-top --by values -n 0 --json"
+#: The same maps, checked; and once more with one of them damaged.
+CHECK = "hmap-check --all --json"
+SPOILT = "main.Shards[15].M"
+DAMAGED = f"gomap_as_if count {SPOILT} {CHECK}"
+HELPERS = f"source {session.HELPERS}"
+OBJECTS = "gomap_objects main.Keep.Raw"
+#: A classic and a Swiss toolchain.
+SPOILT_IN = ("system", "1.23.9", "1.27.3")
 #: Paths that the search must give: the shortest ways there are.
 PATHS = ("main.Emptied", "main.Presized", "main.Boxed", "main.Wide", "main.Shards[15].M")
 
@@ -30,10 +41,10 @@ def plain(toolchain: Row) -> Program:
     return lambda program: toolchains.build(program, toolchain, optimised=False)
 
 
-def check_process(session: Session) -> Any:
+def check_process(asked: Session) -> Any:
     """Every map of the program is in the ranking once, as the program and hmap-show have it."""
-    truth = session.truth["all"]
-    answer = data_of(session.at("all", ALL))
+    truth = asked.truth["all"]
+    answer = data_of(asked.at("all", ALL))
     listed = {one["address"]: one for one in answer["maps"]}
     assert len(listed) == len(answer["maps"]) == answer["scanned"]["maps"] == answer["total"]["maps"]
     wanted = {address: (type_name, count) for address, type_name, count in truth["notes"]["maps"]}
@@ -43,7 +54,7 @@ def check_process(session: Session) -> Any:
     assert found == wanted
     for expr in PATHS:
         facts, one = truth["maps"][expr], listed[truth["maps"][expr]["address"]]
-        shown = session.at("all", f"hmap-show {expr} --json").json()["data"]
+        shown = asked.at("all", f"hmap-show {expr} --json").json()["data"]
         assert (one["path"], one["count"]) == (expr, facts["len"])
         assert (one["load"], one["bytes"]) == (shown["load"], {name: shown["bytes"][name] for name in one["bytes"]})
     assert not any(one["address"] == "0x0" or one["path"] == "main.Nil" for one in answer["maps"])
@@ -56,7 +67,7 @@ def check_process(session: Session) -> Any:
     return answer
 
 
-def check_orders(session: Session, answer: Mapping[str, Any]) -> None:
+def check_orders(asked: Session, answer: Mapping[str, Any]) -> None:
     maps, total = answer["maps"], answer["total"]
     assert [one["bytes"]["allocated"] for one in maps] == sorted(
         (one["bytes"]["allocated"] for one in maps), reverse=True
@@ -65,14 +76,40 @@ def check_orders(session: Session, answer: Mapping[str, Any]) -> None:
     assert total["values"] == sum(one["values"] for one in maps)
     for name in ("allocated", "live", "rebuilt"):
         assert total["bytes"][name] == sum(one["bytes"][name] for one in maps), name
-    waste = data_of(session.at("all", WASTE), maps=3)["maps"]
+    assert (answer["by"], answer["bytes_from"]) == ("bytes", "size-classes")
+    for command, by, number in ((ENTRIES, "count", 40), (LOAD, "load", len(maps))):
+        ranked = data_of(asked.at("all", command), maps=number % len(maps))
+        assert ranked["by"] == {"count": "entries", "load": "load"}[by]
+        assert [one[by] for one in ranked["maps"]] == sorted((one[by] for one in maps), reverse=True)[:number]
+        listed = {one["address"]: one for one in maps}
+        assert all({**listed[one["address"]], "values": None} == one for one in ranked["maps"])
+    waste = data_of(asked.at("all", WASTE), maps=3)["maps"]
     wasted = sorted((one["bytes"]["waste"] for one in maps), reverse=True)
     assert [one["bytes"]["waste"] for one in waste] == wasted[:3]
     assert [one["path"] for one in waste][:2] == ["main.Emptied", "main.Presized"]
-    text = session.at("all", TEXT).output.splitlines()
+    text = asked.at("all", TEXT).output.splitlines()
     assert text[0].startswith(f"{len(maps):,} maps hold ")
     assert all(len(line) <= 80 for line in text)
     assert sum("main.Emptied" in line for line in text) == 2, text  # its row, and what to do about it
+
+
+def check_all(answer: Answer, ranked: Mapping[str, Any], spoilt: str | None = None) -> None:
+    """hmap-check --all of the maps that hmap-top ranks: each is there once, all its keys hashed, and it is intact.
+
+    spoilt: the path of the one that is not: its header counts an entry too many.
+    """
+    assert answer.error is None, answer.error
+    told = answer.json()
+    assert not schema.faults(told, schema.answer("hmap-check"))
+    maps = {one["address"]: one for one in told["data"]["maps"]}
+    assert len(maps) == len(told["data"]["maps"])
+    entries = {address: (one["type"], one["entries"]) for address, one in maps.items()}
+    assert entries == {one["address"]: (one["type"], one["count"]) for one in ranked["maps"]}
+    assert all(one["hashes_checked"] == one["entries"] and one["share"] == 1 for one in maps.values())
+    assert [one["path"] for one in maps.values() if not one["ok"]] == ([spoilt] if spoilt else [])
+    found = [(a["code"], a["message"].split(": ")[0]) for a in told["anomalies"] if a["severity"] != "note"]
+    assert found == ([("count-mismatch", spoilt)] if spoilt else [])
+    assert told["truncated"] is None
 
 
 def check_paths(answer: Mapping[str, Any], truth: Mapping[str, Any]) -> None:
@@ -105,13 +142,24 @@ def data_of(answer: Answer, maps: int = 0) -> Any:
 COMMANDS = [ALL, *(f"hmap-show {expr} --json" for expr in PATHS)]
 
 
-def test_process(plain: Program, system_gdb: Gdb) -> None:
-    session = debuggers.visit(system_gdb, plain("process"), {"all": [*COMMANDS, WASTE, TEXT]})
-    check_orders(session, check_process(session))
+def test_process(plain: Program, toolchain: Row, system_gdb: Gdb) -> None:
+    damage = [HELPERS, DAMAGED] if toolchain.name in SPOILT_IN else []
+    asked = debuggers.visit(
+        system_gdb, plain("process"), {"all": [*COMMANDS, WASTE, ENTRIES, LOAD, TEXT, CHECK, *damage]}
+    )
+    answer = check_process(asked)
+    check_orders(asked, answer)
+    check_all(asked.at("all", CHECK), answer)
+    if damage:
+        check_all(asked.at("all", DAMAGED), answer, SPOILT)
 
 
-def test_process_over_delve(plain: Program, dlv: Dlv) -> None:
-    check_process(delves.visit(dlv, plain("process"), {"all": COMMANDS}))
+def test_process_over_delve(plain: Program, toolchain: Row, dlv: Dlv) -> None:
+    check = [CHECK] if toolchain.name in SPOILT_IN else []
+    asked = delves.visit(dlv, plain("process"), {"all": [*COMMANDS, *check]})
+    answer = check_process(asked)
+    if check:
+        check_all(asked.at("all", CHECK), answer)
 
 
 def test_core(plain: Program, system_gdb: Gdb) -> None:
@@ -127,10 +175,10 @@ def test_core_over_delve(system_go: Row, dlv: Dlv) -> None:
     assert len(wanted - {one["address"] for one in answer["maps"]}) <= 6
 
 
-def check_values(session: Session) -> None:
+def check_values(asked: Session) -> None:
     """A map and all that its keys and values point to is what the heap grew by when it was made."""
-    maps = data_of(session.at("measured", MEASURED))["maps"]
-    truth = dict(session.truth["measured"]["notes"]["heap"])
+    maps = data_of(asked.at("measured", MEASURED))["maps"]
+    truth = dict(asked.truth["measured"]["notes"]["heap"])
     for one in maps:  # main's own k points to it
         one["path"] = re.sub(r"^k\.", "main.Keep.", one["path"])
     assert [one["values"] for one in maps] == sorted((one["values"] for one in maps), reverse=True)
@@ -154,7 +202,18 @@ def check_values(session: Session) -> None:
 
 
 def test_values(plain: Program, system_gdb: Gdb) -> None:
-    check_values(debuggers.visit(system_gdb, plain("values"), {"measured": [MEASURED]}))
+    asked = debuggers.visit(system_gdb, plain("values"), {"measured": [HELPERS, MEASURED, OBJECTS]})
+    check_values(asked)
+    # Large objects have a span of their own, whole pages: what hmap-top counts is what the allocator gave.
+    (raw,) = (one for one in data_of(asked.at("measured", MEASURED))["maps"] if one["path"].endswith(".Raw"))
+    objects = json.loads(asked.at("measured", OBJECTS).output)
+    assert sum(size for _, size, alone in objects if alone and size % 8192 == 0) > 64 << 10
+    assert raw["bytes"]["allocated"] == sum(size for _, size, _ in objects), objects
+
+
+def test_values_in_a_core(swiss_go: Row, system_gdb: Gdb) -> None:
+    core = debuggers.make_core(toolchains.build("values", swiss_go, optimised=False), "measured")
+    check_values(debuggers.examine(system_gdb, core, [MEASURED]))
 
 
 def test_values_over_delve(system_go: Row, dlv: Dlv) -> None:

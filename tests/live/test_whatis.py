@@ -145,6 +145,12 @@ def test_core(toolchain: Row, system_gdb: Gdb, dlv: Dlv) -> None:
     check(delves.examine(dlv, core, commands("growing")), "growing")
 
 
+def test_core_after_the_growth(swiss_go: Row, system_gdb: Gdb) -> None:
+    """The old array has been freed, and so have the objects that the program let go of."""
+    core = debuggers.make_core(toolchains.build("pointers", swiss_go, optimised=True), "freed")
+    check(debuggers.examine(system_gdb, core, commands("freed")), "freed")
+
+
 def test_every_gdb(system_go: Row, gdb: Gdb) -> None:
     binary = toolchains.build("pointers", system_go, optimised=True)
     check(debuggers.visit(gdb, binary, {stage: commands(stage) for stage in PLACES}), "freed")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from gomap import frontend, maps
+from gomap import arrays, frontend, maps
+from gomap.analysis import integrity, integrity_classic, integrity_swiss
 from gomap.commands.declare import Settings
 from gomap.errors import GomapError
 from gomap.golang.hashing import Float, Memory, hasher_of, typehash_plan
@@ -17,7 +20,7 @@ from gomap.golang.lookup import lookup, tophash
 from gomap.render.text import Style
 from gomap.target import Variable
 from tests.unit import plans
-from tests.unit.build import ClassicPlan, SwissPlan, TablePlan, classic_type, swiss_type
+from tests.unit.build import Built, ClassicPlan, SwissPlan, TablePlan, classic_type, swiss_type
 from tests.unit.space import AMD64, FakeTarget, Space, basic
 from tests.unit.test_bounded import Lazily, make
 from tests.unit.test_corrupt import FULL, HALF, classic, overflow_pointer, poke, swiss
@@ -206,6 +209,68 @@ def test_a_key_that_cannot_be_read() -> None:
     answer = ask(fake, "hmap-get", 'm "x" --json')
     assert [a["code"] for a in answer["anomalies"]] == ["unreadable"]
     assert [(step["slot"], step["matched"]) for step in answer["data"]["path"]] == [(0, False)]
+
+
+# -- findings that no program here can be brought to -----------------------------------------------------
+
+
+def found_in(fake: FakeTarget) -> list[tuple[str, str | None]]:
+    """(code, address) of what hmap-check finds; the same with numpy and without."""
+    told = []
+    for numpy in (arrays.numpy(), None):
+        with contextlib.ExitStack() as patched:
+            for module in (integrity, integrity_classic, integrity_swiss):
+                patched.enter_context(mock.patch.object(module, "numpy", lambda np=numpy: np))
+            answer = ask(fake, "hmap-check", "m --json")
+        findings = [(a["code"], a["address"]) for a in answer["anomalies"] if a["severity"] != "note"]
+        assert answer["data"]["maps"][0]["ok"] is (findings == [])
+        told.append(findings)
+    assert told[0] == told[1]
+    return told[0]
+
+
+def with_overflow() -> tuple[FakeTarget, Built, int]:
+    """A map of 16 buckets, one with an overflow bucket, and the address of its mapextra."""
+    fake, built = classic(ClassicPlan(4, [[FULL, HALF], *[[HALF]] * 15], noverflow=1))
+    extra = built.type.header.field("extra")
+    assert extra is not None and found_in(fake) == []
+    return fake, built, fake.arch.pointer(fake.memory.read(built.address + extra.offset, 8))
+
+
+def test_extra_that_lies_nowhere() -> None:
+    fake, built, _ = with_overflow()
+    poke(fake.memory, built.type.header, built.address, "extra", 0x1000)
+    assert found_in(fake) == [("bad-extra", hex(built.address))]
+
+
+def test_the_next_overflow_bucket_is_in_use() -> None:
+    fake, built, extra = with_overflow()
+    fake.memory.write(extra + 16, fake.memory.word(built.places["buckets"]))
+    assert found_in(fake) == [("bad-next-overflow", hex(extra))]
+
+
+@pytest.mark.parametrize("tombstones", [0, 5])
+def test_a_table_that_searches_never_end_in(tombstones: int) -> None:
+    groups = [[*range(8)]] * 3 + [[0xFE] * tombstones + [1] * (8 - tombstones)]
+    fake, built = swiss(SwissPlan(tables=[TablePlan(0, groups)], directory=[0], tombstone_possible=True))
+    assert found_in(fake) == [("no-empty-slot", hex(built.places["table 0"]))]
+
+
+@pytest.mark.parametrize("layout", ["classic", "swiss"])
+def test_a_key_behind_which_there_is_nothing(layout: str) -> None:
+    """A string that lies nowhere."""
+    string, mark = struct.pack("<2q", 0x10, 1), 0x77
+    if layout == "classic":
+        t = classic_type(basic("string"), INT, 8)
+        fake, memory, address = make(t, count=1, B=0, hash0=SEED, buckets=ARRAY)
+        marks, size = bytes([mark, *[0] * 7]), t.header.fields[5].type.elem.size
+    else:
+        t = swiss_type(basic("string"), INT, 8, split=False)
+        fake, memory, address = make(t, used=1, seed=SEED, dirPtr=ARRAY)
+        marks, size = bytes([mark, *[0x80] * 7]), 8 + 8 * 24
+    memory.repeat(ARRAY, 1, marks + string + bytes(size - 24))
+    fake.variables["m"] = Variable("m", t, data=memory.space.word(address))
+    assert found_in(with_hashes(fake)) == [("unreadable-key", hex(ARRAY))]
 
 
 @settings(max_examples=70)
