@@ -156,7 +156,7 @@ def _problem(goroutine: Goroutine, frames: Sequence[Frame]) -> str | None:
         return None
     if frames[0].function in _NOWHERE:
         return f"its stack can't be unwound: it is to go on at {goroutine.pc:#x}, where no function is"
-    if frames[-1].function not in OLDEST:
+    if frames[-1].function not in OLDEST and frames[-1].function != "main.main":  # where gdb ends unless told not to
         return f"its stack can't be unwound beyond {frames[-1].function}"
     return None
 

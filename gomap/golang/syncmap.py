@@ -188,14 +188,29 @@ def _trie(t: GoType, offset: int, trie: GoType) -> TrieShape | None:
     return TrieShape(t, offset, trie, pointer[1])
 
 
+def _arguments(text: str) -> list[str]:
+    """Type arguments, apart: `*T,map[K]V,func(int, int)` has three."""
+    found, depth = [""], 0
+    for character in text:
+        depth += (character in "[({") - (character in "])}")
+        if character == "," and not depth:
+            found.append("")
+        else:
+            found[-1] += character
+    return found
+
+
 def _entry_type(target: Target, trie: GoType) -> GoType:
     """internal/sync.entry[K,V] of the HashTrieMap[K,V]: nothing but code leads there, and code is compiled
     for shapes of types."""
     name, bracket, arguments = trie.name.partition("[")
     prefix = name[: -len("HashTrieMap")] if name.endswith("HashTrieMap") else "internal/sync."
-    shaped = arguments.replace("interface {}", f"{SHAPE}interface {{}}")
-    for wanted in (shaped, arguments):
-        found = target.find_type(f"{prefix}entry{bracket}{wanted}")
+    parts = _arguments(arguments[:-1])
+    shaped = [f"{SHAPE}{part}" for part in parts]
+    # Where all that counts of a pointer is that it is one, the compiler takes *uint8 for it.
+    bare = [f"{SHAPE}*uint8" if part.startswith("*") else f"{SHAPE}{part}" for part in parts]
+    for wanted in (shaped, bare, parts):
+        found = target.find_type(f"{prefix}entry{bracket}{','.join(wanted)}]")
         if found is not None and found.fields:
             return found
     raise NoDebugInfo(f"the program has no debug information on the entries of {trie.name}")

@@ -52,6 +52,7 @@ def test_every_map_of_the_go_command(row: Row, gdb: Gdb, tmp_path: Path) -> None
         "GOPROXY": "off",
         "GOCACHE": str(tmp_path / "cache"),
         "GOMAP_ANSWER": str(answer),
+        "GOMAP_SEARCH": "1",
         "HOME": os.environ["HOME"],
     }
     load = Path(__file__).resolve().parents[2] / "gdbext/load.py"
@@ -67,7 +68,7 @@ def test_every_map_of_the_go_command(row: Row, gdb: Gdb, tmp_path: Path) -> None
 
 
 def intact(told: Any) -> None:
-    assert (told["failed"], told["wrong"], told["unreadable"]) == ([], [], [])
+    assert (told["failed"], told["wrong"], told["unreadable"], told["complaints"]) == ([], [], [], [])
 
 
 #: Delve has read the debug information of the program it is to debug.
@@ -126,7 +127,7 @@ def core_of_delve(dlv: Dlv) -> Path:
 def test_core_of_delve_in_gdb(dlv: Dlv, system_gdb: Gdb, tmp_path: Path) -> None:
     answer, core = tmp_path / "maps.json", core_of_delve(dlv)
     arguments = ["-x", str(debuggers.LOAD), str(dlv.path), str(core), "-x", str(ALL_MAPS)]
-    done = debuggers.run_gdb(system_gdb, arguments, {"GOMAP_ANSWER": str(answer)}, timeout=300)
+    done = debuggers.run_gdb(system_gdb, arguments, {"GOMAP_ANSWER": str(answer), "GOMAP_SEARCH": "1"}, timeout=300)
     assert answer.exists(), done.stdout[-2000:] + done.stderr[-2000:]
     of_delve(json.loads(answer.read_text()))
 
