@@ -46,13 +46,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             for row in (MATRIX if full else (SYSTEM,))
         ]
         metafunc.parametrize("toolchain", rows, indirect=True, scope="session")
-    if "gdb" in metafunc.fixturenames:
+    if {"gdb", "optimised"} <= set(metafunc.fixturenames):
+        # The newer gdb takes optimised builds alone: its way with plain ones is the older's.
+        pairs = [(name, built) for name in (debuggers.GDBS if full else ["system"]) for built in (False, True)]
+        pairs = [(name, built) for name, built in pairs if built or name == "system"]
+        ids = [f"gdb-{name}-{'optimised' if built else 'plain'}" for name, built in pairs]
+        metafunc.parametrize(("gdb", "optimised"), pairs, indirect=["gdb"], scope="session", ids=ids)
+    elif "gdb" in metafunc.fixturenames:
         names = list(debuggers.GDBS) if full else ["system"]
         metafunc.parametrize("gdb", names, indirect=True, scope="session", ids=[f"gdb-{n}" for n in names])
     if "swiss_go" in metafunc.fixturenames:
         row = next(row for row in MATRIX if row.name == "1.27.3") if full else SYSTEM
         metafunc.parametrize("swiss_go", [row], indirect=True, scope="session", ids=[f"go-{row.name}"])
-    if "optimised" in metafunc.fixturenames:
+    if "optimised" in metafunc.fixturenames and "gdb" not in metafunc.fixturenames:
         metafunc.parametrize("optimised", [False, True], scope="session", ids=["plain", "optimised"])
 
 

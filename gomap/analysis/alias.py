@@ -11,7 +11,7 @@ from gomap.analysis.roots import Reach
 from gomap.errors import GomapError, MemoryFault, OptimizedOut
 from gomap.golang import syncmap
 from gomap.golang.hashing import Hasher, TooLong, hasher_of
-from gomap.golang.heap import heap_of
+from gomap.golang.heap import heap_of, segments
 from gomap.golang.lookup import candidates, lookup
 from gomap.golang.malloc import allocator
 from gomap.golang.rtype import Types, dynamic
@@ -192,6 +192,9 @@ class _Search:
         self.captured: dict[int, Sequence[Captured]] = {}
         self.kept: list[GoType] = []
         self.hasher: Hasher | None = None
+        self.heap = heap_of(self.target)
+        self.segments = segments(self.target)
+        self.code = [one for one in self.segments if one.what == "code"]
         self.fields: dict[int, tuple[list[tuple[str, GoType, int]], tuple[int, GoType] | None]] = {}
         self.word = self.target.arch.pointer_size
         self.pointer = self.target.arch.pointer
@@ -239,6 +242,8 @@ class _Search:
             self.found.too_deep += not self._was_visited(step)
         elif kind is Kind.POINTER:
             address = self._pointer_at(step)
+            if any(one.start <= address < one.end for one in self.code):
+                raise GomapError(f"a pointer into the program's code, {address:#x}: not set yet, or corrupt")
             if address and self.reaches(t.elem) and self._first_visit(step, address, t.elem):
                 self._at(step, step.name, t.elem, address, step.kind)
         elif kind is Kind.INTERFACE:
@@ -247,13 +252,15 @@ class _Search:
             self._channel(step)
         elif kind is Kind.FUNC:
             self._closure(step)
+        elif kind is Kind.ARRAY and step.block is None and step.address is not None:
+            self._elements(step, t.elem, step.address, self._limit(step, t.length))
         elif kind is Kind.ARRAY:
             for i in range(self._limit(step, t.length)):
                 self._part(step, f"[{i}]", t.elem, i * t.elem.size, "element", step.depth + 1)
         elif kind is Kind.SLICE:
             start, length = self._pointer_at(step), self._pointer_at(step, self.word)
             room = self._pointer_at(step, 2 * self.word)
-            if length > room or room * t.elem.size > MAX_BYTES:
+            if length > room or not self._can_be(start, room * t.elem.size):
                 raise GomapError(f"a slice of {length:,} elements with room for {room:,}: not set yet, or corrupt")
             if self.slices is not None:
                 self.slices.append(Slice(step.name, step.place, t, step.address, start, length, room))
@@ -261,6 +268,15 @@ class _Search:
                 return
             if start and length and self._first_visit(step, start, t):
                 self._elements(step, t.elem, start, self._limit(step, length))
+
+    def _can_be(self, start: int, size: int) -> bool:
+        """Whether an array of so many bytes can start there. A variable that is not set yet may say anything."""
+        if size <= SMALL or not start:
+            return True
+        part = next((one for one in self.segments if one.start <= start < one.end), None)
+        if part is not None:
+            return part.what != "code" and start + size <= part.end
+        return size <= MAX_BYTES and (self.heap is None or self.heap.holds(start, size))
 
     def _fields(self, t: GoType) -> tuple[list[tuple[str, GoType, int]], tuple[int, GoType] | None]:
         """The fields of a struct that can lead to maps, and its pointer if it is an atomic one."""
@@ -347,7 +363,7 @@ class _Search:
         self._next(_Step(t, name, kind, step.place, step.depth + 1, address, self._block(address, t)))
 
     def _elements(self, step: _Step, t: GoType, start: int, count: int) -> None:
-        """Elements of a slice's array, read in pieces."""
+        """Elements of an array, read in pieces: what can't be read ends it, however long it is said to be."""
         size = t.size
         if not size:
             return
@@ -358,6 +374,8 @@ class _Search:
             block: bytes | None = None
             if here * size <= PIECE:
                 block = self.read(base, here * size)
+            else:
+                self.read(base, self.word)
             for i in range(here):
                 name, address = f"{step.name}[{first + i}]", base + i * size
                 self._next(_Step(t, name, "element", step.place, step.depth + 1, address, block, i * size))
@@ -409,6 +427,8 @@ class _Search:
         waiting, room, size = record["qcount"], record["dataqsiz"], t.elem.size
         if waiting > room or not size:
             return
+        if not self._can_be(record["buf"], room * size):
+            raise GomapError(f"a channel with room for {room:,} elements: not made yet, or corrupt")
         for i in range(self._limit(step, waiting)):
             at = record["buf"] + (record["recvx"] + i) % room * size
             self._at(step, f"{step.name} (buffer)[{i}]", t.elem, at, "element")
@@ -444,7 +464,7 @@ class _Search:
     def _by_reference(self, closure: int, last: Captured) -> bool | None:
         """Whether the last part of a closure, of which its place alone is known, is a pointer: told by what the
         allocator gave for the closure, and for what would be pointed to; None where that does not tell."""
-        heap, rules, size = heap_of(self.target), allocator(self.target), last.type.size
+        heap, rules, size = self.heap, allocator(self.target), last.type.size
         if heap is None or last.offset is None:
             return None
         pointer = self.pointer(self.read(closure + last.offset, self.word))

@@ -20,7 +20,7 @@ STATES = {DEAD: "free", IN_USE: "in-use", MANUAL: "manual"}
 #: arenaBaseOffset of runtime/malloc.go: amd64's addresses are signed.
 AMD64_OFFSET = 1 << 47
 _FIELDS = ("startAddr", "npages", "elemsize", "nelems", "freeindex", "spanclass", "state", "sweepgen", "allocBits")
-MAX_ARENAS = 1 << 22
+MAX_MODULES = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,17 @@ class Heap:
         index = (address - span.start) // span.object
         return (span, index) if index < span.objects else None
 
+    def holds(self, address: int, size: int) -> bool:
+        """Whether so many bytes can be one value: they lie in one object, in one stack, or outside of the heap. Raises
+        MemoryFault."""
+        span = self.span_of(address)
+        if span is None or span.state == DEAD:
+            return not self.in_arena(address)
+        end = span.start + span.size
+        if span.state == IN_USE and span.object:
+            end = min(address + span.object - (address - span.start) % span.object, end)
+        return address + size <= end
+
     def _is_allocated(self, span: Span, index: int) -> bool | None:
         """not mspan.isFree."""
         if index < span.free_index:
@@ -228,18 +239,22 @@ _SEGMENTS = (
 )
 
 
-def segment_of(target: Target, address: int) -> Segment | None:
-    """The linker's part of the program that address lies in: runtime.moduledata (runtime/symtab.go)."""
+def segments(target: Target) -> list[Segment]:
+    """The linker's parts of the program, its plugins' too: runtime.moduledata (runtime/symtab.go)."""
     module, t = target.symbol("runtime.firstmoduledata"), target.find_type("runtime.moduledata")
     seen: set[int] = set()
-    while module and t is not None and module not in seen and len(seen) < MAX_ARENAS:
+    found = []
+    while module and t is not None and module not in seen and len(seen) < MAX_MODULES:
         seen.add(module)
         try:
             record = read_record(target, t, module)
         except MemoryFault:
-            return None
-        for what, low, high in _SEGMENTS:
-            if record.get(low) <= address < record.get(high):
-                return Segment(what, record[low], record[high])
+            break
+        found += [Segment(what, record.get(low), record.get(high)) for what, low, high in _SEGMENTS]
         module = record.get("next")
-    return None
+    return found
+
+
+def segment_of(target: Target, address: int) -> Segment | None:
+    """The part that address lies in."""
+    return next((one for one in segments(target) if one.start <= address < one.end), None)
