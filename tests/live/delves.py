@@ -144,6 +144,18 @@ def _ask(console: Console, stage: str, commands: Sequence[str]) -> Iterator[Answ
         yield Answer(stage, command, outcome.output, outcome.error)
 
 
+def lost(session: Bridge, function: str) -> set[int]:
+    """Goroutines that run or wait in this function, which Delve's own list of their calls lacks: it loses the caller
+    of a function, or of a signal's handler, that was stopped at its first instruction."""
+    found = set()
+    for goroutine in session.client.call("ListGoroutines", Start=0, Count=0)["Goroutines"]:
+        if goroutine["startLoc"].get("function", {}).get("name") == function:
+            calls = session.client.call("Stacktrace", Id=goroutine["id"], Depth=50, Full=False, Cfg=None)["Locations"]
+            if not any((call.get("function") or {}).get("name") == function for call in calls):
+                found.add(int(goroutine["id"]))
+    return found
+
+
 def run_to_first_stop(session: Bridge) -> None:
     """To the program's first runtime.Breakpoint: before it, its maps are not made."""
     resume(session, "continue")
