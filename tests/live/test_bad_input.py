@@ -171,10 +171,10 @@ def test_optimised_out(toolchain: Row, gdb: Gdb) -> None:
 
 
 @pytest.mark.parametrize("flag", ["-w", "-s"])
-def test_no_debug_information(flag: str, toolchain: Row, system_gdb: Gdb, tmp_path: Path) -> None:
+def test_no_debug_information(flag: str, swiss_go: Row, system_gdb: Gdb, tmp_path: Path) -> None:
     binary = tmp_path / "stripped"
     build = [
-        str(toolchains.ensure(toolchain)),
+        str(toolchains.ensure(swiss_go)),
         "build",
         "-buildvcs=false",
         f"-ldflags={flag}",
@@ -182,7 +182,7 @@ def test_no_debug_information(flag: str, toolchain: Row, system_gdb: Gdb, tmp_pa
         str(binary),
         "./corrupt",
     ]
-    subprocess.run(build, cwd=TARGETS, env=toolchains._environment(toolchain), check=True)
+    subprocess.run(build, cwd=TARGETS, env=toolchains._environment(swiss_go), check=True)
     commands = ["hmap-show main.Maps.Whole", "hmap-alias", "hmap-evac main.Maps.Whole --json", "complete hmap-show m"]
     out, err, _ = batch(system_gdb, [str(binary), "-ex", "run"], commands, {"GOMAP_TRUTH": os.devnull})
     assert len(err) == 3 and all("no Go debug information" in line for line in err), err
