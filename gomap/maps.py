@@ -7,6 +7,7 @@ from typing import Union
 
 from gomap.errors import NotAMap, UnsupportedLayout
 from gomap.golang import classic, swiss
+from gomap.golang.heap import Room
 from gomap.gotypes import GoType, Kind, Lazy
 from gomap.target import Arch, Target
 
@@ -49,6 +50,18 @@ def view(target: Target, t: GoType, address: int) -> MapView:
     if isinstance(shape, classic.ClassicShape):
         return classic.ClassicMap(target, shape, address)
     return swiss.SwissMap(target, shape, address)
+
+
+def nonsense(found: MapView, room: Room) -> str | None:
+    """What in the header no map can have: it is memory that is something else, or corrupt. None for one that can be a
+    map's. Raises MemoryFault."""
+    wrong = found.nonsense
+    if wrong is not None:
+        return wrong
+    for address, size in found.extents:
+        if not room.has(address, size):
+            return f"no array of {size:,} bytes can lie at {address:#x}"
+    return None
 
 
 def map_type(name: str, size: int, header: Lazy, arch: Arch) -> GoType:

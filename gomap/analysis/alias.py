@@ -11,14 +11,14 @@ from gomap.analysis.roots import Reach
 from gomap.errors import GomapError, MemoryFault, OptimizedOut
 from gomap.golang import syncmap
 from gomap.golang.hashing import Hasher, TooLong, hasher_of
-from gomap.golang.heap import heap_of, segments
+from gomap.golang.heap import SMALL, Room
 from gomap.golang.lookup import candidates, lookup
 from gomap.golang.malloc import allocator
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.structure import Anomaly, counted
 from gomap.golang.syncmap import atomic_pointee
 from gomap.gotypes import GoType, Kind, can_reach_map, can_reach_slice
-from gomap.maps import MapView, view
+from gomap.maps import MapView, nonsense, view
 from gomap.progress import Progress, silent
 from gomap.target import Captured, Place, Target, Variable, read_record
 from gomap.values import quote
@@ -32,14 +32,10 @@ MAX_VISITED = 1 << 22
 MAX_STEPS = 1 << 25
 #: Who has visited an object: package variables, frames, or a positive number: the goroutine of that id.
 GLOBALS, FRAMES = 0, -1
-#: bytes of an object that every goroutine's own variables look into again, and that is read in one piece.
-SMALL = 4096
 #: bytes of a slice's array that are read at once.
 PIECE = 64 << 10
 #: Types that hide their contents behind pointers without a type.
 SYNC_MAPS = ("sync.Map", "internal/sync.HashTrieMap[")
-#: No array is larger.
-MAX_BYTES = 1 << 46
 #: Words of a closure that are looked through for a captured map, and keys of one that are looked up in it.
 MAX_CAPTURED = 64
 TRIED = 8
@@ -192,9 +188,7 @@ class _Search:
         self.captured: dict[int, Sequence[Captured]] = {}
         self.kept: list[GoType] = []
         self.hasher: Hasher | None = None
-        self.heap = heap_of(self.target)
-        self.segments = segments(self.target)
-        self.code = [one for one in self.segments if one.what == "code"]
+        self.room = Room(self.target)
         self.fields: dict[int, tuple[list[tuple[str, GoType, int]], tuple[int, GoType] | None]] = {}
         self.word = self.target.arch.pointer_size
         self.pointer = self.target.arch.pointer
@@ -242,7 +236,7 @@ class _Search:
             self.found.too_deep += not self._was_visited(step)
         elif kind is Kind.POINTER:
             address = self._pointer_at(step)
-            if any(one.start <= address < one.end for one in self.code):
+            if self.room.is_code(address):
                 raise GomapError(f"a pointer into the program's code, {address:#x}: not set yet, or corrupt")
             if address and self.reaches(t.elem) and self._first_visit(step, address, t.elem):
                 self._at(step, step.name, t.elem, address, step.kind)
@@ -260,7 +254,7 @@ class _Search:
         elif kind is Kind.SLICE:
             start, length = self._pointer_at(step), self._pointer_at(step, self.word)
             room = self._pointer_at(step, 2 * self.word)
-            if length > room or not self._can_be(start, room * t.elem.size):
+            if length > room or not self.room.has(start, room * t.elem.size):
                 raise GomapError(f"a slice of {length:,} elements with room for {room:,}: not set yet, or corrupt")
             if self.slices is not None:
                 self.slices.append(Slice(step.name, step.place, t, step.address, start, length, room))
@@ -268,15 +262,6 @@ class _Search:
                 return
             if start and length and self._first_visit(step, start, t):
                 self._elements(step, t.elem, start, self._limit(step, length))
-
-    def _can_be(self, start: int, size: int) -> bool:
-        """Whether an array of so many bytes can start there. A variable that is not set yet may say anything."""
-        if size <= SMALL or not start:
-            return True
-        part = next((one for one in self.segments if one.start <= start < one.end), None)
-        if part is not None:
-            return part.what != "code" and start + size <= part.end
-        return size <= MAX_BYTES and (self.heap is None or self.heap.holds(start, size))
 
     def _fields(self, t: GoType) -> tuple[list[tuple[str, GoType, int]], tuple[int, GoType] | None]:
         """The fields of a struct that can lead to maps, and its pointer if it is an atomic one."""
@@ -427,7 +412,7 @@ class _Search:
         waiting, room, size = record["qcount"], record["dataqsiz"], t.elem.size
         if waiting > room or not size:
             return
-        if not self._can_be(record["buf"], room * size):
+        if not self.room.has(record["buf"], room * size):
             raise GomapError(f"a channel with room for {room:,} elements: not made yet, or corrupt")
         for i in range(self._limit(step, waiting)):
             at = record["buf"] + (record["recvx"] + i) % room * size
@@ -464,7 +449,7 @@ class _Search:
     def _by_reference(self, closure: int, last: Captured) -> bool | None:
         """Whether the last part of a closure, of which its place alone is known, is a pointer: told by what the
         allocator gave for the closure, and for what would be pointed to; None where that does not tell."""
-        heap, rules, size = self.heap, allocator(self.target), last.type.size
+        heap, rules, size = self.room.heap, allocator(self.target), last.type.size
         if heap is None or last.offset is None:
             return None
         pointer = self.pointer(self.read(closure + last.offset, self.word))
@@ -509,7 +494,7 @@ class _Search:
         if known is not None:
             return known.name == t.name
         found = view(self.target, t, address)
-        if not found.count or found.nonsense:
+        if not found.count or nonsense(found, self.room):
             return False
         structure = found.structure(allocator(self.target))
         return structure.total.live == found.count and not structure.anomalies and self._keys_fit(found)
@@ -560,6 +545,9 @@ class _Search:
             self.found.too_deep += 1
             return
         one = self.found.views[address]
+        if self.steps + one.size > MAX_STEPS:
+            self.found.shortened.append(f"{step.name}: none of the values of {one.count:,} entries")
+            return
         self.steps += one.size
         for count, entry in enumerate(counted(one.count, one.entries())):
             if count >= self.items:
@@ -583,12 +571,13 @@ class _Search:
         except MemoryFault as fault:
             found.doubtful[address] = holder, str(fault)
             raise
-        if one.nonsense is None:
+        wrong = nonsense(one, self.room)
+        if wrong is None:
             found.views[address] = one
             return True
-        found.doubtful[address] = holder, one.nonsense
+        found.doubtful[address] = holder, wrong
         if len(found.anomalies) < 16:
-            message = f"{holder.path}{_in(holder.place)} is no map, or not set yet, or corrupt: {one.nonsense}"
+            message = f"{holder.path}{_in(holder.place)} is no map, or not set yet, or corrupt: {wrong}"
             found.anomalies.append(Anomaly("note", "not-a-map", message, address))
         return False
 

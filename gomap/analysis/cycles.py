@@ -19,10 +19,11 @@ from typing import NamedTuple, Union
 
 from gomap.errors import GomapError, OptimizedOut
 from gomap.golang import syncmap
+from gomap.golang.heap import Room
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.structure import Anomaly, counted
 from gomap.gotypes import GoType, Kind
-from gomap.maps import view
+from gomap.maps import nonsense, view
 from gomap.progress import Progress, silent
 from gomap.target import Target, Variable
 from gomap.values import Limits, Values
@@ -154,6 +155,7 @@ class _Graph:
         self.target = target
         self.variable = variable
         self.types = Types(target)
+        self.room = Room(target)
         self.values = Values(target, Limits(depth=2, items=4, text=48, total=120), self.types)
         self.objects: list[Object] = [Object(variable.address or 0, variable.type, False)]
         self.starts, self.targets = array("Q", [0]), array("L")
@@ -308,8 +310,9 @@ class _Graph:
         t = one.type
         elems, keys = self.can_cycle(t.elem), self.can_cycle(t.key)
         found = view(self.target, t, one.address)
-        if found.nonsense is not None:
-            raise GomapError(f"no map, or corrupt: {found.nonsense}")
+        wrong = nonsense(found, self.room)
+        if wrong is not None:
+            raise GomapError(f"no map, or corrupt: {wrong}")
         self._scanned += found.size
         for count, entry in enumerate(counted(found.count, found.entries())):
             if not self._may_look(count, None):

@@ -170,6 +170,17 @@ class ClassicMap:
         return self.header["buckets"]
 
     @property
+    def extents(self) -> list[tuple[int, int]]:
+        """(address, bytes) of the arrays that the header names; the overflow buckets behind them apart.
+
+        hashGrow of runtime/map.go raises B before it sets buckets.
+        """
+        size, header = self.shape.slots.size, self.header
+        count = self.size >> 1 if self.writing and not self.old_count else self.size
+        found = ((header["buckets"], count * size), (header["oldbuckets"], self.old_count * size))
+        return [(address, length) for address, length in found if address]
+
+    @property
     def load_factor(self) -> tuple[int, int]:
         """loadFactorNum and loadFactorDen: entries a bucket at which the map grows.
 

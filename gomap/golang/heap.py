@@ -258,3 +258,35 @@ def segments(target: Target) -> list[Segment]:
 def segment_of(target: Target, address: int) -> Segment | None:
     """The part that address lies in."""
     return next((one for one in segments(target) if one.start <= address < one.end), None)
+
+
+#: bytes that are not worth asking for where they lie.
+SMALL = 4096
+#: No array is larger.
+MAX_BYTES = 1 << 46
+
+
+class Room:
+    """Where the program's memory has room for an array. What a variable that is not set yet, or not needed any more,
+    says of one may be anything."""
+
+    def __init__(self, target: Target) -> None:
+        self.heap = heap_of(target)
+        self._segments = segments(target)
+
+    def part(self, address: int) -> Segment | None:
+        """The linker's part of the program that address lies in."""
+        return next((one for one in self._segments if one.start <= address < one.end), None)
+
+    def is_code(self, address: int) -> bool:
+        found = self.part(address)
+        return found is not None and found.what == "code"
+
+    def has(self, start: int, size: int) -> bool:
+        """Whether an array of so many bytes can start there. Raises MemoryFault."""
+        if size <= SMALL or not start:
+            return True
+        part = self.part(start)
+        if part is not None:
+            return part.what != "code" and start + size <= part.end
+        return size <= MAX_BYTES and (self.heap is None or self.heap.holds(start, size))

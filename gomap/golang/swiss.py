@@ -174,6 +174,12 @@ class SwissMap:
     def array_address(self) -> int:
         return self.header["dirPtr"]
 
+    @property
+    def extents(self) -> list[tuple[int, int]]:
+        """(address, bytes) of what the header names: the one group, or the directory."""
+        size = self.shape.slots.size if self.small else self.header["dirLen"] * self.target.arch.pointer_size
+        return [(self.header["dirPtr"], size)] if self.header["dirPtr"] else []
+
     def storage(self) -> dict[int, str]:
         """Addresses of what this map keeps its entries in: its one group, or its directory and tables."""
         pointer = self.header["dirPtr"]
