@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
-from typing import Callable, ClassVar
+from typing import Any, Callable, ClassVar
 
 import gdb
 
@@ -49,9 +49,11 @@ _LEAVES_STACK = frozenset({"runtime.systemstack", "runtime.mcall", "runtime.more
 MAX_FRAMES = 256
 #: Plugins searched for the symbols of one.
 MAX_MODULES = 256
-_MI_SYMBOL = re.compile(
-    r'\{(?:line="\d+",)?name="((?:[^"\\]|\\.)*)",type="(?:[^"\\]|\\.)*",description="((?:[^"\\]|\\.){0,8})'
-)
+#: Types of variables that may lead to maps: what is not predeclared has a capital, a dot or a bracket in its name, or
+#: is error.
+_TYPED = r"^error$\|[^a-z0-9]"
+#: A variable as gdb lists it: `\tmain.Registry *main.Shared;`.
+_LISTED = re.compile(r"^\t(?!static )\S.*[ *](\S+);$", re.M)
 
 
 class GdbMemory:
@@ -580,8 +582,8 @@ def _type_of(symbol: gdb.Symbol, name: str) -> gdb.Type:
 def _package_variables() -> Iterator[tuple[str, gdb.Symbol]]:
     """Package variables with debug information whose type is more than a plain number or string.
 
-    gdb's Python has no list of all symbols. Its machine interface has the names by file; one of each file
-    leads to that compilation unit's block, which holds the symbols. Looking every name up would take gdb a
+    gdb's Python has no list of all symbols. A command lists the names by file; one of each file leads to that
+    compilation unit's block, which holds the symbols. Looking every name up would take gdb a
     millisecond each: a Go program has tens of thousands, most of them constants.
     """
     found = set()
@@ -601,17 +603,16 @@ def _package_variables() -> Iterator[tuple[str, gdb.Symbol]]:
 
 
 def _names_by_file() -> Iterator[list[str]]:
-    # A type that is no predeclared one has a capital, a dot or a bracket in its name, or is error.
-    command = "-symbol-info-variables --type ^error$\\\\|[^a-z0-9]"
-    text = gdb.execute(f'interpreter-exec mi "{command}"', to_string=True)
-    for file in text.split('{filename="'):
-        names = [
-            found.group(1).replace('\\"', '"').replace("\\\\", "\\")
-            for found in _MI_SYMBOL.finditer(file)
-            if not found.group(2).startswith("static ")  # constants
-        ]
-        if names:
-            yield names
+    """Names of variables that are no constants, a list for each file. Whoever uses one looks it up first."""
+    if hasattr(gdb, "execute_mi"):  # from gdb 14 on
+        symbols: Any = gdb.execute_mi("-symbol-info-variables", "--type", _TYPED)["symbols"]
+        for file in symbols.get("debug", []):
+            yield [one["name"] for one in file["symbols"] if not one["description"].startswith("static ")]
+        return
+    # gdb 13's `interpreter-exec mi` calls itself without end (or dies) once a program was started again.
+    quoted = _TYPED.replace("\\", "\\\\")
+    for file in gdb.execute(f'info variables -q -n -t "{quoted}"', to_string=True).split("\nFile "):
+        yield _LISTED.findall(file)
 
 
 def _package(function: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -99,6 +100,19 @@ def test_settings_work(toolchain: Row, gdb: Gdb) -> None:
 
 
 # -- loading -----------------------------------------------------------------------------------------
+
+
+def test_program_started_again_and_again(toolchain: Row, gdb: Gdb) -> None:
+    """Who looks for a bug starts the program many times in one session. gdb 13's `interpreter-exec mi` calls itself
+    without end after a few of these, or dies."""
+    binary = toolchains.build("basic", toolchain, optimised=False)
+    once = ["-ex", "run", "-ex", "hmap-alias --scope all --json"]
+    out = batch(gdb, *NO_SCRIPTS, "-x", str(LOAD), str(binary), *once * 15)
+    answers = [json.loads(line)["data"] for line in out.splitlines() if line.startswith('{"schema"')]
+    assert len(answers) == 15
+    found = [sorted((group["type"], len(group["holders"])) for group in answer["groups"]) for answer in answers]
+    assert found[0] and all(each == found[0] for each in found)
+    assert all(answer["scanned"]["globals"] == answers[0]["scanned"]["globals"] > 20 for answer in answers)
 
 
 def test_sourced_twice_and_from_elsewhere(system_go: Row, gdb: Gdb, tmp_path: Path) -> None:
