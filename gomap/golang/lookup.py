@@ -306,6 +306,7 @@ def choose(found: ClassicMap | SwissMap, hasher: Hasher) -> Plan | None:
 
 def _best(found: ClassicMap | SwissMap, hasher: Hasher, plans: list[Plan], most: int) -> list[Plan]:
     """Those of the plans that fit best, by keys from the first `most` buckets or tables."""
+    hasher.begin(bounded=True)  # a string of a corrupt key may be of any length
     seed = found.header["hash0"] if isinstance(found, ClassicMap) else found.header["seed"]
     sample = list(islice(_keys(found, most), SAMPLE))
     right = [sum(_fits(found, hasher, plan, seed, mark, key) for mark, key in sample) for plan in plans]
