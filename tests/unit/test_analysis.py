@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gomap import maps
+from gomap.analysis.alias import everywhere
 from gomap.analysis.growth import forecast
+from gomap.golang import heap
 from gomap.golang.malloc import allocator
 from gomap.target import Place, Variable
 from tests.unit import plans
-from tests.unit.build import ClassicPlan, SwissPlan, build_classic, build_swiss
+from tests.unit.build import ClassicPlan, SwissPlan, build_classic, build_swiss, classic_type
 from tests.unit.describe import Descriptors, interface
 from tests.unit.space import AMD64, FakeTarget, array_of, basic, pointer, slice_of, struct, target
 from tests.unit.test_maps import ask
@@ -127,3 +129,45 @@ def test_a_search_ends_in_a_world_of_circles() -> None:
     answer = ask(fake, "hmap-alias", "--all --json")
     assert {a["code"] for a in answer["anomalies"]} == {"unreadable"}
     assert json.dumps(answer)
+
+
+class SmallHeap:
+    """A heap without an object of more than a megabyte."""
+
+    def holds(self, address: int, size: int) -> bool:
+        return size <= 1 << 20
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["heap", "no-heap"])
+def test_what_looks_like_a_giant_map_ends_no_search(known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory of a map that was on a stack is something else by now, and can look like 2^32 buckets."""
+    fake, space = target(AMD64)
+    any_ = interface(8)
+    described = Descriptors(fake)
+    inner = build_classic(fake, ClassicPlan(0, [[[9] + [0] * 7]]), INT, INT)
+    outer = build_classic(fake, ClassicPlan(0, [[[9] + [0] * 7]]), INT, any_)
+    # Its one elem is the inner map.
+    shape = maps.shape_of(outer.type, AMD64).slots
+    bucket = AMD64.pointer(space.read(outer.address + 16, 8))
+    space.write(bucket + shape.elems_off, described.eface(inner.type, space.word(inner.address)))
+    dead = space.put(space.record(outer.type.header, count=5, B=32, buckets=bucket))
+    roots = [fake.add(name, outer.type, space.word(at)) for name, at in (("dead", dead), ("outer", outer.address))]
+    monkeypatch.setattr(heap, "heap_of", lambda _: SmallHeap() if known else None)
+    found = everywhere(fake, roots)
+    assert {inner.address, outer.address} <= set(found.maps)
+    if known:
+        assert list(found.doubtful) == [dead] and not found.shortened
+        (note,) = found.anomalies
+        assert note.severity == "note" and "no array of" in note.message and "dead" in note.message
+    else:
+        assert found.shortened == ["dead: none of the values of 5 entries"]
+
+
+def test_a_map_that_is_about_to_double_is_a_map() -> None:
+    """hashGrow raises B before it sets buckets: stopped between the two, half of what B says is there."""
+    fake, space = target(AMD64)
+    t = classic_type(INT, INT, 8)
+    for flags, doubled in ((0, 12), (4, 11)):
+        at = space.put(space.record(t.header, flags=flags, B=12, buckets=0x5000, count=9))
+        found = maps.view(fake, t, at)
+        assert found.extents == [(0x5000, found.shape.slots.size << doubled)]
