@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 #: An error is one line, whatever names it speaks of.
@@ -84,3 +85,11 @@ def escaped(character: str) -> str:
 def visible_lines(text: str) -> str:
     """The same for text of several lines."""
     return "\n".join(visible(line) for line in text.split("\n"))
+
+
+_DIRECTORIES = re.compile(r"(?:[\w.~%-]+/)+")
+
+
+def short(name: str) -> str:
+    """A type's or function's name with packages as Go code names them, as fmt's %T does: without their directories."""
+    return _DIRECTORIES.sub("", name)

@@ -26,12 +26,18 @@ class Facts:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under headings. right: columns of numbers. code: columns of Go values."""
+    """Rows under headings. right: columns of numbers. code: columns of Go values.
+
+    names: columns of names, whose ends say most. whole: this column and all behind it are told whole, under each
+    other where they do not fit beside each other; None: what does not fit is cut.
+    """
 
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
     right: frozenset[int] = frozenset()
     code: frozenset[int] = frozenset()
+    names: frozenset[int] = frozenset()
+    whole: int | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from gomap.analysis.roots import Reach
+from gomap.analysis.roots import MAX_PROBLEMS, Reach
 from gomap.errors import GomapError, MemoryFault, OptimizedOut
 from gomap.golang import syncmap
 from gomap.golang.hashing import Hasher, TooLong, hasher_of
@@ -86,7 +86,7 @@ class Group:
 class Found:
     """maps: header address -> holders. doubtful: the same of what can't be a map, with the reason: a variable that
     has not been set yet, debug information that is wrong, or a corrupt header. nil: holders of nil maps.
-    shortened: containers seen in part only.
+    shortened: containers seen in part only. not_followed: values that led nowhere; anomalies tell of the first few.
 
     interrupted: the user stopped the search, and this is what it had come to.
     """
@@ -98,6 +98,7 @@ class Found:
     nil: list[Holder] = field(default_factory=list)
     shortened: list[str] = field(default_factory=list)
     too_deep: int = 0
+    not_followed: int = 0
     interrupted: bool = False
     anomalies: list[Anomaly] = field(default_factory=list)
 
@@ -159,6 +160,9 @@ def holders(
         found.interrupted = True
         for _ in range(len(queue)):  # what is known already; pressing again ends this too
             search.look(queue.popleft())
+    if found.not_followed > MAX_PROBLEMS:
+        what = f"{found.not_followed - MAX_PROBLEMS:,} more values could not be followed"
+        found.anomalies.append(Anomaly("warning", "not-followed", what))
     return found
 
 
@@ -213,10 +217,14 @@ class _Search:
         try:
             self._look(step)
         except GomapError as error:
-            if len(self.found.anomalies) < 16:
-                message = f"{step.name}{_in(step.place)}: {error}"
-                at = getattr(error, "address", None)
-                self.found.anomalies.append(Anomaly("warning", "unreadable", message, at))
+            message, at = f"{step.name}{_in(step.place)}: {error}", getattr(error, "address", None)
+            self._tell(Anomaly("warning", "unreadable", message, at))
+
+    def _tell(self, anomaly: Anomaly) -> None:
+        found = self.found
+        found.not_followed += 1
+        if found.not_followed <= MAX_PROBLEMS:
+            found.anomalies.append(anomaly)
 
     def _look(self, step: _Step) -> None:
         t = step.t
@@ -345,7 +353,10 @@ class _Search:
         self._next(part)
 
     def _at(self, step: _Step, name: str, t: GoType, address: int, kind: str) -> None:
-        self._next(_Step(t, name, kind, step.place, step.depth + 1, address, self._block(address, t)))
+        block = self._block(address, t)
+        if block is None:
+            self.read(address, 1)  # a fault there is told once, and not for every field
+        self._next(_Step(t, name, kind, step.place, step.depth + 1, address, block))
 
     def _elements(self, step: _Step, t: GoType, start: int, count: int) -> None:
         """Elements of an array, read in pieces: what can't be read ends it, however long it is said to be."""
@@ -576,9 +587,8 @@ class _Search:
             found.views[address] = one
             return True
         found.doubtful[address] = holder, wrong
-        if len(found.anomalies) < 16:
-            message = f"{holder.path}{_in(holder.place)} is no map, or not set yet, or corrupt: {wrong}"
-            found.anomalies.append(Anomaly("note", "not-a-map", message, address))
+        message = f"{holder.path}{_in(holder.place)} is no map, or not set yet, or corrupt: {wrong}"
+        self._tell(Anomaly("note", "not-a-map", message, address))
         return False
 
     def _hold(self, address: int, holder: Holder) -> None:

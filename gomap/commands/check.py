@@ -132,7 +132,8 @@ def _words(report: Report, expr: str | None, findings: Mapping[str, Checked]) ->
     report.answer = [f"{what}: {f'{len(broken):,} corrupt' if broken else 'all intact'}"]
     if broken:
         rows = [(path, f"{findings[path].entries:,}", _hashed(findings[path])) for path in broken]
-        report.sections = [Table(("corrupt", "entries", "hashed"), rows, frozenset({1, 2}), frozenset({0}))]
+        paths = frozenset({0})
+        report.sections = [Table(("corrupt", "entries", "hashed"), rows, frozenset({1, 2}), code=paths, names=paths)]
 
 
 def _hashes(checked: Checked) -> str:

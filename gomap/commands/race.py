@@ -199,7 +199,8 @@ def _sections(each: Raced, searched: Searched) -> Iterator[Section]:
         flag = "nil" if each.inside[0].nil else "its header can't be told here"
     yield Lines([f"{each.name}  {flag}"])
     rows = [_row(one) for one in sorted(each.inside, key=lambda one: (not one.fatal, one.goroutine.id))]
-    yield Table(("goroutine", "does", "function", "line", "state"), [*rows, *_holding(each, searched)])
+    headings = ("goroutine", "does", "function", "line", "state")
+    yield Table(headings, [*rows, *_holding(each, searched)], names=frozenset({2, 3}))
     paths = [way.path for holder in each.holders for way in (holder, *holder.also) if way.place.kind == "global"]
     if paths:
         more = f", ... ({len(paths):,} in all)" if len(paths) > MAX_ROOTS else ""
@@ -242,9 +243,9 @@ def _holding(each: Raced, searched: Searched) -> list[tuple[str, ...]]:
 
 def _not_followed(found: Found) -> list[Anomaly]:
     """What the search for holders met that is no race: an optimised build is full of variables that are not set."""
-    if not found.anomalies:
+    if not found.not_followed:
         return []
-    what = human.plural(len(found.anomalies), "value")
+    what = human.plural(found.not_followed, "value")
     message = f"{what} could not be followed in the search for holders: hmap-alias --scope all says which"
     return [Anomaly("note", "not-followed", message, None)]
 

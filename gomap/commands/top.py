@@ -128,9 +128,9 @@ def _describe(report: Report, shown: list[Ranked], ranking: Ranking, with_values
     else:
         headings.append("type")
         for row, one in zip(rows, shown):
-            row.append(one.type.name)
+            row.append(human.short(one.type.name))
     right = frozenset(range(5 if with_values else 4))
-    report.sections = [Table(headings, rows, right)]
+    report.sections = [Table(headings, rows, right, whole=len(right))]
     facts = [("held", "in the allocator's size classes; whole pages over 32 KiB")]
     if with_values:
         facts.append(("values", "what keys and values lead to, each block of heap once"))
@@ -154,4 +154,4 @@ def _named(one: Ranked) -> str:
     if place.kind == "global":
         return one.holder.path
     goroutine = f", goroutine {place.goroutine}" if place.goroutine is not None else ""
-    return f"{one.holder.path} in {where(place).split('  ')[0]}{goroutine}"
+    return f"{one.holder.path} in {human.short(where(place).split('  ')[0])}{goroutine}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from gomap.golang.structure import Anomaly
@@ -21,6 +21,8 @@ MAX_LABEL = 44
 MIN_TEXT = 20
 MIN_COLUMN = 3
 _WORST_FIRST = ("error", "warning", "note")
+#: So many warnings (or notes) of one kind are told, and how many more there are.
+ALIKE = 3
 #: Tables of more rows are aligned here, which is much faster.
 MANY_ROWS = 1000
 
@@ -122,14 +124,33 @@ def _table(section: Table, style: Style, paint: Paint) -> list[str]:
     count = len(section.headings)
     widths = [max(columns(row[i]) for row in [section.headings, *rows]) for i in range(count)]
     spare = style.width - 2 - 2 * (count - 1) - sum(widths)
+    if spare < 0 and section.whole is not None:
+        indent = 2 + sum(widths[: section.whole]) + 2 * section.whole
+        if indent + MIN_TEXT <= style.width:
+            return _stacked(section, section.whole, indent, style, paint)
     while spare < 0 and max(widths) > MIN_COLUMN:  # the widest column gives way
         widths[widths.index(max(widths))] -= 1
         spare += 1
-    fitted = [[fit(row[i], widths[i], style.blocks) for i in range(count)] for row in [section.headings, *rows]]
+    fitted = [
+        [fit(row[i], widths[i], style.blocks, i in section.names) for i in range(count)]
+        for row in [section.headings, *rows]
+    ]
     head, *body = _tabulated(section, fitted) or _aligned(section, fitted)
     if style.color:
         body = [_code_columns(section, line, row, paint) for line, row in zip(body, fitted[1:])]
     return ["  " + paint("dim", head.rstrip()), *("  " + line.rstrip() for line in body)]
+
+
+def _stacked(section: Table, first: int, indent: int, style: Style, paint: Paint) -> list[str]:
+    """The columns from `first` on under each other, each cell whole."""
+    before = Table(section.headings[:first], [row[:first] for row in section.rows], section.right)
+    head, *left = _table(before, style, paint)
+    room = style.width - indent
+    lines = [pad(head, indent) + paint("dim", fit(", ".join(section.headings[first:]), room, style.blocks))]
+    for line, row in zip(left, section.rows):
+        told = [part for cell in row[first:] if cell for part in _wrap(cell, room, 2)] or [""]
+        lines += [(pad(line, indent) + told[0]).rstrip(), *(" " * indent + part for part in told[1:])]
+    return lines
 
 
 def _tabulated(section: Table, rows: list[list[str]]) -> list[str] | None:
@@ -217,8 +238,15 @@ def _progress(section: Progress, style: Style, paint: Paint) -> str:
 
 def _tail(report: Report, width: int, paint: Paint) -> list[str]:
     lines = []
-    for anomaly in sorted(report.anomalies, key=lambda one: _WORST_FIRST.index(one.severity)):
-        lines += _labelled(anomaly.severity, _anomaly(anomaly), width, paint)
+    for severity in _WORST_FIRST:
+        for told in _by_code(one for one in report.anomalies if one.severity == severity):
+            # A search through an optimised program meets many variables that are not set. The answer is above.
+            shown = told if severity == "error" or len(told) <= ALIKE + 1 else told[:ALIKE]
+            for anomaly in shown:
+                lines += _labelled(severity, _anomaly(anomaly), width, paint)
+            if len(shown) < len(told):
+                more = f"{len(told) - len(shown):,} more like these: --json lists them"
+                lines += _labelled(severity, more, width, paint)
     for cut in report.truncated or []:
         if cut["of"]:
             text = f"{cut['what']}: {cut['shown']:,} of {cut['of']:,} shown"
@@ -230,6 +258,13 @@ def _tail(report: Report, width: int, paint: Paint) -> list[str]:
     for advice in report.advice:
         lines += _labelled("note", advice, width, paint)
     return lines
+
+
+def _by_code(anomalies: Iterable[Anomaly]) -> Iterable[list[Anomaly]]:
+    found: dict[str, list[Anomaly]] = {}
+    for one in anomalies:
+        found.setdefault(one.code, []).append(one)
+    return found.values()
 
 
 def _anomaly(anomaly: Anomaly) -> str:
@@ -264,10 +299,12 @@ def pad(text: str, width: int, right: bool = False) -> str:
     return space + text if right else text + space
 
 
-def fit(text: str, width: int, blocks: bool) -> str:
-    """Cut to `width` columns, with a mark where something is missing."""
+def fit(text: str, width: int, blocks: bool, at_front: bool = False) -> str:
+    """Cut to `width` columns, with a mark where something is missing: at the end, or at the front."""
     if columns(text) <= width:
         return text
+    if at_front:
+        return fit(text[::-1], width, blocks)[::-1]  # the mark reads alike from both sides
     mark = "…" if blocks else "..."
     if text.isascii() and "\033" not in text:
         return text[: max(width - len(mark), 0)] + mark

@@ -36,7 +36,8 @@ def tables(draw: st.DrawFn) -> Table:
     rows = draw(st.lists(st.lists(cell, min_size=count, max_size=count), max_size=5))
     headings = draw(st.lists(st.text(alphabet="abc", min_size=1, max_size=11), min_size=count, max_size=count))
     columns_ = st.frozensets(st.integers(0, count - 1))
-    return Table(headings, rows, draw(columns_), draw(columns_))
+    whole = draw(st.none() | st.integers(0, count - 1))
+    return Table(headings, rows, draw(columns_), draw(columns_), draw(columns_), whole)
 
 
 _fraction = st.floats(0, 1)
@@ -63,7 +64,7 @@ def reports(draw: st.DrawFn) -> Report:
             draw(_any),
             draw(st.integers(0, 1 << 48)),
         )
-        for _ in range(draw(st.integers(0, 2)))
+        for _ in range(draw(st.integers(0, 6)))
     ]
     if draw(st.booleans()):
         report.cut("entries", 3, 1_000_000)
