@@ -332,10 +332,10 @@ class _Types:
             raise _Nonsense(f"type {number}, a {kind.value}, has fields")
         header = self._behind(_get(entry, "header"))
         key, elem = self._behind(_get(entry, "key")), self._behind(_get(entry, "elem"))
-        if kind is Kind.MAP and header is not None:  # a nil map's key and elem were not looked at
+        if kind is Kind.MAP and header is not None:  # what the entries are cut out by: it has to be the same
             arch, known_header = self._arch, header
-            key = key or Lazy(lambda: detect(known_header(), arch).key)
-            elem = elem or Lazy(lambda: detect(known_header(), arch).elem)
+            key = Lazy(lambda: detect(known_header(), arch).key)
+            elem = Lazy(lambda: detect(known_header(), arch).elem)
         if elem is None and kind in _NEEDS_ELEM:
             elem = Lazy(lambda: GoType(Kind.OPAQUE, "not recorded", 0))
         return GoType(
