@@ -44,7 +44,7 @@ _ARCHITECTURES = {
     "riscv:rv64": "riscv64",
 }
 #: What leaves a goroutine's stack for the system's: gdb finds no caller behind it, or a wrong one.
-_LEAVES_STACK = frozenset({"runtime.systemstack", "runtime.mcall", "runtime.morestack"})
+_LEAVES_STACK = frozenset({"runtime.systemstack", "runtime.mcall", "runtime.morestack", "runtime.asmcgocall"})
 #: Frames searched outward for a local variable.
 MAX_FRAMES = 256
 #: Plugins searched for the symbols of one.

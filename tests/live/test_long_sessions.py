@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import leave_out
 from tests.live import toolchains
 from tests.live.debuggers import Gdb
 from tests.live.test_bad_input import batch
-from tests.live.toolchains import Row
+from tests.live.toolchains import Missing, Row
 
 QUIET = {"GOMAP_TRUTH": os.devnull}
 
@@ -61,3 +62,19 @@ def test_before_a_program_is_in_place(flags: tuple[str, ...], system_go: Row, gd
     out, _, _ = batch(gdb, [str(binary), "-ex", "starti"], commands, QUIET)
     before, after = answers(out)
     assert before["data"]["nil"] and after["data"]["live"] == 1000
+
+
+def test_a_local_while_c_runs(system_go: Row, gdb: Gdb, request: pytest.FixtureRequest) -> None:
+    """C runs on the system's stack, and gdb's backtrace goes astray where that begins."""
+    try:
+        binary = toolchains.build("cpointers", system_go, optimised=False, cgo=True)
+    except Missing as missing:
+        leave_out(request.config, str(missing))
+    stop = ["-ex", "run", "-ex", "rbreak ^_cgo_.*_Cfunc_free$", "-ex", "continue"]
+    asked = ["hmap-show lengths --json", "hmap-show lengths", "hmap-show nosuch --json", "bt 1"]
+    out, _, _ = batch(gdb, [str(binary), *stop], asked, QUIET)
+    found, missing_one = answers(out)
+    assert found["data"]["live"] == 20 and found["data"]["type"] == "map[string]int"
+    assert any("(lengths is taken from frame" in line and line.endswith("main.main)") for line in out), out
+    assert missing_one["error"]["code"] == "no-such-variable"
+    assert "_Cfunc_free" in out[-2] + out[-1], "gdb did not stop in C"
