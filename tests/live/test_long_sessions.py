@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 
 from tests.conftest import leave_out
-from tests.live import toolchains
-from tests.live.debuggers import Gdb
+from tests.live import debuggers, toolchains
+from tests.live.debuggers import LOAD, Gdb
 from tests.live.test_bad_input import batch
+from tests.live.test_gdb_session import ESCAPES, NO_SCRIPTS
 from tests.live.toolchains import Missing, Row
 
 QUIET = {"GOMAP_TRUTH": os.devnull}
@@ -78,3 +81,36 @@ def test_a_local_while_c_runs(system_go: Row, gdb: Gdb, request: pytest.FixtureR
     assert any("(lengths is taken from frame" in line and line.endswith("main.main)") for line in out), out
     assert missing_one["error"]["code"] == "no-such-variable"
     assert "_Cfunc_free" in out[-2] + out[-1], "gdb did not stop in C"
+
+
+def test_no_colour_for_other_programs(system_go: Row, gdb: Gdb) -> None:
+    """On a terminal: what goes to another program or into a string has no escapes, as gdb's own commands have none."""
+    binary = toolchains.build("basic", system_go, optimised=False)
+    kept = {name: value for name, value in debuggers._environment(None).items() if name != "NO_COLOR"}
+    args = ["-nx", "-q", *NO_SCRIPTS, "-iex", "set pagination off", "-iex", "set confirm off", "-x", str(LOAD)]
+    env = {**kept, **QUIET, "TERM": "xterm-256color"}
+    child = pexpect.spawn(str(gdb.path), [*args, str(binary)], env=env, dimensions=(60, 100), encoding="utf-8")
+    child.timeout = 60
+    show = "hmap-show main.Keep.M"
+    asked = {
+        show: True,
+        f"pipe {show} | cat": False,
+        f'python print(gdb.execute("{show}", to_string=True))': False,
+        f"with hmap color on -- pipe {show} | cat": True,
+        f"with width 0 -- {show}": True,
+        show + " ": True,
+    }
+    try:
+        child.expect(r"\(gdb\) ")
+        child.sendline("run")
+        child.expect(r"received signal SIGTRAP.*\(gdb\) ")
+        for command, colour in asked.items():
+            child.sendline(command)
+            child.expect(r"\(gdb\) ")
+            text = str(child.before)
+            assert "1,000 entries in room for" in ESCAPES.sub("", text), text
+            assert (bool(re.search(r"\x1b\[[0-9;]+m", text)), command) == (colour, command), repr(text[:300])
+        child.sendline("kill")
+        child.expect(r"\(gdb\) ")
+    finally:
+        child.close(force=True)
