@@ -144,7 +144,7 @@ def style() -> Style:
     from gomap.render.text import Style
 
     width = gdb.parameter("width")
-    terminal = os.isatty(1) and os.environ.get("TERM", "dumb") != "dumb"
+    terminal = os.isatty(1) and os.environ.get("TERM", "dumb") != "dumb" and not _captured()
     wanted = gdb.parameter("hmap color")
     if wanted == "auto":
         color = terminal and not os.environ.get("NO_COLOR") and bool(gdb.parameter("style enabled"))
@@ -155,6 +155,21 @@ def style() -> Style:
         charset = gdb.host_charset().upper() if hasattr(gdb, "host_charset") else _locale_charset()
     blocks = (terminal or color) and charset in ("UTF-8", "UTF8")
     return Style(width if isinstance(width, int) and 20 <= width <= 400 else 80, color, blocks)
+
+
+#: gdb's width and height when it last waited for the user.
+_screen: tuple[Any, Any] = (None, None)
+
+
+def _look_at_screen(*_event: Any) -> None:
+    global _screen
+    _screen = (gdb.parameter("width"), gdb.parameter("height"))
+
+
+def _captured() -> bool:
+    """Whether what is printed goes into a string (gdb.execute) or to another program (pipe): gdb lifts the limits of
+    the screen for as long."""
+    return gdb.parameter("width") is None and gdb.parameter("height") is None and _screen != (None, None)
 
 
 def _locale_charset() -> str:
@@ -233,7 +248,9 @@ def register() -> None:
         _Command(command)
     functions.register()
     printer.register()
+    _look_at_screen()
     if first:
         gdb._gomap_loaded = True  # type: ignore[attr-defined]
         for event in (gdb.events.new_objfile, gdb.events.clear_objfiles):
             event.connect(_files_changed)
+        gdb.events.before_prompt.connect(_look_at_screen)

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Callable, ClassVar
 
@@ -44,11 +44,13 @@ _ARCHITECTURES = {
     "riscv:rv64": "riscv64",
 }
 #: What leaves a goroutine's stack for the system's: gdb finds no caller behind it, or a wrong one.
-_LEAVES_STACK = frozenset({"runtime.systemstack", "runtime.mcall", "runtime.morestack"})
+_LEAVES_STACK = frozenset({"runtime.systemstack", "runtime.mcall", "runtime.morestack", "runtime.asmcgocall"})
 #: Frames searched outward for a local variable.
 MAX_FRAMES = 256
 #: Plugins searched for the symbols of one.
 MAX_MODULES = 256
+#: Programs are moved by multiples of it.
+PAGE = 4096
 #: Types of variables that may lead to maps: what is not predeclared has a capital, a dot or a bracket in its name, or
 #: is error.
 _TYPED = r"^error$\|[^a-z0-9]"
@@ -120,13 +122,23 @@ class GdbMemory:
         return None
 
 
+@dataclass
+class _Known:
+    """What was learnt of a program's files, until they change."""
+
+    converters: dict[Arch, Converter] = field(default_factory=dict)
+    #: Package variables that may lead to maps, by name.
+    variables: dict[str, gdb.Symbol] | None = None
+    #: The process (its pid and gdb's connection to it) that was found to run these files.
+    process: tuple[int, int] | None = None
+
+
 class GdbTarget:
     """The program that gdb has selected, as it is stopped now. Made anew for each command."""
 
     backend = "gdb"
-    #: What is known of the program's files, until they change.
-    _converters: ClassVar[dict[Arch, Converter]] = {}
-    _globals: ClassVar[dict[str, gdb.Symbol] | None] = None
+    #: By program: gdb may hold several at once, each with types and variables of its own.
+    _known: ClassVar[dict[gdb.Progspace, _Known]] = {}
 
     def __init__(self) -> None:
         inferior = gdb.selected_inferior()
@@ -143,25 +155,27 @@ class GdbTarget:
         self.kind = "core" if connection is not None and connection.type == "core" else "live"
         self.memory: Memory = CachedMemory(GdbMemory(self.kind == "core"))
         self.arch = _arch()
-        self._converter = self._converters.setdefault(self.arch, Converter(self.arch))
-        if self.kind == "core" and self._is_of_another_build():
-            raise WrongProgram(
-                "the core file comes from another build of the program: load the one that dumped it (file PROG)"
-            )
+        self._files = self._known.setdefault(inferior.progspace, _Known())
+        self._converter = self._files.converters.setdefault(self.arch, Converter(self.arch))
+        process = None if connection is None else (inferior.pid, connection.num)
+        if process is None or process != self._files.process:
+            if self._is_of_another_build():
+                raise WrongProgram(_wrong_program(self.kind, inferior))
+            self._files.process = process
 
     @classmethod
     def forget(cls) -> None:
-        """Drops what was learnt of the program's files, which have changed."""
-        cls._converters.clear()
-        cls._globals = None
+        """Drops what was learnt of programs' files, which have changed."""
+        cls._known.clear()
 
     def _is_of_another_build(self) -> bool:
         """The linker writes where its sections end into a runtime.moduledata (symtab.go of cmd/link/internal/ld);
         in memory of another build these words are something else, or elsewhere. A plugin has one of its own, and
-        the symbols may be the plugin's."""
+        the symbols may be the plugin's. Before a PIE's first instruction they are as far off as it will be moved."""
         first = self._global("runtime.firstmoduledata")
-        ends = {name: self.symbol(f"runtime.{name}") for name in ("etext", "edata", "end")}
-        if first is None or first.address is None or None in ends.values():
+        found = {name: self.symbol(f"runtime.{name}") for name in ("etext", "edata", "end")}
+        ends = {name: end for name, end in found.items() if end is not None}
+        if first is None or first.address is None or len(ends) < len(found):
             return False
         address, path = first.address, core_path()
         lost = elf.cut_off(path) if path is not None else []
@@ -172,7 +186,8 @@ class GdbTarget:
                     return False  # gdb may read the program's file instead, where a PIE's words are not in place yet
                 seen.add(address)
                 module = read_record(self, first.type, address)
-                if all(module[name] == end for name, end in ends.items()):
+                moved = {end - module[name] for name, end in ends.items()}
+                if moved == {0} or (self.kind == "live" and len(moved) == 1 and not moved.pop() % PAGE):
                     return False
                 address = module["next"]
         except MemoryFault:
@@ -434,10 +449,9 @@ class GdbTarget:
             return
 
     def _package_variables(self) -> dict[str, gdb.Symbol]:
-        """Package variables that may lead to maps, by name."""
-        if GdbTarget._globals is None:
-            GdbTarget._globals = dict(sorted(_package_variables(), key=lambda found: found[0]))
-        return GdbTarget._globals
+        if self._files.variables is None:
+            self._files.variables = dict(sorted(_package_variables(), key=lambda found: found[0]))
+        return self._files.variables
 
 
 def _is_running() -> bool:
@@ -473,6 +487,15 @@ def _why_no_debug_info() -> str:
         return "no Go debug information: gdb has no program's file: load it (file PROG)"
     of_go = next((path for path in files if elf.is_go(path)), program)
     return elf.why_no_debug_info(of_go if of_go and os.path.isfile(of_go) else None)
+
+
+def _wrong_program(kind: str, inferior: gdb.Inferior) -> str:
+    if kind == "core":
+        return "the core file comes from another build of the program: load the one that dumped it (file PROG)"
+    connection = inferior.connection
+    here = connection is not None and connection.type == "native"
+    file = f"/proc/{inferior.pid}/exe" if here else "PROG"
+    return f"process {inferior.pid} runs another program or build than gdb has the file of: load its own (file {file})"
 
 
 def core_path() -> str | None:

@@ -4,7 +4,7 @@ GomapError                  one clear line for the user; `code` is its name in J
 |- UsageError               the command line itself is wrong
 |- NoProcess                there is no process, core file or image to look at
 |- TargetRunning            the process runs; it has to be stopped first
-|- WrongProgram             a core file and a program that do not belong together
+|- WrongProgram             a core file or a process, and a program that do not belong together
 |- NoSuchVariable           a name that the debugger does not know
 |- NoSuchType               a type that the debug information does not have
 |- BadExpression            an expression that can't be followed to its end

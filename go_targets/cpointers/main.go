@@ -2,7 +2,7 @@
 
 // Command cpointers has a map whose values point to C's memory: scenario 16.
 //
-// Stage: main. The notes have what is in Places: the addresses of C's strings.
+// Stage: main. The notes have what is in Places: the addresses of C's strings. Behind it C frees them.
 package main
 
 /*
@@ -34,11 +34,13 @@ func stop(stage string) {
 func main() {
 	truth.Stages("main")
 	var places [][]any
+	lengths := map[string]int{}
 	for i := 0; i < 20; i++ {
 		key := "key " + strconv.Itoa(i)
 		Strings[key] = C.CString("value " + strconv.Itoa(i))
 		Places[i] = uintptr(unsafe.Pointer(Strings[key]))
 		places = append(places, []any{"c", truth.Hex(Places[i])})
+		lengths[key] = len(key)
 	}
 	truth.Note("places", places)
 	truth.Publish("main")
@@ -46,5 +48,6 @@ func main() {
 	for _, text := range Strings {
 		C.free(unsafe.Pointer(text))
 	}
+	truth.Check(len(lengths) == 20, "the lengths")
 	truth.Done()
 }

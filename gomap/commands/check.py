@@ -28,6 +28,7 @@ from gomap.report import Facts, Report, Table
 
 #: Maps whose keys were hashed in part that are told one by one.
 MAX_TOLD = 16
+INTERRUPTED = "the search was interrupted"
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
@@ -47,14 +48,21 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         noted = variable.note
         wanted = iter([(expr, t, address)])
     findings: dict[str, Checked] = {}
-    for path, t, address in wanted:
-        checked = _check(context, hasher, t, address, bool(options["--full"]))
-        report.data["maps"].append(_json(path, t, address, checked))
-        findings[path] = checked
-        prefix = f"{path}: " if every else ""
-        report.anomalies += [replace(one, message=prefix + one.message) for one in checked.findings]
+    try:
+        for path, t, address in wanted:
+            checked = _check(context, hasher, t, address, bool(options["--full"]))
+            report.data["maps"].append(_json(path, t, address, checked))
+            findings[path] = checked
+            prefix = f"{path}: " if every else ""
+            report.anomalies += [replace(one, message=prefix + one.message) for one in checked.findings]
+    except KeyboardInterrupt:
+        if not every:
+            raise
+        report.cut(INTERRUPTED, len(findings), None)
     _cut(report, {path: checked for path, checked in findings.items() if checked.share < 1}, every)
     _words(report, expr, findings)
+    if any(cut["what"] == INTERRUPTED for cut in report.truncated or ()):
+        report.answer.append("(interrupted: not all maps were checked)")
     if noted:
         report.answer.append(f"({noted})")
     return report
@@ -77,7 +85,7 @@ def _all(context: Context, report: Report) -> Iterator[tuple[str, GoType, int]]:
     found = everywhere(context.target, searched, context.progress, once=True)
     report.anomalies += [*found.anomalies, *searched.anomalies]
     if found.interrupted:
-        report.cut("the search was interrupted", 0, None)
+        report.cut(INTERRUPTED, 0, None)
     search_cut(report, found)
     for done, (address, t) in enumerate(found.types.items()):
         context.progress("maps", done, len(found.types))
@@ -129,6 +137,9 @@ def _words(report: Report, expr: str | None, findings: Mapping[str, Checked]) ->
         return
     entries = sum(checked.entries for checked in findings.values())
     what = f"{human.plural(len(findings), 'map')} with {human.plural(entries, 'entry', 'entries')} checked"
+    if not findings:
+        report.answer = ["no map was checked"]
+        return
     report.answer = [f"{what}: {f'{len(broken):,} corrupt' if broken else 'all intact'}"]
     if broken:
         rows = [(path, f"{findings[path].entries:,}", _hashed(findings[path])) for path in broken]

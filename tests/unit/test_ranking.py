@@ -6,6 +6,8 @@ import pytest
 
 from gomap.analysis.alias import Found, holders
 from gomap.analysis.ranking import ORDERS, measure, shortest
+from gomap.commands import check
+from gomap.commands.declare import Context, Settings
 from gomap.commands.whatis import address_of
 from gomap.errors import BadExpression, NoDebugInfo
 from gomap.golang.heap import Heap, heap_of
@@ -59,6 +61,24 @@ def test_what_is_measured_stays_when_it_is_interrupted() -> None:
 
     assert measure(fake, found, stop).interrupted
     assert seen == [("maps", 0, 4)]
+
+
+@pytest.mark.parametrize(("stops_at", "checked"), [(0, 0), (2, 2)])
+def test_what_is_checked_stays_when_it_is_interrupted(
+    stops_at: int, checked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no map that was not looked at is called intact."""
+    fake, found = process()
+    monkeypatch.setattr(check, "everywhere", lambda *_, **__: found)
+
+    def stop(what: str, done: int, of: int | None) -> None:
+        if done == stops_at:
+            raise KeyboardInterrupt
+
+    report = check.run(Context(fake, Settings(), stop), {"EXPR": None, "--all": True, "--full": False})
+    assert len(report.data["maps"]) == checked
+    assert report.answer[0].startswith("2 maps with" if checked else "no map was checked")
+    assert report.answer[1] == "(interrupted: not all maps were checked)" and report.truncated
 
 
 def test_the_shortest_way_may_be_another_holders() -> None:
