@@ -52,8 +52,9 @@ class Console:
         if state.get("Running"):
             return "another client has resumed the program: it is running"
         if self.session.moved(state):
+            did = "started the program again" if self.session.restarted(state) else "moved the program"
             self.session.arrived(state)
-            return visible("another client has moved the program: " + vocabulary.where(self.session, state).strip())
+            return visible(f"another client has {did}: " + vocabulary.where(self.session, state).strip())
         return None
 
     def _hmap(self, name: str, rest: str) -> Outcome:
