@@ -1,0 +1,273 @@
+"""Long sessions with Delve: the program ends, dies, is built anew and started again, and other clients are at work."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delve_bridge.console import Console
+from delve_bridge.rpc import Client
+from delve_bridge.session import Session
+from gomap.errors import TargetRunning
+from gomap.render.text import Style
+from tests.live import delves, toolchains
+from tests.live.delves import Dlv
+from tests.live.toolchains import Row
+
+#: FIELDS and VALUE of its type, MORE package variables: what changes when it is built anew.
+SHOP = """package main
+
+import "os"
+
+type Item struct{ FIELDS }
+
+var Items = map[string]Item{}
+
+MORE
+
+func put(m map[string]Item) { println(len(m), len(os.Args)) }
+
+func main() {
+	m := map[string]Item{}
+	for _, name := range []string{"a", "b", "c"} {
+		m[name] = Item{VALUE}
+		Items[name] = Item{VALUE}
+		put(m)
+	}
+}
+"""
+FIRST = SHOP.replace("FIELDS", "N int").replace("VALUE", "1").replace("MORE", "")
+SECOND = (
+    SHOP.replace("FIELDS", "S string; N int8")
+    .replace("VALUE", '"x", 2')
+    .replace("MORE", "var Pad [5000]int; var More = map[int]int{len(Pad): 1}")
+)
+#: Workers that all stop at one breakpoint, and a main that goes on for as long as it is wanted.
+WORKERS = """package main
+
+import "time"
+
+func worker(m map[int]int, wait chan bool) {
+	m[0] = 1
+	m[1] = 2
+	m[2] = 3
+	wait <- true
+}
+
+func main() {
+	wait := make(chan bool)
+	for i := 0; i < 8; i++ {
+		go worker(map[int]int{}, wait)
+	}
+	for i := 0; i < 8; i++ {
+		<-wait
+	}
+	seen := map[int]int{}
+	for i := 0; ; i++ {
+		turn(seen, i)
+		time.Sleep(100 * time.Microsecond)
+	}
+}
+
+func turn(seen map[int]int, i int) { seen[i%10]++ }
+"""
+DIES = """package main
+
+func main() {
+	m := map[string]int{"a": 1}
+	var n map[string]int
+	println(len(m))
+	n["x"] = 1
+}
+"""
+
+
+def built(source: str, name: str, row: Row) -> Path:
+    def make(made: Path) -> None:
+        (made.parent / "main.go").write_text(source)
+        (made.parent / "go.mod").write_text(f"module {name}\n\ngo 1.21\n")
+        subprocess.run(
+            [str(toolchains.ensure(row)), "build", "-gcflags=all=-N -l", "-o", str(made), "."],
+            cwd=made.parent,
+            env=toolchains._environment(row),
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+
+    return toolchains.made_once(name, row.name, row, [source], make)
+
+
+@contextmanager
+def window(dlv: Dlv, *arguments: str, direct: bool = True) -> Iterator[Console]:
+    with delves.bridge(dlv, ["exec", *arguments], direct) as session:
+        yield Console(session, Style())
+
+
+def says(console: Console, line: str) -> str:
+    outcome = console.execute(line)
+    assert outcome.error is None, outcome.error
+    return outcome.output
+
+
+def entries(console: Console, expr: str) -> Any:
+    return json.loads(says(console, f"hmap-show {expr} --entries 9 --json"))["data"]["entries"]
+
+
+# -- started again -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("direct", [True, False], ids=["direct", "rpc"])
+@pytest.mark.parametrize("other_go", [False, True], ids=["same Go", "another Go"])
+def test_built_anew_and_started_again(
+    other_go: bool, direct: bool, dlv: Dlv, system_go: Row, old_go: Row, tmp_path: Path
+) -> None:
+    """By another client: types, package variables, memory and the layout of maps are the new program's."""
+    program = tmp_path / "shop"
+    shutil.copy(built(FIRST, "shop-first", system_go), program)
+    with window(dlv, str(program), direct=direct) as console:
+        says(console, "break main.put")
+        for _ in range(2):
+            says(console, "continue")
+        assert {e["value"] for e in entries(console, "main.Items")} == {"main.Item{N:1}"}
+        assert console.execute("hmap-show main.More").error is not None
+        says(console, "hmap-top")
+
+        program.unlink()
+        shutil.copy(built(SECOND, "shop-second", old_go if other_go else system_go), program)
+        other = Console(Session(Client(console.session.client.where)), Style())
+        says(other, "restart")
+        news = console.news()
+        assert news is not None
+        assert news.startswith("another client has started the program again: ")
+        for _ in range(2):
+            says(console, "continue")
+        for expr in ("m", "main.Items"):
+            assert {e["key"]: e["value"] for e in entries(console, expr)} == dict.fromkeys(
+                "ab", 'main.Item{S:"x", N:2}'
+            )
+        assert [e["key"] for e in entries(console, "main.More")] == [5000]
+        answer = json.loads(says(console, "hmap-check --all --full --json"))
+        assert (answer["target"]["go"] == f"go{old_go.version}") == other_go
+        assert not answer["anomalies"]
+        assert console.session.direct == direct
+        other.session.client.close()
+
+
+def test_restart(dlv: Dlv, system_go: Row) -> None:
+    """A program that has ended, and one that has not: with the breakpoints and arguments that it had."""
+    program = built(FIRST, "shop-first", system_go)
+    with window(dlv, str(program), "--", "one") as console:
+        says(console, "break main.put")
+        for _ in range(2):
+            for count in (1, 2):
+                assert "in main.put" in says(console, "continue")
+                assert len(entries(console, "m")) == count
+                assert says(console, "print len(os.Args)") == "2\n"
+            assert "in " in says(console, "restart")
+            assert console.execute("hmap-show m").error is not None
+        for _ in range(3):
+            says(console, "continue")
+        assert "has exited with status 0" in str(console.execute("continue").error)
+        assert "restart" in str(console.execute("hmap-show m").error)
+        assert "main.put" in says(console, "breakpoints")
+        says(console, "restart")
+        says(console, "continue")
+        assert len(entries(console, "m")) == 1
+
+
+# -- where it stopped --------------------------------------------------------------------------------------
+
+
+def test_dies(dlv: Dlv, system_go: Row) -> None:
+    """Why it stopped is told, and the user's m is not the runtime's of the frames before."""
+    with window(dlv, str(built(DIES, "dies", system_go))) as console:
+        assert says(console, "continue").endswith("main.go:7  unrecovered panic\n")
+        assert [e["key"] for e in entries(console, "m")] == ["a"]
+        assert "m is taken from frame " in says(console, "hmap-show m")
+        assert "a nil map" in says(console, "hmap-show n")
+
+
+def test_only_its_own_goroutine_is_at_the_breakpoint(dlv: Dlv, system_go: Row) -> None:
+    with window(dlv, str(built(WORKERS, "workers", system_go))) as console:
+        says(console, "break main.turn")
+        assert re.fullmatch(r"goroutine 1 in main\.turn  \S+  breakpoint 1\n", says(console, "continue"))
+        assert re.fullmatch(r"goroutine 2 in \S+  \S+\n", says(console, "goroutine 2"))
+        assert says(console, "goroutine 1").endswith("  breakpoint 1\n")
+
+
+# -- steps -------------------------------------------------------------------------------------------------
+
+
+def test_breakpoint_during_a_step(dlv: Dlv, system_go: Row) -> None:
+    """Another goroutine's breakpoint breaks in on `next`: the one after that steps from there."""
+    with window(dlv, str(built(WORKERS, "workers", system_go))) as console:
+        says(console, "break main.worker")
+        says(console, "continue")
+        for _ in range(12):
+            assert "in main.worker" in says(console, "next")
+            if console.session.state()["NextInProgress"]:
+                break
+        else:
+            pytest.fail("nothing broke in on a step")
+        first, then = (re.findall(r"goroutine (\d+) in .*:(\d+)", says(console, w)) for w in ("goroutine", "next"))
+        assert len(first) == len(then) == 1
+        assert says(console, "stack").count("*") == 1
+
+
+def test_tracepoints_stop_nothing(dlv: Dlv, system_go: Row) -> None:
+    """Another client's: `continue` goes past them, as Delve's own does."""
+    with window(dlv, str(built(FIRST, "shop-first", system_go))) as console:
+        trace = {"functionName": "main.put", "line": -1, "continue": True}
+        made = console.session.client.call("CreateBreakpoint", Breakpoint=trace)["Breakpoint"]
+        says(console, "break main.main")
+        assert "in main.main" in says(console, "continue")
+        assert "has exited with status 0" in str(console.execute("continue").error)
+        assert made["continue"]
+
+
+# -- other clients -----------------------------------------------------------------------------------------
+
+
+def test_halt_when_the_connection_is_held_up(dlv: Dlv, spinning: Path) -> None:
+    """What is asked while the program runs is answered when it stops, and nothing after it before: `halt` gets
+    through all the same."""
+    with window(dlv, str(spinning)) as console:
+        says(console, "break main.main")
+        says(console, "continue")
+        says(console, "clear 1")
+        client = console.session.client
+        other = Client(client.where)
+        running = threading.Thread(target=lambda: other.call("Command", None, name="continue"))
+        running.start()
+        while console.news() != "another client has resumed the program: it is running":
+            assert running.is_alive()
+        for line in ("break main.never", "breakpoints", "clear 1", "restart", "next", "goroutines"):
+            assert "the program is running: stop it first (halt)" in str(console.execute(line).error)
+        with pytest.raises(TargetRunning):
+            client.call("ListBreakpoints", All=False)
+        assert re.match(r"(goroutine|thread) \d+ in ", says(console, "halt"))
+        running.join(30)
+        assert not running.is_alive()
+        assert "map[int]int  main.Counts" in says(console, "hmap-show main.Counts")
+        other.close()
+
+
+def test_watchpoints_are_listed_by_what_they_watch(dlv: Dlv, spinning: Path) -> None:
+    with window(dlv, str(spinning)) as console:
+        says(console, "break main.main")
+        says(console, "continue")
+        scope = {"GoroutineID": -1, "Frame": 0}
+        try:
+            console.session.client.call("CreateWatchpoint", Scope=scope, Expr="main.Counts", Type=2)
+        except Exception as refused:
+            pytest.skip(f"no hardware for watchpoints: {refused}")
+        assert "  watch main.Counts  hit 0\n" in says(console, "breakpoints")
