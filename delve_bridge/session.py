@@ -85,14 +85,14 @@ class Session:
         except Refused as error:
             raise ended(error) from error
         if state.get("exited"):
-            raise NoProcess(f"the program has exited with status {state.get('exitStatus')}: start it again")
+            raise NoProcess(f"the program has exited with status {state.get('exitStatus')}: start it again (restart)")
         return state
 
     def stopped(self) -> Mapping[str, Any]:
         """The state of the stopped program. Raises TargetRunning, NoProcess."""
         state = self.state()
         if state.get("Running"):
-            raise TargetRunning("the program is running: stop it first (Ctrl-C or halt)")
+            raise TargetRunning("the program is running: stop it first (halt)")
         if self._seen is None or self.moved(state):
             self.arrived(state)
         return state
@@ -340,4 +340,4 @@ def moment(state: Mapping[str, Any]) -> Moment:
 def ended(error: Refused) -> GomapError:
     """Delve's refusal as what it says of the program."""
     found = _EXITED.search(str(error))
-    return NoProcess(f"{found.group(1)[0].lower()}{found.group(1)[1:]}: start it again") if found else error
+    return NoProcess(f"{found.group(1)[0].lower()}{found.group(1)[1:]}: start it again (restart)") if found else error
