@@ -89,6 +89,33 @@ func main() {
 	n["x"] = 1
 }
 """
+#: Three variables m, of which one goroutine's says that it has more entries than there are.
+DAMAGED = """package main
+
+import (
+	"runtime"
+	"unsafe"
+)
+
+func keep(id int, ready, wait chan bool) {
+	m := map[int]int{id: id}
+	if id == ID {
+		**(**int)(unsafe.Pointer(&m)) += 5
+	}
+	ready <- true
+	<-wait
+	runtime.KeepAlive(m)
+}
+
+func main() {
+	ready, wait := make(chan bool), make(chan bool)
+	for id := 0; id < 3; id++ {
+		go keep(id, ready, wait)
+		<-ready
+	}
+	runtime.Breakpoint()
+}
+"""
 
 
 def built(source: str, name: str, row: Row) -> Path:
@@ -271,3 +298,60 @@ def test_watchpoints_are_listed_by_what_they_watch(dlv: Dlv, spinning: Path) -> 
         except Exception as refused:
             pytest.skip(f"no hardware for watchpoints: {refused}")
         assert "  watch main.Counts  hit 0\n" in says(console, "breakpoints")
+
+
+# -- what is typed -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("line", ["goroutine ²", "frame ²", "up ²", "stack ²", "clear ²", "set hmap entries ²"])
+def test_digits_that_are_no_number(line: str, dlv: Dlv, system_go: Row) -> None:
+    with window(dlv, str(built(FIRST, "shop-first", system_go))) as console:
+        assert "Traceback" not in (error := str(console.execute(line).error))
+        assert "fault in gomap" not in error
+        assert "number" in error
+
+
+def test_a_fault_of_its_own_ends_no_session(dlv: Dlv, system_go: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    with window(dlv, str(built(FIRST, "shop-first", system_go))) as console:
+        with monkeypatch.context() as patch:
+            patch.setattr(console.session, "stack", lambda depth: [][depth])
+            assert "stack: a fault in gomap itself" in str(console.execute("stack").error)
+            says(console, "set hmap debug on")
+            assert "IndexError" in console.execute("stack").output
+        says(console, "stack 99999999999999999999")
+
+
+def test_breakpoints_where_the_location_says(dlv: Dlv, system_go: Row) -> None:
+    """All the places that a pattern stands for; one of the runtime's by its own name; none at no place."""
+    with window(dlv, str(built(FIRST, "shop-first", system_go))) as console:
+        assert console.execute("break *0x0").error == "break: there is no location *0x0"
+        assert "main.put  " in (made := says(console, "break /^main.(put|main)$/"))
+        assert "main.main  " in made
+        assert says(console, "breakpoints").count("\n") == 2
+        assert "in main.main  " in says(console, "continue")
+        assert "runtime.mapassign_faststr" in says(console, "break runtime.mapassign_faststr")
+        assert "goroutine 1 in runtime.mapassign_faststr  " in says(console, "continue")
+        assert says(console, "stack").startswith("*  0  runtime.mapassign_faststr  ")
+
+
+@pytest.mark.parametrize("word", ["exit", "quit", "q", "set", "show", "restart"])
+def test_help_of_every_word(word: str, dlv: Dlv, system_go: Row) -> None:
+    with window(dlv, str(built(FIRST, "shop-first", system_go))) as console:
+        assert word in says(console, f"help {word}")
+
+
+# -- maps of one name --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damaged", [0, 1, 2])
+def test_check_of_maps_of_one_name(damaged: int, dlv: Dlv, system_go: Row) -> None:
+    """Each is counted, and an intact m of another goroutine does not hide the one that is corrupt."""
+    source = DAMAGED.replace("ID", str(damaged))
+    with window(dlv, str(built(source, f"damaged-{damaged}", system_go))) as console:
+        says(console, "continue")
+        data = json.loads(says(console, "hmap-check --all --json"))["data"]
+        assert [one["path"] for one in data["maps"] if one["path"] == "m"] == ["m", "m", "m"]
+        entries = sum(one["entries"] for one in data["maps"])
+        told = says(console, "hmap-check --all")
+        assert told.startswith(f"{len(data['maps'])} maps with {entries} entries checked: 1 corrupt\n")
+        assert re.search(r"\n  m in main\.keep, goroutine \d+ ", told), told
