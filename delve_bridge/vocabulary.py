@@ -23,6 +23,7 @@ SHOWN = {
 }
 MAX_GOROUTINES = 100
 STACK = 50
+MAX_STACK = 1 << 20
 #: The breakpoints that Delve sets by itself.
 _DEATHS = {-1: "  unrecovered panic", -2: "  fatal error"}
 _MAP, _POINTER, _INTERFACE, _STRING, _SLICE, _ARRAY, _STRUCT = 21, 22, 20, 24, 23, 17, 25
@@ -98,16 +99,16 @@ def arrive(session: Session, state: Mapping[str, Any]) -> str:
 def where(session: Session, state: Mapping[str, Any]) -> str:
     """Where the program is stopped, in one line."""
     goroutine, thread = state.get("currentGoroutine"), state.get("currentThread") or {}
-    at = (goroutine or {}).get("userCurrentLoc") or thread
-    if session.frame:
-        at = _frame(session, session.frame)
-    function = (at.get("function") or {}).get("name") or "?"
-    who = f"goroutine {goroutine['id']}" if goroutine else f"thread {thread.get('id')}"
-    # The thread's, which need not run the goroutine that was selected.
+    # The thread's breakpoint: the goroutine that was selected may be another one.
     stopped_here = not session.frame and thread.get("goroutineID") == (goroutine or {}).get("id", 0)
     hit = (thread.get("breakPoint") or {}).get("id", 0) if stopped_here else 0
+    # The user's line, but for a breakpoint that was set elsewhere.
+    at = thread if hit > 0 else (goroutine or {}).get("userCurrentLoc") or thread
+    if session.frame:
+        at = _frame(session, session.frame)
+    who = f"goroutine {goroutine['id']}" if goroutine else f"thread {thread.get('id')}"
     why = f"  breakpoint {hit}" if hit > 0 else _DEATHS.get(hit, "")
-    return f"{who} in {function}  {at.get('file')}:{at.get('line')}{why}\n"
+    return f"{who} in {_line(at)}{why}\n"
 
 
 def _step(name: str) -> Callable[[Session, str], str]:
@@ -130,6 +131,15 @@ def _halt(session: Session, rest: str) -> str:
         other.close()
 
 
+def _line(at: Mapping[str, Any]) -> str:
+    """The function and line of one of Delve's locations, as far as they are known."""
+    return _placed((at.get("function") or {}).get("name"), at.get("file"), at.get("line"))
+
+
+def _placed(function: str | None, file: str | None, line: int | None) -> str:
+    return f"{function or '?'}  {file}:{line}" if file else function or "?"
+
+
 def _restart(session: Session, rest: str) -> str:
     """Starts the program again, from its file as that is now. Breakpoints stay."""
     _not_running(session)
@@ -150,18 +160,21 @@ def set_breakpoint(session: Session, location: str) -> str:
     scope = {"GoroutineID": -1, "Frame": session.frame}
     try:
         found = session.client.call("FindLocation", Scope=scope, Loc=location)["Locations"] or ()
-        if not found:
+        requests = [{"addr": at["pc"], "addrs": at.get("pcs") or None} for at in found if at["pc"]]
+        if not requests:
             raise GomapError(f"there is no location {location}")
-        first = found[0]
-        request = {"addr": first["pc"], "addrs": first.get("pcs") or None}
-        made = session.client.call("CreateBreakpoint", Breakpoint=request, LocExpr=location)["Breakpoint"]
+        create = [("CreateBreakpoint", {"Breakpoint": request, "LocExpr": location}) for request in requests]
+        answers = session.client.calls(create)
+        made = [answer["Breakpoint"] for answer in answers if not isinstance(answer, Refused)]
+        if not made:  # all refused
+            raise answers[0]
     except Refused as error:
         raise GomapError(f"no breakpoint at {location}: {error}") from error
-    return f"breakpoint {made['id']} at {made.get('functionName') or '?'}  {made['file']}:{made['line']}\n"
+    return "".join(f"breakpoint {b['id']} at {_place(b)}\n" for b in made)
 
 
 def _clear(session: Session, rest: str) -> str:
-    if not rest.isdigit():
+    if not rest.isdecimal():
         raise UsageError("clear needs the number of a breakpoint (breakpoints lists them)")
     _not_running(session)
     session.client.call("ClearBreakpoint", Id=int(rest))
@@ -182,7 +195,7 @@ def _breakpoints(session: Session, rest: str) -> str:
 def _place(b: Mapping[str, Any]) -> str:
     if b.get("WatchExpr"):
         return f"watch {b['WatchExpr']}"
-    return f"{b.get('functionName') or '?'}  {b['file']}:{b['line']}"
+    return _placed(b.get("functionName"), b["file"], b["line"])
 
 
 def _not_running(session: Session) -> None:
@@ -201,9 +214,8 @@ def _goroutines(session: Session, rest: str) -> str:
     lines = []
     for goroutine in listed["Goroutines"] or ():
         at = goroutine.get("userCurrentLoc") or {}
-        function = (at.get("function") or {}).get("name") or "?"
         mark = "*" if goroutine["id"] == session.goroutine else " "
-        lines.append(f"{mark}{goroutine['id']:>6}  {function}  {at.get('file')}:{at.get('line')}")
+        lines.append(f"{mark}{goroutine['id']:>6}  {_line(at)}")
     if listed.get("Nextg", -1) > 0:
         lines.append(f"the first {len(lines)} are shown")
     return "\n".join([*lines, ""])
@@ -212,7 +224,7 @@ def _goroutines(session: Session, rest: str) -> str:
 def _goroutine(session: Session, rest: str) -> str:
     state = session.stopped()
     if rest:
-        if not rest.isdigit():
+        if not rest.isdecimal():
             raise UsageError("goroutine needs a number (goroutines lists them)")
         state = session.client.call("Command", name="switchGoroutine", goroutineID=int(rest))["State"]
         session.arrived(state)
@@ -228,9 +240,9 @@ def _select(session: Session, wanted: int) -> str:
 
 
 def _number(rest: str, default: int) -> int:
-    if rest and not rest.isdigit():
+    if rest and not rest.isdecimal():
         raise UsageError(f"{rest!r} is no number")
-    return int(rest or default)
+    return min(int(rest or default), MAX_STACK)
 
 
 def _frame(session: Session, level: int) -> Mapping[str, Any]:
@@ -242,8 +254,7 @@ def _stack(session: Session, rest: str) -> str:
     session.stopped()
     frames = session.stack(_number(rest, STACK))
     lines = [
-        f"{'*' if f.level == session.frame else ' '}{f.level:>3}  {f.function or '?'}  {f.file}:{f.line}"
-        for f in frames
+        f"{'*' if f.level == session.frame else ' '}{f.level:>3}  {_placed(f.function, f.file, f.line)}" for f in frames
     ]
     return "\n".join([*lines, ""])
 
@@ -270,6 +281,8 @@ def _print(session: Session, rest: str) -> str:
 
 def _whatis(session: Session, rest: str) -> str:
     session.stopped()
+    if not rest:
+        raise UsageError("whatis needs an expression")
     found = session.client.call("Eval", Scope=_scope(session), Expr=rest, Cfg=BARE)["Variable"]
     return f"{found['type']}\n"
 
