@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import threading
@@ -21,6 +22,7 @@ from gomap.errors import TargetRunning
 from gomap.render.text import Style
 from tests.live import delves, toolchains
 from tests.live.delves import Dlv
+from tests.live.test_delve_failures import bridge_command, environment, left_of
 from tests.live.toolchains import Row
 
 #: FIELDS and VALUE of its type, MORE package variables: what changes when it is built anew.
@@ -355,3 +357,32 @@ def test_check_of_maps_of_one_name(damaged: int, dlv: Dlv, system_go: Row) -> No
         told = says(console, "hmap-check --all")
         assert told.startswith(f"{len(data['maps'])} maps with {entries} entries checked: 1 corrupt\n")
         assert re.search(r"\n  m in main\.keep, goroutine \d+ ", told), told
+
+
+# -- standard streams --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("redirected", "status", "out", "error"),
+    [
+        (">&-", 0, "", ""),
+        ("2>&-", 0, "0x", ""),
+        (">&- 2>&- <&-", 0, "", ""),
+        (">/dev/full", 1, "", "dlv-hmap: standard output can't be written: No space left on device\n"),
+    ],
+)
+def test_streams_that_are_closed_or_full(
+    redirected: str, status: int, out: str, error: str, recorded_dlv: tuple[Path, Path], system_go: Row
+) -> None:
+    """Nothing but answers is said, and nothing that is opened takes the number of what is closed."""
+    script, pid = recorded_dlv
+    command = bridge_command("exec", str(built(FIRST, "shop-first", system_go)), "--break", "main.put")
+    line = shlex.join([*command, "-c", "hmap-show m", "-c", "continue", "-c", "hmap-show main.Items"])
+    run = subprocess.run(
+        ["sh", "-c", f"{line} {redirected}"], env=environment(script), capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == status, run.stderr
+    assert out in run.stdout and bool(out) == bool(run.stdout)
+    said = [line for line in run.stderr.splitlines(True) if not re.match(r"goroutine 1 in |\d+ \d+\n", line)]
+    assert "".join(said) == error
+    assert left_of(pid) == []
