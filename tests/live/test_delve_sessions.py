@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,6 +119,24 @@ func main() {
 	runtime.Breakpoint()
 }
 """
+IN_C = """package main
+
+// #include <unistd.h>
+// static void rest(void) { for (;;) usleep(1000); }
+import "C"
+
+func rest(name string) {
+	m := map[string]int{name: 1}
+	println("running")
+	C.rest()
+	println(len(m))
+}
+
+func main() {
+	go rest("one")
+	rest("two")
+}
+"""
 
 
 def built(source: str, name: str, row: Row) -> Path:
@@ -127,7 +146,7 @@ def built(source: str, name: str, row: Row) -> Path:
         subprocess.run(
             [str(toolchains.ensure(row)), "build", "-gcflags=all=-N -l", "-o", str(made), "."],
             cwd=made.parent,
-            env=toolchains._environment(row),
+            env={**toolchains._environment(row), "CGO_ENABLED": str(int('import "C"' in source))},
             check=True,
             stdin=subprocess.DEVNULL,
         )
@@ -357,6 +376,31 @@ def test_check_of_maps_of_one_name(damaged: int, dlv: Dlv, system_go: Row) -> No
         told = says(console, "hmap-check --all")
         assert told.startswith(f"{len(data['maps'])} maps with {entries} entries checked: 1 corrupt\n")
         assert re.search(r"\n  m in main\.keep, goroutine \d+ ", told), told
+
+
+# -- C -----------------------------------------------------------------------------------------------------
+
+
+def test_stacks_that_are_lost_in_c(dlv: Dlv, system_go: Row) -> None:
+    """Where Delve does not find back from C to Go, a search says whose frames it has not seen."""
+    if shutil.which("gcc") is None:
+        pytest.skip("no C compiler")
+    process = subprocess.Popen(
+        [built(IN_C, "in-c", system_go)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stderr is not None
+        assert [process.stderr.readline() for _ in range(2)] == ["running\n"] * 2
+        time.sleep(0.2)  # into C
+        with delves.bridge(dlv, ["attach", str(process.pid)]) as session:
+            answer = json.loads(says(Console(session, Style()), "hmap-top --json"))
+        found = {one["goroutine"] for one in answer["data"]["maps"] if one["path"] == "m"}
+        told = re.findall(r"goroutine (\d+): its stack can't be unwound beyond \w", json.dumps(answer["anomalies"]))
+        assert len(found) + len(told) == 2
+        assert found.isdisjoint(map(int, told))
+    finally:
+        process.kill()
+        process.communicate()
 
 
 # -- standard streams --------------------------------------------------------------------------------------
