@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from dataclasses import dataclass, field, replace
 
 from delve_bridge import vocabulary
@@ -19,6 +20,7 @@ from gomap.render.text import Style
 
 LEAVE = ("exit", "quit", "q")
 SETTINGS = ("color", "entries", "depth", "debug")
+SETTINGS_USAGE = f"set hmap {'|'.join(SETTINGS)} VALUE; show hmap"
 
 
 @dataclass
@@ -32,7 +34,7 @@ class Console:
     debug: bool = False
 
     def execute(self, line: str) -> Outcome:
-        """Runs one line. Never raises but for faults of this program's own with debug on."""
+        """Runs one line. Never raises."""
         name, _, rest = line.strip().partition(" ")
         if registry.find(name) is not None:
             return self._hmap(name, rest)
@@ -42,6 +44,9 @@ class Console:
             return Outcome(error=one_line(f"{name}: {error}"))
         except KeyboardInterrupt:
             return Outcome(error=f"{name}: {Interrupted('interrupted')}")
+        except Exception as error:
+            where = traceback.format_exc() if self.debug else ""
+            return Outcome(where, one_line(f"{name}: {frontend.fault(error)}"))
 
     def news(self) -> str | None:
         """What another client has done to the program since the last command."""
@@ -52,8 +57,9 @@ class Console:
         if state.get("Running"):
             return "another client has resumed the program: it is running"
         if self.session.moved(state):
+            did = "started the program again" if self.session.restarted(state) else "moved the program"
             self.session.arrived(state)
-            return visible("another client has moved the program: " + vocabulary.where(self.session, state).strip())
+            return visible(f"another client has {did}: " + vocabulary.where(self.session, state).strip())
         return None
 
     def _hmap(self, name: str, rest: str) -> Outcome:
@@ -91,7 +97,7 @@ class Console:
             raise UsageError(f"set hmap {'|'.join(SETTINGS)} VALUE")
         name, value = words[1:]
         if name in ("entries", "depth"):
-            if not value.isdigit():
+            if not value.isdecimal():
                 raise UsageError(f"{name} takes a number")
             self.settings = self.settings._replace(**{name: int(value)})
         elif name == "debug":
@@ -133,10 +139,14 @@ def _help(rest: str) -> str:
     if word is not None:
         also = f" (or {word.short})" if word.short else ""
         return f"{word.name} {word.usage}".strip() + f"{also}: {word.summary}\n"
+    if rest in LEAVE:
+        return f"{' or '.join(LEAVE)}: leave; a program that was attached to runs on\n"
+    if rest in ("set", "show"):
+        return f"{SETTINGS_USAGE}\n"
     if rest:
         raise UsageError(f"there is no command {rest}")
     width = max(len(f"{word.name} {word.usage}") for word in vocabulary.WORDS)
     lines = ["gomap", *(f"  {line}" for line in registry.overview().splitlines()), "", "Delve"]
     lines += [f"  {f'{word.name} {word.usage}':{width}}  {word.summary}" for word in vocabulary.WORDS]
-    lines += ["", f"set hmap {'|'.join(SETTINGS)} VALUE; show hmap; help COMMAND; exit"]
+    lines += ["", f"{SETTINGS_USAGE}; help COMMAND; exit"]
     return "\n".join(lines) + "\n"

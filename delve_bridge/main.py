@@ -17,7 +17,7 @@ from delve_bridge.session import Session
 from gomap.commands import registry
 from gomap.errors import GomapError
 from gomap.human import one_line, visible_lines
-from gomap.render.terminal import READER_GONE, nobody_reads, style, write
+from gomap.render.terminal import READER_GONE, nobody_reads, open_streams, style, write
 
 #: Status after Ctrl-C, as shells have it.
 INTERRUPTED = 130
@@ -25,6 +25,7 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Status 0 when every command answered, 1 when one did not."""
+    open_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     split = arguments.index("--") if "--" in arguments else len(arguments)
     options = _parser().parse_args(arguments[:split])

@@ -85,14 +85,14 @@ class Session:
         except Refused as error:
             raise ended(error) from error
         if state.get("exited"):
-            raise NoProcess(f"the program has exited with status {state.get('exitStatus')}: start it again")
+            raise NoProcess(f"the program has exited with status {state.get('exitStatus')}: start it again (restart)")
         return state
 
     def stopped(self) -> Mapping[str, Any]:
         """The state of the stopped program. Raises TargetRunning, NoProcess."""
         state = self.state()
         if state.get("Running"):
-            raise TargetRunning("the program is running: stop it first (Ctrl-C or halt)")
+            raise TargetRunning("the program is running: stop it first (halt)")
         if self._seen is None or self.moved(state):
             self.arrived(state)
         return state
@@ -120,8 +120,15 @@ class Session:
         """Whether the program is not where this session last saw it."""
         return self._seen is not None and self._seen.differs(moment(state))
 
+    def restarted(self, state: Mapping[str, Any]) -> bool:
+        """Whether it is another process than this session last saw: the program was started again, perhaps built
+        anew before."""
+        return self._seen is not None and self._seen.process != moment(state).process
+
     def arrived(self, state: Mapping[str, Any]) -> None:
         """The program has stopped somewhere new: its goroutine there is selected."""
+        if self.restarted(state):
+            self.forget()
         self._seen = moment(state)
         goroutine = state.get("currentGoroutine")
         self.goroutine = int(goroutine["id"]) if goroutine else None
@@ -313,21 +320,24 @@ class Moment:
     """What tells one stop of the program from another. A loop stops at one place many times, so it counts how often
     its breakpoint has been hit: {id: hits}, empty where it stands at none, as after that has been cleared."""
 
+    process: object
     place: tuple[object, ...]
     hits: Mapping[int, int]
 
     def differs(self, other: Moment) -> bool:
-        return self.place != other.place or any(other.hits.get(i, n) != n for i, n in self.hits.items())
+        if (self.process, self.place) != (other.process, other.place):
+            return True
+        return any(other.hits.get(i, n) != n for i, n in self.hits.items())
 
 
 def moment(state: Mapping[str, Any]) -> Moment:
     thread, goroutine = state.get("currentThread") or {}, state.get("currentGoroutine") or {}
     stop = thread.get("breakPoint")
     hits = {int(stop["id"]): int(stop["totalHitCount"])} if stop else {}
-    return Moment((state.get("Pid"), thread.get("id"), thread.get("pc"), goroutine.get("id")), hits)
+    return Moment(state.get("Pid"), (thread.get("id"), thread.get("pc"), goroutine.get("id")), hits)
 
 
 def ended(error: Refused) -> GomapError:
     """Delve's refusal as what it says of the program."""
     found = _EXITED.search(str(error))
-    return NoProcess(f"{found.group(1)[0].lower()}{found.group(1)[1:]}: start it again") if found else error
+    return NoProcess(f"{found.group(1)[0].lower()}{found.group(1)[1:]}: start it again (restart)") if found else error

@@ -121,6 +121,9 @@ class DelveTarget:
     def _local(self, name: str) -> Variable | None:
         wanted = name.lstrip("&")
         for frame, variables in self._outward():
+            # Where a program dies, the runtime's own frames come before the user's.
+            if frame.level != self._session.frame and _package(frame.function) in _RUNTIME:
+                continue
             # The innermost scope comes last, and what a closure captured hides nothing in it.
             for raw in reversed(variables):
                 if raw["name"] != wanted or (name != wanted and not raw["flags"] & ESCAPED):

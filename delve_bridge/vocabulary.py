@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from delve_bridge.rpc import Refused
+from delve_bridge.rpc import Client, Refused
 from delve_bridge.session import Session, ended
 from delve_bridge.types import BARE
-from gomap.errors import GomapError, NoProcess, UsageError
+from gomap.errors import GomapError, NoProcess, TargetRunning, UsageError
 from gomap.values import quote
 
 #: How much of a value Delve is asked for: its own client's settings.
@@ -22,6 +23,9 @@ SHOWN = {
 }
 MAX_GOROUTINES = 100
 STACK = 50
+MAX_STACK = 1 << 20
+#: The breakpoints that Delve sets by itself.
+_DEATHS = {-1: "  unrecovered panic", -2: "  fatal error"}
 _MAP, _POINTER, _INTERFACE, _STRING, _SLICE, _ARRAY, _STRUCT = 21, 22, 20, 24, 23, 17, 25
 
 
@@ -65,12 +69,22 @@ def runs(line: str) -> bool:
 
 def resume(session: Session, name: str) -> str:
     """Lets the program run until it stops. Ctrl-C halts it."""
-    session.stopped()
+    held = session.stopped()
     try:
+        if held.get("NextInProgress") and name != "continue":
+            session.client.call("CancelNext")  # another breakpoint broke in on it: this step is from here
         state = session.client.call("Command", None, name=name)["State"]
+        while name == "continue" and _only_traced(state):
+            state = session.client.call("Command", None, name=name)["State"]
     except KeyboardInterrupt:
         return _halt(session, "")
     return arrive(session, state)
+
+
+def _only_traced(state: Mapping[str, Any]) -> bool:
+    """Whether nothing but tracepoints stopped it: they are for whoever set them to be seen, and not to be kept at."""
+    hit = [thread["breakPoint"] for thread in state.get("Threads") or () if thread.get("breakPoint")]
+    return bool(hit) and all(b.get("continue") for b in hit)
 
 
 def arrive(session: Session, state: Mapping[str, Any]) -> str:
@@ -85,14 +99,16 @@ def arrive(session: Session, state: Mapping[str, Any]) -> str:
 def where(session: Session, state: Mapping[str, Any]) -> str:
     """Where the program is stopped, in one line."""
     goroutine, thread = state.get("currentGoroutine"), state.get("currentThread") or {}
-    at = (goroutine or {}).get("userCurrentLoc") or thread
+    # The thread's breakpoint: the goroutine that was selected may be another one.
+    stopped_here = not session.frame and thread.get("goroutineID") == (goroutine or {}).get("id", 0)
+    hit = (thread.get("breakPoint") or {}).get("id", 0) if stopped_here else 0
+    # The user's line, but for a breakpoint that was set elsewhere.
+    at = thread if hit > 0 else (goroutine or {}).get("userCurrentLoc") or thread
     if session.frame:
         at = _frame(session, session.frame)
-    function = (at.get("function") or {}).get("name") or "?"
     who = f"goroutine {goroutine['id']}" if goroutine else f"thread {thread.get('id')}"
-    hit = thread.get("breakPoint") or {}
-    number = f"  breakpoint {hit['id']}" if hit.get("id", 0) > 0 and not session.frame else ""
-    return f"{who} in {function}  {at.get('file')}:{at.get('line')}{number}\n"
+    why = f"  breakpoint {hit}" if hit > 0 else _DEATHS.get(hit, "")
+    return f"{who} in {_line(at)}{why}\n"
 
 
 def _step(name: str) -> Callable[[Session, str], str]:
@@ -100,10 +116,37 @@ def _step(name: str) -> Callable[[Session, str], str]:
 
 
 def _halt(session: Session, rest: str) -> str:
-    state = session.state()
-    if state.get("Running"):  # a stopped program would take the signal for its next start
-        state = session.client.halt(session.client.deadline)
-    return arrive(session, state)
+    client = session.client
+    try:
+        state = session.state()
+        if not state.get("Running"):  # a stopped program would take the signal for its next start
+            return arrive(session, state)
+        return arrive(session, client.halt(client.deadline))
+    except TargetRunning:
+        # It was resumed while something was asked, and until that is answered this connection hears nothing.
+        other = Client(client.where, client.deadline)
+    try:
+        return arrive(session, other.halt(client.deadline))
+    finally:
+        other.close()
+
+
+def _line(at: Mapping[str, Any]) -> str:
+    """The function and line of one of Delve's locations, as far as they are known."""
+    return _placed((at.get("function") or {}).get("name"), at.get("file"), at.get("line"))
+
+
+def _placed(function: str | None, file: str | None, line: int | None) -> str:
+    return f"{function or '?'}  {file}:{line}" if file else function or "?"
+
+
+def _restart(session: Session, rest: str) -> str:
+    """Starts the program again, from its file as that is now. Breakpoints stay."""
+    _not_running(session)
+    again = {"Position": "", "ResetArgs": False, "NewArgs": [], "Rerecord": False, "Rebuild": False}
+    lost = session.client.call("Restart", None, **again, NewRedirects=["", "", ""])["DiscardedBreakpoints"] or ()
+    told = [f"breakpoint {b['breakpoint']['id']} is gone: {b['reason']}\n" for b in lost]
+    return "".join(told) + arrive(session, session.state())
 
 
 # -- breakpoints -------------------------------------------------------------------------------------------
@@ -113,34 +156,53 @@ def set_breakpoint(session: Session, location: str) -> str:
     """Sets a breakpoint at a Delve location (main.stop, file.go:12, +3, *0x401000)."""
     if not location:
         raise UsageError("break needs a location, like main.stop or file.go:12")
+    _not_running(session)
     scope = {"GoroutineID": -1, "Frame": session.frame}
     try:
         found = session.client.call("FindLocation", Scope=scope, Loc=location)["Locations"] or ()
-        if not found:
+        requests = [{"addr": at["pc"], "addrs": at.get("pcs") or None} for at in found if at["pc"]]
+        if not requests:
             raise GomapError(f"there is no location {location}")
-        first = found[0]
-        request = {"addr": first["pc"], "addrs": first.get("pcs") or None}
-        made = session.client.call("CreateBreakpoint", Breakpoint=request, LocExpr=location)["Breakpoint"]
+        create = [("CreateBreakpoint", {"Breakpoint": request, "LocExpr": location}) for request in requests]
+        answers = session.client.calls(create)
+        made = [answer["Breakpoint"] for answer in answers if not isinstance(answer, Refused)]
+        if not made:  # all refused
+            raise answers[0]
     except Refused as error:
         raise GomapError(f"no breakpoint at {location}: {error}") from error
-    return f"breakpoint {made['id']} at {made.get('functionName') or '?'}  {made['file']}:{made['line']}\n"
+    return "".join(f"breakpoint {b['id']} at {_place(b)}\n" for b in made)
 
 
 def _clear(session: Session, rest: str) -> str:
-    if not rest.isdigit():
+    if not rest.isdecimal():
         raise UsageError("clear needs the number of a breakpoint (breakpoints lists them)")
+    _not_running(session)
     session.client.call("ClearBreakpoint", Id=int(rest))
     return f"breakpoint {rest} is gone\n"
 
 
 def _breakpoints(session: Session, rest: str) -> str:
+    _not_running(session)
     listed = session.client.call("ListBreakpoints", All=False)["Breakpoints"] or ()
     lines = [
-        f"{b['id']:>3}  {b.get('functionName') or '?'}  {b['file']}:{b['line']}  hit {b['totalHitCount']}"
+        f"{b['id']:>3}  {_place(b)}  hit {b['totalHitCount']}"
         for b in sorted(listed, key=lambda b: int(b["id"]))
         if b["id"] > 0
     ]
     return "\n".join([*lines, ""]) if lines else "no breakpoints\n"
+
+
+def _place(b: Mapping[str, Any]) -> str:
+    if b.get("WatchExpr"):
+        return f"watch {b['WatchExpr']}"
+    return _placed(b.get("functionName"), b["file"], b["line"])
+
+
+def _not_running(session: Session) -> None:
+    """Raises TargetRunning: Delve would answer when the program stops, and nothing else before. The breakpoints of one
+    that has ended are still there."""
+    with suppress(NoProcess):
+        session.stopped()
 
 
 # -- goroutines and frames ---------------------------------------------------------------------------------
@@ -152,9 +214,8 @@ def _goroutines(session: Session, rest: str) -> str:
     lines = []
     for goroutine in listed["Goroutines"] or ():
         at = goroutine.get("userCurrentLoc") or {}
-        function = (at.get("function") or {}).get("name") or "?"
         mark = "*" if goroutine["id"] == session.goroutine else " "
-        lines.append(f"{mark}{goroutine['id']:>6}  {function}  {at.get('file')}:{at.get('line')}")
+        lines.append(f"{mark}{goroutine['id']:>6}  {_line(at)}")
     if listed.get("Nextg", -1) > 0:
         lines.append(f"the first {len(lines)} are shown")
     return "\n".join([*lines, ""])
@@ -163,7 +224,7 @@ def _goroutines(session: Session, rest: str) -> str:
 def _goroutine(session: Session, rest: str) -> str:
     state = session.stopped()
     if rest:
-        if not rest.isdigit():
+        if not rest.isdecimal():
             raise UsageError("goroutine needs a number (goroutines lists them)")
         state = session.client.call("Command", name="switchGoroutine", goroutineID=int(rest))["State"]
         session.arrived(state)
@@ -179,9 +240,9 @@ def _select(session: Session, wanted: int) -> str:
 
 
 def _number(rest: str, default: int) -> int:
-    if rest and not rest.isdigit():
+    if rest and not rest.isdecimal():
         raise UsageError(f"{rest!r} is no number")
-    return int(rest or default)
+    return min(int(rest or default), MAX_STACK)
 
 
 def _frame(session: Session, level: int) -> Mapping[str, Any]:
@@ -193,8 +254,7 @@ def _stack(session: Session, rest: str) -> str:
     session.stopped()
     frames = session.stack(_number(rest, STACK))
     lines = [
-        f"{'*' if f.level == session.frame else ' '}{f.level:>3}  {f.function or '?'}  {f.file}:{f.line}"
-        for f in frames
+        f"{'*' if f.level == session.frame else ' '}{f.level:>3}  {_placed(f.function, f.file, f.line)}" for f in frames
     ]
     return "\n".join([*lines, ""])
 
@@ -221,6 +281,8 @@ def _print(session: Session, rest: str) -> str:
 
 def _whatis(session: Session, rest: str) -> str:
     session.stopped()
+    if not rest:
+        raise UsageError("whatis needs an expression")
     found = session.client.call("Eval", Scope=_scope(session), Expr=rest, Cfg=BARE)["Variable"]
     return f"{found['type']}\n"
 
@@ -270,6 +332,7 @@ WORDS: tuple[Word, ...] = (
     Word("step", "", "run to the next line, into calls", _step("step"), "s", runs=True),
     Word("stepout", "", "run until the function returns", _step("stepOut"), "so", runs=True),
     Word("halt", "", "stop the program", _halt),
+    Word("restart", "", "start the program again; breakpoints stay", _restart, "r"),
     Word("break", "LOCATION", "set a breakpoint: main.stop, file.go:12", set_breakpoint, "b"),
     Word("breakpoints", "", "list breakpoints", _breakpoints, "bp"),
     Word("clear", "NUMBER", "remove a breakpoint", _clear),

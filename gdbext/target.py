@@ -238,6 +238,8 @@ class GdbTarget:
 
     def _local(self, name: str) -> Variable | None:
         for level, frame in enumerate(_frames()):
+            if level and _in_runtime(frame.name() or ""):
+                continue  # where a program dies, the runtime's own frames come before the user's
             symbol, undeclared = _find_in_frame(frame, name)
             if symbol is None:
                 continue

@@ -16,6 +16,7 @@ from gomap.golang.structure import counted
 from gomap.gotypes import Field, GoType, Kind
 from gomap.maps import view
 from gomap.target import Target, Variable
+from gomap.values import quote
 
 _ADDRESS = re.compile(r"(0[xX][0-9a-fA-F]+):(.+)\Z", re.S)
 # A package path may contain everything up to the last slash but white space and brackets.
@@ -243,11 +244,12 @@ def find_field(t: GoType, name: str) -> list[Field] | None:
 
 def _index(target: Target, types: Types, variable: Variable, key: int | str) -> Variable:
     holder = _concrete(target, types, variable)
-    t, name = holder.type, f"{variable.name}[{key!r}]" if isinstance(key, str) else f"{variable.name}[{key}]"
+    written = quote(key.encode("utf-8", "surrogateescape")) if isinstance(key, str) else str(key)
+    t, name = holder.type, f"{variable.name}[{written}]"
     if t.kind is Kind.MAP:
         return _map_index(target, holder, key, name)
     if isinstance(key, str) or t.kind not in (Kind.ARRAY, Kind.SLICE):
-        raise BadExpression(f"{variable.name} can't be indexed with {key!r}: its type is {t.name}")
+        raise BadExpression(f"{variable.name} can't be indexed with {written}: its type is {t.name}")
     if t.kind is Kind.ARRAY:
         if not 0 <= key < t.length:
             raise BadExpression(f"{name} is out of range: {t.name} has {t.length} elements")

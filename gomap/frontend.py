@@ -79,11 +79,8 @@ def run(
     except RecursionError:
         return _failed(name, GomapError("the values are nested too deeply: try a smaller set hmap depth"), json)
     except Exception as error:
-        where = traceback.format_exc() if debug else ""
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        told = f"a fault in gomap itself, please report it: {what} (set hmap debug on shows the traceback)"
-        failed = _failed(name, GomapError(told), json)
-        return Outcome(failed.output + where, failed.error)
+        failed = _failed(name, fault(error), json)
+        return Outcome(failed.output + (traceback.format_exc() if debug else ""), failed.error)
     finally:
         if progress is not None:
             progress.clear()
@@ -112,6 +109,12 @@ def _not_started(target: Target) -> list[Anomaly]:
         return []
     message = "Go's main has not started yet: package variables hold what the linker put there"
     return [Anomaly("note", "not-started", message)]
+
+
+def fault(error: Exception) -> GomapError:
+    """An error of no kind that a user can meet."""
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return GomapError(f"a fault in gomap itself, please report it: {what} (set hmap debug on shows the traceback)")
 
 
 def _failed(name: str, error: GomapError, json: bool) -> Outcome:

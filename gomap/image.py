@@ -259,8 +259,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """`gomap FILE [-c COMMAND ...]`: status 0 when every command answered."""
     from gomap import frontend
     from gomap.commands.registry import overview
-    from gomap.render.terminal import READER_GONE, nobody_reads
+    from gomap.render.terminal import READER_GONE, nobody_reads, open_streams
 
+    open_streams()
     parser = argparse.ArgumentParser(
         prog="gomap",
         description="Look into a Go map that hmap-record saved.",
@@ -284,6 +285,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         nobody_reads(sys.stdout)
         return READER_GONE
+    except GomapError as error:
+        print(one_line(f"gomap: {error}"), file=sys.stderr)
+        return 1
 
 
 def _answer(target: ImageTarget, lines: Sequence[str]) -> int:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 from gomap import human
@@ -14,7 +13,7 @@ from gomap.analysis.integrity import SAMPLE, Checked
 from gomap.analysis.roots import Roots
 from gomap.arrays import numpy
 from gomap.commands.declare import Context
-from gomap.commands.facts import search_cut
+from gomap.commands.facts import named, search_cut
 from gomap.errors import GomapError, UsageError
 from gomap.expr import resolve_map
 from gomap.golang.classic import ClassicMap
@@ -46,20 +45,20 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     else:
         variable, t, address = resolve_map(target, expr)
         noted = variable.note
-        wanted = iter([(expr, t, address)])
-    findings: dict[str, Checked] = {}
+        wanted = iter([(expr, expr, t, address)])
+    findings: list[tuple[str, Checked]] = []  # by name, which maps of several frames may have in common
     try:
-        for path, t, address in wanted:
+        for path, name, t, address in wanted:
             checked = _check(context, hasher, t, address, bool(options["--full"]))
             report.data["maps"].append(_json(path, t, address, checked))
-            findings[path] = checked
-            prefix = f"{path}: " if every else ""
+            findings.append((name, checked))
+            prefix = f"{name}: " if every else ""
             report.anomalies += [replace(one, message=prefix + one.message) for one in checked.findings]
     except KeyboardInterrupt:
         if not every:
             raise
         report.cut(INTERRUPTED, len(findings), None)
-    _cut(report, {path: checked for path, checked in findings.items() if checked.share < 1}, every)
+    _cut(report, [(name, checked) for name, checked in findings if checked.share < 1], every)
     _words(report, expr, findings)
     if any(cut["what"] == INTERRUPTED for cut in report.truncated or ()):
         report.answer.append("(interrupted: not all maps were checked)")
@@ -68,19 +67,20 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     return report
 
 
-def _cut(report: Report, partly: Mapping[str, Checked], every: bool) -> None:
+def _cut(report: Report, partly: Sequence[tuple[str, Checked]], every: bool) -> None:
     """Tells of the maps whose keys were hashed in part, of the first few one by one."""
-    for path, checked in islice(partly.items(), MAX_TOLD):
+    for path, checked in partly[:MAX_TOLD]:
         what = "hashes" if checked.entries else "hashes: its entries can't be reached"
         report.cut(f"{path}: {what}" if every else what, checked.hashes_checked, checked.entries)
-    rest = list(partly.values())[MAX_TOLD:]
+    rest = [checked for _, checked in partly[MAX_TOLD:]]
     if rest:
         what = f"hashes of {len(rest):,} other maps"
         report.cut(what, sum(one.hashes_checked for one in rest), sum(one.entries for one in rest))
 
 
-def _all(context: Context, report: Report) -> Iterator[tuple[str, GoType, int]]:
-    """Every map of the process, each once: what can't be a map is told as the search tells it."""
+def _all(context: Context, report: Report) -> Iterator[tuple[str, str, GoType, int]]:
+    """Every map of the process, each once, with its path and its name: what can't be a map is told as the search
+    tells it."""
     searched = Roots(context.target, "all", context.progress)
     found = everywhere(context.target, searched, context.progress, once=True)
     report.anomalies += [*found.anomalies, *searched.anomalies]
@@ -89,10 +89,11 @@ def _all(context: Context, report: Report) -> Iterator[tuple[str, GoType, int]]:
     search_cut(report, found)
     for done, (address, t) in enumerate(found.types.items()):
         context.progress("maps", done, len(found.types))
-        yield found.maps[address][0].path, t, address
+        holder = found.maps[address][0]
+        yield holder.path, named(holder), t, address
     for address, (holder, _) in found.doubtful.items():
         if holder.place.kind == "global":  # which is set from the start: what is wrong with it has to be said
-            yield holder.path, holder.type, address
+            yield holder.path, named(holder), holder.type, address
 
 
 def _check(context: Context, hasher: Hasher, t: GoType, address: int, full: bool) -> Checked:
@@ -127,24 +128,24 @@ def _json(path: str, t: GoType, address: int, checked: Checked) -> dict[str, Any
     }
 
 
-def _words(report: Report, expr: str | None, findings: Mapping[str, Checked]) -> None:
-    broken = [path for path, checked in findings.items() if not checked.ok]
+def _words(report: Report, expr: str | None, findings: Sequence[tuple[str, Checked]]) -> None:
     if expr is not None:
-        checked = findings[expr]
+        ((_, checked),) = findings
         number = sum(one.severity != "note" for one in checked.findings)
         report.answer = [f"{expr} is intact" if checked.ok else f"{expr} is corrupt: {human.plural(number, 'finding')}"]
         report.sections = [Facts([("entries", f"{checked.entries:,}"), ("hashes", _hashes(checked))])]
         return
-    entries = sum(checked.entries for checked in findings.values())
+    broken = [(name, checked) for name, checked in findings if not checked.ok]
+    entries = sum(checked.entries for _, checked in findings)
     what = f"{human.plural(len(findings), 'map')} with {human.plural(entries, 'entry', 'entries')} checked"
     if not findings:
         report.answer = ["no map was checked"]
         return
     report.answer = [f"{what}: {f'{len(broken):,} corrupt' if broken else 'all intact'}"]
     if broken:
-        rows = [(path, f"{findings[path].entries:,}", _hashed(findings[path])) for path in broken]
-        paths = frozenset({0})
-        report.sections = [Table(("corrupt", "entries", "hashed"), rows, frozenset({1, 2}), code=paths, names=paths)]
+        rows = [(name, f"{checked.entries:,}", _hashed(checked)) for name, checked in broken]
+        names = frozenset({0})
+        report.sections = [Table(("corrupt", "entries", "hashed"), rows, frozenset({1, 2}), code=names, names=names)]
 
 
 def _hashes(checked: Checked) -> str:

@@ -64,6 +64,15 @@ def where(place: Place) -> str:
     return f"{place.function or '?'}  {file}:{place.line or '?'}"
 
 
+def named(holder: Holder) -> str:
+    """The path; of a frame's variable also the frame, which tells it from others of its name."""
+    place = holder.place
+    if place.kind == "global":
+        return holder.path
+    goroutine = f", goroutine {place.goroutine}" if place.goroutine is not None else ""
+    return f"{holder.path} in {human.short(place.function or '?')}{goroutine}"
+
+
 def count_anomalies(found: MapView, structure: Structure) -> list[Anomaly]:
     """The header's count against the entries that are there."""
     anomalies = list(structure.anomalies)

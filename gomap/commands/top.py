@@ -11,7 +11,7 @@ from gomap.analysis.ranking import ORDERS, Ranked, Ranking, add_values, measure
 from gomap.analysis.referents import Referents
 from gomap.analysis.roots import Roots
 from gomap.commands.declare import Context
-from gomap.commands.facts import place_json, search_cut, where
+from gomap.commands.facts import named, place_json, search_cut
 from gomap.golang.heap import Heap
 from gomap.report import Facts, Report, Table
 
@@ -117,7 +117,7 @@ def _describe(report: Report, shown: list[Ranked], ranking: Ranking, with_values
             human.size(one.bytes.waste),
             f"{one.count:,}",
             human.percent(one.load),
-            _named(one),
+            named(one.holder),
         ]
         for one in shown
     ]
@@ -141,17 +141,8 @@ def _describe(report: Report, shown: list[Ranked], ranking: Ranking, with_values
     best = sorted(ranking.maps, key=lambda one: -one.gives_back)
     back = sum(one.gives_back for one in best)
     if back and best[0].gives_back >= 4096:
-        named = [f"{one.holder.path} {human.size(one.gives_back)}" for one in best[:3] if one.gives_back >= 4096]
+        paths = [f"{one.holder.path} {human.size(one.gives_back)}" for one in best[:3] if one.gives_back >= 4096]
         report.advice.append(
             f"maps never shrink: copying the entries into new maps gives back {human.size(back)}, "
-            f"most from {', '.join(named)}"
+            f"most from {', '.join(paths)}"
         )
-
-
-def _named(one: Ranked) -> str:
-    """The path; of a frame's variable also the frame."""
-    place = one.holder.place
-    if place.kind == "global":
-        return one.holder.path
-    goroutine = f", goroutine {place.goroutine}" if place.goroutine is not None else ""
-    return f"{one.holder.path} in {human.short(where(place).split('  ')[0])}{goroutine}"

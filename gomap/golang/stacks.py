@@ -152,6 +152,9 @@ def _problem(goroutine: Goroutine, frames: Sequence[Frame]) -> str | None:
         return "its stack can't be unwound"
     if len(frames) >= MAX_FRAMES:
         return f"only its newest {MAX_FRAMES:,} frames were searched"
+    functions = [frame.function for frame in frames]
+    if ("runtime.asmcgocall", "") in zip(functions, functions[1:]):  # Delve, where it does not find back from C
+        return "its stack can't be unwound beyond runtime.asmcgocall, which called C"
     if goroutine.thread is not None:
         return None
     if frames[0].function in _NOWHERE:

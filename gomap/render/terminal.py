@@ -7,11 +7,24 @@ import shutil
 import sys
 from typing import TextIO
 
+from gomap.errors import GomapError
 from gomap.progress import ProgressLine
 from gomap.render.text import Style
 
 #: The status of a program whose reader has gone, as a shell tells it.
 READER_GONE = 128 + 13
+
+
+def open_streams() -> None:
+    """Standard streams that were closed before the start lead nowhere, as Python has none of them then, and what is
+    opened next, a socket, would get their numbers."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w"))
 
 
 def nobody_reads(stream: TextIO) -> None:
@@ -28,12 +41,18 @@ def style(stream: TextIO) -> Style:
 
 
 def write(text: str) -> None:
-    """To standard output, also where its encoding lacks our characters."""
+    """To standard output, also where its encoding lacks our characters. Raises GomapError where it can't be written."""
     try:
-        sys.stdout.write(text)
-    except UnicodeError:
-        sys.stdout.write(text.encode("ascii", "backslashreplace").decode("ascii"))
-    sys.stdout.flush()
+        try:
+            sys.stdout.write(text)
+        except UnicodeError:
+            sys.stdout.write(text.encode("ascii", "backslashreplace").decode("ascii"))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        nobody_reads(sys.stdout)  # what Python still holds is not tried again
+        raise GomapError(f"standard output can't be written: {error.strerror}") from error
 
 
 def progress(stream: TextIO, width: int) -> ProgressLine | None:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.live import debuggers, session, toolchains
 from tests.live.debuggers import LOAD, Answer, Gdb
+from tests.live.test_delve_sessions import DIES, built
 from tests.live.toolchains import ROOT, Row
 
 COMMANDS = ("hmap-show", "hmap-alias", "hmap-evac", "hmap-record")
@@ -484,3 +485,12 @@ def test_the_starter_script(system_go: Row, system_gdb: Gdb) -> None:
         timeout=60,
     )
     assert "Usage: hmap-show EXPR" in run.stdout, run.stderr
+
+
+def test_names_where_a_program_dies(system_go: Row, gdb: Gdb) -> None:
+    """m is the user's, and not an argument of the runtime's functions that stand before it."""
+    commands = ("break runtime.fatalpanic", "run", "hmap-show m", "hmap-show n")
+    args = [word for command in commands for word in ("-ex", command)]
+    told = batch(gdb, *NO_SCRIPTS, "-x", str(LOAD), *args, str(built(DIES, "dies", system_go)))
+    assert re.search(r"map\[string\]int  m  0x\S+\n1 entry .*\n\(m is taken from frame \d, main\.main\)", told), told
+    assert "map[string]int  n  nil" in told

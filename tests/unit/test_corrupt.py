@@ -285,7 +285,7 @@ def test_many_more_entries_than_the_header_counts_are_not_followed(
 
 def test_the_hashes_of_many_maps_are_told_in_few_lines() -> None:
     report = Report({})
-    check._cut(report, {f"m{i}": Checked(10, 4, [], 0.4) for i in range(40)}, every=True)
+    check._cut(report, [(f"m{i}", Checked(10, 4, [], 0.4)) for i in range(40)], every=True)
     assert report.truncated is not None
     assert len(report.truncated) == check.MAX_TOLD + 1
     assert report.truncated[-1] == {"what": "hashes of 24 other maps", "shown": 96, "of": 240}

@@ -158,7 +158,7 @@ ERRORS = [
     ("sl[2]", BadExpression, "out of range"),
     ('arr["x"]', BadExpression, "indexed"),
     ("number[0]", BadExpression, "indexed"),
-    ('shards["no"]', BadExpression, "no such key"),
+    ('shards["no"]', BadExpression, 'shards["no"]: the map has no such key'),
     ("shards[1]", BadExpression, "keys of"),
     ('numbered["x"]', BadExpression, "keys of"),
     ("numbered[3]", BadExpression, "no such key"),

@@ -1,0 +1,432 @@
+"""Long sessions with Delve: the program ends, dies, is built anew and started again, and other clients are at work."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delve_bridge.console import Console
+from delve_bridge.rpc import Client
+from delve_bridge.session import Session
+from gomap.errors import TargetRunning
+from gomap.render.text import Style
+from tests.live import delves, toolchains
+from tests.live.delves import Dlv
+from tests.live.test_delve_failures import bridge_command, environment, left_of
+from tests.live.toolchains import Row
+
+#: FIELDS and VALUE of its type, MORE package variables: what changes when it is built anew.
+SHOP = """package main
+
+import "os"
+
+type Item struct{ FIELDS }
+
+var Items = map[string]Item{}
+
+MORE
+
+func put(m map[string]Item) { println(len(m), len(os.Args)) }
+
+func main() {
+	m := map[string]Item{}
+	for _, name := range []string{"a", "b", "c"} {
+		m[name] = Item{VALUE}
+		Items[name] = Item{VALUE}
+		put(m)
+	}
+}
+"""
+FIRST = SHOP.replace("FIELDS", "N int").replace("VALUE", "1").replace("MORE", "")
+SECOND = (
+    SHOP.replace("FIELDS", "S string; N int8")
+    .replace("VALUE", '"x", 2')
+    .replace("MORE", "var Pad [5000]int; var More = map[int]int{len(Pad): 1}")
+)
+#: Workers that all stop at one breakpoint, and a main that goes on for as long as it is wanted.
+WORKERS = """package main
+
+import "time"
+
+func worker(m map[int]int, wait chan bool) {
+	m[0] = 1
+	m[1] = 2
+	m[2] = 3
+	wait <- true
+}
+
+func main() {
+	wait := make(chan bool)
+	for i := 0; i < 8; i++ {
+		go worker(map[int]int{}, wait)
+	}
+	for i := 0; i < 8; i++ {
+		<-wait
+	}
+	seen := map[int]int{}
+	for i := 0; ; i++ {
+		turn(seen, i)
+		time.Sleep(100 * time.Microsecond)
+	}
+}
+
+func turn(seen map[int]int, i int) { seen[i%10]++ }
+"""
+DIES = """package main
+
+func main() {
+	m := map[string]int{"a": 1}
+	var n map[string]int
+	println(len(m))
+	n["x"] = 1
+}
+"""
+#: Three variables m, of which one goroutine's says that it has more entries than there are.
+DAMAGED = """package main
+
+import (
+	"runtime"
+	"unsafe"
+)
+
+func keep(id int, ready, wait chan bool) {
+	m := map[int]int{id: id}
+	if id == ID {
+		**(**int)(unsafe.Pointer(&m)) += 5
+	}
+	ready <- true
+	<-wait
+	runtime.KeepAlive(m)
+}
+
+func main() {
+	ready, wait := make(chan bool), make(chan bool)
+	for id := 0; id < 3; id++ {
+		go keep(id, ready, wait)
+		<-ready
+	}
+	runtime.Breakpoint()
+}
+"""
+IN_C = """package main
+
+// #include <unistd.h>
+// static void rest(void) { for (;;) usleep(1000); }
+import "C"
+
+func rest(name string) {
+	m := map[string]int{name: 1}
+	println("running")
+	C.rest()
+	println(len(m))
+}
+
+func main() {
+	go rest("one")
+	rest("two")
+}
+"""
+
+
+def built(source: str, name: str, row: Row) -> Path:
+    def make(made: Path) -> None:
+        (made.parent / "main.go").write_text(source)
+        (made.parent / "go.mod").write_text(f"module {name}\n\ngo 1.21\n")
+        subprocess.run(
+            [str(toolchains.ensure(row)), "build", "-gcflags=all=-N -l", "-o", str(made), "."],
+            cwd=made.parent,
+            env={**toolchains._environment(row), "CGO_ENABLED": str(int('import "C"' in source))},
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+
+    return toolchains.made_once(name, row.name, row, [source], make)
+
+
+@contextmanager
+def window(dlv: Dlv, *arguments: str, direct: bool = True) -> Iterator[Console]:
+    with delves.bridge(dlv, ["exec", *arguments], direct) as session:
+        yield Console(session, Style())
+
+
+def says(console: Console, line: str) -> str:
+    outcome = console.execute(line)
+    assert outcome.error is None, outcome.error
+    return outcome.output
+
+
+def entries(console: Console, expr: str) -> Any:
+    return json.loads(says(console, f"hmap-show {expr} --entries 9 --json"))["data"]["entries"]
+
+
+# -- started again -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("direct", [True, False], ids=["direct", "rpc"])
+@pytest.mark.parametrize("other_go", [False, True], ids=["same Go", "another Go"])
+def test_built_anew_and_started_again(
+    other_go: bool, direct: bool, dlv: Dlv, system_go: Row, old_go: Row, tmp_path: Path
+) -> None:
+    """By another client: types, package variables, memory and the layout of maps are the new program's."""
+    program = tmp_path / "shop"
+    shutil.copy(built(FIRST, "shop-first", system_go), program)
+    with window(dlv, str(program), direct=direct) as console:
+        says(console, "break main.put")
+        for _ in range(2):
+            says(console, "continue")
+        assert {e["value"] for e in entries(console, "main.Items")} == {"main.Item{N:1}"}
+        assert console.execute("hmap-show main.More").error is not None
+        says(console, "hmap-top")
+
+        program.unlink()
+        shutil.copy(built(SECOND, "shop-second", old_go if other_go else system_go), program)
+        other = Console(Session(Client(console.session.client.where)), Style())
+        says(other, "restart")
+        news = console.news()
+        assert news is not None
+        assert news.startswith("another client has started the program again: ")
+        for _ in range(2):
+            says(console, "continue")
+        for expr in ("m", "main.Items"):
+            assert {e["key"]: e["value"] for e in entries(console, expr)} == dict.fromkeys(
+                "ab", 'main.Item{S:"x", N:2}'
+            )
+        assert [e["key"] for e in entries(console, "main.More")] == [5000]
+        answer = json.loads(says(console, "hmap-check --all --full --json"))
+        assert (answer["target"]["go"] == f"go{old_go.version}") == other_go
+        assert not answer["anomalies"]
+        assert console.session.direct == direct
+        other.session.client.close()
+
+
+def test_restart(dlv: Dlv, system_go: Row) -> None:
+    """A program that has ended, and one that has not: with the breakpoints and arguments that it had."""
+    program = built(FIRST, "shop-first", system_go)
+    with window(dlv, str(program), "--", "one") as console:
+        says(console, "break main.put")
+        for _ in range(2):
+            for count in (1, 2):
+                assert "in main.put" in says(console, "continue")
+                assert len(entries(console, "m")) == count
+                assert says(console, "print len(os.Args)") == "2\n"
+            assert "in " in says(console, "restart")
+            assert console.execute("hmap-show m").error is not None
+        for _ in range(3):
+            says(console, "continue")
+        assert "has exited with status 0" in str(console.execute("continue").error)
+        assert "restart" in str(console.execute("hmap-show m").error)
+        assert "main.put" in says(console, "breakpoints")
+        says(console, "restart")
+        says(console, "continue")
+        assert len(entries(console, "m")) == 1
+
+
+# -- where it stopped --------------------------------------------------------------------------------------
+
+
+def test_dies(dlv: Dlv, system_go: Row) -> None:
+    """Why it stopped is told, and the user's m is not the runtime's of the frames before."""
+    with window(dlv, str(built(DIES, "dies", system_go))) as console:
+        assert says(console, "continue").endswith("main.go:7  unrecovered panic\n")
+        assert [e["key"] for e in entries(console, "m")] == ["a"]
+        assert "m is taken from frame " in says(console, "hmap-show m")
+        assert "a nil map" in says(console, "hmap-show n")
+
+
+def test_only_its_own_goroutine_is_at_the_breakpoint(dlv: Dlv, system_go: Row) -> None:
+    with window(dlv, str(built(WORKERS, "workers", system_go))) as console:
+        says(console, "break main.turn")
+        assert re.fullmatch(r"goroutine 1 in main\.turn  \S+  breakpoint 1\n", says(console, "continue"))
+        assert re.fullmatch(r"goroutine 2 in \S+  \S+\n", says(console, "goroutine 2"))
+        assert says(console, "goroutine 1").endswith("  breakpoint 1\n")
+
+
+# -- steps -------------------------------------------------------------------------------------------------
+
+
+def test_breakpoint_during_a_step(dlv: Dlv, system_go: Row) -> None:
+    """Another goroutine's breakpoint breaks in on `next`: the one after that steps from there."""
+    with window(dlv, str(built(WORKERS, "workers", system_go))) as console:
+        says(console, "break main.worker")
+        says(console, "continue")
+        for _ in range(12):
+            assert "in main.worker" in says(console, "next")
+            if console.session.state()["NextInProgress"]:
+                break
+        else:
+            pytest.fail("nothing broke in on a step")
+        first, then = (re.findall(r"goroutine (\d+) in .*:(\d+)", says(console, w)) for w in ("goroutine", "next"))
+        assert len(first) == len(then) == 1
+        assert says(console, "stack").count("*") == 1
+
+
+def test_tracepoints_stop_nothing(dlv: Dlv, system_go: Row) -> None:
+    """Another client's: `continue` goes past them, as Delve's own does."""
+    with window(dlv, str(built(FIRST, "shop-first", system_go))) as console:
+        trace = {"functionName": "main.put", "line": -1, "continue": True}
+        made = console.session.client.call("CreateBreakpoint", Breakpoint=trace)["Breakpoint"]
+        says(console, "break main.main")
+        assert "in main.main" in says(console, "continue")
+        assert "has exited with status 0" in str(console.execute("continue").error)
+        assert made["continue"]
+
+
+# -- other clients -----------------------------------------------------------------------------------------
+
+
+def test_halt_when_the_connection_is_held_up(dlv: Dlv, spinning: Path) -> None:
+    """What is asked while the program runs is answered when it stops, and nothing after it before: `halt` gets
+    through all the same."""
+    with window(dlv, str(spinning)) as console:
+        says(console, "break main.main")
+        says(console, "continue")
+        says(console, "clear 1")
+        client = console.session.client
+        other = Client(client.where)
+        running = threading.Thread(target=lambda: other.call("Command", None, name="continue"))
+        running.start()
+        while console.news() != "another client has resumed the program: it is running":
+            assert running.is_alive()
+        for line in ("break main.never", "breakpoints", "clear 1", "restart", "next", "goroutines"):
+            assert "the program is running: stop it first (halt)" in str(console.execute(line).error)
+        with pytest.raises(TargetRunning):
+            client.call("ListBreakpoints", All=False)
+        assert re.match(r"(goroutine|thread) \d+ in ", says(console, "halt"))
+        running.join(30)
+        assert not running.is_alive()
+        assert "map[int]int  main.Counts" in says(console, "hmap-show main.Counts")
+        other.close()
+
+
+def test_watchpoints_are_listed_by_what_they_watch(dlv: Dlv, spinning: Path) -> None:
+    with window(dlv, str(spinning)) as console:
+        says(console, "break main.main")
+        says(console, "continue")
+        scope = {"GoroutineID": -1, "Frame": 0}
+        try:
+            console.session.client.call("CreateWatchpoint", Scope=scope, Expr="main.Counts", Type=2)
+        except Exception as refused:
+            pytest.skip(f"no hardware for watchpoints: {refused}")
+        assert "  watch main.Counts  hit 0\n" in says(console, "breakpoints")
+
+
+# -- what is typed -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("line", ["goroutine ²", "frame ²", "up ²", "stack ²", "clear ²", "set hmap entries ²"])
+def test_digits_that_are_no_number(line: str, dlv: Dlv, system_go: Row) -> None:
+    with window(dlv, str(built(FIRST, "shop-first", system_go))) as console:
+        assert "Traceback" not in (error := str(console.execute(line).error))
+        assert "fault in gomap" not in error
+        assert "number" in error
+
+
+def test_a_fault_of_its_own_ends_no_session(dlv: Dlv, system_go: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    with window(dlv, str(built(FIRST, "shop-first", system_go))) as console:
+        with monkeypatch.context() as patch:
+            patch.setattr(console.session, "stack", lambda depth: [][depth])
+            assert "stack: a fault in gomap itself" in str(console.execute("stack").error)
+            says(console, "set hmap debug on")
+            assert "IndexError" in console.execute("stack").output
+        says(console, "stack 99999999999999999999")
+
+
+def test_breakpoints_where_the_location_says(dlv: Dlv, system_go: Row) -> None:
+    """All the places that a pattern stands for; one of the runtime's by its own name; none at no place."""
+    with window(dlv, str(built(FIRST, "shop-first", system_go))) as console:
+        assert console.execute("break *0x0").error == "break: there is no location *0x0"
+        assert "main.put  " in (made := says(console, "break /^main.(put|main)$/"))
+        assert "main.main  " in made
+        assert says(console, "breakpoints").count("\n") == 2
+        assert "in main.main  " in says(console, "continue")
+        assert "runtime.mapassign_faststr" in says(console, "break runtime.mapassign_faststr")
+        assert "goroutine 1 in runtime.mapassign_faststr  " in says(console, "continue")
+        assert says(console, "stack").startswith("*  0  runtime.mapassign_faststr  ")
+
+
+@pytest.mark.parametrize("word", ["exit", "quit", "q", "set", "show", "restart"])
+def test_help_of_every_word(word: str, dlv: Dlv, system_go: Row) -> None:
+    with window(dlv, str(built(FIRST, "shop-first", system_go))) as console:
+        assert word in says(console, f"help {word}")
+
+
+# -- maps of one name --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damaged", [0, 1, 2])
+def test_check_of_maps_of_one_name(damaged: int, dlv: Dlv, system_go: Row) -> None:
+    """Each is counted, and an intact m of another goroutine does not hide the one that is corrupt."""
+    source = DAMAGED.replace("ID", str(damaged))
+    with window(dlv, str(built(source, f"damaged-{damaged}", system_go))) as console:
+        says(console, "continue")
+        data = json.loads(says(console, "hmap-check --all --json"))["data"]
+        assert [one["path"] for one in data["maps"] if one["path"] == "m"] == ["m", "m", "m"]
+        entries = sum(one["entries"] for one in data["maps"])
+        told = says(console, "hmap-check --all")
+        assert told.startswith(f"{len(data['maps'])} maps with {entries} entries checked: 1 corrupt\n")
+        assert re.search(r"\n  m in main\.keep, goroutine \d+ ", told), told
+
+
+# -- C -----------------------------------------------------------------------------------------------------
+
+
+def test_stacks_that_are_lost_in_c(dlv: Dlv, system_go: Row) -> None:
+    """Where Delve does not find back from C to Go, a search says whose frames it has not seen."""
+    if shutil.which("gcc") is None:
+        pytest.skip("no C compiler")
+    process = subprocess.Popen(
+        [built(IN_C, "in-c", system_go)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stderr is not None
+        assert [process.stderr.readline() for _ in range(2)] == ["running\n"] * 2
+        time.sleep(0.2)  # into C
+        with delves.bridge(dlv, ["attach", str(process.pid)]) as session:
+            answer = json.loads(says(Console(session, Style()), "hmap-top --json"))
+        found = {one["goroutine"] for one in answer["data"]["maps"] if one["path"] == "m"}
+        told = re.findall(r"goroutine (\d+): its stack can't be unwound beyond \w", json.dumps(answer["anomalies"]))
+        assert len(found) + len(told) == 2
+        assert found.isdisjoint(map(int, told))
+    finally:
+        process.kill()
+        process.communicate()
+
+
+# -- standard streams --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("redirected", "status", "out", "error"),
+    [
+        (">&-", 0, "", ""),
+        ("2>&-", 0, "0x", ""),
+        (">&- 2>&- <&-", 0, "", ""),
+        (">/dev/full", 1, "", "dlv-hmap: standard output can't be written: No space left on device\n"),
+    ],
+)
+def test_streams_that_are_closed_or_full(
+    redirected: str, status: int, out: str, error: str, recorded_dlv: tuple[Path, Path], system_go: Row
+) -> None:
+    """Nothing but answers is said, and nothing that is opened takes the number of what is closed."""
+    script, pid = recorded_dlv
+    command = bridge_command("exec", str(built(FIRST, "shop-first", system_go)), "--break", "main.put")
+    line = shlex.join([*command, "-c", "hmap-show m", "-c", "continue", "-c", "hmap-show main.Items"])
+    run = subprocess.run(
+        ["sh", "-c", f"{line} {redirected}"], env=environment(script), capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == status, run.stderr
+    assert out in run.stdout and bool(out) == bool(run.stdout)
+    said = [line for line in run.stderr.splitlines(True) if not re.match(r"goroutine 1 in |\d+ \d+\n", line)]
+    assert "".join(said) == error
+    assert left_of(pid) == []
