@@ -15,6 +15,8 @@ type Lookup struct {
 	Key   string          `json:"key"` // as a Go literal
 	Found bool            `json:"found"`
 	Value json.RawMessage `json:"value"` // null where it was not found
+	Hash  *string         `json:"hash"`  // null for a NaN, and in a nil map
+	Path  [][6]any        `json:"path"`  // Step: table, bucket, overflow, old, slot, reason
 }
 
 const (
@@ -51,6 +53,7 @@ func lookups(m Map) []Lookup {
 		if l.Found = ok; ok {
 			l.Value = jsonOf(v)
 		}
+		l.follow(m, k)
 		found = append(found, l)
 	}
 	var held []reflect.Value
@@ -74,6 +77,24 @@ func lookups(m Map) []Lookup {
 		}
 	}
 	return found
+}
+
+// follow notes the path that m[k] takes, which must come to what the lookup itself came to.
+func (l *Lookup) follow(m Map, k reflect.Value) {
+	if m.header == 0 {
+		return
+	}
+	hash, steps, ok := pathOf(m.typ, m.header, k.Addr().UnsafePointer())
+	if !ok {
+		Check(!l.Found, "a NaN that was found")
+		return
+	}
+	text := hex(hash)
+	l.Hash, l.Path = &text, [][6]any{}
+	for _, step := range steps {
+		l.Path = append(l.Path, step.row())
+	}
+	Check(l.Found == (len(steps) > 0 && steps[len(steps)-1].Reason == "found"), m.expr+": the path of "+l.Key)
 }
 
 func copyOf(v reflect.Value) reflect.Value {

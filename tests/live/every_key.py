@@ -12,7 +12,7 @@ from typing import Any
 from gomap.errors import NoSuchVariable, OptimizedOut
 from gomap.expr import resolve_map
 from gomap.golang.hashing import hasher_of, typehash_plan
-from gomap.golang.lookup import candidates, lookup
+from gomap.golang.lookup import Lookup, candidates, lookup
 from gomap.gotypes import GoType
 from gomap.keys import Keys
 from gomap.maps import view
@@ -78,12 +78,20 @@ def _asked(
         if found is None:
             continue
         result = lookup(found, keys.hasher, plans, key)
-        if result.walked or result.found != one["found"]:
+        if result.walked or result.found != one["found"] or not same_path(result, one):
             problems.append(f"the program says {one}, and gomap {result}")
         elif result.found and not same_value(values.json(t.elem, result.elem), one["value"]):
             problems.append(f"{one}: its value is {values.json(t.elem, result.elem)}")
     here = sum(one["found"] for one in asked)
     return here, len(asked) - here
+
+
+def same_path(result: Lookup, one: Mapping[str, Any]) -> bool:
+    """Whether the hash and every step are those of the program's own search: its NaN has none."""
+    if one["hash"] is None:
+        return result.nan and not result.path
+    path = [[s.table, s.bucket, s.overflow, s.old, s.slot, s.reason] for s in result.path]
+    return result.hash == int(one["hash"], 16) and path == one["path"]
 
 
 def same_value(ours: Any, theirs: Any) -> bool:
