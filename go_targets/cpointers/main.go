@@ -41,7 +41,7 @@ func main() {
 		places = append(places, []any{"c", truth.Hex(Places[i])})
 	}
 	truth.Note("places", places)
-	truth.Publish("main")
+	truth.Publish("main", truth.Of("main.Strings", Strings))
 	stop("main")
 	for _, text := range Strings {
 		C.free(unsafe.Pointer(text))

@@ -70,8 +70,9 @@ func lookups(m Map) []Lookup {
 	if m.gone != nil {
 		m.gone(func(k reflect.Value) { try(copyOf(k)) })
 	}
-	try(reflect.New(m.typ.Key()).Elem())
-	for _, k := range held {
+	zero := reflect.New(m.typ.Key()).Elem()
+	try(zero)
+	for _, k := range append([]reflect.Value{zero}, held...) {
 		for _, other := range neighbours(k) {
 			try(other)
 		}
@@ -109,8 +110,8 @@ type Odd int32
 func (o Odd) String() string { return fmt.Sprint("odd ", int32(o)) }
 func (o Odd) Error() string  { return o.String() }
 
-var some = []any{0, 1, int8(1), uint8(1), int16(1), int32(1), int64(1), uint(1), uintptr(1), 1.0, float32(1), "", "1",
-	true, complex(1, 0), Odd(1), struct{}{}, [2]int{1, 2}, [1]string{"1"}, unsafe.Pointer(nil), (*Odd)(nil)}
+var some = []any{0, 1, int8(1), uint8(1), int16(1), int32(1), int64(1), uint(1), uintptr(1), 1.0, math.NaN(), float32(1), "",
+	"1", true, complex(1, 0), Odd(1), struct{}{}, [2]int{1, 2}, [1]string{"1"}, unsafe.Pointer(nil), (*Odd)(nil)}
 
 // neighbours are keys that differ from k in little.
 func neighbours(k reflect.Value) (found []reflect.Value) {
