@@ -24,6 +24,10 @@ hypothesis.settings.register_profile("gomap", deadline=None)
 hypothesis.settings.load_profile("gomap")
 
 
+#: One classic toolchain and one Swiss.
+LAYOUTS = ("1.23.9", "1.27.3-mapsplitgroup")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--matrix",
@@ -55,6 +59,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     elif "gdb" in metafunc.fixturenames:
         names = list(debuggers.GDBS) if full else ["system"]
         metafunc.parametrize("gdb", names, indirect=True, scope="session", ids=[f"gdb-{n}" for n in names])
+    if "both_layouts" in metafunc.fixturenames:
+        both = [
+            pytest.param(row, id=f"go-{row.name}", marks=pytest.mark.xdist_group(row.name))
+            for row in (MATRIX if full else (SYSTEM,))
+            if not full or row.name in LAYOUTS
+        ]
+        metafunc.parametrize("both_layouts", both, indirect=True, scope="session")
     if "swiss_go" in metafunc.fixturenames:
         row = next(row for row in MATRIX if row.name == "1.27.3") if full else SYSTEM
         metafunc.parametrize("swiss_go", [row], indirect=True, scope="session", ids=[f"go-{row.name}"])
@@ -84,6 +95,12 @@ def system_gdb(request: pytest.FixtureRequest) -> Gdb:
 def system_go(request: pytest.FixtureRequest) -> Row:
     """The machine's own Go, for what need not run with each."""
     return ensured(request.config, SYSTEM)
+
+
+@pytest.fixture(scope="session")
+def both_layouts(request: pytest.FixtureRequest) -> Row:
+    """A classic toolchain and a Swiss one, for what need not run with each."""
+    return ensured(request.config, request.param)
 
 
 @pytest.fixture(scope="session")

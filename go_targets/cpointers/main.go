@@ -43,7 +43,7 @@ func main() {
 		lengths[key] = len(key)
 	}
 	truth.Note("places", places)
-	truth.Publish("main")
+	truth.Publish("main", truth.Of("main.Strings", Strings))
 	stop("main")
 	for _, text := range Strings {
 		C.free(unsafe.Pointer(text))

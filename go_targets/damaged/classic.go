@@ -19,11 +19,9 @@ var (
 	half = until(func(f truth.Facts) bool {
 		return f.Growth.State == "doubling" && f.Growth.OldBuckets == 64 && f.Growth.Evacuated > 32
 	})
+	// No chain goes on behind its first overflow bucket: what is there would be lost as well.
 	chained = until(func(f truth.Facts) bool {
-		return f.Growth.State == "none" && f.Buckets.Count == 128 && f.Buckets.Overflow > 3
-	})
-	deep = until(func(f truth.Facts) bool {
-		return f.Growth.State == "none" && f.Buckets.Count >= 512 && f.Buckets.Overflow > 30
+		return f.Growth.State == "none" && f.Buckets.Count == 128 && f.Buckets.Overflow > 3 && f.Buckets.LongestChain == 2
 	})
 	settled = until(func(f truth.Facts) bool { return f.Growth.State == "none" && f.Buckets.Count == 64 && f.Count > 300 })
 )

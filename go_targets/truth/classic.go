@@ -143,3 +143,50 @@ func walk(t reflect.Type, header uintptr, see entryFunc, region regionFunc) Fact
 	}
 	return f
 }
+
+func seedOf(header uintptr) uintptr { return uintptr(at[hmap](header).hash0) }
+
+// follow is mapaccessK of runtime/map.go.
+func (s *search) follow(header, hash uintptr) {
+	h, size := at[hmap](header), s.shape.BucketSize
+	if h.count == 0 {
+		return
+	}
+	top := uint8(hash >> (8*ptrSize - 8))
+	if top < 5 {
+		top += 5
+	}
+	bucket := hash & (1<<h.B - 1)
+	b, to := h.buckets+bucket*size, Step{Bucket: int(bucket)}
+	if h.oldbuckets != 0 {
+		count := uintptr(1) << h.B
+		if h.flags&8 == 0 {
+			count /= 2
+		}
+		before := hash & (count - 1)
+		old := h.oldbuckets + before*size
+		from := Step{Bucket: int(before), Old: true}
+		if first := *at[uint8](old); first < 2 || first > 4 {
+			b, to = old, from
+		} else {
+			s.add(from, -1, "moved")
+		}
+	}
+	for ; ; to.Overflow++ {
+		for slot, mark := range at[[8]uint8](b) {
+			if mark == 0 {
+				s.add(to, slot, "ends")
+				return
+			}
+			if mark == top && s.holds(to, b, slot) {
+				return
+			}
+		}
+		b = *at[uintptr](b + size - ptrSize)
+		if b == 0 {
+			s.add(to, -1, "ends")
+			return
+		}
+		s.add(to, -1, "goes-on")
+	}
+}

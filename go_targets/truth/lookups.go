@@ -15,6 +15,8 @@ type Lookup struct {
 	Key   string          `json:"key"` // as a Go literal
 	Found bool            `json:"found"`
 	Value json.RawMessage `json:"value"` // null where it was not found
+	Hash  *string         `json:"hash"`  // null for a NaN, and in a nil map
+	Path  [][6]any        `json:"path"`  // Step: table, bucket, overflow, old, slot, reason
 }
 
 const (
@@ -51,6 +53,7 @@ func lookups(m Map) []Lookup {
 		if l.Found = ok; ok {
 			l.Value = jsonOf(v)
 		}
+		l.follow(m, k)
 		found = append(found, l)
 	}
 	var held []reflect.Value
@@ -67,13 +70,32 @@ func lookups(m Map) []Lookup {
 	if m.gone != nil {
 		m.gone(func(k reflect.Value) { try(copyOf(k)) })
 	}
-	try(reflect.New(m.typ.Key()).Elem())
-	for _, k := range held {
+	zero := reflect.New(m.typ.Key()).Elem()
+	try(zero)
+	for _, k := range append([]reflect.Value{zero}, held...) {
 		for _, other := range neighbours(k) {
 			try(other)
 		}
 	}
 	return found
+}
+
+// follow notes the path that m[k] takes, which must come to what the lookup itself came to.
+func (l *Lookup) follow(m Map, k reflect.Value) {
+	if m.header == 0 {
+		return
+	}
+	hash, steps, ok := pathOf(m.typ, m.header, k.Addr().UnsafePointer())
+	if !ok {
+		Check(!l.Found, "a NaN that was found")
+		return
+	}
+	text := hex(hash)
+	l.Hash, l.Path = &text, [][6]any{}
+	for _, step := range steps {
+		l.Path = append(l.Path, step.row())
+	}
+	Check(l.Found == (len(steps) > 0 && steps[len(steps)-1].Reason == "found"), m.expr+": the path of "+l.Key)
 }
 
 func copyOf(v reflect.Value) reflect.Value {
@@ -88,8 +110,8 @@ type Odd int32
 func (o Odd) String() string { return fmt.Sprint("odd ", int32(o)) }
 func (o Odd) Error() string  { return o.String() }
 
-var some = []any{0, 1, int8(1), uint8(1), int16(1), int32(1), int64(1), uint(1), uintptr(1), 1.0, float32(1), "", "1",
-	true, complex(1, 0), Odd(1), struct{}{}, [2]int{1, 2}, [1]string{"1"}, unsafe.Pointer(nil), (*Odd)(nil)}
+var some = []any{0, 1, int8(1), uint8(1), int16(1), int32(1), int64(1), uint(1), uintptr(1), 1.0, math.NaN(), float32(1), "",
+	"1", true, complex(1, 0), Odd(1), struct{}{}, [2]int{1, 2}, [1]string{"1"}, unsafe.Pointer(nil), (*Odd)(nil)}
 
 // neighbours are keys that differ from k in little.
 func neighbours(k reflect.Value) (found []reflect.Value) {

@@ -106,3 +106,51 @@ func control(group uintptr, slot int) uint8 {
 	word := *at[uint64](group)
 	return uint8(word >> (8 * slot))
 }
+
+func seedOf(header uintptr) uintptr { return at[swissMap](header).seed }
+
+// follow is getWithKey of internal/runtime/maps, and getWithKeySmall.
+func (s *search) follow(header, hash uintptr) {
+	m := at[swissMap](header)
+	if m.used == 0 {
+		return
+	}
+	h2 := uint8(hash & 0x7f)
+	// in is whether the key is in the group; else, whether the search ends there.
+	in := func(to Step, group uintptr) (found, ends bool) {
+		for slot := 0; slot < 8; slot++ {
+			if c := control(group, slot); c == h2 && s.holds(to, group, slot) {
+				return true, true
+			} else if c == 0x80 {
+				ends = true
+			}
+		}
+		return false, ends
+	}
+	if m.dirLen == 0 {
+		if found, _ := in(Step{}, m.dirPtr); !found {
+			s.add(Step{}, -1, "ends")
+		}
+		return
+	}
+	index := 0
+	if m.dirLen > 1 {
+		index = int(hash >> (m.globalShift & 63))
+	}
+	t := at[table](unsafe.Slice(at[uintptr](m.dirPtr), m.dirLen)[index])
+	// probeSeq
+	offset := uint64(hash>>7) & t.lengthMask
+	for i := uint64(1); ; i++ {
+		to := Step{Table: &t.index, Bucket: int(offset), Overflow: int(i - 1)}
+		found, ends := in(to, t.groups+uintptr(offset)*s.shape.BucketSize)
+		switch {
+		case found:
+			return
+		case ends:
+			s.add(to, -1, "ends")
+			return
+		}
+		s.add(to, -1, "goes-on")
+		offset = (offset + i) & t.lengthMask
+	}
+}

@@ -31,7 +31,7 @@ MAX_FAULTS = 8
 class Step:
     """One thing the lookup did in a bucket (group).
 
-    table: directory index of the group's table. overflow: how far down the chain (how many groups probed
+    table: first directory entry of the group's table. overflow: how far down the chain (how many groups probed
     before). slot: the one whose mark matched, None when none did. reason: `found`, `other-key`, `unreadable`
     (its key), `moved` (the old bucket), `goes-on`, `ends`. key: the key there.
     """
@@ -105,7 +105,9 @@ def lookup(
         results.append(_lookup(found, hasher, plan, key, bounded))
         if results[-1].found:
             return results[-1]
-    return results[0]
+    # Where the first keys did not tell which function the map has, all of them do: the path must be its own.
+    fitting = _best(found, hasher, plans, MANY) if len(plans) > 1 else plans
+    return results[plans.index(fitting[0])]
 
 
 def _lookup(found: ClassicMap | SwissMap, hasher: Hasher, plan: Plan, key: bytes, bounded: bool) -> Lookup:
@@ -200,25 +202,27 @@ def _swiss(found: SwissMap, hasher: Hasher, equality: Plan, key: bytes, hash_: i
     index = 0 if header["dirLen"] == 1 else hash_ >> (header["globalShift"] & 63)
     if index >= header["dirLen"]:
         raise _Corrupt(f"the hash names directory entry {index}, of {header['dirLen']}")
-    _, base, groups = _table(found, index)
+    _, base, groups, first = _table(found, index)
     for depth, group in enumerate(probe(hash_, groups - 1)):
-        place = _Place(group, False, base + group * size, depth, index)
+        place = _Place(group, False, base + group * size, depth, first)
         data = target.memory.read(place.address, size)
         if _search(found, hasher, equality, key, data, place, result):
             return
         ended = CTRL_EMPTY in data[:SLOTS]
-        result.path.append(Step(group, None, False, "ends" if ended else "goes-on", place.address, depth, index))
+        result.path.append(Step(group, None, False, "ends" if ended else "goes-on", place.address, depth, first))
         if ended:
             return
     raise _Corrupt("no group of the table has an empty slot: the program's search never ends")
 
 
-def _table(found: SwissMap, index: int) -> tuple[int, int, int]:
-    """The table that the directory names at `index`: (its address, that of its groups, how many there are)."""
+def _table(found: SwissMap, index: int) -> tuple[int, int, int, int]:
+    """The table that the directory names at `index`: (its address, that of its groups, how many there are, the
+    first directory entry that names it)."""
     memory, arch, word = found.target.memory, found.target.arch, found.target.arch.pointer_size
     groups_off, groups = member(found.shape.table, "groups")
     data_off, _ = member(groups, "data")
     mask_off, mask_type = member(groups, "lengthMask")
+    depth_off, _ = member(found.shape.table, "localDepth")
     table = arch.pointer(memory.read(found.header["dirPtr"] + index * word, word))
     if not table:
         raise _Corrupt(f"directory entry {index} names no table")
@@ -226,7 +230,8 @@ def _table(found: SwissMap, index: int) -> tuple[int, int, int]:
     mask = arch.uint(record, groups_off + mask_off, mask_type.size)
     if (mask + 1) * SLOTS > MAX_TABLE_CAPACITY or mask & (mask + 1):
         raise _Corrupt(f"table {table:#x} has a lengthMask of {mask:#x}, which no table can have")
-    return table, arch.pointer(record, groups_off + data_off), mask + 1
+    entries = 1 << max(found.header["globalDepth"] - record[depth_off], 0)
+    return table, arch.pointer(record, groups_off + data_off), mask + 1, index - index % entries
 
 
 @dataclass(frozen=True)
@@ -304,7 +309,7 @@ def choose(found: ClassicMap | SwissMap, hasher: Hasher) -> Plan | None:
     return plans[0] if plans else None
 
 
-def _best(found: ClassicMap | SwissMap, hasher: Hasher, plans: list[Plan], most: int) -> list[Plan]:
+def _best(found: ClassicMap | SwissMap, hasher: Hasher, plans: Sequence[Plan], most: int) -> list[Plan]:
     """Those of the plans that fit best, by keys from the first `most` buckets or tables."""
     hasher.begin(bounded=True)  # a string of a corrupt key may be of any length
     seed = found.header["hash0"] if isinstance(found, ClassicMap) else found.header["seed"]
@@ -364,7 +369,7 @@ def _arrays(found: ClassicMap | SwissMap, most: int) -> Iterator[tuple[int, int]
         last, faults = None, 0
         for index in range(min(header["dirLen"], most)):
             try:
-                table, base, groups = _table(found, index)
+                table, base, groups, _ = _table(found, index)
             except (MemoryFault, _Corrupt):
                 faults += 1
                 if faults == MAX_FAULTS:

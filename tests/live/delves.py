@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from delve_bridge.console import Console
@@ -22,7 +23,7 @@ from delve_bridge.session import Session as Bridge
 from delve_bridge.vocabulary import resume
 from gomap.errors import NoProcess
 from gomap.render.text import Style
-from tests.live import debuggers, toolchains
+from tests.live import debuggers, every_key, toolchains
 from tests.live.debuggers import Answer, Core, Session
 from tests.live.toolchains import MATRIX, Missing, Row, cache, locked
 
@@ -120,9 +121,9 @@ def _stages(
                 resume(session, "continue")
         except NoProcess as problem:
             raise AssertionError(f"{binary} ended before stage {stage}: {problem}") from problem
-        published = json.loads(truth.read_text().splitlines()[-1])["stage"]
-        assert published == stage, f"{binary} stopped at stage {published} and not at {stage}"
-        yield from _ask(console, stage, commands.get(stage, ()))
+        published = json.loads(truth.read_text().splitlines()[-1])
+        assert published["stage"] == stage, f"{binary} stopped at stage {published['stage']} and not at {stage}"
+        yield from _ask(console, stage, commands.get(stage, ()), published)
         # /proc/PID/mem must have been the way, or not: a silent fall back would leave it untested.
         assert session.direct == direct or not commands.get(stage), f"direct memory is {session.direct}"
 
@@ -132,16 +133,21 @@ def examine(dlv: Dlv, core: Core, commands: Sequence[str], direct: bool = True) 
     key = (dlv, core.binary, core.path, direct, json.dumps(list(commands)))
     if key not in _answered:
         with bridge(dlv, ["core", str(core.binary), str(core.path)], direct) as session:
-            answers = tuple(_ask(Console(session, Style()), core.stage, commands))
+            answers = tuple(_ask(Console(session, Style()), core.stage, commands, core.truth[core.stage]))
             assert session.direct == direct, f"direct memory is {session.direct}"
         _answered[key] = Session(answers, core.truth)
     return _answered[key]
 
 
-def _ask(console: Console, stage: str, commands: Sequence[str]) -> Iterator[Answer]:
+def _ask(console: Console, stage: str, commands: Sequence[str], truth: Mapping[str, Any]) -> Iterator[Answer]:
+    """get-every-key is no command of the bridge: it is answered here. truth: the stage's."""
     for command in commands:
-        outcome = console.execute(command)
-        yield Answer(stage, command, outcome.output, outcome.error)
+        name, _, where = command.partition(" ")
+        if name == "get-every-key":
+            yield Answer(stage, command, every_key.answer(console.session.target(), truth, where), None)
+        else:
+            outcome = console.execute(command)
+            yield Answer(stage, command, outcome.output, outcome.error)
 
 
 def lost(session: Bridge, function: str) -> set[int]:

@@ -1,4 +1,5 @@
-"""Sourced by gdb: `get-every-key` looks keys up in all maps that the program has just published (every_key.py).
+"""Sourced by gdb: `get-every-key` looks keys up in all maps that the program has just published, and
+`get-every-key everywhere` in all of its process (every_key.py).
 
 Prints one JSON object.
 """
@@ -12,7 +13,7 @@ from pathlib import Path
 import gdb
 
 from gdbext.target import GdbTarget
-from tests.live.every_key import look_up_all
+from tests.live.every_key import answer
 
 
 class GetEveryKey(gdb.Command):
@@ -21,7 +22,7 @@ class GetEveryKey(gdb.Command):
 
     def invoke(self, argument: str, from_tty: bool) -> None:
         truth = json.loads(Path(os.environ["GOMAP_TRUTH"]).read_text().splitlines()[-1])
-        gdb.write(json.dumps(look_up_all(GdbTarget(), truth["maps"])))
+        gdb.write(answer(GdbTarget(), truth, argument))
 
 
 GetEveryKey()

@@ -104,6 +104,9 @@ def looked_up(answer: Any, one: Mapping[str, Any]) -> list[str]:
         found.append(f"the path: {data['path']}")
     if data["path"] and data["path"][-1]["matched"] != data["found"]:
         found.append(f"the path goes on: {data['path']}")
+    path = [[step["table"], step["bucket"], step["overflow"], step["old"], step["slot"]] for step in data["path"]]
+    if one["hash"] is not None and (data["hash"], path) != (one["hash"], [step[:5] for step in one["path"]]):
+        found.append(f"hash {data['hash']} and path {path}, not {one['hash']} and {one['path']}")
     if not same_value(data["value"], one["value"]):
         found.append(f"value {data['value']!r}")
     return found

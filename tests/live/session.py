@@ -1,8 +1,8 @@
 """What the live tests ask of every program, and how an answer is compared with the program's truth.
 
 A program first runs without a debugger, to say at which stages it publishes which maps. Then one gdb takes it
-through all stages (or opens a core of one) and is asked hmap-show and hmap-evac of each of these maps. All tests
-look at that one session's answers.
+through all stages (or opens a core of one) and is asked hmap-show and hmap-evac of each of these maps, and once for
+all their keys. All tests look at that one session's answers.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 
 from tests.live import debuggers
 from tests.live.debuggers import Answer, Core, Gdb, Session
+from tests.live.lookups import check
 
 #: Every program that stops at stages and publishes maps.
 PROGRAMS = (
@@ -43,6 +44,13 @@ PROGRAMS = (
 )
 #: Commands for use inside gdb.
 HELPERS = Path(__file__).with_name("gdb_helpers.py")
+EVERY_KEY = Path(__file__).with_name("get_every_key.py")
+#: How a map lies in memory does not depend on the compiler's flags, but where variables are does.
+LOOKED_UP_FAST = ("growth",)
+#: A map of 20,000 entries, at a stage of the program `memory`.
+LARGE, MEASURED = "main.Keep.BigElems", "measured"
+FULL = check(f"{LARGE} --full")
+NUMPY = "python import numpy"
 #: Programs publish the entries of maps up to this size.
 ENTRIES = 2000
 #: Programs follow 8 pointers below one value, through any number of structs.
@@ -72,9 +80,15 @@ def questions(exprs: Sequence[str]) -> list[str]:
     return [*SETTINGS, *(ask(expr) for expr in exprs for ask in (show, evac))]
 
 
-def live(gdb: Gdb, binary: Path) -> Session:
-    """The whole program, every stage."""
-    return debuggers.visit(gdb, binary, {stage: questions(exprs) for stage, exprs in published(binary).items()})
+def live(gdb: Gdb, binary: Path, optimised: bool) -> Session:
+    """The whole program, every stage. One session of a build is asked about its keys too (test_get_check.py)."""
+    asked = {stage: questions(exprs) for stage, exprs in published(binary).items()}
+    if gdb.name == "system" and (not optimised or binary.name in LOOKED_UP_FAST):
+        for stage, exprs in published(binary).items():
+            asked[stage] += [f"source {EVERY_KEY}", *map(check, exprs), "get-every-key"]
+        if binary.name == "memory":
+            asked[MEASURED] += [NUMPY, FULL]
+    return debuggers.visit(gdb, binary, asked)
 
 
 def dead(gdb: Gdb, core: Core) -> Session:

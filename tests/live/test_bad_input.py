@@ -166,7 +166,7 @@ def test_optimised_out(toolchain: Row, gdb: Gdb) -> None:
     told = []
     for program in ("alias", "basic"):
         binary = toolchains.build(program, toolchain, optimised=True)
-        told += [a for a in session.live(gdb, binary).answers if a.error and "is optimized out here" in a.error]
+        told += [a for a in session.live(gdb, binary, True).answers if a.error and "is optimized out here" in a.error]
     assert told and all(a.json()["error"]["code"] == "optimized-out" for a in told)
 
 

@@ -111,8 +111,15 @@ def searched_as_published(answer: Any, maps: Any, unwound: bool) -> None:
 def test_in_gdb(name: str, row_gdb: tuple[Row, Gdb], request: pytest.FixtureRequest) -> None:
     row, gdb = row_gdb
     binary = built(request.config, name, row)
-    commands = {stage: questions(exprs) for stage, exprs in session.published(binary).items()}
-    judge(debuggers.visit(gdb, binary, commands), binary, "live")
+    commands = {
+        stage: [*questions(exprs), f"source {session.EVERY_KEY}", "get-every-key"]
+        for stage, exprs in session.published(binary).items()
+    }
+    answers = debuggers.visit(gdb, binary, commands)
+    judge(answers, binary, "live")
+    for stage in commands:
+        looked = answers.at(stage, "get-every-key").json()
+        assert all(one and not one["problems"] for one in looked.values()), (stage, looked)
 
 
 @pytest.mark.parametrize("name", WHOLE)

@@ -26,9 +26,13 @@ FEW = ("alias", "basic", "growth", "layout", "overload", "types")
 every_program = pytest.mark.parametrize("program", session.PROGRAMS)
 
 
+KEYS = "get-every-key"
+
+
 def questions(binary: Path, check: bool = False) -> dict[str, list[str]]:
+    """check: what hmap-check says of every map, and all its keys looked up."""
     return {
-        stage: [*session.questions(exprs), *map(lookups.check, exprs if check else ())]
+        stage: [*session.questions(exprs), *(map(lookups.check, exprs) if check else ()), *([KEYS] if check else ())]
         for stage, exprs in session.published(binary).items()
     }
 
@@ -40,6 +44,9 @@ def all_right(answers: Session, binary: Path, optimised: bool, kind: str) -> Non
     for stage in {answer.stage for answer in answers.answers}:
         given = [answer for answer in answers.answers if answer.stage == stage]
         problems += lookups.problems(given, answers.truth[stage]["maps"])
+        for answer in given:
+            if answer.command == KEYS:
+                problems += [f"{expr}: {what}" for expr, one in answer.json().items() for what in one["problems"]]
     assert not problems, "\n".join(problems[:40])
 
 

@@ -231,7 +231,7 @@ def test_expressions(toolchain: Row, gdb: Gdb) -> None:
 
 
 def session_truth(gdb: Gdb, binary: Path) -> Mapping[str, Mapping[str, str]]:
-    truth: Mapping[str, Mapping[str, str]] = session.live(gdb, binary).truth["main"]["maps"]
+    truth: Mapping[str, Mapping[str, str]] = session.live(gdb, binary, False).truth["main"]["maps"]
     return truth
 
 
@@ -444,7 +444,7 @@ def test_remote_target(toolchain: Row, gdb: Gdb) -> None:
     )
     answers = [Answer("", "", line, None).json() for line in out.splitlines() if line.startswith("{")]
     # The truth of this run went nowhere; structure apart, the program holds the same in every run.
-    truth = session.live(gdb, binary).truth["start"]["maps"]
+    truth = session.live(gdb, binary, False).truth["start"]["maps"]
     assert len(answers) == len(exprs)
     for expr, answer in zip(exprs, answers):
         assert answer["target"]["kind"] == "live" and answer["data"]["type"] == truth[expr]["type"]

@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.live import debuggers, schema, session, toolchains
+from tests.live import debuggers, delves, every_key, schema, session, toolchains
 from tests.live.debuggers import Gdb, Session
+from tests.live.delves import Dlv
 from tests.live.lookups import check, get, intact
 from tests.live.toolchains import Row
 
-Target = Callable[[str], Path]
-EVERY_KEY = Path(__file__).with_name("get_every_key.py")
+KEYS, EVERYWHERE = "get-every-key", "get-every-key everywhere"
 
-
-#: A map of 20,000 entries.
-LARGE = "main.Keep.BigElems"
-FULL = check(f"{LARGE} --full")
-NUMPY = "python import numpy"
-
-
-def asked(gdb: Gdb, binary: Path) -> Session:
-    """The program through all its stages: every map checked, and keys looked up in all of them."""
-    commands = {
-        stage: [*session.SETTINGS, f"source {EVERY_KEY}", *map(check, exprs), "get-every-key"]
-        for stage, exprs in session.published(binary).items()
-    }
-    if binary.name == "memory":
-        commands["measured"] += [NUMPY, FULL]
-    return debuggers.visit(gdb, binary, commands)
-
-
-#: How a map lies in memory does not depend on the compiler's flags.
-BUILDS = [*((program, False) for program in session.PROGRAMS), ("growth", True)]
+BUILDS = [*((program, False) for program in session.PROGRAMS), *((program, True) for program in session.LOOKED_UP_FAST)]
 
 
 @pytest.mark.parametrize(("program", "fast"), BUILDS)
@@ -43,11 +26,11 @@ def test_intact_maps(program: str, fast: bool, toolchain: Row, system_gdb: Gdb) 
     """No finding on any map that the program itself finds right, at any stage; every key is found by its hash, and
     what the program does not find is not there."""
     binary = toolchains.build(program, toolchain, optimised=fast)
-    answers = asked(system_gdb, binary)
+    answers = session.live(system_gdb, binary, fast)
     problems: list[str] = []
     maps = keys = absent = 0
     for stage, exprs in session.published(binary).items():
-        got = answers.at(stage, "get-every-key")
+        got = answers.at(stage, KEYS)
         assert got.error is None, (stage, got)
         for expr in exprs:
             checked, looked = answers.at(stage, check(expr)), got.json()[expr]
@@ -64,15 +47,98 @@ def test_intact_maps(program: str, fast: bool, toolchain: Row, system_gdb: Gdb) 
     assert maps and keys and absent
     if program == "memory":
         all_hashes_on_demand(answers)
+    if program == "types":
+        every_kind_is_asked(answers.truth["filled"]["maps"])
 
 
 def all_hashes_on_demand(answers: Session) -> None:
     """Where gdb's Python has no numpy, a large map's keys are hashed in part unless --full asks for all."""
-    part, full = (answers.at("measured", command).json() for command in (check(LARGE), FULL))
+    part, full = (answers.at(session.MEASURED, command).json() for command in (check(session.LARGE), session.FULL))
     assert (full["data"]["maps"][0]["hashes_checked"], full["truncated"]) == (20000, None)
     assert full["data"]["maps"][0]["share"] == 1
-    has_numpy = answers.at("measured", NUMPY).error is None
+    has_numpy = answers.at(session.MEASURED, session.NUMPY).error is None
     assert (part["truncated"] is None) == (part["data"]["maps"][0]["share"] == 1) == has_numpy
+
+
+def every_kind_is_asked(maps: Mapping[str, Any]) -> None:
+    """Of each type of key some that are there and some that are not; NaN, and -0 where it is the key 0."""
+    present, absent, literals = Counter[str](), Counter[str](), dict[str, set[str]]()
+    for truth in maps.values():
+        key, _ = session.types_of(truth["type"])
+        for one in truth["lookups"]:
+            (present if one["found"] else absent)[key] += 1
+            literals.setdefault(key, set()).add(one["key"])
+    assert len(present) >= 35
+    assert set(present) - set(absent) == {"struct {}"}  # which has one value
+    for key in ("float32", "float64"):
+        assert {"NaN", "-0.0", "+Inf"} <= literals[key], (key, literals[key])
+    assert any("NaN" in literal for literal in literals["complex128"])
+    held = {literal.partition("(")[0].partition("{")[0] for literal in literals["interface {}"]}
+    assert len(held & {"int8", "uint8", "float32", "float64", "complex128", "[2]int", "struct {}", "nil"}) >= 6, held
+
+
+#: Programs that publish other things than maps alone: all maps of their process are asked, at every stage. `race` has
+#: some inside an operation, `goroutines` and `iterate` on stacks, `cycles` in themselves, `closures` in closures.
+OTHERS = (
+    "closures",
+    "cycles",
+    "goroutines",
+    "hostile",
+    "iterate",
+    "pointers",
+    "process",
+    "race",
+    "slices",
+    "syncmap",
+    "values",
+)
+#: Have thousands of maps or keys beside those that they publish: for these both layouts, through Delve, are enough.
+MANY = ("pointers", "process", "syncmap", "values")
+#: And why the rest is not asked here.
+ELSEWHERE = {
+    "corrupt": "what its headers claim is wild: test_corrupt_maps.py checks the map that is whole",
+    "cpointers": "C code: test_whatis.py asks all keys",
+    "damaged": "damages its maps: test_corrupt_maps.py has them intact before",
+    "hashes": "never stops: test_hashes.py has its hashes",
+    "pluginhost": "opens the program `shared`",
+    "shared": "C code, a library, a plugin: test_builds.py asks all keys",
+    "truth": "is no program",
+}
+
+
+def test_no_program_is_left_out() -> None:
+    asked = [*session.PROGRAMS, *OTHERS, *ELSEWHERE]
+    assert sorted(asked) == sorted(folder.name for folder in toolchains.TARGETS.iterdir() if folder.is_dir())
+
+
+@pytest.mark.parametrize("program", OTHERS)
+def test_all_maps_of_the_process(program: str, toolchain: Row, system_gdb: Gdb) -> None:
+    binary = toolchains.build(program, toolchain, optimised=False)
+    asked = [f"source {session.EVERY_KEY}", KEYS, *([] if program in MANY else [EVERYWHERE])]
+    whole_process(debuggers.visit(system_gdb, binary, {"*": asked}), binary)
+
+
+@pytest.mark.parametrize("program", OTHERS)
+def test_all_maps_through_delve(program: str, both_layouts: Row, dlv: Dlv) -> None:
+    binary = toolchains.build(program, both_layouts, optimised=False)
+    asked = {stage: [KEYS, EVERYWHERE] for stage in debuggers.stages(binary)}
+    whole_process(delves.visit(dlv, binary, asked), binary)
+
+
+def whole_process(answers: Session, binary: Path) -> None:
+    for stage in debuggers.stages(binary):
+        named = answers.at(stage, KEYS)
+        assert named.error is None, named
+        assert set(named.json()) == set(every_key.published(answers.truth[stage]))
+        assert None not in named.json().values(), named
+        problems = [problem for one in named.json().values() for problem in one["problems"]]
+        assert not problems, "\n".join(problems[:20])
+        if not any(answer.command == EVERYWHERE for answer in answers.answers):
+            continue
+        every = answers.at(stage, EVERYWHERE)
+        assert every.error is None and every.json()["problems"] == [], every
+        # The runtime and the standard library have some of their own.
+        assert every.json()["maps"] > 5 and every.json()["keys"] > 20 and every.json()["absent"] > 5, every
 
 
 @pytest.mark.parametrize("how", ["amd64-off", "386-off"])
@@ -83,7 +149,7 @@ def test_other_hash_functions(how: str, toolchain: Row, system_gdb: Gdb, monkeyp
     monkeypatch.setenv("GODEBUG", f"cpu.aes={aes}")
     flag = "print 'runtime.useAeshash'", "print 'internal/runtime/maps.UseAeshash'"
     exprs = [expr for expr in session.published(binary)["filled"] if expr.startswith("main.")]
-    asked = [*session.SETTINGS, f"source {EVERY_KEY}", *flag, *map(check, exprs), "get-every-key"]
+    asked = [*session.SETTINGS, f"source {session.EVERY_KEY}", *flag, *map(check, exprs), "get-every-key"]
     answers = debuggers.visit(system_gdb, binary, {"filled": asked})
     used = [answer.output.split()[-1] for answer in answers.answers if answer.command in flag and not answer.error]
     assert used == ["true" if aes == "on" else "false"]

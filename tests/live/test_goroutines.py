@@ -100,7 +100,7 @@ def test_delve(target: Target, dlv: Dlv, optimised: bool, tmp_path: Path) -> Non
     published = tmp_path / "truth"
     with delves.bridge(dlv, ["exec", str(target("goroutines"))], not optimised, published) as bridge:
         delves.run_to_first_stop(bridge)
-        every, own = delves._ask(Console(bridge, Style()), "all", [ALL, OWN])
+        every, own = delves._ask(Console(bridge, Style()), "all", [ALL, OWN], {})
         assert bridge.direct is not optimised
         lost = delves.lost(bridge, "main.spinning")
     check_holders(every, debuggers._published(published)["all"], optimised, lost)

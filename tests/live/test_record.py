@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
-from gomap import image
+from gomap import image, recorded
+from gomap.recorded import ImageTarget
+from tests.conftest import LAYOUTS
 from tests.live import debuggers, lookups, session, toolchains
 from tests.live.debuggers import Gdb
-from tests.live.toolchains import Row
+from tests.live.every_key import MOST, look_up_all
+from tests.live.toolchains import SYSTEM, Row
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Programs and how many of their maps are recorded: every layout, nil maps, interfaces, all kinds of values.
@@ -42,6 +45,30 @@ def told(answer: Mapping[str, Any]) -> dict[str, Any]:
         del kept["truncated"]
         kept["data"] = [{**one, "hashes_checked": None, "share": None} for one in answer["data"]["maps"]]
     return kept
+
+
+class Nameless:
+    """A recorded map of a program in which nothing leads to the random keys of its hash function."""
+
+    def __init__(self, target: ImageTarget) -> None:
+        self._target = target
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # copy.copy asks for such before there is a target
+            raise AttributeError(name)
+        return getattr(self._target, name)
+
+    def symbol(self, name: str) -> int | None:
+        return None if name.endswith("hashkey") else self._target.symbol(name)
+
+
+def every_key_of(file: str, expr: str, truth: Mapping[str, Any]) -> None:
+    """By its hash, and where that is not known by looking at all entries; what is not there is not found either way."""
+    target = recorded.load(file)
+    by_path, walked = look_up_all(target, {expr: truth}), look_up_all(Nameless(target), {expr: truth}, walked=True)
+    assert by_path[expr]["problems"] == walked[expr]["problems"] == [], (expr, by_path, walked)
+    assert by_path[expr]["keys"] == min(truth["len"], MOST)
+    assert walked[expr]["found"] + walked[expr]["absent"] == len(truth["lookups"])
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -74,6 +101,8 @@ def test_replay(
         assert saved.error is None and expr in saved.output, (expr, saved.error)
         truth = answers.truth[stage]["maps"][expr]
         known = [one for one in truth["lookups"] if one["found"] or not truth["type"].startswith(INTERFACES)]
+        if toolchain.name in (*LAYOUTS, SYSTEM.name):
+            every_key_of(str(file), expr, {**truth, "lookups": known})
         known = known[:: len(known) // 12 + 1]
         gets = [lookups.get(expr, one["key"]) for one in known]
         replayed = replay(file, asked[stage, expr] + gets, capsys)

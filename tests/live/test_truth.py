@@ -24,7 +24,7 @@ every_program = pytest.mark.parametrize("program", session.PROGRAMS)
 @every_program
 def test_live(program: str, target: Target, gdb: Gdb, optimised: bool) -> None:
     binary = target(program)
-    check_all(session.live(gdb, binary), binary, optimised, "live")
+    check_all(session.live(gdb, binary, optimised), binary, optimised, "live")
 
 
 @pytest.mark.parametrize("program", CORE_PROGRAMS)
@@ -216,7 +216,7 @@ GROWS = {
 def test_growth_comes_when_forecast(program: str, target: Target, gdb: Gdb, optimised: bool) -> None:
     """`No entry left` is said where the program's next insert does change the structure, and never elsewhere."""
     binary = target(program)
-    asked = {(a.stage, a.expr): a for a in session.asked(session.live(gdb, binary), binary) if a.is_global}
+    asked = {(a.stage, a.expr): a for a in session.asked(session.live(gdb, binary, optimised), binary) if a.is_global}
     stages = debuggers.stages(binary)
     checked = 0
     for full, grown in GROWS[program]:

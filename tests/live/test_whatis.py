@@ -11,6 +11,7 @@ import pytest
 from tests.live import debuggers, delves, schema, toolchains
 from tests.live.debuggers import Gdb, Session
 from tests.live.delves import Dlv
+from tests.live.session import EVERY_KEY
 from tests.live.toolchains import Missing, Row
 
 #: How many of main.Places the program pointers fills in at each stage.
@@ -159,9 +160,9 @@ def test_every_gdb(system_go: Row, gdb: Gdb) -> None:
 def test_memory_of_c(system_go: Row, system_gdb: Gdb, dlv: Dlv, request: pytest.FixtureRequest) -> None:
     """Values of a map[string]*C.char point out of Go's memory; the map itself is Go's."""
     binary = cgo(system_go, request.config)
-    asked = [*map(ask, range(20)), "hmap-whatis main.Strings"]
+    asked = [*map(ask, range(20)), "hmap-whatis main.Strings", "get-every-key"]
     for session in (
-        debuggers.visit(system_gdb, binary, {"main": asked}),
+        debuggers.visit(system_gdb, binary, {"main": [f"source {EVERY_KEY}", *asked]}),
         delves.visit(dlv, binary, {"main": asked}),
     ):
         places = session.truth["main"]["notes"]["places"]
@@ -171,6 +172,8 @@ def test_memory_of_c(system_go: Row, system_gdb: Gdb, dlv: Dlv, request: pytest.
             assert (data["address"], wrong(data, what, [], session.truth["main"], "main")) == (address, None)
             assert session.at("main", ask(i)).json()["anomalies"] == []  # C's variables are no roots
         assert session.at("main", "hmap-whatis main.Strings").output.startswith("the header of main.Strings\n")
+        looked = session.at("main", "get-every-key").json()["main.Strings"]
+        assert (looked["keys"], looked["problems"]) == (20, []) and looked["absent"], looked
 
 
 def cgo(row: Row, config: pytest.Config) -> Path:
