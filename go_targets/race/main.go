@@ -119,9 +119,12 @@ func waits(p, q unsafe.Pointer) bool {
 
 func equals(p, q unsafe.Pointer) bool { return *(*string)(p) == *(*string)(q) }
 
-// spins compares two keys for as long as the program lives.
+// spins compares two keys for as long as the program lives; it waits where nothing could interrupt it.
 func spins(p, q unsafe.Pointer) bool {
 	entered.Done()
+	if truth.Cooperative {
+		<-never
+	}
 	for !done.Load() {
 	}
 	return equals(p, q)
