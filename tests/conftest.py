@@ -55,6 +55,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     elif "gdb" in metafunc.fixturenames:
         names = list(debuggers.GDBS) if full else ["system"]
         metafunc.parametrize("gdb", names, indirect=True, scope="session", ids=[f"gdb-{n}" for n in names])
+    if "either_go" in metafunc.fixturenames:
+        both = [row for row in MATRIX if row.name in ("1.23.9", "1.27.3")] if full else [SYSTEM]
+        rows = [pytest.param(row, id=f"go-{row.name}", marks=pytest.mark.xdist_group(row.name)) for row in both]
+        metafunc.parametrize("either_go", rows, indirect=True, scope="session")
     if "swiss_go" in metafunc.fixturenames:
         row = next(row for row in MATRIX if row.name == "1.27.3") if full else SYSTEM
         metafunc.parametrize("swiss_go", [row], indirect=True, scope="session", ids=[f"go-{row.name}"])
@@ -89,6 +93,12 @@ def system_go(request: pytest.FixtureRequest) -> Row:
 @pytest.fixture(scope="session")
 def swiss_go(request: pytest.FixtureRequest) -> Row:
     """A Go that is the same everywhere and has all its parts, for what need not run with each."""
+    return ensured(request.config, request.param)
+
+
+@pytest.fixture(scope="session")
+def either_go(request: pytest.FixtureRequest) -> Row:
+    """A classic Go and a Swiss one, for what is as good as the same with all others."""
     return ensured(request.config, request.param)
 
 

@@ -265,6 +265,11 @@ def test_slices(target: Target, system_gdb: Gdb, dlv: Dlv, optimised: bool) -> N
         check_slices(found.at("shared", SLICES), found.truth["shared"]["notes"]["slices"], optimised)
 
 
+def test_slices_in_a_live_program_over_delve(either_go: Row, dlv: Dlv) -> None:
+    found = delves.visit(dlv, toolchains.build("slices", either_go, optimised=False), {"shared": [SLICES]})
+    check_slices(found.at("shared", SLICES), found.truth["shared"]["notes"]["slices"], optimised=False)
+
+
 #: Slices that have their array to themselves where the locals are gone, or are one variable with another's path.
 ALONE = {
     "main.Kept.Lists[0]": "lists[0]",

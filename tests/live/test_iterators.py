@@ -89,8 +89,12 @@ def test_delve_in_a_core(toolchain: Row, dlv: Dlv) -> None:
     check(delves.examine(dlv, core, COMMANDS))
 
 
-def test_core(swiss_go: Row, system_gdb: Gdb) -> None:
-    core = debuggers.make_core(toolchains.build("iterate", swiss_go, optimised=True), "all")
+def test_delve_live(either_go: Row, dlv: Dlv) -> None:
+    check(delves.visit(dlv, toolchains.build("iterate", either_go, optimised=True), {"all": COMMANDS}))
+
+
+def test_core(either_go: Row, system_gdb: Gdb) -> None:
+    core = debuggers.make_core(toolchains.build("iterate", either_go, optimised=True), "all")
     check(debuggers.examine(system_gdb, core, COMMANDS))
 
 
