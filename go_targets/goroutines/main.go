@@ -139,12 +139,15 @@ func inCall(m map[string]int, from int) {
 	m["woken"] = 1
 }
 
-// spinning runs until the program ends.
+// spinning runs until the program ends; it waits where nothing could interrupt it to stop the world.
 //
 //go:noinline
 func spinning(m map[string]int) {
 	holds("spinning", "m", m)
 	started.Done()
+	if truth.Cooperative {
+		<-never
+	}
 	for n := 0; !busy.Load(); n++ {
 		if n < 0 {
 			m["woken"] = 1

@@ -182,8 +182,8 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	place("mark", uintptr(first), "main.Keep.Small", 0)
-	place("mark", uintptr(first)+5, "main.Keep.Small", 5)
+	place("mark", uintptr(first)+truth.MarkOffset(0), "main.Keep.Small", 0)
+	place("mark", uintptr(first)+truth.MarkOffset(5), "main.Keep.Small", 5)
 	place("last", uintptr(first)+shape.BucketSize-1, "main.Keep.Small")
 	place("free slot", uintptr(first)+shape.ElemsOff+7*shape.ElemStride, "main.Keep.Small", 7)
 	place("stack", <-at, "main.parked")

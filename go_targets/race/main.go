@@ -38,6 +38,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"gomap.test/targets/truth"
@@ -119,9 +120,12 @@ func waits(p, q unsafe.Pointer) bool {
 
 func equals(p, q unsafe.Pointer) bool { return *(*string)(p) == *(*string)(q) }
 
-// spins compares two keys for as long as the program lives.
+// spins compares two keys for as long as the program lives; it waits where nothing could interrupt it.
 func spins(p, q unsafe.Pointer) bool {
 	entered.Done()
+	if truth.Cooperative {
+		<-never
+	}
 	for !done.Load() {
 	}
 	return equals(p, q)
@@ -252,7 +256,7 @@ func main() {
 	entered.Add(2)
 	go Shared.hold()
 	go Shared.hold()
-	entered.Wait()
+	allEntered()
 	publish("quiet")
 
 	if death != nil {
@@ -273,7 +277,7 @@ func main() {
 	}
 	entered.Add(1)
 	go others[0].hold()
-	entered.Wait()
+	allEntered()
 	publish("inside")
 
 	steps := itinerary()
@@ -286,6 +290,12 @@ func main() {
 	}
 	done.Store(true)
 	truth.Done()
+}
+
+// allEntered gives those that have told so the time to wait: the race detector takes part in that.
+func allEntered() {
+	entered.Wait()
+	time.Sleep(20 * time.Millisecond)
 }
 
 //go:noinline
@@ -303,7 +313,7 @@ func die(stage string, death func(r *Registry)) {
 	}
 	entered.Add(1)
 	go Shared.write("key1")
-	entered.Wait()
+	allEntered()
 	truth.Publish(stage, told...)
 	death(Shared)
 }

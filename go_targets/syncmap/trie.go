@@ -19,7 +19,7 @@ type trie struct {
 
 type node struct {
 	isEntry  bool
-	dead     bool
+	dead     uint32
 	mu       [8]byte
 	parent   *node
 	children [16]*node

@@ -13,6 +13,9 @@ const Swiss = false
 // HeaderSize is the size of a map's header.
 const HeaderSize = unsafe.Sizeof(hmap{})
 
+// MarkOffset is where the tophash of a slot lies in its bucket.
+func MarkOffset(slot int) uintptr { return uintptr(slot) }
+
 // mapextra mirrors runtime.mapextra.
 type mapextra struct {
 	overflow, oldoverflow, nextOverflow uintptr

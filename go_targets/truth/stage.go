@@ -5,6 +5,9 @@ import (
 	"os"
 )
 
+// Cooperative (GOMAP_COOPERATIVE=1) says that no signal interrupts a goroutine: none could stop the others that spins.
+var Cooperative = os.Getenv("GOMAP_COOPERATIVE") == "1"
+
 var (
 	stages    []string
 	publishes = map[string]int{}

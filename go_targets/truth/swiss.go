@@ -3,6 +3,7 @@
 package truth
 
 import (
+	"bytes"
 	"reflect"
 	"unsafe"
 )
@@ -12,6 +13,12 @@ const Swiss = true
 
 // HeaderSize is the size of a map's header.
 const HeaderSize = unsafe.Sizeof(swissMap{})
+
+// MarkOffset is where the control byte of a slot lies in its group: the lowest byte of a word is slot 0's.
+func MarkOffset(slot int) uintptr {
+	word := uint64(1) << (8 * slot)
+	return uintptr(bytes.IndexByte((*[8]byte)(unsafe.Pointer(&word))[:], 1))
+}
 
 // table mirrors internal/runtime/maps.table.
 type table struct {

@@ -194,9 +194,10 @@ def _arguments(target: Target, frame: Frame) -> Iterator[tuple[str, int]]:
     """(header, type or part; its address) as the frame's variables have it.
 
     The compiler keeps no place for an argument that is not needed any more, and a debugger may take what is in a
-    register by now for it: what is made of these is checked.
+    register by now for it: what is made of these is checked. An iterator comes last, whatever the debugger's order:
+    where it begins there is nothing in it yet.
     """
-    for local in frame.locals:
+    for local in sorted(frame.locals, key=lambda local: local.variable.name == "it"):
         if local.variable.name not in _NAMES:
             continue
         try:

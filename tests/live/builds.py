@@ -35,10 +35,11 @@ _SPLIT = (
     ("objcopy", "--only-keep-debug", "{}", "{}.debug"),
     objcopy("--strip-all", "--add-gnu-debuglink={}.debug"),
 )
+RACE = ("-race", "-trimpath")
 #: Builds whose maps are shown.
 WHOLE = {
     "pie": Build(flags=("-buildmode=pie",)),
-    "race-trimpath": Build(flags=("-race", "-trimpath"), cgo=True),
+    "race-trimpath": Build(flags=RACE, cgo=True),
     "dwarf-plain": Build(flags=("-ldflags=-compressdwarf=false",)),
     "dwarf-zlib-gnu": Build(tools=(objcopy("--compress-debug-sections=zlib-gnu"),)),
     "dwarf-zstd": Build(tools=(objcopy("--compress-debug-sections=zstd"),)),

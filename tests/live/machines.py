@@ -133,6 +133,8 @@ def visit(
         with contextlib.ExitStack() as stack:
             if machine.qemu is not None:
                 start = [f"target remote {socket}", "break main.stop", "continue"]
+                # qemu's other threads run on while gdb looks at them: nothing is left for them to do.
+                env.update(GOMAP_COOPERATIVE="1", GOMAXPROCS="1")
                 stack.enter_context(_under_qemu(machine.qemu, binary, socket, env))
             steps = {
                 "answers": str(answers),

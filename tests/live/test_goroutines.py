@@ -265,6 +265,11 @@ def test_slices(target: Target, system_gdb: Gdb, dlv: Dlv, optimised: bool) -> N
         check_slices(found.at("shared", SLICES), found.truth["shared"]["notes"]["slices"], optimised)
 
 
+def test_slices_in_a_live_program_over_delve(both_layouts: Row, dlv: Dlv) -> None:
+    found = delves.visit(dlv, toolchains.build("slices", both_layouts, optimised=False), {"shared": [SLICES]})
+    check_slices(found.at("shared", SLICES), found.truth["shared"]["notes"]["slices"], optimised=False)
+
+
 #: Slices that have their array to themselves where the locals are gone, or are one variable with another's path.
 ALONE = {
     "main.Kept.Lists[0]": "lists[0]",
@@ -278,11 +283,12 @@ ALONE = {
     'byKey["one"]': 'main.Kept.ByKey["one"]',
     'main.Kept.ByKey["one"]': 'byKey["one"]',
 }
-SIZES = {"main.Line": 24, "int": 8, "[]int": 24}
+#: In words.
+SIZES = {"main.Line": 3, "int": 1, "[]int": 3}
 
 
 def check_slices(answer: Answer, truth: Mapping[str, Any], optimised: bool) -> None:
-    arrays = answered(answer)["slices"]
+    arrays, word = answered(answer)["slices"], answer.json()["target"]["pointer_size"]
     told = {}
     for array in arrays:
         for holder in array["holders"]:
@@ -290,7 +296,7 @@ def check_slices(answer: Answer, truth: Mapping[str, Any], optimised: bool) -> N
             length = holder["to"] - holder["from"]
             told[holder["path"]] = (hex(start), length, holder["capacity_to"] - holder["from"], array["address"])
             if array["elem"].startswith(("main.", "int", "[]int")):  # others are of packages that come along
-                assert array["elem_size"] == SIZES[array["elem"]]
+                assert array["elem_size"] == SIZES[array["elem"]] * word
     problems = []
     for path, fact in truth.items():
         if path in told:

@@ -89,8 +89,12 @@ def test_delve_in_a_core(toolchain: Row, dlv: Dlv) -> None:
     check(delves.examine(dlv, core, COMMANDS))
 
 
-def test_core(swiss_go: Row, system_gdb: Gdb) -> None:
-    core = debuggers.make_core(toolchains.build("iterate", swiss_go, optimised=True), "all")
+def test_delve_live(both_layouts: Row, dlv: Dlv) -> None:
+    check(delves.visit(dlv, toolchains.build("iterate", both_layouts, optimised=True), {"all": COMMANDS}))
+
+
+def test_core(both_layouts: Row, system_gdb: Gdb) -> None:
+    core = debuggers.make_core(toolchains.build("iterate", both_layouts, optimised=True), "all")
     check(debuggers.examine(system_gdb, core, COMMANDS))
 
 

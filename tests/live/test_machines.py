@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from gomap import elf
 from tests import conftest
-from tests.live import debuggers, machines, session, test_truth, toolchains
+from tests.live import (
+    debuggers,
+    machines,
+    session,
+    test_cycles,
+    test_goroutines,
+    test_iterators,
+    test_race,
+    test_record,
+    test_sync,
+    test_top,
+    test_truth,
+    test_whatis,
+    toolchains,
+)
 from tests.live.debuggers import Gdb, Session
 from tests.live.lookups import check, intact
 from tests.live.machines import MACHINES, Machine
@@ -19,6 +35,8 @@ EVERY_KEY = Path(__file__).with_name("get_every_key.py")
 #: One classic and one Swiss toolchain.
 ROWS = ("1.23.9", "1.27.3")
 PROGRAMS = ("growth", "types")
+#: How many maps of each stage are recorded.
+RECORDED = 3
 #: HWCAP_AES of Linux on arm64 (arch/arm64/include/uapi/asm/hwcap.h).
 AES = 1 << 3
 AES_SWITCHES = ("runtime.useAeshash", "internal/runtime/maps.UseAeshash")
@@ -37,6 +55,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     tests: list[tuple[str, tuple[Machine, Row, str]]]
     if metafunc.definition.name == "test_without_aes":  # 386 is among test_get_check's, s390x has no other hash
         tests = [("basic", case) for case in cases if case[0].name == "arm64" and case[1] is rows[-1]]
+    elif metafunc.definition.name == "test_process":
+        tests = [(p, case) for p in PROCESSES for case in cases if p in OF_LAYOUTS or case[1] is rows[-1]]
     else:  # how keys of each kind are hashed and written does not depend on the layout
         tests = [(p, case) for p in PROGRAMS for case in cases if p == "growth" or case[1] is rows[-1]]
     ids = [f"{machine.name}-go-{row.name}-{program}" for program, (machine, row, _) in tests]
@@ -57,8 +77,13 @@ def tools(where: tuple[Machine, Row, str], request: pytest.FixtureRequest) -> tu
     return machine, row, conftest.find_gdb(request.config, name)
 
 
-def asked(tools: tuple[Machine, Row, Gdb], program: str, godebug: tuple[str, ...] = ()) -> tuple[Session, Path]:
-    """The program's every stage and map; its stages and maps as this machine's own build of it has them."""
+def asked(
+    tools: tuple[Machine, Row, Gdb], program: str, godebug: tuple[str, ...] = (), records: Path | None = None
+) -> tuple[Session, Path]:
+    """The program's every stage and map; its stages and maps as this machine's own build of it has them.
+
+    records: the folder that some of the maps are recorded to.
+    """
     machine, row, gdb = tools
     own, binary = (toolchains.build(program, row, False, arch) for arch in (None, machine.name))
     published = session.published(own)
@@ -69,6 +94,7 @@ def asked(tools: tuple[Machine, Row, Gdb], program: str, godebug: tuple[str, ...
         commands[stage] = []
         if exprs:
             commands[stage] = [f"source {EVERY_KEY}", *session.questions(exprs), *map(check, exprs), "get-every-key"]
+            commands[stage] += [record(expr, stage, records) for expr in exprs[:RECORDED] if records is not None]
     commands[wanted[0]] += ["info auxv", *(f"output '{switch}'" for switch in AES_SWITCHES)]
     return machines.visit(gdb, machine, binary, commands, godebug), own
 
@@ -83,9 +109,16 @@ def stages_of(program: str, machine: Machine, stages: list[str]) -> list[str]:
     return [stage for stage in stages if stage in wanted]
 
 
-def test_maps(program: str, tools: tuple[Machine, Row, Gdb]) -> None:
-    """hmap-show and hmap-evac of every map, hmap-get of its keys, hmap-check without a finding."""
-    answers, own = asked(tools, program)
+def record(expr: str, stage: str, folder: Path) -> str:
+    return f"hmap-record {expr} {folder / stage}-{re.sub('[^A-Za-z]', '-', expr)}.hmap"
+
+
+def test_maps(
+    program: str, tools: tuple[Machine, Row, Gdb], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """hmap-show and hmap-evac of every map, hmap-get of its keys, hmap-check without a finding; and all of it again
+    of a map that was recorded."""
+    answers, own = asked(tools, program, records=tmp_path)
     test_truth.check_all(answers, own, False, "live")
     machine = tools[0]
     binary = toolchains.build(program, tools[1], False, machine.name)
@@ -105,6 +138,15 @@ def test_maps(program: str, tools: tuple[Machine, Row, Gdb]) -> None:
             assert {name: shown[name] for name in target} == target
     every_key_is_found(answers, stages)
     aes_is_as_the_processor_says(answers, machine, stages[0])
+    for stage in stages:
+        for expr in session.published(own)[stage][:RECORDED]:
+            saved = answers.at(stage, record(expr, stage, tmp_path))
+            assert saved.error is None, saved
+            again = [session.show(expr), session.evac(expr), check(expr)]
+            for question, told in zip(again, test_record.replay(Path(saved.command.split()[-1]), again, capsys)):
+                live = answers.at(stage, question).json()
+                assert test_record.told(told) == test_record.told(live), (stage, question)
+                assert told["target"] == {**live["target"], "backend": "image", "kind": "recorded"}
 
 
 def every_key_is_found(answers: Session, stages: list[str]) -> None:
@@ -145,3 +187,86 @@ def test_without_aes(program: str, tools: tuple[Machine, Row, Gdb]) -> None:
     assert uses_aes(answers, stage) is False
     test_truth.check_all(answers, own, False, "live")
     every_key_is_found(answers, [stage])
+
+
+# -- the whole process ---------------------------------------------------------------------------------------
+
+
+def goroutines(found: Session, machine: Machine, row: Row) -> None:
+    """Every stack as the runtime has it, and what it holds; hmap-top and hmap-check --all come by the same maps."""
+    truth = found.truth["all"]
+    if (machine.name, row.name) == ("s390x", "1.27.3"):  # gdb: <optimized out>, in registers that the call overwrote
+        kept = {label: facts for label, facts in truth["unnamed"].items() if not label.endswith(" main.deep2 h.M")}
+        truth = {**truth, "unnamed": kept}
+    every = found.at("all", test_goroutines.ALL)
+    test_goroutines.check_holders(every, truth, optimised=False)
+    test_goroutines.check_own(found.at("all", test_goroutines.OWN), every)
+    test_goroutines.check_stacks(json.loads(found.at("all", test_goroutines.STACKS).output), truth["notes"]["stacks"])
+    assert json.loads(found.at("all", "gomap_seen").output) == []
+    # What os.(*File).Read will assign on the line where it waits has no value yet.
+    told = [a for a in every.json()["anomalies"] if not a["message"].startswith("e in os.(*File).Read of ")]
+    assert not told, told
+    ranked = found.at("all", TOP).json()["data"]
+    listed = {one["address"]: (one["type"], one["count"]) for one in ranked["maps"]}
+    for label, facts in {**truth["unnamed"], **truth["maps"]}.items():
+        assert listed[facts["address"]] == (facts["type"], facts["len"]), label
+    checked = found.at("all", test_top.CHECK).json()["data"]["maps"]
+    assert {one["address"]: (one["type"], one["entries"]) for one in checked} == listed
+    assert all(one["ok"] and one["hashes_checked"] == one["entries"] for one in checked)
+
+
+def race(found: Session, machine: Machine, row: Row) -> None:
+    quiet, inside = (test_race.told(found.at(stage, test_race.RACE)) for stage in ("quiet", "inside"))
+    test_race.check_quiet(quiet, found.at("quiet", test_race.WORDS))
+    test_race.check_staying(inside, found.at("inside", test_race.WORDS), found.truth["inside"])
+
+
+def pointers(found: Session, machine: Machine, row: Row) -> None:
+    for stage in test_whatis.PLACES:
+        test_whatis.check(found, stage)
+
+
+def syncmap(found: Session, machine: Machine, row: Row) -> None:
+    test_sync.check(found, optimised=False)
+
+
+def iterate(found: Session, machine: Machine, row: Row) -> None:
+    test_iterators.check(found)
+
+
+def cycles(found: Session, machine: Machine, row: Row) -> None:
+    test_cycles.check(found, "built", CYCLES)
+
+
+def slices(found: Session, machine: Machine, row: Row) -> None:
+    answer, truth = found.at("shared", test_goroutines.SLICES), found.truth["shared"]
+    test_goroutines.check_slices(answer, truth["notes"]["slices"], optimised=False)
+
+
+TOP = "hmap-top -n 0 --json"
+CYCLES = (*test_cycles.EXPRESSIONS[:12], test_cycles.LOCAL)
+#: What is asked about the whole process, by stage, and how the answers are looked at.
+PROCESSES: Mapping[str, tuple[Callable[[Session, Machine, Row], None], Mapping[str, Sequence[str]]]] = {
+    "goroutines": (goroutines, {"all": [*test_goroutines.IN_GDB, TOP, test_top.CHECK]}),
+    "race": (race, {stage: [test_race.RACE, test_race.WORDS] for stage in ("quiet", "inside")}),
+    "pointers": (pointers, {stage: test_whatis.commands(stage) for stage in test_whatis.PLACES}),
+    "syncmap": (
+        syncmap,
+        {
+            stage: [test_sync.sync(expr) for expr in test_sync.expressions(stage, optimised=False)]
+            for stage in ("amended", "promoted", "cleared")
+        },
+    ),
+    "iterate": (iterate, {"all": test_iterators.COMMANDS}),
+    "cycles": (cycles, {"built": [test_cycles.cycle(expr) for expr in CYCLES]}),
+    "slices": (slices, {"shared": [test_goroutines.SLICES]}),
+}
+#: What depends on how maps are laid out, or on the code that the compiler makes; of the others one row is enough.
+OF_LAYOUTS = ("goroutines", "race", "syncmap")
+
+
+def test_process(program: str, tools: tuple[Machine, Row, Gdb]) -> None:
+    """Goroutines and what they hold, races, addresses, sync.Maps, iterations, cycles, slices."""
+    machine, row, gdb = tools
+    look, commands = PROCESSES[program]
+    look(machines.visit(gdb, machine, toolchains.build(program, row, False, machine.name), commands), machine, row)

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 from gomap.golang import mapcalls
-from tests.live import debuggers, delves, schema, toolchains
+from tests import conftest
+from tests.live import builds, debuggers, delves, schema, toolchains
 from tests.live.debuggers import Answer, Core, Gdb
 from tests.live.delves import Dlv
-from tests.live.toolchains import Row
+from tests.live.toolchains import Missing, Row
 
 RACE, WORDS = "hmap-race --json", "hmap-race"
 
@@ -339,11 +340,48 @@ def test_nil_map_write_optimised(system_go: Row, system_gdb: Gdb) -> None:
     assert (one["operation"], one["address"], one["fatal"], one["nil"]) == ("write", None, True, True)
 
 
+# -- under the race detector ---------------------------------------------------------------------------------
+
+
+def test_race_detector(
+    both_layouts: Row, system_gdb: Gdb, dlv: Dlv, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Goroutines inside operations, and the death that the runtime ends a program in although the detector saw it.
+
+    Nobody spins: a goroutine in the detector's own code, on the system's stack, has left no trace of where it was.
+    """
+    monkeypatch.setenv("GOMAP_COOPERATIVE", "1")
+    try:
+        detector = builds.build("detector", builds.Build("race", builds.RACE, cgo=True), both_layouts)
+    except Missing as missing:
+        conftest.leave_out(request.config, str(missing))
+    live = delves.visit(dlv, detector, {"quiet": [RACE, WORDS], "inside": [RACE, WORDS]})
+    check_quiet(told(live.at("quiet", RACE)), live.at("quiet", WORDS))
+    check_staying(told(live.at("inside", RACE)), live.at("inside", WORDS), live.truth["inside"])
+    core, said = death(detector, "writes")
+    for dead in (debuggers.examine(system_gdb, core, [RACE, WORDS]), delves.examine(dlv, core, [RACE, WORDS])):
+        check_death(told(dead.at("writes", RACE)), dead.at("writes", WORDS), said, core.truth["writes"])
+
+
 # -- Delve ---------------------------------------------------------------------------------------------------
+
+
+#: A classic and a Swiss toolchain, whose tour Delve makes too.
+TOURED = ("system", "1.23.9", "1.27.3")
 
 
 def test_delve(toolchain: Row, dlv: Dlv) -> None:
     binary = toolchains.build("race", toolchain, optimised=True)
-    answers = delves.visit(dlv, binary, {"quiet": [RACE, WORDS], "inside": [RACE, WORDS]})
+    symbols = itinerary(binary) if toolchain.name in TOURED else ()
+    tour = [
+        line
+        for number, symbol in enumerate(symbols, 1)
+        for line in (f"break {symbol}", "continue", RACE, f"clear {number}")
+    ]
+    answers = delves.visit(dlv, binary, {"quiet": [RACE, WORDS], "inside": [RACE, WORDS], "tour": tour})
     check_quiet(told(answers.at("quiet", RACE)), answers.at("quiet", WORDS))
     check_staying(told(answers.at("inside", RACE)), answers.at("inside", WORDS), answers.truth["inside"])
+    asked = [answer for answer in answers.answers if answer.stage == "tour"]
+    assert not [(a.command, a.error) for a in asked if a.error is not None]
+    if symbols:
+        check_tour([answer for answer in asked if answer.command == RACE], answers.truth["tour"])
