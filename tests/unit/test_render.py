@@ -190,3 +190,42 @@ def test_paint() -> None:
     assert len({paint.heat(i / 9.5, "x") for i in range(10)}) == 10
     assert ESCAPE.sub("", paint.code('main.T{A:1, B:"x"}')) == 'main.T{A:1, B:"x"}'
     assert ESCAPE.sub("", paint.code(" x ")) == " x "
+
+
+@pytest.mark.parametrize(("severity", "told"), [("error", 9), ("warning", 3), ("note", 3)])
+def test_alike_warnings_are_told_in_part(severity: str, told: int) -> None:
+    """An error is a finding, and each is told."""
+    report = Report({}, ["all intact"])
+    report.anomalies = [Anomaly(severity, "unreadable", f"value {i}", None) for i in range(9)]
+    report.anomalies.append(Anomaly(severity, "stack", "another", None))
+    lines = render(report, Style(80)).splitlines()
+    assert lines[0] == "all intact"
+    assert sum("value " in line for line in lines) == told
+    assert sum("another" in line for line in lines) == 1
+    assert any("6 more like these: --json lists them" in line for line in lines) == (told == 3)
+
+
+def test_what_a_table_tells_whole_stands_under_each_other() -> None:
+    name, t = "example.com/shop/cart.Items[3].index", "map[string]*cart.Item"
+    rows = [["1.5 KiB", "12", name, t], ["64 B", "1", "m", "map[int]int"]]
+    report = Report({}, [], [Table(["held", "entries", "map", "type"], rows, frozenset({0, 1}), whole=2)])
+    wide = [line.split() for line in render(report, Style(100)).splitlines() if line]
+    assert wide[0] == ["held", "entries", "map", "type"] and wide[1] == ["1.5", "KiB", "12", name, t]
+    narrow = [line for line in render(report, Style(60)).splitlines() if line]
+    assert [line.split() for line in narrow] == [
+        ["held", "entries", "map,", "type"],
+        ["1.5", "KiB", "12", name],
+        [t],
+        ["64", "B", "1", "m"],
+        ["map[int]int"],
+    ]
+    assert {line.index(word) for line, word in zip(narrow, ("map,", name, t, "m", "map[int]int"))} == {
+        narrow[1].index(name)
+    }
+
+
+def test_names_are_cut_at_the_front() -> None:
+    for blocks, mark in ((True, "…"), (False, "...")):
+        cut = fit("github.com/you/shop.(*Cart).Add", 14, blocks, at_front=True)
+        assert cut.startswith(mark) and cut.endswith("Cart).Add") and columns(cut) == 14
+    assert fit("main.f", 14, True, at_front=True) == "main.f"
