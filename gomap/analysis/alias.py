@@ -162,7 +162,7 @@ def holders(
             search.look(queue.popleft())
     if found.not_followed > MAX_PROBLEMS:
         what = f"{found.not_followed - MAX_PROBLEMS:,} more values could not be followed"
-        found.anomalies.append(Anomaly("warning", "not-followed", what))
+        found.anomalies.append(Anomaly("note", "not-followed", what))
     return found
 
 

@@ -152,8 +152,10 @@ def _problem(goroutine: Goroutine, frames: Sequence[Frame]) -> str | None:
         return "its stack can't be unwound"
     if len(frames) >= MAX_FRAMES:
         return f"only its newest {MAX_FRAMES:,} frames were searched"
+    # Delve has a frame without a name where C was called from, and behind it not always who called it.
     functions = [frame.function for frame in frames]
-    if ("runtime.asmcgocall", "") in zip(functions, functions[1:]):  # Delve, where it does not find back from C
+    callers = zip(functions, functions[1:], [*functions[2:], ""])
+    if any(three[:2] == ("runtime.asmcgocall", "") and three[2] != "runtime.cgocall" for three in callers):
         return "its stack can't be unwound beyond runtime.asmcgocall, which called C"
     if goroutine.thread is not None:
         return None

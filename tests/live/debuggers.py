@@ -184,6 +184,8 @@ def examine(gdb: Gdb, core: Core, commands: Sequence[str], timeout: float = 600)
 
 
 _answered: dict[tuple[Gdb, Path, Path | None, str], Session] = {}
+#: Sessions that are kept: a toolchain has fewer, and its tests come one after another.
+KEPT = 256
 
 
 def _converse(gdb: Gdb, binary: Path, core: Core | None, plan: str, timeout: float) -> Session:
@@ -191,6 +193,8 @@ def _converse(gdb: Gdb, binary: Path, core: Core | None, plan: str, timeout: flo
     if key not in _answered:
         with tempfile.TemporaryDirectory(dir=scratch()) as folder:
             _answered[key] = _ask(gdb, binary, core, json.loads(plan), Path(folder), timeout)
+        if len(_answered) > KEPT:
+            del _answered[next(iter(_answered))]
     return _answered[key]
 
 
