@@ -273,20 +273,17 @@ class Room:
     def __init__(self, target: Target) -> None:
         self.heap = heap_of(target)
         self._segments = segments(target)
-
-    def part(self, address: int) -> Segment | None:
-        """The linker's part of the program that address lies in."""
-        return next((one for one in self._segments if one.start <= address < one.end), None)
+        self._code = [one for one in self._segments if one.what == "code"]
 
     def is_code(self, address: int) -> bool:
-        found = self.part(address)
-        return found is not None and found.what == "code"
+        """Whether the program's code lies there. Asked of every pointer that is followed."""
+        return any(one.start <= address < one.end for one in self._code)
 
     def has(self, start: int, size: int) -> bool:
         """Whether an array of so many bytes can start there. Raises MemoryFault."""
         if size <= SMALL or not start:
             return True
-        part = self.part(start)
+        part = next((one for one in self._segments if one.start <= start < one.end), None)
         if part is not None:
             return part.what != "code" and start + size <= part.end
         return size <= MAX_BYTES and (self.heap is None or self.heap.holds(start, size))

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from delve_bridge.console import Console
-from delve_bridge.rpc import Client
+from delve_bridge.rpc import Client, Refused
 from delve_bridge.session import Session
 from gomap.errors import TargetRunning
 from gomap.render.text import Style
@@ -316,7 +316,7 @@ def test_watchpoints_are_listed_by_what_they_watch(dlv: Dlv, spinning: Path) -> 
         scope = {"GoroutineID": -1, "Frame": 0}
         try:
             console.session.client.call("CreateWatchpoint", Scope=scope, Expr="main.Counts", Type=2)
-        except Exception as refused:
+        except Refused as refused:
             pytest.skip(f"no hardware for watchpoints: {refused}")
         assert "  watch main.Counts  hit 0\n" in says(console, "breakpoints")
 
