@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Callable, Protocol
 
 from delve_bridge.types import BARE, PARTS, Raw, Types, at
@@ -16,9 +17,9 @@ from gomap.target import GLOBAL, Arch, Captured, Goroutine, Local, Location, Pla
 from gomap.target import MAX_FRAMES as MAX_UNWOUND
 from gomap.target import Frame as StackFrame
 
-#: Frames searched outward for a local variable, and how many of them are asked for at once.
+#: Frames searched outward for a local variable, and how many of them are asked for at once at most.
 MAX_FRAMES = 256
-BATCH = 4
+BATCH = 32
 #: Words of a closure that are read.
 MAX_CAPTURED = 64
 #: Flags of Delve's api.Variable.
@@ -102,8 +103,8 @@ class DelveTarget:
         raw = self._session.package_variable(name)
         return None if raw is None or raw["flags"] & CONSTANT else int(raw["addr"]) or None
 
-    def variable(self, name: str) -> Variable | None:
-        return self._local(name) or self._global(name) if "." not in name else self._global(name)
+    def variable(self, name: str, callers: bool = True) -> Variable | None:
+        return self._local(name, callers) or self._global(name) if "." not in name else self._global(name)
 
     def _global(self, name: str) -> Variable | None:
         raw = self._session.package_variable(name)
@@ -118,9 +119,9 @@ class DelveTarget:
             return None  # a function's name
         return Variable(name, t, int(raw["addr"]))
 
-    def _local(self, name: str) -> Variable | None:
+    def _local(self, name: str, callers: bool) -> Variable | None:
         wanted = name.lstrip("&")
-        for frame, variables in self._outward():
+        for frame, variables in self._outward() if callers else islice(self._outward(), 1):
             # Where a program dies, the runtime's own frames come before the user's.
             if frame.level != self._session.frame and _package(frame.function) in _RUNTIME:
                 continue
@@ -150,9 +151,11 @@ class DelveTarget:
         return next((f for f in self.frames() if f.function and _package(f.function) not in _RUNTIME), None)
 
     def _outward(self) -> Iterator[tuple[Frame, list[Raw]]]:
-        frames = self.frames()
-        for first in range(0, len(frames), BATCH):
-            batch = frames[first : first + BATCH]
+        frames, first = self.frames(), 0
+        while first < len(frames):
+            # As many as have been in vain: the name is most often one of the first frame's.
+            batch = frames[first : first + min(max(first, 1), BATCH)]
+            first += len(batch)
             missing = [frame.level for frame in batch if frame.level not in self._variables]
             self._variables.update(zip(missing, self._session.variables(missing, BARE)))
             for frame in batch:

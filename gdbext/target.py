@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 from typing import Any, Callable, ClassVar
 
 import gdb
@@ -227,17 +228,18 @@ class GdbTarget:
         except gdb.error:
             return None
 
-    def variable(self, name: str) -> Variable | None:
+    def variable(self, name: str, callers: bool = True) -> Variable | None:
         if "." in name:
             return self._global(name)
-        return self._local(name) or self._global(name) or self._on_goroutine(name)
+        local = self._local(name, callers) or self._global(name)
+        return self._on_goroutine(name) if local is None and callers else local
 
     def _global(self, name: str) -> Variable | None:
         symbol = _static_symbol(name)
         return None if symbol is None else self._of_symbol(symbol, None, name, GLOBAL)
 
-    def _local(self, name: str) -> Variable | None:
-        for level, frame in enumerate(_frames()):
+    def _local(self, name: str, callers: bool) -> Variable | None:
+        for level, frame in enumerate(_frames() if callers else islice(_frames(), 1)):
             if level and _in_runtime(frame.name() or ""):
                 continue  # where a program dies, the runtime's own frames come before the user's
             symbol, undeclared = _find_in_frame(frame, name)

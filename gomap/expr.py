@@ -133,14 +133,18 @@ def _root(target: Target, name: str) -> tuple[Variable, list[Step]]:
     parts = name[slash:].split(".")
     prefix = name[:slash]
     package = target.package
-    # A local name hides a package of that name: the shortest prefix comes first where it can be a local.
-    local = None if prefix else target.variable(parts[0])
+    # A local hides a package of that name, but in its own function alone: callers' locals come after packages.
+    dotted = len(parts) > 1
+    local = None if prefix else target.variable(parts[0], callers=not dotted)
     if local is not None:
         return local, [Select(part) for part in parts[1:]]
     for end in range(len(parts), 1, -1):
         found = target.variable(prefix + ".".join(parts[:end]))
         if found is not None:
             return found, [Select(part) for part in parts[end:]]
+    local = target.variable(parts[0]) if dotted and not prefix else None
+    if local is not None:
+        return local, [Select(part) for part in parts[1:]]
     if package and not prefix:
         found = target.variable(f"{package}.{parts[0]}")
         if found is not None:

@@ -53,9 +53,9 @@ class RecordingTarget:
     def package(self) -> str | None:
         return self._inner.package
 
-    def variable(self, name: str) -> Variable | None:
-        if name not in self.variables:
-            self.variables[name] = self._inner.variable(name)
+    def variable(self, name: str, callers: bool = True) -> Variable | None:
+        if self.variables.get(name) is None:
+            self.variables[name] = self._inner.variable(name, callers)
         return self.variables[name]
 
     def find_type(self, name: str) -> GoType | None:

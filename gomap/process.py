@@ -10,7 +10,7 @@ from queue import SimpleQueue
 
 from gomap.arrays import no_signals
 from gomap.errors import MemoryFault
-from gomap.memory import Buffer, Memory, Read
+from gomap.memory import CHUNK, Buffer, Memory, Read
 
 #: Pieces that are read ahead while one is worked on.
 AHEAD = 2
@@ -39,16 +39,18 @@ class ProcessMemory:
     def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
         """gomap.memory.stream, with a second thread that reads while the first works: the system call lets others
         run. A few buffers serve all pieces, which spares the kernel clearing new memory for each."""
-        todo: SimpleQueue[tuple[int, bytearray] | None] = SimpleQueue()
+        todo: SimpleQueue[tuple[int, memoryview] | None] = SimpleQueue()
         done: SimpleQueue[Buffer | MemoryFault] = SimpleQueue()
-        waiting: deque[tuple[int, int]] = deque()
+        waiting: deque[tuple[int, int, bytearray]] = deque()
         spare: list[bytearray] = []
         reader = _start(lambda: self._serve(todo, done))
         try:
             for address, size in pieces:
                 buffer = spare.pop() if spare else bytearray()
-                todo.put((address, buffer if len(buffer) == size else bytearray(size)))
-                waiting.append((address, size))
+                if len(buffer) < size:
+                    buffer = bytearray(max(size, CHUNK))
+                todo.put((address, memoryview(buffer)[:size]))
+                waiting.append((address, size, buffer))
                 if len(waiting) > AHEAD:
                     yield from _next(waiting, done, spare)
             while waiting:
@@ -57,18 +59,18 @@ class ProcessMemory:
             todo.put(None)
             reader.join()
 
-    def _serve(self, todo: SimpleQueue[tuple[int, bytearray] | None], done: SimpleQueue[Buffer | MemoryFault]) -> None:
+    def _serve(self, todo: SimpleQueue[tuple[int, memoryview] | None], done: SimpleQueue[Buffer | MemoryFault]) -> None:
         for address, buffer in iter(todo.get, None):
             try:
                 done.put(self._into(address, buffer))
             except MemoryFault as fault:
                 done.put(fault)
 
-    def _into(self, address: int, buffer: bytearray) -> bytearray:
+    def _into(self, address: int, buffer: memoryview) -> memoryview:
         filled = 0
         while filled < len(buffer):
             try:
-                here = os.preadv(self._file, [memoryview(buffer)[filled:]], address + filled)
+                here = os.preadv(self._file, [buffer[filled:]], address + filled)
             except (OSError, OverflowError) as error:
                 raise MemoryFault(address + filled, len(buffer) - filled) from error
             if not here:
@@ -81,13 +83,11 @@ class ProcessMemory:
 
 
 def _next(
-    waiting: deque[tuple[int, int]], done: SimpleQueue[Buffer | MemoryFault], spare: list[bytearray]
+    waiting: deque[tuple[int, int, bytearray]], done: SimpleQueue[Buffer | MemoryFault], spare: list[bytearray]
 ) -> Iterator[Read]:
-    address, size = waiting.popleft()
-    data = done.get()
-    yield address, size, data
-    if isinstance(data, bytearray):
-        spare.append(data)
+    address, size, buffer = waiting.popleft()
+    yield address, size, done.get()
+    spare.append(buffer)
 
 
 def _start(work: Callable[[], None]) -> threading.Thread:

@@ -62,7 +62,7 @@ class ImageTarget:
     backend: str = "image"
     kind: str = "recorded"
 
-    def variable(self, name: str) -> Variable | None:
+    def variable(self, name: str, callers: bool = True) -> Variable | None:
         return self.variables.get(name)
 
     def find_type(self, name: str) -> GoType | None:

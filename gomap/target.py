@@ -172,10 +172,10 @@ class Target(Protocol):
     @property
     def package(self) -> str | None: ...
 
-    def variable(self, name: str) -> Variable | None:
+    def variable(self, name: str, callers: bool = True) -> Variable | None:
         """The variable of that name as debug information has it: a local of the selected frame or, where
-        that has none, of the nearest older frame (then with a note), or a package variable or constant by its
-        full name (a constant's value is in `data`)."""
+        that has none, of the nearest older frame (then with a note; not without `callers`), or a package variable
+        or constant by its full name (a constant's value is in `data`)."""
         ...
 
     def find_type(self, name: str) -> GoType | None:

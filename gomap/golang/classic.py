@@ -11,6 +11,8 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import compress, islice
+from operator import eq
 from typing import Any
 
 from gomap.arrays import expect
@@ -503,9 +505,11 @@ class _Walk:
             if depth > MAX_CHAIN:
                 self._anomaly("chain-too-long", f"an overflow chain goes on after {MAX_CHAIN} buckets", level[0])
                 break
-            fresh = sorted(set(level))
-            if len(fresh) < len(level):
-                self._anomaly("shared-overflow", "two chains lead to one overflow bucket", fresh[0])
+            fresh = sorted(level)
+            shared = next(compress(fresh, map(eq, fresh, islice(fresh, 1, None))), None)
+            if shared is not None:
+                self._anomaly("shared-overflow", "two chains lead to one overflow bucket", shared)
+                fresh = sorted(set(fresh))
             if depth > 1:
                 # The first level may hold a fifth of all buckets: an array, not a set, keeps memory small.
                 known = {p for p in fresh if p in deeper or _holds(seen[0], p)}

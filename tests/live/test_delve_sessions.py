@@ -92,6 +92,23 @@ func main() {
 	n["x"] = 1
 }
 """
+#: A local with the name of its package: Keep has one entry in the package, and two in the local.
+HIDES = """package main
+
+import "runtime"
+
+var Keep = map[string]int{"package": 1}
+
+//go:noinline
+func stop() {}
+
+func main() {
+	type holder struct{ Keep, Other map[string]int }
+	main := &holder{map[string]int{"a": 1, "b": 2}, map[string]int{"a": 1, "b": 2, "c": 3}}
+	stop()
+	runtime.KeepAlive(main)
+}
+"""
 #: Three variables m, of which one goroutine's says that it has more entries than there are.
 DAMAGED = """package main
 
@@ -242,6 +259,17 @@ def test_dies(dlv: Dlv, system_go: Row) -> None:
         assert [e["key"] for e in entries(console, "m")] == ["a"]
         assert "m is taken from frame " in says(console, "hmap-show m")
         assert "a nil map" in says(console, "hmap-show n")
+
+
+def test_a_local_hides_a_package_in_its_own_function(dlv: Dlv, system_go: Row) -> None:
+    with window(dlv, str(built(HIDES, "hides", system_go))) as console:
+        says(console, "break main.stop")
+        says(console, "continue")
+        assert [e["key"] for e in entries(console, "main.Keep")] == ["package"]
+        assert len(entries(console, "main.Other")) == 3
+        assert "(main is taken from frame 1, main.main)" in says(console, "hmap-show main.Other")
+        says(console, "frame 1")
+        assert sorted(e["key"] for e in entries(console, "main.Keep")) == ["a", "b"]
 
 
 def test_only_its_own_goroutine_is_at_the_breakpoint(dlv: Dlv, system_go: Row) -> None:

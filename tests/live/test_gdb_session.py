@@ -15,7 +15,7 @@ import pytest
 
 from tests.live import debuggers, session, toolchains
 from tests.live.debuggers import LOAD, Answer, Gdb
-from tests.live.test_delve_sessions import DIES, built
+from tests.live.test_delve_sessions import DIES, HIDES, built
 from tests.live.toolchains import ROOT, Row
 
 COMMANDS = ("hmap-show", "hmap-alias", "hmap-evac", "hmap-record")
@@ -485,6 +485,16 @@ def test_the_starter_script(system_go: Row, system_gdb: Gdb) -> None:
         timeout=60,
     )
     assert "Usage: hmap-show EXPR" in run.stdout, run.stderr
+
+
+def test_a_local_hides_a_package_in_its_own_function(system_go: Row, gdb: Gdb) -> None:
+    asked = [f"hmap-show main.{name}" for name in ("Keep", "Other")]
+    commands = ("break main.stop", "run", *asked, "up", asked[0])
+    args = [word for command in commands for word in ("-ex", command)]
+    told = batch(gdb, *NO_SCRIPTS, "-x", str(LOAD), *args, str(built(HIDES, "hides", system_go)))
+    counts = re.findall(r"^map\[string\]int  (main\.\w+)  0x\w+\n(\d) entr.*\n(\(.*\))?", told, re.M)
+    note = "(main is taken from frame 1, main.main)"
+    assert counts == [("main.Keep", "1", ""), ("main.Other", "3", note), ("main.Keep", "2", "")], told
 
 
 def test_names_where_a_program_dies(system_go: Row, gdb: Gdb) -> None:

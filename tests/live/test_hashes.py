@@ -37,7 +37,7 @@ class Nothing:
     def __init__(self, arch: Arch, memory: Memory) -> None:
         self.arch, self.memory = arch, memory
 
-    def variable(self, name: str) -> Variable | None:
+    def variable(self, name: str, callers: bool = True) -> Variable | None:
         return None
 
     def find_type(self, name: str) -> GoType | None:

@@ -108,14 +108,15 @@ def test_a_bucket_that_is_its_own_overflow_bucket() -> None:
 
 
 def test_two_chains_that_share_a_bucket() -> None:
-    fake, built = classic(ClassicPlan(1, [[FULL, HALF], [FULL]]))
+    fake, built = classic(ClassicPlan(2, [[FULL, HALF], [FULL, HALF], [FULL], [HALF]]))
     size = built.type.header.fields[5].type.elem.size
-    shared = fake.memory.word(built.places["overflow of 0"])
-    fake.memory.write(built.places["buckets"] + 2 * size - 8, shared)
+    first, shared = (built.places[f"overflow of {i}"] for i in (0, 1))
+    assert first < shared
+    fake.memory.write(built.places["buckets"] + 3 * size - 8, fake.memory.word(shared))
     _, structure, entries = walk(fake, built)
-    assert "shared-overflow" in codes(structure)
-    assert structure.overflow == 1
-    assert structure.total.live == entries == 20
+    assert [a.address for a in structure.anomalies if a.code == "shared-overflow"] == [shared]
+    assert structure.overflow == 2
+    assert structure.total.live == entries == 36
 
 
 def test_an_overflow_pointer_into_nowhere() -> None:

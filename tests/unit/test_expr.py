@@ -22,7 +22,7 @@ from gomap.gotypes import GoType, Kind, Lazy
 from gomap.target import Variable
 from tests.unit.build import ClassicPlan, SwissPlan, build_classic, build_swiss
 from tests.unit.describe import Descriptors, interface
-from tests.unit.space import AMD64, array_of, basic, load, pointer, slice_of, struct, target
+from tests.unit.space import AMD64, FakeTarget, array_of, basic, load, pointer, slice_of, struct, target
 
 INT = basic("int")
 
@@ -207,6 +207,20 @@ def test_a_local_hides_a_package(world: World) -> None:
     assert resolve_map(world.fake, "main.M")[2] == world.map.address
     with pytest.raises(BadExpression, match="no field global"):
         resolve(world.fake, "main.global")
+
+
+def test_a_callers_local_hides_no_package(world: World) -> None:
+    class Called(FakeTarget):
+        """The locals are those of the function that called the selected one."""
+
+        def variable(self, name: str, callers: bool = True) -> Variable | None:
+            return self.variables.get(name) if callers or "." in name else None
+
+    called = Called(**vars(world.fake))
+    t, word = world.map.type, world.space.word(world.map.address)
+    called.add("main", struct("struct { global int; M map[int]int }", 8, [("global", INT), ("M", t)]), bytes(8) + word)
+    assert resolve(called, "main.global").type.kind is Kind.MAP
+    assert resolve_map(called, "main.M")[2] == world.map.address
 
 
 def test_a_local_hides_a_package_variable(world: World) -> None:

@@ -138,7 +138,7 @@ def test_an_error_of_the_target_is_one_line() -> None:
 class Broken(FakeTarget):
     fault: BaseException
 
-    def variable(self, name: str) -> Variable | None:
+    def variable(self, name: str, callers: bool = True) -> Variable | None:
         raise self.fault
 
 
