@@ -69,7 +69,7 @@ def through_delve(binary: Path, count: int) -> tuple[list[float], dict[str, int]
     server = Server(["exec", str(binary)], lambda data: None)
     client = server.connect(600)
     try:
-        session = Session(client)
+        session = Session(client, alone=True)
         vocabulary.resume(session, "continue")
         console, taken, said = Console(session, Style()), [], ""
         for _ in range(2):

@@ -53,7 +53,7 @@ def memory_of(pid: int) -> int:
 
 
 def perform(job: dict[str, Any], server: Server, client: Client, answer: dict[str, Any]) -> None:
-    session = Session(client, direct=job["direct"], core=job.get("core"))
+    session = Session(client, direct=job["direct"], core=job.get("core"), alone=True)
     if not job.get("core"):
         vocabulary.set_breakpoint(session, "main.stop")
         vocabulary.resume(session, "continue")

@@ -67,7 +67,7 @@ class Console:
         outcome = frontend.run(
             name, rest, self.session.target, self.settings, style, self.debug, progress(sys.stdout, style.width)
         )
-        if outcome.error is None:
+        if outcome.error is None and not self.session.alone:
             try:
                 state = self.session.state()
                 if state.get("Running") or self.session.moved(state):

@@ -134,7 +134,7 @@ def _relay(data: bytes) -> None:
 def _talk(client: Client, options: argparse.Namespace, core: str | None, program: str | None) -> int:
     interrupts = repl.Interrupts(client)
     interrupts.catch()
-    session = Session(client, not options.no_direct, core, program)
+    session = Session(client, not options.no_direct, core, program, alone=options.how != "connect")
     try:
         console = Console(session, style(sys.stdout))
         if options.location:

@@ -35,13 +35,20 @@ _EXITED = re.compile(r"(Process \d+ has exited with status -?\d+)")
 class Session:
     """goroutine: the selected one's id, None where the thread runs none. frame: the selected one.
 
-    direct: whether memory may be read past Delve; core, program: paths of these files, where this side knows them.
+    direct: whether memory may be read past Delve; core, program: paths of these files, where this side knows them;
+    alone: whether the server is our own, so that no other client moves the program.
     """
 
     def __init__(
-        self, client: Client, direct: bool = True, core: str | None = None, program: str | None = None
+        self,
+        client: Client,
+        direct: bool = True,
+        core: str | None = None,
+        program: str | None = None,
+        alone: bool = False,
     ) -> None:
         self.client = client
+        self.alone = alone
         self.goroutine: int | None = None
         self.frame = 0
         self._direct_wanted = direct and client.loopback

@@ -121,21 +121,19 @@ class DelveTarget:
 
     def _local(self, name: str, callers: bool) -> Variable | None:
         wanted = name.lstrip("&")
-        for frame, variables in self._outward() if callers else islice(self._outward(), 1):
-            # Where a program dies, the runtime's own frames come before the user's.
-            if frame.level != self._session.frame and _package(frame.function) in _RUNTIME:
-                continue
-            # The innermost scope comes last, and what a closure captured hides nothing in it.
-            for raw in reversed(variables):
+        for level in islice(self._outward(), None if callers else 1):
+            # What a closure captured hides nothing in the innermost scope.
+            for raw in self._of_frame(level):
                 if raw["name"] != wanted or (name != wanted and not raw["flags"] & ESCAPED):
                     continue
+                frame = self._frame(level)
                 found = self._in_frame(raw, frame, wanted)
                 if name != wanted:
                     word, elem = self.arch.pointer_size, fixed(found.type)
                     pointer = GoType(Kind.POINTER, f"*{found.type.name}", word, lazy_elem=elem)
                     found = Variable(name, pointer, data=self.arch.pack(found.address or 0), place=found.place)
-                if frame.level != self._session.frame:
-                    found = replace(found, note=f"{name} is taken from frame {frame.level}, {frame.function}")
+                if level != self._session.frame:
+                    found = replace(found, note=f"{name} is taken from frame {level}, {frame.function}")
                 return found
         return None
 
@@ -150,16 +148,24 @@ class DelveTarget:
     def _user_frame(self) -> Frame | None:
         return next((f for f in self.frames() if f.function and _package(f.function) not in _RUNTIME), None)
 
-    def _outward(self) -> Iterator[tuple[Frame, list[Raw]]]:
-        frames, first = self.frames(), 0
-        while first < len(frames):
-            # As many as have been in vain: the name is most often one of the first frame's.
-            batch = frames[first : first + min(max(first, 1), BATCH)]
+    def _frame(self, level: int) -> Frame:
+        return next((frame for frame in self.frames() if frame.level == level), Frame(level, "", None, None))
+
+    def _outward(self) -> Iterator[int]:
+        """Levels in which a name is looked for: the session's frame, for which the stack is not asked, and those that
+        called it, past the runtime's own, which come before the user's where a program dies."""
+        yield self._session.frame
+        callers, first = self.frames()[1:], 0
+        while first < len(callers):
+            # As many more as have been in vain, as most names are one of the first frames'.
+            batch = callers[first : first + min(first + 1, BATCH)]
             first += len(batch)
-            missing = [frame.level for frame in batch if frame.level not in self._variables]
-            self._variables.update(zip(missing, self._session.variables(missing, BARE)))
-            for frame in batch:
-                yield frame, self._variables[frame.level]
+            levels = [frame.level for frame in batch if _package(frame.function) not in _RUNTIME]
+            self._ask([level for level in levels if level not in self._variables])
+            yield from levels
+
+    def _ask(self, levels: Sequence[int]) -> None:
+        self._variables.update(zip(levels, self._session.variables(levels, BARE)))
 
     def _in_frame(self, raw: Raw, frame: Frame, name: str) -> Variable:
         place = Place("", self._session.goroutine, frame.level, frame.function or None, frame.file, frame.line)
@@ -197,7 +203,7 @@ class DelveTarget:
         """Variables of the first frame that is not the runtime's, innermost first."""
         frame = self._user_frame()
         if frame is not None:
-            for raw in self._of_frame(frame):
+            for raw in self._of_frame(frame.level):
                 if wanted(self._session.types.of(raw)):
                     yield self._in_frame(raw, frame, str(raw["name"]))
 
@@ -256,16 +262,17 @@ class DelveTarget:
     def location(self, pc: int) -> Location | None:
         return self._session.location(pc - 1)
 
-    def _of_frame(self, frame: Frame) -> list[Raw]:
-        if frame.level not in self._variables:
-            (self._variables[frame.level],) = self._session.variables([frame.level], BARE)
-        return list(reversed(self._variables[frame.level]))
+    def _of_frame(self, level: int) -> list[Raw]:
+        """The frame's variables, those of the innermost scope first."""
+        if level not in self._variables:
+            self._ask([level])
+        return self._variables[level][::-1]
 
     def names(self, packages: bool) -> list[str]:
         """Names of variables that lead to maps; packages: package variables' too."""
         frame, types = self._user_frame(), self._session.types
         found = {}
-        for raw in self._of_frame(frame) if frame is not None else ():
+        for raw in self._of_frame(frame.level) if frame is not None else ():
             if can_reach_map(types.of(raw), True):
                 found[str(raw["name"])] = True
         if packages:

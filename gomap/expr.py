@@ -132,7 +132,6 @@ def _root(target: Target, name: str) -> tuple[Variable, list[Step]]:
     slash = name.rfind("/") + 1
     parts = name[slash:].split(".")
     prefix = name[:slash]
-    package = target.package
     # A local hides a package of that name, but in its own function alone: callers' locals come after packages.
     dotted = len(parts) > 1
     local = None if prefix else target.variable(parts[0], callers=not dotted)
@@ -145,7 +144,8 @@ def _root(target: Target, name: str) -> tuple[Variable, list[Step]]:
     local = target.variable(parts[0]) if dotted and not prefix else None
     if local is not None:
         return local, [Select(part) for part in parts[1:]]
-    if package and not prefix:
+    package = None if prefix else target.package
+    if package:
         found = target.variable(f"{package}.{parts[0]}")
         if found is not None:
             return found, [Select(part) for part in parts[1:]]

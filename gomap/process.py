@@ -1,25 +1,36 @@
-"""The memory of a process on this machine, past the debugger: /proc/PID/mem. Read only."""
+"""The memory of a process on this machine, past the debugger: /proc/PID/mem, process_vm_readv(2). Read only."""
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from queue import SimpleQueue
 
 from gomap.arrays import no_signals
 from gomap.errors import MemoryFault
-from gomap.memory import CHUNK, Buffer, Memory, Read
+from gomap.memory import CHUNK, Memory, Read
 
-#: Pieces that are read ahead while one is worked on.
-AHEAD = 2
+#: Pieces that are read in one go take so many bytes together: the more, the less often two threads wait for each
+#: other, and the less of it is still in the processor's cache when it is looked at.
+TOGETHER = 2 * CHUNK
+#: The most that one call takes: IOV_MAX.
+MOST = 1024
+#: Bytes that both ways of reading must agree on.
+PROOF = 64
+
+Pieces = Sequence[tuple[int, int]]
+#: (process, pieces, buffer) -> how many bytes of the pieces are in the buffer now, one behind another.
+Gather = Callable[[int, Pieces, bytearray], int]
 
 
 class ProcessMemory:
-    """/proc/PID/mem of a stopped process. Raises OSError when the kernel refuses it."""
+    """The memory of a stopped process. Raises OSError when the kernel refuses it."""
 
     def __init__(self, pid: int) -> None:
+        self._pid = pid
         self._file = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
 
     def read(self, address: int, size: int) -> bytes:
@@ -38,35 +49,65 @@ class ProcessMemory:
 
     def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
         """gomap.memory.stream, with a second thread that reads while the first works: the system call lets others
-        run. A few buffers serve all pieces, which spares the kernel clearing new memory for each."""
-        todo: SimpleQueue[tuple[int, memoryview] | None] = SimpleQueue()
-        done: SimpleQueue[Buffer | MemoryFault] = SimpleQueue()
-        waiting: deque[tuple[int, int, bytearray]] = deque()
-        spare: list[bytearray] = []
-        reader = _start(lambda: self._serve(todo, done))
+        run. Two buffers serve all pieces, which spares the kernel clearing new memory for each."""
+        todo: SimpleQueue[tuple[Pieces, bytearray] | None] = SimpleQueue()
+        done: SimpleQueue[list[Read]] = SimpleQueue()
+        spare = [bytearray(), bytearray()]
+        reader = _start(lambda: self._serve(gather(), todo, done))
         try:
-            for address, size in pieces:
-                buffer = spare.pop() if spare else bytearray()
+            waiting: list[bytearray] = []
+            for batch in _batches(pieces):
+                buffer, size = spare.pop(), sum(size for _, size in batch)
                 if len(buffer) < size:
-                    buffer = bytearray(max(size, CHUNK))
-                todo.put((address, memoryview(buffer)[:size]))
-                waiting.append((address, size, buffer))
-                if len(waiting) > AHEAD:
-                    yield from _next(waiting, done, spare)
-            while waiting:
-                yield from _next(waiting, done, spare)
+                    buffer = bytearray(max(size, TOGETHER))
+                todo.put((batch, buffer))
+                waiting.append(buffer)
+                if not spare:
+                    yield from done.get()
+                    spare.append(waiting.pop(0))
+            for _ in waiting:
+                yield from done.get()
         finally:
             todo.put(None)
             reader.join()
 
-    def _serve(self, todo: SimpleQueue[tuple[int, memoryview] | None], done: SimpleQueue[Buffer | MemoryFault]) -> None:
-        for address, buffer in iter(todo.get, None):
-            try:
-                done.put(self._into(address, buffer))
-            except MemoryFault as fault:
-                done.put(fault)
+    def _serve(
+        self,
+        gather: Gather | None,
+        todo: SimpleQueue[tuple[Pieces, bytearray] | None],
+        done: SimpleQueue[list[Read]],
+    ) -> None:
+        for batch, buffer in iter(todo.get, None):
+            done.put(list(self._into(gather, batch, buffer)))
 
-    def _into(self, address: int, buffer: memoryview) -> memoryview:
+    def _into(self, gather: Gather | None, batch: Pieces, buffer: bytearray) -> Iterator[Read]:
+        """All pieces in the buffer, one behind another, by one call where it can read them all."""
+        at, whole = 0, gather is not None and self._gathered(gather, batch, buffer)
+        view = memoryview(buffer)
+        for address, size in batch:
+            part = view[at : at + size]
+            at += size
+            try:
+                if not whole:
+                    self._fill(address, part)
+            except MemoryFault as fault:
+                yield address, size, fault
+            else:
+                yield address, size, part
+
+    def _gathered(self, gather: Gather, batch: Pieces, buffer: bytearray) -> bool:
+        """Whether the buffer has all pieces now, and they are this process's: the call takes a number, which may be
+        another's by now, and the file stays with the process that it was opened for, before an exec too."""
+        wanted = sum(size for _, size in batch)
+        if max(address + size for address, size in batch) > sys.maxsize or gather(self._pid, batch, buffer) != wanted:
+            return False
+        address, size = batch[0]
+        try:
+            return self.read(address, min(size, PROOF)) == buffer[: min(size, PROOF)]
+        except MemoryFault:
+            return False
+
+    def _fill(self, address: int, buffer: memoryview) -> None:
         filled = 0
         while filled < len(buffer):
             try:
@@ -76,18 +117,47 @@ class ProcessMemory:
             if not here:
                 raise MemoryFault(address + filled, len(buffer) - filled)
             filled += here
-        return buffer
 
     def close(self) -> None:
         os.close(self._file)
 
 
-def _next(
-    waiting: deque[tuple[int, int, bytearray]], done: SimpleQueue[Buffer | MemoryFault], spare: list[bytearray]
-) -> Iterator[Read]:
-    address, size, buffer = waiting.popleft()
-    yield address, size, done.get()
-    spare.append(buffer)
+def _batches(pieces: Iterable[tuple[int, int]]) -> Iterator[Pieces]:
+    batch: list[tuple[int, int]] = []
+    held = 0
+    for piece in pieces:
+        if batch and (held + piece[1] > TOGETHER or len(batch) >= MOST):
+            yield batch
+            batch, held = [], 0
+        batch.append(piece)
+        held += piece[1]
+    if batch:
+        yield batch
+
+
+@lru_cache(maxsize=1)
+def gather() -> Gather | None:
+    """process_vm_readv(2), which takes many pieces at once; None where there is none to call."""
+    try:
+        import ctypes
+
+        class Vector(ctypes.Structure):
+            _fields_ = (("start", ctypes.c_void_p), ("size", ctypes.c_size_t))
+
+        call = ctypes.CDLL(None).process_vm_readv
+    except (ImportError, OSError, AttributeError):
+        return None
+    pointer, count = ctypes.POINTER(Vector), ctypes.c_ulong
+    call.argtypes = (ctypes.c_int, pointer, count, pointer, count, count)
+    call.restype = ctypes.c_ssize_t
+
+    def gathered(pid: int, pieces: Pieces, buffer: bytearray) -> int:
+        whole = ctypes.c_char.from_buffer(buffer)
+        here = Vector(ctypes.addressof(whole), sum(size for _, size in pieces))
+        there = (Vector * len(pieces))(*(Vector(*piece) for piece in pieces))
+        return int(call(pid, ctypes.byref(here), 1, there, len(pieces), 0))
+
+    return gathered
 
 
 def _start(work: Callable[[], None]) -> threading.Thread:

@@ -4,19 +4,62 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from gomap.errors import MemoryFault
-from gomap.process import ProcessMemory, same
+from gomap.process import MOST, TOGETHER, ProcessMemory, gather, same
 
 SIZE = 100_000
 
 
-@pytest.fixture
-def own() -> ProcessMemory:
+@pytest.fixture(params=["at once", "one by one"])
+def own(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ProcessMemory:
+    if request.param == "at once":
+        assert gather() is not None, "this machine has no process_vm_readv"
+    else:
+        monkeypatch.setattr("gomap.process.gather", lambda: None)
     return ProcessMemory(os.getpid())
+
+
+def test_many_small_pieces_and_few_large_ones(own: ProcessMemory) -> None:
+    """More pieces than one call takes, more bytes than a buffer holds."""
+    noise = random.Random(1).randbytes(3 * TOGETHER)
+    held = ctypes.create_string_buffer(noise, len(noise))
+    at = ctypes.addressof(held)
+    small = [(at + 3 * i, 2 + i % 2) for i in range(2 * MOST + 5)]
+    large = [(at + offset, TOGETHER // 2 - offset) for offset in (0, 1, TOGETHER // 8)]
+    pieces = [*large, *small, (at, len(noise)), *large]
+    seen = []
+    for address, size, data in own.stream(pieces):
+        assert not isinstance(data, MemoryFault)
+        assert bytes(data) == noise[address - at : address - at + size]
+        seen.append((address, size))
+    assert seen == pieces
+    own.close()
+
+
+def test_the_file_is_the_judge() -> None:
+    """A number that has become another process's: what is read stays the memory of the one that was opened."""
+    held = ctypes.create_string_buffer(b"this process's own", 64)
+    at = ctypes.addressof(held)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        own = ProcessMemory(os.getpid())
+        own._pid = other.pid
+        assert {bytes(data) for _, _, data in own.stream([(at, 64)] * 9) if not isinstance(data, MemoryFault)} == {
+            held.raw
+        }
+        own.close()
+        # A process that has ended has no memory, whoever has its number.
+        gone = ProcessMemory(other.pid)
+        gone._pid = os.getpid()
+        other.communicate(b"\n")
+        assert all(isinstance(data, MemoryFault) for _, _, data in gone.stream([(at, 64)] * 9))
+        gone.close()
 
 
 def test_pieces_come_in_order_with_what_is_there(own: ProcessMemory) -> None:
