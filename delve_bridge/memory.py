@@ -6,6 +6,7 @@ import base64
 import bisect
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from delve_bridge.rpc import Client, Refused
 from gomap import elf
@@ -83,8 +84,20 @@ class CoreMemory:
             at += here
         return b"".join(parts) if len(parts) != 1 else parts[0]
 
+    def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
+        """gomap.memory.stream: as the file has it, not copied."""
+        for address, size in pieces:
+            before = bisect.bisect_right(self._starts, address)
+            segment = self._segments[before - 1] if before else None
+            start = address - segment.address + segment.offset if segment else 0
+            if segment and start + size <= min(segment.offset + segment.size, len(self._map)):
+                yield address, size, memoryview(self._map)[start : start + size]
+            else:
+                yield from one_by_one(self, [(address, size)])
+
     def close(self) -> None:
-        self._map.close()
+        with suppress(BufferError):  # bytes that are still in use keep the file mapped as long
+            self._map.close()
 
 
 class Shortcut:

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from delve_bridge.memory import CoreMemory
 from gomap import elf
 from gomap.elf import BadElf, Segment
+from gomap.errors import MemoryFault
 
 HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 PROGRAM, SECTION, NOTE = struct.Struct("<IIQQQQQQ"), struct.Struct("<IIQQQQIIQQ"), struct.Struct("<III8s")
@@ -114,6 +116,27 @@ def test_why_there_is_no_debug_information(names: tuple[str, ...], link: bytes, 
     assert told in elf.why_no_debug_info(path)
     assert elf.is_go(path) is (names[0] != ".text")
     assert elf.machine_of(path) == "amd64"
+
+
+@pytest.mark.parametrize("lost", [0, 24, 64])
+def test_streamed_a_core_has_the_same_memory(lost: int, tmp_path: Path) -> None:
+    """At the edges of a segment and of the file, and in front of all segments."""
+    content, start = bytes(range(64)), 0x400000
+    data = core(content)
+    memory = CoreMemory(kept(tmp_path, data[: len(data) - lost]))
+    pieces = [(start + at, size) for at in (-8, 0, 1, 39, 40, 41, 63, 64, 100) for size in (1, 8, 24, 64)]
+    pieces.append((16, 8))
+    streamed = list(memory.stream(pieces))
+    assert [found[:2] for found in streamed] == pieces
+    for address, size, held in streamed:
+        at = address - start
+        if at >= 0 and at + size <= 64 - lost:
+            assert held == content[at : at + size] == memory.read(address, size)
+        else:
+            with pytest.raises(MemoryFault) as caught:
+                memory.read(address, size)
+            assert isinstance(held, type(caught.value))
+    memory.close()  # with bytes of it in use
 
 
 def test_a_program_that_can_not_be_read(tmp_path: Path) -> None:
