@@ -30,15 +30,16 @@ ROOT = Path(__file__).resolve().parent.parent
 QUIET = ["-nx", "-q", "-batch", "-iex", "set debuginfod enabled off"]
 LOAD = str(ROOT / "gdbext/load.py")
 EXPRESSIONS = {"ints": "main.Keep.Ints", "strings": "main.Keep.Strings", "structs": "main.Keep.Structs"}
-SIZES = [10**e for e in range(3, 8)]
+#: What takes a peer five minutes lies between 100,000 entries and a million, so there is one more size there.
+SIZES = [10**3, 10**4, 10**5, 3 * 10**5, 10**6, 10**7]
 #: Beyond this all entries are more text than anybody reads, and a read over RPC is only slow.
 MANY = 10**6
 #: series -> (the map's kind, what grows, its sizes, the command): cost of one command line as one number grows.
 COMMANDS = {
     "alias": ("ints", "GOMAP_GOROUTINES", [10, 100, 1000, 10_000, 100_000], "hmap-alias --scope all --json"),
     "top": ("ints", "GOMAP_GOROUTINES", [10, 100, 1000, 10_000, 100_000], "hmap-top --json"),
-    "check": ("ints", "GOMAP_N", SIZES[:4], "hmap-check main.Keep.Ints --json"),
-    "check-strings": ("strings", "GOMAP_N", SIZES[:4], "hmap-check main.Keep.Strings --json"),
+    "check": ("ints", "GOMAP_N", SIZES[:5], "hmap-check main.Keep.Ints --json"),
+    "check-strings": ("strings", "GOMAP_N", SIZES[:5], "hmap-check main.Keep.Strings --json"),
     "get": ("ints", "GOMAP_N", SIZES, "hmap-get main.Keep.Ints 77 --json"),
 }
 SERIES = ("maps", "cores", "start", *COMMANDS)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import bisect
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from delve_bridge.rpc import Client, Refused
 from gomap import elf
 from gomap.errors import MemoryFault
-from gomap.memory import Memory, Read, one_by_one, stream
+from gomap.memory import Buffer, Memory, Read, joined, one_by_one, stream
 
 #: ExamineMemory's limit from Delve 1.24.0 on; older servers name theirs when they refuse (1000 bytes).
 LIMIT = 65536
@@ -95,6 +95,23 @@ class CoreMemory:
             else:
                 yield from one_by_one(self, [(address, size)])
 
+    def joined(self, addresses: Sequence[int], sizes: Sequence[int]) -> bytes | None:
+        """gomap.memory.joined."""
+        parts = []
+        start = end = offset = 0
+        for address, size in zip(addresses, sizes):
+            if not start <= address <= address + size <= end:
+                before = bisect.bisect_right(self._starts, address)
+                if before and size:
+                    segment = self._segments[before - 1]
+                    start, end, offset = segment.address, segment.address + segment.size, segment.offset
+                    end = min(end, start + len(self._map) - offset)
+                if size and not start <= address <= address + size <= end:
+                    return None
+            at = address - start + offset
+            parts.append(self._map[at : at + size] if size else b"")
+        return b"".join(parts)
+
     def close(self) -> None:
         with suppress(BufferError):  # bytes that are still in use keep the file mapped as long
             self._map.close()
@@ -121,3 +138,6 @@ class Shortcut:
                 yield from one_by_one(self._delve, [(address, size)])
             else:
                 yield address, size, data
+
+    def joined(self, addresses: Sequence[int], sizes: Sequence[int]) -> Buffer | None:
+        return joined(self._direct, addresses, sizes)

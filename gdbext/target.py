@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -19,7 +18,7 @@ from gomap import elf
 from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning, WrongProgram
 from gomap.golang.goroutines import by_id, goroutine_of_thread, goroutines
 from gomap.gotypes import GoType, can_reach_map
-from gomap.memory import CachedMemory, Memory, Read, one_by_one
+from gomap.memory import Buffer, CachedMemory, Memory, Read, one_by_one
 from gomap.process import ProcessMemory, same
 from gomap.target import (
     GLOBAL,
@@ -89,16 +88,17 @@ class GdbMemory:
 
     def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
         """gomap.memory.stream: past gdb where the process is on this machine, else as gdb has it, not copied."""
-        direct = self._process()
-        if direct is None:
+        if self._process is None:
             yield from self._views(pieces)
             return
-        with closing(direct):
-            for address, size, data in direct.stream(pieces):
-                if isinstance(data, MemoryFault):
-                    yield from one_by_one(self, [(address, size)])
-                else:
-                    yield address, size, data
+        for address, size, data in self._process.stream(pieces):
+            if isinstance(data, MemoryFault):
+                yield from one_by_one(self, [(address, size)])
+            else:
+                yield address, size, data
+
+    def joined(self, addresses: Sequence[int], sizes: Sequence[int]) -> Buffer | None:
+        return None if self._process is None else self._process.joined(addresses, sizes)
 
     def _views(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
         for address, size in pieces:
@@ -107,6 +107,7 @@ class GdbMemory:
             except MemoryFault as fault:
                 yield address, size, fault
 
+    @cached_property
     def _process(self) -> ProcessMemory | None:
         """Memory of the process itself, if this gdb runs it and both read the same of it."""
         inferior = gdb.selected_inferior()

@@ -12,9 +12,9 @@ from itertools import chain, compress, cycle, islice
 from json.encoder import encode_basestring_ascii
 
 from gomap.golang.slots import Bucket, Columns, columns, entries_of
-from gomap.gotypes import GoType, Kind
+from gomap.gotypes import SCALAR_KINDS, GoType, Kind
 from gomap.maps import MARKS, MapView
-from gomap.values import Values
+from gomap.values import Limits, Values
 
 #: Of one entry; its slot and array, of which there are few, are filled in first.
 _OBJECT = '{"key": %%s, "value": %%s, "bucket": %%s, "slot": %s, "old": %s}'
@@ -68,7 +68,29 @@ def _column(values: Values, t: GoType, cells: Columns, offset: int, stride: int)
         code = _INTEGERS[word].upper()
         texts = values.strings(cells.words(offset, stride, code), cells.words(offset + word, stride, code))
         return list(map(encode_basestring_ascii, texts))
+    if t.kind is Kind.STRUCT and _is_flat(t, values.limits):
+        columns_of_fields = [_texts(values, f.type, cells, offset + f.offset, stride) for f in t.fields]
+        shown = ", ".join(f"{f.name.replace('%', '%%')}:%s" for f in t.fields)
+        template = f"{t.name.replace('%', '%%')}{{{shown}}}"
+        return [encode_basestring_ascii(template % row) for row in zip(*columns_of_fields)]
     return [_one(values, t, item) for item in cells.items(offset, stride, t.size)]
+
+
+def _is_flat(t: GoType, limits: Limits) -> bool:
+    """Whether all fields of a struct are shown, and none of them has parts: no limit depends on the others' text."""
+    kinds = (*SCALAR_KINDS, Kind.COMPLEX)
+    return limits.depth > 0 and 0 < len(t.fields) <= 2 * limits.items and all(f.type.kind in kinds for f in t.fields)
+
+
+def _texts(values: Values, t: GoType, cells: Columns, offset: int, stride: int) -> Sequence[object]:
+    """Values in Go syntax: str() of each."""
+    if t.kind in (Kind.INT, Kind.UINT) and t.size in _INTEGERS:
+        return _column(values, t, cells, offset, stride)
+    if t.kind is Kind.STRING:
+        word = cells.arch.pointer_size
+        code = _INTEGERS[word].upper()
+        return values.quoted(cells.words(offset, stride, code), cells.words(offset + word, stride, code))
+    return [values.text(t, item) for item in cells.items(offset, stride, t.size)]
 
 
 def _one(values: Values, t: GoType, data: bytes | None) -> str:

@@ -68,6 +68,9 @@ class CachedMemory:
     def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
         return stream(self._inner, pieces)
 
+    def joined(self, addresses: Sequence[int], sizes: Sequence[int]) -> Buffer | None:
+        return joined(self._inner, addresses, sizes)
+
     def _page(self, number: int) -> bytes:
         page = self._pages.get(number)
         if page is None:
@@ -144,6 +147,16 @@ def one_by_one(memory: Memory, pieces: Iterable[tuple[int, int]]) -> Iterator[Re
             yield address, size, memory.read(address, size)
         except MemoryFault as fault:
             yield address, size, fault
+
+
+def joined(memory: Memory, addresses: Sequence[int], sizes: Sequence[int]) -> Buffer | None:
+    """Many small pieces wherever they lie, one behind another in that order, from memory that has them by few calls.
+
+    None where it has not, or one of them can't be read: then they are to be read in another way.
+    """
+    own = getattr(memory, "joined", None)
+    found: Buffer | None = own(addresses, sizes) if own is not None else None
+    return found
 
 
 def gather(memory: Memory, addresses: Sequence[int], size: int) -> Iterator[tuple[int, memoryview | None]]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from queue import SimpleQueue
 
 from gomap.arrays import no_signals
 from gomap.errors import MemoryFault
-from gomap.memory import CHUNK, Memory, Read
+from gomap.memory import CHUNK, Buffer, Memory, Read
 
 #: Pieces that are read in one go take so many bytes together: the more, the less often two threads wait for each
 #: other, and the less of it is still in the processor's cache when it is looked at.
@@ -20,10 +22,12 @@ TOGETHER = 2 * CHUNK
 MOST = 1024
 #: Bytes that both ways of reading must agree on.
 PROOF = 64
+#: Above this the kernel has no memory of a process.
+HIGHEST = sys.maxsize - (1 << 32)
 
 Pieces = Sequence[tuple[int, int]]
-#: (process, pieces, buffer) -> how many bytes of the pieces are in the buffer now, one behind another.
-Gather = Callable[[int, Pieces, bytearray], int]
+#: (process, address and size of one piece after another, buffer, place in it): how many bytes are there now.
+Gather = Callable[[int, "array[int]", bytearray, int], int]
 
 
 class ProcessMemory:
@@ -82,7 +86,8 @@ class ProcessMemory:
 
     def _into(self, gather: Gather | None, batch: Pieces, buffer: bytearray) -> Iterator[Read]:
         """All pieces in the buffer, one behind another, by one call where it can read them all."""
-        at, whole = 0, gather is not None and self._gathered(gather, batch, buffer)
+        places = array("Q") if gather is None else _places(batch)
+        at, whole = 0, gather is not None and self._gathered(gather, places, buffer, 0)
         view = memoryview(buffer)
         for address, size in batch:
             part = view[at : at + size]
@@ -95,15 +100,32 @@ class ProcessMemory:
             else:
                 yield address, size, part
 
-    def _gathered(self, gather: Gather, batch: Pieces, buffer: bytearray) -> bool:
-        """Whether the buffer has all pieces now, and they are this process's: the call takes a number, which may be
-        another's by now, and the file stays with the process that it was opened for, before an exec too."""
-        wanted = sum(size for _, size in batch)
-        if max(address + size for address, size in batch) > sys.maxsize or gather(self._pid, batch, buffer) != wanted:
+    def joined(self, addresses: Sequence[int], sizes: Sequence[int]) -> Buffer | None:
+        """gomap.memory.joined."""
+        call, buffer, at = gather(), bytearray(sum(sizes)), 0
+        if call is None:
+            return None
+        for first in range(0, len(sizes), MOST):
+            here = sizes[first : first + MOST]
+            places = array("Q", bytes(16 * len(here)))
+            places[0::2], places[1::2] = array("Q", addresses[first : first + MOST]), array("Q", here)
+            if not self._gathered(call, places, buffer, at):
+                return None
+            at += sum(here)
+        return buffer
+
+    def _gathered(self, gather: Gather, places: array[int], buffer: bytearray, at: int) -> bool:
+        """Whether the buffer has all pieces now, from `at` on, and they are this process's: the call takes a number,
+        which may be another's by now, and the file stays with the process that it was opened for, before an exec
+        too."""
+        wanted = sum(places[1::2])
+        if not wanted:
+            return True
+        if max(places[0::2]) > HIGHEST or gather(self._pid, places, buffer, at) != wanted:
             return False
-        address, size = batch[0]
+        address, size = next((a, n) for a, n in zip(places[0::2], places[1::2]) if n)
         try:
-            return self.read(address, min(size, PROOF)) == buffer[: min(size, PROOF)]
+            return self.read(address, min(size, PROOF)) == buffer[at : at + min(size, PROOF)]
         except MemoryFault:
             return False
 
@@ -119,7 +141,18 @@ class ProcessMemory:
             filled += here
 
     def close(self) -> None:
-        os.close(self._file)
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    __del__ = close
+
+
+def _places(pieces: Pieces) -> array[int]:
+    try:
+        return array("Q", chain.from_iterable(pieces))
+    except OverflowError:  # no address at all
+        return array("Q", [HIGHEST + 1, 1])
 
 
 def _batches(pieces: Iterable[tuple[int, int]]) -> Iterator[Pieces]:
@@ -147,15 +180,16 @@ def gather() -> Gather | None:
         call = ctypes.CDLL(None).process_vm_readv
     except (ImportError, OSError, AttributeError):
         return None
+    if ctypes.sizeof(Vector) != 16:
+        return None
     pointer, count = ctypes.POINTER(Vector), ctypes.c_ulong
     call.argtypes = (ctypes.c_int, pointer, count, pointer, count, count)
     call.restype = ctypes.c_ssize_t
 
-    def gathered(pid: int, pieces: Pieces, buffer: bytearray) -> int:
-        whole = ctypes.c_char.from_buffer(buffer)
-        here = Vector(ctypes.addressof(whole), sum(size for _, size in pieces))
-        there = (Vector * len(pieces))(*(Vector(*piece) for piece in pieces))
-        return int(call(pid, ctypes.byref(here), 1, there, len(pieces), 0))
+    def gathered(pid: int, places: array[int], buffer: bytearray, at: int) -> int:
+        here = Vector(ctypes.addressof(ctypes.c_char.from_buffer(buffer, at)), sum(places[1::2]))
+        there = (Vector * (len(places) // 2)).from_buffer(places)
+        return int(call(pid, ctypes.byref(here), 1, there, len(there), 0))
 
     return gathered
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate, repeat
+from operator import and_, rshift
 from typing import Union
 
 from gomap.errors import GomapError, MemoryFault
@@ -17,7 +19,7 @@ from gomap.golang.slots import MAX_ITEM
 from gomap.gotypes import POINTER_KINDS, SCALAR_KINDS, Field, GoType, Kind
 from gomap.human import escaped
 from gomap.maps import view
-from gomap.memory import extents
+from gomap.memory import extents, joined
 from gomap.target import Target
 
 Scalar = Union[bool, int, float, str]
@@ -25,6 +27,8 @@ Scalar = Union[bool, int, float, str]
 #: Bare in an interface: the types that Go gives to constants of that form.
 DEFAULT_TYPES = frozenset({"int", "float64", "string", "bool", "complex128"})
 UNREADABLE = "<unreadable>"
+#: After so many strings the blocks of memory that others lie in are read as a whole, and kept: 64 MiB at most.
+MANY, BLOCK_BITS, MAX_BLOCKS = 4096, 16, 1024
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,10 @@ class Values:
     types: Types | None = None
     cut: bool = False
     _room: int = 0
+    #: Memory that strings lie in, by address >> BLOCK_BITS: a character for each byte. Lost: they were too many.
+    _blocks: dict[int, str] = field(default_factory=dict)
+    _blocks_lost: bool = False
+    _asked: int = 0  # strings, so far
 
     def __post_init__(self) -> None:
         self.types = self.types or Types(self.target)
@@ -141,16 +149,78 @@ class Values:
         return self.target.memory.read(pointer, keep), length - keep
 
     def strings(self, pointers: Sequence[int], lengths: Sequence[int]) -> list[str]:
-        """What json gives for each string header. Strings that lie near each other are read together."""
+        """What json gives for each string header."""
+        return [UNREADABLE if text is None else text for text in self._strings(pointers, lengths)]
+
+    def quoted(self, pointers: Sequence[int], lengths: Sequence[int]) -> list[str]:
+        """What text gives for each string header."""
+        found = [UNREADABLE if text is None else quoted(text) for text in self._strings(pointers, lengths)]
+        limit = self.limits.text
+        if max(lengths, default=0) > limit:
+            for i, length in enumerate(lengths):
+                if length > limit and found[i] is not UNREADABLE:
+                    found[i] += f"...+{length - limit} bytes"
+        return found
+
+    def _strings(self, pointers: Sequence[int], lengths: Sequence[int]) -> Sequence[str | None]:
+        """The strings with these headers as far as they are shown, None where they can't be read."""
+        limit, negative = self.limits.text, 1 << 8 * self.target.arch.pointer_size - 1
+        if max(lengths, default=0) > limit:
+            self.cut = self.cut or any(limit < length < negative for length in lengths)
+            if max(lengths) >= negative:
+                return self._near(pointers, lengths)
+            lengths = [min(length, limit) for length in lengths]
+        self._asked += len(pointers)
+        found = self._in_blocks(pointers, lengths) if self._asked > MANY else None
+        if found is not None:
+            return found
+        whole = joined(self.target.memory, pointers, lengths)
+        if whole is None:
+            return self._near(pointers, lengths)
+        ends = accumulate(lengths)
+        held = bytes(whole)
+        if held.isascii():
+            text = held.decode()
+            return [text[end - length : end] for length, end in zip(lengths, ends)]
+        return [held[end - length : end].decode("utf-8", "surrogateescape") for length, end in zip(lengths, ends)]
+
+    def _in_blocks(self, pointers: Sequence[int], lengths: Sequence[int]) -> list[str] | None:
+        """_strings, cut out of whole blocks of memory, as long as they are few. None where they are too many, or one
+        can't be read."""
+        if not all(lengths):
+            some = next((pointer for pointer, length in zip(pointers, lengths) if length), None)
+            if some is None:
+                return [""] * len(pointers)
+            pointers = [pointer if length else some for pointer, length in zip(pointers, lengths)]
+        blocks, read = self._blocks, self.target.memory.read
+        numbers = list(map(rshift, pointers, repeat(BLOCK_BITS)))
+        missing = set(numbers) - blocks.keys()
+        if self._blocks_lost or len(blocks) + len(missing) > MAX_BLOCKS:
+            self._blocks_lost = True
+            blocks.clear()
+            return None
+        for number in sorted(missing):
+            try:  # with the rest of a string that begins in it
+                data = read(number << BLOCK_BITS, (1 << BLOCK_BITS) + self.limits.text)
+            except MemoryFault:
+                return None
+            blocks[number] = data.decode("latin-1")
+        starts = map(and_, pointers, repeat((1 << BLOCK_BITS) - 1))
+        found = [blocks[number][start : start + length] for number, start, length in zip(numbers, starts, lengths)]
+        if "".join(found).isascii():
+            return found
+        return [text if text.isascii() else text.encode("latin-1").decode("utf-8", "surrogateescape") for text in found]
+
+    def _near(self, pointers: Sequence[int], lengths: Sequence[int]) -> list[str | None]:
+        """_strings, of which those that lie near each other are read together."""
         read, limit, negative = self.target.memory.read, self.limits.text, 1 << 8 * self.target.arch.pointer_size - 1
-        found = [""] * len(pointers)
+        found: list[str | None] = [""] * len(pointers)
         places = []
         for i, (pointer, length) in enumerate(zip(pointers, lengths)):
             if length >= negative:
-                found[i] = UNREADABLE
+                found[i] = None
             elif length:
                 places.append((pointer, length if length <= limit else limit, i))
-        self.cut = self.cut or any(limit < length < negative for length in lengths)
         places.sort()
         for base, size, run in extents(places):
             try:
@@ -160,7 +230,7 @@ class Values:
                     try:
                         found[i] = read(pointer, length).decode("utf-8", "surrogateescape")
                     except MemoryFault:
-                        found[i] = UNREADABLE
+                        found[i] = None
             else:
                 for pointer, length, i in run:
                     found[i] = data[pointer - base : pointer - base + length].decode("utf-8", "surrogateescape")
@@ -361,8 +431,15 @@ _ESCAPES = {7: "\\a", 8: "\\b", 12: "\\f", 10: "\\n", 13: "\\r", 9: "\\t", 11: "
 
 def quote(raw: bytes) -> str:
     """As strconv.Quote: printable text stays, everything that could move a terminal is escaped."""
+    return quoted(raw.decode("utf-8", "surrogateescape"))
+
+
+def quoted(text: str) -> str:
+    """quote for text that was decoded, what is no UTF-8 as surrogates (PEP 383)."""
+    if text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
     parts = []
-    for character in raw.decode("utf-8", "surrogateescape"):
+    for character in text:
         short = _ESCAPES.get(ord(character))
         if short is not None:
             parts.append(short)

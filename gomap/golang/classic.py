@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import compress, islice
-from operator import eq
+from operator import eq, itemgetter
 from typing import Any
 
 from gomap.arrays import expect
@@ -431,17 +431,16 @@ class ClassicMap:
             pointers = walk.pointers(data)
             # A window of buckets at a time: the first entries come at once, whatever the map's size.
             for start in range(0, len(pointers), 512):
-                window = []
-                chained = {}
-                for i in range(start, min(start + 512, len(pointers))):
-                    bucket = data[i * size : (i + 1) * size]
-                    if old and bucket[0] in EVACUATED:
-                        continue
-                    window.append((first + i, 0, address + (first + i) * size, bucket))
-                    if pointers[i]:
-                        chained[first + i] = pointers[i]
-                window += walk.follow(chained)
-                window.sort(key=lambda item: item[:2])
+                window = [
+                    (first + i, 0, address + (first + i) * size, data[i * size : (i + 1) * size])
+                    for i in range(start, min(start + 512, len(pointers)))
+                ]
+                if old:
+                    window = [bucket for bucket in window if bucket[3][0] not in EVACUATED]
+                chained = {index: pointers[index - first] for index, _, _, _ in window if pointers[index - first]}
+                if chained:
+                    window += walk.follow(chained)
+                    window.sort(key=itemgetter(0, 1))
                 yield window, old
 
 

@@ -757,6 +757,8 @@ def types_for(arch: Arch) -> dict[str, tuple[GoType, ...]]:
     big = struct("main.Big", word, [("A", array_of(17, basic("int64"))), ("B", basic("uint8"))])
     large = struct("main.Large", word, [("P", pointer(basic("int", word), word)), ("Q", array_of(70, basic("uint16")))])
     pair = struct("main.Pair", word, [("A", basic("uint8")), ("B", basic("uint64")), ("C", basic("uint8"))])
+    kinds = ("string", "float64", "bool", "float32", "int16", "complex64")
+    row = struct("main.Row", word, [(f"F{i}", basic(kind, word)) for i, kind in enumerate(kinds)])
     edge = array_of(128, basic("uint8"))  # the largest that is stored in the slot
     over = array_of(129, basic("uint8"))
     nothing = struct("struct {}", word, [])
@@ -775,6 +777,6 @@ def types_for(arch: Arch) -> dict[str, tuple[GoType, ...]]:
     )
     elems = (
         basic("int", word), basic("bool"), nothing, no_ints, basic("string", word), pair, big, large, over,
-        pointer(pair, word), pointer(big, word), basic("uint16"), basic("complex128"),
+        pointer(pair, word), pointer(big, word), basic("uint16"), basic("complex128"), row,
     )  # fmt: skip
     return {"keys": keys, "elems": elems}

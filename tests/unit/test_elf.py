@@ -136,6 +136,8 @@ def test_streamed_a_core_has_the_same_memory(lost: int, tmp_path: Path) -> None:
             with pytest.raises(MemoryFault) as caught:
                 memory.read(address, size)
             assert isinstance(held, type(caught.value))
+        together = memory.joined([start, address, 16, address], [1, size, 0, size])
+        assert together == (None if isinstance(held, MemoryFault) or lost == 64 else content[:1] + 2 * bytes(held))
     memory.close()  # with bytes of it in use
 
 

@@ -43,6 +43,21 @@ def test_many_small_pieces_and_few_large_ones(own: ProcessMemory) -> None:
     own.close()
 
 
+def test_joined_is_all_pieces_or_nothing() -> None:
+    noise = random.Random(2).randbytes(SIZE)
+    held = ctypes.create_string_buffer(noise, SIZE)
+    at, own = ctypes.addressof(held), ProcessMemory(os.getpid())
+    places = [(i * 7919 % (SIZE - 300), i % 257) for i in range(2 * MOST + 5)]
+    addresses, sizes = [at + offset for offset, _ in places], [size for _, size in places]
+    addresses[257] = 0  # of no bytes
+    wanted = b"".join(noise[offset : offset + size] for offset, size in places)
+    assert own.joined(addresses, sizes) == wanted
+    for i, odd in ((0, 16), (1, 16), (2 * MOST + 4, 16), (9, (1 << 64) - 8), (9, sys.maxsize)):
+        assert own.joined([*addresses[:i], odd, *addresses[i + 1 :]], [size or 1 for size in sizes]) is None
+    assert own.joined([], []) == own.joined([0, 16], [0, 0]) == b""
+    own.close()
+
+
 def test_the_file_is_the_judge() -> None:
     """A number that has become another process's: what is read stays the memory of the one that was opened."""
     held = ctypes.create_string_buffer(b"this process's own", 64)
@@ -53,6 +68,7 @@ def test_the_file_is_the_judge() -> None:
         assert {bytes(data) for _, _, data in own.stream([(at, 64)] * 9) if not isinstance(data, MemoryFault)} == {
             held.raw
         }
+        assert own.joined([at], [64]) is None
         own.close()
         # A process that has ended has no memory, whoever has its number.
         gone = ProcessMemory(other.pid)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import struct as packing
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gomap.errors import MemoryFault
 from gomap.gotypes import GoType, Kind, Lazy, fixed
 from gomap.target import Arch
 from gomap.values import Limits, Values, float_text, quote, shown
@@ -158,6 +161,22 @@ def test_strings(arch: Arch, raw: bytes) -> None:
     assert not values.cut
 
 
+@dataclass
+class Joining:
+    """Memory that has many pieces by one call."""
+
+    space: Space
+
+    def read(self, address: int, size: int) -> bytes:
+        return self.space.read(address, size)
+
+    def joined(self, addresses: Sequence[int], sizes: Sequence[int]) -> bytes | None:
+        try:
+            return b"".join(self.read(address, size) if size else b"" for address, size in zip(addresses, sizes))
+        except MemoryFault:
+            return None
+
+
 @given(
     st.sampled_from(ARCHES),
     st.lists(
@@ -165,19 +184,36 @@ def test_strings(arch: Arch, raw: bytes) -> None:
     ),
     st.lists(st.tuples(st.integers(0, 3000), st.sampled_from([0, 1, 7, 1 << 31, (1 << 32) - 1]))),
     st.sampled_from([5, 256]),
+    st.sampled_from([{"MANY": 99}, {"MANY": 0, "BLOCK_BITS": 4}, {"MANY": 20, "BLOCK_BITS": 6, "MAX_BLOCKS": 3}]),
+    st.booleans(),
+    st.booleans(),
 )
 def test_many_strings_are_what_each_is_alone(
-    arch: Arch, raws: list[bytes], odd: list[tuple[int, int]], limit: int
+    arch: Arch,
+    raws: list[bytes],
+    odd: list[tuple[int, int]],
+    limit: int,
+    ways: dict[str, Any],
+    unreadable: bool,
+    at_once: bool,
 ) -> None:
     fake, space = target(arch)
     headers = [space.string(raw) for raw in raws]
     headers += [space.word(space.base + offset) + space.word(length) for offset, length in odd]
-    headers += [space.word(0) + space.word(3), space.word(1) + space.word(-1)]
+    if unreadable:
+        headers += [space.word(0) + space.word(3), space.word(1) + space.word(-1)]
+    space.put(bytes(300))
+    if at_once:
+        fake.memory = Joining(space)
     t, word = basic("string", arch.pointer_size), arch.pointer_size
     alone, together = Values(fake, Limits(text=limit)), Values(fake, Limits(text=limit))
     wanted = [alone.json(t, header) for header in headers]
+    texts = [alone.text(t, header) for header in headers]
     pointers, lengths = ([arch.pointer(header, at) for header in headers] for at in (0, word))
-    assert together.strings(pointers, lengths) == wanted
+    with mock.patch.multiple("gomap.values", **ways):
+        for start in (0, 7, 0):
+            assert together.strings(pointers[start:], lengths[start:]) == wanted[start:]
+            assert together.quoted(pointers[start:], lengths[start:]) == texts[start:]
     assert together.cut == alone.cut
 
 
