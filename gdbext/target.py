@@ -73,16 +73,17 @@ class GdbMemory:
         return bytes(self._view(address, size))
 
     def _view(self, address: int, size: int) -> memoryview:
+        # For what a core file lacks gdb reads the program's file, where variables have their values of the start.
+        if any(start < address + size and address < end for start, end in self._cut_off):
+            raise elf.CutShort(address, size)
         try:
             return self._read(address, size)
         except (gdb.error, OverflowError) as error:
-            if any(start < address + size and address < end for start, end in self._cut_off):
-                raise elf.CutShort(address, size) from error
             raise MemoryFault(address, size) from error
 
     @cached_property
     def _cut_off(self) -> list[tuple[int, int]]:
-        """What the core file should have and has not: asked for when something can't be read."""
+        """What the core file should have and has not."""
         path = core_path() if self._of_core else None
         return elf.cut_off(path) if path is not None else []
 
