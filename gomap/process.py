@@ -33,6 +33,8 @@ Gather = Callable[[int, "array[int]", bytearray, int], int]
 class ProcessMemory:
     """The memory of a stopped process. Raises OSError when the kernel refuses it."""
 
+    _file = -1
+
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._file = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
@@ -57,7 +59,8 @@ class ProcessMemory:
         todo: SimpleQueue[tuple[Pieces, bytearray] | None] = SimpleQueue()
         done: SimpleQueue[list[Read]] = SimpleQueue()
         spare = [bytearray(), bytearray()]
-        reader = _start(lambda: self._serve(gather(), todo, done))
+        call = gather()
+        reader = _start(lambda: self._serve(call, todo, done))
         try:
             waiting: list[bytearray] = []
             for batch in _batches(pieces):
@@ -77,17 +80,16 @@ class ProcessMemory:
 
     def _serve(
         self,
-        gather: Gather | None,
+        call: Gather | None,
         todo: SimpleQueue[tuple[Pieces, bytearray] | None],
         done: SimpleQueue[list[Read]],
     ) -> None:
         for batch, buffer in iter(todo.get, None):
-            done.put(list(self._into(gather, batch, buffer)))
+            done.put(list(self._into(call, batch, buffer)))
 
-    def _into(self, gather: Gather | None, batch: Pieces, buffer: bytearray) -> Iterator[Read]:
+    def _into(self, call: Gather | None, batch: Pieces, buffer: bytearray) -> Iterator[Read]:
         """All pieces in the buffer, one behind another, by one call where it can read them all."""
-        places = array("Q") if gather is None else _places(batch)
-        at, whole = 0, gather is not None and self._gathered(gather, places, buffer, 0)
+        at, whole = 0, call is not None and self._gathered(call, _places(batch), buffer, 0)
         view = memoryview(buffer)
         for address, size in batch:
             part = view[at : at + size]
@@ -114,14 +116,14 @@ class ProcessMemory:
             at += sum(here)
         return buffer
 
-    def _gathered(self, gather: Gather, places: array[int], buffer: bytearray, at: int) -> bool:
+    def _gathered(self, call: Gather, places: array[int], buffer: bytearray, at: int) -> bool:
         """Whether the buffer has all pieces now, from `at` on, and they are this process's: the call takes a number,
         which may be another's by now, and the file stays with the process that it was opened for, before an exec
         too."""
         wanted = sum(places[1::2])
         if not wanted:
             return True
-        if max(places[0::2]) > HIGHEST or gather(self._pid, places, buffer, at) != wanted:
+        if max(places[0::2]) > HIGHEST or call(self._pid, places, buffer, at) != wanted:
             return False
         address, size = next((a, n) for a, n in zip(places[0::2], places[1::2]) if n)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import random
 import subprocess
@@ -106,6 +107,16 @@ def test_nothing_goes_on_when_nobody_reads_on(own: ProcessMemory) -> None:
     assert list(own.stream([])) == []
     assert threading.active_count() == before
     own.close()
+
+
+def test_a_process_that_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """And nothing is said of what was never opened."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    with pytest.raises(OSError):
+        ProcessMemory(ended.pid)
+    gc.collect()
+    assert capsys.readouterr().err == ""
 
 
 def test_only_the_same_process_is_the_same(own: ProcessMemory) -> None:
