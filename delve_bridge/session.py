@@ -13,7 +13,7 @@ from delve_bridge.rpc import Client, NotDelve, Refused
 from delve_bridge.target import Call, DelveTarget, Frame, split
 from delve_bridge.types import BARE, NOWHERE, Raw, Types, at
 from gomap import elf
-from gomap.errors import GomapError, NoDebugInfo, NoProcess, TargetRunning
+from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, TargetRunning
 from gomap.memory import Memory
 from gomap.process import ProcessMemory, same
 from gomap.target import Arch, Location
@@ -93,7 +93,17 @@ class Session:
             raise ended(error) from error
         if state.get("exited"):
             raise NoProcess(f"the program has exited with status {state.get('exitStatus')}: start it again (restart)")
+        if self._is_gone(state):
+            raise NoProcess("the program is gone: something has killed it. Leave (exit), and start it again")
         return state
+
+    def _is_gone(self, state: Mapping[str, Any]) -> bool:
+        """Whether the process has lost its memory, which Delve does not notice before it lets it run. (After an exec
+        it has another's, and Delve reads that.)"""
+        m0, same_process = self._globals.get("runtime.m0"), self._seen is not None and not self.restarted(state)
+        if not isinstance(self._direct, ProcessMemory) or m0 is None or not same_process or state.get("Running"):
+            return False
+        return not any(_can_read(memory, int(m0["addr"])) for memory in (self._direct, self._delve_memory))
 
     def stopped(self) -> Mapping[str, Any]:
         """The state of the stopped program. Raises TargetRunning, NoProcess."""
@@ -320,6 +330,13 @@ class Session:
     def direct(self) -> bool:
         """Whether memory is read past Delve."""
         return self._direct is not None
+
+
+def _can_read(memory: Memory, address: int) -> bool:
+    try:
+        return bool(memory.read(address, 1))
+    except MemoryFault:
+        return False
 
 
 @dataclass(frozen=True)
