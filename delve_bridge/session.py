@@ -100,10 +100,11 @@ class Session:
     def _is_gone(self, state: Mapping[str, Any]) -> bool:
         """Whether the process has lost its memory, which Delve does not notice before it lets it run. (After an exec
         it has another's, and Delve reads that.)"""
-        m0, same_process = self._globals.get("runtime.m0"), self._seen is not None and not self.restarted(state)
-        if not isinstance(self._direct, ProcessMemory) or m0 is None or not same_process or state.get("Running"):
+        m0, direct = self._globals.get("runtime.m0"), self._direct
+        same_process = self._seen is not None and not self.restarted(state) and not state.get("Running")
+        if direct is None or isinstance(direct, CoreMemory) or m0 is None or not same_process:
             return False
-        return not any(_can_read(memory, int(m0["addr"])) for memory in (self._direct, self._delve_memory))
+        return not any(_can_read(memory, int(m0["addr"])) for memory in (direct, self._delve_memory))
 
     def stopped(self) -> Mapping[str, Any]:
         """The state of the stopped program. Raises TargetRunning, NoProcess."""

@@ -70,7 +70,8 @@ def wrong(data: Mapping[str, Any], what: str, of: list[Any], truth: Mapping[str,
         return "no map has it"
     span, object_of = data["span"], data["span"] and data["span"]["object"]
     if what == "stale":
-        return None if data["where"] == "heap" and (stage == "growing") == bool(span["allocated"]) else "freed or not"
+        held = bool(span and span["allocated"])  # of a span that is free as a whole nothing is told
+        return None if data["where"] == "heap" and (stage == "growing") == held else "freed or not"
     if what in ("kept", "freed"):
         told = (data["where"], span["state"], span["allocated"], object_of)
         return None if told == ("heap", "in-use", what == "kept", data["address"]) else what
