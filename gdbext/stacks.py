@@ -38,16 +38,17 @@ class _FrameId:
 
 
 class _Parked(Unwinder):
-    """Makes a parked goroutine the caller of the newest frame."""
+    """Makes a parked goroutine the caller of the newest frame, and tells what it was preempted in."""
 
     def __init__(self, pc: int, sp: int, bp: int) -> None:
         super().__init__("gomap parked goroutine")
         self._saved = (pc, sp, bp)
         self._answered = False
+        self._preempted = _function_at(pc) == "runtime.asyncPreempt2"
 
     def __call__(self, pending_frame: gdb.PendingFrame) -> gdb.UnwindInfo | None:
         if self._answered:
-            return None
+            return self._interrupted(pending_frame) if self._preempted else None
         names = _REGISTERS.get(pending_frame.architecture().name())
         if names is None:
             return None
@@ -60,6 +61,29 @@ class _Parked(Unwinder):
         for name, value in zip(names, self._saved):
             if name is not None:
                 info.add_saved_register(name, gdb.Value(value).cast(word))
+        return info
+
+    def _interrupted(self, pending_frame: gdb.PendingFrame) -> gdb.UnwindInfo | None:
+        """What runtime.asyncPreempt returns to did not call it, and may be anywhere in its prologue or epilogue: gdb
+        has to look at that very pc, and would look at the byte in front of it. Both functions of the runtime push the
+        frame pointer before anything else (asyncPreempt of runtime/preempt_amd64.s)."""
+        if pending_frame.architecture().name() != "i386:x86-64":
+            return None
+        here = int(pending_frame.read_register("rip")) & (1 << 64) - 1
+        if _function_at(here) != "runtime.asyncPreempt":
+            return None
+        self._preempted = False
+        try:
+            bp, returns_to = _pushed(self._saved[2])
+            outer, pc = _pushed(bp)
+        except gdb.error:
+            return None
+        if returns_to != here or _function_at(pc) is None:
+            return None
+        word = gdb.lookup_type("uintptr")
+        info = pending_frame.create_unwind_info(_FrameId(gdb.Value(bp + 16).cast(word), gdb.Value(here).cast(word)))
+        for name, value in (("rip", pc + 1), ("rsp", bp + 16), ("rbp", outer)):
+            info.add_saved_register(name, gdb.Value(value).cast(word))
         return info
 
 
@@ -138,6 +162,19 @@ def stack_pointer(frame: gdb.Frame) -> int:
         return int(frame.read_register(names[1] if names else "sp")) & (1 << 64) - 1
     except (gdb.error, ValueError) as error:
         raise GomapError(f"gdb can't tell the stack pointer of {frame.name()}: {error}") from error
+
+
+def _pushed(bp: int) -> tuple[int, int]:
+    """(the caller's frame pointer, the return address) of the function with that frame pointer, on amd64."""
+    saved = bytes(gdb.selected_inferior().read_memory(bp, 16))
+    return int.from_bytes(saved[:8], "little"), int.from_bytes(saved[8:], "little")
+
+
+def _function_at(pc: int) -> str | None:
+    block = gdb.block_for_pc(pc)
+    while block is not None and block.function is None:
+        block = block.superblock
+    return None if block is None or block.function is None else str(block.function.name)
 
 
 def _starts_at(pc: int) -> bool:
