@@ -213,10 +213,17 @@ def _ask(gdb: Gdb, binary: Path, core: Core | None, plan: Any, folder: Path, tim
     if not lines or "end" not in lines[-1]:
         after = f" after {lines[-1]['command']!r} at {lines[-1]['stage']}" if lines else ""
         raise AssertionError(
-            f"gdb {gdb.name} on {binary} ended with status {run.returncode}{after}, its plan unfinished:\n"
-            f"{run.stdout[-3000:]}\n{run.stderr[-3000:]}"
+            f"gdb {gdb.name} on {binary} ended with status {run.returncode}{after}, its plan unfinished:\n{said(run)}"
         )
     return Session(tuple(Answer(**line) for line in lines[:-1]), core.truth if core else _published(truth))
+
+
+def said(run: subprocess.CompletedProcess[str]) -> str:
+    """What gdb and its program printed, cut in the middle: a Go program that dies begins with its reason."""
+    error = run.stderr
+    if len(error) > 6000:
+        error = f"{error[:3000]}\n[...]\n{error[-3000:]}"
+    return f"{run.stdout[-3000:]}\n{error}"
 
 
 def _published(file: Path) -> dict[str, Any]:

@@ -85,6 +85,30 @@ func main() {
 
 func turn(seen map[int]int, i int) { seen[i%10]++ }
 """
+#: The first worker is on its second line until the second one has been through all of worker.
+TWO_WORKERS = """package main
+
+func worker(first bool, turn chan bool) {
+	m := map[bool]int{}
+	meet(first, turn)
+	m[first] = 1
+}
+
+func meet(first bool, turn chan bool) {
+	if first {
+		turn <- true
+		<-turn
+	}
+}
+
+func main() {
+	turn := make(chan bool)
+	go worker(true, turn)
+	<-turn
+	worker(false, turn)
+	turn <- true
+}
+"""
 DIES = """package main
 
 func main() {
@@ -301,17 +325,15 @@ def test_only_its_own_goroutine_is_at_the_breakpoint(dlv: Dlv, system_go: Row) -
 
 def test_breakpoint_during_a_step(dlv: Dlv, system_go: Row) -> None:
     """Another goroutine's breakpoint breaks in on `next`: the one after that steps from there."""
-    with window(dlv, str(built(WORKERS, "workers", system_go))) as console:
+    with window(dlv, str(built(TWO_WORKERS, "two-workers", system_go))) as console:
         says(console, "break main.worker")
-        says(console, "continue")
-        for _ in range(12):
-            assert "in main.worker" in says(console, "next")
-            if console.session.state()["NextInProgress"]:
-                break
-        else:
-            pytest.fail("nothing broke in on a step")
-        first, then = (re.findall(r"goroutine (\d+) in .*:(\d+)", says(console, w)) for w in ("goroutine", "next"))
-        assert len(first) == len(then) == 1
+        first = says(console, "continue")
+        assert "goroutine 1 " not in first
+        for line in "45":  # the next steps over its wait for the other
+            assert says(console, "next").startswith(first.split(":")[0] + f":{line}\n")
+        assert re.fullmatch(r"goroutine 1 in main\.worker  \S+:3  breakpoint 1\n", says(console, "next"))
+        assert console.session.state()["NextInProgress"]
+        assert re.fullmatch(r"goroutine 1 in main\.worker  \S+:4\n", says(console, "next"))
         assert says(console, "stack").count("*") == 1
 
 

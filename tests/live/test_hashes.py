@@ -22,7 +22,7 @@ from gomap.golang.rtype import Types
 from gomap.gotypes import Field, GoType, Kind, fixed
 from gomap.memory import Memory, RegionMemory
 from gomap.target import Arch, Captured, Frame, Goroutine, Location, Variable, Wanted
-from tests.live import debuggers, toolchains
+from tests.live import debuggers, machines, toolchains
 from tests.live.toolchains import Row
 
 ARCHS = ("amd64", "386")
@@ -66,7 +66,7 @@ class Nothing:
 
 @functools.cache
 def vectors(binary: Path, aes: str) -> Any:
-    env = debuggers._environment({"GODEBUG": f"cpu.aes={aes}"})
+    env = debuggers._environment({"GODEBUG": f"cpu.aes={aes}", **machines.QUIET})
     run = subprocess.run([str(binary)], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
     return json.loads(run.stdout)
 
