@@ -379,7 +379,7 @@ demo() {
     demo_program basic start 'hmap-show m' 'hmap-alias'
     if "$place/growth" -stages | grep -qx doubling-half; then stage=doubling-half; fi
     demo_program growth "$stage" 'hmap-evac ints'
-    say "" "For your own programs: ./install.sh sets your gdb up; bin/gdb-hmap PROGRAM does without."
+    say "" "For your own programs: ./install.sh sets your gdb up; bin/gdb-hmap PROG without."
 }
 
 # go without the user's settings; writes in the cache alone, its telemetry too.
