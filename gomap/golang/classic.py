@@ -18,7 +18,7 @@ from typing import Any
 from gomap.arrays import expect
 from gomap.errors import MemoryFault
 from gomap.golang.malloc import Allocator
-from gomap.golang.marks import SLOTS, MarkCode, Strip, Tally, mark_code, marks_of, nonzero_words, words
+from gomap.golang.marks import SLOTS, MarkCode, Strip, Tally, ascending, mark_code, marks_of, nonzero_words, words
 from gomap.golang.slots import Bucket, SlotShape, check_fields, check_slots, entries_of, member, stored_type
 from gomap.golang.structure import Anomaly, Bytes, Entry, Growth, Structure
 from gomap.gotypes import GoType, has_pointers
@@ -504,7 +504,7 @@ class _Walk:
             if depth > MAX_CHAIN:
                 self._anomaly("chain-too-long", f"an overflow chain goes on after {MAX_CHAIN} buckets", level[0])
                 break
-            fresh = sorted(level)
+            fresh = ascending(level)
             shared = next(compress(fresh, map(eq, fresh, islice(fresh, 1, None))), None)
             if shared is not None:
                 self._anomaly("shared-overflow", "two chains lead to one overflow bucket", shared)

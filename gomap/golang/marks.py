@@ -220,9 +220,10 @@ def _fill(marks: bytes, code: MarkCode) -> tuple[list[int], bool]:
 def _fill_by_numpy(np: Any, marks: bytes, code: MarkCode) -> tuple[list[int], bool]:
     """What _fill says: a byte for each bucket has a bit for each live slot."""
     every = np.frombuffer(marks, np.uint8)
-    bits = np.frombuffer(_BITS, np.uint8)
-    fill = np.bincount(bits[np.packbits(code.are_live(np, every))], minlength=SLOTS + 1).tolist()
-    live = sum(k * buckets for k, buckets in enumerate(fill))
+    buckets = np.bincount(np.packbits(code.are_live(np, every)), minlength=256)
+    # Floats: exact up to 2^53.
+    fill = np.bincount(np.frombuffer(_BITS, np.uint8), buckets, SLOTS + 1).astype(np.int64).tolist()
+    live = sum(k * number for k, number in enumerate(fill))
     return fill, live + int(np.count_nonzero(every == code.empty)) == len(marks)
 
 
@@ -259,6 +260,12 @@ def nonzero_words(data: Buffer, offset: int, stride: int, size: int, byte_order:
     column = np.frombuffer(data, f"u{size}")[offset // size :: stride // size]
     found: list[int] = column[column != 0].tolist()
     return found
+
+
+def ascending(addresses: array[int]) -> list[int]:
+    """sorted, of an array of 64-bit numbers."""
+    np = numpy_if_loaded()
+    return sorted(addresses) if np is None else list(np.sort(np.frombuffer(addresses, np.uint64)).tolist())
 
 
 def words(data: Buffer, offset: int, stride: int, size: int, byte_order: str) -> Sequence[int]:

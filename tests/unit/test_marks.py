@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from unittest import mock
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from gomap.arrays import numpy
 from gomap.golang import classic, swiss
-from gomap.golang.marks import MarkCode, Strip, Tally, marks_of, marks_of_arrays, nonzero_words, words
+from gomap.golang.marks import MarkCode, Strip, Tally, ascending, marks_of, marks_of_arrays, nonzero_words, words
 
 CLASSIC = {"live": range(5, 256), "empty": {0}, "tombstone": {1}, "evacuated": {2, 3, 4}}
 SWISS = {"live": range(0x80), "empty": {0x80}, "tombstone": {0xFE}, "evacuated": set[int]()}
@@ -114,6 +115,11 @@ def test_strip(live: list[int], data: st.DataObject) -> None:
     assert strip.fractions() == [
         sum(cell) / (8 * len(cell)) for cell in (live[i : i + per] for i in range(0, len(live), per))
     ]
+
+
+@given(st.lists(st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 9))))
+def test_ascending(numbers: list[int]) -> None:
+    assert ascending(array("Q", numbers)) == sorted(numbers)
 
 
 @given(st.lists(_bucket, max_size=40), st.sampled_from([8, 9, 136, 144]), st.lists(st.integers(0, 20)), st.booleans())
