@@ -180,8 +180,10 @@ def _goroutines_json(listed: list[Group], found: Found, searched: Roots) -> list
 
 def _summary(shared: list[Group], together: list[Group], found: Found, searched: Roots | None) -> str:
     if searched is None:
-        if not together:
+        if not together and not found.anomalies:
             return "nil maps only: nothing is shared"
+        if not together:
+            return "no map that can be read: nothing to compare"
         if len(together) == 1 and len(together[0].holders) > 1 and not found.nil:
             group = together[0]
             if group.shared_by == "header":

@@ -78,12 +78,11 @@ def count_anomalies(found: MapView, structure: Structure) -> list[Anomaly]:
     anomalies = list(structure.anomalies)
     live, count = structure.total.live, found.count
     if live != count:
-        unreadable = any(a.severity == "error" for a in anomalies)
         what = f"the header counts {count:,} entries, walking finds {live:,}"
         if found.writing:
             why = "the program was stopped inside a map operation (its write flag is up), which explains it"
             anomalies.append(Anomaly("note", "count-mismatch", f"{what}: {why}", found.address))
-        elif unreadable:
+        elif structure.unreadable:
             anomalies.append(
                 Anomaly("warning", "count-mismatch", f"{what}: part of the map can't be read", found.address)
             )

@@ -44,7 +44,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     structure = found.structure(allocator(target))
     data = show_json(expr, t, found, structure)
     report = Report(data, anomalies=count_anomalies(found, structure))
-    report.answer = [f"{t.name}  {expr}  {address:#x}", _summary(found, structure)]
+    report.answer = [f"{t.name}  {expr}  {address:#x}", _summary(found, structure, target.kind)]
     if variable.note:
         report.answer.append(f"({variable.note})")
     report.sections = _sections(found, structure)
@@ -147,8 +147,11 @@ def _nil(expr: str, variable: Variable, t: GoType, layout: str, group: str | Non
     return report
 
 
-def _summary(found: MapView, structure: Structure) -> str:
+def _summary(found: MapView, structure: Structure, kind: str) -> str:
     entries = human.plural(structure.total.live, "entry")
+    if structure.unreadable:
+        why = "corrupt, not set yet, or not in the core file" if kind == "core" else "corrupt, or not set yet"
+        return f"not all of it can be read ({why}): {entries} found, its header counts {found.count:,}"
     room = human.number(structure.slots)
     held, needed = human.size(structure.bytes.allocated), human.size(structure.bytes.live)
     if not structure.slots:
@@ -220,6 +223,8 @@ def _pictures(structure: Structure) -> list[Section]:
 
 
 def _advice(structure: Structure) -> list[str]:
+    if structure.unreadable:  # the sizes are what the header claims
+        return []
     back = structure.bytes.allocated - structure.bytes.rebuilt
     if back < WORTH_REBUILDING or back * 2 < structure.bytes.allocated:
         return []

@@ -96,6 +96,11 @@ class Structure:
     anomalies: list[Anomaly] = field(default_factory=list)
 
     @property
+    def unreadable(self) -> bool:
+        """Whether the walk left something out: what is counted is less than the map may have."""
+        return any(anomaly.severity == "error" for anomaly in self.anomalies)
+
+    @property
     def slots(self) -> int:
         """Slots of the main array."""
         return self.main.buckets * SLOTS

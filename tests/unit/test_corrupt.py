@@ -181,6 +181,23 @@ def test_buckets_that_cannot_be_read() -> None:
     assert answer["data"]["live"] == 0
 
 
+@pytest.mark.parametrize(
+    ("made", "name"),
+    [(classic(ClassicPlan(1, [[FULL], [HALF]])), "B"), (swiss(SwissPlan(None, [TablePlan(0, [CTRL])], [0])), "dirLen")],
+)
+def test_a_header_that_is_garbage_is_told_in_the_first_lines(made: tuple[FakeTarget, Built], name: str) -> None:
+    """A variable that is not set yet points anywhere, and the sizes in its header are no sizes."""
+    fake, built = made
+    poke(fake.memory, built.type.header, built.address, name, 35)
+    text = frontend.run("hmap-show", "m", lambda: fake, Settings(), Style(120)).output
+    told = "not all of it can be read (corrupt, or not set yet): 0 entries found, its header counts "
+    assert text.splitlines()[1] == f"{told}{maps.view(fake, built.type, built.address).count}"
+    assert "never shrinks" not in text
+    fake.add("m", built.type, fake.memory.word(built.address + 1))
+    text = frontend.run("hmap-alias", "m", lambda: fake, Settings(), Style(120)).output
+    assert text.startswith("no map that can be read: nothing to compare\n"), text
+
+
 def test_an_array_that_can_be_read_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gomap.golang.classic.CHUNK", 144 * 4)
     monkeypatch.setattr("gomap.memory.CHUNK", 144 * 4)
