@@ -244,14 +244,14 @@ class GdbTarget:
         for level, frame in enumerate(_frames() if callers else islice(_frames(), 1)):
             if level and _in_runtime(frame.name() or ""):
                 continue  # where a program dies, the runtime's own frames come before the user's
-            symbol, undeclared = _find_in_frame(frame, name)
+            symbol, too_early = _find_in_frame(frame, name)
             if symbol is None:
                 continue
             notes = []
             if level:
                 notes.append(f"{name} is taken from frame {frame.level()}, {frame.name()}")
-            if undeclared:
-                notes.append(f"{name} is declared at line {symbol.line}, which the program has not reached yet")
+            if too_early is not None:
+                notes.append(f"{name} is declared at line {symbol.line}, {too_early}")
             found = self._in_frame(symbol, frame, name, self._place(frame))
             return Variable(
                 found.name,
@@ -584,14 +584,18 @@ def _symbols(frame: gdb.Frame) -> Iterator[tuple[gdb.Symbol, bool]]:
         block = block.superblock
 
 
-def _find_in_frame(frame: gdb.Frame, name: str) -> tuple[gdb.Symbol | None, bool]:
-    later = None
+def _find_in_frame(frame: gdb.Frame, name: str) -> tuple[gdb.Symbol | None, str | None]:
+    """The variable, and why it may not be set yet; one that is set goes before it, as in `m := m`."""
+    line, later, why = frame.find_sal().line, None, None
     for symbol, undeclared in _symbols(frame):
-        if symbol.name == name or symbol.name == "&" + name:
-            if not undeclared:
-                return symbol, False
-            later = later or symbol
-    return later, later is not None
+        if symbol.name != name and symbol.name != "&" + name:
+            continue
+        if not undeclared and (symbol.is_argument or symbol.line != line):
+            return symbol, None
+        if later is None:
+            here = "where the program stands: it may not be set yet"
+            later, why = symbol, "which the program has not reached yet" if undeclared else here
+    return later, why
 
 
 def _static_symbol(name: str) -> gdb.Symbol | None:
