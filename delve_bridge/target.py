@@ -187,13 +187,15 @@ class DelveTarget:
 
     def _in_registers(self, raw: Raw, t: GoType, name: str, place: Place) -> Variable:
         """A variable that Delve pieced together at an address it made up, which Eval alone can read."""
-        load = {**BARE, "MaxVariableRecurse": 1, "MaxArrayValues": t.size}
-        whole = self._session.evaluate([at(f"[{t.size}]uint8", int(raw["addr"]))], load)[0]
-        children = (whole or {}).get("children") or ()
-        if len(children) != t.size:
-            return _nowhere(name, t, place)
-        data = bytes(0 if child["unreadable"] else int(child["value"]) for child in children)
         holes = tuple(missing_pieces(str(raw["LocationExpr"]), t.size))
+        # What a location leaves out at its end Delve has no bytes for.
+        size = holes[-1][0] if holes and sum(holes[-1]) == t.size else t.size
+        load = {**BARE, "MaxVariableRecurse": 1, "MaxArrayValues": size}
+        whole = self._session.evaluate([at(f"[{size}]uint8", int(raw["addr"]))], load)[0]
+        children = (whole or {}).get("children") or ()
+        if len(children) != size:
+            return _nowhere(name, t, place)
+        data = bytes(0 if child["unreadable"] else int(child["value"]) for child in children).ljust(t.size, b"\0")
         holes += tuple((i, 1) for i, child in enumerate(children) if child["unreadable"])
         return Variable(name, t, None, data, holes, place)
 

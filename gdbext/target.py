@@ -348,6 +348,9 @@ class GdbTarget:
                 number = int(word)
             else:
                 number = int(value)
+            if not number and _is_left_out(value):
+                holes.append((base, size))
+                return
         except gdb.error:
             holes.append((base, size))
             return
@@ -596,6 +599,12 @@ def _find_in_frame(frame: gdb.Frame, name: str) -> tuple[gdb.Symbol | None, str 
             here = "where the program stands: it may not be set yet"
             later, why = symbol, "which the program has not reached yet" if undeclared else here
     return later, why
+
+
+def _is_left_out(value: gdb.Value) -> bool:
+    """Whether the location of a variable ends before this piece of it. gdb 13 takes that for a DW_OP_implicit_pointer,
+    which Go never writes, reads zeros and says so only where it prints."""
+    return value.format_string(raw=True, max_elements=1) == "<synthetic pointer>"
 
 
 def _static_symbol(name: str) -> gdb.Symbol | None:

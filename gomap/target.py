@@ -82,6 +82,18 @@ class Variable:
             raise OptimizedOut(f"{self.name} is optimized out here: the compiler keeps no copy of it")
         return memory.read(self.address + offset, size)
 
+    def content(self, memory: Memory) -> bytes:
+        """The whole value, as far as what it leads to asks for it: a slice's capacity is often kept nowhere, and its
+        length stands there then. Raises MemoryFault, OptimizedOut."""
+        size = self.type.size
+        try:
+            return self.read(memory, 0, size)
+        except OptimizedOut:
+            if self.type.kind is not Kind.SLICE:
+                raise
+        known = self.read(memory, 0, 2 * size // 3)
+        return known + known[size // 3 :]
+
 
 @dataclass(frozen=True)
 class Goroutine:

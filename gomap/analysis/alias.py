@@ -204,8 +204,9 @@ class _Search:
         if not self.reaches(t):
             return
         if root.data is not None or root.address is None:
+            memory = self.target.memory
             try:
-                block: bytes | None = root.read(self.target.memory, 0, t.size)
+                block: bytes | None = root.content(memory) if self.slices is None else root.read(memory, 0, t.size)
             except OptimizedOut:
                 return
         else:

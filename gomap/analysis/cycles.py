@@ -299,7 +299,7 @@ class _Graph:
         elif not number:
             variable = self.variable
             if variable.address is None:
-                data = variable.read(self.target.memory, 0, variable.type.size)
+                data = variable.content(self.target.memory)
                 yield from self._inside(variable.type, data, 0, ())
                 return
             yield from self._at(one.type, one.address, ())

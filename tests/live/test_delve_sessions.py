@@ -135,6 +135,33 @@ func main() {
 	runtime.KeepAlive(main)
 }
 """
+#: The optimised build keeps nothing of the capacity of `all`, as no more is appended.
+NO_ROOM = """package main
+
+import "os"
+
+//go:noinline
+func stop() {}
+
+//go:noinline
+func made(n int) []map[int]int {
+	var all []map[int]int
+	for i := 0; i < n; i++ {
+		all = append(all, map[int]int{i: i})
+	}
+	return all
+}
+
+func main() {
+	total := 0
+	all := made(len(os.Args) + 2)
+	for _, m := range all {
+		stop()
+		total += len(m)
+	}
+	println(total)
+}
+"""
 #: Three variables m, of which one goroutine's says that it has more entries than there are.
 DAMAGED = """package main
 
@@ -182,12 +209,14 @@ func main() {
 """
 
 
-def built(source: str, name: str, row: Row) -> Path:
+def built(source: str, name: str, row: Row, optimised: bool = False) -> Path:
+    flags = () if optimised else ("-gcflags=all=-N -l",)
+
     def make(made: Path) -> None:
         (made.parent / "main.go").write_text(source)
         (made.parent / "go.mod").write_text(f"module {name}\n\ngo 1.21\n")
         subprocess.run(
-            [str(toolchains.ensure(row)), "build", "-gcflags=all=-N -l", "-o", str(made), "."],
+            [str(toolchains.ensure(row)), "build", *flags, "-o", str(made), "."],
             cwd=made.parent,
             env={**toolchains._environment(row), "CGO_ENABLED": str(int('import "C"' in source))},
             check=True,
@@ -310,6 +339,15 @@ def test_a_local_hides_a_package_in_its_own_function(dlv: Dlv, system_go: Row) -
         assert "(main is taken from frame 1, main.main)" in says(console, "hmap-show main.Other")
         says(console, "frame 1")
         assert sorted(e["key"] for e in entries(console, "main.Keep")) == ["a", "b"]
+
+
+def test_a_slice_whose_capacity_is_nowhere(toolchain: Row, dlv: Dlv) -> None:
+    with window(dlv, str(built(NO_ROOM, "no-room", toolchain, optimised=True))) as console:
+        says(console, "break main.stop")
+        says(console, "continue")
+        found = json.loads(says(console, "hmap-alias --scope all --all --json"))["data"]["groups"]
+        assert {"all[1]", "all[2]"} <= {holder["path"] for group in found for holder in group["holders"]}
+        assert "1 entry in room for 8" in says(console, "hmap-show all[2]")
 
 
 def test_only_its_own_goroutine_is_at_the_breakpoint(dlv: Dlv, system_go: Row) -> None:

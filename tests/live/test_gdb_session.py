@@ -15,7 +15,7 @@ import pytest
 
 from tests.live import debuggers, session, toolchains
 from tests.live.debuggers import LOAD, Answer, Gdb
-from tests.live.test_delve_sessions import DIES, HIDES, built
+from tests.live.test_delve_sessions import DIES, HIDES, NO_ROOM, built
 from tests.live.toolchains import ROOT, Row
 
 COMMANDS = ("hmap-show", "hmap-alias", "hmap-evac", "hmap-record")
@@ -531,3 +531,14 @@ def test_a_variable_whose_line_has_not_run(system_go: Row, gdb: Gdb) -> None:
     assert "m is declared at line 7, where the program stands: it may not be set yet" in " ".join(first.split())
     assert "\n1 entry in room" in outer and "declared" not in outer
     assert "\n2 entries in room" in inner and "declared" not in inner
+
+
+def test_a_slice_whose_capacity_is_nowhere(toolchain: Row, gdb: Gdb) -> None:
+    commands = ("break main.stop", "run", "hmap-alias --scope all --all --json")
+    args = [word for command in commands for word in ("-ex", command)]
+    program = built(NO_ROOM, "no-room", toolchain, optimised=True)
+    told = batch(gdb, *NO_SCRIPTS, "-x", str(LOAD), *args, str(program))
+    answer = json.loads(next(line for line in told.splitlines() if line.startswith("{")))
+    paths = {holder["path"] for group in answer["data"]["groups"] for holder in group["holders"]}
+    assert {"all[1]", "all[2]"} <= paths
+    assert answer["anomalies"] == []

@@ -93,6 +93,21 @@ def test_one_map_with_many_holders() -> None:
     assert (local["kind"], local["function"], local["line"], local["address"]) == ("local", "main.f", 7, None)
 
 
+def test_a_slice_whose_capacity_is_kept_nowhere() -> None:
+    """What it leads to is found; which part of an array it has room for is not said."""
+    fake, one, other = world()
+    space = fake.memory
+    list_ = space.slice(space.word(one.address) + space.word(other.address), 2)
+    place = Place("local", 1, 0, "main.f", "/x/main.go", 7)
+    fake.variables["all"] = Variable("all", slice_of(one.type), data=list_, holes=((16, 8),), place=place)
+    answer = ask(fake, "hmap-alias", "--all --json")
+    assert {"all[0]", "all[1]"} <= {path for group in answer["data"]["groups"] for path in paths(group)}
+    assert answer["anomalies"] == []
+    assert "all" not in json.dumps(ask(fake, "hmap-alias", "--slices --json")["data"]["slices"])
+    fake.variables["all"] = Variable("all", slice_of(one.type), data=list_, holes=((8, 16),), place=place)
+    assert "all[0]" not in json.dumps(ask(fake, "hmap-alias", "--all --json"))
+
+
 def test_depth_says_what_lies_deeper() -> None:
     fake, _, _ = world()
     answer = ask(fake, "hmap-alias", "--all --depth 0 --json")
