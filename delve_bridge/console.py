@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 
 from delve_bridge import vocabulary
 from delve_bridge.session import Session
@@ -88,7 +89,9 @@ class Console:
             return self._show(rest)
         answer = vocabulary.run(self.session, f"{name} {rest}")
         if answer is None:
-            raise UsageError("there is no such command (help lists what there is)")
+            known = [command.name for command in registry.COMMANDS] + [word.name for word in vocabulary.WORDS]
+            near = get_close_matches(name, known, 1)
+            raise UsageError(f"there is no such command ({f'did you mean {near[0]}? ' if near else ''}help lists all)")
         return answer
 
     def _set(self, rest: str) -> str:

@@ -152,7 +152,7 @@ def _talk(client: Client, options: argparse.Namespace, core: str | None, program
 def _one_shot(console: Console, lines: Sequence[str], interrupts: repl.Interrupts) -> int:
     """Ctrl-C halts a program that runs, and what follows is asked there; any other command is the last one then."""
     status = 0
-    for line in lines:
+    for line in filter(str.strip, lines):
         if line.strip() in LEAVE:
             break
         before = interrupts.pressed

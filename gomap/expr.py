@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Union
 
-from gomap.errors import BadExpression, MemoryFault, NoSuchType, NoSuchVariable, NotAMap
+from gomap.errors import BadExpression, GomapError, MemoryFault, NoSuchType, NoSuchVariable, NotAMap
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.structure import counted
-from gomap.gotypes import Field, GoType, Kind
+from gomap.gotypes import Field, GoType, Kind, can_reach_map
+from gomap.human import plural
 from gomap.maps import view
 from gomap.target import Target, Variable
 from gomap.values import quote
@@ -24,6 +26,8 @@ _NAME = re.compile(r"&?(?:[^\s\[\]()*&'\"/]+/)*[^\W\d][\w.\-~%Â·]*|&?[^\W\d][\wÂ
 MAX_EMBEDDED = 8
 MAX_KEYS = 1 << 20
 MAX_BRACKETS = 64
+#: Fields that a message names.
+MAX_NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,18 @@ def map_in(target: Target, variable: Variable) -> tuple[Variable, GoType, int]:
         else:
             break
     held = "" if variable.type is first.type else f" that holds {variable.type.name}"
-    raise NotAMap(f"{first.name} is no map: its type is {first.type.name}{held}")
+    raise NotAMap(f"{first.name} is no map: its type is {first.type.name}{held}{_instead(variable.type)}")
+
+
+def _instead(t: GoType) -> str:
+    """What can be asked about a value that is no map."""
+    while t.kind is Kind.POINTER:
+        t = t.elem
+    if t.name == "sync.Map":
+        return " (hmap-sync shows it)"
+    named = [f.name for f in t.fields if f.type.kind is Kind.MAP] if t.kind is Kind.STRUCT else []
+    more = ", ..." if len(named) > MAX_NAMED else ""
+    return f" (its maps: {', '.join(named[:MAX_NAMED])}{more})" if named else ""
 
 
 # -- following ---------------------------------------------------------------------------------------
@@ -149,10 +164,35 @@ def _root(target: Target, name: str) -> tuple[Variable, list[Step]]:
         found = target.variable(f"{package}.{parts[0]}")
         if found is not None:
             return found, [Select(part) for part in parts[1:]]
+    meant = _meant(target, name)
     raise NoSuchVariable(
         f"no variable {name!r} in this frame, the frames that called it, or the packages: "
-        "package variables need their full name, like main.cache"
+        + (f"did you mean {meant}?" if meant else "package variables need their full name, like main.cache")
     )
+
+
+def _meant(target: Target, name: str) -> str | None:
+    """The variable that leads to maps whose name is nearest to the first parts of one that there is not.
+
+    Package variables are looked through for what may be one: a debugger reads its symbols for that.
+    """
+    wanted = name.lstrip("&").lower()
+    packages = "." in wanted or name[:1].isupper()
+    slash = wanted.rfind("/") + 1
+    first = wanted[:slash] + ".".join(wanted[slash:].split(".")[:2])  # what follows may be fields
+    forms: dict[str, str] = {}
+    try:
+        known = list(target.frame_variables(can_reach_map))
+        known += target.package_variables(can_reach_map) if packages else ()
+        for variable in known:
+            full = variable.name
+            # With a package's last word, as the program's text has it, or without a package.
+            for form in (full, full[full.rfind("/") + 1 :], full[full.rfind(".") + 1 :]):
+                forms.setdefault(form.lower(), full)
+    except GomapError:
+        return None
+    near = (get_close_matches(word, forms, 1, 0.8) for word in (wanted, first))
+    return next((forms[found[0]] for found in near if found), None)
 
 
 def _follow(target: Target, types: Types, variable: Variable, step: Step) -> Variable:
@@ -256,13 +296,13 @@ def _index(target: Target, types: Types, variable: Variable, key: int | str) -> 
         raise BadExpression(f"{variable.name} can't be indexed with {written}: its type is {t.name}")
     if t.kind is Kind.ARRAY:
         if not 0 <= key < t.length:
-            raise BadExpression(f"{name} is out of range: {t.name} has {t.length} elements")
+            raise BadExpression(f"{name} is out of range: {t.name} has {plural(t.length, 'element')}")
         return _part(holder, name, t.elem, key * t.elem.size)
     word = target.arch.pointer_size
     head = holder.read(target.memory, 0, 2 * word)
     start, length = target.arch.pointer(head), target.arch.pointer(head, word)
     if not 0 <= key < length:
-        raise BadExpression(f"{name} is out of range: the slice has {length} elements")
+        raise BadExpression(f"{name} is out of range: the slice has {plural(length, 'element')}")
     return Variable(name, t.elem, start + key * t.elem.size, place=variable.place, note=variable.note)
 
 

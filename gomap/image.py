@@ -297,7 +297,7 @@ def _answer(target: ImageTarget, lines: Sequence[str]) -> int:
     from gomap.render.terminal import style, write
 
     status = 0
-    for line in lines:
+    for line in filter(str.strip, lines):
         name, _, rest = line.strip().partition(" ")
         command = find(name)
         if command is not None and command.args and command.args[0].name == "EXPR" and not command.args[0].many:

@@ -186,6 +186,35 @@ def test_expressions_that_name_nothing(world: World, text: str, error: type[Goma
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("main.Global", "main.global"),
+        ("main.golbal.M", "main.global"),
+        ("v2.cache", "example.com/shop/v2.cache"),
+        ("&main.global", "main.global"),
+        ("shard[1]", "shards"),
+        ("quite.another", None),
+        ("x", None),
+    ],
+)
+def test_a_name_that_is_nearly_one(world: World, text: str, meant: str | None) -> None:
+    with pytest.raises(NoSuchVariable) as caught:
+        resolve(world.fake, text)
+    said = str(caught.value)
+    assert said.endswith(f": did you mean {meant}?" if meant else "need their full name, like main.cache"), said
+
+
+def test_what_to_ask_about_a_value_that_is_no_map(world: World) -> None:
+    shop = struct("main.Shop", 8, [("n", INT), ("Carts", world.map.type), ("Users", world.map.type)])
+    world.fake.add("shop", pointer(shop), world.space.word(0))
+    with pytest.raises(NotAMap, match=r"^shop is no map: its type is \*main.Shop \(its maps: Carts, Users\)$"):
+        resolve_map(world.fake, "shop")
+    world.fake.add("synced", struct("sync.Map", 8, [("n", INT)]), bytes(8))
+    with pytest.raises(NotAMap, match=r"its type is sync.Map \(hmap-sync shows it\)$"):
+        resolve_map(world.fake, "synced")
+
+
 @pytest.mark.parametrize("text", ["number", "local", "sl", "nothing", "nilp", "p"])
 def test_values_that_are_no_maps(world: World, text: str) -> None:
     with pytest.raises(NotAMap, match=text):
