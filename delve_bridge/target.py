@@ -76,6 +76,7 @@ class DelveTarget:
     """The program as it is stopped now, from the session's goroutine and frame. Made for one command."""
 
     backend = "delve"
+    running = 0
 
     def __init__(self, session: Program) -> None:
         self._session = session

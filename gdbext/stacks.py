@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import gdb
 from gdb.unwinder import Unwinder
 
-from gomap.errors import GomapError
+from gomap.errors import GomapError, TargetRunning
 from gomap.golang.stacks import OLDEST
 from gomap.target import MAX_FRAMES, Goroutine
 
@@ -96,6 +96,8 @@ def frames_of(goroutine: Goroutine) -> Iterator[list[gdb.Frame]]:
             if found:
                 yield found
                 return
+            if goroutine.status == "running" and any(runs_on(thread) for thread in _threads_of(goroutine)):
+                raise TargetRunning("its thread is running")
         pc, sp, bp = _where_it_goes_on(goroutine)
         if not pc or not sp:
             yield []
@@ -128,11 +130,27 @@ def _selection_kept() -> Iterator[None]:
 def _running(goroutine: Goroutine) -> list[gdb.Frame]:
     """The frames that the thread has on the goroutine's own stack. None where it is on the system's, which gdb's
     backtrace does not leave."""
-    for thread in gdb.selected_inferior().threads():
-        if goroutine.thread in thread.ptid[1:] or (thread.ptid[0] == goroutine.thread and not thread.ptid[1]):
+    for thread in _threads_of(goroutine):
+        if not runs_on(thread):
             thread.switch()
             return [f for f in _physical(gdb.newest_frame()) if _on_stack(f, goroutine)]
     return []
+
+
+def _threads_of(goroutine: Goroutine) -> list[gdb.InferiorThread]:
+    """The one that runs it, if gdb has it."""
+    wanted = goroutine.thread
+    threads = gdb.selected_inferior().threads()
+    return [t for t in threads if wanted in t.ptid[1:] or (t.ptid[0] == wanted and not t.ptid[1])]
+
+
+def runs_on(thread: gdb.InferiorThread) -> bool:
+    """Whether it runs while the selected one stands still, in gdb's non-stop mode. Otherwise they stop together, and
+    all count as running while gdb works out a breakpoint's condition."""
+    if not gdb.parameter("non-stop") or not thread.is_running():
+        return False
+    selected = gdb.selected_thread()
+    return selected is None or selected.ptid != thread.ptid
 
 
 def _on_stack(frame: gdb.Frame, goroutine: Goroutine) -> bool:

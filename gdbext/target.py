@@ -12,7 +12,7 @@ from typing import Any, Callable, ClassVar
 
 import gdb
 
-from gdbext.stacks import frames_of, stack_pointer
+from gdbext.stacks import frames_of, runs_on, stack_pointer
 from gdbext.types import Converter, member, offset
 from gomap import elf
 from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning, WrongProgram
@@ -154,7 +154,10 @@ class GdbTarget:
                 else "no process: start one with run, attach PID or target remote, or open a core with core FILE"
             )
         if _is_running():
+            if any(not thread.is_running() for thread in inferior.threads()):
+                raise TargetRunning("the selected thread is running: select one that is not (info threads, thread N)")
             raise TargetRunning("the program is running: stop it first (Ctrl-C or interrupt)")
+        self.running = sum(runs_on(thread) for thread in inferior.threads())
         self.kind = "core" if connection is not None and connection.type == "core" else "live"
         self.memory: Memory = CachedMemory(GdbMemory(self.kind == "core"))
         self.arch = _arch()

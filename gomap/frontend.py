@@ -16,7 +16,7 @@ from gomap.commands import registry
 from gomap.commands.declare import Arg, Command, Context, Settings
 from gomap.errors import GomapError, Interrupted, UsageError
 from gomap.golang.structure import Anomaly
-from gomap.human import one_line
+from gomap.human import one_line, plural
 from gomap.progress import ProgressLine, silent
 from gomap.render import json as as_json
 from gomap.render import text as as_text
@@ -68,7 +68,7 @@ def run(
         with _no_collection():
             target = open_target()
             report = command.run(Context(target, settings, progress or silent), options)
-            report.anomalies += _not_started(target)
+            report.anomalies += _not_started(target) + _running(target)
             if options.get("--json"):
                 return Outcome(as_json.success(name, target, report))
             return Outcome(as_text.render(report, style))
@@ -109,6 +109,14 @@ def _not_started(target: Target) -> list[Anomaly]:
         return []
     message = "Go's main has not started yet: package variables hold what the linker put there"
     return [Anomaly("note", "not-started", message)]
+
+
+def _running(target: Target) -> list[Anomaly]:
+    if not target.running:
+        return []
+    threads = plural(target.running, "other thread")
+    message = f"{threads} ran meanwhile (non-stop): what they did is seen in part, and not where they are"
+    return [Anomaly("warning", "running", message)]
 
 
 def fault(error: Exception) -> GomapError:

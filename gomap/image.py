@@ -39,6 +39,7 @@ class RecordingTarget:
     def __init__(self, inner: Target) -> None:
         self._inner = inner
         self.backend, self.kind, self.arch = inner.backend, inner.kind, inner.arch
+        self.running = inner.running
         self.recorded = RecordingMemory(inner.memory)
         self.memory: Memory = self.recorded
         self.variables: dict[str, Variable | None] = {}

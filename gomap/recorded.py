@@ -61,6 +61,7 @@ class ImageTarget:
     symbols: dict[str, int] = field(default_factory=dict)
     backend: str = "image"
     kind: str = "recorded"
+    running: int = 0
 
     def variable(self, name: str, callers: bool = True) -> Variable | None:
         return self.variables.get(name)

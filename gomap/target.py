@@ -171,10 +171,12 @@ class Target(Protocol):
     backend: gdb, delve or image. kind: live, core or recorded.
     go_version: what the binary says, for display and never for choosing a layout; None when unknown.
     package: full path of the package whose function is selected, so that its variables need no prefix.
+    running: how many of its threads run on while it is looked at.
     """
 
     backend: str
     kind: str
+    running: int
     arch: Arch
     memory: Memory
 

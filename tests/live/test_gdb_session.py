@@ -542,3 +542,48 @@ def test_a_slice_whose_capacity_is_nowhere(toolchain: Row, gdb: Gdb) -> None:
     paths = {holder["path"] for group in answer["data"]["groups"] for holder in group["holders"]}
     assert {"all[1]", "all[2]"} <= paths
     assert answer["anomalies"] == []
+
+
+#: One goroutine stops, and one goes on.
+GOES_ON = """package main
+
+import (
+	"runtime"
+	"time"
+)
+
+var Kept, Written = map[int]int{1: 1}, map[int]int{}
+
+func init() {
+	runtime.LockOSThread() // main stays on the thread that gdb has selected
+}
+
+//go:noinline
+func stop() {}
+
+func main() {
+	go func() {
+		for i := 0; ; i++ {
+			Written[i%1000] = i
+		}
+	}()
+	for len(Written) < 1000 {
+		time.Sleep(time.Millisecond)
+	}
+	stop()
+}
+"""
+
+
+def test_other_threads_go_on(system_go: Row, gdb: Gdb) -> None:
+    """gdb's non-stop mode: what can be read is told, and that it moves."""
+    asked = ("hmap-race", "hmap-top", "hmap-alias --scope all", "hmap-check --all", "hmap-show main.Kept")
+    commands = ("set non-stop on", "break main.stop", "run", *[f"{command} --json" for command in asked], "kill")
+    args = [word for command in commands for word in ("-ex", command)]
+    program = built(GOES_ON, "goes-on", system_go)
+    told = batch(gdb, *NO_SCRIPTS, "-x", str(LOAD), *args, str(program), env={"GOMAXPROCS": "4"})
+    answers = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+    assert [answer["command"] for answer in answers] == [command.split()[0] for command in asked]
+    for answer in answers:
+        assert "running" in {anomaly["code"] for anomaly in answer["anomalies"]}, answer
+    assert answers[-1]["data"]["live"] == 1

@@ -32,7 +32,7 @@ AES = ("on", "off")
 class Nothing:
     """A target that has memory and nothing else."""
 
-    backend, kind, go_version, package = "test", "live", None, None
+    backend, kind, running, go_version, package = "test", "live", 0, None, None
 
     def __init__(self, arch: Arch, memory: Memory) -> None:
         self.arch, self.memory = arch, memory

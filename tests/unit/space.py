@@ -211,6 +211,7 @@ class FakeTarget:
     go_version: str | None = "go1.99"
     backend: str = "image"
     kind: str = "recorded"
+    running: int = 0
 
     def variable(self, name: str, callers: bool = True) -> Variable | None:
         return self.variables.get(name)
