@@ -10,6 +10,7 @@ import copy
 import re
 import struct
 from dataclasses import dataclass, field
+from functools import cache
 
 from gomap.errors import BadExpression, MemoryFault
 from gomap.expr import unquote
@@ -182,11 +183,11 @@ class _Reader:
 
     def converts(self, t: GoType) -> bool:
         """Takes `main.Color(` of main.Color(3), with or without the package."""
-        for name in (t.name, t.name.rsplit("/", 1)[-1], t.name.rsplit(".", 1)[-1]):
-            if self.text.startswith(name + "(", self.at):
-                self.at += len(name) + 1
-                return True
-        return False
+        name = _spelt(t.name).match(self.text, self.at)
+        if name is None or not self.text.startswith("(", name.end()):
+            return False
+        self.at = name.end() + 1
+        return True
 
     def integer(self, t: GoType) -> bytes:
         rune = self.match(_RUNE)
@@ -239,18 +240,12 @@ class _Reader:
     def opened(self, t: GoType) -> None:
         """Takes the type, if it is named, and the brace."""
         self.space()
-        end = self.text.find("{", self.at)
-        if self.text.startswith(t.name, self.at):
-            end = self.at + len(t.name)
-        name = self.text[self.at : end].strip() if end >= 0 else ""
-        short = t.name.rsplit("/", 1)[-1]
-        fits = name in ("", t.name, short, short.rsplit(".", 1)[-1])
-        if t.kind is Kind.ARRAY and name.startswith("[...]"):
-            fits = True
-        if end < 0 or not fits:
+        name = _spelt(t.name).match(self.text, self.at)
+        if name is None and t.kind is Kind.ARRAY:
+            name = re.compile(r"\[\.\.\.\][^{]*").match(self.text, self.at)
+        self.at = self.at if name is None else name.end()
+        if not self.take("{"):
             raise self.wrong(t, f"write {t.name}{{...}}")
-        self.at = end
-        self.expect("{", t)
 
     def struct(self, t: GoType) -> bytes:
         self.opened(t)
@@ -384,6 +379,18 @@ class _Reader:
             kind = Kind.FLOAT if of_float else Kind.COMPLEX
             return GoType(kind, name, int(of_float or found.group(2)) // 8)
         return None
+
+
+@cache
+def _spelt(name: str) -> re.Pattern[str]:
+    """A type's name as the program's text may have it: byte for uint8, struct{} for struct {}, any for interface {},
+    packages without their paths, or no package at all."""
+    part = r"[^\s\[\]{}()*;,]*"
+    forms = (name, re.sub(f"{part}/", "", name), re.sub(rf"{part}\.", "", name))
+    spelt = "|".join(re.escape(form) for form in forms).replace(r"\ ", r"\s*").replace(",", r",\s*")
+    for long, short in (("uint8", "byte"), ("int32", "rune"), (r"interface\s*\{\}", "any")):
+        spelt = re.sub(rf"(?<![\w.]){re.escape(long)}(?!\w)", rf"(?:\g<0>|{short})", spelt)
+    return re.compile(rf"(?:{spelt})(?=\s*[({{])")
 
 
 def _integer(text: str, wrong: BadExpression) -> int:

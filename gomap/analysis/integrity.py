@@ -270,13 +270,14 @@ class KeyCheck:
 
 @dataclass
 class Checked:
-    """entries: live ones. hashes_checked: keys whose place was compared with their hash. sampled: not all were
-    hashed, for want of numpy; 0..1 is the share of the map that was."""
+    """entries: live ones. hashes_checked: keys whose place was compared with their hash. share: of the entries that
+    were looked at, 0..1. random: keys with a NaN, which have no hash of their own."""
 
     entries: int
     hashes_checked: int
     findings: list[Anomaly]
     share: float = 1.0
+    random: int = 0
 
     @property
     def ok(self) -> bool:

@@ -117,7 +117,7 @@ class _Checker:
             extra = len(self.wrong) + self._duplicates()
             self._counts(extra)
         share = self.keys.share(self.live, self.step)
-        return Checked(self.live, self.keys.checked, findings.done(), share)
+        return Checked(self.live, self.keys.checked, findings.done(), share, self.keys.random)
 
     # -- the header ------------------------------------------------------------------------------
 

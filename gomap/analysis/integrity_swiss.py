@@ -81,7 +81,7 @@ class _Checker:
             self._adds_up(structure)
         live = structure.total.live
         share = self.keys.share(live, self.step)
-        return Checked(live, self.keys.checked, findings.done(), share)
+        return Checked(live, self.keys.checked, findings.done(), share, self.keys.random)
 
     # -- the directory ---------------------------------------------------------------------------
 

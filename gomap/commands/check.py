@@ -156,6 +156,9 @@ def _hashes(checked: Checked) -> str:
         sampled = numpy() is None and checked.entries > SAMPLE
         why = ": this Python has no numpy (--full: all)" if sampled else ""
         return f"{checked.hashes_checked:,} recomputed, {share} of the entries{why}"
+    if checked.random:
+        keys = human.plural(checked.random, "key")
+        return f"{checked.hashes_checked:,} recomputed; {keys} with a NaN may lie anywhere"
     return f"{checked.hashes_checked:,} recomputed"
 
 

@@ -128,6 +128,10 @@ def test_an_overflow_pointer_into_nowhere() -> None:
     assert structure.total.live == entries == 12
 
 
+def test_keys_without_a_hash_of_their_own_are_told() -> None:
+    assert check._hashes(Checked(7, 2, [], 1.0, 5)) == "2 recomputed; 5 keys with a NaN may lie anywhere"
+
+
 @pytest.mark.parametrize("B", [30, 48, 63, 64, 200, 255])
 def test_a_B_that_no_map_has(B: int) -> None:
     fake, built = classic(ClassicPlan(1, [[FULL], [HALF]]))

@@ -14,9 +14,11 @@ from gomap.memory import RegionMemory
 from gomap.target import Arch
 from tests.live.test_hashes import Nothing
 
-INT8, INT64, UINT16 = (
+INT8, INT32, INT64, UINT8, UINT16 = (
     GoType(Kind.INT, "int8", 1),
+    GoType(Kind.INT, "int32", 4),
     GoType(Kind.INT, "int64", 8),
+    GoType(Kind.UINT, "uint8", 1),
     GoType(Kind.UINT, "uint16", 2),
 )
 FLOAT32, FLOAT64 = GoType(Kind.FLOAT, "float32", 4), GoType(Kind.FLOAT, "float64", 8)
@@ -25,6 +27,10 @@ COMPLEX, ANY = GoType(Kind.COMPLEX, "complex128", 16), GoType(Kind.INTERFACE, "i
 POINTER = GoType(Kind.POINTER, "*main.T", 8, lazy_elem=fixed(INT64))
 PAIR = GoType(Kind.STRUCT, "example.com/x/geo.Pair", 16, fields=(Field("X", 0, INT64), Field("Y", 8, INT8)))
 THREE = GoType(Kind.ARRAY, "[3]int8", 3, 3, lazy_elem=fixed(INT8))
+
+
+def array(name: str, elem: GoType) -> GoType:
+    return GoType(Kind.ARRAY, name, 2 * elem.size, 2, lazy_elem=fixed(elem))
 
 
 def keys() -> Keys:
@@ -55,6 +61,22 @@ def keys() -> Keys:
         (PAIR, "{Y: 3}", bytes(8) + b"\3" + bytes(7)),
         (THREE, "[3]int8{1, 2, 3}", b"\1\2\3"),
         (THREE, "[...]int8{2: 9}", b"\0\0\x09"),
+        (THREE, "[3]int8 {1}", b"\1\0\0"),
+        (UINT8, "byte(7)", b"\7"),
+        (array("[2]uint8", UINT8), "[2]byte{1, 2}", b"\1\2"),
+        (array("[2]int32", INT32), "[2]rune{'a'}", (97).to_bytes(8, "little")),
+        (array("[2]interface {}", ANY), "[2]any{nil}", bytes(32)),
+        (array("[2]interface {}", ANY), "[2]interface{}{nil}", bytes(32)),
+        (
+            array("[2]example.com/x/geo.Pair", PAIR),
+            "[2]geo.Pair{{2, 3}}",
+            (2).to_bytes(8, "little") + b"\3" + bytes(23),
+        ),
+        (array("[2]example.com/x/geo.Pair", PAIR), "[2]Pair{}", bytes(32)),
+        (GoType(Kind.STRUCT, "struct {}", 0), "struct{}{}", b""),
+        (GoType(Kind.STRUCT, "struct { X int8 }", 1, fields=(Field("X", 0, INT8),)), "struct{ X int8 }{4}", b"\4"),
+        (GoType(Kind.STRUCT, "struct { X int8 }", 1, fields=(Field("X", 0, INT8),)), "struct{X int8}{4}", b"\4"),
+        (GoType(Kind.STRUCT, "x/geo.Two[int,x/geo.T]", 0), "geo.Two[int, geo.T]{}", b""),
         (ANY, "nil", bytes(16)),
     ],
 )
@@ -67,6 +89,7 @@ def test_literals(t: GoType, text: str, data: bytes) -> None:
     [
         (INT8, "128"), (INT8, "1.5"), (UINT16, "-1"), (INT64, "12x"), (INT64, ""), (BOOL, "1"), (STRING, "abc"),
         (PAIR, "other.Pair{1, 2}"), (PAIR, "{1, 2, 3}"), (PAIR, "{Z: 1}"), (PAIR, "{1"), (THREE, "{1, 2, 3, 4}"),
+        (array("[2]uint8", UINT8), "[2]int8{1}"), (array("[2]uint8", UINT8), "[3]byte{1}"), (PAIR, "geo.Pairs{}"),
         (ANY, "main.Unknown(3)"), (ANY, "[]int{1}"), (POINTER, "12"), (FLOAT32, "1e99"),
     ],
 )  # fmt: skip
