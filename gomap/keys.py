@@ -338,14 +338,14 @@ class _Reader:
 
     def type_of(self, name: str) -> GoType | None:
         """The type of this name. What is made of others need not be in the debug information itself."""
-        name = _SHORT.sub(lambda found: _LONG[found.group()], name).strip()
+        name = _as_linked(_SHORT.sub(lambda found: _LONG[found.group()], name))
         found = self.basic(name) or self.keys.target.find_type(name)
         package = self.keys.target.package
-        if found is None and package and _NAME.fullmatch(name):
+        if found is None and package and _NAME.fullmatch(name.partition("[")[0]):
             found = self.keys.target.find_type(f"{package}.{name}")
         if found is not None:
             return found
-        if re.fullmatch(r"struct\s*\{\s*\}", name):
+        if name == "struct {}":
             return GoType(Kind.STRUCT, "struct {}", 0)
         made = re.match(r"(?P<pointer>\*)|\[(?P<length>\d{1,9})\]|chan ", name)
         elem = None if made is None else self.type_of(name[made.end() :])
@@ -379,6 +379,20 @@ class _Reader:
             kind = Kind.FLOAT if of_float else Kind.COMPLEX
             return GoType(kind, name, int(of_float or found.group(2)) // 8)
         return None
+
+
+def _as_linked(name: str) -> str:
+    """A type's name with its spaces where the linker has them: types that keys hold are told apart by their names."""
+    for wrong, right in (
+        (r"\s+", " "),
+        (r", ", ","),
+        (r"\b(struct|interface) ?\{ ?", r"\1 { "),
+        (r" ?\}", " }"),
+        (r"\{ +\}", "{}"),
+        (r" ?; ?", "; "),
+    ):
+        name = re.sub(wrong, right, name)
+    return name.strip()
 
 
 @cache

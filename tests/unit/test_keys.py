@@ -9,7 +9,7 @@ import pytest
 from gomap.errors import BadExpression
 from gomap.golang.hashing import hasher_of
 from gomap.gotypes import Field, GoType, Kind, fixed
-from gomap.keys import Keys
+from gomap.keys import Keys, _as_linked
 from gomap.memory import RegionMemory
 from gomap.target import Arch
 from tests.live.test_hashes import Nothing
@@ -107,3 +107,32 @@ def test_strings_and_interfaces() -> None:
         data = made.parse(ANY, text)
         first = int.from_bytes(data[:8], "little")
         assert made.hasher.held[first, False][0].name == name, text
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("struct{}", "struct {}"),
+        ("struct { }", "struct {}"),
+        ("[2]interface{}", "[2]interface {}"),
+        ("struct{X int;Y struct{}}", "struct { X int; Y struct {} }"),
+        ("struct { X int; Y int8 }", "struct { X int; Y int8 }"),
+        ("main.Pair[string, int]", "main.Pair[string,int]"),
+        ("chan  int", "chan int"),
+    ],
+)
+def test_names_of_types_have_their_spaces_where_the_linker_has_them(text: str, name: str) -> None:
+    assert _as_linked(text) == name
+
+
+def test_what_an_interface_holds_is_found_under_any_spelling() -> None:
+    """Debuggers give a type the name that they were asked for."""
+
+    class Asked(Nothing):
+        def find_type(self, name: str) -> GoType | None:
+            return GoType(Kind.STRUCT, name, 0) if name.startswith("struct") else None
+
+    target = Asked(Arch("amd64", 8, "little"), RegionMemory([]))
+    made = Keys(target, hasher_of(target))
+    data = made.parse(ANY, "struct{}{}")
+    assert made.hasher.held[int.from_bytes(data[:8], "little"), False][0].name == "struct {}"
