@@ -78,6 +78,7 @@ class MemoryFault(GomapError):
     def __init__(self, address: int, size: int = 0, why: str = "") -> None:
         self.address = address
         self.size = size
+        self.why = why
         detail = f": {why}" if why else ""
         super().__init__(f"cannot read {size} bytes of memory at {address:#x}{detail}")
 

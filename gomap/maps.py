@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Union
 
-from gomap.errors import NotAMap, UnsupportedLayout
+from gomap.errors import MemoryFault, NotAMap, UnsupportedLayout
 from gomap.golang import classic, swiss
 from gomap.golang.heap import Room
 from gomap.gotypes import GoType, Kind, Lazy
@@ -47,9 +47,14 @@ def view(target: Target, t: GoType, address: int) -> MapView:
     Raises MemoryFault, UnsupportedLayout.
     """
     shape = shape_of(t, target.arch)
-    if isinstance(shape, classic.ClassicShape):
-        return classic.ClassicMap(target, shape, address)
-    return swiss.SwissMap(target, shape, address)
+    try:
+        if isinstance(shape, classic.ClassicShape):
+            return classic.ClassicMap(target, shape, address)
+        return swiss.SwissMap(target, shape, address)
+    except MemoryFault as fault:
+        if fault.why:
+            raise
+        raise MemoryFault(fault.address, fault.size, "no map is there, or not yet") from fault
 
 
 def nonsense(found: MapView, room: Room) -> str | None:

@@ -79,13 +79,13 @@ def count_anomalies(found: MapView, structure: Structure) -> list[Anomaly]:
     live, count = structure.total.live, found.count
     if live != count:
         what = f"the header counts {count:,} entries, walking finds {live:,}"
-        if found.writing:
-            why = "the program was stopped inside a map operation (its write flag is up), which explains it"
-            anomalies.append(Anomaly("note", "count-mismatch", f"{what}: {why}", found.address))
-        elif structure.unreadable:
+        if structure.unreadable:
             anomalies.append(
                 Anomaly("warning", "count-mismatch", f"{what}: part of the map can't be read", found.address)
             )
+        elif found.writing:
+            why = "the program was stopped inside a map operation (its write flag is up), which explains it"
+            anomalies.append(Anomaly("note", "count-mismatch", f"{what}: {why}", found.address))
         else:
             anomalies.append(Anomaly("warning", "count-mismatch", f"{what}: the map is corrupt", found.address))
     if structure.total.strange:

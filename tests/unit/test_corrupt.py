@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -30,6 +31,14 @@ INT = basic("int")
 FULL: Marks = [9, 9, 9, 9, 9, 9, 9, 9]
 HALF: Marks = [9, 9, 9, 9, 0, 0, 0, 0]
 CTRL: Marks = [1, 2, 3, 0x80, 0x80, 0x80, 0x80, 0xFE]
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    why: str
+
+    def read(self, address: int, size: int) -> bytes:
+        raise MemoryFault(address, size, self.why)
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +135,23 @@ def test_an_overflow_pointer_into_nowhere() -> None:
     _, structure, entries = walk(fake, built)
     assert [a.address for a in structure.anomalies if a.code == "unreadable"] == [0xDEAD0000]
     assert structure.total.live == entries == 12
+
+
+def test_what_is_said_of_a_header_that_cannot_be_read() -> None:
+    fake, built = classic(ClassicPlan(1, [[FULL], [HALF]]))
+    for why, told in (("", "no map is there, or not yet"), ("cut short", "cut short")):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fake, "memory", Unreadable(why))
+            with pytest.raises(MemoryFault, match=f"^cannot read 48 bytes of memory at {built.address:#x}: {told}$"):
+                maps.view(fake, built.type, built.address)
+
+
+def test_what_is_garbage_is_not_explained_by_its_write_flag() -> None:
+    fake, built = classic(ClassicPlan(1, [[FULL], [HALF]]))
+    poke(fake.memory, built.type.header, built.address, "B", 63)
+    poke(fake.memory, built.type.header, built.address, "flags", 4)
+    told = {a["code"]: a["severity"] for a in ask(fake, "hmap-show", "m --json")["anomalies"]}
+    assert told["count-mismatch"] == "warning"
 
 
 def test_keys_without_a_hash_of_their_own_are_told() -> None:
