@@ -64,6 +64,8 @@ def run(
         command = registry.find(name)
         if command is None:
             raise UsageError(f"there is no command {name}: there are {', '.join(c.name for c in registry.COMMANDS)}")
+        if not json and not {"--help", "-h"}.isdisjoint(tokens(line)):
+            return Outcome(command.help() + "\n")
         options = parse(command, line)
         with _no_collection():
             target = open_target()

@@ -224,3 +224,10 @@ def test_no_command_line_breaks_through(name: str, line: str) -> None:
 
 
 FIXED = world()
+
+
+@pytest.mark.parametrize("line", ["--help", "-h", "m --help"])
+def test_help_where_it_is_looked_for(line: str) -> None:
+    outcome = run("hmap-show", line)
+    assert outcome.error is None
+    assert "Usage: hmap-show EXPR" in outcome.output
