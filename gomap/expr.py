@@ -238,20 +238,6 @@ def _concrete(target: Target, types: Types, variable: Variable) -> Variable:
     return variable
 
 
-def _part(variable: Variable, name: str, t: GoType, offset: int) -> Variable:
-    if variable.address is not None:
-        return replace(variable, name=name, type=t, address=variable.address + offset)
-    if variable.data is None:  # it lies nowhere, and so do its parts
-        return replace(variable, name=name, type=t)
-    data = variable.data[offset : offset + t.size]
-    holes = tuple(
-        (max(start - offset, 0), min(start + length, offset + t.size) - max(start, offset))
-        for start, length in variable.holes
-        if start < offset + t.size and offset < start + length
-    )
-    return replace(variable, name=name, type=t, data=data, holes=holes)
-
-
 def _select(target: Target, types: Types, variable: Variable, name: str) -> Variable:
     holder = _concrete(target, types, variable)
     if holder.type.kind is not Kind.STRUCT:
@@ -263,7 +249,7 @@ def _select(target: Target, types: Types, variable: Variable, name: str) -> Vari
         raise BadExpression(f"{variable.name} has no field {name}: it has {known}{more}")
     for field in path:
         holder = _concrete(target, types, holder)
-        holder = _part(holder, f"{variable.name}.{name}", field.type, field.offset)
+        holder = holder.part(f"{variable.name}.{name}", field.type, field.offset)
     return holder
 
 
@@ -297,7 +283,7 @@ def _index(target: Target, types: Types, variable: Variable, key: int | str) -> 
     if t.kind is Kind.ARRAY:
         if not 0 <= key < t.length:
             raise BadExpression(f"{name} is out of range: {t.name} has {plural(t.length, 'element')}")
-        return _part(holder, name, t.elem, key * t.elem.size)
+        return holder.part(name, t.elem, key * t.elem.size)
     word = target.arch.pointer_size
     head = holder.read(target.memory, 0, 2 * word)
     start, length = target.arch.pointer(head), target.arch.pointer(head, word)

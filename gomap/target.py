@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any, Callable, Protocol
 
@@ -81,6 +81,20 @@ class Variable:
         if self.address is None:
             raise OptimizedOut(f"{self.name} is optimized out here: the compiler keeps no copy of it")
         return memory.read(self.address + offset, size)
+
+    def part(self, name: str, t: GoType, offset: int) -> Variable:
+        """A field or an element of it: a value of type t, `offset` bytes into it."""
+        if self.address is not None:
+            return replace(self, name=name, type=t, address=self.address + offset)
+        if self.data is None:  # it lies nowhere, and so do its parts
+            return replace(self, name=name, type=t)
+        data = self.data[offset : offset + t.size]
+        holes = tuple(
+            (max(start - offset, 0), min(start + length, offset + t.size) - max(start, offset))
+            for start, length in self.holes
+            if start < offset + t.size and offset < start + length
+        )
+        return replace(self, name=name, type=t, data=data, holes=holes)
 
     def content(self, memory: Memory) -> bytes:
         """The whole value, as far as what it leads to asks for it: a slice's capacity is often kept nowhere, and its

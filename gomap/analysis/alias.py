@@ -198,8 +198,8 @@ class _Search:
         self.pointer = self.target.arch.pointer
         self.read = self.target.memory.read
 
-    def start(self, root: Variable) -> None:
-        """Puts a root in the queue."""
+    def start(self, root: Variable, kind: str | None = None) -> None:
+        """Puts a root in the queue; of a struct that the compiler keeps in part, the fields that it keeps."""
         t, place = root.type, root.place
         if not self.reaches(t):
             return
@@ -208,10 +208,12 @@ class _Search:
             try:
                 block: bytes | None = root.content(memory) if self.slices is None else root.read(memory, 0, t.size)
             except OptimizedOut:
+                for f in t.fields if root.data is not None else ():
+                    self.start(root.part(f"{root.name}.{f.name}", f.type, f.offset), "field")
                 return
         else:
             block = self._block(root.address, t)
-        self.queue.append(_Step(t, root.name, place.kind, place, 0, root.address, block))
+        self.queue.append(_Step(t, root.name, kind or place.kind, place, 0, root.address, block))
 
     def look(self, step: _Step) -> None:
         """Notes the map that the step holds, or puts what lies behind it in the queue."""

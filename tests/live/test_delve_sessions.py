@@ -162,6 +162,38 @@ func main() {
 	println(total)
 }
 """
+#: The optimised build keeps the maps of `r`, and nothing of its name.
+IN_PART = """package main
+
+import "os"
+
+type registry struct {
+	name  string
+	byID  map[int]string
+	other map[string]int
+}
+
+//go:noinline
+func stop(n int) {}
+
+func (r registry) grow(n int) int {
+	for i := 0; i < n; i++ {
+		r.byID[i] = "v"
+		stop(len(r.byID))
+	}
+	return len(r.byID) + len(r.other)
+}
+
+//go:noinline
+func run(n int) int {
+	r := registry{"r", map[int]string{}, map[string]int{"a": 1}}
+	return r.grow(n)
+}
+
+func main() {
+	println(run(len(os.Args) + 2))
+}
+"""
 #: Three variables m, of which one goroutine's says that it has more entries than there are.
 DAMAGED = """package main
 
@@ -348,6 +380,14 @@ def test_a_slice_whose_capacity_is_nowhere(toolchain: Row, dlv: Dlv) -> None:
         found = json.loads(says(console, "hmap-alias --scope all --all --json"))["data"]["groups"]
         assert {"all[1]", "all[2]"} <= {holder["path"] for group in found for holder in group["holders"]}
         assert "1 entry in room for 8" in says(console, "hmap-show all[2]")
+
+
+def test_a_struct_that_is_kept_in_part(toolchain: Row, dlv: Dlv) -> None:
+    with window(dlv, str(built(IN_PART, "in-part", toolchain, optimised=True))) as console:
+        says(console, "break main.stop")
+        says(console, "continue")
+        paths = {one["path"] for one in json.loads(says(console, "hmap-top -n 0 --json"))["data"]["maps"]}
+        assert {"r.byID", "r.other"} <= paths
 
 
 def test_only_its_own_goroutine_is_at_the_breakpoint(dlv: Dlv, system_go: Row) -> None:

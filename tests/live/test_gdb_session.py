@@ -15,7 +15,7 @@ import pytest
 
 from tests.live import debuggers, session, toolchains
 from tests.live.debuggers import LOAD, Answer, Gdb
-from tests.live.test_delve_sessions import DIES, HIDES, NO_ROOM, built
+from tests.live.test_delve_sessions import DIES, HIDES, IN_PART, NO_ROOM, built
 from tests.live.toolchains import ROOT, Row
 
 COMMANDS = ("hmap-show", "hmap-alias", "hmap-evac", "hmap-record")
@@ -542,6 +542,14 @@ def test_a_slice_whose_capacity_is_nowhere(toolchain: Row, gdb: Gdb) -> None:
     paths = {holder["path"] for group in answer["data"]["groups"] for holder in group["holders"]}
     assert {"all[1]", "all[2]"} <= paths
     assert answer["anomalies"] == []
+
+
+def test_a_struct_that_is_kept_in_part(toolchain: Row, gdb: Gdb) -> None:
+    commands = ("break main.stop", "run", "hmap-top -n 0 --json")
+    args = [word for command in commands for word in ("-ex", command)]
+    told = batch(gdb, *NO_SCRIPTS, "-x", str(LOAD), *args, str(built(IN_PART, "in-part", toolchain, optimised=True)))
+    answer = json.loads(next(line for line in told.splitlines() if line.startswith("{")))
+    assert {"r.byID", "r.other"} <= {one["path"] for one in answer["data"]["maps"]}
 
 
 #: One goroutine stops, and one goes on.

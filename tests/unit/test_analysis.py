@@ -108,6 +108,21 @@ def test_a_slice_whose_capacity_is_kept_nowhere() -> None:
     assert "all[0]" not in json.dumps(ask(fake, "hmap-alias", "--all --json"))
 
 
+def test_a_struct_that_is_kept_in_part() -> None:
+    fake, one, other = world()
+    t, space = one.type, fake.memory
+    inner = struct("main.Inner", 8, [("Other", t)])
+    outer = struct("main.Outer", 8, [("M", t), ("N", INT), ("Inner", inner)])
+    data = space.word(one.address) + bytes(8) + space.word(other.address)
+    place = Place("local", 1, 0, "main.f", "/x/main.go", 7)
+    for holes, kept in (((8, 8),), {"half.M", "half.Inner.Other"}), (((0, 12),), {"half.Inner.Other"}):
+        fake.variables["half"] = Variable("half", outer, data=data, holes=holes, place=place)
+        groups = ask(fake, "hmap-alias", "--all --json")["data"]["groups"]
+        found = {holder["path"]: holder["kind"] for group in groups for holder in group["holders"]}
+        assert {path for path in found if path.startswith("half")} == kept
+        assert found["half.Inner.Other"] == "field"
+
+
 def test_depth_says_what_lies_deeper() -> None:
     fake, _, _ = world()
     answer = ask(fake, "hmap-alias", "--all --depth 0 --json")
