@@ -34,6 +34,7 @@ class _Function(gdb.Function):
 def _map_of(value: gdb.Value) -> MapView | None:
     """The map that a value is or leads to, or that the expression in a string names; None when nil."""
     from gdbext.target import GdbTarget
+    from gomap.errors import NotAMap
     from gomap.expr import map_in, resolve_map
     from gomap.maps import view
 
@@ -42,7 +43,10 @@ def _map_of(value: gdb.Value) -> MapView | None:
         _, t, address = resolve_map(target, value.string())
     else:
         _, t, address = map_in(target, target.from_value(value))
-    return view(target, t, address) if address else None
+    found = view(target, t, address) if address else None
+    if found is not None and found.nonsense:
+        raise NotAMap(f"no map is at {address:#x}, or not yet: its header has {found.nonsense}")
+    return found
 
 
 def _len(found: MapView | None) -> int:

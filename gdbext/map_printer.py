@@ -31,13 +31,15 @@ class MapPrinter:
             return f"{name} <{one_line(str(error))}>"
         if found is None:
             return f"{name}(nil)"
+        if found.nonsense:
+            return f"{name} <no map, or not yet: its header has {found.nonsense}>"
         count = found.count
         return f"{name} with {count} entr{'y' if count == 1 else 'ies'}"
 
     def children(self) -> Iterator[tuple[str, gdb.Value]]:
         try:
             found = self._open()
-            if found is None:
+            if found is None or found.nonsense:
                 return
             key_type, elem_type = _types(self._value, found)
             for index, entry in enumerate(found.entries()):

@@ -164,11 +164,13 @@ def _root(target: Target, name: str) -> tuple[Variable, list[Step]]:
         found = target.variable(f"{package}.{parts[0]}")
         if found is not None:
             return found, [Select(part) for part in parts[1:]]
+    where = "in this frame, the frames that called it, or the packages"
+    hint = "package variables need their full name, like main.cache"
+    if target.kind == "recorded":
+        where = "in the file"
+        hint = f"it has {', '.join(v.name for v in target.frame_variables(can_reach_map) if can_reach_map(v.type))}"
     meant = _meant(target, name)
-    raise NoSuchVariable(
-        f"no variable {name!r} in this frame, the frames that called it, or the packages: "
-        + (f"did you mean {meant}?" if meant else "package variables need their full name, like main.cache")
-    )
+    raise NoSuchVariable(f"no variable {name!r} {where}: {f'did you mean {meant}?' if meant else hint}")
 
 
 def _meant(target: Target, name: str) -> str | None:

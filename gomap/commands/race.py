@@ -68,7 +68,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     # The search for holders walks the same stacks and has the same trouble with them.
     report.anomalies = [*searched.anomalies, *_not_followed(found)]
     report.anomalies += _unknown(searched)
-    report.answer = [_answer(searched, found, maps)]
+    report.answer = [_answer(searched, found, maps, target.running)]
     if not options.get("--json"):
         report.sections = [section for one in maps for section in _sections(one, searched)]
     report.advice = _advice(maps)
@@ -159,7 +159,7 @@ def _nil_type(one: Inside, found: Found) -> GoType | None:
 # -- words -------------------------------------------------------------------------------------------------
 
 
-def _answer(searched: Searched, found: Found, maps: Sequence[Raced]) -> str:
+def _answer(searched: Searched, found: Found, maps: Sequence[Raced], running: int) -> str:
     fatal = next(((one, each) for each in maps for one in each.inside if one.fatal), None)
     if fatal is not None:
         one, each = fatal
@@ -180,7 +180,8 @@ def _answer(searched: Searched, found: Found, maps: Sequence[Raced]) -> str:
         verb = "is" if number == 1 else "are"
         of = f"on {maps[0].name}" if len(maps) == 1 else f"on {human.plural(len(maps), 'map')}"
         return f"{human.plural(number, 'goroutine')} {verb} inside a map operation, {of}"
-    nobody = f"nobody is inside a map operation ({human.plural(searched.goroutines, 'goroutine')})"
+    unseen = f", those of {human.plural(running, 'running thread')} not seen" if running else ""
+    nobody = f"nobody is inside a map operation ({human.plural(searched.goroutines, 'goroutine')}{unseen})"
     if maps:
         verb = "has its" if len(maps) == 1 else "have their"
         return f"{nobody}, but {human.plural(len(maps), 'map')} {verb} write flag up"

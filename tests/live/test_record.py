@@ -120,10 +120,15 @@ def test_the_launcher(toolchain: Row, system_gdb: Gdb, tmp_path: Path) -> None:
     file = tmp_path / "m.hmap"
     binary = toolchains.build("basic", toolchain, optimised=True)
     debuggers.visit(system_gdb, binary, {"start": [f"hmap-record main.Keep.M {file}"]})
-    command = [str(ROOT / "bin/gomap"), file.name, "-c", "hmap-show main.Keep.M --json", "-c", "hmap-show --json"]
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False)
+
+    def asked(*lines: str) -> subprocess.CompletedProcess[str]:
+        command = [str(ROOT / "bin/gomap"), file.name, *[word for line in lines for word in ("-c", line)]]
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False)
+
+    done = asked("hmap-show main.Keep.M --json", "hmap-show --json")
     assert done.returncode == 0, done.stderr
     named, unnamed = (json.loads(line) for line in done.stdout.splitlines())
     assert told(named) == told(unnamed)
     assert named["data"]["count"] == 1000
+    assert asked("hmap-show m").stderr == "hmap-show: no variable 'm' in the file: it has main.Keep\n"

@@ -210,7 +210,7 @@ class FakeTarget:
     package: str | None = "main"
     go_version: str | None = "go1.99"
     backend: str = "image"
-    kind: str = "recorded"
+    kind: str = "live"
     running: int = 0
 
     def variable(self, name: str, callers: bool = True) -> Variable | None:

@@ -178,7 +178,7 @@ def test_answers_in_json_name_the_target() -> None:
     assert answer["command"] == "hmap-show"
     assert answer["target"] == {
         "backend": "image",
-        "kind": "recorded",
+        "kind": "live",
         "go": "go1.99",
         "arch": "amd64",
         "pointer_size": 8,
