@@ -13,7 +13,7 @@ from delve_bridge.rpc import Client, NotDelve, Refused
 from delve_bridge.target import Call, DelveTarget, Frame, split
 from delve_bridge.types import BARE, NOWHERE, Raw, Types, at
 from gomap import elf
-from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, TargetRunning
+from gomap.errors import GomapError, NoDebugInfo, NoProcess, TargetRunning
 from gomap.memory import Memory
 from gomap.process import ProcessMemory, same
 from gomap.target import Arch, Location
@@ -98,13 +98,16 @@ class Session:
         return state
 
     def _is_gone(self, state: Mapping[str, Any]) -> bool:
-        """Whether the process has lost its memory, which Delve does not notice before it lets it run. (After an exec
-        it has another's, and Delve reads that.)"""
-        m0, direct = self._globals.get("runtime.m0"), self._direct
-        same_process = self._seen is not None and not self.restarted(state) and not state.get("Running")
-        if direct is None or isinstance(direct, CoreMemory) or m0 is None or not same_process:
+        """Whether the process is dead, which Delve does not notice before it lets it run: its registers can't be read
+        then, and Delve puts 0 for the program counter. (There it also is where a nil function was called.)"""
+        thread = state.get("currentThread")
+        if state.get("Running") or not thread or thread["pc"]:
             return False
-        return not any(_can_read(memory, int(m0["addr"])) for memory in (direct, self._delve_memory))
+        try:
+            self.client.call("ListRegisters", ThreadID=0, IncludeFp=False)
+        except Refused:
+            return True
+        return False
 
     def stopped(self) -> Mapping[str, Any]:
         """The state of the stopped program. Raises TargetRunning, NoProcess."""
@@ -331,13 +334,6 @@ class Session:
     def direct(self) -> bool:
         """Whether memory is read past Delve."""
         return self._direct is not None
-
-
-def _can_read(memory: Memory, address: int) -> bool:
-    try:
-        return bool(memory.read(address, 1))
-    except MemoryFault:
-        return False
 
 
 @dataclass(frozen=True)

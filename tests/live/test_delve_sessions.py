@@ -336,16 +336,17 @@ def test_restart(dlv: Dlv, system_go: Row) -> None:
         assert len(entries(console, "m")) == 1
 
 
-def test_killed_from_outside(dlv: Dlv, system_go: Row) -> None:
+@pytest.mark.parametrize("direct", [True, False], ids=["direct", "rpc"])
+def test_killed_from_outside(direct: bool, dlv: Dlv, system_go: Row) -> None:
     """As by the kernel when memory is short: Delve still takes it for stopped."""
-    with window(dlv, str(built(DIES, "dies", system_go))) as console:
+    with window(dlv, str(built(DIES, "dies", system_go)), direct=direct) as console:
         says(console, "continue")
         assert "1 entry" in says(console, "hmap-show m")
         os.kill(int(console.session.client.call("ProcessPid")["Pid"]), signal.SIGKILL)
         until = time.monotonic() + 10
         while console.execute("hmap-show m").error is None and time.monotonic() < until:
             time.sleep(0.01)
-        for line in ("hmap-show m", "continue", "hmap-top"):
+        for line in ("hmap-show m", "continue", "hmap-top", "next", "locals", "stack"):
             assert "the program is gone: something has killed it" in str(console.execute(line).error)
         assert console.news() is None
 
