@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Callable
@@ -26,7 +26,9 @@ STACK = 50
 MAX_STACK = 1 << 20
 #: The breakpoints that Delve sets by itself.
 _DEATHS = {-1: "  unrecovered panic", -2: "  fatal error"}
-_MAP, _POINTER, _INTERFACE, _STRING, _SLICE, _ARRAY, _STRUCT = 21, 22, 20, 24, 23, 17, 25
+_ARRAY, _CHAN, _FUNC, _INTERFACE, _MAP, _POINTER, _SLICE, _STRING, _STRUCT = 17, 18, 19, 20, 21, 22, 23, 24, 25
+#: Delve's flag of a variable that another one of its name hides.
+_SHADOWED = 2
 
 
 @dataclass(frozen=True)
@@ -266,10 +268,16 @@ def _listed(method: str, field: str) -> Callable[[Session, str], str]:
     def run_(session: Session, rest: str) -> str:
         session.stopped()
         found = session.client.call(method, Scope=_scope(session), Cfg=SHOWN)[field] or ()
-        lines = [f"{v['name']} = {text(v)}" for v in found if rest in v["name"]]
-        return "\n".join([*lines, ""]) if lines else "none\n"
+        lines = [f"{_name(v)} = {text(v)}" for v in found if rest in v["name"]]
+        here = (f" in {f.function}" for f in session.stack(session.frame + 1)[session.frame :] if f.function)
+        return "\n".join([*lines, ""]) if lines else f"none{next(here, '')}\n"
 
     return run_
+
+
+def _name(v: Mapping[str, Any]) -> str:
+    """As Delve's own client has it: (m) is hidden by another m."""
+    return f"({v['name']})" if v["flags"] & _SHADOWED else str(v["name"])
 
 
 def _print(session: Session, rest: str) -> str:
@@ -293,9 +301,14 @@ def _scope(session: Session) -> dict[str, int]:
 
 def text(v: Mapping[str, Any], depth: int = 0) -> str:
     """A value as Delve loaded it, in Go's syntax. A map is left to hmap-show: Delve's entries are not all."""
-    kind, children, name = v["kind"], v["children"] or (), v["type"]
+    kind, name = v["kind"], v["type"]
+    children: Sequence[Any] = v["children"] or ()
     if v["unreadable"]:
         return f"(unreadable {v['unreadable']})"
+    if kind in (_CHAN, _FUNC, _SLICE) and not v["base"]:
+        return f"{name} nil"
+    if kind == _CHAN and len(children) > 1:
+        return f"{name} {children[0]['value']}/{children[1]['value']}"
     if kind == _STRING:
         more = v["len"] - len(v["value"].encode("utf-8", "replace"))
         return quote(v["value"].encode("utf-8", "surrogatepass")) + (f"...+{more} bytes" if more > 0 else "")

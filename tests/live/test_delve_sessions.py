@@ -118,6 +118,27 @@ func main() {
 	n["x"] = 1
 }
 """
+#: Values that are told from others by Delve's flags and bases alone.
+ODD = """package main
+
+import "runtime"
+
+func main() {
+	m := map[int]int{1: 1}
+	{
+		m, made := []int{2, 3}, make(chan int, 3)
+		var slice []int
+		var channel chan string
+		var function func(int) int
+		made <- len(m)
+		empty, noop := []int{}, func() {}
+		println(len(slice), len(channel), function == nil, len(empty))
+		runtime.Breakpoint()
+		noop()
+	}
+	println(len(m))
+}
+"""
 #: A local with the name of its package: Keep has one entry in the package, and two in the local.
 HIDES = """package main
 
@@ -498,6 +519,24 @@ def test_breakpoints_where_the_location_says(dlv: Dlv, system_go: Row) -> None:
         assert "runtime.mapassign_faststr" in says(console, "break runtime.mapassign_faststr")
         assert "goroutine 1 in runtime.mapassign_faststr  " in says(console, "continue")
         assert says(console, "stack").startswith("*  0  runtime.mapassign_faststr  ")
+
+
+def test_odd_values(dlv: Dlv, system_go: Row) -> None:
+    """nil is told from empty, and a variable from the one of its name that it hides, as Delve's own client does."""
+    with window(dlv, str(built(ODD, "odd", system_go))) as console:
+        says(console, "continue")
+        assert says(console, "args") == "none in main.main\n"
+        lines = says(console, "locals").splitlines()
+        assert any(line.startswith("(m) = map[int]int 1 entries at 0x") for line in lines)
+        assert {
+            "m = []int [2, 3]",
+            "made = chan int 1/3",
+            "slice = []int nil",
+            "channel = chan string nil",
+            "function = func(int) int nil",
+            "empty = []int []",
+            "noop = main.main.func1",
+        } <= set(lines)
 
 
 @pytest.mark.parametrize("word", ["exit", "quit", "q", "set", "show", "restart"])
