@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from delve_bridge import vocabulary
+from delve_bridge.rpc import NoAnswer
 from delve_bridge.session import Session
+from delve_bridge.target import DelveTarget
 from gomap import frontend
 from gomap.commands import registry
 from gomap.commands.declare import Settings
@@ -20,6 +22,8 @@ from gomap.render.terminal import progress
 from gomap.render.text import Style
 
 LEAVE = ("exit", "quit", "q")
+#: What is answered without the server.
+LOCAL = ("help", "h", "?", "set", "show")
 SETTINGS = ("color", "entries", "depth", "debug")
 SETTINGS_USAGE = f"set hmap {'|'.join(SETTINGS)} VALUE; show hmap"
 
@@ -34,12 +38,14 @@ class Console:
     color: str = "auto"
     debug: bool = False
 
-    def execute(self, line: str) -> Outcome:
-        """Runs one line. Never raises."""
+    def execute(self, line: str, silence: NoAnswer | None = None) -> Outcome:
+        """Runs one line. silence: of the server, which has just been waited for. Never raises."""
         name, _, rest = line.strip().partition(" ")
         if registry.find(name) is not None:
-            return self._hmap(name, rest)
+            return self._hmap(name, rest, silence)
         try:
+            if silence is not None:
+                raise silence
             return Outcome(self._paint(visible_lines(self._other(name, rest.strip()))))
         except GomapError as error:
             return Outcome(error=one_line(f"{name}: {error}"))
@@ -63,11 +69,14 @@ class Console:
             return visible(f"another client has {did}: " + vocabulary.where(self.session, state).strip())
         return None
 
-    def _hmap(self, name: str, rest: str) -> Outcome:
+    def _hmap(self, name: str, rest: str, silence: NoAnswer | None) -> Outcome:
+        def target() -> DelveTarget:
+            if silence is not None:
+                raise silence
+            return self.session.target()
+
         style = self._style()
-        outcome = frontend.run(
-            name, rest, self.session.target, self.settings, style, self.debug, progress(sys.stdout, style.width)
-        )
+        outcome = frontend.run(name, rest, target, self.settings, style, self.debug, progress(sys.stdout, style.width))
         if outcome.error is None and not self.session.alone:
             try:
                 state = self.session.state()

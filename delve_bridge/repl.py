@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Callable
 
 from delve_bridge import vocabulary
-from delve_bridge.console import LEAVE, Console
-from delve_bridge.rpc import Client
+from delve_bridge.console import LEAVE, LOCAL, Console
+from delve_bridge.rpc import Client, NoAnswer
 from gomap.commands import registry
 from gomap.errors import GomapError
 from gomap.render.terminal import write
@@ -79,13 +79,16 @@ def run(console: Console, interrupts: Interrupts) -> int:
 
 
 def _execute(console: Console, line: str) -> None:
+    news, silence = None, None
     try:
-        news = console.news()
+        news = console.news() if line.split()[0] not in LOCAL else None
+    except NoAnswer as error:
+        silence = error
     except GomapError:
-        news = None  # the command itself will tell
+        pass  # the command itself will tell
     if news is not None and line != "halt":
         print(news, file=sys.stderr)
-    outcome = console.execute(line)
+    outcome = console.execute(line, silence)
     write(outcome.output)
     if outcome.error is not None:
         print(outcome.error, file=sys.stderr)

@@ -272,7 +272,9 @@ class Client:
 
     def _opened(self) -> socket.socket:
         if self._socket is None:
-            raise ConnectionLost(f"the connection to the Delve server at {self.where} is closed")
+            raise ConnectionLost(
+                f"the connection to the Delve server at {self.where} is closed: leave (exit) and connect again"
+            )
         return self._socket
 
     def _lost(self, error: OSError | None) -> ConnectionLost:

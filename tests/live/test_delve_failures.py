@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 import os
 import re
 import socket
@@ -19,7 +20,7 @@ from unittest import mock
 
 import pytest
 
-from delve_bridge import main, rpc, vocabulary
+from delve_bridge import main, repl, rpc, vocabulary
 from delve_bridge.console import Console
 from delve_bridge.memory import RpcMemory
 from delve_bridge.rpc import Client, ConnectionLost, NoAnswer, NotDelve, Refused
@@ -28,7 +29,7 @@ from gomap.errors import MemoryFault, NoProcess, UsageError
 from gomap.render.text import Style
 from tests.live import debuggers, delves, toolchains
 from tests.live.delves import Dlv
-from tests.live.fake_server import HANG_UP, FakeServer, Refusal, response, serving
+from tests.live.fake_server import HANG_UP, POLITE, FakeServer, Refusal, response, serving
 from tests.live.toolchains import Row
 
 Request = Mapping[str, Any]
@@ -185,6 +186,31 @@ def test_slow_server() -> None:
             client.call("Eval", Expr="slow")
         late.set()
         assert client.call("Eval", 5.0, Expr="next") == {"Variable": "next"}
+
+
+def test_silent_server(capsys: pytest.CaptureFixture[str]) -> None:
+    """In the window a command waits for it once, and what needs no server does not wait."""
+    silent = threading.Event()
+
+    def state(request: Request) -> Any:
+        return None if silent.is_set() else POLITE["State"]
+
+    with serving({"State": state}) as server:
+        session = console(server, deadline=0.3)
+        session.session.stopped()
+        silent.set()
+        asked = len(server.requests)
+        repl._execute(session, "help next")
+        assert len(server.requests) == asked
+        repl._execute(session, "hmap-show m")
+        repl._execute(session, "locals")
+        repl._execute(session, "hmap-show m --json")
+        assert len(server.requests) == asked + 3
+    output, error = capsys.readouterr()
+    told, failed = output.splitlines()
+    assert told == "next (or n): run to the next line"
+    assert json.loads(failed)["error"]["code"] == "no-answer"
+    assert re.fullmatch(r"((hmap-show|locals): the Delve server at \S+ has not answered for 0.3 seconds\n){3}", error)
 
 
 def test_pipelined_answers_keep_their_places() -> None:
