@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import traceback
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -91,7 +92,7 @@ class Console:
 
     def _other(self, name: str, rest: str) -> str:
         if name in ("help", "h", "?"):
-            return _help(rest)
+            return _help(rest, self._style().width)
         if name == "set":
             return self._set(rest)
         if name == "show":
@@ -143,7 +144,7 @@ class Console:
         return Paint(self._style().color).code(text)
 
 
-def _help(rest: str) -> str:
+def _help(rest: str, columns: int) -> str:
     command = registry.find(rest)
     if command is not None:
         return command.help() + "\n"
@@ -158,7 +159,10 @@ def _help(rest: str) -> str:
     if rest:
         raise UsageError(f"there is no command {rest}")
     width = max(len(f"{word.name} {word.usage}") for word in vocabulary.WORDS)
-    lines = ["gomap", *(f"  {line}" for line in registry.overview().splitlines()), "", "Delve"]
+    indent = "".ljust(2 + max(len(command.name) for command in registry.COMMANDS) + 2)
+    overview = registry.overview().splitlines()
+    lines = ["gomap", *(textwrap.fill(f"  {line}", columns, subsequent_indent=indent) for line in overview)]
+    lines += ["", "Delve"]
     lines += [f"  {f'{word.name} {word.usage}':{width}}  {word.summary}" for word in vocabulary.WORDS]
     lines += ["", f"{SETTINGS_USAGE}; help COMMAND; exit"]
     return "\n".join(lines) + "\n"

@@ -15,7 +15,7 @@ from delve_bridge.console import LEAVE, LOCAL, Console
 from delve_bridge.rpc import Client, NoAnswer
 from gomap.commands import registry
 from gomap.errors import GomapError
-from gomap.render.terminal import write
+from gomap.render.terminal import style, write
 
 PROMPT = "(dlv-hmap) "
 
@@ -72,6 +72,7 @@ def run(console: Console, interrupts: Interrupts) -> int:
             last = line
             if line in LEAVE:
                 return 0
+            console.style = style(sys.stdout)  # the window may be of another size by now
             with interrupts.wanted():
                 _execute(console, line)
         except KeyboardInterrupt:

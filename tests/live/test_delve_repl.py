@@ -86,6 +86,22 @@ def test_a_session(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
     terminal.leave()
 
 
+def test_window_that_changes_its_size(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
+    binary = toolchains.build("basic", system_go, optimised=False)
+    terminal = Terminal(dlv, tmp_path, "exec", str(binary), "--break", "main.stop")
+    terminal.ready()
+
+    def widest(line: str) -> int:
+        """Columns of the answer, behind the echo of the line."""
+        return max(len(shown.strip("\r\n")) for shown in terminal.ask(line).partition("\n  ")[2].splitlines())
+
+    assert 60 < widest("hmap-show m") <= 120
+    terminal.child.setwinsize(40, 60)
+    terminal.ready()  # it is drawn anew
+    assert widest("hmap-show m") <= 60
+    terminal.leave()
+
+
 def test_goroutines_and_frames(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
     """The variables are those of the goroutine and of the frame that are selected."""
     binary = toolchains.build("goroutines", system_go, optimised=False)

@@ -539,6 +539,13 @@ def test_odd_values(dlv: Dlv, system_go: Row) -> None:
         } <= set(lines)
 
 
+def test_help_keeps_to_the_width(dlv: Dlv, system_go: Row) -> None:
+    with window(dlv, str(built(FIRST, "shop-first", system_go))) as console:
+        for width in (80, 140):
+            console.style = Style(width)
+            assert max(map(len, says(console, "help").splitlines())) <= width
+
+
 @pytest.mark.parametrize("word", ["exit", "quit", "q", "set", "show", "restart"])
 def test_help_of_every_word(word: str, dlv: Dlv, system_go: Row) -> None:
     with window(dlv, str(built(FIRST, "shop-first", system_go))) as console:
