@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
-from delve_bridge.rpc import Client, Refused
+from delve_bridge.rpc import Client, Refused, ended
 from gomap import elf
-from gomap.errors import MemoryFault
+from gomap.errors import MemoryFault, NoProcess
 from gomap.memory import Buffer, Memory, Read, joined, one_by_one, stream
 
 #: ExamineMemory's limit from Delve 1.24.0 on; older servers name theirs when they refuse (1000 bytes).
@@ -39,6 +39,8 @@ class RpcMemory:
             parts = []
             for (at, length), answer in zip(places, answers):
                 if isinstance(answer, Refused):
+                    if isinstance(end := ended(answer), NoProcess):
+                        raise end
                     told = _LIMIT_TOLD.search(str(answer))
                     if told is None or not 0 < int(told.group(1)) < limit:
                         raise MemoryFault(at, length)

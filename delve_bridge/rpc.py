@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Union
 
-from gomap.errors import GomapError, TargetRunning, UsageError
+from gomap.errors import GomapError, NoProcess, TargetRunning, UsageError
 
 #: Seconds that a request may take. None stands for as long as it wants.
 DEADLINE = 20.0
@@ -25,6 +26,8 @@ SLICE = 0.1
 #: After so many seconds of silence a second connection asks whether the program has been resumed.
 SILENCE = 1.0
 MAX_LINE = 1 << 29
+_EXITED = re.compile(r"Process (\d+ has exited with status -?\d+)")
+GONE = "the program is gone: something has killed it. Leave (exit), and start it again"
 
 
 class ConnectionLost(GomapError):
@@ -49,6 +52,14 @@ class Refused(GomapError):
     """Delve answers a request with an error of its own."""
 
     code = "delve"
+
+
+def ended(error: Refused) -> GomapError:
+    """Delve's refusal as what it says of the program."""
+    if str(error) == "no such process":
+        return NoProcess(GONE)
+    found = _EXITED.search(str(error))
+    return NoProcess(f"process {found.group(1)}: start it again (restart)") if found else error
 
 
 @dataclass(frozen=True)

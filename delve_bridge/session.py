@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from delve_bridge.descriptors import map_parts
 from delve_bridge.memory import CoreMemory, RpcMemory, Shortcut
-from delve_bridge.rpc import Client, NotDelve, Refused
+from delve_bridge.rpc import GONE, Client, NotDelve, Refused, ended
 from delve_bridge.target import Call, DelveTarget, Frame, split
 from delve_bridge.types import BARE, NOWHERE, Raw, Types, at
 from gomap import elf
@@ -29,7 +28,6 @@ _ARCHITECTURES = (
     ("arm64", {"pc", "pstate"}),
     ("riscv64", {"pc", "ra"}),
 )
-_EXITED = re.compile(r"(Process \d+ has exited with status -?\d+)")
 
 
 class Session:
@@ -94,7 +92,7 @@ class Session:
         if state.get("exited"):
             raise NoProcess(f"the program has exited with status {state.get('exitStatus')}: start it again (restart)")
         if self._is_gone(state):
-            raise NoProcess("the program is gone: something has killed it. Leave (exit), and start it again")
+            raise NoProcess(GONE)
         return state
 
     def _is_gone(self, state: Mapping[str, Any]) -> bool:
@@ -356,9 +354,3 @@ def moment(state: Mapping[str, Any]) -> Moment:
     stop = thread.get("breakPoint")
     hits = {int(stop["id"]): int(stop["totalHitCount"])} if stop else {}
     return Moment(state.get("Pid"), (thread.get("id"), thread.get("pc"), goroutine.get("id")), hits)
-
-
-def ended(error: Refused) -> GomapError:
-    """Delve's refusal as what it says of the program."""
-    found = _EXITED.search(str(error))
-    return NoProcess(f"{found.group(1)[0].lower()}{found.group(1)[1:]}: start it again (restart)") if found else error

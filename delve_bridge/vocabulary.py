@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from delve_bridge.rpc import Client, Refused
-from delve_bridge.session import Session, ended
+from delve_bridge.rpc import Client, Refused, ended
+from delve_bridge.session import Session
 from delve_bridge.types import BARE
 from gomap.errors import GomapError, NoProcess, TargetRunning, UsageError
 from gomap.values import quote

@@ -300,6 +300,24 @@ def test_program_has_exited() -> None:
             fails(console(server), "hmap-show m", "has exited with status 3")
 
 
+@pytest.mark.parametrize(
+    "refusal, raised",
+    [
+        ("Process 42 has exited with status 0", NoProcess),
+        ("no such process", NoProcess),
+        ("input/output error", MemoryFault),
+    ],
+)
+def test_ended_in_mid_command(refusal: str, raised: type[Exception]) -> None:
+    """One line, and not one for each map that can't be read any more."""
+
+    def refuse(request: Request) -> None:
+        raise Refusal(refusal)
+
+    with serving({"ExamineMemory": refuse}) as server, pytest.raises(raised):
+        RpcMemory(Client(server.address)).read(4096, 8)
+
+
 def test_resumed_in_mid_command() -> None:
     """The server answers nothing but State then, to a second connection: the first waits for its answer."""
 
