@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from delve_bridge import vocabulary
-from delve_bridge.rpc import NoAnswer
 from delve_bridge.session import Session
 from delve_bridge.target import DelveTarget
 from gomap import frontend
@@ -39,14 +38,14 @@ class Console:
     color: str = "auto"
     debug: bool = False
 
-    def execute(self, line: str, silence: NoAnswer | None = None) -> Outcome:
-        """Runs one line. silence: of the server, which has just been waited for. Never raises."""
+    def execute(self, line: str, problem: GomapError | None = None) -> Outcome:
+        """Runs one line. problem: why the program can't be asked, where that is known. Never raises."""
         name, _, rest = line.strip().partition(" ")
         if registry.find(name) is not None:
-            return self._hmap(name, rest, silence)
+            return self._hmap(name, rest, problem)
         try:
-            if silence is not None:
-                raise silence
+            if problem is not None:
+                raise problem
             return Outcome(self._paint(visible_lines(self._other(name, rest.strip()))))
         except GomapError as error:
             return Outcome(error=one_line(f"{name}: {error}"))
@@ -70,10 +69,10 @@ class Console:
             return visible(f"another client has {did}: " + vocabulary.where(self.session, state).strip())
         return None
 
-    def _hmap(self, name: str, rest: str, silence: NoAnswer | None) -> Outcome:
+    def _hmap(self, name: str, rest: str, problem: GomapError | None) -> Outcome:
         def target() -> DelveTarget:
-            if silence is not None:
-                raise silence
+            if problem is not None:
+                raise problem
             return self.session.target()
 
         style = self._style()
@@ -81,6 +80,10 @@ class Console:
         if outcome.error is None and not self.session.alone:
             try:
                 state = self.session.state()
+                if self.session.restarted(state):
+                    # What it has read is of two processes: that a map is corrupt, say, would not be true.
+                    again = "another client has started the program again meanwhile: ask once more"
+                    return self._hmap(name, rest, NoProcess(again))
                 if state.get("Running") or self.session.moved(state):
                     said = "another client has resumed the program meanwhile: the answer may mix two moments"
                     return Outcome(outcome.output, f"{name}: {said}")

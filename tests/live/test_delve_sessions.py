@@ -21,6 +21,7 @@ import pytest
 from delve_bridge.console import Console
 from delve_bridge.rpc import Client, Refused
 from delve_bridge.session import Session
+from delve_bridge.target import DelveTarget
 from gomap.errors import TargetRunning
 from gomap.render.text import Style
 from tests.live import delves, toolchains
@@ -332,6 +333,27 @@ def test_built_anew_and_started_again(
         assert (answer["target"]["go"] == f"go{old_go.version}") == other_go
         assert not answer["anomalies"]
         assert console.session.direct == direct
+        other.session.client.close()
+
+
+def test_started_again_in_mid_command(dlv: Dlv, system_go: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By another client: what was read of two processes is no answer."""
+    with window(dlv, str(built(FIRST, "shop-first", system_go))) as console:
+        says(console, "break main.put")
+        says(console, "continue")
+        other = Console(Session(Client(console.session.client.where)), Style())
+        target = console.session.target
+
+        def meddled() -> DelveTarget:
+            made = target()
+            says(other, "restart")
+            return made
+
+        monkeypatch.setattr(console.session, "target", meddled)
+        outcome = console.execute("hmap-check --all --json")
+        assert json.loads(outcome.output)["error"]["code"] == "no-process"
+        told = "hmap-check: another client has started the program again meanwhile: ask once more"
+        assert outcome.error == told
         other.session.client.close()
 
 
