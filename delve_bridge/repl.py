@@ -127,6 +127,8 @@ def _reader(console: Console) -> Callable[[], str]:
         from prompt_toolkit.completion import CompleteEvent, Completer, Completion
         from prompt_toolkit.document import Document
         from prompt_toolkit.history import FileHistory, InMemoryHistory
+        from prompt_toolkit.key_binding import KeyBindings
+        from prompt_toolkit.keys import Keys
     except ImportError:
         return lambda: input(PROMPT)
 
@@ -137,11 +139,15 @@ def _reader(console: Console) -> Callable[[], str]:
             for name in candidates(console, before):
                 yield Completion(name, start_position=-len(last))
 
+    keys = KeyBindings()
+    # prompt_toolkit takes every colour of a pasted text for a mouse, and fails at it.
+    keys.add(Keys.Vt100MouseEvent)(lambda event: None)
     file = history_file()
     session: PromptSession[str] = PromptSession(
         history=FileHistory(str(file)) if file else InMemoryHistory(),
         completer=Names(),
         complete_while_typing=False,
+        key_bindings=keys,
     )
     return lambda: session.prompt(PROMPT)
 

@@ -83,6 +83,7 @@ def test_a_session(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
     assert "main.go:32" in terminal.ask("continue")  # runtime.Breakpoint
     assert "has exited with status 0" in terminal.ask("continue")
     assert "has exited" in terminal.ask("hmap-show m")
+    assert "next (or n): run" in terminal.ask("help \x1b[31mnext\x1b[0m")  # pasted in colour
     terminal.leave()
 
 
