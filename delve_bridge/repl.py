@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Callable
 
@@ -139,12 +139,18 @@ def _reader(console: Console) -> Callable[[], str]:
             for name in candidates(console, before):
                 yield Completion(name, start_position=-len(last))
 
+    class Lines(FileHistory):
+        def store_string(self, string: str) -> None:
+            """Bytes that are no UTF-8, and what has no room on the disk, are not kept."""
+            with suppress(OSError, UnicodeError):
+                super().store_string(string)
+
     keys = KeyBindings()
     # prompt_toolkit takes every colour of a pasted text for a mouse, and fails at it.
     keys.add(Keys.Vt100MouseEvent)(lambda event: None)
     file = history_file()
     session: PromptSession[str] = PromptSession(
-        history=FileHistory(str(file)) if file else InMemoryHistory(),
+        history=Lines(str(file)) if file else InMemoryHistory(),
         completer=Names(),
         complete_while_typing=False,
         key_bindings=keys,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -83,8 +84,14 @@ def test_a_session(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
     assert "main.go:32" in terminal.ask("continue")  # runtime.Breakpoint
     assert "has exited with status 0" in terminal.ask("continue")
     assert "has exited" in terminal.ask("hmap-show m")
-    assert "next (or n): run" in terminal.ask("help \x1b[31mnext\x1b[0m")  # pasted in colour
+    os.write(terminal.child.child_fd, b"nosuch \xe9\r")  # Latin-1, which no prompt_toolkit before 3.0.53 can keep
+    terminal.child.expect("there is no such command")
+    terminal.ready()
+    shutil.rmtree(tmp_path / "gomap")  # where lines are kept
+    told = terminal.ask("help \x1b[31mnext\x1b[0m")  # pasted in colour
+    assert "next (or n): run" in told
     terminal.leave()
+    assert "Exception" not in told + terminal.child.before
 
 
 def test_window_that_changes_its_size(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
