@@ -59,7 +59,7 @@ def spinning(system_go: Row) -> Path:
 @pytest.fixture
 def signals_kept() -> Iterator[None]:
     """main() takes signals over for the whole process."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
     kept = [signal.getsignal(number) for number in numbers]
     yield
     for number, handler in zip(numbers, kept):

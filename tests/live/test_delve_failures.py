@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -556,8 +557,9 @@ def test_exec_answers_and_leaves_nothing(recorded_dlv: tuple[Path, Path], system
     assert left_of(pid) == []
 
 
-def test_terminated_and_nothing_left(recorded_dlv: tuple[Path, Path], system_go: Row) -> None:
-    """SIGTERM while it waits for input."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_terminated_and_nothing_left(number: signal.Signals, recorded_dlv: tuple[Path, Path], system_go: Row) -> None:
+    """While it waits for input. SIGQUIT is Ctrl-\\ in a terminal."""
     script, pid = recorded_dlv
     binary = toolchains.build("basic", system_go, optimised=False)
     process = subprocess.Popen(
@@ -573,9 +575,9 @@ def test_terminated_and_nothing_left(recorded_dlv: tuple[Path, Path], system_go:
         if "in main.stop" in line:
             break
     assert left_of(pid) != []
-    process.terminate()
+    process.send_signal(number)
     process.communicate(timeout=30)
-    assert process.returncode == 128 + 15
+    assert process.returncode == 128 + number
     assert left_of(pid) == []
 
 
