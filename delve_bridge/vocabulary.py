@@ -11,6 +11,7 @@ from delve_bridge.rpc import Client, Refused, ended
 from delve_bridge.session import Session
 from delve_bridge.types import BARE
 from gomap.errors import GomapError, NoProcess, TargetRunning, UsageError
+from gomap.human import plural
 from gomap.values import quote
 
 #: How much of a value Delve is asked for: its own client's settings.
@@ -313,7 +314,7 @@ def text(v: Mapping[str, Any], depth: int = 0) -> str:
         more = v["len"] - len(v["value"].encode("utf-8", "replace"))
         return quote(v["value"].encode("utf-8", "surrogatepass")) + (f"...+{more} bytes" if more > 0 else "")
     if kind == _MAP:
-        return f"{name} {v['len']} entries at {v['base']:#x}" if v["base"] else f"{name} nil"
+        return f"{name} {plural(v['len'], 'entry')} at {v['base']:#x}" if v["base"] else f"{name} nil"
     if kind == _POINTER:
         if not children or not children[0]["addr"]:
             return f"({name})(nil)"

@@ -93,8 +93,8 @@ def test_garbage(garbage: bytes) -> None:
 
 def test_half_a_line_and_silence() -> None:
     half = {"GetVersion": lambda request: b'{"id":2,"resu'}
-    with serving(half) as server, pytest.raises(NoAnswer, match=r"has not answered for 0\.3 seconds"):
-        Session(Client(server.address, deadline=0.3))
+    with serving(half) as server, pytest.raises(NoAnswer, match=r"has not answered for 0\.8 seconds"):
+        Session(Client(server.address, deadline=0.8))
 
 
 def test_wrong_api_version() -> None:
@@ -182,7 +182,7 @@ def test_slow_server() -> None:
         return {"Variable": request["params"][0]["Expr"]}
 
     with serving({"Eval": eval_}) as server:
-        client = Client(server.address, deadline=0.3)
+        client = Client(server.address, deadline=0.8)
         with pytest.raises(NoAnswer):
             client.call("Eval", Expr="slow")
         late.set()
@@ -197,7 +197,7 @@ def test_silent_server(capsys: pytest.CaptureFixture[str]) -> None:
         return None if silent.is_set() else POLITE["State"]
 
     with serving({"State": state}) as server:
-        session = console(server, deadline=0.3)
+        session = console(server, deadline=0.8)
         session.session.stopped()
         silent.set()
         asked = len(server.requests)
@@ -211,7 +211,7 @@ def test_silent_server(capsys: pytest.CaptureFixture[str]) -> None:
     told, failed = output.splitlines()
     assert told == "next (or n): run to the next line"
     assert json.loads(failed)["error"]["code"] == "no-answer"
-    assert re.fullmatch(r"((hmap-show|locals): the Delve server at \S+ has not answered for 0.3 seconds\n){3}", error)
+    assert re.fullmatch(r"((hmap-show|locals): the Delve server at \S+ has not answered for 0.8 seconds\n){3}", error)
 
 
 def test_pipelined_answers_keep_their_places() -> None:

@@ -549,7 +549,7 @@ def test_odd_values(dlv: Dlv, system_go: Row) -> None:
         says(console, "continue")
         assert says(console, "args") == "none in main.main\n"
         lines = says(console, "locals").splitlines()
-        assert any(line.startswith("(m) = map[int]int 1 entries at 0x") for line in lines)
+        assert any(line.startswith("(m) = map[int]int 1 entry at 0x") for line in lines)
         assert {
             "m = []int [2, 3]",
             "made = chan int 1/3",
