@@ -65,7 +65,8 @@ class Stacks:
                 frames = self._replay(goroutine) if goroutine.thread is None else None
                 if frames is None:
                     frames = list(self._target.unwind(goroutine, self._wanted))
-                    if goroutine.thread is None and _problem(goroutine, frames) is None:
+                    parked = goroutine.thread is None and not _elsewhere(goroutine, frames)
+                    if parked and _problem(goroutine, frames) is None:
                         self._learn(goroutine, frames)
             except GomapError as error:
                 yield Stack(goroutine, problem=str(error))
@@ -159,11 +160,17 @@ def _problem(goroutine: Goroutine, frames: Sequence[Frame]) -> str | None:
         return "its stack can't be unwound beyond runtime.asmcgocall, which called C"
     if goroutine.thread is not None:
         return None
-    if frames[0].function in _NOWHERE:
+    if frames[0].function in _NOWHERE and not _elsewhere(goroutine, frames):
         return f"its stack can't be unwound: it is to go on at {goroutine.pc:#x}, where no function is"
     if frames[-1].function not in OLDEST and frames[-1].function != "main.main":  # where gdb ends unless told not to
         return f"its stack can't be unwound beyond {frames[-1].function}"
     return None
+
+
+def _elsewhere(goroutine: Goroutine, frames: Sequence[Frame]) -> bool:
+    """Whether the first frame is not where the parked goroutine goes on: while a thread takes one off (goschedImpl of
+    runtime/proc.go), Delve begins where the thread is, which may be the kernel's vDSO."""
+    return bool(frames) and frames[0].pc != goroutine.pc
 
 
 def _keep(local: Local, sp: int, goroutine: Goroutine) -> _Kept | None:

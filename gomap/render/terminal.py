@@ -35,9 +35,18 @@ def nobody_reads(stream: TextIO) -> None:
 def style(stream: TextIO) -> Style:
     """Width, colour and block characters: plain ASCII when piped, no colour with NO_COLOR."""
     terminal = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-    width = min(max(shutil.get_terminal_size().columns, 20), 400) if stream.isatty() else 80
+    width = min(max(_columns(stream), 20), 400) if stream.isatty() else 80
     unicode = (stream.encoding or "").upper().replace("-", "") == "UTF8"
     return Style(width, terminal and not os.environ.get("NO_COLOR"), terminal and unicode)
+
+
+def _columns(stream: TextIO) -> int:
+    """The terminal's own word comes before COLUMNS, which does not follow a window that changes its size."""
+    try:
+        own = os.get_terminal_size(stream.fileno()).columns
+    except OSError:
+        own = 0
+    return own or shutil.get_terminal_size().columns
 
 
 def write(text: str) -> None:

@@ -33,6 +33,7 @@ class Terminal:
             "TERM": "xterm",
             "NO_COLOR": "1",
             "PROMPT_TOOLKIT_NO_CPR": "1",
+            "COLUMNS": "80",  # of another window
         }
         self.child: Any = pexpect.spawn(
             sys.executable,
