@@ -214,15 +214,13 @@ def _where_it_goes_on(goroutine: Goroutine) -> tuple[int, int, int]:
     pc, sp, bp = goroutine.pc, goroutine.sp, goroutine.bp
     if _starts_at(pc):
         return pc + 1, sp, bp
-    found = gdb.selected_inferior()
-    block = gdb.block_for_pc(pc)
-    if block is None or block.function is None or block.function.name != "runtime.systemstack_switch":
+    if _function_at(pc) != "runtime.systemstack_switch":
         return pc, sp, bp
     word = gdb.lookup_type("uintptr").sizeof
     if gdb.selected_frame().architecture().name() not in ("i386:x86-64", "i386"):
         return pc, sp, bp
     try:
-        saved = bytes(found.read_memory(sp, 2 * word))
+        saved = bytes(gdb.selected_inferior().read_memory(sp, 2 * word))
     except gdb.error:
         return pc, sp, bp
     return int.from_bytes(saved[word:], "little"), sp + 2 * word, int.from_bytes(saved[:word], "little")

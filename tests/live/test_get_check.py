@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,6 +76,22 @@ def every_kind_is_asked(maps: Mapping[str, Any]) -> None:
     assert any("NaN" in literal for literal in literals["complex128"])
     held = {literal.partition("(")[0].partition("{")[0] for literal in literals["interface {}"]}
     assert len(held & {"int8", "uint8", "float32", "float64", "complex128", "[2]int", "struct {}", "nil"}) >= 6, held
+
+
+def test_keys_with_a_nan_are_counted(toolchain: Row, system_gdb: Gdb) -> None:
+    binary = toolchains.build("types", toolchain, optimised=False)
+    exprs = session.published(binary)["filled"]
+    answers = debuggers.visit(system_gdb, binary, {"filled": [f"hmap-check {expr}" for expr in exprs]})
+    every = 0
+    for expr in exprs:
+        told = re.search(
+            r"; ([\d,]+) keys? with a NaN may lie anywhere", answers.at("filled", f"hmap-check {expr}").output
+        )
+        keys = [json.dumps(key) for key, _ in answers.truth["filled"]["maps"][expr]["entries"] or ()]
+        odd = sum("NaN" in key for key in keys)
+        assert (int(told[1]) if told else 0) == odd, (expr, told)
+        every += odd
+    assert every
 
 
 #: Programs that publish other things than maps alone: all maps of their process are asked, at every stage. `race` has
