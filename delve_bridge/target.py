@@ -24,6 +24,7 @@ BATCH = 32
 MAX_CAPTURED = 64
 #: Flags of Delve's api.Variable.
 ESCAPED, CONSTANT, ARGUMENT, RETURNED, FAKE = 1, 4, 8, 16, 32
+SIGNAL_FRAMES = ("runtime.sigtrampgo", "runtime.sigreturn")
 _RUNTIME = ("runtime", "internal/runtime/maps", "internal/runtime/sys")
 _OPERATION = re.compile(r"DW_OP_(\w+)((?: -?0x[0-9a-f]+| -?\d+)*)")
 #: Where the compiler keeps the pointer to a variable that it moved to the heap, from the call frame's address.
@@ -41,7 +42,8 @@ class Frame:
 
 @dataclass(frozen=True)
 class Call:
-    """A frame with its pc and its call frame's address, as an offset (negative) from the stack's end."""
+    """A frame with its pc and its call frame's address: an offset (negative) from the end of the goroutine's stack, an
+    address on the system's."""
 
     frame: Frame
     pc: int
@@ -224,11 +226,13 @@ class DelveTarget:
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[StackFrame]:
         found: list[StackFrame] = []
-        sp = goroutine.sp
         stack = self._session.calls_of(goroutine.id, MAX_UNWOUND)
+        # A thread's own stack pointer is not asked for.
+        sp = goroutine.sp if stack and stack[0].pc == goroutine.pc and goroutine.thread is None else 0
         variables = self._session.variables(range(len(stack)), BARE, goroutine.id)
         for level, (call, raws) in enumerate(zip(stack, variables)):
-            frame, pc, cfa = call.frame, call.pc, goroutine.stack[1] + call.offset
+            frame, pc = call.frame, call.pc
+            cfa = call.offset + (goroutine.stack[1] if call.offset < 0 else 0)
             place = Place("", goroutine.id, level, frame.function or None, frame.file, frame.line)
             found.append(
                 StackFrame(
@@ -237,7 +241,9 @@ class DelveTarget:
             )
             following = stack[level + 1] if level + 1 < len(stack) else None
             if following is None or (following.pc, following.offset) != (call.pc, call.offset):
-                sp = cfa
+                # At the end of a signal's frame Delve has the interrupted call's frame pointer, and takes the stack
+                # pointer from that.
+                sp = 0 if frame.function.startswith(SIGNAL_FRAMES) else cfa
         return found
 
     def _locals(self, raws: Sequence[Raw], frame: Frame, place: Place, cfa: int, wanted: Wanted) -> Iterator[Local]:

@@ -143,7 +143,8 @@ class Local:
 @dataclass(frozen=True)
 class Frame:
     """One call on a goroutine's stack. A call that was inlined is a frame of its own, in front of the one it was
-    inlined into, with the same pc and sp. sp: the stack pointer while the frame waits for its callee."""
+    inlined into, with the same pc and sp. sp: the stack pointer while the frame waits for its callee; 0 where the
+    debugger does not tell."""
 
     function: str
     file: str | None

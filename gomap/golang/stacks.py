@@ -10,13 +10,19 @@ debugger pieced together from several places do too: such stacks are the debugge
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gomap.errors import GomapError, MemoryFault
+from gomap.golang.pclntab import Functions
 from gomap.target import MAX_FRAMES, Frame, Goroutine, Local, Place, Target, Variable, Wanted
 
 #: What every goroutine's oldest frame is, and a thread's (runtime/asm_*.s, runtime/proc.go).
 OLDEST = frozenset({"runtime.goexit", "runtime.mstart", "runtime.rt0_go"})
+#: Where a thread handles a signal, and the function whose name begins so to which that returns (runtime/sys_*.s).
+_HANDLER, _RETURNS_FROM_HANDLER = "runtime.sigtrampgo", "runtime.sigreturn"
+#: Functions whose callers the runtime has in its own way: where it pretends that a goroutine is while its thread is on
+#: the system's stack (gosave_systemstack_switch of runtime/asm_*.s), and where a thread raises a signal itself.
+_PLACED = frozenset({"runtime.systemstack_switch", "runtime.raise"})
 #: What debuggers call a function that they don't know.
 _NOWHERE = frozenset({"", "?"})
 #: Bytes of a stack that are read at once.
@@ -57,32 +63,60 @@ class Stacks:
         self._target = target
         self._wanted = wanted
         self._steps: dict[tuple[int, bool], _Step | None] = {}
+        self._functions = Functions(target)
 
     def walk(self, goroutines: Iterable[Goroutine]) -> Iterator[Stack]:
         """A Stack for each goroutine. One that can't be unwound has a problem, and the frames that were come to."""
         for goroutine in goroutines:
             try:
                 frames = self._replay(goroutine) if goroutine.thread is None else None
-                if frames is None:
-                    frames = list(self._target.unwind(goroutine, self._wanted))
-                    parked = goroutine.thread is None and not _elsewhere(goroutine, frames)
-                    if parked and _problem(goroutine, frames) is None:
-                        self._learn(goroutine, frames)
+                if frames is not None:
+                    yield Stack(goroutine, tuple(frames), _problem(goroutine, frames))
+                    continue
+                frames = list(self._target.unwind(goroutine, self._wanted))
             except GomapError as error:
                 yield Stack(goroutine, problem=str(error))
                 continue
-            yield Stack(goroutine, tuple(frames), _problem(goroutine, frames))
+            frames, skipped = self._whole(goroutine, frames)
+            problem = skipped or _problem(goroutine, frames)
+            if goroutine.thread is None and not _elsewhere(goroutine, frames) and problem is None:
+                self._learn(goroutine, frames)
+            yield Stack(goroutine, tuple(frames), problem)
+
+    def _whole(self, goroutine: Goroutine, frames: list[Frame]) -> tuple[list[Frame], str | None]:
+        """(the frames, where the debugger skips a call, if it does).
+
+        It takes the call in front of that to be larger than the runtime's own table has it, and so to lie elsewhere:
+        that one's variables are left out.
+        """
+        low, high = goroutine.stack
+        calls = _calls(frames)
+        for newer, call, older in zip([None, *calls], calls, calls[1:]):
+            function, sp, top = call[-1].function, call[0].sp, older[0].sp
+            if function.startswith(_RETURNS_FROM_HANDLER) and not top:
+                behind = (frame.function for frame in frames[frames.index(older[0]) :])
+                known = next((name for name in behind if name not in _NOWHERE), None)
+                return frames, known and _between(function, known)
+            size = self._functions.frame_size(call[0].pc)
+            if size is None or function in _PLACED or not low < top <= high:
+                continue
+            if sp:
+                skips = low <= sp < high and top - sp != size
+            else:
+                # Delve follows frame pointers. Where a signal came before the call had made its own, it still is its
+                # caller's, and leads to whom that returns to.
+                in_handler = newer is not None and newer[-1].function == _HANDLER
+                skips = in_handler and size <= 2 * self._target.arch.pointer_size
+            if skips:
+                whole = [replace(frame, locals=()) if frame in call else frame for frame in frames]
+                return whole, _between(function, older[0].function)
+        return frames, None
 
     # -- what holds for a pc -------------------------------------------------------------------------
 
     def _learn(self, goroutine: Goroutine, frames: list[Frame]) -> None:
         """Remembers each frame of a stack that the debugger unwound."""
-        calls: list[list[Frame]] = []
-        for frame in frames:
-            if calls and (calls[-1][0].pc, calls[-1][0].sp) == (frame.pc, frame.sp):
-                calls[-1].append(frame)
-            else:
-                calls.append([frame])
+        calls = _calls(frames)
         for i, call in enumerate(calls):
             key = (call[0].pc, i == 0)
             if key not in self._steps:
@@ -147,6 +181,21 @@ class Stacks:
         return Local(Variable(variable.name, variable.type, address, place=Place(variable.place.kind, *place)), slot)
 
 
+def _between(newer: str, older: str) -> str:
+    return f"the debugger skips the calls between {newer} and {older}: their variables are not searched"
+
+
+def _calls(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """Each call with those that were inlined into it, which come first."""
+    calls: list[list[Frame]] = []
+    for frame in frames:
+        if calls and (calls[-1][0].pc, calls[-1][0].sp) == (frame.pc, frame.sp):
+            calls[-1].append(frame)
+        else:
+            calls.append([frame])
+    return calls
+
+
 def _problem(goroutine: Goroutine, frames: Sequence[Frame]) -> str | None:
     """Why these are not the goroutine's frames, or not all of them. A thread may be anywhere, in C too."""
     if not frames:
@@ -158,12 +207,11 @@ def _problem(goroutine: Goroutine, frames: Sequence[Frame]) -> str | None:
     callers = zip(functions, functions[1:], [*functions[2:], ""])
     if any(three[:2] == ("runtime.asmcgocall", "") and three[2] != "runtime.cgocall" for three in callers):
         return "its stack can't be unwound beyond runtime.asmcgocall, which called C"
-    if goroutine.thread is not None:
-        return None
-    if frames[0].function in _NOWHERE and not _elsewhere(goroutine, frames):
+    if goroutine.thread is None and frames[0].function in _NOWHERE and not _elsewhere(goroutine, frames):
         return f"its stack can't be unwound: it is to go on at {goroutine.pc:#x}, where no function is"
-    if frames[-1].function not in OLDEST and frames[-1].function != "main.main":  # where gdb ends unless told not to
-        return f"its stack can't be unwound beyond {frames[-1].function}"
+    if functions[-1] not in OLDEST and functions[-1] != "main.main":  # where gdb ends unless told not to
+        known = (function for function in reversed(functions) if function not in _NOWHERE)
+        return f"its stack can't be unwound beyond {next(known, 'where its thread is')}"
     return None
 
 

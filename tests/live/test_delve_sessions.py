@@ -24,7 +24,8 @@ from delve_bridge.session import Session
 from delve_bridge.target import DelveTarget
 from gomap.errors import TargetRunning
 from gomap.render.text import Style
-from tests.live import delves, toolchains
+from tests.live import debuggers, delves, toolchains
+from tests.live.debuggers import Gdb
 from tests.live.delves import Dlv
 from tests.live.test_delve_failures import bridge_command, environment, left_of
 from tests.live.toolchains import Row
@@ -108,6 +109,43 @@ func main() {
 	<-turn
 	worker(false, turn)
 	turn <- true
+}
+"""
+#: waits is stopped where it has no frame of its own: preempted, and then interrupted. Both of its callers hold a map.
+LEAF = """package main
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+var done atomic.Bool
+
+//go:noinline
+func waits(n int) int {
+	for !done.Load() {
+		n++
+	}
+	return n
+}
+
+//go:noinline
+func inner(m map[string]int) { m["woken"] = waits(len(m)) }
+
+//go:noinline
+func outer(m map[int]int) {
+	inner(map[string]int{"a": 1})
+	m[2] = 2
+}
+
+func main() {
+	runtime.GOMAXPROCS(1)
+	go outer(map[int]int{1: 1})
+	time.Sleep(50 * time.Millisecond)
+	runtime.Breakpoint()
+	runtime.GOMAXPROCS(2)
+	time.Sleep(time.Hour)
 }
 """
 DIES = """package main
@@ -592,6 +630,29 @@ def test_check_of_maps_of_one_name(damaged: int, dlv: Dlv, system_go: Row) -> No
 
 
 # -- C -----------------------------------------------------------------------------------------------------
+
+
+def test_calls_that_are_skipped(toolchain: Row, dlv: Dlv, system_gdb: Gdb) -> None:
+    """Delve goes by frame pointers, which a function that is stopped in front of its own does not have yet: either its
+    callers' maps are told, or that they may be missing. gdb skips nothing."""
+    binary, search = built(LEAF, "leaf", toolchain, optimised=True), "hmap-alias --scope all --all --json"
+    whole, other = {"map[string]int", "map[int]int"}, r"goroutine (?!1 )\d+ in runtime\.sigtramp "
+    with window(dlv, str(binary)) as console:
+        says(console, "continue")
+        for stop in ("break runtime.sigtramp", None):
+            answer = json.loads(says(console, search))
+            held = {group["type"] for group in answer["data"]["groups"]}
+            told = [one["message"] for one in answer["anomalies"] if not one["message"].startswith("goroutine 1: ")]
+            assert held <= whole and len(told) == (held != whole), (held, told)
+            between = r"goroutine \d+: the debugger skips the calls between \S+ and \S+: "
+            assert all(re.match(between, one) for one in told), told
+            if stop is not None:
+                says(console, stop)
+                assert any(re.match(other, says(console, "continue")) for _ in range(50))
+    run = debuggers.run_gdb(system_gdb, ["-x", str(debuggers.LOAD), "-ex", "run", "-ex", search, str(binary)])
+    answer = json.loads(next(line for line in run.stdout.splitlines() if line.startswith("{")))
+    assert {group["type"] for group in answer["data"]["groups"]} == whole
+    assert not answer["anomalies"]
 
 
 def test_stacks_that_are_lost_in_c(dlv: Dlv, system_go: Row) -> None:

@@ -201,7 +201,7 @@ def goroutines(found: Session, machine: Machine, row: Row) -> None:
     every = found.at("all", test_goroutines.ALL)
     test_goroutines.check_holders(every, truth, optimised=False)
     test_goroutines.check_own(found.at("all", test_goroutines.OWN), every)
-    test_goroutines.check_stacks(json.loads(found.at("all", test_goroutines.STACKS).output), truth["notes"]["stacks"])
+    test_goroutines.check_stacks(json.loads(found.at("all", test_goroutines.STACKS).output), truth)
     assert json.loads(found.at("all", "gomap_seen").output) == []
     # What os.(*File).Read will assign on the line where it waits has no value yet.
     told = [a for a in every.json()["anomalies"] if not a["message"].startswith("e in os.(*File).Read of ")]

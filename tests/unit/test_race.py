@@ -9,8 +9,8 @@ import pytest
 from gomap.analysis import race
 from gomap.analysis.race import Inside
 from gomap.golang import mapcalls
+from gomap.golang.pclntab import varint
 from gomap.golang.rtype import Types
-from gomap.golang.stackmap import _varint
 from gomap.golang.stacks import Stack
 from gomap.memory import RegionMemory
 from gomap.target import Arch, Frame, Goroutine
@@ -136,9 +136,9 @@ def test_nobody() -> None:
     ("data", "value", "end"), [(b"\x00", 0, 1), (b"\x7f", 127, 1), (b"\x80\x01", 128, 2), (b"\xff\x7f", 16383, 2)]
 )
 def test_varint(data: bytes, value: int, end: int) -> None:
-    assert _varint(data, 0) == (value, end)
+    assert varint(data, 0) == (value, end)
 
 
 def test_a_varint_that_does_not_end() -> None:
     with pytest.raises(IndexError):
-        _varint(b"\x80\x80", 0)
+        varint(b"\x80\x80", 0)

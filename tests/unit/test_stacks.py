@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from gomap.golang.pclntab import Functions
 from gomap.golang.stacks import Stacks
-from gomap.target import Frame, Goroutine, Wanted
+from gomap.gotypes import GoType, Kind
+from gomap.target import Frame, Goroutine, Local, Place, Variable, Wanted
 from tests.unit.space import AMD64, FakeTarget, Space
 
 GOES_ON = 0x1000
@@ -40,3 +42,51 @@ def test_where_a_goroutine_goes_on(frames: list[tuple[str, int]], problem: str |
     for stack in Stacks(target, lambda function, name, t: True).walk([PARKED, PARKED]):
         assert [frame.function for frame in stack.frames] == [function for function, _ in frames]
         assert stack.problem is None if problem is None else str(stack.problem).endswith(problem)
+
+
+RUNS = Goroutine(8, 0xC000001000, "running", GOES_ON, 0x7F10, 0x7F18, (0x7000, 0x8000), thread=1)
+GOEXIT = ("runtime.goexit", 0x2000, 0x7F40)
+HANDLER, RETURNS = ("runtime.sigtrampgo", 0x1040, 0xF000), ("runtime.sigreturn__sigaction", 0x1050, 0xF100)
+#: By pc, the frame sizes that the runtime's table has.
+SIZES = {GOES_ON: 16, 0x1010: 32, 0x1020: 8}
+
+
+@pytest.mark.parametrize(
+    ("goroutine", "calls", "skipped", "without"),
+    [
+        (PARKED, [("main.f", GOES_ON, 0x7F10), ("main.g", 0x1010, 0x7F20), GOEXIT], None, ()),
+        # main.f is told 16 bytes larger than it is.
+        (
+            PARKED,
+            [("main.f", GOES_ON, 0x7F10), ("main.g", 0x1010, 0x7F30), ("runtime.goexit", 0x2000, 0x7F50)],
+            ("main.f", "main.g"),
+            ("main.f",),
+        ),
+        # What a handler interrupted: in the middle, and where it has only a return address.
+        (RUNS, [HANDLER, ("main.g", 0x1010, 0), GOEXIT], None, ()),
+        (RUNS, [HANDLER, ("main.h", 0x1020, 0), ("main.g", 0x1010, 0x7F20)], ("main.h", "main.g"), ("main.h",)),
+        # A thread's first call lies anywhere.
+        (RUNS, [("main.h", 0x1020, 0), ("main.g", 0x1010, 0x7F20), GOEXIT], None, ()),
+        (RUNS, [RETURNS, ("", 0x99, 0), ("main.g", 0x1010, 0x7F20), GOEXIT], (RETURNS[0], "main.g"), ()),
+        # gdb knows where an interrupted call lies.
+        (RUNS, [RETURNS, ("main.g", 0x1010, 0x7F20), GOEXIT], None, ()),
+    ],
+)
+def test_skipped_calls(
+    goroutine: Goroutine,
+    calls: list[tuple[str, int, int]],
+    skipped: tuple[str, str] | None,
+    without: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Functions, "frame_size", lambda self, pc: SIZES.get(pc))
+    local = Local(Variable("n", GoType(Kind.INT, "int", 8), data=bytes(8), place=Place("local")), None)
+    frames = [Frame(function, None, None, pc, sp, (local,)) for function, pc, sp in calls]
+    target = FakeTarget(AMD64, Space(AMD64))
+    monkeypatch.setattr(target, "unwind", lambda goroutine, wanted: frames, raising=False)
+    (stack,) = Stacks(target, lambda function, name, t: True).walk([goroutine])
+    if skipped is None:
+        assert stack.problem is None or "skips" not in stack.problem
+    else:
+        assert f"skips the calls between {skipped[0]} and {skipped[1]}: " in str(stack.problem)
+    assert tuple(frame.function for frame in stack.frames if not frame.locals) == without

@@ -1,0 +1,119 @@
+"""The runtime's own table of functions (pclntab): what holds at a program counter, as its tracebacks know it.
+
+runtime/symtab.go: findfunc, pcvalue, funcspdelta. Debug information is not asked.
+"""
+
+from __future__ import annotations
+
+import bisect
+import sys
+from array import array
+from dataclasses import dataclass, field
+
+from gomap.errors import GomapError
+from gomap.target import Record, Target, read_record
+
+MAX_FUNCTIONS = 1 << 22
+MAX_TABLE = 1 << 16
+SP_WRITE = 2  # FuncFlagSPWrite of internal/abi/symtab.go
+#: sys.PCQuantum: bytes that a program counter advances by at least. Others have 4.
+_QUANTUM = {"amd64": 1, "386": 1, "s390x": 2}
+#: Architectures whose call pushes the return address.
+PUSHES = frozenset({"amd64", "386"})
+
+
+@dataclass
+class Functions:
+    """The functions of one target's first module. Its list is read once."""
+
+    target: Target
+    _module: Record | None = None
+    _entries: array[int] = field(default_factory=lambda: array("I"))
+    _frame_sizes: dict[int, int | None] = field(default_factory=dict)
+
+    @property
+    def module(self) -> Record:
+        """runtime.firstmoduledata. Raises GomapError, MemoryFault."""
+        if self._module is None:
+            t, address = self.target.find_type("runtime.moduledata"), self.target.symbol("runtime.firstmoduledata")
+            if t is None or address is None:
+                raise GomapError("the debug information has no runtime.firstmoduledata")
+            self._module = read_record(self.target, t, address)
+        return self._module
+
+    def at(self, pc: int) -> Record:
+        """runtime._func of the function that the instruction at pc belongs to. Raises GomapError, MemoryFault."""
+        start, length = self._slice("ftab")  # of runtime.functab: entryoff, funcoff uint32
+        sections = self._slice("textsectmap")[1]
+        if not self.module["text"] <= pc < self.module["etext"] or length > MAX_FUNCTIONS or sections > 1:
+            raise GomapError(f"{pc:#x} lies in no function of the program's own")
+        if not self._entries:
+            words = array("I")
+            words.frombytes(self.target.memory.read(start, 8 * length))
+            if sys.byteorder != self.target.arch.byte_order:
+                words.byteswap()
+            self._entries = words[::2]
+        index = bisect.bisect_right(self._entries, pc - self.module["text"]) - 1
+        offset = self.target.arch.uint(self.target.memory.read(start + 8 * index + 4, 4), 0, 4)
+        t = self.target.find_type("runtime._func")
+        if t is None:
+            raise GomapError("the debug information has no runtime._func")
+        return read_record(self.target, t, self._slice("pclntable")[0] + offset)
+
+    def value(self, function: Record, table: int, pc: int) -> int:
+        """What the table at that offset of pctab has for pc; -1 for nothing. Raises GomapError, MemoryFault."""
+        pctab, length = self._slice("pctab")
+        if not table or table >= length:
+            return -1
+        data = self.target.memory.read(pctab + table, min(length - table, MAX_TABLE))
+        quantum, position, value, first = _QUANTUM.get(self.target.arch.name, 4), 0, -1, True
+        end = self.module["text"] + function["entryOff"]
+        try:
+            while True:
+                delta, position = varint(data, position)
+                if not delta and not first:
+                    return -1
+                value += ~(delta >> 1) if delta & 1 else delta >> 1
+                step, position = varint(data, position)
+                end, first = end + step * quantum, False
+                if pc < end:
+                    return value
+        except IndexError:
+            raise GomapError(f"the runtime's table for {pc:#x} has no end") from None
+
+    def frame_size(self, pc: int) -> int | None:
+        """Bytes from a frame's stack pointer, when it stands at pc, to its caller's: the frame's top. None where that
+        can't be told: in C, and in functions that change to another stack."""
+        if pc not in self._frame_sizes:
+            try:
+                self._frame_sizes[pc] = self._frame_size(pc)
+            except GomapError:
+                self._frame_sizes[pc] = None
+        return self._frame_sizes[pc]
+
+    def _frame_size(self, pc: int) -> int | None:
+        function, arch = self.at(pc), self.target.arch
+        delta = self.value(function, function["pcsp"], pc)
+        if delta < 0 or function["flag"] & SP_WRITE:
+            return None
+        return delta + (arch.pointer_size if arch.name in PUSHES else 0)
+
+    def _slice(self, name: str) -> tuple[int, int]:
+        """(address, length) of a slice of the module."""
+        arch, found = self.target.arch, self.module.type.field(name)
+        if found is None:
+            raise GomapError(f"runtime.moduledata has no field {name}")
+        data = self.module.data
+        return arch.pointer(data, found.offset), arch.pointer(data, found.offset + arch.pointer_size)
+
+
+def varint(data: bytes, position: int) -> tuple[int, int]:
+    """runtime.readvarint: (value, position behind it). Raises IndexError at the end of the data."""
+    value = shift = 0
+    while True:
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if not byte & 0x80:
+            return value, position
+        shift += 7
