@@ -9,7 +9,7 @@ the stacks.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gomap.errors import GomapError
 from gomap.golang import mapcalls
@@ -17,7 +17,7 @@ from gomap.golang.classic import ClassicMap
 from gomap.golang.goroutines import goroutines
 from gomap.golang.rtype import Types
 from gomap.golang.stackmap import StackMaps
-from gomap.golang.stacks import Stack, Stacks
+from gomap.golang.stacks import Stack, Stacks, Unseen
 from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType, Kind
 from gomap.maps import MapView
@@ -56,9 +56,14 @@ class Iteration:
 @dataclass
 class Search:
     iterations: list[Iteration]
-    anomalies: list[Anomaly]
+    told: list[Anomaly]
+    unseen: Unseen = field(default_factory=Unseen)
     goroutines: int = 0
     interrupted: bool = False
+
+    @property
+    def anomalies(self) -> list[Anomaly]:
+        return [*self.told, *self.unseen.anomalies()]
 
 
 def search(target: Target, found: MapView, progress: Progress = silent) -> Search:
@@ -67,7 +72,7 @@ def search(target: Target, found: MapView, progress: Progress = silent) -> Searc
     result = Search([], anomalies)
     t = target.find_type(_ITERATORS[isinstance(found, ClassicMap)])
     if t is None or not t.fields:
-        result.anomalies.append(Anomaly("note", "no-iterators", "the debug information has no iterator type", None))
+        result.told.append(Anomaly("note", "no-iterators", "the debug information has no iterator type", None))
         return result
     looker = _Looker(target, found, t)
     stacks: list[Stack] = []
@@ -75,9 +80,7 @@ def search(target: Target, found: MapView, progress: Progress = silent) -> Searc
         for stack in Stacks(target, lambda function, name, t: False).walk(everyone):
             result.goroutines += 1
             progress("goroutines", result.goroutines, len(everyone))
-            if stack.problem is not None and len(result.anomalies) < 16:
-                message = f"goroutine {stack.goroutine.id}: {stack.problem}"
-                result.anomalies.append(Anomaly("warning", "stack", message, stack.goroutine.address))
+            result.unseen.add(stack)
             stacks.append(stack)
             result.iterations += looker.on_stack(stack)
         result.iterations += looker.on_heap(stacks)

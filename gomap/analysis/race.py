@@ -12,7 +12,7 @@ from gomap.golang import mapcalls
 from gomap.golang.classic import ClassicMap
 from gomap.golang.goroutines import goroutines
 from gomap.golang.rtype import MAP_DESCRIPTORS, Types, dynamic
-from gomap.golang.stacks import Stack, Stacks
+from gomap.golang.stacks import Stack, Stacks, Unseen
 from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType, Kind
 from gomap.maps import MapView
@@ -62,26 +62,26 @@ class Searched:
 
     inside: list[Inside] = field(default_factory=list)
     stood: dict[int, tuple[Goroutine, Frame | None]] = field(default_factory=dict)
-    anomalies: list[Anomaly] = field(default_factory=list)
+    unreadable: list[Anomaly] = field(default_factory=list)
+    unseen: Unseen = field(default_factory=Unseen)
     goroutines: int = 0
     interrupted: bool = False
+
+    @property
+    def anomalies(self) -> list[Anomaly]:
+        return [*self.unreadable, *self.unseen.anomalies()]
 
 
 def search(target: Target, progress: Progress = silent) -> Searched:
     """Every goroutine's stack, for map operations. Raises NoDebugInfo, MemoryFault."""
     found, unreadable = goroutines(target)
-    searched = Searched(anomalies=unreadable[:MAX_PROBLEMS])
+    searched = Searched(unreadable=unreadable[:MAX_PROBLEMS])
     types = Types(target)
-    problems = 0
     try:
         for stack in Stacks(target, _wanted).walk(found):
             searched.goroutines += 1
             progress("goroutines", searched.goroutines, len(found))
-            if stack.problem is not None:
-                problems += 1
-                if problems <= MAX_PROBLEMS:
-                    message = f"goroutine {stack.goroutine.id}: {stack.problem}"
-                    searched.anomalies.append(Anomaly("warning", "stack", message, stack.goroutine.address))
+            searched.unseen.add(stack)
             level = _callers_level(stack.frames, 0)
             searched.stood[stack.goroutine.id] = (stack.goroutine, None if level is None else stack.frames[level])
             one = _inside(target, types, stack)
@@ -89,9 +89,6 @@ def search(target: Target, progress: Progress = silent) -> Searched:
                 searched.inside.append(one)
     except KeyboardInterrupt:
         searched.interrupted = True
-    if problems > MAX_PROBLEMS:
-        message = f"{problems - MAX_PROBLEMS:,} more goroutines have stacks that can't be unwound"
-        searched.anomalies.append(Anomaly("warning", "stack", message, None))
     return searched
 
 

@@ -8,7 +8,7 @@ from typing import Callable
 
 from gomap.errors import GomapError
 from gomap.golang.goroutines import by_id, goroutines
-from gomap.golang.stacks import Stacks
+from gomap.golang.stacks import Stacks, Unseen
 from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType, can_reach_map
 from gomap.progress import Progress, silent
@@ -50,7 +50,12 @@ class Roots:
     globals: int = 0
     functions: dict[str, None] = field(default_factory=dict)
     searched: dict[int, Goroutine] = field(default_factory=dict)  # by id
-    anomalies: list[Anomaly] = field(default_factory=list)
+    unseen: Unseen = field(default_factory=Unseen)
+    unreadable: list[Anomaly] = field(default_factory=list)
+
+    @property
+    def anomalies(self) -> list[Anomaly]:
+        return [*self.unreadable, *self.unseen.anomalies()]
 
     def __iter__(self) -> Iterator[Variable]:
         yield from self._selected_frame() if self.scope == "frame" else self._stacks()
@@ -67,30 +72,22 @@ class Roots:
 
     def _stacks(self) -> Iterator[Variable]:
         found, unreadable = goroutines(self.target)
-        self.anomalies += unreadable[:MAX_PROBLEMS]
+        self.unreadable += unreadable[:MAX_PROBLEMS]
         if self.scope == "goroutine":
             found = self._own(found)
 
         def wanted(function: str, name: str, t: GoType) -> bool:
             return self.reaches(t) and not name.startswith(".autotmp") and not of_runtime(function)
 
-        problems = 0
         for stack in Stacks(self.target, wanted).walk(found):
             self.goroutines += 1
             self.searched[stack.goroutine.id] = stack.goroutine
             self.frames += len(stack.frames)
             self.progress("goroutines", self.goroutines, len(found))
-            if stack.problem is not None:
-                problems += 1
-                if problems <= MAX_PROBLEMS:
-                    message = f"goroutine {stack.goroutine.id}: {stack.problem}"
-                    self.anomalies.append(Anomaly("warning", "stack", message, stack.goroutine.address))
+            self.unseen.add(stack)
             for frame in stack.frames:
                 for local in frame.locals:
                     yield local.variable
-        if problems > MAX_PROBLEMS:
-            message = f"{problems - MAX_PROBLEMS:,} more goroutines have stacks that can't be unwound"
-            self.anomalies.append(Anomaly("warning", "stack", message, None))
 
     def _own(self, found: list[Goroutine]) -> list[Goroutine]:
         selected = self.target.goroutine

@@ -10,7 +10,7 @@ from gomap.analysis.alias import ALL_ITEMS, MAX_ITEMS, WHOLE_DEPTH, Found, Group
 from gomap.analysis.roots import Reach, Roots
 from gomap.analysis.slices import Shared, overlaps
 from gomap.commands.declare import Context
-from gomap.commands.facts import hex_or_none, holder_json, place_json, search_cut, where
+from gomap.commands.facts import goroutines_seen, hex_or_none, holder_json, place_json, search_cut, where
 from gomap.errors import UsageError
 from gomap.expr import resolve_map
 from gomap.gotypes import Kind, can_reach_slice
@@ -204,7 +204,8 @@ def _searched(searched: Roots) -> str:
     """Where the search started."""
     frames = [*searched.functions]
     if searched.scope != "frame":
-        frames = [f"{human.plural(searched.goroutines, 'goroutine')} with {human.plural(searched.frames, 'frame')}"]
+        seen = goroutines_seen(searched.goroutines, searched.unseen)
+        frames = [f"{seen} with {human.plural(searched.frames, 'frame')}"]
     return " and ".join([*frames, human.plural(searched.globals, "package variable")])
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from gomap import human
 from gomap.analysis.alias import WHOLE_DEPTH, Found, Holder
 from gomap.golang.classic import ClassicMap
+from gomap.golang.stacks import Unseen
 from gomap.golang.structure import Anomaly, Growth, Structure
 from gomap.maps import MapView
 from gomap.report import Report
@@ -54,6 +55,11 @@ def search_cut(report: Report, found: Found, depth: int | None = WHOLE_DEPTH) ->
     if found.too_deep and depth is not None:
         what = human.plural(found.too_deep, "value lies", "values lie")
         report.cut(f"{what} deeper than {depth} pointers and elements", 0, None)
+
+
+def goroutines_seen(number: int, unseen: Unseen) -> str:
+    """So many were searched: those that were seen whole, of all."""
+    return (f"{number - unseen.count:,} of " if unseen.count else "") + human.plural(number, "goroutine")
 
 
 def where(place: Place) -> str:

@@ -8,6 +8,7 @@ from gomap import human
 from gomap.analysis import iterators
 from gomap.analysis.iterators import Iteration
 from gomap.commands.declare import Context
+from gomap.commands.facts import goroutines_seen
 from gomap.errors import GomapError
 from gomap.golang.classic import ClassicMap
 from gomap.gotypes import GoType
@@ -26,7 +27,7 @@ def add_iterators(context: Context, report: Report, t: GoType, found: MapView, j
     values = Values(context.target, Limits(depth=context.settings.depth))
     keys = [_key(context, values, t, one) for one in searched.iterations]
     report.data["iterators"] = [_json(one, key) for one, key in zip(searched.iterations, keys)]
-    scanned = f"({human.plural(searched.goroutines, 'goroutine')} searched)"
+    scanned = f"({goroutines_seen(searched.goroutines, searched.unseen)} searched)"
     what = human.plural(len(searched.iterations), "iteration") if searched.iterations else "no iteration"
     verb = "are" if len(searched.iterations) > 1 else "is"
     report.answer.append(f"{what} over it {verb} under way {scanned}")

@@ -12,7 +12,7 @@ from gomap.analysis.alias import Found, Holder, everywhere
 from gomap.analysis.race import Inside, Searched
 from gomap.analysis.roots import Roots
 from gomap.commands.declare import Context
-from gomap.commands.facts import hex_or_none, holder_json, search_cut
+from gomap.commands.facts import goroutines_seen, hex_or_none, holder_json, search_cut
 from gomap.golang import mapcalls
 from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType
@@ -180,8 +180,11 @@ def _answer(searched: Searched, found: Found, maps: Sequence[Raced], running: in
         verb = "is" if number == 1 else "are"
         of = f"on {maps[0].name}" if len(maps) == 1 else f"on {human.plural(len(maps), 'map')}"
         return f"{human.plural(number, 'goroutine')} {verb} inside a map operation, {of}"
-    unseen = f", those of {human.plural(running, 'running thread')} not seen" if running else ""
-    nobody = f"nobody is inside a map operation ({human.plural(searched.goroutines, 'goroutine')}{unseen})"
+    looked_at = goroutines_seen(searched.goroutines, searched.unseen)
+    if running:
+        unseen = f"those of {human.plural(running, 'running thread')} not seen"
+        looked_at = f"{human.plural(searched.goroutines, 'goroutine')}, {unseen}"
+    nobody = f"nobody is inside a map operation ({looked_at})"
     if maps:
         verb = "has its" if len(maps) == 1 else "have their"
         return f"{nobody}, but {human.plural(len(maps), 'map')} {verb} write flag up"

@@ -11,7 +11,7 @@ from gomap.analysis.ranking import ORDERS, Ranked, Ranking, add_values, measure
 from gomap.analysis.referents import Referents
 from gomap.analysis.roots import Roots
 from gomap.commands.declare import Context
-from gomap.commands.facts import named, place_json, search_cut
+from gomap.commands.facts import goroutines_seen, named, place_json, search_cut
 from gomap.golang.heap import Heap
 from gomap.report import Facts, Report, Table
 
@@ -98,8 +98,8 @@ def _values(ranking: Ranking) -> int | None:
 
 def _summary(ranking: Ranking, searched: Roots) -> list[str]:
     total, maps = ranking.total(), ranking.maps
-    goroutines = human.plural(searched.goroutines, "goroutine")
-    scanned = f"({goroutines} and {human.plural(searched.globals, 'package variable')} searched)"
+    seen = goroutines_seen(searched.goroutines, searched.unseen)
+    scanned = f"({seen} and {human.plural(searched.globals, 'package variable')} searched)"
     if not maps:
         return [f"no map was found {scanned}"]
     verb = "hold" if len(maps) > 1 else "holds"

@@ -10,10 +10,11 @@ debugger pieced together from several places do too: such stacks are the debugge
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang.pclntab import Functions
+from gomap.golang.structure import Anomaly
 from gomap.target import MAX_FRAMES, Frame, Goroutine, Local, Place, Target, Variable, Wanted
 
 #: What every goroutine's oldest frame is, and a thread's (runtime/asm_*.s, runtime/proc.go).
@@ -25,6 +26,8 @@ _HANDLER, _RETURNS_FROM_HANDLER = "runtime.sigtrampgo", "runtime.sigreturn"
 _PLACED = frozenset({"runtime.systemstack_switch", "runtime.raise"})
 #: What debuggers call a function that they don't know.
 _NOWHERE = frozenset({"", "?"})
+#: Goroutines that are named of those whose stacks are not seen whole.
+MAX_NAMED = 16
 #: Bytes of a stack that are read at once.
 WINDOW = 8192
 
@@ -36,6 +39,29 @@ class Stack:
     goroutine: Goroutine
     frames: tuple[Frame, ...] = ()
     problem: str | None = None
+
+
+@dataclass
+class Unseen:
+    """The goroutines of a search whose stacks the debugger does not have whole."""
+
+    count: int = 0
+    named: list[Anomaly] = field(default_factory=list)
+
+    def add(self, stack: Stack) -> None:
+        """Counts it, unless it is whole."""
+        if stack.problem is None:
+            return
+        self.count += 1
+        if self.count <= MAX_NAMED:
+            message = f"goroutine {stack.goroutine.id}: {stack.problem}"
+            self.named.append(Anomaly("warning", "stack", message, stack.goroutine.address))
+
+    def anomalies(self) -> list[Anomaly]:
+        if self.count <= MAX_NAMED:
+            return self.named
+        message = f"{self.count - MAX_NAMED:,} more goroutines have stacks that can't be unwound"
+        return [*self.named, Anomaly("warning", "stack", message, None)]
 
 
 @dataclass(frozen=True)

@@ -646,6 +646,10 @@ def test_calls_that_are_skipped(toolchain: Row, dlv: Dlv, system_gdb: Gdb) -> No
             assert held <= whole and len(told) == (held != whole), (held, told)
             between = r"goroutine \d+: the debugger skips the calls between \S+ and \S+: "
             assert all(re.match(between, one) for one in told), told
+            unseen, all_of_them = len(answer["anomalies"]), answer["data"]["scanned"]["goroutines"]
+            seen = f"{all_of_them - unseen} of {all_of_them} goroutines" if unseen else f"; {all_of_them} goroutines"
+            assert seen in " ".join(says(console, search.replace("--json", "")).split())
+            assert f"{seen.strip('; ')})" in says(console, "hmap-race")
             if stop is not None:
                 says(console, stop)
                 assert any(re.match(other, says(console, "continue")) for _ in range(50))
