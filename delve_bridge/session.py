@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from delve_bridge.descriptors import map_parts
@@ -235,18 +235,27 @@ class Session:
         """The selected goroutine's frames, the newest first."""
         return [call.frame for call in self.calls_of(self._goroutine_id(), depth)]
 
-    def calls_of(self, goroutine: int, depth: int) -> list[Call]:
-        """Any goroutine's frames, the newest first."""
+    def calls_of(self, goroutine: int, depth: int, load: Mapping[str, Any] | None = None) -> list[Call]:
+        """Any goroutine's frames, the newest first; with their variables if load says how these are to be loaded."""
         try:
-            answer = self.client.call("Stacktrace", Id=goroutine, Depth=depth, Full=False)
+            answer = self.client.call("Stacktrace", Id=goroutine, Depth=depth, Full=False, Cfg=load)
         except Refused:
-            return []
+            return [] if load is None else self._one_by_one(self.calls_of(goroutine, depth), goroutine, load)
         calls = []
         for level, raw in enumerate(answer["Locations"] or ()):
             function = (raw.get("function") or {}).get("name") or ""
             frame = Frame(level, str(function), raw.get("file") or None, raw.get("line") or None)
-            calls.append(Call(frame, int(raw["pc"]), int(raw["FrameOffset"])))
+            known = [*(raw.get("Arguments") or ()), *(raw.get("Locals") or ())]
+            calls.append(Call(frame, int(raw["pc"]), int(raw["FrameOffset"]), known))
+        # From where it has no function's name, in C, Delve may go on without one for as long as it is let.
+        while len(calls) > 1 and not calls[-1].frame.function and not calls[-2].frame.function:
+            calls.pop()
         return calls
+
+    def _one_by_one(self, calls: Sequence[Call], goroutine: int, load: Mapping[str, Any]) -> list[Call]:
+        """The same with their variables, where Delve refuses all for one frame whose variables it can't tell."""
+        every = self.variables([call.frame.level for call in calls], load, goroutine)
+        return [replace(call, variables=known) for call, known in zip(calls, every)]
 
     def location(self, pc: int) -> Location | None:
         """The function and line that the instruction at pc belongs to."""

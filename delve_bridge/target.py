@@ -43,11 +43,12 @@ class Frame:
 @dataclass(frozen=True)
 class Call:
     """A frame with its pc and its call frame's address: an offset (negative) from the end of the goroutine's stack, an
-    address on the system's."""
+    address on the system's. variables: arguments and locals, those of inner scopes last."""
 
     frame: Frame
     pc: int
     offset: int
+    variables: Sequence[Raw] = ()
 
 
 class Program(Protocol):
@@ -66,7 +67,7 @@ class Program(Protocol):
     def package_variable(self, name: str) -> Raw | None: ...
     def package_variables(self) -> dict[str, Raw]: ...
     def stack(self, depth: int) -> list[Frame]: ...
-    def calls_of(self, goroutine: int, depth: int) -> list[Call]: ...
+    def calls_of(self, goroutine: int, depth: int, load: Mapping[str, Any] | None = None) -> list[Call]: ...
     def location(self, pc: int) -> Location | None: ...
     def variables(
         self, levels: Sequence[int], load: Mapping[str, Any], goroutine: int | None = None
@@ -226,19 +227,15 @@ class DelveTarget:
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[StackFrame]:
         found: list[StackFrame] = []
-        stack = self._session.calls_of(goroutine.id, MAX_UNWOUND)
+        stack = self._session.calls_of(goroutine.id, MAX_UNWOUND, BARE)
         # A thread's own stack pointer is not asked for.
         sp = goroutine.sp if stack and stack[0].pc == goroutine.pc and goroutine.thread is None else 0
-        variables = self._session.variables(range(len(stack)), BARE, goroutine.id)
-        for level, (call, raws) in enumerate(zip(stack, variables)):
-            frame, pc = call.frame, call.pc
+        for level, call in enumerate(stack):
+            frame = call.frame
             cfa = call.offset + (goroutine.stack[1] if call.offset < 0 else 0)
             place = Place("", goroutine.id, level, frame.function or None, frame.file, frame.line)
-            found.append(
-                StackFrame(
-                    frame.function, frame.file, frame.line, pc, sp, tuple(self._locals(raws, frame, place, cfa, wanted))
-                )
-            )
+            local = tuple(self._locals(call.variables, frame, place, cfa, wanted))
+            found.append(StackFrame(frame.function, frame.file, frame.line, call.pc, sp, local))
             following = stack[level + 1] if level + 1 < len(stack) else None
             if following is None or (following.pc, following.offset) != (call.pc, call.offset):
                 # At the end of a signal's frame Delve has the interrupted call's frame pointer, and takes the stack

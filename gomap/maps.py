@@ -63,6 +63,8 @@ def nonsense(found: MapView, room: Room) -> str | None:
     wrong = found.nonsense
     if wrong is not None:
         return wrong
+    if room.is_left(found.address):
+        return "its header would lie in memory that is not in use any more"
     for address, size in found.extents:
         if not room.has(address, size):
             return f"no array of {size:,} bytes can lie at {address:#x}"

@@ -6,11 +6,14 @@ mheap.go has it, and mspan.isFree of runtime/mbitmap.go.
 
 from __future__ import annotations
 
+import bisect
+import sys
 from array import array
 from dataclasses import dataclass
 from functools import cached_property
 
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo
+from gomap.golang.goroutines import goroutines
 from gomap.gotypes import GoType, Kind
 from gomap.target import Target, read_record, unpacker
 
@@ -267,10 +270,12 @@ MAX_BYTES = 1 << 46
 
 
 class Room:
-    """Where the program's memory has room for an array. What a variable that is not set yet, or not needed any more,
-    says of one may be anything."""
+    """Where the program's memory has room for a map and its arrays. What a variable that is not set yet, or not needed
+    any more, says of one may be anything."""
 
     def __init__(self, target: Target) -> None:
+        self._target = target
+        self._stacks: list[tuple[int, int]] | None = None
         self.heap = heap_of(target)
         self._segments = segments(target)
         self._code = [one for one in self._segments if one.what == "code"]
@@ -287,3 +292,20 @@ class Room:
         if part is not None:
             return part.what != "code" and start + size <= part.end
         return size <= MAX_BYTES and (self.heap is None or self.heap.holds(start, size))
+
+    def is_left(self, address: int) -> bool:
+        """Whether nobody has what lies there any more, as far as can be told: it is in free pages, or in a stack that
+        has been moved. Moving one (copystack of runtime/stack.go) leaves variables as they were that are not needed any
+        more."""
+        try:
+            if self.heap is None or not self.heap.in_arena(address):
+                return False
+            span = self.heap.span_of(address)
+            if span is not None and span.state == IN_USE:
+                return False
+            if self._stacks is None:
+                self._stacks = sorted(goroutine.stack for goroutine in goroutines(self._target)[0])
+        except GomapError:
+            return False
+        before = bisect.bisect_right(self._stacks, (address, sys.maxsize)) - 1
+        return before < 0 or address >= self._stacks[before][1]

@@ -26,6 +26,8 @@ _HANDLER, _RETURNS_FROM_HANDLER = "runtime.sigtrampgo", "runtime.sigreturn"
 _PLACED = frozenset({"runtime.systemstack_switch", "runtime.raise"})
 #: What debuggers call a function that they don't know.
 _NOWHERE = frozenset({"", "?"})
+#: Bytes at the end of a stack within which the call of a goroutine that C has called lies.
+FIRST_CALL = 128
 #: Goroutines that are named of those whose stacks are not seen whole.
 MAX_NAMED = 16
 #: Bytes of a stack that are read at once.
@@ -235,10 +237,18 @@ def _problem(goroutine: Goroutine, frames: Sequence[Frame]) -> str | None:
         return "its stack can't be unwound beyond runtime.asmcgocall, which called C"
     if goroutine.thread is None and frames[0].function in _NOWHERE and not _elsewhere(goroutine, frames):
         return f"its stack can't be unwound: it is to go on at {goroutine.pc:#x}, where no function is"
-    if functions[-1] not in OLDEST and functions[-1] != "main.main":  # where gdb ends unless told not to
+    whole = functions[-1] in OLDEST or functions[-1] == "main.main"  # where gdb ends unless told not to
+    if not whole and not _called_by_c(goroutine, frames):
         known = (function for function in reversed(functions) if function not in _NOWHERE)
         return f"its stack can't be unwound beyond {next(known, 'where its thread is')}"
     return None
+
+
+def _called_by_c(goroutine: Goroutine, frames: Sequence[Frame]) -> bool:
+    """Whether the goroutine is one that the runtime keeps for calls from C's own threads (needm of runtime/proc.go):
+    its stack begins with the call, and older frames are C's."""
+    end = goroutine.stack[1]
+    return any(frame.function == "runtime.cgocallback" and 0 < end - frame.sp <= FIRST_CALL for frame in frames)
 
 
 def _elsewhere(goroutine: Goroutine, frames: Sequence[Frame]) -> bool:

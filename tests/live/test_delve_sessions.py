@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -146,6 +146,51 @@ func main() {
 	runtime.Breakpoint()
 	runtime.GOMAXPROCS(2)
 	time.Sleep(time.Hour)
+}
+"""
+#: The map lies on main's stack, which is moved as it grows; a caller's m is not needed any more, and stays as it was.
+DEEP = """package main
+
+import "runtime"
+
+//go:noinline
+func down(n int, m map[string]int) int {
+	if n == 0 {
+		runtime.Breakpoint()
+		return len(m)
+	}
+	return down(n-1, m) + 1
+}
+
+func main() {
+	println(down(2000, map[string]int{"a": 1}))
+}
+"""
+#: Its callback is called by C on a thread of Go's, and on one of C's own.
+CALLED_BY_C = """package main
+
+/*
+#include <pthread.h>
+extern void back(int);
+static void *run(void *x) { back(2); return 0; }
+static void call(void) { back(1); }
+static void thread(void) { pthread_t t; pthread_create(&t, 0, run, 0); pthread_join(t, 0); }
+*/
+import "C"
+import "runtime"
+
+//export back
+func back(n C.int) { stop(map[int]string{int(n): "back"}) }
+
+//go:noinline
+func stop(m map[int]string) {
+	runtime.Breakpoint()
+	m[9] = "more"
+}
+
+func main() {
+	C.call()
+	C.thread()
 }
 """
 DIES = """package main
@@ -657,6 +702,52 @@ def test_calls_that_are_skipped(toolchain: Row, dlv: Dlv, system_gdb: Gdb) -> No
     answer = json.loads(next(line for line in run.stdout.splitlines() if line.startswith("{")))
     assert {group["type"] for group in answer["data"]["groups"]} == whole
     assert not answer["anomalies"]
+
+
+def test_a_deep_stack(both_layouts: Row, dlv: Dlv, system_gdb: Gdb, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All frames of a goroutine are one request, and its one map is one, whatever old stacks still have of it."""
+    binary, search = built(DEEP, "deep", both_layouts), "hmap-alias --scope all --json"
+    asked, exchange = [0], Client._exchange
+
+    def counting(client: Client, calls: Sequence[Any], wait: float | None) -> list[Any]:
+        asked[0] += len(calls)
+        return exchange(client, calls, wait)
+
+    with window(dlv, str(binary)) as console:
+        says(console, "continue")
+        monkeypatch.setattr(Client, "_exchange", counting)
+        answers = [json.loads(says(console, line)) for line in (search, "hmap-show m --json")]
+    assert asked[0] < 500
+    commands = ["run", search, "up", "hmap-show m --json"]
+    run = debuggers.run_gdb(system_gdb, ["-x", str(debuggers.LOAD), *(f"-ex={one}" for one in commands), str(binary)])
+    answers += [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
+    assert len(answers) == 4
+    for found, shown in (answers[:2], answers[2:]):
+        (group,) = found["data"]["groups"]
+        assert (group["address"], group["count"]) == (shown["data"]["address"], 1)
+        assert found["data"]["scanned"]["frames"] > 2000
+        assert {one["code"] for one in found["anomalies"]} <= {"not-a-map"}
+
+
+def test_called_by_c(toolchain: Row, dlv: Dlv) -> None:
+    """Behind a call from C's own thread there is nothing of Go's to miss. Behind one from C that Go has called there
+    is, where Delve does not find back to it."""
+    if shutil.which("gcc") is None:
+        pytest.skip("no C compiler")
+    with window(dlv, str(built(CALLED_BY_C, "called-by-c", toolchain))) as console:
+        for key, others in ((1, ()), (2, (1,))):
+            says(console, "continue")
+            assert [one["key"] for one in entries(console, "m")] == [key]
+            answer = json.loads(says(console, "hmap-alias --scope all --all --json"))
+            (mine,) = {holder["goroutine"] for group in answer["data"]["groups"] for holder in group["holders"]}
+            told = {int(message.split(":")[0].split()[1]) for message in problems(answer)}
+            assert told <= set(others), answer["anomalies"]
+            assert (mine == 1) is (key == 1)
+
+
+def problems(answer: Any) -> list[str]:
+    """What is said of stacks."""
+    return [one["message"] for one in answer["anomalies"] if one["code"] == "stack"]
 
 
 def test_stacks_that_are_lost_in_c(dlv: Dlv, system_go: Row) -> None:
