@@ -14,9 +14,10 @@ from gomap.commands.facts import count_anomalies, growth_json, hex_or_none
 from gomap.commands.iterations import add_iterators
 from gomap.expr import resolve_map
 from gomap.golang.classic import ClassicMap
+from gomap.golang.heap import Room
 from gomap.golang.malloc import allocator
 from gomap.golang.marks import SLOTS
-from gomap.golang.structure import TOO_MANY, Structure
+from gomap.golang.structure import TOO_MANY, Anomaly, Structure
 from gomap.gotypes import GoType
 from gomap.listing import entries_json
 from gomap.maps import MapView, shape_of, view
@@ -44,6 +45,10 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     structure = found.structure(allocator(target))
     data = show_json(expr, t, found, structure)
     report = Report(data, anomalies=count_anomalies(found, structure))
+    if Room(target).is_left(address):
+        where = "its header lies in free pages, or on a stack that has been moved since"
+        what = f"the program does not need {expr} here any more: {where}"
+        report.anomalies.append(Anomaly("warning", "left-behind", what, address))
     report.answer = [f"{t.name}  {expr}  {address:#x}", _summary(found, structure, target.kind)]
     if variable.note:
         report.answer.append(f"({variable.note})")

@@ -298,10 +298,10 @@ class Room:
         has been moved. Moving one (copystack of runtime/stack.go) leaves variables as they were that are not needed any
         more."""
         try:
-            if self.heap is None or not self.heap.in_arena(address):
+            if self.heap is None:
                 return False
             span = self.heap.span_of(address)
-            if span is not None and span.state == IN_USE:
+            if span.state == IN_USE if span is not None else not self.heap.in_arena(address):
                 return False
             if self._stacks is None:
                 self._stacks = sorted(goroutine.stack for goroutine in goroutines(self._target)[0])

@@ -706,7 +706,7 @@ def test_calls_that_are_skipped(toolchain: Row, dlv: Dlv, system_gdb: Gdb) -> No
 
 def test_a_deep_stack(both_layouts: Row, dlv: Dlv, system_gdb: Gdb, monkeypatch: pytest.MonkeyPatch) -> None:
     """All frames of a goroutine are one request, and its one map is one, whatever old stacks still have of it."""
-    binary, search = built(DEEP, "deep", both_layouts), "hmap-alias --scope all --json"
+    binary, search, shown = built(DEEP, "deep", both_layouts), "hmap-alias --scope all --json", "hmap-show m --json"
     asked, exchange = [0], Client._exchange
 
     def counting(client: Client, calls: Sequence[Any], wait: float | None) -> list[Any]:
@@ -716,15 +716,19 @@ def test_a_deep_stack(both_layouts: Row, dlv: Dlv, system_gdb: Gdb, monkeypatch:
     with window(dlv, str(binary)) as console:
         says(console, "continue")
         monkeypatch.setattr(Client, "_exchange", counting)
-        answers = [json.loads(says(console, line)) for line in (search, "hmap-show m --json")]
+        answers = [json.loads(says(console, line)) for line in (search, shown)]
+        says(console, "frame 1900")
+        answers.append(json.loads(says(console, shown)))
     assert asked[0] < 500
-    commands = ["run", search, "up", "hmap-show m --json"]
+    commands = ["run", search, shown, "frame 1900", shown]
     run = debuggers.run_gdb(system_gdb, ["-x", str(debuggers.LOAD), *(f"-ex={one}" for one in commands), str(binary)])
     answers += [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
-    assert len(answers) == 4
-    for found, shown in (answers[:2], answers[2:]):
+    assert len(answers) == 6
+    for found, newest, older in (answers[:3], answers[3:]):
         (group,) = found["data"]["groups"]
-        assert (group["address"], group["count"]) == (shown["data"]["address"], 1)
+        assert (group["address"], group["count"]) == (newest["data"]["address"], 1)
+        assert not newest["anomalies"]
+        assert [one["code"] for one in older["anomalies"]] == ["left-behind"]
         assert found["data"]["scanned"]["frames"] > 2000
         assert {one["code"] for one in found["anomalies"]} <= {"not-a-map"}
 
