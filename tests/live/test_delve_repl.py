@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pexpect
 
 from tests.live import toolchains
 from tests.live.delves import Dlv
+from tests.live.test_delve_failures import left_of
+from tests.live.test_delve_program import switches
 from tests.live.toolchains import ROOT, Row
 
 #: Drawn, with the cursor shown behind it.
@@ -190,14 +193,23 @@ def test_completion_and_history(dlv: Dlv, system_go: Row, tmp_path: Path) -> Non
     again.leave()
 
 
-def test_interrupt(dlv: Dlv, spinning: Path, tmp_path: Path) -> None:
+def test_interrupt(recorded_dlv: tuple[Path, Path], dlv: Dlv, spinning: Path, tmp_path: Path) -> None:
     """Ctrl-C halts a running program, clears a half-typed line, and never ends dlv-hmap."""
-    terminal = Terminal(dlv, tmp_path, "exec", str(spinning), "--break", "main.main")
+    script, pid = recorded_dlv
+    terminal = Terminal(Dlv(dlv.version, script), tmp_path, "exec", str(spinning), "--break", "main.main")
     assert "in main.main" in terminal.ready()
     assert "breakpoint 1 is gone" in terminal.ask("clear 1")
+    (program,) = (one for one in left_of(pid) if Path(f"/proc/{one}/exe").resolve() == spinning)
+    status = Path(f"/proc/{program}/status")
     for _ in range(3):
+        waited = switches(status)
         terminal.child.send("continue\r")
         terminal.child.expect("continue.*\n")
+        # Before the program runs Ctrl-C would take the line away. It sleeps thousands of times a second.
+        until = time.monotonic() + 30
+        while switches(status) <= waited + 20:
+            assert time.monotonic() < until, status.read_text()
+            time.sleep(0.01)
         terminal.child.send("\x03")
         assert re.search(r"goroutine \d+ in|thread \d+ in", terminal.ready())
         assert "map[int]int  main.Counts" in terminal.ask("hmap-show main.Counts")
