@@ -120,10 +120,11 @@ import (
 	"time"
 )
 
-var done atomic.Bool
+var there, done atomic.Bool
 
 //go:noinline
 func waits(n int) int {
+	there.Store(true)
 	for !done.Load() {
 		n++
 	}
@@ -142,7 +143,9 @@ func outer(m map[int]int) {
 func main() {
 	runtime.GOMAXPROCS(1)
 	go outer(map[int]int{1: 1})
-	time.Sleep(50 * time.Millisecond)
+	for !there.Load() {
+		time.Sleep(time.Millisecond)
+	}
 	runtime.Breakpoint()
 	runtime.GOMAXPROCS(2)
 	time.Sleep(time.Hour)
