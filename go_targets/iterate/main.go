@@ -202,6 +202,7 @@ func main() {
 		go loop()
 	}
 	waiting.Wait()
+	truth.Parked(0)
 	for _, one := range told {
 		one()
 	}

@@ -13,7 +13,6 @@ import (
 	"os"
 	"reflect"
 	"runtime"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -164,11 +163,9 @@ func number(name string, otherwise int) int {
 
 func main() {
 	truth.Stages("all")
-	debug.SetGCPercent(-1)
 	before := heap()
 	fillRegistry()
 	truth.Note("registry", heap()-before)
-	debug.SetGCPercent(100)
 	has(Registry)
 	for _, inner := range Registry {
 		has(inner)
@@ -216,6 +213,7 @@ func main() {
 		go worker(i)
 	}
 	started.Wait()
+	truth.Parked(0)
 	local := has(map[string]int{"main": 1})
 	truth.Note("maps", maps)
 	maps = nil

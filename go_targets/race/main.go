@@ -38,7 +38,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"time"
 	"unsafe"
 
 	"gomap.test/targets/truth"
@@ -256,7 +255,7 @@ func main() {
 	entered.Add(2)
 	go Shared.hold()
 	go Shared.hold()
-	allEntered()
+	allEntered(0)
 	publish("quiet")
 
 	if death != nil {
@@ -277,7 +276,7 @@ func main() {
 	}
 	entered.Add(1)
 	go others[0].hold()
-	allEntered()
+	allEntered(1)
 	publish("inside")
 
 	steps := itinerary()
@@ -292,10 +291,11 @@ func main() {
 	truth.Done()
 }
 
-// allEntered gives those that have told so the time to wait: the race detector takes part in that.
-func allEntered() {
+// allEntered returns when those that have told so wait: the race detector takes part in that. spinning: how many never
+// do.
+func allEntered(spinning int) {
 	entered.Wait()
-	time.Sleep(20 * time.Millisecond)
+	truth.Parked(spinning)
 }
 
 //go:noinline
@@ -313,7 +313,7 @@ func die(stage string, death func(r *Registry)) {
 	}
 	entered.Add(1)
 	go Shared.write("key1")
-	allEntered()
+	allEntered(0)
 	truth.Publish(stage, told...)
 	death(Shared)
 }

@@ -3,6 +3,7 @@ package truth
 import (
 	"fmt"
 	"os"
+	"runtime/debug"
 )
 
 // Cooperative (GOMAP_COOPERATIVE=1) says that no signal interrupts a goroutine: none could stop the others that spins.
@@ -14,8 +15,11 @@ var (
 )
 
 // Stages declares the stages this build of the program goes through, and with
-// the argument -stages prints them and ends the program.
+// the argument -stages prints them and ends the program. It turns the collector
+// off: a debugger that stops a program while its goroutines mark and sweep does not
+// always see the whole of their stacks.
 func Stages(names ...string) {
+	debug.SetGCPercent(-1)
 	stages = names
 	if len(os.Args) > 1 && os.Args[1] == "-stages" {
 		for _, name := range names {

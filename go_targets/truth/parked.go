@@ -1,0 +1,23 @@
+package truth
+
+import (
+	"bytes"
+	"runtime"
+	"time"
+)
+
+// tracebacks is no object of the heap: that would bring on a collection.
+var tracebacks [1 << 20]byte
+
+// Parked returns when all goroutines but the caller's and as many others as are said to move on wait for something,
+// or are in a system call. One that has told that it is about to wait may take long to do so on a busy machine, and
+// until then its state, and what a debugger sees of its stack, are any.
+func Parked(moving int) {
+	for until := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		text := tracebacks[:runtime.Stack(tracebacks[:], true)]
+		if bytes.Count(text, []byte("[running"))+bytes.Count(text, []byte("[runnable")) <= 1+moving {
+			return
+		}
+		Check(time.Now().Before(until), "goroutines that should wait: "+string(text))
+	}
+}
