@@ -24,6 +24,8 @@ _HANDLER, _RETURNS_FROM_HANDLER = "runtime.sigtrampgo", "runtime.sigreturn"
 #: Functions whose callers the runtime has in its own way: where it pretends that a goroutine is while its thread is on
 #: the system's stack (gosave_systemstack_switch of runtime/asm_*.s), and where a thread raises a signal itself.
 _PLACED = frozenset({"runtime.systemstack_switch", "runtime.raise"})
+#: Where a thread goes on to a goroutine's stack, for its last instructions on that (runtime/asm_amd64.s).
+_GOES_ON = "gogo"
 #: What debuggers call a function that they don't know.
 _NOWHERE = frozenset({"", "?"})
 #: Bytes at the end of a stack within which the call of a goroutine that C has called lies.
@@ -119,6 +121,11 @@ class Stacks:
         """
         low, high = goroutine.stack
         calls = _calls(frames)
+        # Nothing called it on this stack: what is taken for its return address is any word.
+        jumps = next((i for i, frame in enumerate(frames) if frame.function == _GOES_ON), None)
+        if jumps is not None and goroutine.thread is not None:
+            problem = f"its stack can't be unwound beyond {_GOES_ON}, where its thread goes on to it"
+            return frames[: jumps + 1], problem
         for newer, call, older in zip([None, *calls], calls, calls[1:]):
             function, sp, top = call[-1].function, call[0].sp, older[0].sp
             if function.startswith(_RETURNS_FROM_HANDLER) and not top:

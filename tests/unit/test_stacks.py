@@ -44,6 +44,15 @@ def test_where_a_goroutine_goes_on(frames: list[tuple[str, int]], problem: str |
         assert stack.problem is None if problem is None else str(stack.problem).endswith(problem)
 
 
+def test_a_thread_that_goes_on_to_a_goroutine() -> None:
+    """It has changed to the goroutine's stack, and not jumped yet: what the debugger finds behind is chance."""
+    target = Unwound(AMD64, Space(AMD64))
+    target.frames = [("gogo", GOES_ON), ("runtime.main", 0x1010), ("runtime.goexit", 0x2000)]
+    (stack,) = Stacks(target, lambda function, name, t: True).walk([RUNS])
+    assert [frame.function for frame in stack.frames] == ["gogo"]
+    assert stack.problem == "its stack can't be unwound beyond gogo, where its thread goes on to it"
+
+
 RUNS = Goroutine(8, 0xC000001000, "running", GOES_ON, 0x7F10, 0x7F18, (0x7000, 0x8000), thread=1)
 GOEXIT = ("runtime.goexit", 0x2000, 0x7F40)
 HANDLER, RETURNS = ("runtime.sigtrampgo", 0x1040, 0xF000), ("runtime.sigreturn__sigaction", 0x1050, 0xF100)
