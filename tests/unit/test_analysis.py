@@ -162,7 +162,13 @@ def test_a_search_ends_in_a_world_of_circles() -> None:
 
 
 class SmallHeap:
-    """A heap without an object of more than a megabyte."""
+    """A heap without an object of more than a megabyte, and with no header in it."""
+
+    def span_of(self, address: int) -> None:
+        return None
+
+    def in_arena(self, address: int) -> bool:
+        return False
 
     def holds(self, address: int, size: int) -> bool:
         return size <= 1 << 20
