@@ -108,6 +108,7 @@ func main() {
 	release, ready := make(chan bool), make(chan bool)
 	go hold(m1, ready, release)
 	<-ready
+	truth.Parked(0)
 	publish("goroutine", truth.Of("m1", m1), truth.Of("m2", m2), truth.Of("main.hold's argument", m1).Unnamed())
 	stop("goroutine")
 	close(release)

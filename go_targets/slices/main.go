@@ -82,6 +82,7 @@ func main() {
 	part := first.Lines[1:3]
 	go hold(part, ready, release)
 	<-ready
+	truth.Parked(0)
 	truth.Note("slices", map[string]fact{
 		"first.Lines": of(first.Lines), "second.Lines": of(second.Lines), "tail": of(tail), "room": of(room), "own": of(own),
 		"lists[0]": of(lists[0]), "lists[1]": of(lists[1]), "lists[2]": of(lists[2]), "lists": of(lists),

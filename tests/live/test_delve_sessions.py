@@ -691,9 +691,10 @@ def test_calls_that_are_skipped(toolchain: Row, dlv: Dlv, system_gdb: Gdb) -> No
             answer = json.loads(says(console, search))
             held = {group["type"] for group in answer["data"]["groups"]}
             told = [one["message"] for one in answer["anomalies"] if not one["message"].startswith("goroutine 1: ")]
-            assert held <= whole and len(told) == (held != whole), (held, told)
             between = r"goroutine \d+: the debugger skips the calls between \S+ and \S+: "
-            assert all(re.match(between, one) for one in told), told
+            assert held <= whole and all(re.match(between, one) for one in told), (held, told)
+            # A signal may come anywhere, and what it has interrupted not be needed to see both maps.
+            assert len(told) == (held != whole) if stop is not None else told or held == whole, (held, told)
             unseen, all_of_them = len(answer["anomalies"]), answer["data"]["scanned"]["goroutines"]
             seen = f"{all_of_them - unseen} of {all_of_them} goroutines" if unseen else f"; {all_of_them} goroutines"
             assert seen in " ".join(says(console, search.replace("--json", "")).split())
@@ -771,9 +772,8 @@ def test_stacks_that_are_lost_in_c(dlv: Dlv, system_go: Row) -> None:
         with delves.bridge(dlv, ["attach", str(process.pid)]) as session:
             answer = json.loads(says(Console(session, Style()), "hmap-top --json"))
         found = {one["goroutine"] for one in answer["data"]["maps"] if one["path"] == "m"}
-        told = re.findall(r"goroutine (\d+): its stack can't be unwound beyond \w", json.dumps(answer["anomalies"]))
-        assert len(found) + len(told) == 2
-        assert found.isdisjoint(map(int, told))
+        told = {int(message.split(":")[0].split()[1]) for message in problems(answer)}
+        assert len(found | told) == 2
     finally:
         process.kill()
         process.communicate()
