@@ -196,6 +196,40 @@ func main() {
 	C.thread()
 }
 """
+#: A stack that grows at every call of deep, whose callers' callers each hold a map.
+GROWING = """package main
+
+import (
+	"runtime"
+	"time"
+)
+
+//go:noinline
+func deep(n int) int {
+	var room [200]int
+	room[n%200] = n
+	if n > 0 {
+		n = deep(n - 1)
+	}
+	return room[n%200]
+}
+
+//go:noinline
+func inner(m map[string]int) int {
+	m["deep"] = deep(200)
+	return len(m)
+}
+
+//go:noinline
+func outer(m map[int]int) { m[2] = inner(map[string]int{"a": 1}) }
+
+func main() {
+	runtime.GOMAXPROCS(1)
+	runtime.Breakpoint()
+	go outer(map[int]int{1: 1})
+	time.Sleep(time.Hour)
+}
+"""
 DIES = """package main
 
 func main() {
@@ -756,6 +790,25 @@ def test_called_by_c(toolchain: Row, dlv: Dlv) -> None:
 def problems(answer: Any) -> list[str]:
     """What is said of stacks."""
     return [one["message"] for one in answer["anomalies"] if one["code"] == "stack"]
+
+
+def test_calls_that_are_skipped_while_a_stack_grows(toolchain: Row, dlv: Dlv) -> None:
+    """There the thread is on the system's stack, from which Delve goes on with a goroutine that has no frame yet."""
+    whole = {"map[string]int", "map[int]int"}
+    with window(dlv, str(built(GROWING, "growing", toolchain, optimised=True))) as console:
+        says(console, "continue")
+        says(console, "break runtime.newstack")
+        for _ in range(4):
+            while not re.match(r"goroutine (?!1 )\d+ in runtime\.newstack ", says(console, "continue")):
+                pass
+            answer = json.loads(says(console, "hmap-alias --scope all --all --json"))
+            held = {group["type"] for group in answer["data"]["groups"]}
+            told = [one["message"] for one in answer["anomalies"]]
+            assert held <= whole and len(told) == (held != whole), (held, told)
+            between = r"goroutine \d+: the debugger skips the calls between main\.deep and main\.outer: "
+            assert all(re.match(between, one) for one in told), told
+            if len(told):
+                break
 
 
 def test_stacks_that_are_lost_in_c(dlv: Dlv, system_go: Row) -> None:
