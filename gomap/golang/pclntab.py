@@ -18,6 +18,8 @@ MAX_TABLE = 1 << 16
 SP_WRITE = 2  # FuncFlagSPWrite of internal/abi/symtab.go
 #: sys.PCQuantum: bytes that a program counter advances by at least. Others have 4.
 _QUANTUM = {"amd64": 1, "386": 1, "s390x": 2}
+#: How far behind the instruction that makes a function's frame the one is at most that sets the frame pointer.
+_UNTIL_FRAME_POINTER = {"amd64": (0, 1), "arm64": (0, 4, 8)}
 #: Architectures whose call pushes the return address.
 PUSHES = frozenset({"amd64", "386"})
 
@@ -90,6 +92,11 @@ class Functions:
             except GomapError:
                 self._frame_sizes[pc] = None
         return self._frame_sizes[pc]
+
+    def has_callers_frame_pointer(self, pc: int) -> bool:
+        """Whether a function that stands at pc has no frame, or one but not the pointer to it yet."""
+        alone = self.target.arch.pointer_size if self.target.arch.name in PUSHES else 0
+        return any(self.frame_size(pc - back) == alone for back in _UNTIL_FRAME_POINTER.get(self.target.arch.name, ()))
 
     def _frame_size(self, pc: int) -> int | None:
         function, arch = self.at(pc), self.target.arch

@@ -141,7 +141,7 @@ class Stacks:
                 # Delve follows frame pointers. Where a signal came before the call had made its own, it still is its
                 # caller's, and leads to whom that returns to.
                 in_handler = newer is not None and newer[-1].function == _HANDLER
-                skips = in_handler and size <= 2 * self._target.arch.pointer_size
+                skips = in_handler and self._functions.has_callers_frame_pointer(call[0].pc)
             if skips:
                 whole = [replace(frame, locals=()) if frame in call else frame for frame in frames]
                 return whole, _between(function, older[0].function)

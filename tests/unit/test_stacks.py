@@ -57,7 +57,7 @@ RUNS = Goroutine(8, 0xC000001000, "running", GOES_ON, 0x7F10, 0x7F18, (0x7000, 0
 GOEXIT = ("runtime.goexit", 0x2000, 0x7F40)
 HANDLER, RETURNS = ("runtime.sigtrampgo", 0x1040, 0xF000), ("runtime.sigreturn__sigaction", 0x1050, 0xF100)
 #: By pc, the frame sizes that the runtime's table has.
-SIZES = {GOES_ON: 16, 0x1010: 32, 0x1020: 8}
+SIZES = {GOES_ON: 16, 0x1010: 32, 0x1020: 8, 0x1021: 16, 0x102F: 16, 0x1030: 16}
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,9 @@ SIZES = {GOES_ON: 16, 0x1010: 32, 0x1020: 8}
         # What a handler interrupted: in the middle, and where it has only a return address.
         (RUNS, [HANDLER, ("main.g", 0x1010, 0), GOEXIT], None, ()),
         (RUNS, [HANDLER, ("main.h", 0x1020, 0), ("main.g", 0x1010, 0x7F20)], ("main.h", "main.g"), ("main.h",)),
+        # The instruction at 0x1021 sets the frame pointer: at 0x1030 it is the function's own.
+        (RUNS, [HANDLER, ("main.h", 0x1021, 0), ("main.g", 0x1010, 0x7F20)], ("main.h", "main.g"), ("main.h",)),
+        (RUNS, [HANDLER, ("main.h", 0x1030, 0), ("main.g", 0x1010, 0x7F20), GOEXIT], None, ()),
         # A thread's first call lies anywhere.
         (RUNS, [("main.h", 0x1020, 0), ("main.g", 0x1010, 0x7F20), GOEXIT], None, ()),
         (RUNS, [RETURNS, ("", 0x99, 0), ("main.g", 0x1010, 0x7F20), GOEXIT], (RETURNS[0], "main.g"), ()),
