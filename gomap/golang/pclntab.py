@@ -98,6 +98,13 @@ class Functions:
         alone = self.target.arch.pointer_size if self.target.arch.name in PUSHES else 0
         return any(self.frame_size(pc - back) == alone for back in _UNTIL_FRAME_POINTER.get(self.target.arch.name, ()))
 
+    def is_go(self, pc: int) -> bool:
+        """Whether the table knows the frames of pc's function, as it does of no function in C."""
+        try:
+            return bool(self.at(pc)["pcsp"])
+        except GomapError:
+            return False
+
     def _frame_size(self, pc: int) -> int | None:
         function, arch = self.at(pc), self.target.arch
         delta = self.value(function, function["pcsp"], pc)

@@ -19,13 +19,18 @@ from gomap.target import MAX_FRAMES, Frame, Goroutine, Local, Place, Target, Var
 
 #: What every goroutine's oldest frame is, and a thread's (runtime/asm_*.s, runtime/proc.go).
 OLDEST = frozenset({"runtime.goexit", "runtime.mstart", "runtime.rt0_go"})
-#: Where a thread handles a signal, and the function whose name begins so to which that returns (runtime/sys_*.s).
+#: Where a thread handles a signal, the function whose name begins so to which that returns, and those that call it
+#: (runtime/sys_*.s). Programs with C in them return to one of the C library's, which has no name.
 _HANDLER, _RETURNS_FROM_HANDLER = "runtime.sigtrampgo", "runtime.sigreturn"
+_TRAMPOLINES = frozenset({"runtime.sigtramp", "runtime.cgoSigtramp"})
 #: Functions whose callers the runtime has in its own way: where it pretends that a goroutine is while its thread is on
-#: the system's stack (gosave_systemstack_switch of runtime/asm_*.s), and where a thread raises a signal itself.
-_PLACED = frozenset({"runtime.systemstack_switch", "runtime.raise"})
+#: the system's stack (gosave_systemstack_switch of runtime/asm_*.s), those at whose end a debugger goes on there, and
+#: where a thread raises a signal itself.
+_PLACED = frozenset({"runtime.systemstack_switch", "runtime.newstack", "runtime.mstart", "runtime.raise"})
 #: Where a thread goes on to a goroutine's stack, for its last instructions on that (runtime/asm_amd64.s).
 _GOES_ON = "gogo"
+#: Functions that C calls or that call C: behind them come functions without a name.
+_BEFORE_C = frozenset({"runtime.asmcgocall", "runtime.cgocallback", "crosscall2"})
 #: What debuggers call a function that they don't know.
 _NOWHERE = frozenset({"", "?"})
 #: Bytes at the end of a stack within which the call of a goroutine that C has called lies.
@@ -128,24 +133,55 @@ class Stacks:
             return frames[: jumps + 1], problem
         for newer, call, older in zip([None, *calls], calls, calls[1:]):
             function, sp, top = call[-1].function, call[0].sp, older[0].sp
-            if function.startswith(_RETURNS_FROM_HANDLER) and not top:
-                behind = (frame.function for frame in frames[frames.index(older[0]) :])
-                known = next((name for name in behind if name not in _NOWHERE), None)
-                return frames, known and _between(function, known)
+            if self._leads_nowhere(call[-1], older[0]):
+                behind = frames[frames.index(older[0]) :]
+                known = next((frame for frame in behind if frame.function not in _NOWHERE), None)
+                if known is None:
+                    return frames, None
+                if not self._is_interrupted(goroutine, function, known):
+                    return frames, _between(function, known.function)
             size = self._functions.frame_size(call[0].pc)
             if size is None or function in _PLACED or not low < top <= high:
                 continue
-            if sp:
-                skips = low <= sp < high and top - sp != size
-            else:
+            before = None if newer is None else newer[-1].function
+            if not sp:
                 # Delve follows frame pointers. Where a signal came before the call had made its own, it still is its
                 # caller's, and leads to whom that returns to.
-                in_handler = newer is not None and newer[-1].function == _HANDLER
-                skips = in_handler and self._functions.has_callers_frame_pointer(call[0].pc)
+                skips = before == _HANDLER and self._functions.has_callers_frame_pointer(call[0].pc)
+            elif low <= sp < high:
+                skips = top - sp != size
+            else:
+                skips = before is not None and before not in _NOWHERE and before != "runtime.asmcgocall"
             if skips:
                 whole = [replace(frame, locals=()) if frame in call else frame for frame in frames]
                 return whole, _between(function, older[0].function)
         return frames, None
+
+    def _leads_nowhere(self, call: Frame, older: Frame) -> bool:
+        """Whether the debugger does not find the call's caller: what it has behind it comes from frame pointers."""
+        if call.function.startswith(_RETURNS_FROM_HANDLER):
+            return not older.sp
+        # Those of the runtime's functions that go to the system's stack by themselves, as in -race builds all the time,
+        # do not have their return address where the debugger looks for it.
+        return older.function in _NOWHERE and call.function not in _BEFORE_C and self._functions.is_go(call.pc)
+
+    def _is_interrupted(self, goroutine: Goroutine, function: str, known: Frame) -> bool:
+        """Whether nothing is missing between the two but C, the vDSO or the C library's return from a signal."""
+        if known.function == "runtime.asmcgocall":
+            return True
+        if function == _HANDLER:
+            return self._functions.frame_size(known.pc) is None
+        return function in _TRAMPOLINES and not self._waits(goroutine, known)
+
+    def _waits(self, goroutine: Goroutine, frame: Frame) -> bool:
+        """Whether the frame waits for one that it called, which returns to it."""
+        (low, high), word = goroutine.stack, self._target.arch.pointer_size
+        if not low < frame.sp <= high:
+            return False
+        try:
+            return self._target.arch.pointer(self._target.memory.read(frame.sp - word, word)) == frame.pc
+        except MemoryFault:
+            return False
 
     # -- what holds for a pc -------------------------------------------------------------------------
 
@@ -244,9 +280,12 @@ def _problem(goroutine: Goroutine, frames: Sequence[Frame]) -> str | None:
         return "its stack can't be unwound beyond runtime.asmcgocall, which called C"
     if goroutine.thread is None and frames[0].function in _NOWHERE and not _elsewhere(goroutine, frames):
         return f"its stack can't be unwound: it is to go on at {goroutine.pc:#x}, where no function is"
-    whole = functions[-1] in OLDEST or functions[-1] == "main.main"  # where gdb ends unless told not to
-    if not whole and not _called_by_c(goroutine, frames):
-        known = (function for function in reversed(functions) if function not in _NOWHERE)
+    at_end = functions[-1] in OLDEST or functions[-1] == "main.main"  # where gdb ends unless told not to
+    low, high = goroutine.stack
+    # What looks like the end on the system's stack is none of the goroutine's.
+    mistaken = at_end and frames[-1].sp and not low < frames[-1].sp <= high
+    if mistaken or (not at_end and not _called_by_c(goroutine, frames)):
+        known = (name for name in reversed(functions[:-1] if at_end else functions) if name not in _NOWHERE)
         return f"its stack can't be unwound beyond {next(known, 'where its thread is')}"
     return None
 

@@ -230,6 +230,49 @@ func main() {
 	time.Sleep(time.Hour)
 }
 """
+#: Every access to memory is a call of C on the system's stack, in a -race build. Each goroutine's calls hold two maps.
+RACY = """package main
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+var done, turns atomic.Int64
+
+//go:noinline
+func leaf(numbers []int) (sum int) {
+	for i := range numbers {
+		sum += numbers[i]
+	}
+	return sum
+}
+
+//go:noinline
+func inner(m map[string]int, numbers []int) {
+	for done.Load() == 0 {
+		turns.Add(int64(leaf(numbers)))
+	}
+	m["sum"] = leaf(numbers)
+}
+
+//go:noinline
+func outer(m map[int]int) {
+	inner(map[string]int{"a": 1}, make([]int, 10))
+	m[2] = 2
+}
+
+func main() {
+	for i := 0; i < 4; i++ {
+		go outer(map[int]int{1: 1})
+	}
+	for {
+		time.Sleep(5 * time.Millisecond)
+		runtime.Breakpoint()
+	}
+}
+"""
 DIES = """package main
 
 func main() {
@@ -383,8 +426,8 @@ func main() {
 """
 
 
-def built(source: str, name: str, row: Row, optimised: bool = False) -> Path:
-    flags = () if optimised else ("-gcflags=all=-N -l",)
+def built(source: str, name: str, row: Row, optimised: bool = False, race: bool = False) -> Path:
+    flags = (*(() if optimised else ("-gcflags=all=-N -l",)), *(("-race",) if race else ()))
 
     def make(made: Path) -> None:
         (made.parent / "main.go").write_text(source)
@@ -392,7 +435,7 @@ def built(source: str, name: str, row: Row, optimised: bool = False) -> Path:
         subprocess.run(
             [str(toolchains.ensure(row)), "build", *flags, "-o", str(made), "."],
             cwd=made.parent,
-            env={**toolchains._environment(row), "CGO_ENABLED": str(int('import "C"' in source))},
+            env={**toolchains._environment(row), "CGO_ENABLED": str(int(race or 'import "C"' in source))},
             check=True,
             stdin=subprocess.DEVNULL,
         )
@@ -809,6 +852,21 @@ def test_calls_that_are_skipped_while_a_stack_grows(toolchain: Row, dlv: Dlv) ->
             assert all(re.match(between, one) for one in told), told
             if len(told):
                 break
+
+
+def test_calls_that_are_skipped_in_a_race_build(dlv: Dlv, system_go: Row) -> None:
+    if shutil.which("gcc") is None:
+        pytest.skip("there is no C compiler")
+    with window(dlv, str(built(RACY, "racy", system_go, optimised=True, race=True))) as console:
+        says(console, "continue")
+        for _ in range(40):
+            says(console, "continue")
+            answer = json.loads(says(console, "hmap-alias --scope all --all --json"))
+            warned = {one["message"].split(":")[0] for one in answer["anomalies"]} - {"goroutine 1"}
+            held = [way for group in answer["data"]["groups"] for way in group["holders"]]
+            for function in ("main.inner", "main.outer"):
+                told = {f"goroutine {way['goroutine']}" for way in held if way["function"] == function}
+                assert len(told | warned) >= 4, (function, told, warned)
 
 
 def test_stacks_that_are_lost_in_c(dlv: Dlv, system_go: Row) -> None:
