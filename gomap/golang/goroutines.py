@@ -61,6 +61,8 @@ def goroutines(target: Target) -> tuple[list[Goroutine], list[Anomaly]]:
             sp, pc = call_sp, call_pc
             if bp_in_call is not None:
                 bp = arch.uint(bytes(data), *bp_in_call)
+        elif status == RUNNING and pc == call_pc and not call_sp:
+            sp = 0  # it is back from the system call that this is still the place of
         text = _STATUS.get(status, f"status {status}")
         if status in (WAITING, LEAKED):
             text = reasons.text(reason) or text

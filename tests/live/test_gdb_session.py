@@ -18,6 +18,43 @@ from tests.live.debuggers import LOAD, Answer, Gdb
 from tests.live.test_delve_sessions import DIES, HIDES, IN_PART, NO_ROOM, built
 from tests.live.toolchains import ROOT, Row
 
+#: It asks for the time, which is told on the system's stack, and writes now and then.
+ASKS = """package main
+
+import (
+	"os"
+	"time"
+)
+
+//go:noinline
+func writes(f *os.File, m map[string]int) {
+	f.Write([]byte("x"))
+	m["written"]++
+}
+
+//go:noinline
+func asks(m map[int]int) {
+	null, _ := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	for i := 0; m[1] != 0; i++ {
+		if i%5000 == 0 {
+			writes(null, map[string]int{"a": 1})
+		}
+		time.Now()
+	}
+}
+
+func main() {
+	go asks(map[int]int{1: 1})
+	time.Sleep(50 * time.Millisecond)
+	for i := 0; ; i++ {
+		time.Sleep(2 * time.Millisecond)
+		stop(i)
+	}
+}
+
+//go:noinline
+func stop(int) {}
+"""
 COMMANDS = ("hmap-show", "hmap-alias", "hmap-evac", "hmap-record")
 NO_SCRIPTS = ("-iex", "set auto-load python-scripts off", "-iex", "set startup-with-shell off")
 
@@ -633,3 +670,16 @@ def test_other_threads_go_on(system_go: Row, gdb: Gdb) -> None:
     assert answers[-1]["data"]["live"] == 1
     unseen = r"nobody is inside a map operation \(\d+ goroutines, those of \d+ running threads? not seen\)"
     assert re.search(unseen, " ".join(told.split())), told
+
+
+def test_a_place_that_a_goroutine_has_left(system_go: Row, gdb: Gdb) -> None:
+    """What the runtime saved of a goroutine for its last system call says nothing of it once it is back."""
+    again = ["-ex", "continue", "-ex", "hmap-alias --scope all --all --json"] * 40
+    binary = built(ASKS, "asks", system_go, optimised=True)
+    out = batch(gdb, "-x", str(LOAD), "-ex", "break main.stop", "-ex", "run", *again, str(binary))
+    answers = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    assert len(answers) == 40
+    for answer in answers:
+        told = [one["message"] for one in answer["anomalies"]]
+        assert not [one for one in told if re.search(r"syscall|internal/poll|os\.", one)], told
+        assert told or "map[int]int" in {group["type"] for group in answer["data"]["groups"]}
