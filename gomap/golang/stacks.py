@@ -163,7 +163,9 @@ class Stacks:
             return not older.sp
         # Those of the runtime's functions that go to the system's stack by themselves, as in -race builds all the time,
         # do not have their return address where the debugger looks for it.
-        return older.function in _NOWHERE and call.function not in _BEFORE_C and self._functions.is_go(call.pc)
+        # (A function that faulted at its first instruction has no name in gdb, which looks at the byte in front of it.)
+        is_go = self._functions.is_go
+        return older.function in _NOWHERE and call.function not in _BEFORE_C and is_go(call.pc) and not is_go(older.pc)
 
     def _is_interrupted(self, goroutine: Goroutine, function: str, known: Frame) -> bool:
         """Whether nothing is missing between the two but C, the vDSO or the C library's return from a signal."""

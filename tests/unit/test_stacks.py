@@ -55,7 +55,7 @@ def test_a_thread_that_goes_on_to_a_goroutine() -> None:
 
 
 RUNS = Goroutine(8, 0xC000001000, "running", GOES_ON, 0x7F10, 0x7F18, (0x7000, 0x8000), thread=1)
-GOEXIT = ("runtime.goexit", 0x2000, 0x7F40)
+GOEXIT, GOEXIT_2 = ("runtime.goexit", 0x2000, 0x7F40), ("runtime.goexit", 0x2000, 0x7F48)
 HANDLER, RETURNS = ("runtime.sigtrampgo", 0x1040, 0xF000), ("runtime.sigreturn__sigaction", 0x1050, 0xF100)
 IN_C, RACECALL, NOWHERE = ("", 0x90, 0), ("racecall", 0x1060, 0xF000), ("", 0x16, 0xF100)
 SIGTRAMP = ("runtime.cgoSigtramp", 0x1070, 0)
@@ -92,6 +92,8 @@ SIZES = {GOES_ON: 16, 0x1010: 32, 0x1020: 8, 0x1021: 16, 0x102F: 16, 0x1030: 16}
         ),
         (RUNS, [IN_C, ("runtime.asmcgocall", 0x1060, 0), NOWHERE, ("main.g", 0x1010, 0x7F20), GOEXIT], None, ()),
         (RUNS, [IN_C, ("main.g", 0x1010, 0x7F20), GOEXIT], None, ()),
+        # What faulted at its first instruction has no name in gdb.
+        (PARKED, [("main.f", GOES_ON, 0x7F10), ("?", 0x1020, 0x7F20), ("main.g", 0x1010, 0x7F28), GOEXIT_2], None, ()),
         (
             RUNS,
             [IN_C, ("racecall", 0x1060, 0xF000), ("main.h", 0x1010, 0xF100), GOEXIT],
