@@ -233,7 +233,7 @@ class DelveTarget:
         for level, call in enumerate(stack):
             frame = call.frame
             cfa = call.offset + (goroutine.stack[1] if call.offset < 0 else 0)
-            if level and call.offset < 0 <= stack[level - 1].offset and pc == goroutine.pc:
+            if level and call.offset < 0 <= stack[level - 1].offset and call.pc == goroutine.pc:
                 # From the system's stack Delve goes on where the runtime left the goroutine's.
                 sp = goroutine.sp
             place = Place("", goroutine.id, level, frame.function or None, frame.file, frame.line)

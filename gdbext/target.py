@@ -384,8 +384,19 @@ class GdbTarget:
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
         with frames_of(goroutine) as frames:
             found = [self._frame(frame, level, goroutine.id, wanted) for level, frame in enumerate(frames)]
-        # One that has not started goes on a byte before where gdb was told that it does.
-        return [replace(frame, pc=goroutine.pc) if frame.pc == goroutine.pc + 1 else frame for frame in found]
+        # One that has not started goes on a byte before where gdb was told that it does; so does what was preempted.
+        ahead = {(frame.pc, frame.sp) for frame in found if frame.pc == goroutine.pc + 1}
+        for newer, frame in zip(found, found[1:]):
+            if newer.function == "runtime.asyncPreempt" and self._pushed_below(frame.sp) == frame.pc - 1:
+                ahead.add((frame.pc, frame.sp))
+        return [replace(frame, pc=frame.pc - 1) if (frame.pc, frame.sp) in ahead else frame for frame in found]
+
+    def _pushed_below(self, sp: int) -> int | None:
+        word = self.arch.pointer_size
+        try:
+            return self.arch.pointer(self.memory.read(sp - word, word))
+        except MemoryFault:
+            return None
 
     def _frame(self, frame: gdb.Frame, level: int, goroutine: int, wanted: Wanted) -> Frame:
         function, file, line = frame.name() or "?", *_source(frame)

@@ -18,6 +18,76 @@ from tests.live.debuggers import LOAD, Answer, Gdb
 from tests.live.test_delve_sessions import DIES, HIDES, IN_PART, NO_ROOM, built
 from tests.live.toolchains import ROOT, Row
 
+#: Goroutines that are preempted anywhere in a short function with a frame, in front of its last instructions too, and
+#: one that is preempted while it recovers from a fault in a function's first instruction. None runs while main does.
+SHORT = """package main
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+type pair struct{ a, b int }
+
+var turns atomic.Int64
+
+//go:noinline
+func slow() { turns.Store(0) }
+
+// The addition takes longest, and what comes behind it is to give back the frame pointer.
+//
+//go:noinline
+func short(n int) {
+	if n < 0 {
+		slow()
+	}
+	turns.Add(1)
+}
+
+//go:noinline
+func spins(m map[int]int) {
+	for m[1] != 0 {
+		for i := 0; i < 1000000; i++ {
+			short(i)
+		}
+	}
+}
+
+//go:noinline
+func faults(p *pair) int { return p.b }
+
+//go:noinline
+func recovers(m map[string]int) (n int) {
+	defer func() {
+		recover()
+		for i := 0; i < 100000000; i++ {
+			short(i)
+		}
+	}()
+	return faults(nil) + len(m)
+}
+
+func main() {
+	runtime.GOMAXPROCS(1)
+	for i := 0; i < 8; i++ {
+		go spins(map[int]int{1: 1})
+	}
+	go func() {
+		for m := map[string]int{"a": 1}; ; m["a"]++ {
+			recovers(m)
+		}
+	}()
+	time.Sleep(500 * time.Millisecond)
+	for i := 0; ; i++ {
+		time.Sleep(5 * time.Millisecond)
+		stop(i)
+	}
+}
+
+//go:noinline
+func stop(int) {}
+"""
 #: It asks for the time, which is told on the system's stack, and writes now and then.
 ASKS = """package main
 
@@ -683,3 +753,16 @@ def test_a_place_that_a_goroutine_has_left(system_go: Row, gdb: Gdb) -> None:
         told = [one["message"] for one in answer["anomalies"]]
         assert not [one for one in told if re.search(r"syscall|internal/poll|os\.", one)], told
         assert told or "map[int]int" in {group["type"] for group in answer["data"]["groups"]}
+
+
+def test_preempted_anywhere(system_go: Row, gdb: Gdb) -> None:
+    """gdb finds every call, and gomap does not say otherwise."""
+    again = ["-ex", "continue", "-ex", "hmap-alias --scope all --all --json"] * 30
+    binary, settings = built(SHORT, "short", system_go, optimised=True), ["-ex", "handle SIGSEGV nostop noprint pass"]
+    out = batch(gdb, "-x", str(LOAD), *settings, "-ex", "break main.stop", "-ex", "run", *again, str(binary))
+    answers = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    assert len(answers) == 30
+    for answer in answers:
+        assert not answer["anomalies"]
+        held = [holder["function"] for group in answer["data"]["groups"] for holder in group["holders"]]
+        assert held.count("main.spins") == 8, held
