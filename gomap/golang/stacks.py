@@ -139,7 +139,7 @@ class Stacks:
                 if known is None:
                     return frames, None
                 if not self._is_interrupted(goroutine, function, known):
-                    return frames, _between(function, known.function)
+                    return frames, self._between(function, known.function)
             size = self._functions.frame_size(call[0].pc)
             if size is None or function in _PLACED or not low < top <= high:
                 continue
@@ -154,8 +154,12 @@ class Stacks:
                 skips = before is not None and before not in _NOWHERE and before != "runtime.asmcgocall"
             if skips:
                 whole = [replace(frame, locals=()) if frame in call else frame for frame in frames]
-                return whole, _between(function, older[0].function)
+                return whole, self._between(function, older[0].function)
         return frames, None
+
+    def _between(self, newer: str, older: str) -> str:
+        again = ". Let it run on, and ask again" if self._target.kind == "live" else ""
+        return f"the debugger skips the calls between {newer} and {older}: their variables are not searched{again}"
 
     def _leads_nowhere(self, call: Frame, older: Frame) -> bool:
         """Whether the debugger does not find the call's caller: what it has behind it comes from frame pointers."""
@@ -252,10 +256,6 @@ class Stacks:
             slot, word = address, self._target.arch.pointer_size
             address = self._target.arch.pointer(self._target.memory.read(slot, word))
         return Local(Variable(variable.name, variable.type, address, place=Place(variable.place.kind, *place)), slot)
-
-
-def _between(newer: str, older: str) -> str:
-    return f"the debugger skips the calls between {newer} and {older}: their variables are not searched"
 
 
 def _calls(frames: Sequence[Frame]) -> list[list[Frame]]:
