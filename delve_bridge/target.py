@@ -237,7 +237,9 @@ class DelveTarget:
                 # From the system's stack Delve goes on where the runtime left the goroutine's.
                 sp = goroutine.sp
             place = Place("", goroutine.id, level, frame.function or None, frame.file, frame.line)
-            local = tuple(self._locals(call.variables, frame, place, cfa, wanted))
+            # Behind C Delve may go on along the stack that the goroutine had before it was moved: nothing there holds.
+            known = () if call.offset < 0 and cfa <= goroutine.stack[0] else call.variables
+            local = tuple(self._locals(known, frame, place, cfa, wanted))
             found.append(StackFrame(frame.function, frame.file, frame.line, call.pc, sp, local))
             following = stack[level + 1] if level + 1 < len(stack) else None
             if following is None or (following.pc, following.offset) != (call.pc, call.offset):
