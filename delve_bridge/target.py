@@ -24,6 +24,8 @@ BATCH = 32
 MAX_CAPTURED = 64
 #: Flags of Delve's api.Variable.
 ESCAPED, CONSTANT, ARGUMENT, RETURNED, FAKE = 1, 4, 8, 16, 32
+#: In programs of 64 bits no stack of the system lies lower: less is an offset.
+LOWEST = 1 << 32
 SIGNAL_FRAMES = ("runtime.sigtrampgo", "runtime.sigreturn")
 _RUNTIME = ("runtime", "internal/runtime/maps", "internal/runtime/sys")
 _OPERATION = re.compile(r"DW_OP_(\w+)((?: -?0x[0-9a-f]+| -?\d+)*)")
@@ -230,16 +232,19 @@ class DelveTarget:
         stack = self._session.calls_of(goroutine.id, MAX_UNWOUND, BARE)
         # A thread's own stack pointer is not asked for.
         sp = goroutine.sp if stack and stack[0].pc == goroutine.pc and goroutine.thread is None else 0
+        size, lowest = goroutine.stack[1] - goroutine.stack[0], LOWEST if self.arch.pointer_size == 8 else 0
+        behind_c = False
         for level, call in enumerate(stack):
             frame = call.frame
+            behind_c = behind_c or frame.function == "runtime.asmcgocall"
+            if behind_c and (call.offset <= -size or 0 < call.offset < lowest):
+                break  # Delve may go on there along the stack that the goroutine had before it was moved
             cfa = call.offset + (goroutine.stack[1] if call.offset < 0 else 0)
             if level and call.offset < 0 <= stack[level - 1].offset and call.pc == goroutine.pc:
                 # From the system's stack Delve goes on where the runtime left the goroutine's.
                 sp = goroutine.sp
             place = Place("", goroutine.id, level, frame.function or None, frame.file, frame.line)
-            # Behind C Delve may go on along the stack that the goroutine had before it was moved: nothing there holds.
-            known = () if call.offset < 0 and cfa <= goroutine.stack[0] else call.variables
-            local = tuple(self._locals(known, frame, place, cfa, wanted))
+            local = tuple(self._locals(call.variables, frame, place, cfa, wanted))
             found.append(StackFrame(frame.function, frame.file, frame.line, call.pc, sp, local))
             following = stack[level + 1] if level + 1 < len(stack) else None
             if following is None or (following.pc, following.offset) != (call.pc, call.offset):
