@@ -590,7 +590,7 @@ class _Search:
             found.views[address] = one
             return True
         found.doubtful[address] = holder, wrong
-        message = f"{holder.path}{_in(holder.place)} is no map, or not set yet, or corrupt: {wrong}"
+        message = f"{holder.path}{_in(holder.place)} is no map, not set yet, not needed any more, or corrupt: {wrong}"
         self._tell(Anomaly("note", "not-a-map", message, address))
         return False
 
