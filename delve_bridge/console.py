@@ -14,7 +14,7 @@ from delve_bridge.target import DelveTarget
 from gomap import frontend
 from gomap.commands import registry
 from gomap.commands.declare import Settings
-from gomap.errors import GomapError, Interrupted, NoProcess, UsageError
+from gomap.errors import GomapError, Interrupted, NoProcess, TargetRunning, UsageError
 from gomap.frontend import Outcome
 from gomap.human import one_line, visible, visible_lines
 from gomap.render.color import Paint
@@ -61,6 +61,8 @@ class Console:
             state = self.session.state()
         except NoProcess:
             return None
+        except TargetRunning:  # it was resumed while this was asked
+            state = {"Running": True}
         if state.get("Running"):
             return "another client has resumed the program: it is running"
         if self.session.moved(state):
