@@ -12,7 +12,7 @@ from typing import Any, Callable, ClassVar
 
 import gdb
 
-from gdbext.stacks import frames_of, runs_on, stack_pointer
+from gdbext.stacks import frames_of, is_go, runs_on, stack_pointer, with_its_own_registers
 from gdbext.types import Converter, member, offset
 from gomap import elf
 from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning, WrongProgram
@@ -305,10 +305,15 @@ class GdbTarget:
     def _of_symbol(self, symbol: gdb.Symbol, frame: gdb.Frame | None, name: str, place: Place) -> Variable:
         t = self._converter.convert(_type_of(symbol, name))
         try:
-            value = symbol.value(frame) if symbol.needs_frame and frame is not None else symbol.value()
+            if not symbol.needs_frame or frame is None:
+                return self._of_value(symbol.value(), t, name, place)
+            value = symbol.value(frame)
+            if value.address is not None:
+                return self._of_value(value, t, name, place)
+            with with_its_own_registers(frame) as same:
+                return self._of_value(symbol.value(same), t, name, place)
         except gdb.error:
             return Variable(name, t, place=place)
-        return self._of_value(value, t, name, place)
 
     def from_value(self, value: gdb.Value) -> Variable:
         """A value that gdb's own expression evaluation gave."""
@@ -551,12 +556,6 @@ def refused_core() -> str | None:
     return None
 
 
-def _is_go(symtab: gdb.Symtab | None) -> bool:
-    """Whether the Go toolchain made what lies there, and not a C compiler (DW_AT_producer of its unit)."""
-    producer = getattr(symtab, "producer", None)
-    return not producer or producer.startswith("Go ")
-
-
 def _frames() -> Iterator[gdb.Frame]:
     """The selected frame and those that called it, up to MAX_FRAMES."""
     try:
@@ -589,7 +588,7 @@ def _symbols(frame: gdb.Frame) -> Iterator[tuple[gdb.Symbol, bool]]:
     except (RuntimeError, gdb.error):
         return
     function = frame.function()
-    if function is not None and not _is_go(function.symtab):
+    if function is not None and not is_go(function.symtab):
         return
     line = frame.find_sal().line
     while block is not None:
@@ -650,7 +649,7 @@ def _package_variables() -> Iterator[tuple[str, gdb.Symbol]]:
             first = _static_symbol(name)
             if first is None or first.symtab is None or not first.is_variable:
                 continue
-            if _is_go(first.symtab):
+            if is_go(first.symtab):
                 for symbol in first.symtab.global_block():
                     if symbol.is_variable and "." in symbol.name:  # C's have no package
                         found.add(symbol.name)
