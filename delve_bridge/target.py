@@ -10,6 +10,7 @@ from typing import Any, Callable, Protocol
 
 from delve_bridge.types import BARE, PARTS, Raw, Types, at
 from gomap.golang.closures import Part, captured
+from gomap.golang.pieces import are_all
 from gomap.golang.rtype import KINDS
 from gomap.gotypes import GoType, Kind, can_reach_map, fixed
 from gomap.memory import CachedMemory, Memory
@@ -29,6 +30,8 @@ LOWEST = 1 << 32
 SIGNAL_FRAMES = ("runtime.sigtrampgo", "runtime.sigreturn")
 _RUNTIME = ("runtime", "internal/runtime/maps", "internal/runtime/sys")
 _OPERATION = re.compile(r"DW_OP_(\w+)((?: -?0x[0-9a-f]+| -?\d+)*)")
+#: An entry of a location list. What lies in one place in the whole function begins with [block].
+_IN_LIST = re.compile(r"\[0x[0-9a-f]+:0x[0-9a-f]+\] (.*)")
 #: Where the compiler keeps the pointer to a variable that it moved to the heap, from the call frame's address.
 _SLOT = re.compile(r"\[block\] DW_OP_fbreg (-?0x[0-9a-f]+|-?\d+)")
 _IDENTIFIER = re.compile(r"[^\W\d]\w*\Z")
@@ -183,6 +186,11 @@ class DelveTarget:
         kind = "captured" if flags & ESCAPED else "argument" if flags & (ARGUMENT | RETURNED) else "local"
         place = replace(place, kind=kind)
         t = self._session.types.of(raw)
+        location = _IN_LIST.match(str(raw["LocationExpr"]))
+        if location is not None and not flags & ESCAPED:
+            pieces = [int(size, 0) for operation, size in _OPERATION.findall(location.group(1)) if operation == "piece"]
+            if not are_all(t, pieces, self.arch.pointer_size):
+                return _nowhere(name, t, place)
         if flags & FAKE:
             return self._in_registers(raw, t, name, place)
         if not int(raw["addr"]):

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Optional
 
 import gdb
 from gdb.unwinder import Unwinder
@@ -19,11 +18,8 @@ from gomap.errors import GomapError, TargetRunning
 from gomap.golang.stacks import OLDEST
 from gomap.target import MAX_FRAMES, Goroutine
 
-#: Names of pc, sp and frame pointer (None where the machine has none), and what they hold.
-_Names = tuple[str, str, Optional[str]]
-_Registers = tuple[int, int, int]
-#: The names by gdb's name of the architecture.
-_REGISTERS: dict[str, _Names] = {
+#: Registers by gdb's name of the architecture: pc, sp and frame pointer.
+_REGISTERS = {
     "i386:x86-64": ("rip", "rsp", "rbp"),
     "i386": ("eip", "esp", "ebp"),
     "aarch64": ("pc", "sp", "x29"),
@@ -31,7 +27,6 @@ _REGISTERS: dict[str, _Names] = {
     "powerpc:common64": ("pc", "r1", None),
     "riscv:rv64": ("pc", "sp", "fp"),
 }
-_MASK = (1 << 64) - 1
 
 
 @dataclass
@@ -59,18 +54,22 @@ class _Parked(Unwinder):
             return None
         self._answered = True
         pc, sp, _ = self._saved
+        word = gdb.lookup_type("uintptr")
         # The id has to lie below the goroutine's stack pointer, or gdb takes the next frame for an inner one and
         # ends the backtrace.
-        return _unwound(pending_frame, names, (pc, sp - 16), self._saved)
+        info = pending_frame.create_unwind_info(_FrameId(gdb.Value(sp - 16).cast(word), gdb.Value(pc).cast(word)))
+        for name, value in zip(names, self._saved):
+            if name is not None:
+                info.add_saved_register(name, gdb.Value(value).cast(word))
+        return info
 
     def _interrupted(self, pending_frame: gdb.PendingFrame) -> gdb.UnwindInfo | None:
         """What runtime.asyncPreempt returns to did not call it, and may be anywhere in its prologue or epilogue: gdb
         has to look at that very pc, and would look at the byte in front of it. Both functions of the runtime push the
         frame pointer before anything else (asyncPreempt of runtime/preempt_amd64.s)."""
-        name = pending_frame.architecture().name()
-        if name != "i386:x86-64":
+        if pending_frame.architecture().name() != "i386:x86-64":
             return None
-        here = int(pending_frame.read_register("rip")) & _MASK
+        here = int(pending_frame.read_register("rip")) & (1 << 64) - 1
         if _function_at(here) != "runtime.asyncPreempt":
             return None
         self._preempted = False
@@ -81,40 +80,11 @@ class _Parked(Unwinder):
             return None
         if returns_to != here or _function_at(pc) is None:
             return None
-        return _unwound(pending_frame, _REGISTERS[name], (here, bp + 16), (pc + 1, bp + 16, outer))
-
-
-class _Calls(Unwinder):
-    """Goes from Go functions to those that called them as gdb does, but with no other register than pc, sp and frame
-    pointer: what is called may use all others (abi-internal.md of cmd/compile). The debug information does not say
-    so, and gdb would take the variables of callers for what the registers hold by now."""
-
-    def __init__(self, frame: gdb.Frame | None, level: int) -> None:
-        """frame: the thread's newest; level: of the oldest one that is asked for."""
-        super().__init__("gomap calls of Go functions")
-        self._callers: dict[tuple[int, int], _Registers] = {}
-        kept = True
-        while frame is not None and frame.level() < level:
-            try:
-                older = frame.older()
-            except gdb.error:
-                break
-            # A signal's frame has all of them, and so may one of C.
-            function = frame.function()
-            if frame.type() == gdb.SIGTRAMP_FRAME or function is None or not is_go(function.symtab):
-                kept = True
-            elif kept and frame.type() == gdb.NORMAL_FRAME and older is not None:
-                kept = False
-                self._callers[_registers(frame)[:2]] = _registers(older)
-            frame = older
-
-    def __call__(self, pending_frame: gdb.PendingFrame) -> gdb.UnwindInfo | None:
-        names = _REGISTERS.get(pending_frame.architecture().name())
-        if names is None:
-            return None
-        pc, sp = (int(pending_frame.read_register(name)) & _MASK for name in names[:2])
-        caller = self._callers.get((pc, sp))
-        return None if caller is None else _unwound(pending_frame, names, (pc, caller[1]), caller)
+        word = gdb.lookup_type("uintptr")
+        info = pending_frame.create_unwind_info(_FrameId(gdb.Value(bp + 16).cast(word), gdb.Value(here).cast(word)))
+        for name, value in (("rip", pc + 1), ("rsp", bp + 16), ("rbp", outer)):
+            info.add_saved_register(name, gdb.Value(value).cast(word))
+        return info
 
 
 @contextmanager
@@ -124,8 +94,7 @@ def frames_of(goroutine: Goroutine) -> Iterator[list[gdb.Frame]]:
         if goroutine.thread is not None:
             found = _running(goroutine)
             if found:
-                with _unwinding(_Calls(gdb.newest_frame(), found[-1].level())):
-                    yield _running(goroutine)
+                yield found
                 return
             if goroutine.status == "running" and any(runs_on(thread) for thread in _threads_of(goroutine)):
                 raise TargetRunning("its thread is running")
@@ -133,44 +102,45 @@ def frames_of(goroutine: Goroutine) -> Iterator[list[gdb.Frame]]:
         if not pc or not sp:
             yield []
             return
-        with _unwinding(_Parked(pc, sp, bp)):
+        unwinder = _Parked(pc, sp, bp)
+        gdb.frame_unwinders.insert(0, unwinder)
+        gdb.invalidate_cached_frames()
+        try:
             yield _physical(gdb.newest_frame().older())
+        finally:
+            gdb.frame_unwinders.remove(unwinder)
+            gdb.invalidate_cached_frames()
 
 
 @contextmanager
-def with_its_own_registers(frame: gdb.Frame) -> Iterator[gdb.Frame]:
-    """The same frame of the selected thread, where a register that what it called may have used has no value. The
-    user's selection is put back."""
-    if any(isinstance(unwinder, (_Calls, _Parked)) for unwinder in gdb.frame_unwinders) or _has_registers(frame):
-        yield frame
-        return
-    level = frame.level()
-    with _selection_kept(), _unwinding(_Calls(gdb.newest_frame(), level)):
-        found: gdb.Frame | None = gdb.newest_frame()
-        while found is not None and found.level() < level:
-            found = found.older()
-        if found is None:
-            raise gdb.error(f"frame {level} is not found again")
-        yield found
+def selected(frame: gdb.Frame) -> Iterator[None]:
+    """With this frame of the selected thread selected. The user's selection is put back."""
+    with _selection_kept():
+        frame.select()
+        yield
 
 
-def _has_registers(frame: gdb.Frame) -> bool:
-    """Whether it has called nothing: it is the newest, or a signal came."""
+def has_registers(frame: gdb.Frame) -> bool:
+    """Whether gdb knows what the frame's registers hold: it is the newest, or a signal came in it.
+
+    What it has called may use all of them (abi-internal.md of cmd/compile). Debug information does not say so, and gdb
+    takes those of callers for what they hold by now.
+    """
     newer = frame.newer()
     while newer is not None and newer.type() == gdb.INLINE_FRAME:
         newer = newer.newer()
     return newer is None or newer.type() == gdb.SIGTRAMP_FRAME
 
 
-@contextmanager
-def _unwinding(unwinder: Unwinder) -> Iterator[None]:
-    gdb.frame_unwinders.insert(0, unwinder)
-    gdb.invalidate_cached_frames()
-    try:
-        yield
-    finally:
-        gdb.frame_unwinders.remove(unwinder)
-        gdb.invalidate_cached_frames()
+def call_frame(frame: gdb.Frame) -> int:
+    """The call frame's address (DW_OP_call_frame_cfa): the stack pointer that the caller had."""
+    caller: gdb.Frame | None = frame
+    while caller is not None and caller.type() == gdb.INLINE_FRAME:
+        caller = caller.older()
+    caller = caller.older() if caller is not None else None
+    if caller is None:
+        raise gdb.error(f"gdb finds no caller of {frame.name()}")
+    return stack_pointer(caller)
 
 
 @contextmanager
@@ -235,28 +205,10 @@ def _physical(frame: gdb.Frame | None) -> list[gdb.Frame]:
     return found
 
 
-def _unwound(frame: gdb.PendingFrame, names: _Names, place: tuple[int, int], caller: _Registers) -> gdb.UnwindInfo:
-    """place: pc and stack address that tell the frame from others."""
-    word = gdb.lookup_type("uintptr")
-    pc, sp = place
-    info = frame.create_unwind_info(_FrameId(gdb.Value(sp).cast(word), gdb.Value(pc).cast(word)))
-    for name, value in zip(names, caller):
-        if name is not None:
-            info.add_saved_register(name, gdb.Value(value).cast(word))
-    return info
-
-
-def _registers(frame: gdb.Frame) -> _Registers:
-    """Its pc, sp and frame pointer, 0 where the machine has none."""
-    names = _REGISTERS.get(frame.architecture().name())
-    bp = names[2] if names else None
-    return frame.pc(), stack_pointer(frame), 0 if bp is None else int(frame.read_register(bp)) & _MASK
-
-
 def stack_pointer(frame: gdb.Frame) -> int:
     names = _REGISTERS.get(frame.architecture().name())
     try:
-        return int(frame.read_register(names[1] if names else "sp")) & _MASK
+        return int(frame.read_register(names[1] if names else "sp")) & (1 << 64) - 1
     except (gdb.error, ValueError) as error:
         raise GomapError(f"gdb can't tell the stack pointer of {frame.name()}: {error}") from error
 
@@ -272,12 +224,6 @@ def _function_at(pc: int) -> str | None:
     while block is not None and block.function is None:
         block = block.superblock
     return None if block is None or block.function is None else str(block.function.name)
-
-
-def is_go(symtab: gdb.Symtab | None) -> bool:
-    """Whether the Go toolchain made what lies there, and not a C compiler (DW_AT_producer of its unit)."""
-    producer = getattr(symtab, "producer", None)
-    return not producer or producer.startswith("Go ")
 
 
 def _starts_at(pc: int) -> bool:

@@ -12,12 +12,14 @@ from typing import Any, Callable, ClassVar
 
 import gdb
 
-from gdbext.stacks import frames_of, is_go, runs_on, stack_pointer, with_its_own_registers
+from gdbext import locations
+from gdbext.stacks import call_frame, frames_of, has_registers, runs_on, stack_pointer
 from gdbext.types import Converter, member, offset
 from gomap import elf
-from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning, WrongProgram
+from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning, WrongProgram
 from gomap.golang.goroutines import by_id, goroutine_of_thread, goroutines
-from gomap.gotypes import GoType, can_reach_map
+from gomap.golang.pieces import are_all
+from gomap.gotypes import GoType, Kind, can_reach_map
 from gomap.memory import Buffer, CachedMemory, Memory, Read, one_by_one
 from gomap.process import ProcessMemory, same
 from gomap.target import (
@@ -47,6 +49,8 @@ _ARCHITECTURES = {
 _LEAVES_STACK = frozenset({"runtime.systemstack", "runtime.mcall", "runtime.morestack", "runtime.asmcgocall"})
 #: Frames searched outward for a local variable.
 MAX_FRAMES = 256
+#: Kinds of values that may be in pieces.
+_OF_WORDS = frozenset({Kind.STRUCT, Kind.ARRAY, Kind.SLICE, Kind.INTERFACE})
 #: Plugins searched for the symbols of one.
 MAX_MODULES = 256
 #: Programs are moved by multiples of it.
@@ -132,6 +136,7 @@ class _Known:
     converters: dict[Arch, Converter] = field(default_factory=dict)
     #: Package variables that may lead to maps, by name.
     variables: dict[str, gdb.Symbol] | None = None
+    locations: locations.Known = field(default_factory=dict)
     #: The process (its pid and gdb's connection to it) that was found to run these files.
     process: tuple[int, int] | None = None
 
@@ -308,12 +313,33 @@ class GdbTarget:
             if not symbol.needs_frame or frame is None:
                 return self._of_value(symbol.value(), t, name, place)
             value = symbol.value(frame)
-            if value.address is not None:
-                return self._of_value(value, t, name, place)
-            with with_its_own_registers(frame) as same:
-                return self._of_value(symbol.value(same), t, name, place)
-        except gdb.error:
+            if value.address is None or t.kind in _OF_WORDS:
+                told = locations.told(symbol, frame, self._files.locations)
+                if told is not None and not are_all(t, [p.size for p in told if p.size], self.arch.pointer_size):
+                    return Variable(name, t, place=place)
+                if not has_registers(frame) and (told is not None or t.kind not in _OF_WORDS):
+                    return self._in_memory(told or (), call_frame(frame), t, name, place)
+            return self._of_value(value, t, name, place)
+        except (gdb.error, GomapError):
             return Variable(name, t, place=place)
+
+    def _in_memory(self, parts: Sequence[locations.Part], base: int, t: GoType, name: str, place: Place) -> Variable:
+        """A variable of a function that has called another, as far as it lies in memory. base: its call frame's."""
+        if len(parts) == 1 and not parts[0].size:
+            at = parts[0].offset
+            return Variable(name, t, None if at is None else base + at, place=place)
+        data, holes = bytearray(), []
+        for part in parts:
+            try:
+                if part.offset is None:
+                    raise OptimizedOut(f"{name} is optimized out")
+                data += self.memory.read(base + part.offset, part.size)
+            except (OptimizedOut, MemoryFault):
+                holes.append((len(data), part.size))
+                data += bytes(part.size)
+        if len(data) < t.size:
+            holes.append((len(data), t.size - len(data)))
+        return Variable(name, t, None, bytes(data).ljust(t.size, b"\0"), tuple(holes), place)
 
     def from_value(self, value: gdb.Value) -> Variable:
         """A value that gdb's own expression evaluation gave."""
@@ -422,8 +448,7 @@ class GdbTarget:
         variable = self._in_frame(symbol, frame, name, place)
         if not symbol.name.startswith("&"):
             return Local(variable)
-        slot = symbol.value(frame).address
-        return Local(variable, None if slot is None else int(slot))
+        return Local(variable, self._of_symbol(symbol, frame, name, place).address)
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
         """The variables of the function that were declared before it. gdb drops DW_AT_go_closure_offset."""
@@ -556,6 +581,12 @@ def refused_core() -> str | None:
     return None
 
 
+def _is_go(symtab: gdb.Symtab | None) -> bool:
+    """Whether the Go toolchain made what lies there, and not a C compiler (DW_AT_producer of its unit)."""
+    producer = getattr(symtab, "producer", None)
+    return not producer or producer.startswith("Go ")
+
+
 def _frames() -> Iterator[gdb.Frame]:
     """The selected frame and those that called it, up to MAX_FRAMES."""
     try:
@@ -588,7 +619,7 @@ def _symbols(frame: gdb.Frame) -> Iterator[tuple[gdb.Symbol, bool]]:
     except (RuntimeError, gdb.error):
         return
     function = frame.function()
-    if function is not None and not is_go(function.symtab):
+    if function is not None and not _is_go(function.symtab):
         return
     line = frame.find_sal().line
     while block is not None:
@@ -649,7 +680,7 @@ def _package_variables() -> Iterator[tuple[str, gdb.Symbol]]:
             first = _static_symbol(name)
             if first is None or first.symtab is None or not first.is_variable:
                 continue
-            if is_go(first.symtab):
+            if _is_go(first.symtab):
                 for symbol in first.symtab.global_block():
                     if symbol.is_variable and "." in symbol.name:  # C's have no package
                         found.add(symbol.name)

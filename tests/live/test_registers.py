@@ -1,4 +1,5 @@
-"""Variables of callers in optimised builds: what they held in registers is gone, and nothing else is told for it."""
+"""Variables of optimised builds: what callers held in registers is gone, and of what was taken apart the debug
+information may tell one part for another. Nothing is told that the program does not have."""
 
 from __future__ import annotations
 
@@ -113,6 +114,117 @@ func main() {
 }
 """
 
+#: Variables that the compiler takes apart, and of which it drops what is not needed any more.
+APART = """package main
+
+import "runtime"
+
+type two struct{ a, bb map[string]int }
+
+type three struct {
+	a   map[string]int
+	n   int
+	ccc map[string]int
+}
+
+type padded struct {
+	ok bool
+	bb map[string]int
+	n  int32
+	a  map[string]int
+}
+
+var sum int
+
+func of(n int) map[string]int {
+	m := map[string]int{}
+	for i := 0; i < n; i++ {
+		m[string(rune('a'+i))] = i
+	}
+	return m
+}
+
+//go:noinline
+func stop() { sum++ }
+
+//go:noinline
+func given2(t two) int {
+	stop()
+	return len(t.bb)
+}
+
+//go:noinline
+func given3(t three) int {
+	stop()
+	return len(t.ccc)
+}
+
+//go:noinline
+func givenPadded(t padded) int {
+	stop()
+	return len(t.bb) + int(t.n)
+}
+
+func inlined(t three) int {
+	sum += len(t.a)
+	stop()
+	return len(t.ccc) + t.n
+}
+
+func copied(t *three) int {
+	u := *t
+	stop()
+	return len(u.ccc)
+}
+
+//go:noinline
+func locals(a, bb, ccc map[string]int, n int) int {
+	t := two{a, bb}
+	stop()
+	u := three{a, n, ccc}
+	stop()
+	p := padded{n > 1, bb, int32(n), a}
+	stop()
+	return len(t.bb) + len(u.ccc) + len(p.a)
+}
+
+//go:noinline
+func ranges(list []three, v any) int {
+	for _, item := range list {
+		stop()
+		sum += len(item.ccc)
+	}
+	t, _ := v.(two)
+	stop()
+	return len(t.bb)
+}
+
+//go:noinline
+func parts(list []map[string]int, v any) int {
+	last := list[1:]
+	stop()
+	if t, ok := v.(three); ok {
+		stop()
+		sum += t.n
+	}
+	return len(last[0])
+}
+
+func main() {
+	runtime.LockOSThread()
+	a, bb, ccc := of(1), of(2), of(3)
+	sum += given2(two{a, bb})
+	sum += given3(three{a, 7, ccc})
+	sum += givenPadded(padded{true, bb, 8, a})
+	sum += inlined(three{a, len(bb), ccc})
+	sum += copied(&three{a, len(bb), ccc})
+	sum += locals(a, bb, ccc, 5)
+	sum += ranges([]three{{a, 1, ccc}, {a, 2, ccc}}, two{a, bb})
+	sum += parts([]map[string]int{a, bb}, three{a, 3, ccc})
+}
+"""
+STOPS = 13
+
 #: Asks for a map by name in the function's frame, which is selected, and prints what gomap said.
 ASK = """
 import gdb, json
@@ -149,9 +261,9 @@ FRAMES = {
 
 
 def entries(path: str) -> int:
-    """How many the map has that this leads to."""
+    """How many the map has that this leads to. (Go 1.27 has a part of t as a variable `tbb`.)"""
     element = re.search(r"\[(\d+)\]$", path)
-    return int(element.group(1)) + 1 if element else len(re.findall(r"\w+", path)[-1])
+    return int(element.group(1)) + 1 if element else len(re.findall(r"eight888$|a$|bb$|ccc$", path)[0])
 
 
 def check_search(text: str, goroutines: int = 4) -> dict[int, dict[str, set[str]]]:
@@ -213,6 +325,45 @@ def test_interrupted(gdb: Gdb, system_go: Row) -> None:
     shown, search = [line for line in told.splitlines() if line.startswith("{")]
     assert json.loads(shown)["data"]["count"] == 3
     assert check_search(search, goroutines=3)[1] == {"main.touches": {"ccc"}, "main.faults": {"bb"}}
+
+
+def check_parts(answers: list[str]) -> None:
+    told = set()
+    for text in answers:
+        answer = json.loads(text)
+        assert not answer["anomalies"], answer["anomalies"]
+        for group in answer["data"]["groups"]:
+            for holder in group["holders"]:
+                if str(holder["function"]).startswith("main."):
+                    # The slice that begins with the second: its elements are those one further on.
+                    further = holder["path"].startswith("last[")
+                    assert group["count"] == entries(holder["path"]) + further, (group, holder)
+                    told.add((holder["function"], holder["path"]))
+        nils = [holder for holder in answer["data"]["nil_maps"] if str(holder["function"]).startswith("main.")]
+        assert not nils, nils
+    # What is needed behind the call, and all of its pieces are told.
+    assert {("main.given2", "t.bb"), ("main.given3", "t.ccc")} <= told, told
+
+
+def test_taken_apart(toolchain: Row, system_gdb: Gdb) -> None:
+    binary = built(APART, "apart", toolchain, optimised=True)
+    again = [word for line in (*[SEARCH, "continue"] * STOPS,) for word in ("-ex", line)]
+    told = ask_gdb(system_gdb, *RUN, *again, str(binary))
+    answers = [line for line in told.splitlines() if line.startswith("{")]
+    assert len(answers) == STOPS
+    assert "exited normally" in told
+    check_parts(answers)
+
+
+def test_taken_apart_in_delve(dlv: Dlv, system_go: Row) -> None:
+    answers = []
+    with delves.bridge(dlv, ["exec", str(built(APART, "apart", system_go, optimised=True))]) as session:
+        console = Console(session, Style())
+        set_breakpoint(session, "main.stop")
+        while "has exited" not in str(console.execute("continue").error):
+            answers.append(console.execute(SEARCH).output)
+    assert len(answers) == STOPS
+    check_parts(answers)
 
 
 def test_delve(dlv: Dlv, system_go: Row) -> None:

@@ -1,0 +1,80 @@
+"""Where the debug information has a variable, in the words of `info address`: gdb's Python does not tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Optional
+
+import gdb
+
+from gdbext.stacks import selected
+
+_ENTRY = re.compile(r"\b(0x[0-9a-f]+)-(0x[0-9a-f]+): (.*?)(?=^  \S+ 0x[0-9a-f]+-0x|\Z)", re.M | re.S)
+#: A place in the order that gdb tells it: an empty piece, an operation, a register, and the end of a piece.
+_WORD = re.compile(r"empty (\d+)-byte|DW_OP_(\w+)(?: (-?\d+))?|\$\w+|\[(\d+)-byte")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a variable. size: in bytes, 0 for the whole of it in one place. offset: from the call frame's address;
+    None if it lies nowhere or in a register."""
+
+    size: int
+    offset: int | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a location list: the addresses that it is for, and the parts in order."""
+
+    start: int
+    end: int
+    parts: tuple[Part, ...]
+
+
+#: By the function's first address, the variable's name and its line; None of one that has no list.
+Known = dict[tuple[int, str, int], Optional[list[Entry]]]
+
+
+def told(symbol: gdb.Symbol, frame: gdb.Frame, known: Known) -> Sequence[Part] | None:
+    """What the variable's location list tells of where the frame stands, nothing if it has no place there; None where
+    it has one place in the whole function. Of a frame that has called another that is where it goes on: what the call
+    takes over in registers is told as lying there to its end, though a copy may be in memory."""
+    block = frame.block()
+    while block.function is None and block.superblock is not None:
+        block = block.superblock
+    key = (block.start, symbol.name, symbol.line)
+    if key not in known:
+        known[key] = _entries(symbol, frame)
+    entries = known[key]
+    if entries is None:
+        return None
+    return next((entry.parts for entry in entries if entry.start <= frame.pc() < entry.end), ())
+
+
+def _entries(symbol: gdb.Symbol, frame: gdb.Frame) -> list[Entry] | None:
+    with selected(frame):
+        text = gdb.execute(f"info address {symbol.name}", to_string=True)
+    found = [Entry(int(start, 16), int(end, 16), tuple(_parts(what))) for start, end, what in _ENTRY.findall(text)]
+    if not found and "optimized out" not in text:
+        return None
+    nearest, _ = gdb.lookup_symbol(symbol.name, frame.block())
+    # What was told is of another one that hides it: this one has a list, too, and nothing is known of its pieces.
+    return found if nearest is not None and nearest.line == symbol.line else []
+
+
+def _parts(text: str) -> list[Part]:
+    parts, offset, places = [], None, 0
+    for empty, operation, argument, end in _WORD.findall(text):
+        if empty or end:
+            parts.append(Part(int(empty or end), offset if places == 1 else None))
+            offset, places = None, 0
+            continue
+        places += 1
+        if operation == "fbreg":
+            offset = int(argument)
+        elif operation == "call_frame_cfa":
+            offset = 0
+    return parts or [Part(0, offset if places == 1 else None)]
