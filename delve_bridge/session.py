@@ -243,8 +243,9 @@ class Session:
             return [] if load is None else self._one_by_one(self.calls_of(goroutine, depth), goroutine, load)
         calls = []
         for level, raw in enumerate(answer["Locations"] or ()):
-            function = (raw.get("function") or {}).get("name") or ""
-            frame = Frame(level, str(function), raw.get("file") or None, raw.get("line") or None)
+            function = raw.get("function") or {}
+            name, optimised = str(function.get("name") or ""), bool(function.get("optimized", True))
+            frame = Frame(level, name, raw.get("file") or None, raw.get("line") or None, optimised)
             known = [*(raw.get("Arguments") or ()), *(raw.get("Locals") or ())]
             calls.append(Call(frame, int(raw["pc"]), int(raw["FrameOffset"]), known))
         # From where it has no function's name, in C, Delve may go on without one for as long as it is let.

@@ -39,10 +39,13 @@ _IDENTIFIER = re.compile(r"[^\W\d]\w*\Z")
 
 @dataclass(frozen=True)
 class Frame:
+    """optimised: whether the compiler may have taken the function's variables apart."""
+
     level: int
     function: str
     file: str | None
     line: int | None
+    optimised: bool = True
 
 
 @dataclass(frozen=True)
@@ -178,16 +181,16 @@ class DelveTarget:
 
     def _in_frame(self, raw: Raw, frame: Frame, name: str) -> Variable:
         place = Place("", self._session.goroutine, frame.level, frame.function or None, frame.file, frame.line)
-        return self._placed(raw, name, place)
+        return self._placed(raw, name, place, frame.optimised)
 
-    def _placed(self, raw: Raw, name: str, place: Place) -> Variable:
+    def _placed(self, raw: Raw, name: str, place: Place, optimised: bool) -> Variable:
         """place: the frame's, without the kind."""
         flags = int(raw["flags"])
         kind = "captured" if flags & ESCAPED else "argument" if flags & (ARGUMENT | RETURNED) else "local"
         place = replace(place, kind=kind)
         t = self._session.types.of(raw)
         location = _IN_LIST.match(str(raw["LocationExpr"]))
-        if location is not None and not flags & ESCAPED:
+        if location is not None and optimised and not flags & ESCAPED:
             pieces = [int(size, 0) for operation, size in _OPERATION.findall(location.group(1)) if operation == "piece"]
             if not are_all(t, pieces, self.arch.pointer_size):
                 return _nowhere(name, t, place)
@@ -266,7 +269,9 @@ class DelveTarget:
             name = str(raw["name"])
             if wanted(frame.function, name, self._session.types.of(raw)):
                 slot = _SLOT.match(str(raw["LocationExpr"])) if int(raw["flags"]) & ESCAPED else None
-                yield Local(self._placed(raw, name, place), cfa + int(slot.group(1), 0) if slot else None)
+                yield Local(
+                    self._placed(raw, name, place, frame.optimised), cfa + int(slot.group(1), 0) if slot else None
+                )
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
         """The closure's parts as Delve has them for programs of Go 1.23 and later."""

@@ -38,10 +38,19 @@ class Entry:
 Known = dict[tuple[int, str, int], Optional[list[Entry]]]
 
 
-def told(symbol: gdb.Symbol, frame: gdb.Frame, known: Known) -> Sequence[Part] | None:
-    """What the variable's location list tells of where the frame stands, nothing if it has no place there; None where
-    it has one place in the whole function. Of a frame that has called another that is where it goes on: what the call
-    takes over in registers is told as lying there to its end, though a copy may be in memory."""
+@dataclass(frozen=True)
+class Told:
+    """What a location list tells of one place of the function: the parts, none where the variable lies nowhere there.
+    whole: whether a single place is the whole variable's, and not that of the only part that the list has."""
+
+    parts: tuple[Part, ...]
+    whole: bool
+
+
+def told(symbol: gdb.Symbol, frame: gdb.Frame, known: Known) -> Told | None:
+    """What the variable's location list tells of where the frame stands; None where it has one place in the whole
+    function. Of a frame that has called another that is where it goes on: what the call takes over in registers is
+    told as lying there to its end, though a copy may be in memory."""
     block = frame.block()
     while block.function is None and block.superblock is not None:
         block = block.superblock
@@ -51,7 +60,17 @@ def told(symbol: gdb.Symbol, frame: gdb.Frame, known: Known) -> Sequence[Part] |
     entries = known[key]
     if entries is None:
         return None
-    return next((entry.parts for entry in entries if entry.start <= frame.pc() < entry.end), ())
+    parts = next((entry.parts for entry in entries if entry.start <= frame.pc() < entry.end), ())
+    return Told(parts, _is_whole(entries))
+
+
+def _is_whole(entries: Sequence[Entry]) -> bool:
+    """Whether a variable that is in a single place somewhere is whole there: a part is in a register before it comes
+    into memory, or is an argument's, whose memory is the caller's. Without optimisation the list has an argument in
+    pieces at first."""
+    alone = {entry.parts[0].offset for entry in entries if not entry.parts[0].size}
+    pieces = any(entry.parts[0].size for entry in entries)
+    return len(alone) == 1 and all(offset is not None and (offset < 0 or pieces) for offset in alone)
 
 
 def _entries(symbol: gdb.Symbol, frame: gdb.Frame) -> list[Entry] | None:

@@ -7,6 +7,7 @@ then come from gdb and the program's debug information.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -134,13 +135,16 @@ def has_registers(frame: gdb.Frame) -> bool:
 
 def call_frame(frame: gdb.Frame) -> int:
     """The call frame's address (DW_OP_call_frame_cfa): the stack pointer that the caller had."""
-    caller: gdb.Frame | None = frame
-    while caller is not None and caller.type() == gdb.INLINE_FRAME:
-        caller = caller.older()
-    caller = caller.older() if caller is not None else None
-    if caller is None:
-        raise gdb.error(f"gdb finds no caller of {frame.name()}")
-    return stack_pointer(caller)
+    caller = frame.older()
+    while caller is not None and frame.type() == gdb.INLINE_FRAME:
+        frame, caller = caller, caller.older()
+    if caller is not None:
+        return stack_pointer(caller)
+    # Of main.main gdb shows no caller (`set backtrace past-main`).
+    found = re.search(r"0x[0-9a-f]+", gdb.execute(f"info frame level {frame.level()}", to_string=True))
+    if found is None:
+        raise gdb.error(f"gdb does not tell the frame of {frame.name()}")
+    return int(found.group(), 16)
 
 
 @contextmanager

@@ -315,10 +315,12 @@ class GdbTarget:
             value = symbol.value(frame)
             if value.address is None or t.kind in _OF_WORDS:
                 told = locations.told(symbol, frame, self._files.locations)
-                if told is not None and not are_all(t, [p.size for p in told if p.size], self.arch.pointer_size):
+                parts = () if told is None else told.parts
+                pieces = [part.size for part in parts if part.size]
+                if told is not None and not told.whole and not are_all(t, pieces, self.arch.pointer_size):
                     return Variable(name, t, place=place)
                 if not has_registers(frame) and (told is not None or t.kind not in _OF_WORDS):
-                    return self._in_memory(told or (), call_frame(frame), t, name, place)
+                    return self._in_memory(parts, call_frame(frame), t, name, place)
             return self._of_value(value, t, name, place)
         except (gdb.error, GomapError):
             return Variable(name, t, place=place)

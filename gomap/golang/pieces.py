@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 
 from gomap.gotypes import GoType, Kind
 
-#: A value of more words than this is never in pieces.
-MAX_WORDS = 64
+#: A value of more words is never taken apart, and a struct of more fields neither (CanSSA of ssa/value.go).
+MAX_WORDS = 4
 #: Of a slice the third, the capacity, is often left out at the end, where it does no harm.
 _NEEDED = {Kind.SLICE: 2}
 
@@ -23,11 +23,9 @@ def are_all(t: GoType, pieces: Sequence[int], word: int) -> bool:
 
     pieces: their sizes in bytes, in order; none where the entry is a single place. word: bytes of a pointer.
     """
-    wanted = []
-    for part in _words(t, 0, word):
-        wanted.append(part)
-        if len(wanted) > MAX_WORDS:
-            return False
+    if not _can_be_taken_apart(t, word):
+        return True
+    wanted = list(_words(t, 0, word))
     if not pieces:
         return len(wanted) <= 1
     start, told = 0, set()
@@ -37,14 +35,20 @@ def are_all(t: GoType, pieces: Sequence[int], word: int) -> bool:
     return told.issuperset(wanted[: _NEEDED.get(t.kind)])
 
 
+def _can_be_taken_apart(t: GoType, word: int) -> bool:
+    if t.size > MAX_WORDS * word or len(t.fields) > MAX_WORDS or t.length > 1:
+        return False
+    parts = [field.type for field in t.fields] if t.kind is Kind.STRUCT else [t.elem] if t.kind is Kind.ARRAY else []
+    return all(_can_be_taken_apart(part, word) for part in parts)
+
+
 def _words(t: GoType, base: int, word: int) -> Iterator[tuple[int, int]]:
     """Offset and size of the values that the compiler takes one of type t apart into."""
     if t.kind is Kind.STRUCT:
         for field in t.fields:
             yield from _words(field.type, base + field.offset, word)
     elif t.kind is Kind.ARRAY:
-        for i in range(t.length):
-            yield from _words(t.elem, base + i * t.elem.size, word)
+        yield from _words(t.elem, base, word) if t.length else ()
     elif t.kind in (Kind.STRING, Kind.INTERFACE, Kind.SLICE):
         yield from ((base + offset, word) for offset in range(0, t.size, word))
     elif t.kind is Kind.COMPLEX:

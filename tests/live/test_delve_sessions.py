@@ -601,7 +601,8 @@ def test_only_its_own_goroutine_is_at_the_breakpoint(dlv: Dlv, system_go: Row) -
     with window(dlv, str(built(WORKERS, "workers", system_go))) as console:
         says(console, "break main.turn")
         assert re.fullmatch(r"goroutine 1 in main\.turn  \S+  breakpoint 1\n", says(console, "continue"))
-        assert re.fullmatch(r"goroutine 2 in \S+  \S+\n", says(console, "goroutine 2"))
+        other = re.findall(r"^ +(\d+)  ", says(console, "goroutines"), re.M)[0]
+        assert re.fullmatch(rf"goroutine {other} in \S+  \S+\n", says(console, f"goroutine {other}"))
         assert says(console, "goroutine 1").endswith("  breakpoint 1\n")
 
 

@@ -44,7 +44,9 @@ MANY = GoType(Kind.ARRAY, "[1000]map[string]int", 8000, 1000, lazy_elem=fixed(MA
         (LIST, [], False),
         (struct((0, LIST), (24, MAP)), [8, 8, 8], False),
         (GoType(Kind.ARRAY, "[1]map[string]int", 8, 1, lazy_elem=fixed(MAP)), [], True),
-        (MANY, [8] * 1000, False),
+        (MANY, [], True),  # what can't be taken apart has one place
+        (struct(*((8 * i, MAP) for i in range(5))), [], True),
+        (struct(*((4 * i, GoType(Kind.INT, "int32", 4)) for i in range(5))), [], True),
     ],
 )
 def test_pieces(t: GoType, pieces: Sequence[int], whole: bool) -> None:
