@@ -73,7 +73,8 @@ def _wrap(text: str, width: int, indent: int) -> list[str]:
     if columns(text) <= width:
         return [text]
     lines = textwrap.wrap(text, width, subsequent_indent=" " * indent, break_on_hyphens=False)
-    return [part for line in lines for part in _pieces(line, width)] or [""]
+    # textwrap leaves the space in front of a word that is longer than a line where the line is full with it.
+    return [part.rstrip() for line in lines for part in _pieces(line, width)] or [""]
 
 
 def _pieces(line: str, width: int) -> list[str]:

@@ -7,7 +7,7 @@ import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gomap import frontend
@@ -90,6 +90,7 @@ def check(text: str, style: Style) -> None:
 
 
 @settings(max_examples=200)
+@example(Report({}, ["a " * 20 + "b" * 50]), 40, False)
 @given(reports(), st.integers(40, 200), st.booleans())
 def test_no_line_is_wider_than_the_screen(report: Report, width: int, blocks: bool) -> None:
     check(render(report, Style(width, False, blocks)), Style(width, False, blocks))
