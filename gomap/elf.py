@@ -84,7 +84,7 @@ def parse(data: Data) -> Elf:
         if table + count * max(size, 32) > len(data):  # no header is smaller
             raise BadElf("it is cut short in its program headers")
         segments = tuple(_segment(data, order, wide, table + i * size) for i in range(count))
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:  # an offset may be larger than any that struct takes
         raise BadElf("it is cut short in its headers") from error
     return Elf(kind, machine, order, wide, entry, segments)
 

@@ -49,10 +49,10 @@ def program(*names: str, link: bytes = b"") -> bytes:
     return header + strings + link + sections
 
 
-def many_headers() -> bytes:
-    """A core whose program headers are of no size, and 4 billion (PN_XNUM)."""
+def many_headers(told_at: int = HEADER.size) -> bytes:
+    """A core whose program headers are of no size, and 4 billion (PN_XNUM). told_at: where their number should be."""
     data = bytearray(core())
-    struct.pack_into("<Q", data, 40, HEADER.size)
+    struct.pack_into("<Q", data, 40, told_at)
     struct.pack_into("<HH", data, 54, 0, 0xFFFF)
     struct.pack_into("<I", data, HEADER.size + 44, 0xFFFFFFFF)
     return bytes(data)
@@ -92,6 +92,7 @@ def test_what_is_cut_off(tmp_path: Path) -> None:
         (core()[:55], "cut short in its headers"),
         (core()[:100], "cut short in its program headers"),
         (many_headers(), "cut short in its program headers"),
+        (many_headers((1 << 64) - 1), "cut short in its headers"),
         (b"\x1f\x8b\x08", "(gunzip)"),
         (program(), "is a program or a library"),
     ],
