@@ -55,6 +55,9 @@ func ints(m map[int]int, n int) map[int]int {
 func main() {
 	truth.Stages("measured")
 	debug.SetGCPercent(-1)
+	// With one processor the runtime has no reason to start another thread, or to wait for one, while a map is made:
+	// what it allocates for that would be in the figure.
+	runtime.GOMAXPROCS(1)
 	heap()
 	var number int
 	k := &Keep
