@@ -366,9 +366,11 @@ class Hasher:
                 return self._c1 * (self._c0 ^ h) & self._mask
             return int(self.mem.memhash(part(key, one.offset, one.size), one.size, h))
         if isinstance(one, String):
+            length = self.target.arch.pointer(key, one.offset + self.target.arch.pointer_size)
+            # Before it is read: what a corrupt map says of thousands of keys may come to gigabytes.
+            if length <= MAX_STRING and not self._affords(length):
+                raise TooLong(f"a key of {length:,} bytes is too long to hash it here")
             content = self.string(key, one.offset)
-            if not self._affords(len(content)):
-                raise TooLong(f"a key of {len(content):,} bytes is too long to hash it here")
             return int(self.mem.memhash(content, len(content), h))
         held = self.interface(key, one)
         if held is None:

@@ -273,6 +273,18 @@ def test_a_key_behind_which_there_is_nothing(layout: str) -> None:
     assert found_in(with_hashes(fake)) == [("unreadable-key", hex(ARRAY))]
 
 
+def test_a_key_that_is_too_long_is_not_read() -> None:
+    length, behind = 1 << 23, ARRAY << 1
+    t = classic_type(basic("string"), INT, 8)
+    fake, memory, address = make(t, count=1, B=0, hash0=SEED, buckets=ARRAY)
+    string, size = struct.pack("<2q", behind, length), t.header.fields[5].type.elem.size
+    memory.repeat(ARRAY, 1, bytes([0x77, *[0] * 7]) + string + bytes(size - 24))
+    memory.repeat(behind, length, b"a")
+    fake.variables["m"] = Variable("m", t, data=memory.space.word(address))
+    assert found_in(with_hashes(fake)) == []
+    assert memory.total < 1 << 16
+
+
 @settings(max_examples=70)
 @given(st.one_of(plans.classic(max_B=3), plans.swiss(max_depth=2)), plans.types(), st.data())
 def test_scribbled_memory(plan: ClassicPlan | SwissPlan, types: dict[str, Any], data: st.DataObject) -> None:
