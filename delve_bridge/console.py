@@ -82,7 +82,8 @@ class Console:
         if outcome.error is None and not self.session.alone:
             try:
                 state = self.session.state()
-                if self.session.restarted(state):
+                # (Of one that runs Delve does not tell which process it is.)
+                if not state.get("Running") and self.session.restarted(state):
                     # What it has read is of two processes: that a map is corrupt, say, would not be true.
                     again = "another client has started the program again meanwhile: ask once more"
                     return self._hmap(name, rest, NoProcess(again))

@@ -22,6 +22,7 @@ from delve_bridge.console import Console
 from delve_bridge.rpc import Client, Refused
 from delve_bridge.session import Session
 from delve_bridge.target import DelveTarget
+from gomap import frontend
 from gomap.errors import TargetRunning
 from gomap.render.text import Style
 from tests.live import debuggers, delves, toolchains
@@ -518,6 +519,34 @@ def test_started_again_in_mid_command(dlv: Dlv, system_go: Row, monkeypatch: pyt
         told = "hmap-check: another client has started the program again meanwhile: ask once more"
         assert outcome.error == told
         other.session.client.close()
+
+
+def test_resumed_in_mid_command(dlv: Dlv, spinning: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By another client, and it still runs: what was found is told, and that it may not be of one moment."""
+    with window(dlv, str(spinning)) as console:
+        says(console, "break main.main")
+        says(console, "continue")
+        says(console, "clear 1")
+        other, ask = Client(console.session.client.where), frontend.run
+        running = threading.Thread(target=lambda: other.call("Command", None, name="continue"))
+
+        def meddled(*arguments: Any) -> Any:
+            outcome = ask(*arguments)
+            running.start()
+            while not console.session.state().get("Running"):
+                assert running.is_alive()
+            return outcome
+
+        with monkeypatch.context() as patch:
+            patch.setattr(frontend, "run", meddled)
+            outcome = console.execute("hmap-show main.Counts --json")
+        assert json.loads(outcome.output)["data"]["type"] == "map[int]int"
+        told = "hmap-show: another client has resumed the program meanwhile: the answer may mix two moments"
+        assert outcome.error == told
+        says(console, "halt")
+        running.join(30)
+        assert not running.is_alive()
+        other.close()
 
 
 def test_restart(dlv: Dlv, system_go: Row) -> None:
