@@ -59,17 +59,17 @@ class Console:
         """What another client has done to the program since the last command."""
         try:
             state = self.session.state()
+            if not state.get("Running"):
+                if not self.session.moved(state):
+                    return None
+                did = "started the program again" if self.session.restarted(state) else "moved the program"
+                self.session.arrived(state)
+                return visible(f"another client has {did}: " + vocabulary.where(self.session, state).strip())
         except NoProcess:
             return None
         except TargetRunning:  # it was resumed while this was asked
-            state = {"Running": True}
-        if state.get("Running"):
-            return "another client has resumed the program: it is running"
-        if self.session.moved(state):
-            did = "started the program again" if self.session.restarted(state) else "moved the program"
-            self.session.arrived(state)
-            return visible(f"another client has {did}: " + vocabulary.where(self.session, state).strip())
-        return None
+            pass
+        return "another client has resumed the program: it is running"
 
     def _hmap(self, name: str, rest: str, problem: GomapError | None) -> Outcome:
         def target() -> DelveTarget:

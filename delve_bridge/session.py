@@ -12,7 +12,7 @@ from delve_bridge.rpc import GONE, Client, NotDelve, Refused, ended
 from delve_bridge.target import Call, DelveTarget, Frame, split
 from delve_bridge.types import BARE, NOWHERE, Raw, Types, at
 from gomap import elf
-from gomap.errors import GomapError, NoDebugInfo, NoProcess, TargetRunning
+from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, TargetRunning
 from gomap.memory import Memory
 from gomap.process import ProcessMemory, same
 from gomap.target import Arch, Location
@@ -137,21 +137,35 @@ class Session:
 
     def moved(self, state: Mapping[str, Any]) -> bool:
         """Whether the program is not where this session last saw it."""
-        return self._seen is not None and self._seen.differs(moment(state))
+        return self._seen is not None and self._seen.differs(self._moment(state))
 
     def restarted(self, state: Mapping[str, Any]) -> bool:
         """Whether it is another process than this session last saw: the program was started again, perhaps built
         anew before."""
-        return self._seen is not None and self._seen.process != moment(state).process
+        return self._seen is not None and self._seen.process != state.get("Pid")
 
     def arrived(self, state: Mapping[str, Any]) -> None:
         """The program has stopped somewhere new: its goroutine there is selected."""
         if self.restarted(state):
             self.forget()
-        self._seen = moment(state)
+        self._seen = self._moment(state)
         goroutine = state.get("currentGoroutine")
         self.goroutine = int(goroutine["id"]) if goroutine else None
         self.frame = 0
+
+    def _moment(self, state: Mapping[str, Any]) -> Moment:
+        """What other clients may have changed; where there are none, no more than the state tells."""
+        return moment(state, b"" if self.alone else self._scheduled())
+
+    def _scheduled(self) -> bytes:
+        """When Go's scheduler last looked for work, and until when it waits: the first three fields of runtime.sched,
+        goidgen, lastpoll and pollUntil. A program that was halted where it waits has been let run and halted again
+        at the same place, as most that serve somebody are."""
+        sched = self.package_variable("runtime.sched")
+        try:
+            return b"" if sched is None else self._delve_memory.read(int(sched["addr"]), 24)
+        except MemoryFault:
+            return b""
 
     def target(self) -> DelveTarget:
         """The stopped program as a Target. Raises TargetRunning, NoProcess, NoDebugInfo."""
@@ -347,7 +361,8 @@ class Session:
 @dataclass(frozen=True)
 class Moment:
     """What tells one stop of the program from another. A loop stops at one place many times, so it counts how often
-    its breakpoint has been hit: {id: hits}, empty where it stands at none, as after that has been cleared."""
+    its breakpoint has been hit: {id: hits}, empty where it stands at none, as after that has been cleared. What waits
+    is halted at one place many times, too: place has the scheduler's clock."""
 
     process: object
     place: tuple[object, ...]
@@ -359,8 +374,9 @@ class Moment:
         return any(other.hits.get(i, n) != n for i, n in self.hits.items())
 
 
-def moment(state: Mapping[str, Any]) -> Moment:
+def moment(state: Mapping[str, Any], scheduled: bytes) -> Moment:
     thread, goroutine = state.get("currentThread") or {}, state.get("currentGoroutine") or {}
     stop = thread.get("breakPoint")
     hits = {int(stop["id"]): int(stop["totalHitCount"])} if stop else {}
-    return Moment(state.get("Pid"), (thread.get("id"), thread.get("pc"), goroutine.get("id")), hits)
+    others = tuple(sorted((int(one["id"]), int(one["pc"])) for one in state.get("Threads") or ()))
+    return Moment(state.get("Pid"), (thread.get("id"), thread.get("pc"), goroutine.get("id"), others, scheduled), hits)

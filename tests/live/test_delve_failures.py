@@ -348,6 +348,20 @@ def test_resumed_while_news_is_asked() -> None:
         assert console(server, deadline=30).news() == "another client has resumed the program: it is running"
 
 
+def test_stopped_again_at_the_same_place() -> None:
+    """No state tells it of a program that was halted where it waits: what Go's scheduler notes of the time does."""
+    clock = [0]
+    sched = {"Variable": {"name": "runtime.sched", "addr": 4096}}
+    read = {"ExamineMemory": lambda request: {"Mem": base64.b64encode(bytes([*clock] * 24)).decode()}}
+    with serving({"Eval": sched, **read}) as server:
+        session = console(server)
+        session.session.stopped()
+        assert session.news() is None
+        clock[0] += 1
+        assert session.news() == "another client has moved the program: thread 1 in ?"
+        assert session.news() is None
+
+
 def test_another_client(dlv: Dlv, system_go: Row) -> None:
     """One server, two clients: each is told what the other did to the program, which stops at one place each time."""
     binary = toolchains.build("growth", system_go, optimised=False)

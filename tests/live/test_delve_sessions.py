@@ -29,6 +29,7 @@ from tests.live import debuggers, delves, toolchains
 from tests.live.debuggers import Gdb
 from tests.live.delves import Dlv
 from tests.live.test_delve_failures import bridge_command, environment, left_of
+from tests.live.test_delve_program import switches
 from tests.live.toolchains import Row
 
 #: FIELDS and VALUE of its type, MORE package variables: what changes when it is built anew.
@@ -680,13 +681,39 @@ def test_halt_when_the_connection_is_held_up(dlv: Dlv, spinning: Path) -> None:
         while console.news() != "another client has resumed the program: it is running":
             assert running.is_alive()
         for line in ("break main.never", "breakpoints", "clear 1", "restart", "next", "goroutines"):
-            assert "the program is running: stop it first (halt)" in str(console.execute(line).error)
+            assert re.search(
+                r": the program is running\b.*[Ss]top it first \(halt\)$", console.execute(line).error or ""
+            )
         with pytest.raises(TargetRunning):
             client.call("ListBreakpoints", All=False)
         assert re.match(r"(goroutine|thread) \d+ in ", says(console, "halt"))
         running.join(30)
         assert not running.is_alive()
         assert "map[int]int  main.Counts" in says(console, "hmap-show main.Counts")
+        other.close()
+
+
+def test_halted_again_where_it_waits(dlv: Dlv, spinning: Path) -> None:
+    """Every time that another client has let it run and halted it is told, though it mostly sleeps."""
+    with window(dlv, str(spinning)) as console:
+        says(console, "break main.main")
+        says(console, "continue")
+        says(console, "clear 1")
+        client = console.session.client
+        status = Path(f"/proc/{client.call('ProcessPid')['Pid']}/status")
+        other, halting = Client(client.where), Console(Session(Client(client.where)), Style())
+        for _ in range(30):
+            waited = switches(status)
+            running = threading.Thread(target=lambda: other.call("Command", None, name="continue"))
+            running.start()
+            while switches(status) <= waited + 20:
+                assert running.is_alive()
+            says(halting, "halt")
+            running.join(30)
+            assert not running.is_alive()
+            assert "another client has moved the program: " in str(console.news())
+            assert console.news() is None
+        halting.session.client.close()
         other.close()
 
 
