@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -69,6 +70,16 @@ def check_machine(dlv: str, program: str, pid: str | None = None) -> None:
         )
 
 
+def _trap_waits(pid: int) -> bool:
+    """Whether the process has been sent a SIGTRAP, by which Delve halts, and has not come to take it."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
+            told = next((line.split()[1] for line in status if line.startswith("ShdPnd:")), "0")
+    except OSError:
+        return False
+    return bool(int(told, 16) >> (signal.SIGTRAP - 1) & 1)
+
+
 class Server:
     """A running `dlv`. relay: takes what dlv and the program print from then on."""
 
@@ -79,7 +90,7 @@ class Server:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """arguments: exec PROG [-- ARGS], core PROG CORE or attach PID. Raises NoDelve."""
-        self.attached = arguments[0] == "attach"
+        self.attached = int(arguments[1]) if arguments[0] == "attach" else None
         self._relay = relay
         self._said: deque[bytes] = deque(maxlen=64)
         self._unrelayed: list[bytes] = []
@@ -90,7 +101,7 @@ class Server:
         split = arguments.index("--") if "--" in arguments else len(arguments)
         command = [find_dlv(), *arguments[:split], *OPTIONS, *arguments[split:]]
         if arguments[0] != "core":
-            pid = arguments[1] if self.attached else None
+            pid = arguments[1] if self.attached is not None else None
             check_machine(command[0], arguments[1] if pid is None else f"/proc/{pid}/exe", pid)
         try:
             # In a session of its own: Ctrl-C is for us, and we stop the program through Delve.
@@ -157,11 +168,17 @@ class Server:
         """Ends dlv, and the program unless it was attached to."""
         if self._process.poll() is None and client is not None:
             with contextlib.suppress(GomapError):
-                if self.attached and client.call("State", END, NonBlocking=True)["State"]["Running"]:
-                    # A running program can't be let go of. (One that is stopped would take the signal
-                    # of a second stop with it, and die of it.)
-                    client.halt(END)
-                client.call("Detach", END, Kill=not self.attached)
+                if self.attached is not None:
+                    if client.call("State", END, NonBlocking=True)["State"]["Running"]:
+                        client.halt(END)  # a running program can't be let go of
+                    # One that has stopped by itself at that moment has the halt's signal still before it, and would
+                    # die of it: a thread is let take it. (Of a selected goroutine that waits, Delve would run all.)
+                    until = time.monotonic() + END
+                    while _trap_waits(self.attached) and time.monotonic() < until:
+                        thread = client.call("State", END, NonBlocking=False)["State"]["currentThread"]["id"]
+                        client.call("Command", END, name="switchThread", threadID=thread)
+                        client.call("Command", END, name="stepInstruction")
+                client.call("Detach", END, Kill=self.attached is None)
         for stop in (None, self._process.terminate, self._process.kill):
             if stop is not None and self._process.poll() is None:
                 stop()

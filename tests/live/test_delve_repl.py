@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from typing import Any
 
 import pexpect
 
-from tests.live import toolchains
+from tests.live import delves, toolchains
 from tests.live.delves import Dlv
 from tests.live.test_delve_failures import left_of
 from tests.live.test_delve_program import switches
@@ -234,6 +235,26 @@ def test_attach_lets_go(dlv: Dlv, spinning: Path, tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def test_let_go_with_a_halt_on_its_way(dlv: Dlv, spinning: Path) -> None:
+    """One that came as the program stopped by itself: its signal is not what the process dies of."""
+    process = subprocess.Popen([str(spinning)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "running\n"
+        with delves.bridge(dlv, ["attach", str(process.pid)]) as session:
+            assert not session.state().get("Running")
+            process.send_signal(signal.SIGTRAP)
+        status = Path(f"/proc/{process.pid}/status")
+        before, until = switches(status), time.monotonic() + 30
+        while switches(status) <= before + 20:
+            assert process.poll() is None and time.monotonic() < until
+            time.sleep(0.01)
+        assert "TracerPid:\t0" in status.read_text()
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_two_windows_on_one_server(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
