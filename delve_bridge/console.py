@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from delve_bridge import vocabulary
+from delve_bridge.rpc import ConnectionLost, NoAnswer, NotDelve
 from delve_bridge.session import Session
 from delve_bridge.target import DelveTarget
 from gomap import frontend
@@ -26,6 +27,9 @@ LEAVE = ("exit", "quit", "q")
 LOCAL = ("help", "h", "?", "set", "show")
 SETTINGS = ("color", "entries", "depth", "debug")
 SETTINGS_USAGE = f"set hmap {'|'.join(SETTINGS)} VALUE; show hmap"
+
+#: Of all other problems what was read may be the reason, and that may be of two moments.
+NOT_OF_WHAT_WAS_READ = (UsageError, Interrupted, NoProcess, TargetRunning, ConnectionLost, NoAnswer, NotDelve)
 
 
 @dataclass
@@ -79,7 +83,7 @@ class Console:
 
         style = self._style()
         outcome = frontend.run(name, rest, target, self.settings, style, self.debug, progress(sys.stdout, style.width))
-        if outcome.error is None and not self.session.alone:
+        if not self.session.alone and outcome.problem not in NOT_OF_WHAT_WAS_READ:
             try:
                 state = self.session.state()
                 # (Of one that runs Delve does not tell which process it is.)
@@ -88,8 +92,10 @@ class Console:
                     again = "another client has started the program again meanwhile: ask once more"
                     return self._hmap(name, rest, NoProcess(again))
                 if state.get("Running") or self.session.moved(state):
-                    said = "another client has resumed the program meanwhile: the answer may mix two moments"
-                    return Outcome(outcome.output, f"{name}: {said}")
+                    said = "another client has resumed the program meanwhile"
+                    if outcome.error is not None:
+                        return replace(outcome, error=f"{outcome.error} ({said}: ask once more)")
+                    return Outcome(outcome.output, f"{name}: {said}: the answer may mix two moments")
             except GomapError as error:
                 return Outcome(outcome.output, one_line(f"{name}: {error}"))
             except KeyboardInterrupt:

@@ -8,7 +8,7 @@ import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Callable, NoReturn
 
@@ -25,10 +25,12 @@ from gomap.target import Target
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one command line gave. output: printed as it is. error: one line, None when all went well."""
+    """What one command line gave. output: printed as it is. error: one line, None when all went well; problem: its
+    kind."""
 
     output: str = ""
     error: str | None = None
+    problem: type[GomapError] | None = None
 
 
 _NEGATIVE = re.compile(r"-(?:\.?\d|Inf\b)")
@@ -82,7 +84,7 @@ def run(
         return _failed(name, GomapError("the values are nested too deeply: try a smaller set hmap depth"), json)
     except Exception as error:
         failed = _failed(name, fault(error), json)
-        return Outcome(failed.output + (traceback.format_exc() if debug else ""), failed.error)
+        return replace(failed, output=failed.output + (traceback.format_exc() if debug else ""))
     finally:
         if progress is not None:
             progress.clear()
@@ -128,7 +130,7 @@ def fault(error: Exception) -> GomapError:
 
 
 def _failed(name: str, error: GomapError, json: bool) -> Outcome:
-    return Outcome(as_json.failure(name, error) if json else "", one_line(f"{name}: {error}"))
+    return Outcome(as_json.failure(name, error) if json else "", one_line(f"{name}: {error}"), type(error))
 
 
 def parse(command: Command, line: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from delve_bridge.rpc import Client, Refused
 from delve_bridge.session import Session
 from delve_bridge.target import DelveTarget
 from gomap import frontend
-from gomap.errors import TargetRunning
+from gomap.errors import MemoryFault, TargetRunning
 from gomap.render.text import Style
 from tests.live import debuggers, delves, toolchains
 from tests.live.debuggers import Gdb
@@ -519,6 +519,28 @@ def test_started_again_in_mid_command(dlv: Dlv, system_go: Row, monkeypatch: pyt
         assert json.loads(outcome.output)["error"]["code"] == "no-process"
         told = "hmap-check: another client has started the program again meanwhile: ask once more"
         assert outcome.error == told
+        other.session.client.close()
+
+
+def test_failed_as_the_program_moved(dlv: Dlv, system_go: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By another client: what the command failed of may be of two moments, and of two processes it is no reason."""
+    with window(dlv, str(built(FIRST, "shop-first", system_go))) as console:
+        says(console, "break main.put")
+        other = Console(Session(Client(console.session.client.where)), Style())
+        resumed = "another client has resumed the program meanwhile: ask once more"
+        again = "another client has started the program again meanwhile: ask once more"
+        moved = f"cannot read 8 bytes of memory at 0x1000 ({resumed})"
+        for line, told in (("continue", moved), ("continue", moved), ("restart", again)):
+
+            def meddled(line: str = line) -> DelveTarget:
+                says(other, line)
+                raise MemoryFault(0x1000, 8)
+
+            console.session.stopped()
+            with monkeypatch.context() as patch:
+                patch.setattr(console.session, "target", meddled)
+                assert console.execute("hmap-show m").error == f"hmap-show: {told}"
+        assert "meanwhile" not in str(console.execute("hmap-show nosuch").error)
         other.session.client.close()
 
 
