@@ -70,14 +70,18 @@ def check_machine(dlv: str, program: str, pid: str | None = None) -> None:
         )
 
 
-def _trap_waits(pid: int) -> bool:
-    """Whether the process has been sent a SIGTRAP, by which Delve halts, and has not come to take it."""
+def _status(pid: int, field: str) -> str:
+    """What the kernel says of a process, empty when there is none."""
     try:
         with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
-            told = next((line.split()[1] for line in status if line.startswith("ShdPnd:")), "0")
+            return next((line.split()[1] for line in status if line.startswith(f"{field}:")), "")
     except OSError:
-        return False
-    return bool(int(told, 16) >> (signal.SIGTRAP - 1) & 1)
+        return ""
+
+
+def _trap_waits(pid: int) -> bool:
+    """Whether the process has been sent a SIGTRAP, by which Delve halts, and has not come to take it."""
+    return bool(int(_status(pid, "ShdPnd") or "0", 16) >> (signal.SIGTRAP - 1) & 1)
 
 
 class Server:
@@ -91,6 +95,7 @@ class Server:
     ) -> None:
         """arguments: exec PROG [-- ARGS], core PROG CORE or attach PID. Raises NoDelve."""
         self.attached = int(arguments[1]) if arguments[0] == "attach" else None
+        self._was_stopped = self.attached is not None and _status(self.attached, "State") == "T"
         self._relay = relay
         self._said: deque[bytes] = deque(maxlen=64)
         self._unrelayed: list[bytes] = []
@@ -166,6 +171,7 @@ class Server:
 
     def end(self, client: Client | None) -> None:
         """Ends dlv, and the program unless it was attached to."""
+        let_go = False
         if self._process.poll() is None and client is not None:
             with contextlib.suppress(GomapError):
                 if self.attached is not None:
@@ -179,12 +185,17 @@ class Server:
                         client.call("Command", END, name="switchThread", threadID=thread)
                         client.call("Command", END, name="stepInstruction")
                 client.call("Detach", END, Kill=self.attached is None)
+                let_go = True
         for stop in (None, self._process.terminate, self._process.kill):
             if stop is not None and self._process.poll() is None:
                 stop()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(END if stop is not None or client is not None else 0)
-                return
+                break
+        if self.attached is not None and not let_go and not self._was_stopped:
+            # It may have been about to take hold of the process: nobody but that is there for the SIGSTOP it sent.
+            with contextlib.suppress(OSError):
+                os.kill(self.attached, signal.SIGCONT)
 
     def _pump(self, stream: IO[bytes] | None) -> None:
         """Keeps what dlv says until it has the program, and hands on everything after."""

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pexpect
+import pytest
 
+from delve_bridge.server import Server
 from tests.live import delves, toolchains
 from tests.live.delves import Dlv
 from tests.live.test_delve_failures import left_of
@@ -255,6 +257,39 @@ def test_let_go_with_a_halt_on_its_way(dlv: Dlv, spinning: Path) -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_ended_while_dlv_takes_hold(stopped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """dlv has stopped the process, and not come to attach to it: it runs on, unless it was stopped before."""
+    process = subprocess.Popen(["sleep", "100"])
+    script, there = tmp_path / "dlv", tmp_path / "there"
+    script.write_text(f'#!/bin/sh\nkill -STOP "$2"\ntouch "{there}"\nexec sleep 100\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("GOMAP_DLV", str(script))
+
+    def is_stopped() -> bool:
+        return "State:\tT" in Path(f"/proc/{process.pid}/status").read_text()
+
+    def waits_for(wanted: bool) -> None:
+        until = time.monotonic() + 30
+        while is_stopped() != wanted:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+    try:
+        if stopped:
+            process.send_signal(signal.SIGSTOP)
+            waits_for(True)
+        server = Server(["attach", str(process.pid)], lambda data: None)
+        while not there.exists():
+            time.sleep(0.01)
+        waits_for(True)
+        server.end(None)
+        waits_for(stopped)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_two_windows_on_one_server(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
