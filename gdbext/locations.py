@@ -34,10 +34,6 @@ class Entry:
     parts: tuple[Part, ...]
 
 
-#: By the function's first address, the variable's name and its line; None of one that has no list.
-Known = dict[tuple[int, str, int], Optional[list[Entry]]]
-
-
 @dataclass(frozen=True)
 class Told:
     """What a location list tells of one place of the function: the parts, none where the variable lies nowhere there.
@@ -47,21 +43,23 @@ class Told:
     whole: bool
 
 
+#: By the frame's pc, the variable's name and its line.
+Known = dict[tuple[int, str, int], Optional[Told]]
+
+
 def told(symbol: gdb.Symbol, frame: gdb.Frame, known: Known) -> Told | None:
     """What the variable's location list tells of where the frame stands; None where it has one place in the whole
     function. Of a frame that has called another that is where it goes on: what the call takes over in registers is
     told as lying there to its end, though a copy may be in memory."""
-    block = frame.block()
-    while block.function is None and block.superblock is not None:
-        block = block.superblock
-    key = (block.start, symbol.name, symbol.line)
+    key = (frame.pc(), symbol.name, symbol.line)
     if key not in known:
-        known[key] = _entries(symbol, frame)
-    entries = known[key]
-    if entries is None:
-        return None
-    parts = next((entry.parts for entry in entries if entry.start <= frame.pc() < entry.end), ())
-    return Told(parts, _is_whole(entries))
+        entries = _entries(symbol, frame)
+        if entries is None:
+            known[key] = None
+        else:
+            parts = next((entry.parts for entry in entries if entry.start <= key[0] < entry.end), ())
+            known[key] = Told(parts, _is_whole(entries))
+    return known[key]
 
 
 def _is_whole(entries: Sequence[Entry]) -> bool:
