@@ -25,6 +25,10 @@ WINDOW = 32
 SLICE = 0.1
 #: After so many seconds of silence a second connection asks whether the program has been resumed.
 SILENCE = 1.0
+#: For so many seconds Delve may say of a stopped program that it runs.
+MOMENT = 0.25
+#: Seconds between looks at that.
+GLANCE = 0.01
 MAX_LINE = 1 << 29
 _EXITED = re.compile(r"Process (\d+ has exited with status -?\d+)")
 GONE = "the program is gone: something has killed it. Leave (exit), and start it again"
@@ -159,6 +163,19 @@ class Client:
             if self.cancelled:  # it came with the last answer: the command ends here, and not the next one
                 self.cancelled = False
                 raise KeyboardInterrupt
+
+    def state(self, deadline: float | None = -1.0, /, believed: bool = False) -> Mapping[str, Any]:
+        """What the program does, told at once even when it runs. Raises as call does.
+
+        To Delve it runs, too, while another client's switchGoroutine, switchThread or halt is carried out
+        (Debugger.Command): unless that is to be believed, it runs when Delve has said so for a MOMENT.
+        """
+        until = time.monotonic() + MOMENT
+        while True:
+            state: Mapping[str, Any] = self.call("State", deadline, NonBlocking=True)["State"]
+            if believed or not state.get("Running") or time.monotonic() > until:
+                return state
+            time.sleep(GLANCE)
 
     def halt(self, seconds: float) -> Mapping[str, Any]:
         """Stops the program, which runs: its state. Raises TargetRunning when it has not stopped within seconds.

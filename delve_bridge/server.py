@@ -175,7 +175,7 @@ class Server:
         if self._process.poll() is None and client is not None:
             with contextlib.suppress(GomapError):
                 if self.attached is not None:
-                    if client.call("State", END, NonBlocking=True)["State"]["Running"]:
+                    if client.state(END)["Running"]:
                         client.halt(END)  # a running program can't be let go of
                     # One that has stopped by itself at that moment has the halt's signal still before it, and would
                     # die of it: a thread is let take it. (Of a selected goroutine that waits, Delve would run all.)

@@ -83,10 +83,10 @@ class Session:
 
     # -- the program's state ---------------------------------------------------------------------------
 
-    def state(self) -> Mapping[str, Any]:
-        """What the program does, told at once even when it runs. Raises NoProcess when it has ended."""
+    def state(self, believed: bool = False) -> Mapping[str, Any]:
+        """What the program does, as Client.state tells it. Raises NoProcess when it has ended."""
         try:
-            state: Mapping[str, Any] = self.client.call("State", NonBlocking=True)["State"]
+            state = self.client.state(believed=believed)
         except Refused as error:
             raise ended(error) from error
         if state.get("exited"):

@@ -80,7 +80,7 @@ def resume(session: Session, name: str) -> str:
         while name == "continue" and _only_traced(state):
             state = session.client.call("Command", None, name=name)["State"]
     except KeyboardInterrupt:
-        return _halt(session, "")
+        return _halt(session, "", resumed=True)
     return arrive(session, state)
 
 
@@ -118,10 +118,11 @@ def _step(name: str) -> Callable[[Session, str], str]:
     return lambda session, rest: resume(session, name)
 
 
-def _halt(session: Session, rest: str) -> str:
+def _halt(session: Session, rest: str, resumed: bool = False) -> str:
+    """resumed: whether this client has let it run, so that Ctrl-C pressed twice does not come before the halt."""
     client = session.client
     try:
-        state = session.state()
+        state = session.state(believed=resumed)
         if not state.get("Running"):  # a stopped program would take the signal for its next start
             return arrive(session, state)
         return arrive(session, client.halt(client.deadline))

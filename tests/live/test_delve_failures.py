@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import itertools
 import json
 import os
 import re
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from delve_bridge import main, repl, rpc, vocabulary
 from delve_bridge.console import Console
 from delve_bridge.memory import RpcMemory
 from delve_bridge.rpc import Client, ConnectionLost, NoAnswer, NotDelve, Refused
+from delve_bridge.server import Server
 from delve_bridge.session import Session
 from gomap.errors import MemoryFault, NoProcess, UsageError
 from gomap.render.text import Style
@@ -296,6 +298,47 @@ def test_program_is_running() -> None:
         fails(session, "hmap-show m", "the program is running: stop it first")
         fails(session, "locals", "the program is running")
         assert session.news() == "another client has resumed the program: it is running"
+
+
+def told_to_run() -> Callable[[Request], Any]:
+    """Two times of three, as Delve does for a moment while another client selects a goroutine."""
+    looks = itertools.count()
+    return lambda request: {"State": {"Running": True}} if next(looks) % 3 < 2 else POLITE["State"]
+
+
+def test_told_to_run_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is refused, and a stopped program is sent no halt, which it would take for its next start."""
+    monkeypatch.setattr(rpc, "MOMENT", 30)
+    with serving({"State": told_to_run(), "ListBreakpoints": {"Breakpoints": []}}) as server:
+        session = console(server)
+        assert session.news() is None
+        assert session.execute("breakpoints").output == "no breakpoints\n"
+        assert session.execute("halt").output == "thread 1 in ?\n"
+    assert not any(request["method"] == "RPCServer.Command" for request in server.requests)
+
+
+def test_let_go_when_told_to_run_for_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rpc, "MOMENT", 30)
+    script = tmp_path / "dlv"
+    script.write_text("#!/bin/sh\nexec sleep 100\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("GOMAP_DLV", str(script))
+    process = subprocess.Popen(["sleep", "100"])
+    try:
+        dlv = Server(["attach", str(process.pid)], lambda data: None)
+
+        def detach(request: Request) -> Any:
+            os.kill(dlv.pid, signal.SIGTERM)
+            return {}
+
+        with serving({"State": told_to_run(), "Detach": detach}) as server:
+            client = Client(server.address)
+            dlv.end(client)
+            client.close()
+        assert [request["method"] for request in server.requests] == [*["RPCServer.State"] * 3, "RPCServer.Detach"]
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_program_has_exited() -> None:
