@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -109,6 +111,22 @@ def test_in_a_terminal(dlv: Dlv, system_go: Row, tmp_path: Path, monkeypatch: py
         assert re.search(r"map\[string\]int  main\.Shared\b", terminal.ask("hmap-show main.Shared"))
         assert "in main.stop" in terminal.ask("frame")
     terminal.leave()
+
+
+@pytest.mark.parametrize("command", [["dlv-hmap", "connect", ":1"], ["gomap", "m.hmap"]], ids=["dlv-hmap", "gomap"])
+def test_while_it_is_loaded(command: Sequence[str], tmp_path: Path) -> None:
+    """At the first import of its own modules."""
+    (tmp_path / "argparse.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    run = subprocess.run(
+        [str(toolchains.ROOT / "bin" / command[0]), *command[1:]],
+        env={**os.environ, "GOMAP_PYTHON": sys.executable, "PATH": path, "PYTHONPATH": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", f"{command[0]}: interrupted\n")
 
 
 def test_at_any_request(dlv: Dlv, spinning: Path) -> None:

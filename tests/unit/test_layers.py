@@ -34,6 +34,7 @@ LAYERS = (
     ("gomap.frontend",),
     ("gomap.recorded",),
     ("gomap.image", "gdbext", "delve_bridge"),
+    ("gomap.__main__",),
 )
 RANKS = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

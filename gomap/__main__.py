@@ -1,0 +1,19 @@
+"""gomap as it is started: Ctrl-C ends it in one line while it is loaded, too."""
+
+from __future__ import annotations
+
+import sys
+
+
+def run() -> int:
+    try:
+        from gomap.image import main
+
+        return main()
+    except KeyboardInterrupt:
+        print("gomap: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(run())
