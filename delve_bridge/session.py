@@ -362,14 +362,18 @@ class Session:
 class Moment:
     """What tells one stop of the program from another. A loop stops at one place many times, so it counts how often
     its breakpoint has been hit: {id: hits}, empty where it stands at none, as after that has been cleared. What waits
-    is halted at one place many times, too: place has the scheduler's clock."""
+    is halted at one place many times, too: scheduled is the scheduler's clock, empty where it is not known (yet: it may
+    be in a library)."""
 
     process: object
     place: tuple[object, ...]
     hits: Mapping[int, int]
+    scheduled: bytes
 
     def differs(self, other: Moment) -> bool:
         if (self.process, self.place) != (other.process, other.place):
+            return True
+        if self.scheduled and other.scheduled and self.scheduled != other.scheduled:
             return True
         return any(other.hits.get(i, n) != n for i, n in self.hits.items())
 
@@ -379,4 +383,5 @@ def moment(state: Mapping[str, Any], scheduled: bytes) -> Moment:
     stop = thread.get("breakPoint")
     hits = {int(stop["id"]): int(stop["totalHitCount"])} if stop else {}
     others = tuple(sorted((int(one["id"]), int(one["pc"])) for one in state.get("Threads") or ()))
-    return Moment(state.get("Pid"), (thread.get("id"), thread.get("pc"), goroutine.get("id"), others, scheduled), hits)
+    place = (thread.get("id"), thread.get("pc"), goroutine.get("id"), others)
+    return Moment(state.get("Pid"), place, hits, scheduled)

@@ -125,6 +125,7 @@ def test_while_it_is_loaded(command: Sequence[str], tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         timeout=60,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a run in the background ignores it
     )
     assert (run.returncode, run.stdout, run.stderr) == (130, "", f"{command[0]}: interrupted\n")
 
