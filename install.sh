@@ -439,10 +439,10 @@ run_tests() {
     done
     python_runs "$python" 9 || fail "the tests need Python 3.9 or newer, and $python is not" \
         "install python3, or set GOMAP_PYTHON to one"
-    local venv
-    venv=$cache/test-$("$python" -c 'import sys; print("py%d.%d" % sys.version_info[:2])')
-    local wanted
+    local venv wanted
     wanted=$("$python" -c 'import sys; print(sys.base_prefix, sys.version)' && cat "$root/pyproject.toml")
+    # One for each list of packages: another checkout may be running its tests with another list.
+    venv=$cache/test-$("$python" -c 'import sys; print("py%d.%d" % sys.version_info[:2])')-$(cksum <<<"$wanted" | cut -d ' ' -f 1)
     mkdir -p "$cache"
     # Two runs at a time must not make it twice.
     exec 9>"$venv.lock"

@@ -135,7 +135,7 @@ def made_once(program: str, kind: str, row: Row, facts: Sequence[str], make: Cal
     """The program of this kind, in a folder of the cache. make: writes it to the path it is given, and what else
     it needs beside it. facts: all that the result depends on, beside toolchain and sources."""
     # The debug information names this checkout's source files.
-    known = [_version(ensure(row)), row.experiment, *facts, str(TARGETS), _sources(TARGETS)]
+    known = [_version(ensure(row)), row.experiment, *facts, str(TARGETS), _sources(program)]
     place = cache() / "targets" / program / f"{kind}-{hashlib.sha256(chr(0).join(known).encode()).hexdigest()[:16]}"
     binary = place / program
     with locked(f"build-{program}-{kind}"):
@@ -214,11 +214,13 @@ def _version(go: Path) -> str:
 
 
 @functools.cache
-def _sources(folder: Path) -> str:
+def _sources(program: str) -> str:
+    """A digest of what the program may be built from: its own folder, those that others load or import, go.mod."""
+    folders = {TARGETS / name for name in (program, "shared", "truth", "types")}
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
+    for path in sorted({TARGETS / "go.mod", *(path for folder in folders for path in folder.rglob("*"))}):
         if path.is_file():
-            digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
+            digest.update(f"{path.relative_to(TARGETS)}\0{path.stat().st_size}\0".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
 
