@@ -8,7 +8,7 @@ from gomap.errors import GomapError, MemoryFault, NoDebugInfo
 from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType, Kind
 from gomap.memory import gather
-from gomap.target import Goroutine, Target, read_record, unpacker
+from gomap.target import Goroutine, Record, Target, read_record, unpacker
 
 MAX_THREADS = 1 << 16
 MAX_GOROUTINES = 1 << 24
@@ -86,21 +86,25 @@ def goroutine_of_thread(target: Target, thread: int) -> int | None:
     return None
 
 
-def _threads(target: Target) -> dict[int, int]:
-    """m's address -> m.procid, of the list that starts at runtime.allm."""
+def threads(target: Target) -> dict[int, Record]:
+    """The runtime.m of each thread by its address, of the list that starts at runtime.allm."""
     m_type, start = target.find_type("runtime.m"), target.symbol("runtime.allm")
     if m_type is None or start is None or m_type.kind is not Kind.STRUCT:
         return {}
-    found: dict[int, int] = {}
+    found: dict[int, Record] = {}
     try:
         address = target.arch.pointer(target.memory.read(start, target.arch.pointer_size))
         while address and address not in found and len(found) < MAX_THREADS:
-            m = read_record(target, m_type, address)
-            found[address] = m["procid"]
-            address = m["alllink"]
+            found[address] = read_record(target, m_type, address)
+            address = found[address]["alllink"]
     except MemoryFault:
         pass
     return found
+
+
+def _threads(target: Target) -> dict[int, int]:
+    """m's address -> m.procid."""
+    return {address: m["procid"] for address, m in threads(target).items()}
 
 
 def _place(t: GoType, path: str) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from gomap.target import Record, Target, read_record
 
 MAX_FUNCTIONS = 1 << 22
 MAX_TABLE = 1 << 16
+MAX_NAME = 1 << 10
 SP_WRITE = 2  # FuncFlagSPWrite of internal/abi/symtab.go
 #: sys.PCQuantum: bytes that a program counter advances by at least. Others have 4.
 _QUANTUM = {"amd64": 1, "386": 1, "s390x": 2}
@@ -61,6 +62,17 @@ class Functions:
         if t is None:
             raise GomapError("the debug information has no runtime._func")
         return read_record(self.target, t, self._slice("pclntable")[0] + offset)
+
+    def entry(self, pc: int) -> int:
+        """Address of the first instruction of pc's function. Raises GomapError, MemoryFault."""
+        return self.module["text"] + self.at(pc)["entryOff"]
+
+    def name(self, pc: int) -> str:
+        """Linker name of pc's function: of the one that others may be inlined into. Raises GomapError, MemoryFault."""
+        table, length = self._slice("funcnametab")
+        offset = self.at(pc)["nameOff"]
+        data = self.target.memory.read(table + offset, max(min(length - offset, MAX_NAME), 0))
+        return data.split(b"\0", 1)[0].decode("utf-8", "replace")
 
     def value(self, function: Record, table: int, pc: int) -> int:
         """What the table at that offset of pctab has for pc; -1 for nothing. Raises GomapError, MemoryFault."""

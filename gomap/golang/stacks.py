@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang.pclntab import Functions
+from gomap.golang.pclntab import PUSHES, Functions
 from gomap.golang.structure import Anomaly
 from gomap.target import MAX_FRAMES, Frame, Goroutine, Local, Place, Target, Variable, Wanted
 
@@ -37,6 +37,8 @@ _NOWHERE = frozenset({"", "?"})
 FIRST_CALL = 128
 #: Goroutines that are named of those whose stacks are not seen whole.
 MAX_NAMED = 16
+#: Calls in a row that a debugger skips, at most.
+MAX_MISSING = 16
 #: Bytes of a stack that are read at once.
 WINDOW = 8192
 
@@ -152,10 +154,46 @@ class Stacks:
                 skips = top - sp != size
             else:
                 skips = before is not None and before not in _NOWHERE and before != "runtime.asmcgocall"
+            if skips and sp:
+                filled = self._filled(goroutine, frames, call)
+                if filled is not None:
+                    return self._whole(goroutine, filled)
             if skips:
                 whole = [replace(frame, locals=()) if frame in call else frame for frame in frames]
                 return whole, self._between(function, older[0].function)
         return frames, None
+
+    def _filled(self, goroutine: Goroutine, frames: list[Frame], call: list[Frame]) -> list[Frame] | None:
+        """The frames with those that the debugger skips behind the call, by the runtime's own table; None where that
+        does not lead to a frame that the debugger has. Debug information places no variables in such frames, nor in
+        the call, which the debugger takes to lie elsewhere."""
+        first = frames.index(call[-1]) + 1
+        known = {(frame.pc, frame.sp): i for i, frame in reversed(list(enumerate(frames[first:], first)))}
+        low, high = goroutine.stack
+        arch, (pc, sp) = self._target.arch, (call[0].pc, call[0].sp)
+        own = [replace(frame, locals=()) for frame in call]
+        missing: list[Frame] = []
+        for _ in range(MAX_MISSING):
+            size = self._functions.frame_size(pc)
+            if size is None or arch.name not in PUSHES or not low <= sp < sp + size < high:
+                return None
+            try:
+                pc, sp = arch.pointer(self._target.memory.read(sp + size - arch.pointer_size, arch.pointer_size)), sp + size
+                if (pc, sp) in known:
+                    return [*frames[: first - len(call)], *own, *missing, *frames[known[pc, sp] :]]
+                missing += self._told(pc, sp)
+            except GomapError:
+                return None
+        return None
+
+    def _told(self, pc: int, sp: int) -> list[Frame]:
+        """The frames of a call that returns to pc: the function that the line is of, and that which it is inlined into.
+        Raises GomapError."""
+        place, whole = self._target.location(pc), self._functions.name(pc - 1)
+        if place is None:
+            return [Frame(whole, None, None, pc, sp)]
+        found = [Frame(place.function, place.file, place.line, pc, sp)]
+        return found if place.function == whole else [*found, Frame(whole, place.file, None, pc, sp)]
 
     def _between(self, newer: str, older: str) -> str:
         again = ". Let it run on, and ask again" if self._target.kind == "live" else ""
