@@ -6,7 +6,7 @@
 //
 //	maps EXPR          the map that it dies in an operation on, if there is one
 //	notes.operation    the operation, null where it dies outside of all
-//	notes.goroutines   (only "nilglobal") who stands in main.(*Cache).serve
+//	notes.pid          of the program
 //
 // What it died of, the goroutine and the line the runtime says itself, on
 // standard error.
@@ -17,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"runtime/debug"
 	"sort"
 	"strings"
@@ -56,7 +55,7 @@ func ways() map[string]way {
 		"overflow":   {"write", overflow, func() truth.Map { return truth.Of("main.ByNumber", ByNumber) }},
 		"compare":    {"read", func() { compare() }, byName},
 		"inside":     {"write", inside, byName},
-		"nilglobal":  {"write", nilGlobal, func() truth.Map { return truth.Of("main.Cache", Cache) }},
+		"nilglobal":  {"write", func() { cache("k") }, func() truth.Map { return truth.Of("main.Cache", Cache) }},
 		"deferred":   {"", func() { deferred() }, nil},
 		"body":       {"", func() { body() }, nil},
 		"stringer":   {"", func() { stringer() }, nil},
@@ -64,7 +63,7 @@ func ways() map[string]way {
 		"plain":      {"", func() { closeNil(nil) }, nil},
 		"unlock":     {"", func() { unlock() }, nil},
 		"deadlock":   {"", func() { <-make(chan bool) }, nil},
-		"quit":       {"", quit, nil},
+		"quit":       {"", quit, byName},
 	}
 	if !truth.Swiss {
 		found["badstate"] = way{"grow", badState, func() truth.Map { return truth.Of("main.Labels", Labels) }}
@@ -94,11 +93,12 @@ func main() {
 		fmt.Fprintln(os.Stderr, "GOMAP_STAGE is none of", strings.Join(names, " "))
 		os.Exit(2)
 	}
+	truth.Note("pid", os.Getpid())
 	truth.Note("operation", nil)
 	if chosen.operation != "" {
 		truth.Note("operation", chosen.operation)
 	}
-	if wanted != "nilglobal" && wanted != "badstate" {
+	if wanted != "badstate" {
 		publish(wanted, chosen)
 	}
 	chosen.die()
@@ -238,34 +238,7 @@ func quit() {
 	select {}
 }
 
-// cache is served by several goroutines.
-type cache struct{ requests chan string }
-
 //go:noinline
-func (c *cache) serve(told chan<- int) {
-	told <- goid()
-	for key := range c.requests {
-		Cache[key] = 1
-	}
-}
-
-func nilGlobal() {
-	c, told := &cache{make(chan string)}, make(chan int)
-	goroutines := []int{}
-	for i := 0; i < 3; i++ {
-		go c.serve(told)
-		goroutines = append(goroutines, <-told)
-	}
-	truth.Parked(0)
-	truth.Note("operation", "write")
-	truth.Note("goroutines", goroutines)
-	truth.Publish("nilglobal", truth.Of("main.Cache", Cache), truth.Of("main.Other", Other))
-	c.requests <- "k"
-	select {}
-}
-
-func goid() (id int) {
-	text := make([]byte, 64)
-	fmt.Sscanf(string(text[:runtime.Stack(text, false)]), "goroutine %d", &id)
-	return id
+func cache(key string) {
+	Cache[key] = 1
 }

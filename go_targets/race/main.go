@@ -14,15 +14,17 @@
 //	tour      main.main is about to go through every kind of map operation; the
 //	          debugger sets breakpoints in the runtime
 //
-// Only with GOMAP_STAGE=writes, reads, iteration, clone: instead of "inside" and
-// "tour" a goroutine waits in a write, main.main operates on the same map, and the
-// runtime ends the program. GOMAP_STAGE=real: two goroutines write as fast as they
-// can, until it does.
+// Only with GOMAP_STAGE=writes, reads, iteration, clone, marshal, reflect: instead
+// of "inside" and "tour" a goroutine waits in a write, main.main operates on the
+// same map, and the runtime ends the program. With "reflect" another goroutine
+// waits in a write to another map. GOMAP_STAGE=real: two goroutines write as fast
+// as they can, until it does.
 //
 // Published as unnamed maps:
 //
 //	inside GOID OPERATION FUNCTION LINE  a goroutine inside an operation on this map
 //	holds GOID FUNCTION VARIABLE         a goroutine that has the map
+//	serves GOID FUNCTION                 one that waits in the function that dies
 //	step N SYMBOL OPERATION FUNCTION LINE  what the tour does, in order
 //
 // Who died, of what and on which line the runtime says itself, on standard error.
@@ -30,6 +32,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -197,9 +200,41 @@ func (r *Registry) hold() {
 
 // What the program dies of, each on one line.
 
+// serve writes what is asked for.
+//
 //go:noinline
-func (r *Registry) put(key string) {
-	r.byName[key] = 1
+func (r *Registry) serve(keys <-chan string) {
+	for key := range keys {
+		r.byName[key] = 1
+	}
+}
+
+// waitsIn is serve in a goroutine of its own, that nothing is asked for.
+func (r *Registry) waitsIn() {
+	tell(fmt.Sprintf("serves %d main.(*Registry).serve", goid()), r.byName)
+	entered.Done()
+	r.serve(make(chan string))
+}
+
+// marshal has a package of Go's own go through the map.
+//
+//go:noinline
+func (r *Registry) marshal() {
+	json.Marshal(r.byName)
+	runtime.KeepAlive(r)
+}
+
+// reflected is in the middle of an iteration when others begin to write, to this map and to another.
+//
+//go:noinline
+func (r *Registry) reflected() {
+	iterator := reflect.ValueOf(r.byName).MapRange()
+	iterator.Next()
+	other := registry("other", 4)
+	entered.Add(1)
+	go other.write("key1")
+	writes()
+	iterator.Next()
 	runtime.KeepAlive(r)
 }
 
@@ -238,10 +273,12 @@ func (r *Registry) forever(key string) {
 func main() {
 	wanted := os.Getenv("GOMAP_STAGE")
 	deaths := map[string]func(r *Registry){
-		"writes":    func(r *Registry) { r.put("key3") },
+		"writes":    func(r *Registry) { r.serve(asked("key3")) },
 		"reads":     func(r *Registry) { r.get("key3") },
 		"iteration": func(r *Registry) { r.sum() },
 		"clone":     func(r *Registry) { r.copied() },
+		"marshal":   func(r *Registry) { r.marshal() },
+		"reflect":   func(r *Registry) { r.reflected() },
 		"real":      func(r *Registry) { r.forever("key3") },
 	}
 	death := deaths[wanted]
@@ -311,9 +348,33 @@ func die(stage string, death func(r *Registry)) {
 		go Shared.forever("key1")
 		death(Shared)
 	}
+	if stage == "writes" {
+		entered.Add(2)
+		go Shared.waitsIn()
+		go Shared.waitsIn()
+		allEntered(0)
+	}
+	dying = stage
+	if stage != "reflect" {
+		writes()
+	}
+	death(Shared)
+}
+
+// dying is the stage that the program is about to die in.
+var dying string
+
+// writes has a goroutine wait in a write to the map, and publishes.
+func writes() {
 	entered.Add(1)
 	go Shared.write("key1")
 	allEntered(0)
-	truth.Publish(stage, told...)
-	death(Shared)
+	truth.Publish(dying, told...)
+}
+
+// asked is a channel with one request.
+func asked(key string) <-chan string {
+	keys := make(chan string, 1)
+	keys <- key
+	return keys
 }

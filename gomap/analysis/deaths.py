@@ -30,6 +30,7 @@ _ANNOUNCED = b"fatal error: "
 #: Where siginfo_t lies from the ucontext that the kernel put on the signal stack, by architecture.
 _SIGINFO = {"amd64": 304, "arm64": -128}
 MAX_SIGNAL = 65
+_FAULTS = ("fault", "runtime error: invalid memory address")
 #: What the errors of runtime/error.go put in front of their text.
 _PREFIX = "runtime error: "
 _PLAIN = frozenset({"string", "runtime.plainError"})
@@ -68,11 +69,18 @@ def deaths(target: Target, found: Sequence[Goroutine]) -> list[Death]:
             text = _thrown(target, functions, m, by_id.get(goroutine) if goroutine is not None else None)
             if text is None and len(thrown) == 1:
                 text = _announced(target)
-            result.append(Death(FATAL, text, goroutine))
+            result.append(Death(FATAL, text, goroutine, address=_where(target, m["curg"], text)))
         else:
             chain = panics(target, m["curg"])
-            result.append(Death(PANIC, chain[0] if chain else None, goroutine))
+            text = chain[0] if chain else None
+            result.append(Death(PANIC, text, goroutine, address=_where(target, m["curg"], text)))
     return result
+
+
+def _where(target: Target, g: int, text: str | None) -> int | None:
+    """The address of the fault, where the text is one of sigpanic's for it."""
+    found = _fault(target, g) if text is not None and text.startswith(_FAULTS) else None
+    return None if found is None else found[1]
 
 
 # -- fatal errors ------------------------------------------------------------------------------------------
@@ -94,6 +102,15 @@ def _thrown(target: Target, functions: Functions, m: Record, goroutine: Goroutin
         if text is not None:
             return text
     return None
+
+
+def thrown(target: Target, start: int, high: int) -> str | None:
+    """The text that throw or fatal has begun to print, in a frame above `start` on a stack that ends at `high`."""
+    end = min(start + OWN_STACK, high)
+    try:
+        return _captured_text(target, Functions(target), start, target.memory.read(start, end - start))
+    except GomapError:
+        return None
 
 
 def _captured_text(target: Target, functions: Functions, low: int, data: bytes) -> str | None:
@@ -234,6 +251,22 @@ def _signal(target: Target, m: Record, goroutine: int | None) -> Death:
 
 def _signed(value: int) -> int:
     return value - (1 << 32) if value >> 31 else value
+
+
+def signal_name(target: Target, goroutine: Goroutine) -> str | None:
+    """The signal that the goroutine's thread got from what it did, on the way to a panic (g.sig)."""
+    found = _fault(target, goroutine.address)
+    return None if found is None else _name(target, found[0])
+
+
+def _fault(target: Target, g: int) -> tuple[int, int] | None:
+    """(signal, address) of the last fault of a *runtime.g."""
+    t = target.find_type("runtime.g")
+    try:
+        record = read_record(target, t, g) if t is not None and g else None
+    except GomapError:
+        return None
+    return None if record is None or not record.get("sig") else (record["sig"], record["sigcode1"])
 
 
 def _name(target: Target, number: int) -> str:

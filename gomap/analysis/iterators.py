@@ -8,7 +8,7 @@ the stacks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gomap.errors import GomapError
@@ -89,14 +89,49 @@ def search(target: Target, found: MapView, progress: Progress = silent) -> Searc
     return result
 
 
+def of_goroutine(target: Target, stack: Stack, views: Mapping[int, MapView]) -> list[int]:
+    """The maps, by their headers' addresses, that the goroutine of this stack iterates over. It is inside an operation
+    on its iterator: where no iterator is alive in its own frame, only functions that this called may need it."""
+    if not views:
+        return []
+    t = target.find_type(_ITERATORS[isinstance(next(iter(views.values())), ClassicMap)])
+    if t is None or not t.fields:
+        return []
+    candidates = _candidates(target, stack, t, views)
+    alive = [address for address in candidates if _is_iterated(target, stack, t, views[address], True)]
+    return alive or [address for address in candidates if _is_iterated(target, stack, t, views[address], False)]
+
+
+def _candidates(target: Target, stack: Stack, t: GoType, views: Mapping[int, MapView]) -> list[int]:
+    """Maps whose headers are on the stack, or in what its pointers lead to, where an iterator would have them."""
+    looker = _Looker(target, next(iter(views.values())), t)
+    word = target.arch.pointer_size
+    calls = _calls(stack)
+    low, data = looker.read(stack, calls) if calls else (0, b"")
+    words = (target.arch.pointer(data, at) for at in range(-low % word, len(data) - word + 1, word))
+    found = dict.fromkeys(pointer for pointer in words if pointer in views)
+    pointers = sorted({pointer for _, pointer in looker.pointers(stack)})
+    for shift in (0, *looker.in_map_iter()):
+        for _, record in gather(target.memory, [pointer + shift + looker.offset for pointer in pointers], word):
+            if record is not None and target.arch.pointer(bytes(record)) in views:
+                found[target.arch.pointer(bytes(record))] = None
+    return list(found)
+
+
+def _is_iterated(target: Target, stack: Stack, t: GoType, found: MapView, alive: bool) -> bool:
+    looker = _Looker(target, found, t, alive)
+    return any(looker.on_stack(stack)) or any(looker.on_heap([stack]))
+
+
 class _Looker:
-    def __init__(self, target: Target, found: MapView, t: GoType) -> None:
+    def __init__(self, target: Target, found: MapView, t: GoType, only_alive: bool = True) -> None:
+        self._only_alive = only_alive
         self._target, self._found, self._type = target, found, t
         self._maps = StackMaps(target)
         self._types = Types(target)
         head = t.field("h") or t.field("m")
         assert head is not None
-        self._offset = head.offset
+        self.offset = head.offset
         self._pattern = target.arch.pack(found.address)
         self._seen: set[int] = set()
         self._data: dict[int, tuple[int, bytes]] = {}
@@ -108,18 +143,18 @@ class _Looker:
         calls = _calls(stack)
         if not calls:
             return
-        low, data = self._read(stack, calls)
+        low, data = self.read(stack, calls)
         word = self._target.arch.pointer_size
         at = data.find(self._pattern)
         while at >= 0:
-            address = low + at - self._offset
+            address = low + at - self.offset
             if not (low + at) % word and address >= low:
                 call = next((c for c in calls if c.low <= address < c.top), None)
                 if call is not None and self._alive(call, low + at):
                     yield from self._iteration(stack, call, address, False)
             at = data.find(self._pattern, at + 1)
 
-    def _read(self, stack: Stack, calls: Sequence[_Call]) -> tuple[int, bytes]:
+    def read(self, stack: Stack, calls: Sequence[_Call]) -> tuple[int, bytes]:
         low, high = max(calls[0].low, stack.goroutine.stack[0]), stack.goroutine.stack[1]
         try:
             data = self._target.memory.read(low, min(high - low, MAX_STACK)) if low < high else b""
@@ -130,7 +165,7 @@ class _Looker:
 
     def _alive(self, call: _Call, address: int) -> bool:
         """An iterator that its function is done with, or that an earlier call left there, is not."""
-        return self._maps.alive(call.frame.pc, call.top, address) is not False
+        return not self._only_alive or self._maps.alive(call.frame.pc, call.top, address) is not False
 
     # -- on the heap -----------------------------------------------------------------------------------
 
@@ -138,25 +173,25 @@ class _Looker:
         """Iterators that live pointers in frames lead to: reflect.MapIter's, and the runtime's own."""
         holding: dict[int, tuple[Stack, _Call]] = {}
         for stack in stacks:
-            for call, pointer in self._pointers(stack):
+            for call, pointer in self.pointers(stack):
                 if len(holding) >= MAX_POINTERS:
                     break
                 holding.setdefault(pointer, (stack, call))
-        inner = self._in_map_iter()
+        inner = self.in_map_iter()
         for shift in (0, *inner):
             addresses = sorted(pointer + shift for pointer in holding)
             for address, data in gather(self._target.memory, addresses, self._type.size):
-                if data is None or bytes(data[self._offset : self._offset + len(self._pattern)]) != self._pattern:
+                if data is None or bytes(data[self.offset : self.offset + len(self._pattern)]) != self._pattern:
                     continue
                 stack, call = holding[address - shift]
                 yield from self._iteration(stack, call, address, True)
 
-    def _in_map_iter(self) -> list[int]:
+    def in_map_iter(self) -> list[int]:
         t = self._target.find_type("reflect.MapIter")
         inner = t.field("hiter") if t is not None else None
         return [inner.offset] if inner is not None else []
 
-    def _pointers(self, stack: Stack) -> Iterator[tuple[_Call, int]]:
+    def pointers(self, stack: Stack) -> Iterator[tuple[_Call, int]]:
         low, data = self._data.get(stack.goroutine.address, (0, b""))
         arch, word = self._target.arch, self._target.arch.pointer_size
         bottom, top = stack.goroutine.stack

@@ -1,17 +1,22 @@
-"""Which goroutines are inside map operations, and who of them died of it."""
+"""Which goroutines are inside map operations, what ended them there, and what the program died of."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from gomap.analysis.alias import Found
+from gomap.analysis import iterators
+from gomap.analysis.alias import Found, Holder
+from gomap.analysis.deaths import FATAL, PANIC, Death, deaths, panics, signal_name, thrown, value
+from gomap.analysis.references import referenced, root_of
 from gomap.analysis.roots import MAX_PROBLEMS
 from gomap.errors import GomapError, OptimizedOut
 from gomap.golang import mapcalls
 from gomap.golang.classic import ClassicMap
 from gomap.golang.goroutines import goroutines
-from gomap.golang.rtype import MAP_DESCRIPTORS, Types, dynamic
+from gomap.golang.modules import OWN, STANDARD, Modules, modules
+from gomap.golang.rtype import MAP_DESCRIPTORS, Types
+from gomap.golang.stackmap import StackMaps
 from gomap.golang.stacks import Stack, Stacks, Unseen
 from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType, Kind
@@ -24,18 +29,20 @@ from gomap.target import Frame, Goroutine, Record, Target, Variable, read_record
 _NAMES = frozenset({"m", "h", "src", "it", "t", "typ", "b", "oldb", "g"})
 _TEXTS = frozenset({"s", "e"})
 MAX_TEXT = 256
-UNKNOWN_PANIC = "panic"
+#: Bytes of one call's frame that are searched for the map.
+MAX_FRAME = 1 << 12
 
 
 @dataclass(frozen=True)
 class Inside:
     """One goroutine inside one operation.
 
-    call: the runtime's function that the operation began in. caller: the frame of the program's own that called
-    it, None when there is none. address: the map's header; None when it is nil or can't be told. deduced: the
-    address was not read but concluded from the write flags. type: the map's, None when it can't be told. parts: a
-    bucket, table or group of the map that the operation is at. message: what the runtime said, when it ended the
-    goroutine there. panics: it ended with a panic, which a deferred function may recover from.
+    call: the runtime's function that the operation began in. direct: the frame that called it, at `level` of the
+    stack; caller: the frame to name, of the program's own module where it has one (None when there is none).
+    address: the map's header; None when it is nil or can't be told. deduced: from what the address was concluded, None
+    when it was read. type: the map's, None when it can't be told. parts: a bucket, table or group of the map that the
+    operation is at. ended: FATAL or PANIC, when one ended the operation. message: what the runtime said then, None
+    where that can't be read. left: deferred functions have run since.
     """
 
     goroutine: Goroutine
@@ -47,21 +54,50 @@ class Inside:
     nil: bool
     type: GoType | None
     parts: tuple[int, ...] = ()
+    ended: str | None = None
     message: str | None = None
-    panics: bool = False
-    deduced: bool = False
+    left: bool = False
+    deduced: str | None = None
+    newest: int = 0
+    stack: Stack | None = field(default=None, repr=False, compare=False)
 
     @property
     def fatal(self) -> bool:
-        return self.message is not None
+        return self.ended is not None
+
+    @property
+    def panics(self) -> bool:
+        """It ended with a panic, which a deferred function may recover from."""
+        return self.ended == PANIC
+
+    @property
+    def raced(self) -> bool:
+        """Whether the runtime itself ended it for a data race."""
+        return self.ended == FATAL and mapcalls.is_report(self.message or "")
+
+    @property
+    def direct(self) -> Frame | None:
+        return None if self.stack is None or self.level is None else self.stack.frames[self.level]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a goroutine is in a function."""
+
+    goroutine: Goroutine
+    frame: Frame
 
 
 @dataclass
 class Searched:
-    """goroutines: how many were looked at. stood: (goroutine, place of its newest frame of the program's own)."""
+    """goroutines: how many were looked at. stood: the goroutines by id. deaths: what ended the program; died_at: where,
+    by the goroutine's id. suspects: other goroutines in a function in which one died of a data race."""
 
     inside: list[Inside] = field(default_factory=list)
-    stood: dict[int, tuple[Goroutine, Frame | None]] = field(default_factory=dict)
+    deaths: list[Death] = field(default_factory=list)
+    died_at: dict[int, Frame] = field(default_factory=dict)
+    suspects: list[Place] = field(default_factory=list)
+    stood: dict[int, Goroutine] = field(default_factory=dict)
     unreadable: list[Anomaly] = field(default_factory=list)
     unseen: Unseen = field(default_factory=Unseen)
     goroutines: int = 0
@@ -75,21 +111,53 @@ class Searched:
 def search(target: Target, progress: Progress = silent) -> Searched:
     """Every goroutine's stack, for map operations. Raises NoDebugInfo, MemoryFault."""
     found, unreadable = goroutines(target)
-    searched = Searched(unreadable=unreadable[:MAX_PROBLEMS])
-    types = Types(target)
+    searched = Searched(unreadable=unreadable[:MAX_PROBLEMS], deaths=deaths(target, found))
+    dead = {death.goroutine: death for death in searched.deaths}
+    types, owners = Types(target), modules(target)
+    # Who died, and who may just do so, comes first: the others are asked whether they are in the same function.
+    order = sorted(found, key=lambda goroutine: (goroutine.id not in dead, goroutine.thread is None))
+    first: list[Stack] = []
     try:
-        for stack in Stacks(target, _wanted).walk(found):
+        for stack in Stacks(target, _wanted).walk(order):
             searched.goroutines += 1
             progress("goroutines", searched.goroutines, len(found))
             searched.unseen.add(stack)
-            level = _callers_level(stack.frames, 0)
-            searched.stood[stack.goroutine.id] = (stack.goroutine, None if level is None else stack.frames[level])
-            one = _inside(target, types, stack)
+            goroutine = stack.goroutine
+            searched.stood[goroutine.id] = goroutine
+            one = _inside(target, types, owners, stack, dead.get(goroutine.id))
             if one is not None:
                 searched.inside.append(one)
+            if goroutine.id in dead:
+                level = _told_level(owners, stack.frames, _callers_level(stack.frames, 0))
+                if one is not None and one.fatal and not one.left and one.caller is not None:
+                    searched.died_at[goroutine.id] = one.caller
+                elif level is not None:
+                    searched.died_at[goroutine.id] = stack.frames[level]
+            if goroutine.id in dead or goroutine.thread is not None:
+                first.append(stack)
+            else:
+                searched.suspects += _suspects(searched, stack)
     except KeyboardInterrupt:
         searched.interrupted = True
+    searched.suspects += [place for stack in first for place in _suspects(searched, stack)]
+    numbers = {goroutine.id: i for i, goroutine in enumerate(found)}
+    searched.inside.sort(key=lambda one: numbers[one.goroutine.id])
+    searched.suspects.sort(key=lambda place: numbers[place.goroutine.id])
+    for one in searched.inside:  # stopped on its way to the end: at a breakpoint in runtime.fatal
+        if one.ended == FATAL and one.goroutine.id not in dead:
+            searched.deaths.append(Death(FATAL, one.message, one.goroutine.id))
+            if one.caller is not None:
+                searched.died_at[one.goroutine.id] = one.caller
     return searched
+
+
+def _suspects(searched: Searched, stack: Stack) -> list[Place]:
+    """Where the goroutine is in a function in which another died of a data race."""
+    raced = [one for one in searched.inside if one.raced and one.caller is not None]
+    functions = {one.caller.function for one in raced if one.caller is not None}
+    if not functions or any(one.goroutine.id == stack.goroutine.id for one in raced):
+        return []
+    return [Place(stack.goroutine, frame) for frame in stack.frames if frame.function in functions][:1]
 
 
 def with_write_flag(target: Target, found: Found) -> list[int]:
@@ -117,15 +185,88 @@ def located(one: Inside, found: Found) -> Inside:
     return one
 
 
-def concluded(one: Inside, found: Found, flagged: Sequence[int]) -> Inside:
-    """The same with the one map whose write flag is up, where the goroutine died of such a flag and its code has
-    forgotten the header: of a race that the runtime reported, only one map is in the middle of a write."""
-    if one.address is not None or one.nil or not mapcalls.is_report(one.message or ""):
+def concluded(target: Target, one: Inside, found: Found, flagged: Sequence[int]) -> Inside:
+    """The same with the map that the operation can only be on, where its code has forgotten the header."""
+    if one.address is not None or one.nil:
         return one
-    possible = [a for a in flagged if mapcalls.has_key_kind(one.call, found.types[a].key)]
-    if len(possible) != 1:
-        return one
-    return replace(one, address=possible[0], type=found.types[possible[0]], deduced=True)
+    # Of a race that the runtime reported, only one map is in the middle of a write.
+    ways: list[tuple[Sequence[int], str]] = []
+    ways.append((_kept(target, one, found), "a live stack slot of the operation points to this map"))
+    if one.operation == "iterate" and one.stack is not None:
+        iterated = iterators.of_goroutine(target, one.stack, found.views)
+        ways.append((iterated, "this is the only map that the goroutine iterates over"))
+    if one.raced:
+        ways.append((flagged, "this is the only map of its kind that is marked as being written to"))
+    ways.append((_named(target, one, found), "this is the only map variable that the calling function uses"))
+    for addresses, reason in ways:
+        possible = [a for a in dict.fromkeys(addresses) if _suits(one, found.types[a])]
+        if len(possible) == 1:
+            return replace(one, address=possible[0], type=found.types[possible[0]], deduced=reason)
+    return one
+
+
+def _suits(one: Inside, t: GoType) -> bool:
+    return mapcalls.has_key_kind(one.call, t.key) and (one.type is None or one.type.name in (t.name, "map"))
+
+
+def _kept(target: Target, one: Inside, found: Found) -> list[int]:
+    """Maps that the operation's own frames have pointers to, in slots that are alive."""
+    if one.stack is None:
+        return []
+    frames, (low, high) = one.stack.frames, one.stack.goroutine.stack
+    last = len(frames) - 1 if one.level is None else one.level
+    maps, arch, addresses = StackMaps(target), target.arch, []
+    word = arch.pointer_size
+    for frame, older in zip(frames[one.newest : last], frames[one.newest + 1 : last + 1]):
+        if not low <= frame.sp < older.sp <= high or older.sp - frame.sp > MAX_FRAME:
+            continue
+        try:
+            data = target.memory.read(frame.sp, older.sp - frame.sp)
+        except GomapError:
+            continue
+        for at in range(0, len(data) - word + 1, word):
+            pointer = arch.pointer(data, at)
+            if pointer in found.views and maps.alive(frame.pc, older.sp, frame.sp + at):
+                addresses.append(pointer)
+    return addresses
+
+
+def _named(target: Target, one: Inside, found: Found) -> list[int]:
+    """Maps whose package variables the calling function's code refers to, in front of the call."""
+    frame = one.direct
+    if frame is None:
+        return []
+    held = {
+        holder.address: address
+        for address, holders in found.maps.items()
+        for each in holders
+        for holder in (each, *each.also)
+        if holder.place.kind == "global" and holder.address
+    }
+    return [held[place] for place in referenced(target, frame.pc, held)]
+
+
+def nil_variables(target: Target, one: Inside, found: Found) -> list[Holder]:
+    """Where the operation's map is nil: nil maps that may be the one. Package variables that the calling function's
+    code refers to, then what the variables of the functions from that to the program's own lead to."""
+    if not one.nil or one.level is None or one.stack is None:
+        return []
+    nil = [holder for each in found.nil for holder in (each, *each.also)]
+    if one.type is not None:
+        nil = [holder for holder in nil if holder.type.name == one.type.name]
+    places: dict[int, list[Holder]] = {}
+    for holder in nil:
+        if holder.place.kind == "global":
+            for address in (holder.address, root_of(target, holder.path)):
+                if address:
+                    places.setdefault(address, []).append(holder)
+    frames = one.stack.frames
+    nearest = next(iter(referenced(target, frames[one.level].pc, places)), None)
+    named = places[nearest] if nearest is not None else []
+    last = frames.index(one.caller) if one.caller in frames else one.level
+    levels = range(one.level, last + 1)
+    local = [h for h in nil if h.place.goroutine == one.goroutine.id and h.place.frame in levels]
+    return list({id(holder): holder for holder in (*named, *local)}.values())
 
 
 def _has_part(found: MapView, parts: Sequence[int]) -> bool:
@@ -149,7 +290,7 @@ def _wanted(function: str, name: str, t: GoType) -> bool:
     return name in _TEXTS and (mapcalls.is_death(function) or function == mapcalls.PANIC)
 
 
-def _inside(target: Target, types: Types, stack: Stack) -> Inside | None:
+def _inside(target: Target, types: Types, owners: Modules, stack: Stack, death: Death | None = None) -> Inside | None:
     frames = stack.frames
     newest = next((i for i, frame in enumerate(frames) if mapcalls.operation(frame.function) is not None), None)
     if newest is None:
@@ -159,29 +300,45 @@ def _inside(target: Target, types: Types, stack: Stack) -> Inside | None:
     run = [f for f in frames[newest : len(frames) if end is None else end] if mapcalls.operation(f.function)]
     names = [mapcalls.operation(frame.function) for frame in run]
     held = [got for frame in run for got in _arguments(target, frame)]
-    if newest == 0 and stack.goroutine.thread is None:
-        held += _spilled(target, types, frames)
+    if stack.goroutine.thread is None or death is not None:
+        held += _spilled(target, types, stack, newest)
     address, t = _map_of(target, types, held)
-    message = _message(target, types, frames[:newest], run[0])
+    ended, message, left = _ending(target, types, stack, newest, death)
     nil = address == 0 or (message is not None and mapcalls.NIL_MAP in message)
+    told = _told_level(owners, frames, end)
     return Inside(
         goroutine=stack.goroutine,
         operation="grow" if "grow" in names else str(names[-1]),
         call=run[-1].function,
-        caller=None if end is None else frames[end],
+        caller=None if told is None else frames[told],
         level=end,
         address=address or None,
         nil=nil,
         type=t,
         parts=tuple(value for what, value in held if what == "part"),
+        ended=ended,
         message=message,
-        panics=any(frame.function in (mapcalls.PANIC, mapcalls.FAULT) for frame in frames[:newest]),
+        left=left,
+        newest=newest,
+        stack=stack,
     )
 
 
 def _callers_level(frames: Sequence[Frame], start: int) -> int | None:
     """The first frame from `start` on that is the program's own."""
     return next((i for i in range(start, len(frames)) if not mapcalls.is_between(frames[i].function)), None)
+
+
+def _told_level(owners: Modules, frames: Sequence[Frame], start: int | None) -> int | None:
+    """The frame to name, from `start` on: the first of the program's own module, else the first that is not of Go's own
+    packages, else the one at `start`."""
+    if start is None:
+        return None
+    whose = [owners.owner(frame.function) for frame in frames[start:]]
+    for owner in range(OWN, STANDARD):
+        if owner in whose:
+            return start + whose.index(owner)
+    return start
 
 
 # -- which map ---------------------------------------------------------------------------------------------
@@ -203,11 +360,15 @@ def _arguments(target: Target, frame: Frame) -> Iterator[tuple[str, int]]:
             continue
 
 
-def _spilled(target: Target, types: Types, frames: Sequence[Frame]) -> list[tuple[str, int]]:
-    """The first two arguments of a function that was preempted where it begins, as those are that spun until the
-    program died: it spilled its register arguments to where the caller has room for them (cmd/compile/abi-internal.md),
-    and debug information does not say so. Taken where they are a map's type and a header."""
-    caller = next((frame for frame in frames if frame.sp != frames[0].sp), None)
+def _spilled(target: Target, types: Types, stack: Stack, newest: int) -> list[tuple[str, int]]:
+    """The first two arguments of a function that is at its beginning, on the way to runtime.newstack: it was preempted
+    there, as those are that spun until the program died, or its stack could not grow. It spilled its register arguments
+    to where the caller has room for them (cmd/compile/abi-internal.md), and debug information does not say so. Taken
+    where they are a map's type and a header."""
+    frames, (low, high) = stack.frames, stack.goroutine.stack
+    if any(low <= frame.sp < high for frame in frames[:newest]):
+        return []
+    caller = next((frame for frame in frames[newest:] if frame.sp != frames[newest].sp), None)
     word = target.arch.pointer_size
     if caller is None or target.arch.name != "amd64":
         return []
@@ -294,31 +455,64 @@ def _is_header(target: Target, address: int) -> bool:
 # -- how it ended ------------------------------------------------------------------------------------------
 
 
-def _message(target: Target, types: Types, newer: Sequence[Frame], operation: Frame) -> str | None:
-    """What the runtime said in the frames that the operation called, None when it goes on."""
-    for frame in newer:
-        if frame.function == mapcalls.PANIC:
-            return _text(target, types, frame) or UNKNOWN_PANIC
-    if any(mapcalls.is_death(frame.function) for frame in newer):
-        texts = (_text(target, types, frame) for frame in reversed(newer) if mapcalls.is_death(frame.function))
-        return next((text for text in texts if text), None) or mapcalls.reported(operation.function)
-    if any(frame.function == mapcalls.FAULT for frame in newer):
-        return "memory fault inside the map operation"
+def _ending(
+    target: Target, types: Types, stack: Stack, newest: int, death: Death | None
+) -> tuple[str | None, str | None, bool]:
+    """(FATAL or PANIC, what the runtime said, whether deferred functions have run since) of the operation whose newest
+    frame is at `newest`; (None, None, False) when it goes on. death: what the goroutine died of."""
+    frames = stack.frames
+    at = next((i for i in reversed(range(newest)) if mapcalls.ends(frames[i].function)), None)
+    own_death = death if death is not None and death.kind == FATAL else None
+    if at is None:
+        # The runtime may have died on the thread's own stack, where it allocates memory and stacks.
+        return (None, None, False) if own_death is None else (FATAL, own_death.message, False)
+    # A fault goes on in a panic or in a fatal error.
+    while frames[at].function == mapcalls.FAULT:
+        further = next((i for i in reversed(range(at)) if mapcalls.ends(frames[i].function)), None)
+        if further is None:
+            return PANIC, signal_name(target, stack.goroutine), False
+        at = further
+    if frames[at].function == mapcalls.PANIC:
+        left = any(not frame.function.startswith(mapcalls.RUNTIME) for frame in frames[:at])
+        return PANIC, _panic_value(target, types, stack, at), left
+    message = own_death.message if own_death is not None else None
+    if message is None:
+        texts = (_text(target, frame) for frame in reversed(frames[: at + 1]) if mapcalls.is_death(frame.function))
+        message = next((text for text in texts if text), None)
+        low, high = stack.goroutine.stack
+        if message is None and low <= frames[at].sp < high:
+            start = next(frame.sp for frame in frames if low <= frame.sp < high)
+            message = thrown(target, start, high)
+    return FATAL, message, False
+
+
+def _panic_value(target: Target, types: Types, stack: Stack, at: int) -> str | None:
+    """The value of the panic whose runtime.gopanic is the frame at `at`."""
+    calls = [i for i, frame in enumerate(stack.frames) if frame.function == mapcalls.PANIC]
+    chain = panics(target, stack.goroutine.address)
+    index = calls.index(at) - max(len(calls) - len(chain), 0)  # the newest may not be linked yet
+    if 0 <= index < len(chain):
+        return chain[index]
+    for local in stack.frames[at].locals:
+        variable = local.variable
+        if variable.type.kind is not Kind.INTERFACE:
+            continue
+        try:
+            return value(target, types, variable.type, variable.read(target.memory, 0, variable.type.size))
+        except (GomapError, OptimizedOut):
+            continue
     return None
 
 
-def _text(target: Target, types: Types, frame: Frame) -> str | None:
-    """The argument of runtime.fatal and throw (s string), or of gopanic (e any)."""
+def _text(target: Target, frame: Frame) -> str | None:
+    """The argument of runtime.fatal and throw (s string)."""
     word = target.arch.pointer_size
     for local in frame.locals:
         variable = local.variable
+        if variable.type.kind is not Kind.STRING:
+            continue
         try:
             data = variable.read(target.memory, 0, 2 * word)
-            if variable.type.kind is Kind.INTERFACE:
-                held = dynamic(types, variable.type, data)
-                if held is None or held[0].kind is not Kind.STRING:
-                    return None if held is None else f"{UNKNOWN_PANIC}: {held[0].name}"
-                data = target.memory.read(held[1], 2 * word)
             text = target.memory.read(target.arch.pointer(data), min(target.arch.pointer(data, word), MAX_TEXT))
         except (GomapError, OptimizedOut):
             continue

@@ -1,25 +1,36 @@
-"""hmap-race: who is inside a map operation, and who died of it."""
+"""hmap-race: which goroutines are inside map operations, and what the program died of."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 from gomap import human
 from gomap.analysis import race
 from gomap.analysis.alias import Found, Holder, everywhere
-from gomap.analysis.race import Inside, Searched
+from gomap.analysis.deaths import PANIC, SIGNAL, Death
+from gomap.analysis.race import Inside, Place, Searched
 from gomap.analysis.roots import Roots
 from gomap.commands.declare import Context
 from gomap.commands.facts import goroutines_seen, hex_or_none, holder_json, search_cut
 from gomap.golang import mapcalls
+from gomap.golang.classic import ClassicMap
 from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType
 from gomap.report import Facts, Lines, Report, Section, Table
+from gomap.target import Frame
 
 #: Operations that change a map. Growth is part of one.
 _CHANGES = frozenset({"write", "delete", "clear", "grow"})
+_WHILE = {
+    "read": "reading",
+    "write": "writing to",
+    "delete": "deleting from",
+    "iterate": "iterating over",
+    "clear": "clearing",
+    "grow": "growing",
+}
 MAX_PLACES = 64
 MAX_ROOTS = 12
 #: So many goroutines at one place are worth counting.
@@ -28,16 +39,20 @@ MANY = 8
 
 @dataclass
 class Raced:
-    """One map that somebody is inside, or whose write flag is up. address None: inside a map nobody can name."""
+    """One map that goroutines are inside, or that is marked as being written to. address: None where it is nil or not
+    known. mark: the header's field or flag that says so, None where the header is not known."""
 
     address: int | None
     type: GoType | None
     writing: bool
+    mark: str | None = None
     inside: list[Inside] = field(default_factory=list)
     holders: list[Holder] = field(default_factory=list)
 
     @property
     def name(self) -> str:
+        if self.address is None and all(one.nil for one in self.inside):
+            return f"a nil {self.type.name if self.type else 'map'}"
         path = f" ({_best(self.holders)})" if self.holders else ""
         return f"{self.type.name if self.type else 'a map'}{f' {self.address:#x}' if self.address else ''}{path}"
 
@@ -62,16 +77,17 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     found = everywhere(target, own, context.progress)
     searched.inside = [race.located(one, found) for one in searched.inside]
     flagged = race.with_write_flag(target, found)
-    searched.inside = [race.concluded(one, found, flagged) for one in searched.inside]
-    maps = _maps(searched, found, flagged)
-    report = Report(_json(searched, found, maps))
+    searched.inside = [race.concluded(target, one, found, flagged) for one in searched.inside]
+    nil = {one.goroutine.id: race.nil_variables(target, one, found) for one in searched.inside}
+    maps = _maps(searched, found, flagged, nil)
+    report = Report(_json(searched, found, maps, nil))
     # The search for holders walks the same stacks and has the same trouble with them.
     report.anomalies = [*searched.anomalies, *_not_followed(found)]
     report.anomalies += _unknown(searched)
-    report.answer = [_answer(searched, found, maps, target.running)]
+    report.answer = list(_answer(searched, maps, nil, target.running))
     if not options.get("--json"):
         report.sections = [section for one in maps for section in _sections(one, searched)]
-    report.advice = _advice(maps)
+    report.advice = _advice(searched, maps)
     if found.interrupted or searched.interrupted:
         report.answer.append("(interrupted: this is what the search had come to)")
         report.cut("the search was interrupted", 0, None)
@@ -79,20 +95,30 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     return report
 
 
-def _maps(searched: Searched, found: Found, flagged: Sequence[int]) -> list[Raced]:
-    """Maps that somebody is inside, who died of it first, and those with the write flag up."""
+#: The nil maps that a goroutine's operation may be on, by the goroutine's id.
+Nil = Mapping[int, Sequence[Holder]]
+
+
+def _maps(searched: Searched, found: Found, flagged: Sequence[int], nil: Nil) -> list[Raced]:
+    """Maps that goroutines are inside, of those that died of it first, and those marked as being written to."""
     maps: dict[object, Raced] = {}
     for one in searched.inside:
         key: object = one.address or one
         if key not in maps:
             held = found.maps.get(one.address, []) if one.address else []
-            t = _nil_type(one, found) if one.nil and one.type is None else _type(held, one.type)
-            maps[key] = Raced(one.address, t, one.address in flagged, [], held)
+            t = _nil_type(nil[one.goroutine.id]) if one.nil and one.type is None else _type(held, one.type)
+            maps[key] = Raced(one.address, t, one.address in flagged, _mark(found, one.address), [], held)
         maps[key].inside.append(one)
     for address in flagged:
         held = found.maps[address]
-        maps.setdefault(address, Raced(address, _type(held, None), True, [], held))
+        maps.setdefault(address, Raced(address, _type(held, None), True, _mark(found, address), [], held))
     return sorted(maps.values(), key=lambda one: one.rank)
+
+
+def _mark(found: Found, address: int | None) -> str | None:
+    """The runtime's name of the mark of a write under way, in this map's layout."""
+    each = found.views.get(address) if address else None
+    return None if each is None else "hashWriting" if isinstance(each, ClassicMap) else "writing"
 
 
 def _type(held: Sequence[Holder], told: GoType | None) -> GoType | None:
@@ -105,10 +131,11 @@ def _type(held: Sequence[Holder], told: GoType | None) -> GoType | None:
 # -- JSON --------------------------------------------------------------------------------------------------
 
 
-def _json(searched: Searched, found: Found, maps: Sequence[Raced]) -> dict[str, Any]:
+def _json(searched: Searched, found: Found, maps: Sequence[Raced], nil: Nil) -> dict[str, Any]:
     named = [one for one in maps if one.address is not None]
     return {
-        "inside": [_inside_json(one, each, found) for each in maps for one in each.inside],
+        "deaths": [_death_json(death, searched) for death in searched.deaths],
+        "inside": [_inside_json(one, each, nil) for each in maps for one in each.inside],
         "maps": [
             {
                 "address": hex_or_none(one.address),
@@ -118,59 +145,137 @@ def _json(searched: Searched, found: Found, maps: Sequence[Raced]) -> dict[str, 
             }
             for one in named
         ],
+        "suspects": [
+            {"goroutine": place.goroutine.id, **_frame_json(place.frame), "status": place.goroutine.status}
+            for place in searched.suspects
+        ],
         "scanned": {"goroutines": searched.goroutines, "maps": len(found.maps)},
     }
 
 
-def _inside_json(one: Inside, raced: Raced, found: Found) -> dict[str, Any]:
+def _frame_json(frame: Frame | None) -> dict[str, Any]:
     return {
-        "goroutine": one.goroutine.id,
-        "operation": one.operation,
-        "function": one.caller.function if one.caller else None,
-        "file": one.caller.file if one.caller else None,
-        "line": one.caller.line if one.caller else None,
-        "address": hex_or_none(one.address),
-        "type": raced.type.name if raced.type else None,
-        "fatal": one.fatal,
-        "message": one.message,
-        "call": one.call,
-        "status": one.goroutine.status,
-        "nil": one.nil,
-        "deduced": one.deduced,
-        "nil_maps": [holder_json(holder) for holder in _nil_maps(one, found)],
+        "function": frame.function if frame else None,
+        "file": frame.file if frame else None,
+        "line": frame.line if frame else None,
     }
 
 
-def _nil_maps(one: Inside, found: Found) -> list[Holder]:
-    """Where the operation's map is nil: the nil maps that its caller's variables lead to."""
-    if not one.nil or one.caller is None:
-        return []
-    here = (one.goroutine.id, one.level)
-    held = [h for holder in found.nil for h in (holder, *holder.also) if (h.place.goroutine, h.place.frame) == here]
-    return [h for h in held if one.type is None or h.type.name == one.type.name]
+def _death_json(death: Death, searched: Searched) -> dict[str, Any]:
+    one = _ended_by(death, searched)
+    return {
+        "kind": death.kind,
+        "message": death.message,
+        "goroutine": death.goroutine,
+        **_frame_json(_died_at(death, searched)),
+        "operation": one.operation if one else None,
+        "race": one is not None and one.raced,
+        "fault": hex_or_none(death.address),
+        "sent": death.outside,
+        "sender": death.sender,
+    }
 
 
-def _nil_type(one: Inside, found: Found) -> GoType | None:
-    """The type of the nil map, where all that its caller's variables lead to are of one."""
-    types = {holder.type.name: holder.type for holder in _nil_maps(one, found)}
+def _inside_json(one: Inside, raced: Raced, nil: Nil) -> dict[str, Any]:
+    through = one.direct if one.direct is not one.caller else None
+    return {
+        "goroutine": one.goroutine.id,
+        "operation": one.operation,
+        **_frame_json(one.caller),
+        "through": None if through is None else _frame_json(through),
+        "address": hex_or_none(one.address),
+        "type": raced.type.name if raced.type else None,
+        "fatal": one.fatal,
+        "ended": one.ended,
+        "message": one.message,
+        "left": one.left,
+        "call": one.call,
+        "status": one.goroutine.status,
+        "nil": one.nil,
+        "deduced": one.deduced is not None,
+        "nil_maps": [holder_json(holder) for holder in nil[one.goroutine.id]],
+    }
+
+
+def _nil_type(held: Sequence[Holder]) -> GoType | None:
+    """The type of the nil map, where all that may be the one are of one type."""
+    types = {holder.type.name: holder.type for holder in held}
     return next(iter(types.values())) if len(types) == 1 else None
 
 
 # -- words -------------------------------------------------------------------------------------------------
 
 
-def _answer(searched: Searched, found: Found, maps: Sequence[Raced], running: int) -> str:
-    fatal = next(((one, each) for each in maps for one in each.inside if one.fatal), None)
-    if fatal is not None:
-        one, each = fatal
-        what = "panic" if one.panics else "fatal error"
-        if one.nil:
-            suspects = ", ".join(holder.path for holder in _nil_maps(one, found))
-            where = f" in {one.caller.function}" if one.caller else ""
-            return f"{what}: {one.message}{where}{f': {suspects}' if suspects else ''}"
-        if str(one.message).startswith(race.UNKNOWN_PANIC):
-            return f"{one.message} in a {one.operation} of {each.name}"
-        return f"{what}: {one.message} on {each.name}"
+def _answer(searched: Searched, maps: Sequence[Raced], nil: Nil, running: int) -> Iterator[str]:
+    """What the program died of, then who is inside, one line each."""
+    ended = [(one, each) for each in maps for one in each.inside if one.fatal and not one.left]
+    for one, each in ended:
+        yield _ended_text(one, each, searched, nil)
+    told = {one.goroutine.id for one, _ in ended}
+    for death in searched.deaths:
+        if death.goroutine not in told or death.kind == SIGNAL:
+            yield _death_text(death, searched)
+    for raced in maps:
+        for one in raced.inside:
+            if one.left:
+                yield f"{_ended_text(one, raced, searched, nil)}, before deferred functions ran"
+    if any(one.fatal for each in maps for one in each.inside):
+        return
+    yield _living(searched, maps, running)
+
+
+def _ended_text(one: Inside, each: Raced, searched: Searched, nil: Nil) -> str:
+    """How a goroutine ended inside an operation."""
+    death = next((d for d in searched.deaths if d.goroutine == one.goroutine.id and d.message == one.message), None)
+    said = _said(one.ended, one.message) + _fault(death)
+    if one.raced:
+        return f"{said} on {each.name}"
+    if one.nil and mapcalls.NIL_MAP in (one.message or ""):
+        suspects = ", ".join(holder.path for holder in nil[one.goroutine.id])
+        return f"{said}{f' in {one.caller.function}' if one.caller else ''}{f': {suspects}' if suspects else ''}"
+    return f"{said} {_while(one, each)}"
+
+
+def _while(one: Inside, each: Raced) -> str:
+    where = f" in {one.caller.function} ({_line(one.caller.file, one.caller.line)})" if one.caller else ""
+    return f"while {_WHILE[one.operation]} {each.name}{where}"
+
+
+def _said(kind: str | None, message: str | None) -> str:
+    if message is None:
+        return f"{kind} ({'its value' if kind == PANIC else 'its text'} could not be read)"
+    return f"{kind}: {human.one_line(message)}"
+
+
+def _fault(death: Death | None) -> str:
+    return f" (address {death.address:#x})" if death is not None and death.address is not None else ""
+
+
+def _death_text(death: Death, searched: Searched) -> str:
+    """A death outside of map operations."""
+    frame = _died_at(death, searched)
+    where = f", goroutine {death.goroutine}" if death.goroutine is not None else ""
+    if frame is not None:
+        where += f" in {frame.function} ({_line(frame.file, frame.line)})"
+    if death.kind == SIGNAL:
+        what = f"signal {death.message}" if death.message else "a signal that could not be read"
+        how = f", sent by process {death.sender}" if death.outside else _fault(death)
+        return f"{what}{how}" if death.outside else f"{what}{how}{where}"
+    return f"{_said(death.kind, death.message)}{_fault(death)}{where}"
+
+
+def _died_at(death: Death, searched: Searched) -> Frame | None:
+    return None if death.goroutine is None else searched.died_at.get(death.goroutine)
+
+
+def _ended_by(death: Death, searched: Searched) -> Inside | None:
+    """The operation that this death ended."""
+    inside = (one for one in searched.inside if one.goroutine.id == death.goroutine and one.fatal and not one.left)
+    return None if death.kind == SIGNAL else next(inside, None)
+
+
+def _living(searched: Searched, maps: Sequence[Raced], running: int) -> str:
+    """Who is inside map operations, where none ended there."""
     for each in maps:
         if each.races:
             who = human.plural(len(each.inside), "goroutine")
@@ -182,13 +287,13 @@ def _answer(searched: Searched, found: Found, maps: Sequence[Raced], running: in
         return f"{human.plural(number, 'goroutine')} {verb} inside a map operation, {of}"
     looked_at = goroutines_seen(searched.goroutines, searched.unseen)
     if running:
-        unseen = f"those of {human.plural(running, 'running thread')} not seen"
+        unseen = f"the stacks of {human.plural(running, 'running thread')} were not read"
         looked_at = f"{human.plural(searched.goroutines, 'goroutine')}, {unseen}"
-    nobody = f"nobody is inside a map operation ({looked_at})"
+    none = f"no goroutine is inside a map operation ({looked_at})"
     if maps:
-        verb = "has its" if len(maps) == 1 else "have their"
-        return f"{nobody}, but {human.plural(len(maps), 'map')} {verb} write flag up"
-    return nobody
+        mark = next((each.mark for each in maps if each.mark), "writing")
+        return f"{none}, but {mark} is set in {human.plural(len(maps), 'map')}"
+    return none
 
 
 def _best(held: Sequence[Holder]) -> str:
@@ -198,34 +303,52 @@ def _best(held: Sequence[Holder]) -> str:
 
 
 def _sections(each: Raced, searched: Searched) -> Iterator[Section]:
-    flag = "write flag up" if each.writing else "write flag down"
+    flag = f"{each.mark or 'writing'} is {'set' if each.writing else 'not set'}"
     if each.address is None:
-        flag = "nil" if each.inside[0].nil else "its header can't be told here"
-    yield Lines([f"{each.name}  {flag}"])
+        flag = "" if each.inside[0].nil else "the address of its header could not be read"
+    yield Lines([f"{each.name}  {flag}".rstrip()])
     rows = [_row(one) for one in sorted(each.inside, key=lambda one: (not one.fatal, one.goroutine.id))]
     headings = ("goroutine", "does", "function", "line", "state")
-    yield Table(headings, [*rows, *_holding(each, searched)], names=frozenset({2, 3}))
+    suspects = searched.suspects if any(one.raced for one in each.inside) else []
+    held = _holding(each, searched, {place.goroutine.id for place in suspects})
+    yield Table(headings, [*rows, *_suspected(each, suspects), *held], names=frozenset({2, 3}))
     paths = [way.path for holder in each.holders for way in (holder, *holder.also) if way.place.kind == "global"]
     if paths:
         more = f", ... ({len(paths):,} in all)" if len(paths) > MAX_ROOTS else ""
         yield Facts([("package variable", ", ".join(paths[:MAX_ROOTS]) + more)])
+    through = {one.direct.function for one in each.inside if one.direct is not None and one.direct is not one.caller}
+    if through:
+        yield Facts([("through", ", ".join(sorted(through)))])
 
 
 def _row(one: Inside) -> tuple[str, ...]:
-    ended = "panics" if one.panics else "died"
+    ended = "panicked" if one.left else "panics" if one.panics else "died"
     does = f"{one.operation}, {ended}" if one.fatal else one.operation
     function = one.caller.function if one.caller else one.call
     line = _line(one.caller.file, one.caller.line) if one.caller else ""
     return (str(one.goroutine.id), does, function, line, one.goroutine.status)
 
 
+def _suspected(each: Raced, suspects: Sequence[Place]) -> list[tuple[str, ...]]:
+    """Goroutines in the function in which one died of a race on the map, those at one place together."""
+    within = {one.goroutine.id for one in each.inside}
+    places: dict[tuple[str, str, str], set[int]] = {}
+    for place in suspects:
+        if place.goroutine.id not in within:
+            frame = place.frame
+            at = (frame.function, _line(frame.file, frame.line), place.goroutine.status)
+            places.setdefault(at, set()).add(place.goroutine.id)
+    return _rows(places, "same function")
+
+
 def _line(file: str | None, line: int | None) -> str:
     return f"{(file or '?').rsplit('/', 1)[-1]}:{line or '?'}"
 
 
-def _holding(each: Raced, searched: Searched) -> list[tuple[str, ...]]:
-    """Goroutines whose variables lead to the map and that are not inside it, those at one place together."""
-    within = {one.goroutine.id for one in each.inside}
+def _holding(each: Raced, searched: Searched, told: Set[int]) -> list[tuple[str, ...]]:
+    """Goroutines whose variables lead to the map and that are not inside it, those at one place together. told: those
+    that have a row already."""
+    within = {one.goroutine.id for one in each.inside} | told
     places: dict[tuple[str, str, str], set[int]] = {}
     for held in each.holders:
         for holder in (held, *held.also):
@@ -233,20 +356,25 @@ def _holding(each: Raced, searched: Searched) -> list[tuple[str, ...]]:
             if goid is None or goid in within:
                 continue
             stood = searched.stood.get(goid)
-            status = stood[0].status if stood else ""
+            status = stood.status if stood else ""
             place = (holder.place.function or "?", _line(holder.place.file, holder.place.line), status)
             places.setdefault(place, set()).add(goid)
+    return _rows(places, "holds it")
+
+
+def _rows(places: Mapping[tuple[str, str, str], Iterable[int]], does: str) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for (function, line, status), goids in list(places.items())[:MAX_PLACES]:
-        who = f"{human.ranges(goids, 3)}{f' ({len(goids):,})' if len(goids) > MANY else ''}"
-        rows.append((who, "holds it", function, line, status))
+        many = len(set(goids))
+        rows.append((f"{human.ranges(goids, 3)}{f' ({many:,})' if many > MANY else ''}", does, function, line, status))
     if len(places) > MAX_PLACES:
-        rows.append((f"{len(places) - MAX_PLACES:,} more places", "hold it", "", "", ""))
+        rows.append((f"{len(places) - MAX_PLACES:,} more places", does, "", "", ""))
     return rows
 
 
 def _not_followed(found: Found) -> list[Anomaly]:
-    """What the search for holders met that is no race: an optimised build is full of variables that are not set."""
+    """How many values the search for holders could not follow: optimized builds are full of variables that are not
+    set."""
     if not found.not_followed:
         return []
     what = human.plural(found.not_followed, "value")
@@ -255,23 +383,22 @@ def _not_followed(found: Found) -> list[Anomaly]:
 
 
 def _unknown(searched: Searched) -> list[Anomaly]:
-    """What could not be told, or was concluded, in words."""
+    """Which addresses could not be read, or were concluded."""
     concluded = [
         Anomaly(
             "note",
             "map-deduced",
-            f"goroutine {one.goroutine.id}: the compiler kept no copy of the map's address in {one.call}; this is the "
-            "one map of its kind whose write flag is up",
+            f"goroutine {one.goroutine.id}: the map's address could not be read in {one.call}; {one.deduced}",
             one.goroutine.address,
         )
         for one in searched.inside
-        if one.deduced
+        if one.deduced is not None
     ]
     return concluded + [
         Anomaly(
             "note",
             "no-map-address",
-            f"goroutine {one.goroutine.id}: the compiler kept no copy of the map's address in {one.call}",
+            f"goroutine {one.goroutine.id}: the map's address could not be read in {one.call}",
             one.goroutine.address,
         )
         for one in searched.inside
@@ -279,19 +406,20 @@ def _unknown(searched: Searched) -> list[Anomaly]:
     ]
 
 
-def _advice(maps: Sequence[Raced]) -> list[str]:
+def _advice(searched: Searched, maps: Sequence[Raced]) -> list[str]:
     advice = []
-    if any(one.nil and one.fatal for each in maps for one in each.inside):
+    inside = [one for each in maps for one in each.inside]
+    if any(one.nil and one.fatal and mapcalls.NIL_MAP in (one.message or "") for one in inside):
         advice.append("make the map before the first write to it")
-    messages = [one.message or "" for each in maps for one in each.inside]
-    if any(each.races for each in maps) or any("concurrent map" in message for message in messages):
+    if any(each.races for each in maps) or any(one.raced for one in inside):
         advice.append(
             "every access needs the same lock once one goroutine writes (sync.Mutex, sync.RWMutex or sync.Map); "
-            "a build with -race names both sides at the first unguarded access"
+            "a build with -race reports both sides at the first unguarded access"
         )
-    if any(each.writing and not each.inside for each in maps):
+    idle = next((each for each in maps if each.writing and not each.inside), None)
+    if idle is not None:
         advice.append(
-            "a write flag that is up with nobody inside: a panic left the operation, or the header was copied "
-            "while a write was under way"
+            f"{idle.mark or 'writing'} is set but no goroutine is writing: a recovered panic, or a header copied "
+            "during a write"
         )
     return advice

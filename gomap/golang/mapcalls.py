@@ -49,7 +49,11 @@ _BETWEEN = (
     "maps.",
     "iter.",
     "sync.",
+    "type:",  # hash and equal functions that the compiler made for a type
+    "type..",
 )
+#: The runtime itself.
+RUNTIME = ("runtime.", "internal/runtime/", "runtime/internal/")
 NIL_MAP = "assignment to entry in nil map"
 
 
@@ -62,6 +66,11 @@ def operation(function: str) -> str | None:
 def is_death(function: str) -> bool:
     """Whether the runtime ends the program in this function: fatal error."""
     return function in _DEATHS
+
+
+def ends(function: str) -> bool:
+    """Whether what has called this function is ended by it, unless a deferred function recovers."""
+    return function in (PANIC, FAULT) or is_death(function)
 
 
 @lru_cache(maxsize=4096)
@@ -82,11 +91,3 @@ def has_key_kind(function: str, key: GoType) -> bool:
         return key.kind is Kind.STRING
     size = 4 if "_fast32" in function else 8 if "_fast64" in function else key.size
     return key.size == size
-
-
-def reported(function: str) -> str:
-    """What the runtime says when it finds the write flag up in this function, the operation's newest one."""
-    if "clone" in function or "Clone" in function or function.endswith("moveToBmap"):
-        return "concurrent map clone and map write"
-    messages = {"read": "concurrent map read and map write", "iterate": "concurrent map iteration and map write"}
-    return messages.get(operation(function) or "", "concurrent map writes")

@@ -178,7 +178,8 @@ class Stacks:
             if size is None or arch.name not in PUSHES or not low <= sp < sp + size < high:
                 return None
             try:
-                pc, sp = arch.pointer(self._target.memory.read(sp + size - arch.pointer_size, arch.pointer_size)), sp + size
+                sp += size
+                pc = arch.pointer(self._target.memory.read(sp - arch.pointer_size, arch.pointer_size))
                 if (pc, sp) in known:
                     return [*frames[: first - len(call)], *own, *missing, *frames[known[pc, sp] :]]
                 missing += self._told(pc, sp)

@@ -205,6 +205,21 @@ CHECK = {
     ]
 }
 RACE = {
+    "deaths": [
+        {
+            "kind": {"fatal error", "panic", "signal"},
+            "message": (str, None),
+            "goroutine": (int, None),
+            "function": (str, None),
+            "file": (str, None),
+            "line": (int, None),
+            "operation": ({"read", "write", "delete", "iterate", "clear", "grow"}, None),
+            "race": bool,
+            "fault": (HEX, None),
+            "sent": bool,
+            "sender": (int, None),
+        }
+    ],
     "inside": [
         {
             "goroutine": int,
@@ -212,10 +227,13 @@ RACE = {
             "function": (str, None),
             "file": (str, None),
             "line": (int, None),
+            "through": ({"function": str, "file": (str, None), "line": (int, None)}, None),
             "address": (HEX, None),
             "type": (str, None),
             "fatal": bool,
+            "ended": ({"fatal error", "panic"}, None),
             "message": (str, None),
+            "left": bool,
             "call": str,
             "status": str,
             "nil": bool,
@@ -224,6 +242,9 @@ RACE = {
         }
     ],
     "maps": [{"address": HEX, "type": (str, None), "writing": bool, "holders": [HOLDER]}],
+    "suspects": [
+        {"goroutine": int, "function": str, "file": (str, None), "line": (int, None), "status": str},
+    ],
     "scanned": {"goroutines": int, "maps": int},
 }
 HALF = {"address": (HEX, None), "keys": int, "live": int, "deleted": int, "expunged": int, "only_here": int}

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from gomap.analysis import race
+from gomap.analysis.deaths import FATAL, PANIC, Death
 from gomap.analysis.race import Inside
 from gomap.golang import mapcalls
+from gomap.golang.modules import DEPENDENCY, OWN, STANDARD, Modules, package
 from gomap.golang.pclntab import varint
 from gomap.golang.rtype import Types
 from gomap.golang.stacks import Stack
@@ -32,12 +34,12 @@ class Nothing:
         return None
 
 
-def inside(*functions: str) -> Inside | None:
+def inside(*functions: str, death: Death | None = None) -> Inside | None:
     target: Any = Nothing()
     frames = tuple(
         Frame(name, "/x/f.go", 10 + i, 0x400000 + i, 0xC000100000 + 16 * i) for i, name in enumerate(functions)
     )
-    return race._inside(target, Types(target), Stack(GOROUTINE, frames))
+    return race._inside(target, Types(target), Modules("example.com/own"), Stack(GOROUTINE, frames), death)
 
 
 @pytest.mark.parametrize(
@@ -109,25 +111,76 @@ def test_functions_that_are_no_operation(function: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("functions", "message"),
+    ("functions", "ended", "left"),
     [
-        (["runtime.fatalthrow", "runtime.fatal", "runtime.mapassign"], "concurrent map writes"),
-        (["runtime.fatal", "internal/runtime/maps.fatal", "runtime.mapdelete_fast64"], "concurrent map writes"),
-        (["runtime.fatal", "runtime.mapaccess1_faststr"], "concurrent map read and map write"),
-        (["runtime.fatal", "runtime.mapiternext", "runtime.mapiterinit"], "concurrent map iteration and map write"),
-        (["runtime.fatal", "runtime.mapclone2", "maps.clone"], "concurrent map clone and map write"),
-        (["runtime.gopanic", "runtime.mapassign_fast32"], "panic"),
-        (["runtime.sigpanic", "runtime.mapaccess2"], "memory fault inside the map operation"),
+        (["runtime.fatalthrow", "runtime.fatal", "runtime.mapassign"], FATAL, False),
+        (["runtime.fatal", "internal/runtime/maps.fatal", "runtime.mapdelete_fast64"], FATAL, False),
+        (["runtime.fatalthrow", "runtime.throw", "runtime.sigpanic", "runtime.mapaccess1"], FATAL, False),
+        (["runtime.gopanic", "runtime.mapassign_fast32"], PANIC, False),
+        (
+            ["runtime.gopanic", "runtime.panicmem", "runtime.sigpanic", "type:.eq.main.K", "runtime.mapaccess2"],
+            PANIC,
+            False,
+        ),
+        (["runtime.sigpanic", "runtime.mapaccess2"], PANIC, False),
+        # A comparison that panics ends the operation; a deferred function runs after it.
+        (["runtime.gopanic", "main.equal", "runtime.mapaccess2"], PANIC, False),
+        (["main.cleanUp", "runtime.gopanic", "runtime.mapassign"], PANIC, True),
+        (["runtime.throw", "main.cleanUp", "runtime.gopanic", "runtime.mapassign"], PANIC, True),
+        # One that is called goes on.
+        (["main.equal", "runtime.mapaccess2"], None, False),
     ],
 )
-def test_what_ended_it_where_the_text_is_lost(functions: list[str], message: str) -> None:
+def test_what_ended_it_where_the_text_is_lost(functions: list[str], ended: str | None, left: bool) -> None:
+    """A text that can't be read is not made up."""
     found = inside(*functions, "main.main")
     assert found is not None
-    assert (found.fatal, found.message) == (True, message)
-    assert found.panics == (functions[0] in ("runtime.gopanic", "runtime.sigpanic"))
+    assert (found.ended, found.message, found.left, found.raced) == (ended, None, left, False)
 
 
-def test_nobody() -> None:
+def test_a_death_on_the_threads_own_stack() -> None:
+    """Memory is allocated there: no frame of the goroutine tells of it."""
+    frames = ("runtime.systemstack_switch", "runtime.mallocgc", "runtime.hashGrow", "runtime.mapassign", "main.main")
+    found = inside(*frames, death=Death(FATAL, "out of memory", 7))
+    assert found is not None
+    assert (found.ended, found.message, found.raced) == (FATAL, "out of memory", False)
+    found = inside("runtime.fatal", "runtime.mapassign", "main.main", death=Death(FATAL, "concurrent map writes", 7))
+    assert found is not None and found.raced
+
+
+@pytest.mark.parametrize(
+    ("functions", "told"),
+    [
+        (["reflect.mapiternext", "encoding/json.mapEncoder.encode", "encoding/json.Marshal", "main.f"], "main.f"),
+        (["runtime.mapassign", "net/textproto.f", "github.com/x/y.g", "example.com/own/p.h"], "example.com/own/p.h"),
+        (["runtime.mapassign", "net/textproto.f", "github.com/x/y.g", "net/http.(*conn).serve"], "github.com/x/y.g"),
+        (["runtime.mapassign", "net/textproto.f", "net/http.(*conn).serve"], "net/textproto.f"),
+    ],
+)  # fmt: skip
+def test_whose_line_is_told(functions: list[str], told: str) -> None:
+    found = inside(*functions, "runtime.goexit")
+    assert found is not None and found.caller is not None and found.direct is not None
+    assert (found.caller.function, found.direct.function) == (told, functions[1])
+
+
+@pytest.mark.parametrize(
+    ("function", "path", "owner"),
+    [
+        ("main.main", "main", OWN),
+        ("example.com/own.F[go.shape.struct { github.com/x/y.T }]", "example.com/own", OWN),
+        ("example.com/owner.F", "example.com/owner", DEPENDENCY),
+        ("gopkg.in/yaml%2ev2.(*T).Decode.func1", "gopkg.in/yaml.v2", DEPENDENCY),
+        ("encoding/json.(*Encoder).Encode", "encoding/json", STANDARD),
+        ("vendor/golang.org/x/net/http2.f", "vendor/golang.org/x/net/http2", STANDARD),
+        ("local/helpers.F", "local/helpers", DEPENDENCY),
+    ],
+)
+def test_whose_a_function_is(function: str, path: str, owner: int) -> None:
+    assert package(function) == path
+    assert Modules("example.com/own", frozenset({"local/helpers"})).owner(function) == owner
+
+
+def test_no_operation() -> None:
     assert inside() is None
     assert inside("runtime.gopark", "runtime.chanrecv", "main.main", "runtime.main") is None
 
