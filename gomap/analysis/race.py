@@ -144,7 +144,7 @@ def search(target: Target, progress: Progress = silent) -> Searched:
     searched.inside.sort(key=lambda one: numbers[one.goroutine.id])
     searched.suspects.sort(key=lambda place: numbers[place.goroutine.id])
     for one in searched.inside:  # stopped on its way to the end: at a breakpoint in runtime.fatal
-        if one.ended == FATAL and one.goroutine.id not in dead:
+        if one.ended == FATAL and not dead:
             searched.deaths.append(Death(FATAL, one.message, one.goroutine.id))
             if one.caller is not None:
                 searched.died_at[one.goroutine.id] = one.caller
@@ -365,21 +365,24 @@ def _spilled(target: Target, types: Types, stack: Stack, newest: int) -> list[tu
     there, as those are that spun until the program died, or its stack could not grow. It spilled its register arguments
     to where the caller has room for them (cmd/compile/abi-internal.md), and debug information does not say so. Taken
     where they are a map's type and a header."""
-    frames, (low, high) = stack.frames, stack.goroutine.stack
-    if any(low <= frame.sp < high for frame in frames[:newest]):
-        return []
-    caller = next((frame for frame in frames[newest:] if frame.sp != frames[newest].sp), None)
-    word = target.arch.pointer_size
-    if caller is None or target.arch.name != "amd64":
-        return []
-    try:
-        data = target.memory.read(caller.sp, 2 * word)
-    except GomapError:
-        return []
-    descriptor, header = target.arch.pointer(data), target.arch.pointer(data, word)
+    descriptor, header = _two_spilled(target, stack, newest)
     if _map_type(types, descriptor) is None or not header or not _is_header(target, header):
         return []
     return [("type", descriptor), ("header", header)]
+
+
+def _two_spilled(target: Target, stack: Stack, level: int) -> tuple[int, int]:
+    """The words where the function at `level`, the newest on the goroutine's stack, spills its first two register
+    arguments; zeros where it is not the newest, or they are not there."""
+    frames, (low, high), word = stack.frames, stack.goroutine.stack, target.arch.pointer_size
+    caller = next((frame for frame in frames[level:] if frame.sp != frames[level].sp), None)
+    if caller is None or target.arch.name != "amd64" or any(low <= frame.sp < high for frame in frames[:level]):
+        return 0, 0
+    try:
+        data = target.memory.read(caller.sp, 2 * word)
+    except GomapError:
+        return 0, 0
+    return target.arch.pointer(data), target.arch.pointer(data, word)
 
 
 def _argument(target: Target, variable: Variable) -> Iterator[tuple[str, int]]:
@@ -480,6 +483,8 @@ def _ending(
         texts = (_text(target, frame) for frame in reversed(frames[: at + 1]) if mapcalls.is_death(frame.function))
         message = next((text for text in texts if text), None)
         low, high = stack.goroutine.stack
+        if message is None and stack.goroutine.thread is None:  # preempted where it begins
+            message = _printable(target, *_two_spilled(target, stack, at))
         if message is None and low <= frames[at].sp < high:
             start = next(frame.sp for frame in frames if low <= frame.sp < high)
             message = thrown(target, start, high)
@@ -513,10 +518,20 @@ def _text(target: Target, frame: Frame) -> str | None:
             continue
         try:
             data = variable.read(target.memory, 0, 2 * word)
-            text = target.memory.read(target.arch.pointer(data), min(target.arch.pointer(data, word), MAX_TEXT))
         except (GomapError, OptimizedOut):
             continue
-        told = text.decode("utf-8", "replace")
-        if told and told.isprintable():  # what a register holds by now need not be a text
+        told = _printable(target, target.arch.pointer(data), target.arch.pointer(data, word))
+        if told is not None:
             return told
     return None
+
+
+def _printable(target: Target, address: int, length: int) -> str | None:
+    """The text that lies there: what a register or a stack holds by now need not be one."""
+    if not address or not length:
+        return None
+    try:
+        told = target.memory.read(address, min(length, MAX_TEXT)).decode("utf-8", "replace")
+    except GomapError:
+        return None
+    return told if told.isprintable() else None

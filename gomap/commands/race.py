@@ -84,7 +84,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     # The search for holders walks the same stacks and has the same trouble with them.
     report.anomalies = [*searched.anomalies, *_not_followed(found)]
     report.anomalies += _unknown(searched)
-    report.answer = list(_answer(searched, maps, nil, target.running))
+    report.answer = list(dict.fromkeys(_answer(searched, maps, nil, target.running)))
     if not options.get("--json"):
         report.sections = [section for one in maps for section in _sections(one, searched)]
     report.advice = _advice(searched, maps)

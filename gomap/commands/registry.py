@@ -210,13 +210,14 @@ variable or function. A pointer into a bucket that was kept over a growth shows 
     ),
     Command(
         name="hmap-race",
-        summary="who is inside a map operation, who died of one, and who holds these maps",
+        summary="what the program died of, who is inside a map operation, and who holds these maps",
         about="""
-Looks at every goroutine's stack for the runtime's map functions, says what each does to which map and
-the program's line that asked for it; lists the maps whose write flag is up and everybody who holds
-them. In a core of `fatal error: concurrent map writes` (or read and write, iteration and write, clone
-and write) and at a write to a nil map it names the goroutine that died and the map.
-The first line is the answer; `nobody is inside` is one too.
+Says what ended the program, in a core or on its way to the end: the runtime's fatal error, panic or
+signal, the goroutine, the line of your own module and, if it was inside a map operation, the map. A
+data race is reported only where the runtime reported one. Then it lists each goroutine inside a map
+operation, the maps with hashWriting (Swiss: writing) set, and the goroutines and variables that hold
+them. Of a reported race it also lists the other goroutines in the same function.
+The first line is the answer; `no goroutine is inside a map operation` is one too.
 """,
         args=(),
         examples=(
