@@ -210,7 +210,7 @@ variable or function. A pointer into a bucket that was kept over a growth shows 
     ),
     Command(
         name="hmap-race",
-        summary="what the program died of, who is inside a map operation, and who holds these maps",
+        summary="what the program died of, who is inside a map operation, who holds these maps",
         about="""
 Says what ended the program, in a core or on its way to the end: the runtime's fatal error, panic or
 signal, the goroutine, the line of your own module and, if it was inside a map operation, the map. A
