@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gdb
 
 from gdbext.target import GdbTarget
-from gomap.errors import BadExpression, GomapError
-from gomap.expr import map_in, resolve_map
-from gomap.golang.hashing import hasher_of
+from gomap.errors import GomapError
+from gomap.expr import keys_of, map_in, resolve_map
 from gomap.golang.lookup import candidates, lookup
 from gomap.gotypes import GoType, Kind
 from gomap.keys import Keys
@@ -23,7 +23,7 @@ def get(target: GdbTarget, m: gdb.Value, key: gdb.Value) -> Any:
         _, t, address = resolve_map(target, m.string())
     else:
         _, t, address = map_in(target, target.from_value(m))
-    keys = Keys(target, hasher_of(target))
+    keys = keys_of(target)
     raw = _key(target, keys, t.key, key)
     elem = b"\0" * t.elem.size
     elem_address = None
@@ -57,11 +57,7 @@ def _key(target: GdbTarget, keys: Keys, t: GoType, value: gdb.Value) -> bytes:
     if code == gdb.TYPE_CODE_FLT and t.kind is Kind.FLOAT:
         return keys.parse(t, repr(float(value)))
     given = target.from_value(value)
-    if given.type.kind is t.kind and given.type.size == t.size:
-        return given.read(target.memory, 0, t.size)
-    if t.kind is Kind.INTERFACE and given.type.kind is not Kind.INTERFACE:
-        return keys.interface(t, given.type, given.read(target.memory, 0, given.type.size))
-    raise BadExpression(f"a {given.type.name} is no key of type {t.name}: write the key as a string")
+    return keys.assigned(t, replace(given, name=f"a {given.type.name}" if given.name == "this" else given.name))
 
 
 def _is_text(value: gdb.Value) -> bool:

@@ -1,51 +1,35 @@
-"""Go expressions that name a value: `m`, `main.W.Ints`, `p.cfg.M`, `arr[3]`, `*p`, `0xc000012345:map[K]V`.
+"""Go expressions that name a value: `m`, `main.W.Ints`, `p.cfg.M`, `arr[i]`, `x.(T)`, `*p`, `0xc000012345:map[K]V`.
 
-Parsed and followed here, so that they mean the same in every debugger, in every frame and language setting.
+Parsed (gomap/syntax.py) and followed here, so that they mean the same in every debugger, in every frame and
+language setting.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
-from typing import Union
+from functools import cached_property
 
-from gomap.errors import BadExpression, GomapError, MemoryFault, NoSuchType, NoSuchVariable, NotAMap
+from gomap import captures, syntax, typenames
+from gomap.errors import BadExpression, GomapError, NoSuchType, NoSuchVariable, NotAMap
+from gomap.golang import syncmap
+from gomap.golang.hashing import Hasher, hasher_of, typehash_plan
+from gomap.golang.lookup import Lookup, candidates, lookup
 from gomap.golang.rtype import Types, dynamic
-from gomap.golang.structure import counted
-from gomap.gotypes import Field, GoType, Kind, can_reach_map
+from gomap.gotypes import Field, GoType, Kind, can_reach_map, fixed
 from gomap.human import plural
+from gomap.keys import Keys
 from gomap.maps import view
-from gomap.target import Target, Variable
-from gomap.values import quote
+from gomap.syntax import Address, Assert, At, Convert, Deref, Index, KeyOf, Select, Step
+from gomap.target import Target, Variable, read_record
+from gomap.typenames import means
 
-_ADDRESS = re.compile(r"(0[xX][0-9a-fA-F]+):(.+)\Z", re.S)
-# A package path may contain everything up to the last slash but white space and brackets.
-_NAME = re.compile(r"&?(?:[^\s\[\]()*&'\"/]+/)*[^\W\d][\w.\-~%·]*|&?[^\W\d][\w·]*")
 MAX_EMBEDDED = 8
 MAX_KEYS = 1 << 20
-MAX_BRACKETS = 64
+#: Expressions within the indexes of expressions.
+MAX_NESTED = 8
 #: Fields that a message names.
 MAX_NAMED = 8
-
-
-@dataclass(frozen=True)
-class Select:
-    field: str
-
-
-@dataclass(frozen=True)
-class Index:
-    key: int | str
-
-
-@dataclass(frozen=True)
-class Deref:
-    pass
-
-
-Step = Union[Select, Index, Deref]
 
 
 def resolve(target: Target, text: str) -> Variable:
@@ -53,20 +37,12 @@ def resolve(target: Target, text: str) -> Variable:
 
     Raises NoSuchVariable, NoSuchType, BadExpression, OptimizedOut, MemoryFault.
     """
-    text = text.strip()
-    if not text:
-        raise BadExpression("an expression is missing: name a variable, or 0xADDRESS:TYPE")
-    at = _ADDRESS.match(text)
-    if at:
-        return _at_address(target, text, int(at.group(1), 16), at.group(2).strip())
-    if text.count("(") > MAX_BRACKETS:
-        raise BadExpression(f"an expression with more than {MAX_BRACKETS} brackets is none that was meant")
-    name, steps, stars = _parse(text)
-    variable, rest = _root(target, name)
-    types = Types(target)
-    for step in [*rest, *steps, *[Deref()] * stars]:
-        variable = _follow(target, types, variable, step)
-    return replace(variable, name=text)
+    return _Follow(target).resolve(text)
+
+
+def keys_of(target: Target, hasher: Hasher | None = None) -> Keys:
+    """Makes keys of literals and of values of the program."""
+    return Keys(target, hasher or hasher_of(target), _Follow(target).resolve)
 
 
 def resolve_map(target: Target, text: str) -> tuple[Variable, GoType, int]:
@@ -83,12 +59,12 @@ def resolve_behind(target: Target, text: str) -> Variable:
     Raises what resolve raises.
     """
     variable = resolve(target, text)
-    return replace(_concrete(target, Types(target), variable), name=variable.name)
+    return replace(_Follow(target).concrete(variable), name=variable.name)
 
 
 def map_in(target: Target, variable: Variable) -> tuple[Variable, GoType, int]:
     """The map that a value is, holds as an interface, or points to: as resolve_map."""
-    types = Types(target)
+    follow = _Follow(target)
     first = variable
     for _ in range(MAX_EMBEDDED):
         t = variable.type
@@ -96,54 +72,65 @@ def map_in(target: Target, variable: Variable) -> tuple[Variable, GoType, int]:
             word = variable.read(target.memory, 0, target.arch.pointer_size)
             return variable, t, target.arch.pointer(word)
         if t.kind is Kind.INTERFACE:
-            inner = _unwrap(target, types, variable)
+            inner = follow.unwrapped(variable)
             if inner is None:
-                raise NotAMap(f"{first.name} is a nil {t.name}: it holds no map")
+                raise NotAMap(f"{first.name} is a nil {t.name}, so there is no map in it")
             variable = inner
         elif t.kind is Kind.POINTER and t.elem.kind in (Kind.MAP, Kind.INTERFACE, Kind.POINTER):
-            variable = _deref(target, variable)
+            variable = follow.deref(variable)
         else:
             break
-    held = "" if variable.type is first.type else f" that holds {variable.type.name}"
-    raise NotAMap(f"{first.name} is no map: its type is {first.type.name}{held}{_instead(variable.type)}")
+    held = "" if variable.type is first.type else f" that holds {_an(variable.type.name)}"
+    what = f"{first.name} is not a map: it is {_an(first.type.name)}{held}"
+    raise NotAMap(what + _instead(target, first.name, variable))
 
 
-def _instead(t: GoType) -> str:
-    """What can be asked about a value that is no map."""
+def _an(name: str) -> str:
+    return f"an {name}" if name[:1] in "aeiouAEIOU" and not name.startswith("uint") else f"a {name}"
+
+
+def _instead(target: Target, name: str, variable: Variable) -> str:
+    """What can be asked about a value that is not a map."""
+    t, path = variable.type, name.strip()
     while t.kind is Kind.POINTER:
         t = t.elem
     if t.name == "sync.Map":
         return " (hmap-sync shows it)"
-    named = [f.name for f in t.fields if f.type.kind is Kind.MAP] if t.kind is Kind.STRUCT else []
-    more = ", ..." if len(named) > MAX_NAMED else ""
-    return f" (its maps: {', '.join(named[:MAX_NAMED])}{more})" if named else ""
+    try:
+        if t.kind is Kind.FUNC:
+            caught = captures.of(target, variable)
+            named = [f"{path}.{one.name}" for one in caught if one.type.kind is Kind.MAP]
+            more = "its closure captured "
+        elif t.kind is Kind.STRUCT:
+            named = [f.name for f in t.fields if f.type.kind is Kind.MAP]
+            more = "its maps: "
+        elif t.kind in (Kind.ARRAY, Kind.SLICE) and t.elem.kind in (
+            Kind.MAP,
+            Kind.POINTER,
+            Kind.STRUCT,
+            Kind.INTERFACE,
+        ):
+            return f": name an element, as in {path}[0]"
+        else:
+            return ""
+    except GomapError:
+        return ""
+    rest = ", ..." if len(named) > MAX_NAMED else ""
+    return f" ({more}{', '.join(named[:MAX_NAMED])}{rest})" if named else ""
 
 
-# -- following ---------------------------------------------------------------------------------------
+# -- names -------------------------------------------------------------------------------------------
 
 
-def _at_address(target: Target, text: str, address: int, type_name: str) -> Variable:
-    t = target.find_type(type_name)
-    if t is None:
-        raise NoSuchType(
-            f"the debug information has no type {type_name!r}: write it with full package paths, as in "
-            "0xc000012345:map[string]*example.com/shop/cart.Item"
-        )
-    if t.kind is Kind.MAP:  # the address is the header's: the map value itself is that pointer
-        return Variable(text, t, data=target.arch.pack(address & (1 << 8 * t.size) - 1))
-    return Variable(text, t, address=address)
-
-
-def _root(target: Target, name: str) -> tuple[Variable, list[Step]]:
+def _root(target: Target, name: str, quoted: bool) -> tuple[Variable, list[Step]]:
     """The variable that the longest prefix of a dotted name stands for, and the fields that follow.
 
     A name in quotes is that of a symbol first, as in gdb: no local variable hides it.
     """
-    if name.startswith("'"):
-        name = name[1:-1]
-        quoted = target.variable(name)
-        if quoted is not None:
-            return quoted, []
+    if quoted:
+        whole = target.variable(name)
+        if whole is not None:
+            return whole, []
     slash = name.rfind("/") + 1
     parts = name[slash:].split(".")
     prefix = name[:slash]
@@ -164,13 +151,37 @@ def _root(target: Target, name: str) -> tuple[Variable, list[Step]]:
         found = target.variable(f"{package}.{parts[0]}")
         if found is not None:
             return found, [Select(part) for part in parts[1:]]
+    if dotted and not prefix:
+        for path in typenames.paths_of(target, parts[0]):
+            for end in range(len(parts), 1, -1):
+                found = target.variable(f"{path}.{'.'.join(parts[1:end])}")
+                if found is not None:
+                    return found, [Select(part) for part in parts[end:]]
     where = "in this frame, the frames that called it, or the packages"
     hint = "package variables need their full name, like main.cache"
     if target.kind == "recorded":
         where = "in the file"
         hint = f"it has {', '.join(v.name for v in target.frame_variables(can_reach_map) if can_reach_map(v.type))}"
+    if target.kind != "recorded" and dotted:
+        for package in [prefix + parts[0], *(() if prefix else typenames.paths_of(target, parts[0]))]:
+            why = _not_a_variable(target, package, parts[1])
+            if why is not None:
+                raise NoSuchVariable(why)
     meant = _meant(target, name)
     raise NoSuchVariable(f"no variable {name!r} {where}: {f'did you mean {meant}?' if meant else hint}")
+
+
+def _not_a_variable(target: Target, package: str, name: str) -> str | None:
+    """What a name of the package is, where the package is in the program and has no such variable."""
+    full = f"{package}.{name}"
+    try:
+        address = target.symbol(full)
+        code = None if address is None else target.location(address + 1)
+    except GomapError:
+        return None
+    if code is not None and code.function == full:
+        return f"{full} is a function: name a variable"
+    return None
 
 
 def _meant(target: Target, name: str) -> str | None:
@@ -197,62 +208,326 @@ def _meant(target: Target, name: str) -> str | None:
     return next((forms[found[0]] for found in near if found), None)
 
 
-def _follow(target: Target, types: Types, variable: Variable, step: Step) -> Variable:
-    if isinstance(step, Deref):
-        if variable.type.kind is not Kind.POINTER:
-            raise BadExpression(f"{variable.name} is no pointer: its type is {variable.type.name}")
-        return _deref(target, variable)
-    if isinstance(step, Index):
-        return _index(target, types, variable, step.key)
-    return _select(target, types, variable, step.field)
+# -- following ---------------------------------------------------------------------------------------
 
 
-def _deref(target: Target, variable: Variable) -> Variable:
-    address = target.arch.pointer(variable.read(target.memory, 0, target.arch.pointer_size))
-    if not address:
-        raise BadExpression(f"{variable.name} is a nil {variable.type.name}")
-    return Variable(f"*{variable.name}", variable.type.elem, address, place=variable.place, note=variable.note)
+class _Follow:
+    """Follows expressions in one target."""
 
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.types = Types(target)
+        self._nested = 0
 
-def _unwrap(target: Target, types: Types, variable: Variable) -> Variable | None:
-    """The value in an interface, None when nil."""
-    held = dynamic(types, variable.type, variable.read(target.memory, 0, 2 * target.arch.pointer_size))
-    if held is None:
-        return None
-    t, word, direct = held
-    if direct:
-        return replace(variable, type=t, address=None, data=target.arch.pack(word), holes=())
-    return replace(variable, type=t, address=word, data=None, holes=())
+    @cached_property
+    def _keys(self) -> Keys:
+        # A hasher changes the target of its types, to one that sees keys that were typed.
+        return Keys(self.target, hasher_of(self.target), self.resolve)
 
+    def resolve(self, text: str) -> Variable:
+        text = text.strip()
+        if not text:
+            raise BadExpression("an expression is missing: name a variable, or 0xADDR:TYPE")
+        if self._nested >= MAX_NESTED:
+            raise BadExpression(f"{text!r}: indexes are nested more than {MAX_NESTED} deep")
+        root, steps = syntax.parse(text)
+        self._nested += 1
+        try:
+            variable, rest = self._root(text, root)
+            for step in [*rest, *steps]:
+                variable = self._step(variable, step)
+        finally:
+            self._nested -= 1
+        return replace(variable, name=text)
 
-def _concrete(target: Target, types: Types, variable: Variable) -> Variable:
-    """Through interfaces and pointers, as Go's selectors and this tool's convenience have it."""
-    for _ in range(MAX_EMBEDDED):
-        if variable.type.kind is Kind.INTERFACE:
-            inner = _unwrap(target, types, variable)
-            if inner is None:
-                raise BadExpression(f"{variable.name} is a nil {variable.type.name}")
-            variable = replace(inner, name=variable.name)
-        elif variable.type.kind is Kind.POINTER:
-            variable = replace(_deref(target, variable), name=variable.name)
+    # -- roots -------------------------------------------------------------------------------------
+
+    def _root(self, text: str, root: syntax.Root) -> tuple[Variable, list[Step]]:
+        if isinstance(root, At):
+            return self._at(text, root), []
+        if isinstance(root, Convert):
+            return self._converted(root), []
+        return _root(self.target, root.text, root.quoted)
+
+    def _type(self, name: str) -> GoType:
+        t = typenames.find(self.target, name)
+        if t is None:
+            raise NoSuchType(
+                f"the debug information has no type {name!r}: write it with full package paths, as in "
+                "0xc000012345:map[string]*example.com/shop/cart.Item"
+            )
+        return t
+
+    def _at(self, text: str, at: At) -> Variable:
+        if at.type is None:
+            raise BadExpression(f"{text!r} is not a variable: name the type at the address, as in {at.address:#x}:TYPE")
+        t = self._type(at.type)
+        if t.kind is Kind.MAP:  # the address is the header's: the map value itself is that pointer
+            return Variable(text, t, data=self.target.arch.pack(at.address & (1 << 8 * t.size) - 1))
+        return Variable(text, t, address=at.address)
+
+    def _converted(self, root: Convert) -> Variable:
+        try:
+            t = self._type(root.type)
+        except NoSuchType:
+            raise BadExpression(
+                f"{root.type!r} is not a type, and functions are not called: name a variable or a type"
+            ) from None
+        word = self.target.arch.pointer_size
+        name = f"{root.type}({root.value})"
+        number = syntax.ADDRESS.fullmatch(root.value)
+        if t.size == word and number is not None and t.kind not in (Kind.INT, Kind.UINT, Kind.FLOAT):
+            return Variable(name, t, data=self.target.arch.pack(int(root.value, 16) & (1 << 8 * word) - 1))
+        if t.kind in (Kind.MAP, Kind.FUNC, Kind.SLICE):
+            given = self.resolve(root.value)
+            if given.type.kind is not t.kind and given.type.kind is not Kind.UNSAFE_POINTER:
+                raise BadExpression(f"{given.name} is {_an(given.type.name)}: it can't be converted to {t.name}")
+            return replace(given, name=name, type=t)
+        if t.kind is Kind.POINTER:
+            given = self.resolve(root.value)
+            if given.type.kind is Kind.INTERFACE:
+                given = self.unwrapped(given) or given
+            if given.type.size != word:
+                raise BadExpression(f"{given.name} is {_an(given.type.name)}: it can't be converted to {t.name}")
+            return replace(given, name=name, type=t)
+        return Variable(name, t, data=self._keys.parse(t, root.value))
+
+    # -- steps -------------------------------------------------------------------------------------
+
+    def _step(self, variable: Variable, step: Step) -> Variable:
+        if isinstance(step, Select):
+            return self._select(variable, step.field)
+        if isinstance(step, Index):
+            return self._index(variable, step.key)
+        if isinstance(step, Deref):
+            if variable.type.kind is Kind.INTERFACE:  # of what it holds
+                variable = self.unwrapped(variable) or variable
+            if variable.type.kind is not Kind.POINTER:
+                raise BadExpression(f"{variable.name} is not a pointer: it is {_an(variable.type.name)}")
+            return self.deref(variable)
+        if isinstance(step, Address):
+            return self._address(variable)
+        if isinstance(step, Assert):
+            return self._assert(variable, step.type)
+        if isinstance(step, KeyOf):
+            return self._entry(variable, step.key, f"{variable.name}.key({step.key})", of_key=True)
+        return self._load(variable, step.key)
+
+    def deref(self, variable: Variable) -> Variable:
+        address = self.target.arch.pointer(variable.read(self.target.memory, 0, self.target.arch.pointer_size))
+        if not address:
+            raise BadExpression(f"{variable.name} is a nil {variable.type.name}")
+        name = f"*{variable.name}"
+        return Variable(name, variable.type.elem, address, place=variable.place, note=variable.note)
+
+    def _address(self, variable: Variable) -> Variable:
+        if variable.address is None:
+            raise BadExpression(f"{variable.name} has no address here: it is in a register, or was optimized out")
+        word = self.target.arch.pointer_size
+        t = GoType(Kind.POINTER, f"*{variable.type.name}", word, lazy_elem=fixed(variable.type))
+        data = self.target.arch.pack(variable.address)
+        return Variable(f"&{variable.name}", t, data=data, place=variable.place, note=variable.note)
+
+    def unwrapped(self, variable: Variable) -> Variable | None:
+        """The value in an interface, None when nil."""
+        word = self.target.arch.pointer_size
+        held = dynamic(self.types, variable.type, variable.read(self.target.memory, 0, 2 * word))
+        if held is None:
+            return None
+        t, first, direct = held
+        if direct:
+            return replace(variable, type=t, address=None, data=self.target.arch.pack(first), holes=())
+        return replace(variable, type=t, address=first, data=None, holes=())
+
+    def concrete(self, variable: Variable) -> Variable:
+        """Through interfaces and pointers, as Go's selectors and this tool's convenience have it."""
+        for _ in range(MAX_EMBEDDED):
+            if variable.type.kind is Kind.INTERFACE:
+                inner = self.unwrapped(variable)
+                if inner is None:
+                    raise BadExpression(f"{variable.name} is a nil {variable.type.name}")
+                variable = replace(inner, name=variable.name)
+            elif variable.type.kind is Kind.POINTER:
+                variable = replace(self.deref(variable), name=variable.name)
+            else:
+                break
+        return variable
+
+    def _assert(self, variable: Variable, wanted: str) -> Variable:
+        name = f"{variable.name}.({wanted})"
+        holder = variable
+        if holder.type.kind is Kind.POINTER and holder.type.elem.kind is Kind.INTERFACE:
+            holder = self.deref(holder)
+        if holder.type.kind is not Kind.INTERFACE:
+            if means(wanted, holder.type.name):
+                return variable
+            raise BadExpression(f"{variable.name} is not an interface: it is {_an(holder.type.name)}")
+        inner = self.unwrapped(holder)
+        if inner is None:
+            raise BadExpression(f"{variable.name} is a nil {holder.type.name}, so it holds no {wanted}")
+        if means(wanted, inner.type.name):
+            return replace(inner, name=name)
+        t = typenames.find(self.target, wanted)
+        if t is not None and t.kind is Kind.INTERFACE:  # it holds what it holds
+            return replace(holder, name=name)
+        raise BadExpression(f"{variable.name} holds {_an(inner.type.name)}, not {_an(wanted)}")
+
+    def _select(self, variable: Variable, name: str) -> Variable:
+        holder = self.concrete(variable)
+        t = holder.type
+        if t.kind is Kind.FUNC:
+            return self._captured(holder, name)
+        path = find_field(t, name) if t.kind is Kind.STRUCT else None
+        if path is None:
+            raise BadExpression(f"{variable.name} has no field {name}: {self._has(variable, holder, name)}")
+        for field in path:
+            holder = self.concrete(holder)
+            pointee = syncmap.atomic_pointee(holder.type) if field.name == "v" else None
+            holder = holder.part(f"{variable.name}.{name}", field.type, field.offset)
+            if pointee is not None:  # of an atomic.Pointer[T], which is an unsafe.Pointer
+                holder = replace(holder, type=self._pointer_to(pointee[1]))
+        return holder
+
+    def _pointer_to(self, t: GoType) -> GoType:
+        return GoType(Kind.POINTER, f"*{t.name}", self.target.arch.pointer_size, lazy_elem=fixed(t))
+
+    def _has(self, variable: Variable, holder: Variable, name: str) -> str:
+        t = holder.type
+        if t.kind is Kind.MAP and t.key.kind is Kind.STRING:
+            return f'it is {_an(t.name)}: use {variable.name}["{name}"] for an element'
+        if t.kind is not Kind.STRUCT:
+            held = "" if t is variable.type else f" that holds {_an(t.name)}"
+            return f"it is {_an(variable.type.name)}{held}"
+        if not t.fields:
+            return f"{t.name} has no fields"
+        more = ", ..." if len(t.fields) > 12 else ""
+        near = get_close_matches(name, [f.name for f in t.fields], 1, 0.7)
+        meant = f" (did you mean {near[0]}?)" if near else ""
+        return f"it has {', '.join(f.name for f in t.fields[:12])}{more}{meant}"
+
+    def _captured(self, holder: Variable, name: str) -> Variable:
+        found = captures.of(self.target, holder)
+        one = next((one for one in found if one.name == name), None)
+        if one is None:
+            known = ", ".join(one.name for one in found[:12])
+            what = (
+                f"what it captured and can be found is {known}"
+                if known
+                else "no variable that it captured can be found"
+            )
+            raise BadExpression(f"{holder.name} is {_an(holder.type.name)}, without a captured {name}: {what}")
+        return replace(one, name=f"{holder.name}.{name}", note=holder.note)
+
+    def _load(self, variable: Variable, key: str | None) -> Variable:
+        holder = self.concrete(variable)
+        name = f"{variable.name}.Load({key or ''})"
+        if key is not None:
+            return self._entry(variable, key, name)
+        t = holder.type
+        if (
+            t.kind is not Kind.STRUCT
+            or t.field("v") is None
+            or not t.name.startswith(("sync/atomic.", "internal/runtime/atomic."))
+        ):
+            raise BadExpression(f"{variable.name} is {_an(t.name)}: .Load() is for the types of sync/atomic")
+        return replace(self._select(holder, "v"), name=name)
+
+    # -- containers --------------------------------------------------------------------------------
+
+    def _index(self, variable: Variable, key: str) -> Variable:
+        holder = self.concrete(variable)
+        t, name = holder.type, f"{variable.name}[{key}]"
+        if t.kind is Kind.MAP or syncmap.detect(self.target, t) is not None:
+            return self._entry(variable, key, name)
+        if t.kind not in (Kind.ARRAY, Kind.SLICE, Kind.CHAN):
+            raise BadExpression(f"{variable.name} can't be indexed with {key}: it is {_an(t.name)}")
+        index = self._number(variable, t, key)
+        if t.kind is Kind.CHAN:
+            return self._buffered(holder, index, name)
+        if t.kind is Kind.ARRAY:
+            if not 0 <= index < t.length:
+                raise BadExpression(f"{name} is out of range: {t.name} has {plural(t.length, 'element')}")
+            return holder.part(name, t.elem, index * t.elem.size)
+        word = self.target.arch.pointer_size
+        head = holder.read(self.target.memory, 0, 2 * word)
+        start, length = self.target.arch.pointer(head), self.target.arch.pointer(head, word)
+        if not 0 <= index < length:
+            raise BadExpression(f"{name} is out of range: the slice has {plural(length, 'element')}")
+        return Variable(name, t.elem, start + index * t.elem.size, place=variable.place, note=variable.note)
+
+    def _number(self, variable: Variable, t: GoType, key: str) -> int:
+        if ":" in key and not key.startswith(('"', "`", "0x", "0X")):
+            raise BadExpression(f"{variable.name}[{key}]: slices of slices are not made; use the index of one element")
+        number = GoType(Kind.INT, "int", self.target.arch.pointer_size)
+        try:
+            data = self._keys.parse(number, key)
+        except BadExpression as error:
+            raise BadExpression(
+                f"{variable.name} can't be indexed with {key}: it is {_an(t.name)}, and {error}"
+            ) from error
+        return int.from_bytes(data, self.target.arch.byte_order, signed=True)  # type: ignore[arg-type]
+
+    def _buffered(self, holder: Variable, index: int, name: str) -> Variable:
+        """The value that is received after `index` others: runtime.hchan of runtime/chan.go."""
+        word, t = self.target.arch.pointer_size, self.target.find_type("runtime.hchan")
+        address = self.target.arch.pointer(holder.read(self.target.memory, 0, word))
+        waiting = 0
+        if address and t is not None:
+            record = read_record(self.target, t, address)
+            waiting, room = record["qcount"], record["dataqsiz"]
+            if 0 <= index < min(waiting, room):
+                elem = holder.type.elem
+                at = record["buf"] + (record["recvx"] + index) % room * elem.size
+                return Variable(name, elem, at, place=holder.place, note=holder.note)
+        raise BadExpression(f"{name} is out of range: the channel's buffer holds {plural(waiting, 'value')}")
+
+    def _entry(self, variable: Variable, key: str, name: str, of_key: bool = False) -> Variable:
+        """The elem (of_key: the key) that a map or sync.Map has for the key."""
+        holder = self.concrete(variable)
+        t = holder.type
+        if t.kind is Kind.MAP:
+            found = self._looked_up(holder, key, name)
+            at, part = (found.key_address, t.key) if of_key else (found.elem_address, t.elem)
+        elif syncmap.detect(self.target, t) is not None:
+            at, part = self._in_sync_map(holder, key, name, of_key)
         else:
-            break
-    return variable
+            raise BadExpression(f"{variable.name} is not a map or sync.Map: it is {_an(t.name)}")
+        return replace(holder, name=name, type=part, address=at, data=None, holes=())
 
+    def _looked_up(self, holder: Variable, key: str, name: str) -> Lookup:
+        t, keys = holder.type, self._keys
+        raw = keys.parse(t.key, key)
+        address = self.target.arch.pointer(holder.read(self.target.memory, 0, self.target.arch.pointer_size))
+        if address:
+            found = view(keys.target, t, address)
+            plans = candidates(found, keys.hasher)
+            if not plans and found.count > MAX_KEYS:
+                raise BadExpression(f"{name}: the map has too many entries to look through")
+            result = lookup(found, keys.hasher, plans, raw)
+            if result.found:
+                return result
+            if result.broken is not None:
+                raise BadExpression(f"{name}: {result.broken.message}")
+        raise BadExpression(f"{name}: the map has no such key")
 
-def _select(target: Target, types: Types, variable: Variable, name: str) -> Variable:
-    holder = _concrete(target, types, variable)
-    if holder.type.kind is not Kind.STRUCT:
-        raise BadExpression(f"{variable.name} has no field {name}: its type is {variable.type.name}")
-    path = find_field(holder.type, name)
-    if path is None:
-        known = ", ".join(f.name for f in holder.type.fields[:12]) or "no fields"
-        more = ", ..." if len(holder.type.fields) > 12 else ""
-        raise BadExpression(f"{variable.name} has no field {name}: it has {known}{more}")
-    for field in path:
-        holder = _concrete(target, types, holder)
-        holder = holder.part(f"{variable.name}.{name}", field.type, field.offset)
-    return holder
+    def _in_sync_map(self, holder: Variable, key: str, name: str, of_key: bool) -> tuple[int, GoType]:
+        keys = self._keys
+        wanted: dict[str, bytes] = {}
+        for count, entry in enumerate(syncmap.entries(self.target, holder)):
+            if count > MAX_KEYS:
+                raise BadExpression(f"{name}: the sync.Map has too many entries to look through")
+            t = entry.key_type
+            if t.name not in wanted:
+                wanted[t.name] = keys.parse(t, key)
+            plan = typehash_plan(t)
+            try:
+                data = self.target.memory.read(entry.key_address, t.size)
+                same = plan is not None and keys.hasher.equal(plan, wanted[t.name], data)
+            except GomapError:
+                continue
+            if same:
+                return (entry.key_address, t) if of_key else (entry.value_address, entry.value_type)
+        raise BadExpression(f"{name}: the sync.Map has no such key")
 
 
 def find_field(t: GoType, name: str) -> list[Field] | None:
@@ -267,171 +542,8 @@ def find_field(t: GoType, name: str) -> list[Field] | None:
             for field in struct.fields:
                 # Debug information does not always say which fields are embedded: their name is their type's.
                 inner = field.type.elem if field.type.kind is Kind.POINTER else field.type
-                named = field.embedded or field.name == inner.name.rsplit(".", 1)[-1]
+                named = field.embedded or field.name == inner.name.partition("[")[0].rsplit(".", 1)[-1]
                 if named and inner.kind is Kind.STRUCT:
                     deeper.append((inner, [*path, field]))
         level = deeper
     return None
-
-
-def _index(target: Target, types: Types, variable: Variable, key: int | str) -> Variable:
-    holder = _concrete(target, types, variable)
-    written = quote(key.encode("utf-8", "surrogateescape")) if isinstance(key, str) else str(key)
-    t, name = holder.type, f"{variable.name}[{written}]"
-    if t.kind is Kind.MAP:
-        return _map_index(target, holder, key, name)
-    if isinstance(key, str) or t.kind not in (Kind.ARRAY, Kind.SLICE):
-        raise BadExpression(f"{variable.name} can't be indexed with {written}: its type is {t.name}")
-    if t.kind is Kind.ARRAY:
-        if not 0 <= key < t.length:
-            raise BadExpression(f"{name} is out of range: {t.name} has {plural(t.length, 'element')}")
-        return holder.part(name, t.elem, key * t.elem.size)
-    word = target.arch.pointer_size
-    head = holder.read(target.memory, 0, 2 * word)
-    start, length = target.arch.pointer(head), target.arch.pointer(head, word)
-    if not 0 <= key < length:
-        raise BadExpression(f"{name} is out of range: the slice has {plural(length, 'element')}")
-    return Variable(name, t.elem, start + key * t.elem.size, place=variable.place, note=variable.note)
-
-
-def _map_index(target: Target, holder: Variable, key: int | str, name: str) -> Variable:
-    """The elem of a string or integer key, found by walking."""
-    t = holder.type
-    wanted = Kind.STRING if isinstance(key, str) else None
-    if (wanted is Kind.STRING) != (t.key.kind is Kind.STRING) or t.key.kind not in (
-        Kind.STRING,
-        Kind.INT,
-        Kind.UINT,
-    ):
-        raise BadExpression(f"{name}: keys of {t.name} can't be written like that here")
-    address = target.arch.pointer(holder.read(target.memory, 0, target.arch.pointer_size))
-    if address:
-        word, order = target.arch.pointer_size, target.arch.byte_order
-        raw = key.encode("utf-8", "surrogateescape") if isinstance(key, str) else b""
-        found = view(target, t, address)
-        for count, entry in enumerate(counted(found.count, found.entries())):
-            if count > MAX_KEYS:
-                raise BadExpression(f"{name}: the map has too many entries to look through")
-            if entry.key is None:
-                continue
-            if isinstance(key, str):
-                pointer, length = target.arch.pointer(entry.key), target.arch.pointer(entry.key, word)
-                try:
-                    if length != len(raw) or (length and target.memory.read(pointer, length) != raw):
-                        continue
-                except MemoryFault:
-                    continue
-            elif int.from_bytes(entry.key, order, signed=t.key.kind is Kind.INT) != key:  # type: ignore[arg-type]
-                continue
-            return replace(holder, name=name, type=t.elem, address=entry.elem_address, data=None, holes=())
-    raise BadExpression(f"{name}: the map has no such key")
-
-
-# -- parsing -----------------------------------------------------------------------------------------
-
-
-def _parse(text: str) -> tuple[str, list[Step], int]:
-    """(root name, steps, how many times the whole is dereferenced)."""
-    body, stars = text, 0
-    while True:
-        body = body.strip()
-        if body.startswith("*"):
-            body, stars = body[1:], stars + 1
-        elif body.startswith("(") and _closes(body) == len(body) - 1:
-            inner_name, inner_steps, inner_stars = _parse(body[1:-1])
-            return inner_name, [*inner_steps, *[Deref()] * inner_stars], stars
-        else:
-            break
-    if body.startswith("("):
-        end = _closes(body)
-        if end < 0:
-            raise BadExpression(f"{text!r} has a ( without its )")
-        name, steps, inner_stars = _parse(body[1:end])
-        return name, [*steps, *[Deref()] * inner_stars, *_steps(body[end + 1 :], text)], stars
-    if body.startswith("'"):
-        end = body.find("'", 1)
-        if end < 0:
-            raise BadExpression(f"{text!r} has a quote without its end")
-        return body[: end + 1], list(_steps(body[end + 1 :], text)), stars
-    found = _NAME.match(body)
-    if found is None:
-        raise BadExpression(f"{text!r} is no variable: write a name like m or main.cache, or 0xADDRESS:TYPE")
-    name = found.group(0)
-    rest = body[found.end() :]
-    if name.endswith("."):
-        raise BadExpression(f"{text!r} ends in a dot: name the field after it")
-    return name, list(_steps(rest, text)), stars
-
-
-def _closes(body: str) -> int:
-    depth = 0
-    for i, character in enumerate(body):
-        depth += (character == "(") - (character == ")")
-        if not depth:
-            return i
-    return -1
-
-
-def _steps(rest: str, text: str) -> Iterator[Step]:
-    while rest:
-        if rest[0] == ".":
-            found = re.match(r"\.([^\W\d][\w·]*)", rest)
-            if found is None:
-                raise BadExpression(f"{text!r}: a field name is missing at {rest!r}")
-            yield Select(found.group(1))
-            rest = rest[found.end() :]
-        elif rest[0] == "[":
-            end, key = _subscript(rest, text)
-            yield Index(key)
-            rest = rest[end:]
-        elif rest[0].isspace():
-            rest = rest.lstrip()
-        else:
-            raise BadExpression(f"{text!r} can't be understood from {rest!r} on")
-
-
-def _subscript(rest: str, text: str) -> tuple[int, int | str]:
-    number = re.match(r"\[\s*(-?(?:0[xX][0-9a-fA-F]+|\d+))\s*\]", rest)
-    if number:
-        return number.end(), int(number.group(1), 0)
-    string = re.match(r'\[\s*("(?:[^"\\]|\\.)*"|`[^`]*`)\s*\]', rest)
-    if string:
-        return string.end(), unquote(string.group(1))
-    raise BadExpression(f'{text!r}: an index is a number or a "string", not {rest!r}')
-
-
-_SIMPLE = {
-    "a": "\a",
-    "b": "\b",
-    "f": "\f",
-    "n": "\n",
-    "r": "\r",
-    "t": "\t",
-    "v": "\v",
-    "\\": "\\",
-    '"': '"',
-    "'": "'",
-}
-
-
-def unquote(literal: str) -> str:
-    """The text of a Go string literal; bytes that are no UTF-8 as surrogates (PEP 383)."""
-    if literal.startswith("`"):
-        return literal[1:-1]
-    raw = bytearray()
-    body = literal[1:-1]
-    for found in re.finditer(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}|.)|[^\\]+", body, re.S):
-        escape = found.group(1)
-        if escape is None:
-            raw += found.group(0).encode("utf-8", "surrogateescape")
-        elif escape in _SIMPLE:
-            raw += _SIMPLE[escape].encode()
-        elif escape[0] == "x" and len(escape) == 3:
-            raw.append(int(escape[1:], 16))
-        elif escape[0] in "uU" and len(escape) > 1:
-            raw += chr(int(escape[1:], 16)).encode("utf-8", "surrogatepass")
-        elif escape.isdigit() and len(escape) == 3:
-            raw.append(int(escape, 8) & 0xFF)
-        else:
-            raise BadExpression(f"\\{escape} is no escape of a Go string")
-    return raw.decode("utf-8", "surrogateescape")

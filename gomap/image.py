@@ -139,7 +139,7 @@ def _read_all(target: Target, t: GoType, address: int, depth: int) -> None:
     values = Values(target, Limits(depth=depth, total=1 << 16))
     found = view(target, t, address)
     for entry in itertools.islice(found.entries(), found.count + TOO_MANY):  # hmap-show's anomalies tell of more
-        values.json(t.key, entry.key)
+        values.key(t.key, entry.key)
         values.json(t.elem, entry.elem)
     assert values.types is not None
     for place, made in values.types.made():

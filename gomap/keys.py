@@ -1,4 +1,4 @@
-"""Go literals of keys -> the bytes that a key has in memory: numbers, strings, structs, arrays, interfaces.
+"""Keys as people type them -> the bytes that a key has in memory: Go literals, and values of the program.
 
 What a key points to (the bytes of a string, what an interface holds) gets addresses that no program has, and a
 copy of the target that sees them: hashing and comparing need not know that a key was typed by hand.
@@ -9,19 +9,26 @@ from __future__ import annotations
 import copy
 import re
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from typing import Callable
 
-from gomap.errors import BadExpression, MemoryFault
-from gomap.expr import unquote
+from gomap.errors import BadExpression, MemoryFault, NoSuchVariable
 from gomap.golang.hashing import Hasher, typehash_plan
-from gomap.gotypes import GoType, Kind, fixed
+from gomap.golang.rtype import dynamic
+from gomap.golang.structure import counted
+from gomap.gotypes import POINTER_KINDS, GoType, Kind
+from gomap.human import plural
+from gomap.maps import MapView
 from gomap.memory import Memory
-from gomap.target import Arch, Target
+from gomap.syntax import unquote
+from gomap.target import Arch, Target, Variable
+from gomap.typenames import basic, find, spelt
+from gomap.values import Limits, Values, float_of
 
 _NUMBER = (
     r"(?:0[xX][0-9a-fA-F_]*(?:\.[0-9a-fA-F_]*)?(?:[pP][+-]?\d+)?|"
-    r"0[bB][01_]+|0[oO][0-7_]+|(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|NaN|Inf)"
+    r"0[bB][01_]+|0[oO][0-7_]+|(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|(?:NaN|Inf)\b)"
 )
 _SIGNED = re.compile(rf"[+-]?{_NUMBER}")
 _COMPLEX = re.compile(rf"(?P<real>[+-]?{_NUMBER}(?!i))?(?P<imaginary>[+-]?{_NUMBER})i|(?P<only>[+-]?{_NUMBER})")
@@ -29,14 +36,29 @@ _RUNE = re.compile(r"'(\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|`[^`]*`', re.S)
 _POINTER = re.compile(r"0[xX][0-9a-fA-F]+|nil\b")
 _CONVERSION = re.compile(r"\((?:[^()]|\([^()]*\))*\)\s*\(")
-_NAME = re.compile(r"[^\W\d]\w*")
 #: What types are made of others with, and types that are written with braces.
 _PREFIX = re.compile(r"(?:\*|\[\d+\]|chan\s+)*")
 _BRACED = re.compile(r"(?:struct|interface)\s*\{")
-#: Names that debug information does not use.
-_LONG = {"byte": "uint8", "rune": "int32", "any": "interface {}", "interface{}": "interface {}"}
-_SHORT = re.compile(r"(?<![\w.])(?:byte|rune|any)(?![\w.])|(?<![\w.])interface\{\}")
-_SIZES = {"8": 1, "16": 2, "32": 4, "64": 8}
+#: What a value of the program is named by begins with one of these, or with a letter.
+_NAMES = frozenset("&*('_")
+_NOTHING = re.compile(r"(?:\s|/\*.*?\*/)*", re.S)
+#: Keys of one map that are compared with a text.
+MAX_PRINTED = 1 << 16
+MAX_NAMED = 4
+_NUMBERS = (Kind.INT, Kind.UINT, Kind.FLOAT)
+#: What is expected of a key of this kind.
+_EXPECTED = {
+    Kind.BOOL: "true or false",
+    Kind.INT: "an integer literal",
+    Kind.UINT: "an integer literal",
+    Kind.FLOAT: "a number, NaN, +Inf or -Inf",
+    Kind.COMPLEX: "a complex number like (1+2i)",
+    Kind.STRING: 'a string in "quotes"',
+    Kind.POINTER: "its address as 0x..., or nil",
+    Kind.UNSAFE_POINTER: "its address as 0x..., or nil",
+    Kind.CHAN: "its address as 0x..., or nil",
+    Kind.INTERFACE: "a constant, or a value with its type as in int8(3) or main.Point{1, 2}",
+}
 
 
 class Scratch:
@@ -64,10 +86,14 @@ class Scratch:
 
 @dataclass
 class Keys:
-    """Makes keys of one target. `target` sees what they point to; `hasher` knows what they hold."""
+    """Makes keys of one target. `target` sees what they point to; `hasher` knows what they hold.
+
+    resolve: gives the value of the program that an expression names; None where literals are all there is.
+    """
 
     target: Target
     hasher: Hasher
+    resolve: Callable[[str], Variable] | None = None
     scratch: Scratch = field(init=False)
 
     def __post_init__(self) -> None:
@@ -78,13 +104,90 @@ class Keys:
         self.hasher.target = self.target
 
     def parse(self, t: GoType, text: str) -> bytes:
-        """The key of type t that `text` writes. Raises BadExpression."""
+        """The key of type t that `text` writes or names. Raises BadExpression."""
         reader = _Reader(self, text)
         data = reader.value(t)
         reader.space()
         if reader.at < len(text):
-            raise BadExpression(f"{text!r} goes on after a key of type {t.name}: {reader.rest()!r}")
+            raise BadExpression(f"{_said(text)} goes on after a key of type {t.name}: {_said(reader.rest())}")
         return data
+
+    def find(self, t: GoType, text: str, found: MapView | None, limits: Limits) -> bytes:
+        """As parse. A text that was cut short, or whose types debug information does not have, is compared with the
+        map's keys as they are printed with these limits."""
+        try:
+            return self.parse(t, text)
+        except BadExpression as error:
+            if found is None or not ("..." in text or "{" in text or "(" in text):
+                raise
+            printed = self._printed(t, text, found, limits)
+            if not printed:
+                raise
+            if len(printed) > 1:
+                places = ", ".join(f"{address:#x}:{t.name}" for _, address in printed[:MAX_NAMED])
+                raise BadExpression(
+                    f"{plural(len(printed), 'key')} of the map are printed as {text!r}: use {places}"
+                ) from error
+            return printed[0][0]
+
+    def _printed(self, t: GoType, text: str, found: MapView, limits: Limits) -> Sequence[tuple[bytes, int]]:
+        """The keys that are printed as the text, with their addresses."""
+        if found.count > MAX_PRINTED:
+            return ()
+        values = Values(self.target, limits, self.hasher.types)
+        wanted = _bare(text)
+        return [
+            (entry.key, entry.key_address)
+            for entry in counted(found.count, found.entries())
+            if entry.key is not None and _bare(values.key_text(t, entry.key)) == wanted
+        ]
+
+    def assigned(self, t: GoType, value: Variable) -> bytes:
+        """A value of the program as a key of type t: as Go assigns it, and numbers as Go converts them.
+
+        Raises BadExpression, MemoryFault, OptimizedOut.
+        """
+        memory, given = self.target.memory, value.type
+        data = value.read(memory, 0, given.size)
+        if given.kind is Kind.INTERFACE:
+            held = dynamic(self.hasher.types, given, data)
+            if held is None:
+                if t.kind is not Kind.INTERFACE:
+                    raise BadExpression(f"{value.name} is nil, not a {t.name}")
+                return bytes(t.size)
+            given, word, direct = held
+            data = self.target.arch.pack(word) if direct else memory.read(word, given.size)
+        if t.kind is Kind.INTERFACE:
+            return self.interface(t, given, data)
+        if t.kind in _NUMBERS and given.kind in _NUMBERS:
+            return self._number(t, value.name, given, data)
+        pointers = t.kind in POINTER_KINDS and (given.kind in POINTER_KINDS or given.name == "uintptr")
+        if t.kind is Kind.POINTER and given.kind is Kind.POINTER:
+            pointers = t.name == given.name
+        if pointers or (t.kind is given.kind and _alike(t, given)):
+            return data
+        raise BadExpression(f"{value.name} is a {given.name}, not a {t.name}{self._instead(t, given, value.name)}")
+
+    def _instead(self, t: GoType, given: GoType, name: str) -> str:
+        if name.startswith("&") and given.kind is Kind.POINTER and given.elem.name == t.name:
+            return ": leave out the &"
+        if given.kind is Kind.POINTER and given.lazy_elem is not None and given.elem.name == t.name:
+            return ": write * in front of it"
+        if t.kind is Kind.POINTER and t.lazy_elem is not None and t.elem.name == given.name:
+            return ": write & in front of it"
+        return ""
+
+    def _number(self, t: GoType, name: str, given: GoType, data: bytes) -> bytes:
+        order = self.target.arch.byte_order
+        value: int | float
+        if given.kind is Kind.FLOAT:
+            value = float_of(data, given.size, order)
+        else:
+            value = int.from_bytes(data[: given.size], order, signed=given.kind is Kind.INT)  # type: ignore[arg-type]
+        try:
+            return self.parse(t, repr(value))
+        except BadExpression:
+            raise BadExpression(f"{name} is {value}, which is not a {t.name}") from None
 
     def string(self, raw: bytes) -> bytes:
         """A string of these bytes."""
@@ -96,7 +199,7 @@ class Keys:
         arch = self.target.arch
         plan = typehash_plan(held)
         if plan is None:
-            raise BadExpression(f"a {held.name} can't be a key")
+            raise BadExpression(f"a {held.name} can't be a key: it can't be compared")
         descriptor = first = self.scratch.add(b"\0" * 8 * arch.pointer_size)
         self.hasher.types.pretend(descriptor, held)
         if t.methods:
@@ -121,8 +224,10 @@ class _Reader:
         return self.text[self.at :]
 
     def space(self) -> None:
-        while self.at < len(self.text) and self.text[self.at].isspace():
-            self.at += 1
+        """Goes on behind spaces and comments."""
+        found = _NOTHING.match(self.text, self.at)
+        assert found is not None
+        self.at = found.end()
 
     def take(self, word: str) -> bool:
         self.space()
@@ -143,11 +248,73 @@ class _Reader:
         return found
 
     def wrong(self, t: GoType, what: str) -> BadExpression:
-        where = f" at {self.rest()!r}" if 0 < self.at < len(self.text) else ""
-        return BadExpression(f"{self.text!r} is no {t.name}{where}: {what}")
+        where = f" at {_said(self.rest())}" if 0 < self.at < len(self.text) else ""
+        return BadExpression(f"{_said(self.text)} is not {_article(t.name)} {t.name}{where}: {what}")
+
+    def expected(self, t: GoType) -> BadExpression:
+        return self.wrong(t, f"expected {_EXPECTED[t.kind]}")
 
     def value(self, t: GoType) -> bytes:
+        """A literal of type t, or what the program has under a name."""
         self.space()
+        start = self.at
+        try:
+            if re.match(r"0[xX][0-9a-fA-F]+\s*:", self.text[start:]):
+                raise self.expected(t) if t.kind in _EXPECTED else self.wrong(t, f"expected {t.name}{{...}}")
+            return self.literal(t)
+        except BadExpression as error:
+            end = self.operand_end(start)
+            operand = self.text[start:end].strip()
+            if self.keys.resolve is None or not _is_named(operand):
+                raise
+            self.at = end
+            return self.named(t, operand, error)
+
+    def named(self, t: GoType, operand: str, error: BadExpression) -> bytes:
+        """The value of the program that the operand names. error: why it is not a literal."""
+        assert self.keys.resolve is not None
+        try:
+            found = self.keys.resolve(operand)
+        except NoSuchVariable as none:
+            if re.fullmatch(r"[^\W\d]\w*", operand):
+                if t.kind is Kind.STRING:
+                    hint = f'write "{operand}" for the string'
+                else:
+                    hint = f"expected {_EXPECTED[t.kind]}" if t.kind in _EXPECTED else f"expected {t.name}{{...}}"
+                raise BadExpression(
+                    f"{_said(operand)} is neither {_article(t.name)} {t.name} nor a variable or constant: {hint}"
+                ) from none
+            raise error from none
+        except BadExpression:
+            if "(" in operand and "." not in operand.partition("(")[0]:
+                raise error from None
+            raise
+        return self.keys.assigned(t, found)
+
+    def operand_end(self, start: int) -> int:
+        """Where the operand that starts here ends: at a comma or a bracket that was open before it."""
+        depth, quote, at = 0, "", start
+        while at < len(self.text):
+            character = self.text[at]
+            if quote:
+                if character == "\\" and quote != "`":
+                    at += 1
+                elif character == quote:
+                    quote = ""
+            elif character in "\"'`":
+                quote = character
+            elif character in "([{":
+                depth += 1
+            elif character in ")]}":
+                if not depth:
+                    return at
+                depth -= 1
+            elif character == "," and not depth:
+                return at
+            at += 1
+        return len(self.text)
+
+    def literal(self, t: GoType) -> bytes:
         if t.kind is Kind.INTERFACE:
             return self.interface(t)
         if t.kind is Kind.STRUCT:
@@ -163,27 +330,27 @@ class _Reader:
         if t.kind is Kind.BOOL:
             found = self.match(re.compile(r"(true|false)\b"))
             if found is None:
-                raise self.wrong(t, "write true or false")
+                raise self.expected(t)
             return b"\1" if found.group() == "true" else b"\0"
         if t.kind in (Kind.INT, Kind.UINT):
             return self.integer(t)
         if t.kind is Kind.FLOAT:
             found = self.match(_SIGNED)
             if found is None:
-                raise self.wrong(t, "write a number, NaN, +Inf or -Inf")
+                raise self.expected(t)
             return self.float(t, found.group(), t.size)
         if t.kind is Kind.COMPLEX:
             return self.complex(t)
         if t.kind is Kind.STRING:
             found = self.match(_STRING)
             if found is None:
-                raise self.wrong(t, 'write a string in "quotes"')
+                raise self.expected(t)
             return self.keys.string(unquote(found.group()).encode("utf-8", "surrogateescape"))
         raise BadExpression(f"keys of type {t.name} can't be written as a literal")
 
     def converts(self, t: GoType) -> bool:
         """Takes `main.Color(` of main.Color(3), with or without the package."""
-        name = _spelt(t.name).match(self.text, self.at)
+        name = spelt(t.name).match(self.text, self.at)
         if name is None or not self.text.startswith("(", name.end()):
             return False
         self.at = name.end() + 1
@@ -198,12 +365,12 @@ class _Reader:
         else:
             found = self.match(_SIGNED)
             if found is None:
-                raise self.wrong(t, "write a whole number")
-            value = _integer(found.group(), self.wrong(t, "write a whole number"))
+                raise self.expected(t)
+            value = _integer(found.group(), self.expected(t))
         bits = 8 * t.size
         low, high = (-(1 << bits - 1), 1 << bits - 1) if t.kind is Kind.INT else (0, 1 << bits)
         if not low <= value < high:
-            raise self.wrong(t, f"it has {bits} bits")
+            raise self.wrong(t, f"a {t.name} has {bits} bits")
         return (value & (1 << bits) - 1).to_bytes(t.size, self.arch.byte_order)  # type: ignore[arg-type]
 
     def float(self, t: GoType, text: str, size: int) -> bytes:
@@ -219,7 +386,7 @@ class _Reader:
         closed = self.take("(")
         found = self.match(_COMPLEX)
         if found is None:
-            raise self.wrong(t, "write a complex number like (1+2i)")
+            raise self.expected(t)
         real, imaginary = found["only"] or found["real"] or "0", found["imaginary"] or "0"
         if closed:
             self.expect(")", t)
@@ -229,7 +396,7 @@ class _Reader:
         converted = self.converts(t) or self.match(_CONVERSION) is not None
         found = self.match(_POINTER)
         if found is None:
-            raise self.wrong(t, "write its address as 0x..., or nil")
+            raise self.expected(t)
         if converted:
             self.expect(")", t)
         value = 0 if found.group() == "nil" else int(found.group(), 16)
@@ -240,12 +407,12 @@ class _Reader:
     def opened(self, t: GoType) -> None:
         """Takes the type, if it is named, and the brace."""
         self.space()
-        name = _spelt(t.name).match(self.text, self.at)
+        name = spelt(t.name).match(self.text, self.at)
         if name is None and t.kind is Kind.ARRAY:
             name = re.compile(r"\[\.\.\.\][^{]*").match(self.text, self.at)
         self.at = self.at if name is None else name.end()
         if not self.take("{"):
-            raise self.wrong(t, f"write {t.name}{{...}}")
+            raise self.wrong(t, f"expected {t.name}{{...}} as hmap-show --entries prints it")
 
     def struct(self, t: GoType) -> bytes:
         self.opened(t)
@@ -315,10 +482,11 @@ class _Reader:
         if conversion is not None:
             name = conversion.group().rstrip("( ").strip()[1:-1]
         else:
-            name = self.text[self.at : self.type_end()].strip()
-        found = self.type_of(name)
+            end = self.type_end()
+            name = self.text[self.at : end].strip() if end < len(self.text) else ""
+        found = find(self.keys.target, name) if name else None
         if found is None or found.kind in (Kind.INTERFACE, Kind.OPAQUE):
-            raise self.wrong(t, f"name the type that it holds, as in int8(3) or main.Point{{1, 2}} ({name!r} is none)")
+            raise self.wrong(t, f"expected {_EXPECTED[t.kind]}" + (f" ({name!r} is not a type)" if name else ""))
         return found
 
     def type_end(self) -> int:
@@ -336,75 +504,41 @@ class _Reader:
                 return at
         return len(self.text)
 
-    def type_of(self, name: str) -> GoType | None:
-        """The type of this name. What is made of others need not be in the debug information itself."""
-        name = _as_linked(_SHORT.sub(lambda found: _LONG[found.group()], name))
-        found = self.basic(name) or self.keys.target.find_type(name)
-        package = self.keys.target.package
-        if found is None and package and _NAME.fullmatch(name.partition("[")[0]):
-            found = self.keys.target.find_type(f"{package}.{name}")
-        if found is not None:
-            return found
-        if name == "struct {}":
-            return GoType(Kind.STRUCT, "struct {}", 0)
-        made = re.match(r"(?P<pointer>\*)|\[(?P<length>\d{1,9})\]|chan ", name)
-        elem = None if made is None else self.type_of(name[made.end() :])
-        if made is None or elem is None:
-            return None
-        word = self.arch.pointer_size
-        if made["length"]:
-            length = int(made["length"])
-            return GoType(Kind.ARRAY, f"[{length}]{elem.name}", length * elem.size, length, lazy_elem=fixed(elem))
-        kind = Kind.POINTER if made["pointer"] else Kind.CHAN
-        return GoType(kind, made.group() + elem.name, word, lazy_elem=fixed(elem))
-
     def basic(self, name: str) -> GoType | None:
-        """A predeclared type: debug information leaves out those that a program does not use."""
-        word = self.arch.pointer_size
-        if name == "string":
-            return GoType(Kind.STRING, name, 2 * word)
-        if name == "bool":
-            return GoType(Kind.BOOL, name, 1)
-        if name == "uintptr":
-            return GoType(Kind.UINT, name, word)
-        if name == "unsafe.Pointer":
-            return GoType(Kind.UNSAFE_POINTER, name, word)
-        found = re.fullmatch(r"(int|uint)(8|16|32|64)?", name)
-        if found is not None:
-            kind = Kind.INT if found.group(1) == "int" else Kind.UINT
-            return GoType(kind, name, _SIZES.get(found.group(2), word))
-        found = re.fullmatch(r"(?:float(32|64)|complex(64|128))", name)
-        if found is not None:
-            of_float = found.group(1)
-            kind = Kind.FLOAT if of_float else Kind.COMPLEX
-            return GoType(kind, name, int(of_float or found.group(2)) // 8)
-        return None
+        return basic(name, self.arch.pointer_size)
 
 
-def _as_linked(name: str) -> str:
-    """A type's name with its spaces where the linker has them: types that keys hold are told apart by their names."""
-    for wrong, right in (
-        (r"\s+", " "),
-        (r", ", ","),
-        (r"\b(struct|interface) ?\{ ?", r"\1 { "),
-        (r" ?\}", " }"),
-        (r"\{ +\}", "{}"),
-        (r" ?; ?", "; "),
-    ):
-        name = re.sub(wrong, right, name)
-    return name.strip()
+def _is_named(operand: str) -> bool:
+    """Whether the operand can be an expression: not a number, a string or a composite literal."""
+    if not operand or not (operand[0] in _NAMES or operand[0].isalpha() or re.match(r"0[xX][0-9a-fA-F]+\s*:", operand)):
+        return False
+    return ":" in operand or "{" not in operand
 
 
-@cache
-def _spelt(name: str) -> re.Pattern[str]:
-    """A type's name as the program's text may have it: byte for uint8, struct{} for struct {}, any for interface {},
-    packages without their paths, or no package at all."""
-    part = r"[^\s\[\]{}()*;,]*"
-    forms = (name, re.sub(f"{part}/", "", name), re.sub(rf"{part}\.", "", name))
-    spelt = "|".join(re.escape(form) for form in forms).replace(r"\ ", r"\s*").replace(",", r",\s*")
-    for long, short in (("uint8", "byte"), ("int32", "rune"), (r"interface\s*\{\}", "any")):
-        spelt = re.sub(rf"(?<![\w.]){re.escape(long)}(?!\w)", rf"(?:\g<0>|{short})", spelt)
-    return re.compile(rf"(?:{spelt})(?=\s*[({{])")
+def _said(text: str) -> str:
+    """A text that was typed, as messages have it."""
+    return text if text[:1] in ('"', "'", "`") else f'"{text}"'
+
+
+def _bare(text: str) -> str:
+    """A printed key without comments and spaces."""
+    return re.sub(r"\s+", "", re.sub(r"/\*.*?\*/", "", text, flags=re.S))
+
+
+def _article(name: str) -> str:
+    return "an" if name[:1] in "aeiouAEIOU" and not name.startswith("uint") else "a"
+
+
+def _alike(t: GoType, given: GoType) -> bool:
+    """Whether one can be converted to the other: types of one kind that consist of the same."""
+    if t.name == given.name:
+        return t.size == given.size
+    if t.size != given.size or t.length != given.length:
+        return False
+    if t.kind is Kind.STRUCT:
+        fields = [(f.name, f.offset, f.type.name) for f in t.fields]
+        return fields == [(f.name, f.offset, f.type.name) for f in given.fields]
+    return t.kind not in (Kind.ARRAY, Kind.POINTER) or t.elem.name == given.elem.name
 
 
 def _integer(text: str, wrong: BadExpression) -> int:

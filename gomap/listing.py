@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from itertools import chain, compress, cycle, islice
 from json.encoder import encode_basestring_ascii
+from typing import Callable
 
 from gomap.golang.slots import Bucket, Columns, columns, entries_of
 from gomap.gotypes import SCALAR_KINDS, GoType, Kind
@@ -46,10 +47,10 @@ def _window_json(
     elems: Sequence[object]
     if shape.indirect_key or shape.indirect_elem:
         entries = list(islice(entries_of(target.memory, target.arch, shape, window, live, old), wanted))
-        keys = [_one(values, t.key, entry.key) for entry in entries]
+        keys = [_key(values, t.key, entry.key) for entry in entries]
         elems = [_one(values, t.elem, entry.elem) for entry in entries]
     else:
-        keys = _column(values, t.key, cells, shape.keys_off, shape.key_stride)
+        keys = _column(values, t.key, cells, shape.keys_off, shape.key_stride, _key)
         elems = _column(values, t.elem, cells, shape.elems_off, shape.elem_stride)
     numbers = [bucket[0] for bucket in window]
     places = cells.spread(lambda _, numbers=numbers: numbers)  # type: ignore[misc]
@@ -58,8 +59,23 @@ def _window_json(
     return template % tuple(chain.from_iterable(zip(keys, elems, places))), len(keys)
 
 
-def _column(values: Values, t: GoType, cells: Columns, offset: int, stride: int) -> Sequence[object]:
-    """What JSON's text is made of: str() of each."""
+def _one(values: Values, t: GoType, data: bytes | None) -> str:
+    return json.dumps(values.json(t, data), allow_nan=False)
+
+
+def _key(values: Values, t: GoType, data: bytes | None) -> str:
+    return json.dumps(values.key(t, data), allow_nan=False)
+
+
+def _column(
+    values: Values,
+    t: GoType,
+    cells: Columns,
+    offset: int,
+    stride: int,
+    one: Callable[[Values, GoType, bytes | None], str] = _one,
+) -> Sequence[object]:
+    """What JSON's text is made of: str() of each. one: makes the text of a value that has parts."""
     word = cells.arch.pointer_size
     if t.kind in (Kind.INT, Kind.UINT) and t.size in _INTEGERS:
         code = _INTEGERS[t.size]
@@ -73,7 +89,7 @@ def _column(values: Values, t: GoType, cells: Columns, offset: int, stride: int)
         shown = ", ".join(f"{f.name.replace('%', '%%')}:%s" for f in t.fields)
         template = f"{t.name.replace('%', '%%')}{{{shown}}}"
         return [encode_basestring_ascii(template % row) for row in zip(*columns_of_fields)]
-    return [_one(values, t, item) for item in cells.items(offset, stride, t.size)]
+    return [one(values, t, item) for item in cells.items(offset, stride, t.size)]
 
 
 def _is_flat(t: GoType, limits: Limits) -> bool:
@@ -91,7 +107,3 @@ def _texts(values: Values, t: GoType, cells: Columns, offset: int, stride: int) 
         code = _INTEGERS[word].upper()
         return values.quoted(cells.words(offset, stride, code), cells.words(offset + word, stride, code))
     return [values.text(t, item) for item in cells.items(offset, stride, t.size)]
-
-
-def _one(values: Values, t: GoType, data: bytes | None) -> str:
-    return json.dumps(values.json(t, data), allow_nan=False)

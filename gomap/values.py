@@ -27,6 +27,8 @@ Scalar = Union[bool, int, float, str]
 #: Bare in an interface: the types that Go gives to constants of that form.
 DEFAULT_TYPES = frozenset({"int", "float64", "string", "bool", "complex128"})
 UNREADABLE = "<unreadable>"
+#: Structs, arrays and interfaces within each other that a key is followed through, and characters of a comment in it.
+MAX_KEY_DEPTH, MAX_COMMENT = 32, 120
 #: After so many strings the blocks of memory that others lie in are read as a whole, and kept: 64 MiB at most.
 MANY, BLOCK_BITS, MAX_BLOCKS = 4096, 16, 1024
 
@@ -50,7 +52,10 @@ class Values:
     limits: Limits = Limits()
     types: Types | None = None
     cut: bool = False
+    #: Whether what pointers within keys point to is told, in a comment.
+    comments: bool = True
     _room: int = 0
+    _of_key: bool = False
     #: Memory that strings lie in, by address >> BLOCK_BITS: a character for each byte. Lost: they were too many.
     _blocks: dict[int, str] = field(default_factory=dict)
     _blocks_lost: bool = False
@@ -76,6 +81,22 @@ class Values:
                 return float(text) if math.isfinite(value) else text
             return value
         return self.text(t, data)
+
+    def key(self, t: GoType, data: bytes | None) -> Scalar:
+        """As json, for a key: pointers by their addresses, and nothing left out because it lies too deep. Keys that
+        differ are told differently, and what is told can be typed (gomap/keys.py)."""
+        if t.kind in SCALAR_KINDS or data is None:
+            return self.json(t, data)
+        self._room = self.limits.total
+        self._of_key = True
+        try:
+            return self._text(t, data, 0, ())
+        finally:
+            self._of_key = False
+
+    def key_text(self, t: GoType, data: bytes | None) -> str:
+        """What key gives, in Go syntax."""
+        return self.text(t, data) if t.kind in SCALAR_KINDS else str(self.key(t, data))
 
     def text(self, t: GoType, data: bytes | None) -> str:
         """The value in Go syntax, bounded by the limits."""
@@ -247,6 +268,8 @@ class Values:
         if t.kind is Kind.FUNC:  # a func value points to its closure, whose first word is the code
             word = self.target.arch.pointer_size
             return f"({name})({self.target.arch.pointer(self.target.memory.read(address, word)):#x})"
+        if self._of_key and t.kind is Kind.POINTER:
+            return f"({name})({address:#x}){self._comment(t, address)}"
         if t.kind is Kind.CHAN or not self._deeper(depth) or address in above or t.elem.kind is Kind.OPAQUE:
             self.cut = self.cut or t.kind is not Kind.CHAN
             return f"({name})({address:#x})"
@@ -256,16 +279,34 @@ class Values:
             return f"({name})({address:#x})"
         return "&" + self._text(t.elem, data, depth + 1, (*above, address))
 
+    def _comment(self, t: GoType, address: int) -> str:
+        """What a pointer within a key points to. It is no part of the key."""
+        if not self.comments or t.elem.kind is Kind.OPAQUE:
+            return ""
+        room, cut = self._room, self.cut
+        self._of_key, self._room = False, MAX_COMMENT
+        try:
+            text = self._text(t.elem, self._load(address, t.elem), max(self.limits.depth - 2, 0), (address,))
+        except MemoryFault:
+            return ""
+        finally:
+            self._of_key, self._room, self.cut = True, room, cut
+        if len(text) > MAX_COMMENT:
+            text = f"{text[:MAX_COMMENT]}..."
+        return "" if "*/" in text or text == UNREADABLE else f" /* {text} */"
+
     def _load(self, address: int, t: GoType) -> bytes:
         """The bytes of a value: of a long array only those elements that will be shown."""
         size = t.size
-        if t.kind is Kind.ARRAY:
+        if t.kind is Kind.ARRAY and not self._of_key:
             size = min(size, self.limits.items * t.elem.size)
         if size > MAX_ITEM:
             raise MemoryFault(address, size, "too large to show")
         return self.target.memory.read(address, size) if size else b""
 
     def _deeper(self, depth: int) -> bool:
+        if self._of_key:
+            return depth < MAX_KEY_DEPTH and self._room > 0
         return depth < self.limits.depth and self._room > 0
 
     def _interface(self, t: GoType, data: bytes, depth: int, above: tuple[int, ...]) -> str:
@@ -291,7 +332,7 @@ class Values:
         if not self._deeper(depth) and t.fields:
             self.cut = True
             return f"{t.name}{{...}}"
-        shown = t.fields[: self.limits.items * 2]
+        shown = t.fields if self._of_key else t.fields[: self.limits.items * 2]
         parts = [self._field(f, data, depth, above) for f in shown]
         if len(shown) < len(t.fields):
             self.cut = True
@@ -308,7 +349,7 @@ class Values:
         if not self._deeper(depth):
             self.cut = True
             return "", f"...{length} items"
-        shown = min(length, self.limits.items)
+        shown = length if self._of_key else min(length, self.limits.items)
         parts = []
         for i in range(shown):
             parts.append(self._text(elem, data[i * elem.size : (i + 1) * elem.size], depth + 1, above))
@@ -347,7 +388,9 @@ class Values:
             if entry.key is None or entry.elem is None:
                 shown.append(("", UNREADABLE))
                 continue
+            outer, self._of_key = self._of_key, True
             key = self._text(t.key, entry.key, depth + 1, above)
+            self._of_key = outer
             order = self.scalar(t.key, entry.key) if t.key.kind in (Kind.INT, Kind.UINT, Kind.STRING) else ""
             shown.append((order, f"{key}:{self._text(t.elem, entry.elem, depth + 1, above)}"))
         rest = found.count - len(shown)

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
 
 from gomap.analysis.roots import MAX_PROBLEMS, Reach
+from gomap.captures import Closures
 from gomap.errors import GomapError, MemoryFault, OptimizedOut
 from gomap.golang import syncmap
-from gomap.golang.hashing import Hasher, TooLong, hasher_of
 from gomap.golang.heap import SMALL, Room
-from gomap.golang.lookup import candidates, lookup
-from gomap.golang.malloc import allocator
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.structure import Anomaly, counted
 from gomap.golang.syncmap import atomic_pointee
-from gomap.gotypes import GoType, Kind, can_reach_map, can_reach_slice
+from gomap.gotypes import SCALAR_KINDS, GoType, Kind, can_reach_map, can_reach_slice
 from gomap.maps import MapView, nonsense, view
 from gomap.progress import Progress, silent
-from gomap.target import Captured, Place, Target, Variable, read_record
-from gomap.values import quote
+from gomap.syntax import closes
+from gomap.target import Place, Target, Variable, read_record
+from gomap.values import UNREADABLE, Limits, Values
 
 #: How much of a large container is looked into, unless the caller asks for all.
 MAX_ITEMS = 4096
@@ -34,11 +33,12 @@ MAX_STEPS = 1 << 25
 GLOBALS, FRAMES = 0, -1
 #: bytes of a slice's array that are read at once.
 PIECE = 64 << 10
+#: How much of a key is spelt out in a path.
+KEY = Limits(text=128, total=256)
 #: Types that hide their contents behind pointers without a type.
 SYNC_MAPS = ("sync.Map", "internal/sync.HashTrieMap[")
-#: Words of a closure that are looked through for a captured map, and keys of one that are looked up in it.
-MAX_CAPTURED = 64
-TRIED = 8
+#: Of a map with more entries only keys that are numbers or strings are spelt out in paths.
+MAX_SPELT = 4096
 
 
 @dataclass
@@ -189,10 +189,10 @@ class _Search:
 
     def __post_init__(self) -> None:
         self.types = Types(self.target)
-        self.captured: dict[int, Sequence[Captured]] = {}
         self.kept: list[GoType] = []
-        self.hasher: Hasher | None = None
         self.room = Room(self.target)
+        self.values = Values(self.target, KEY, self.types, comments=False)
+        self.closures = Closures(self.target, self.room, self.types, self._type_at)
         self.fields: dict[int, tuple[list[tuple[str, GoType, int]], tuple[int, GoType] | None]] = {}
         self.word = self.target.arch.pointer_size
         self.pointer = self.target.arch.pointer
@@ -268,7 +268,7 @@ class _Search:
             if length > room or not self.room.has(start, room * t.elem.size):
                 raise GomapError(f"a slice of {length:,} elements with room for {room:,}: not set yet, or corrupt")
             if self.slices is not None:
-                self.slices.append(Slice(step.name, step.place, t, step.address, start, length, room))
+                self.slices.append(Slice(_plain(step.name), step.place, t, step.address, start, length, room))
             if not self.reaches(t.elem):
                 return
             if start and length and self._first_visit(step, start, t):
@@ -385,7 +385,7 @@ class _Search:
             return
         address = self._pointer_at(step, offset)
         if address and self._first_visit(step, address, t):
-            self._at(step, f"{step.name}.v", t, address, "field")
+            self._at(step, f"{step.name}.Load()", t, address, "field")
 
     def _sync(self, step: _Step) -> None:
         """Keys and values of a sync.Map, whichever way it keeps them."""
@@ -399,23 +399,21 @@ class _Search:
             if count >= MAX_ITEMS:
                 self.found.shortened.append(f"{step.name}: {MAX_ITEMS:,} entries of a sync.Map")
                 break
-            key = self._shown_key(entry.key_type, entry.key_address)
-            if self.reaches(entry.value_type):
-                self._at(step, f"{step.name}[{key}]", entry.value_type, entry.value_address, "map-value")
-            if self.reaches(entry.key_type):
-                self._at(step, f"key of {step.name}", entry.key_type, entry.key_address, "map-value")
+            key = self._key(entry.key_type, self._read_key(entry.key_type, entry.key_address))
+            t, at = entry.value_type, entry.value_address
+            if self.reaches(t):
+                name = f"{step.name}.Load({key})" if key is not None else self._at_address(t, at)
+                self._at(step, name, t, at, "map-value")
+            t, at = entry.key_type, entry.key_address
+            if self.reaches(t):
+                name = f"{step.name}.key({key})" if key is not None else self._at_address(t, at)
+                self._at(step, name, t, at, "map-value")
 
-    def _shown_key(self, t: GoType, address: int) -> str:
-        """The key at the address; of one in an interface the dynamic value."""
+    def _read_key(self, t: GoType, address: int) -> bytes | None:
         try:
-            data = self.read(address, t.size)
-            held = dynamic(self.types, t, data) if t.kind is Kind.INTERFACE else None
-            if held is None:
-                return self._key(t, data)
-            inner, word, direct = held
-            return self._key(inner, self.target.arch.pack(word) if direct else self.read(word, inner.size))
-        except GomapError:
-            return "?"
+            return self.read(address, t.size)
+        except MemoryFault:
+            return None
 
     def _channel(self, step: _Step) -> None:
         """The values in a channel's buffer, oldest first: runtime.hchan of runtime/chan.go."""
@@ -430,105 +428,30 @@ class _Search:
             raise GomapError(f"a channel with room for {room:,} elements: not made yet, or corrupt")
         for i in range(self._limit(step, waiting)):
             at = record["buf"] + (record["recvx"] + i) % room * size
-            self._at(step, f"{step.name} (buffer)[{i}]", t.elem, at, "element")
+            self._at(step, f"{step.name}[{i}]", t.elem, at, "element")
 
     def _closure(self, step: _Step) -> None:
         """What a func value's closure captured: runtime.funcval of runtime/runtime2.go, the code's address first."""
         closure = self._pointer_at(step)
         if not closure or step.address is None or not self._first_visit(step, closure, step.t):
             return
-        code = self.pointer(self.read(closure, self.word))
-        captured = self.captured.get(code)
-        if captured is None:
-            captured = self.captured[code] = self.target.captured(code, step.address)
-        unknown: dict[tuple[str, bool | None], list[Captured]] = {}
-        for one in captured:
-            if not self.reaches(one.type):
-                continue
-            if one.offset is None:
-                unknown.setdefault((one.type.name, one.by_reference), []).append(one)
-                continue
-            at = closure + one.offset
-            by_reference = self._by_reference(closure, one) if one.by_reference is None else one.by_reference
-            if by_reference is None:
-                continue
-            if by_reference:
-                at = self.pointer(self.read(at, self.word))
-            self._captured(step, one.type, one.name, at)
-        # Behind the captured variables lies what belongs to somebody else.
-        size = sum(self.word if one.by_reference else one.type.size for one in captured) + self.word
-        for alike in unknown.values():
-            self._somewhere(step, closure, size, alike)
+        for name, t, address in self.closures.variables(closure, step.address, self.reaches):
+            # Of several that only their names tell apart none is named: "a or b".
+            path = f"{step.name}.{name}" if name.isidentifier() else self._at_address(t, address)
+            block = self._block(address, t)
+            self._next(_Step(t, path, "captured", step.place, step.depth + 1, address, block))
 
-    def _by_reference(self, closure: int, last: Captured) -> bool | None:
-        """Whether the last part of a closure, of which its place alone is known, is a pointer: told by what the
-        allocator gave for the closure, and for what would be pointed to; None where that does not tell."""
-        heap, rules, size = self.room.heap, allocator(self.target), last.type.size
-        if heap is None or last.offset is None:
-            return None
-        pointer = self.pointer(self.read(closure + last.offset, self.word))
-
-        def is_object(address: int, size: int) -> bool:
-            place = heap.at(address)
-            given = rules.allocated(size, scan=True)
-            return place is not None and place.span is not None and (place.base, place.span.object) == (address, given)
-
-        boxed, inside = is_object(pointer, size), is_object(closure, last.offset + size)
-        return boxed if boxed != inside else None
-
-    def _captured(self, step: _Step, t: GoType, name: str, address: int) -> None:
-        path = f"{step.name} (captured {name})"
-        self._next(_Step(t, path, "captured", step.place, step.depth + 1, address, self._block(address, t)))
-
-    def _somewhere(self, step: _Step, closure: int, size: int, alike: list[Captured]) -> None:
-        """Captured maps of one type whose places in the closure, of `size` bytes, the debugger does not know: told by
-        their headers, which have to agree with the entries behind them."""
-        t, by_reference = alike[0].type, alike[0].by_reference
-        if t.kind is not Kind.MAP:
-            return
-        name = " or ".join(one.name for one in alike)
-        try:
-            words = self.read(closure, min(size, self.word * (1 + MAX_CAPTURED)) // self.word * self.word)
-        except MemoryFault:
-            return
-        left = len(alike)
-        for offset in range(self.word, len(words), self.word):
-            address, at = self.pointer(words, offset), closure + offset
-            try:
-                if by_reference:
-                    at, address = address, self.pointer(self.read(address, self.word))
-                if left and self._is_map(t, address):
-                    self._captured(step, t, name, at)
-                    left -= 1
-            except GomapError:
-                continue
-
-    def _is_map(self, t: GoType, address: int) -> bool:
+    def _type_at(self, address: int) -> str | None:
         known = self.found.types.get(address)
-        if known is not None:
-            return known.name == t.name
-        found = view(self.target, t, address)
-        if not found.count or nonsense(found, self.room):
-            return False
-        structure = found.structure(allocator(self.target))
-        return structure.total.live == found.count and not structure.anomalies and self._keys_fit(found)
+        return None if known is None else known.name
 
-    def _keys_fit(self, found: MapView) -> bool:
-        """Whether keys lie where their hashes put them. A small map of another type has as many marks, and its
-        keys elsewhere."""
-        if self.hasher is None:
-            self.hasher = hasher_of(self.target, self.types)
-        plans = candidates(found, self.hasher)
-        for entry in islice(found.entries() if plans else (), TRIED):
-            if entry.key is None:
-                return False
-            try:
-                result = lookup(found, self.hasher, plans, entry.key, bounded=True)
-            except TooLong:
-                continue
-            if not result.nan and result.elem_address != entry.elem_address:
-                return False
-        return True
+    def _at_address(self, t: GoType, address: int | None, block: bytes | None = None) -> str:
+        """What names a value for which there is no path: 0xADDR:TYPE in brackets, for a map with its header's address
+        (expr.resolve)."""
+        if t.kind is Kind.MAP:
+            with suppress(MemoryFault):
+                address = self.pointer(self.read(address or 0, self.word) if block is None else block)
+        return f"({address or 0:#x}:{t.name})"
 
     def _interface(self, step: _Step) -> None:
         held = dynamic(self.types, step.t, self._bytes(step, 0, 2 * self.word))
@@ -546,7 +469,7 @@ class _Search:
 
     def _map(self, step: _Step) -> None:
         t, address = step.t, self._pointer_at(step)
-        holder = Holder(step.name, step.kind, step.place, t, step.address)
+        holder = Holder(_plain(step.name), step.kind, step.place, t, step.address)
         if address and address not in self.found.maps and not self._believed(address, holder):
             return
         self._hold(address, holder)
@@ -567,12 +490,14 @@ class _Search:
             if count >= self.items:
                 self.found.shortened.append(f"{step.name}: the values of {self.items:,} entries")
                 break
-            for wanted, part, data, at in (
-                (elems, t.elem, entry.elem, entry.elem_address),
-                (keys, t.key, entry.key, entry.key_address),
+            spelt = t.key.kind in SCALAR_KINDS or one.count <= MAX_SPELT
+            key = self._key(t.key, entry.key) if spelt else None
+            for wanted, part, data, at, form in (
+                (elems, t.elem, entry.elem, entry.elem_address, "[{}]"),
+                (keys, t.key, entry.key, entry.key_address, ".key({})"),
             ):
                 if wanted and data is not None:
-                    named = f"{step.name}[{self._key(t.key, entry.key)}]" if part is t.elem else f"key of {step.name}"
+                    named = step.name + form.format(key) if key is not None else self._at_address(part, at, data)
                     self._next(_Step(part, named, "map-value", step.place, step.depth + 1, at, data))
 
     def _believed(self, address: int, holder: Holder) -> bool:
@@ -608,20 +533,16 @@ class _Search:
         else:
             self.found.nil.append(holder)
 
-    def _key(self, t: GoType, data: bytes | None) -> str:
-        arch = self.target.arch
-        if data is None:
-            return "?"
-        if t.kind is Kind.STRING:
-            pointer, length = arch.pointer(data), arch.pointer(data, arch.pointer_size)
-            try:
-                text = self.target.memory.read(pointer, min(length, 48)) if length else b""
-            except GomapError:
-                return "?"
-            return quote(text) + ("..." if length > 48 else "")
-        if t.kind in (Kind.INT, Kind.UINT):
-            return str(int.from_bytes(data, arch.byte_order, signed=t.kind is Kind.INT))  # type: ignore[arg-type]
-        return "..."
+    def _key(self, t: GoType, data: bytes | None) -> str | None:
+        """The key as it can be typed, None where that is not possible or too long."""
+        self.values.cut = False
+        text = self.values.key_text(t, data)
+        return None if self.values.cut or UNREADABLE in text or "NaN" in text else text
+
+
+def _plain(path: str) -> str:
+    """0xADDR:TYPE without its brackets, where nothing follows them."""
+    return path[1:-1] if path.startswith("(0x") and closes(path) == len(path) - 1 else path
 
 
 def _in(place: Place) -> str:

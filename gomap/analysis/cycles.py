@@ -156,7 +156,7 @@ class _Graph:
         self.variable = variable
         self.types = Types(target)
         self.room = Room(target)
-        self.values = Values(target, Limits(depth=2, items=4, text=48, total=120), self.types)
+        self.values = Values(target, Limits(depth=2, items=4, text=48, total=120), self.types, comments=False)
         self.objects: list[Object] = [Object(variable.address or 0, variable.type, False)]
         self.starts, self.targets = array("Q", [0]), array("L")
         self.parents, self.parent_edges = array("L", [0]), array("Q", [0])
@@ -475,7 +475,7 @@ class _Graph:
             if isinstance(part, Deref):
                 text = f"(*{text})"
             elif isinstance(part, Key):
-                text += part.form.format(self.values.text(part.type, part.data))
+                text += part.form.format(self.values.key_text(part.type, part.data))
             else:
                 text += part.text if isinstance(part, Text) else f"[{part}]"
         return text

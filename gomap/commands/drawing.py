@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Callable
+
 from gomap.errors import BadExpression
 from gomap.golang.classic import ClassicMap
 from gomap.golang.marks import SLOTS
@@ -56,7 +58,7 @@ def _address(found: MapView, structure: Structure, index: int) -> int:
 
 
 def _draw(values: Values, found: MapView, title: str, address: int, data: bytes) -> list[Section]:
-    slots = found.shape.slots
+    slots, target = found.shape.slots, values.target
     classic = isinstance(found, ClassicMap)
     parts = [f"8 {'tophash' if classic else 'control'} bytes"]
     parts += [f"{_part('keys', slots.key, slots.indirect_key)} from +{slots.keys_off} every {slots.key_stride}"]
@@ -71,8 +73,8 @@ def _draw(values: Values, found: MapView, title: str, address: int, data: bytes)
         state = "live" if live else (_TOPHASH if classic else _CTRL).get(mark, "?")
         key_at = slots.keys_off + slot * slots.key_stride
         elem_at = slots.elems_off + slot * slots.elem_stride
-        key = _content(values, slots.key, slots.indirect_key, data, key_at, live)
-        elem = _content(values, slots.elem, slots.indirect_elem, data, elem_at, live)
+        key = _content(values.key_text, target, slots.key, slots.indirect_key, data, key_at, live)
+        elem = _content(values.text, target, slots.elem, slots.indirect_elem, data, elem_at, live)
         rows.append((str(slot), f"{mark:02x}", state, f"+{key_at}", key, f"+{elem_at}", elem))
     heading = f"{address:#x}, {slots.size} bytes: " + ", ".join(parts)
     headings = ("slot", "tophash" if classic else "ctrl", "state", "at", "key", "at", "elem")
@@ -83,14 +85,22 @@ def _part(what: str, t: GoType, indirect: bool) -> str:
     return f"{what} of {t.size} bytes behind pointers" if indirect else f"{what} of {t.size}"
 
 
-def _content(values: Values, t: GoType, indirect: bool, data: bytes, at: int, live: bool) -> str:
-    arch = values.target.arch
+def _content(
+    text_of: Callable[[GoType, bytes], str],
+    target: Target,
+    t: GoType,
+    indirect: bool,
+    data: bytes,
+    at: int,
+    live: bool,
+) -> str:
+    arch = target.arch
     stored = data[at : at + (arch.pointer_size if indirect else t.size)]
     raw = stored[:SHOWN_BYTES].hex() + ("..." if len(stored) > SHOWN_BYTES else "")
     if not live:
         return raw if any(stored) else "-"
     if indirect:
         pointer = arch.pointer(stored)
-        return f"{values.text(t, values.target.memory.read(pointer, t.size))} at {pointer:#x}"
-    text = values.text(t, stored)
+        return f"{text_of(t, target.memory.read(pointer, t.size))} at {pointer:#x}"
+    text = text_of(t, stored)
     return f"{text} = {raw}" if raw else text

@@ -7,12 +7,10 @@ from typing import Any
 
 from gomap import human
 from gomap.commands.declare import Context
-from gomap.expr import resolve_map
+from gomap.expr import keys_of, resolve_map
 from gomap.golang.classic import ClassicMap
-from gomap.golang.hashing import hasher_of
 from gomap.golang.lookup import Lookup, Step, candidates, lookup
 from gomap.golang.structure import Anomaly
-from gomap.keys import Keys
 from gomap.maps import MapView, view
 from gomap.report import Facts, Report
 from gomap.values import Limits, Values, shown
@@ -24,16 +22,17 @@ MAX_ROWS = 30
 def run(context: Context, options: Mapping[str, Any]) -> Report:
     expr = options["EXPR"]
     variable, t, address = resolve_map(context.target, expr)
-    keys = Keys(context.target, hasher_of(context.target))
-    key = keys.parse(t.key, options["KEY"])
-    values = Values(keys.target, Limits(depth=context.settings.depth), keys.hasher.types)
-    key_json = values.json(t.key, key)
+    keys = keys_of(context.target)
+    limits = Limits(depth=context.settings.depth)
+    found = view(keys.target, t, address) if address else None
+    key = keys.find(t.key, options["KEY"], found, limits)
+    values = Values(keys.target, limits, keys.hasher.types)
+    key_json = values.key(t.key, key)
     key_text = shown(t.key, key_json)
-    if not address:
+    if found is None:
         report = Report(_json(expr, key_json, Lookup(), None, []))
         report.answer = [f"not found: {expr} is a nil {t.name}"]
     else:
-        found = view(keys.target, t, address)
         result = lookup(found, keys.hasher, candidates(found, keys.hasher), key)
         whys = [_why(found, values, result, step) for step in result.path]
         value = values.json(t.elem, result.elem) if result.found else None
@@ -98,7 +97,7 @@ def _why(found: MapView, values: Values, result: Lookup, step: Step) -> str:
         return "the key" if result.walked else f"{mark}, and the key is equal"
     if step.reason == "other-key":
         key = found.shape.key
-        return f"{mark} too, but the key is {shown(key, values.json(key, step.key))}"
+        return f"{mark} too, but the key is {shown(key, values.key(key, step.key))}"
     if step.reason == "unreadable":
         return f"{mark}, and the key can't be read"
     if step.reason == "moved":

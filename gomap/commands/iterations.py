@@ -45,7 +45,7 @@ def add_iterators(context: Context, report: Report, t: GoType, found: MapView, j
 def _key(context: Context, values: Values, t: GoType, one: Iteration) -> Scalar | None:
     """The key that the iteration gave last; None where it can't be read."""
     try:
-        return values.json(t.key, context.target.memory.read(one.key, t.key.size) if t.key.size else b"")
+        return values.key(t.key, context.target.memory.read(one.key, t.key.size) if t.key.size else b"")
     except GomapError:
         return None
 

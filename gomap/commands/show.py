@@ -246,7 +246,7 @@ def _add_entries(context: Context, report: Report, t: GoType, found: MapView, wa
     else:
         rows = []
         for entry in itertools.islice(found.entries(), wanted):
-            key, value = values.json(t.key, entry.key), values.json(t.elem, entry.elem)
+            key, value = values.key(t.key, entry.key), values.json(t.elem, entry.elem)
             place = f"{'old ' if entry.old else ''}{entry.bucket:,}/{entry.slot}"
             rows.append((place, shown(t.key, key), shown(t.elem, value)))
         bucket = "bucket/slot" if isinstance(found, ClassicMap) else "group/slot"

@@ -17,7 +17,7 @@ from gomap.golang.syncmap import Half, ReadDirty, SyncMap, Trie
 from gomap.gotypes import GoType
 from gomap.report import Facts, Report, Section, Table
 from gomap.target import Target, Variable
-from gomap.values import Limits, Scalar, Values, shown
+from gomap.values import Limits, Values, shown
 
 #: Keys without a value that are worth a word: that many, and more than the live ones.
 WORTH_A_WORD = 64
@@ -176,8 +176,8 @@ def _add_entries(context: Context, report: Report, variable: Variable, found: Sy
     listed: list[dict[str, Any]] = []
     rows: list[tuple[str, str, str]] = []
     for entry in itertools.islice(syncmap.entries(target, variable), wanted):
-        key = _value(target, values, entry.key_type, entry.key_address)
-        value = _value(target, values, entry.value_type, entry.value_address)
+        key = values.key(entry.key_type, _read(target, entry.key_type, entry.key_address))
+        value = values.json(entry.value_type, _read(target, entry.value_type, entry.value_address))
         listed.append({"key": key, "value": value, "where": entry.where})
         rows.append((entry.where, shown(entry.key_type, key), shown(entry.value_type, value)))
     report.data["entries"] = listed
@@ -189,9 +189,8 @@ def _add_entries(context: Context, report: Report, variable: Variable, found: Sy
         report.cut("values", len(listed), None)
 
 
-def _value(target: Target, values: Values, t: GoType, address: int) -> Scalar:
+def _read(target: Target, t: GoType, address: int) -> bytes | None:
     try:
-        data: bytes | None = target.memory.read(address, t.size)
+        return target.memory.read(address, t.size)
     except MemoryFault:
-        data = None
-    return values.json(t, data)
+        return None

@@ -175,7 +175,7 @@ def _entry(target: Target, one: MapView, spot: Spot) -> tuple[Scalar | None, str
             target, spot.at + slots.elems_off + spot.slot * slots.elem_stride, slots.elem, slots.indirect_elem
         )
     values = Values(target, Limits(depth=2, text=64, total=256))
-    value = values.json(slots.key, key)
+    value = values.key(slots.key, key)
     return value, f"{shown(slots.key, value)}: {values.text(slots.elem, elem)}"
 
 

@@ -53,6 +53,7 @@ class Lookup:
     from its end. nan: the key contains a NaN, which equals nothing."""
 
     found: bool = False
+    key_address: int | None = None
     hash: int | None = None
     mark: int | None = None
     elem_address: int | None = None
@@ -151,6 +152,7 @@ def _walk(found: ClassicMap | SwissMap, hasher: Hasher, key: bytes) -> Lookup:
             step = Step(entry.bucket, entry.slot, entry.old, "found", entry.key_address, entry.overflow)
             result.path.append(step)
             result.found, result.elem_address, result.elem = True, entry.elem_address, entry.elem
+            result.key_address = entry.key_address
             break
     return result
 
@@ -263,6 +265,7 @@ def _search(
             continue
         at = slots.keys_off + slot * slots.key_stride
         held = data[at : at + slots.key_stride]
+        key_address = arch.pointer(held) if slots.indirect_key else place.address + at
 
         def step(reason: str, held: bytes | None, slot: int = slot) -> Step:
             address, depth, table = place.address, place.overflow, place.table
@@ -270,7 +273,7 @@ def _search(
 
         try:
             if slots.indirect_key:
-                held = memory.read(arch.pointer(held), slots.key.size)
+                held = memory.read(key_address, slots.key.size)
             held = held[: slots.key.size]
             same = hasher.equal(equality, key, held)
         except GomapError as problem:
@@ -281,7 +284,7 @@ def _search(
         result.path.append(step("found" if same else "other-key", held))
         if same:
             at = slots.elems_off + slot * slots.elem_stride
-            result.found, result.elem_address = True, place.address + at
+            result.found, result.key_address, result.elem_address = True, key_address, place.address + at
             if slots.indirect_elem:
                 result.elem_address = arch.pointer(data, at)
                 result.elem = memory.read(result.elem_address, slots.elem.size)

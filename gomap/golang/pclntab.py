@@ -15,7 +15,7 @@ from gomap.target import Record, Target, read_record
 
 MAX_FUNCTIONS = 1 << 22
 MAX_TABLE = 1 << 16
-MAX_NAME = 1 << 10
+MAX_NAME, MAX_NAMES = 1 << 10, 1 << 28
 SP_WRITE = 2  # FuncFlagSPWrite of internal/abi/symtab.go
 #: sys.PCQuantum: bytes that a program counter advances by at least. Others have 4.
 _QUANTUM = {"amd64": 1, "386": 1, "s390x": 2}
@@ -131,6 +131,23 @@ class Functions:
             raise GomapError(f"runtime.moduledata has no field {name}")
         data = self.module.data
         return arch.pointer(data, found.offset), arch.pointer(data, found.offset + arch.pointer_size)
+
+
+def package_paths(target: Target) -> list[str]:
+    """Paths of the packages whose functions are in the program, by the names in moduledata.funcnametab.
+
+    Raises GomapError, MemoryFault.
+    """
+    start, length = Functions(target)._slice("funcnametab")
+    if length > MAX_NAMES:
+        raise GomapError(f"the runtime's table of functions' names has {length:,} bytes")
+    paths: dict[str, None] = {}
+    for name in set(target.memory.read(start, length).split(b"\0")):
+        slash = name.partition(b"[")[0].partition(b"(")[0].rfind(b"/") + 1
+        dot = name.find(b".", slash)
+        if dot > 0 and b":" not in name[:dot]:
+            paths.setdefault(name[:dot].decode("utf-8", "replace"))
+    return sorted(paths)
 
 
 def varint(data: bytes, position: int) -> tuple[int, int]:

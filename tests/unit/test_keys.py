@@ -9,9 +9,10 @@ import pytest
 from gomap.errors import BadExpression
 from gomap.golang.hashing import hasher_of
 from gomap.gotypes import Field, GoType, Kind, fixed
-from gomap.keys import Keys, _as_linked
+from gomap.keys import Keys
 from gomap.memory import RegionMemory
 from gomap.target import Arch
+from gomap.typenames import _as_linked
 from tests.live.test_hashes import Nothing
 
 INT8, INT32, INT64, UINT8, UINT16 = (

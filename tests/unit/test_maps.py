@@ -107,7 +107,7 @@ def check_listing(fake: FakeTarget, built: Built, count: int) -> None:
     found, t = maps.view(fake, built.type, built.address), built.type
     slow, wanted = Values(fake), []
     for e in found.entries():
-        key, value = slow.json(t.key, e.key), slow.json(t.elem, e.elem)
+        key, value = slow.key(t.key, e.key), slow.json(t.elem, e.elem)
         wanted.append({"key": key, "value": value, "bucket": e.bucket, "slot": e.slot, "old": e.old})
     fast = Values(fake)
 

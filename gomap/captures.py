@@ -1,0 +1,147 @@
+"""The variables that a func value's closure captured, with the places where they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Callable
+
+from gomap.errors import GomapError, MemoryFault
+from gomap.golang.hashing import Hasher, TooLong, hasher_of
+from gomap.golang.heap import Room
+from gomap.golang.lookup import candidates, lookup
+from gomap.golang.malloc import allocator
+from gomap.golang.rtype import Types
+from gomap.gotypes import GoType, Kind
+from gomap.maps import MapView, nonsense, view
+from gomap.target import Captured, Target, Variable
+
+#: Words of a closure that are looked through for a captured map, and keys of one that are looked up in it.
+MAX_CAPTURED = 64
+TRIED = 8
+
+
+def of(target: Target, variable: Variable) -> list[Variable]:
+    """What the func value captured; nothing where it is nil, or the debugger does not know its closure.
+
+    Raises MemoryFault, OptimizedOut.
+    """
+    word = target.arch.pointer_size
+    closure = target.arch.pointer(variable.read(target.memory, 0, word))
+    if not closure:
+        return []
+    found = Closures(target, Room(target), Types(target)).variables(closure, variable.address or 0, lambda t: True)
+    return [Variable(name, t, address, place=variable.place) for name, t, address in found]
+
+
+@dataclass
+class Closures:
+    """The closures of one target. What a function's closures consist of is asked once.
+
+    type_at: the name of the type of the map whose header is known to lie at an address; None for any other address.
+    """
+
+    target: Target
+    room: Room
+    types: Types
+    type_at: Callable[[int], str | None] = lambda address: None
+    hasher: Hasher | None = None
+    _known: dict[int, Sequence[Captured]] = field(default_factory=dict)
+
+    def variables(self, closure: int, slot: int, wanted: Callable[[GoType], bool]) -> Iterator[tuple[str, GoType, int]]:
+        """(name, type, address) of each captured variable whose type is wanted.
+
+        closure: *runtime.funcval of runtime/runtime2.go, the code's address first. slot: where that pointer lies.
+        """
+        arch, read = self.target.arch, self.target.memory.read
+        word = arch.pointer_size
+        code = arch.pointer(read(closure, word))
+        captured = self._known.get(code)
+        if captured is None:
+            captured = self._known[code] = self.target.captured(code, slot)
+        unknown: dict[tuple[str, bool | None], list[Captured]] = {}
+        for one in captured:
+            if not wanted(one.type):
+                continue
+            if one.offset is None:
+                unknown.setdefault((one.type.name, one.by_reference), []).append(one)
+                continue
+            at = closure + one.offset
+            by_reference = self._by_reference(closure, one) if one.by_reference is None else one.by_reference
+            if by_reference is None:
+                continue
+            yield one.name, one.type, arch.pointer(read(at, word)) if by_reference else at
+        # Behind the captured variables lies what belongs to another object.
+        size = sum(word if one.by_reference else one.type.size for one in captured) + word
+        for alike in unknown.values():
+            yield from self._somewhere(closure, size, alike)
+
+    def _by_reference(self, closure: int, last: Captured) -> bool | None:
+        """Whether the last part of a closure, of which its place alone is known, is a pointer: told by what the
+        allocator gave for the closure, and for what would be pointed to; None where that does not tell."""
+        heap, rules, size = self.room.heap, allocator(self.target), last.type.size
+        if heap is None or last.offset is None:
+            return None
+        word = self.target.arch.pointer_size
+        pointer = self.target.arch.pointer(self.target.memory.read(closure + last.offset, word))
+
+        def is_object(address: int, size: int) -> bool:
+            place = heap.at(address)
+            given = rules.allocated(size, scan=True)
+            return place is not None and place.span is not None and (place.base, place.span.object) == (address, given)
+
+        boxed, inside = is_object(pointer, size), is_object(closure, last.offset + size)
+        return boxed if boxed != inside else None
+
+    def _somewhere(self, closure: int, size: int, alike: list[Captured]) -> Iterator[tuple[str, GoType, int]]:
+        """Captured maps of one type whose places in the closure, of `size` bytes, the debugger does not know: told by
+        their headers, which have to agree with the entries behind them."""
+        t, by_reference = alike[0].type, alike[0].by_reference
+        if t.kind is not Kind.MAP:
+            return
+        name = " or ".join(one.name for one in alike)
+        arch, read = self.target.arch, self.target.memory.read
+        word = arch.pointer_size
+        try:
+            words = read(closure, min(size, word * (1 + MAX_CAPTURED)) // word * word)
+        except MemoryFault:
+            return
+        left = len(alike)
+        for offset in range(word, len(words), word):
+            address, at = arch.pointer(words, offset), closure + offset
+            try:
+                if by_reference:
+                    at, address = address, arch.pointer(read(address, word))
+                if left and self._is_map(t, address):
+                    yield name, t, at
+                    left -= 1
+            except GomapError:
+                continue
+
+    def _is_map(self, t: GoType, address: int) -> bool:
+        known = self.type_at(address)
+        if known is not None:
+            return known == t.name
+        found = view(self.target, t, address)
+        if not found.count or nonsense(found, self.room):
+            return False
+        structure = found.structure(allocator(self.target))
+        return structure.total.live == found.count and not structure.anomalies and self._keys_fit(found)
+
+    def _keys_fit(self, found: MapView) -> bool:
+        """Whether keys lie where their hashes put them. A small map of another type has as many marks, and its
+        keys elsewhere."""
+        if self.hasher is None:
+            self.hasher = hasher_of(self.target, self.types)
+        plans = candidates(found, self.hasher)
+        for entry in islice(found.entries() if plans else (), TRIED):
+            if entry.key is None:
+                return False
+            try:
+                result = lookup(found, self.hasher, plans, entry.key, bounded=True)
+            except TooLong:
+                continue
+            if not result.nan and result.elem_address != entry.elem_address:
+                return False
+        return True

@@ -1,0 +1,277 @@
+"""What people type to name a value, parsed: Go's operands with selectors, indexes, type assertions and conversions.
+
+Nothing is looked up here. gomap/expr.py follows what was parsed in the program.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Union
+
+from gomap.errors import BadExpression
+
+ADDRESS = re.compile(r"0[xX][0-9a-fA-F]+")
+#: Words that begin a type: what follows in brackets is converted.
+_TYPE_WORDS = re.compile(r"(?:\*|\[|map\b|chan\b|<-|func\b|struct\b|interface\b|unsafe\.Pointer\Z)")
+# A package path may contain everything up to the last slash but white space and brackets.
+_NAME = re.compile(r"(?:[^\s\[\]()*&'\"/:,{}]+/)*[^\W\d][\w.\-~%·]*")
+_FIELD = re.compile(r"[^\W\d][\w·]*")
+MAX_BRACKETS = 64
+
+
+@dataclass(frozen=True)
+class Name:
+    """A variable's name with the fields that follow it: which part is which only the program tells. quoted: in gdb's
+    quotes, so that all of it is the name of one symbol."""
+
+    text: str
+    quoted: bool = False
+
+
+@dataclass(frozen=True)
+class At:
+    """0xADDR:TYPE; type None: the address alone."""
+
+    address: int
+    type: str | None
+
+
+@dataclass(frozen=True)
+class Convert:
+    """T(x)"""
+
+    type: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Select:
+    field: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """[key], as it was typed."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class KeyOf:
+    """.key(KEY): the key itself that a map has, not the value behind it."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Load:
+    """.Load() of the types of sync/atomic, .Load(KEY) of a sync.Map."""
+
+    key: str | None
+
+
+@dataclass(frozen=True)
+class Assert:
+    """.(T)"""
+
+    type: str
+
+
+@dataclass(frozen=True)
+class Deref:
+    pass
+
+
+@dataclass(frozen=True)
+class Address:
+    pass
+
+
+Root = Union[Name, At, Convert]
+Step = Union[Select, Index, KeyOf, Load, Assert, Deref, Address]
+
+
+def parse(text: str) -> tuple[Root, list[Step]]:
+    """(what the expression begins with, what is done to it, in that order). Raises BadExpression."""
+    if text.count("(") > MAX_BRACKETS:
+        raise BadExpression(f"an expression has at most {MAX_BRACKETS} brackets")
+    return _parse(text.strip(), text)
+
+
+def _parse(body: str, text: str) -> tuple[Root, list[Step]]:
+    prefixes: list[Step] = []
+    while body[:1] in ("*", "&"):
+        prefixes.append(Deref() if body[0] == "*" else Address())
+        body = body[1:].strip()
+    root, steps, rest = _operand(body, text)
+    return root, [*steps, *_steps(rest, text), *prefixes[::-1]]
+
+
+def _operand(body: str, text: str) -> tuple[Root, list[Step], str]:
+    """(the root, steps within its brackets, what follows)."""
+    if body.startswith("("):
+        end = closes(body)
+        if end < 0:
+            raise BadExpression(f"{text!r} has a ( without its )")
+        inner, rest = body[1:end].strip(), body[end + 1 :].lstrip()
+        if rest.startswith("("):
+            return _converted(inner, rest, text)
+        root, steps = _parse(inner, text)
+        return root, steps, rest
+    if body.startswith("'"):
+        end = body.find("'", 1)
+        if end < 0:
+            raise BadExpression(f"{text!r} has a quote without its end")
+        return Name(body[1:end], quoted=True), [], body[end + 1 :]
+    address = ADDRESS.match(body)
+    if address is not None:
+        rest = body[address.end() :].lstrip()
+        if rest.startswith(":"):
+            return At(int(address.group(), 16), rest[1:].strip()), [], ""
+        return At(int(address.group(), 16), None), [], rest
+    if body.startswith('"') and re.match(r'"[^"]*"\s*\(', body):  # Delve's quotes around a type's name
+        end = body.index('"', 1)
+        return _converted(body[1:end], body[end + 1 :].lstrip(), text)
+    kind = _TYPE_WORDS.match(body)
+    found = _NAME.match(body)
+    if kind is not None and (found is None or found.group() in ("map", "chan", "func", "struct", "interface")):
+        end = _type_end(body)
+        if body.startswith("(", end):
+            return _converted(body[:end], body[end:], text)
+    if found is None:
+        raise BadExpression(f"{text!r} is not a variable: expected a name like m or main.cache, or 0xADDR:TYPE")
+    name, rest = found.group(), body[found.end() :]
+    if name.endswith("."):  # of x.(T)
+        name, rest = name[:-1], f".{rest}"
+    elif rest.lstrip().startswith("("):
+        head, _, method = name.rpartition(".")
+        if method in ("Load", "key") and head:
+            return Name(head), [], f".{method}{rest}"
+        return _converted(name, rest.lstrip(), text)
+    return Name(name), [], rest
+
+
+def _converted(name: str, rest: str, text: str) -> tuple[Root, list[Step], str]:
+    end = closes(rest)
+    if end < 0:
+        raise BadExpression(f"{text!r} has a ( without its )")
+    name = name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name.replace('*"', "*").rstrip('"')
+    return Convert(name, rest[1:end].strip()), [], rest[end + 1 :]
+
+
+def _type_end(body: str) -> int:
+    """Where a type that is written out ends: at the first ( outside of brackets."""
+    depth = 0
+    for i, character in enumerate(body):
+        if character == "(" and not depth:
+            return i
+        depth += (character in "[{") - (character in "]}")
+    return len(body)
+
+
+def closes(body: str) -> int:
+    """Where the bracket that `body` begins with is closed, -1 where it is not. Brackets in quotes do not count."""
+    depth, quote, i = 0, "", 0
+    while i < len(body):
+        character = body[i]
+        if quote:
+            if character == "\\" and quote != "`":
+                i += 1
+            elif character == quote:
+                quote = ""
+        elif character in "\"'`":
+            quote = character
+        else:
+            depth += (character in "([{") - (character in ")]}")
+            if not depth:
+                return i
+        i += 1
+    return -1
+
+
+def _steps(rest: str, text: str) -> Iterator[Step]:
+    rest = rest.lstrip()
+    while rest:
+        if rest[0] == ".":
+            step, rest = _dotted(rest[1:].lstrip(), text)
+            yield step
+        elif rest[0] == "[":
+            end = closes(rest)
+            if end < 0:
+                raise BadExpression(f"{text!r} has an index without its ]")
+            key = rest[1:end].strip()
+            if not key:
+                raise BadExpression(f"{text!r}: an index is missing between [ and ]")
+            yield Index(key)
+            rest = rest[end + 1 :]
+        else:
+            raise BadExpression(f"{text!r} can't be understood from {rest!r} on")
+        rest = rest.lstrip()
+
+
+def _dotted(rest: str, text: str) -> tuple[Step, str]:
+    """The step behind a dot, and what follows it."""
+    if rest.startswith("("):
+        end = closes(rest)
+        if end < 0:
+            raise BadExpression(f"{text!r} has a ( without its )")
+        return Assert(rest[1:end].strip()), rest[end + 1 :]
+    found = _FIELD.match(rest)
+    if found is None:
+        if not rest:
+            raise BadExpression(f"{text!r} ends in a dot: name the field after it")
+        raise BadExpression(f"{text!r}: a field name is missing at {rest!r}")
+    name, rest = found.group(), rest[found.end() :]
+    if not rest.lstrip().startswith("("):
+        return Select(name), rest
+    rest = rest.lstrip()
+    end = closes(rest)
+    argument = rest[1:end].strip()
+    if end < 0:
+        raise BadExpression(f"{text!r} has a ( without its )")
+    if name == "Load":
+        return Load(argument or None), rest[end + 1 :]
+    if name == "key" and argument:
+        return KeyOf(argument), rest[end + 1 :]
+    raise BadExpression(
+        f"{text!r}: methods are not called, so {name}(...) has no value here; name a field or an element"
+    )
+
+
+_SIMPLE = {
+    "a": "\a",
+    "b": "\b",
+    "f": "\f",
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+    "v": "\v",
+    "\\": "\\",
+    '"': '"',
+    "'": "'",
+}
+
+
+def unquote(literal: str) -> str:
+    """The text of a Go string literal; bytes that are no UTF-8 as surrogates (PEP 383)."""
+    if literal.startswith("`"):
+        return literal[1:-1]
+    raw = bytearray()
+    body = literal[1:-1]
+    for found in re.finditer(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}|.)|[^\\]+", body, re.S):
+        escape = found.group(1)
+        if escape is None:
+            raw += found.group(0).encode("utf-8", "surrogateescape")
+        elif escape in _SIMPLE:
+            raw += _SIMPLE[escape].encode()
+        elif escape[0] == "x" and len(escape) == 3:
+            raw.append(int(escape[1:], 16))
+        elif escape[0] in "uU" and len(escape) > 1:
+            raw += chr(int(escape[1:], 16)).encode("utf-8", "surrogatepass")
+        elif escape.isdigit() and len(escape) == 3:
+            raw.append(int(escape, 8) & 0xFF)
+        else:
+            raise BadExpression(f"\\{escape} is not an escape of Go strings")
+    return raw.decode("utf-8", "surrogateescape")
