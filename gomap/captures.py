@@ -19,6 +19,8 @@ from gomap.target import Captured, Target, Variable
 
 #: Words of a closure that are looked through for a captured map, and keys of one that are looked up in it.
 MAX_CAPTURED = 64
+#: Bytes of an object that the allocator has a size class for.
+SMALL_OBJECT = 32 << 10
 TRIED = 8
 
 
@@ -74,8 +76,28 @@ class Closures:
             yield one.name, one.type, arch.pointer(read(at, word)) if by_reference else at
         # Behind the captured variables lies what belongs to another object.
         size = sum(word if one.by_reference else one.type.size for one in captured) + word
-        for alike in unknown.values():
-            yield from self._somewhere(closure, size, alike)
+        yield from self._by_headers(closure, size, list(unknown.values()))
+
+    def _by_headers(self, closure: int, size: int, unknown: list[list[Captured]]) -> Iterator[tuple[str, GoType, int]]:
+        """Captured maps whose places in the closure, of `size` bytes, the debugger does not know: told by their
+        headers, which have to agree with the entries behind them. Where more words can be maps of a type than that
+        many were captured, none of them is told.
+
+        unknown: those of one type, captured in one way, together.
+        """
+        left = [group for group in unknown if group[0].type.kind is Kind.MAP]
+        fitting = [dict(self._fitting(closure, size, group[0])) for group in left]
+        taken: set[int] = set()
+        while True:
+            sure = [i for i, places in enumerate(fitting) if 0 < len(places.keys() - taken) <= len(left[i])]
+            if not sure:
+                return
+            for i in sure:
+                name = " or ".join(one.name for one in left[i])
+                for word, at in fitting[i].items():
+                    if word not in taken:
+                        yield name, left[i][0].type, at
+                taken |= fitting[i].keys()
 
     def _by_reference(self, closure: int, last: Captured) -> bool | None:
         """Whether the last part of a closure, of which its place alone is known, is a pointer: told by what the
@@ -94,28 +116,21 @@ class Closures:
         boxed, inside = is_object(pointer, size), is_object(closure, last.offset + size)
         return boxed if boxed != inside else None
 
-    def _somewhere(self, closure: int, size: int, alike: list[Captured]) -> Iterator[tuple[str, GoType, int]]:
-        """Captured maps of one type whose places in the closure, of `size` bytes, the debugger does not know: told by
-        their headers, which have to agree with the entries behind them."""
-        t, by_reference = alike[0].type, alike[0].by_reference
-        if t.kind is not Kind.MAP:
-            return
-        name = " or ".join(one.name for one in alike)
+    def _fitting(self, closure: int, size: int, one: Captured) -> Iterator[tuple[int, int]]:
+        """(offset in the closure, the variable's address) of what can be a map of that type, captured in that way."""
         arch, read = self.target.arch, self.target.memory.read
         word = arch.pointer_size
         try:
             words = read(closure, min(size, word * (1 + MAX_CAPTURED)) // word * word)
         except MemoryFault:
             return
-        left = len(alike)
         for offset in range(word, len(words), word):
             address, at = arch.pointer(words, offset), closure + offset
             try:
-                if by_reference:
+                if one.by_reference:
                     at, address = address, arch.pointer(read(address, word))
-                if left and self._is_map(t, address):
-                    yield name, t, at
-                    left -= 1
+                if self._is_map(one.type, address):
+                    yield offset, at
             except GomapError:
                 continue
 
@@ -127,7 +142,20 @@ class Closures:
         if not found.count or nonsense(found, self.room):
             return False
         structure = found.structure(allocator(self.target))
-        return structure.total.live == found.count and not structure.anomalies and self._keys_fit(found)
+        if structure.total.live != found.count or structure.anomalies:
+            return False
+        return all(self._fits(at, size) for at, size in found.extents) and self._keys_fit(found)
+
+    def _fits(self, address: int, size: int) -> bool:
+        """Whether the heap's object there has the size that the allocator gives for an array of `size` bytes."""
+        heap = self.room.heap
+        place = heap.at(address) if heap is not None else None
+        if place is None or place.span is None or place.base != address or size > SMALL_OBJECT:
+            return True  # in no heap, or not an object by itself
+        allocated = allocator(self.target).allocated
+        # A classic map's array has overflow buckets behind it, one for 16 others (makeBucketArray of runtime/map.go).
+        given = {allocated(bytes_, scan=scan) for scan in (False, True) for bytes_ in (size, size + size // 16)}
+        return place.span.object in given
 
     def _keys_fit(self, found: MapView) -> bool:
         """Whether keys lie where their hashes put them. A small map of another type has as many marks, and its

@@ -16,13 +16,15 @@ from gomap.golang import syncmap
 from gomap.golang.hashing import Hasher, hasher_of, typehash_plan
 from gomap.golang.lookup import Lookup, candidates, lookup
 from gomap.golang.rtype import Types, dynamic
+from gomap.golang.slots import MAX_ITEM
 from gomap.gotypes import Field, GoType, Kind, can_reach_map, fixed
-from gomap.human import plural
+from gomap.human import an, plural
 from gomap.keys import Keys
 from gomap.maps import view
 from gomap.syntax import Address, Assert, At, Convert, Deref, Index, KeyOf, Select, Step
 from gomap.target import Target, Variable, read_record
 from gomap.typenames import means
+from gomap.values import Limits, Values
 
 MAX_EMBEDDED = 8
 MAX_KEYS = 1 << 20
@@ -80,13 +82,9 @@ def map_in(target: Target, variable: Variable) -> tuple[Variable, GoType, int]:
             variable = follow.deref(variable)
         else:
             break
-    held = "" if variable.type is first.type else f" that holds {_an(variable.type.name)}"
-    what = f"{first.name} is not a map: it is {_an(first.type.name)}{held}"
+    held = "" if variable.type is first.type else f" that holds {an(variable.type.name)}"
+    what = f"{first.name} is not a map: it is {an(first.type.name)}{held}"
     raise NotAMap(what + _instead(target, first.name, variable))
-
-
-def _an(name: str) -> str:
-    return f"an {name}" if name[:1] in "aeiouAEIOU" and not name.startswith("uint") else f"a {name}"
 
 
 def _instead(target: Target, name: str, variable: Variable) -> str:
@@ -168,6 +166,16 @@ def _root(target: Target, name: str, quoted: bool) -> tuple[Variable, list[Step]
             if why is not None:
                 raise NoSuchVariable(why)
     meant = _meant(target, name)
+    package = prefix + parts[0]
+    if not meant and len(parts) > 1 and package == target.package and target.variable(parts[1]) is not None:
+        rest = ".".join(parts[1:])
+        raise NoSuchVariable(
+            f"no package variable {package}.{parts[1]}: {rest} is a local variable; did you mean {rest}?"
+        )
+    if not meant and dotted and typenames.has_package(target, package):
+        raise NoSuchVariable(
+            f"the program has no variable {name!r}: it has the package {package}, but the linker drops unused variables"
+        )
     raise NoSuchVariable(f"no variable {name!r} {where}: {f'did you mean {meant}?' if meant else hint}")
 
 
@@ -281,14 +289,14 @@ class _Follow:
         if t.kind in (Kind.MAP, Kind.FUNC, Kind.SLICE):
             given = self.resolve(root.value)
             if given.type.kind is not t.kind and given.type.kind is not Kind.UNSAFE_POINTER:
-                raise BadExpression(f"{given.name} is {_an(given.type.name)}: it can't be converted to {t.name}")
+                raise BadExpression(f"{given.name} is {an(given.type.name)}: it can't be converted to {t.name}")
             return replace(given, name=name, type=t)
         if t.kind is Kind.POINTER:
             given = self.resolve(root.value)
             if given.type.kind is Kind.INTERFACE:
                 given = self.unwrapped(given) or given
             if given.type.size != word:
-                raise BadExpression(f"{given.name} is {_an(given.type.name)}: it can't be converted to {t.name}")
+                raise BadExpression(f"{given.name} is {an(given.type.name)}: it can't be converted to {t.name}")
             return replace(given, name=name, type=t)
         return Variable(name, t, data=self._keys.parse(t, root.value))
 
@@ -303,7 +311,7 @@ class _Follow:
             if variable.type.kind is Kind.INTERFACE:  # of what it holds
                 variable = self.unwrapped(variable) or variable
             if variable.type.kind is not Kind.POINTER:
-                raise BadExpression(f"{variable.name} is not a pointer: it is {_an(variable.type.name)}")
+                raise BadExpression(f"{variable.name} is not a pointer: it is {an(variable.type.name)}")
             return self.deref(variable)
         if isinstance(step, Address):
             return self._address(variable)
@@ -361,7 +369,7 @@ class _Follow:
         if holder.type.kind is not Kind.INTERFACE:
             if means(wanted, holder.type.name):
                 return variable
-            raise BadExpression(f"{variable.name} is not an interface: it is {_an(holder.type.name)}")
+            raise BadExpression(f"{variable.name} is not an interface: it is {an(holder.type.name)}")
         inner = self.unwrapped(holder)
         if inner is None:
             raise BadExpression(f"{variable.name} is a nil {holder.type.name}, so it holds no {wanted}")
@@ -370,7 +378,7 @@ class _Follow:
         t = typenames.find(self.target, wanted)
         if t is not None and t.kind is Kind.INTERFACE:  # it holds what it holds
             return replace(holder, name=name)
-        raise BadExpression(f"{variable.name} holds {_an(inner.type.name)}, not {_an(wanted)}")
+        raise BadExpression(f"{variable.name} holds {an(inner.type.name)}, not {an(wanted)}")
 
     def _select(self, variable: Variable, name: str) -> Variable:
         holder = self.concrete(variable)
@@ -394,15 +402,16 @@ class _Follow:
     def _has(self, variable: Variable, holder: Variable, name: str) -> str:
         t = holder.type
         if t.kind is Kind.MAP and t.key.kind is Kind.STRING:
-            return f'it is {_an(t.name)}: use {variable.name}["{name}"] for an element'
+            return f'it is {an(t.name)}: use {variable.name}["{name}"] for an element'
         if t.kind is not Kind.STRUCT:
-            held = "" if t is variable.type else f" that holds {_an(t.name)}"
-            return f"it is {_an(variable.type.name)}{held}"
+            held = "" if t is variable.type else f" that holds {an(t.name)}"
+            return f"it is {an(variable.type.name)}{held}"
         if not t.fields:
             return f"{t.name} has no fields"
         more = ", ..." if len(t.fields) > 12 else ""
-        near = get_close_matches(name, [f.name for f in t.fields], 1, 0.7)
-        meant = f" (did you mean {near[0]}?)" if near else ""
+        every = {one.lower(): one for one in _promoted(t)}
+        near = get_close_matches(name.lower(), every, 1, 0.7)
+        meant = f" (did you mean {every[near[0]]}?)" if near else ""
         return f"it has {', '.join(f.name for f in t.fields[:12])}{more}{meant}"
 
     def _captured(self, holder: Variable, name: str) -> Variable:
@@ -415,7 +424,7 @@ class _Follow:
                 if known
                 else "no variable that it captured can be found"
             )
-            raise BadExpression(f"{holder.name} is {_an(holder.type.name)}, without a captured {name}: {what}")
+            raise BadExpression(f"{holder.name} is {an(holder.type.name)}, without a captured {name}: {what}")
         return replace(one, name=f"{holder.name}.{name}", note=holder.note)
 
     def _load(self, variable: Variable, key: str | None) -> Variable:
@@ -429,7 +438,7 @@ class _Follow:
             or t.field("v") is None
             or not t.name.startswith(("sync/atomic.", "internal/runtime/atomic."))
         ):
-            raise BadExpression(f"{variable.name} is {_an(t.name)}: .Load() is for the types of sync/atomic")
+            raise BadExpression(f"{variable.name} is {an(t.name)}: .Load() is for the types of sync/atomic")
         return replace(self._select(holder, "v"), name=name)
 
     # -- containers --------------------------------------------------------------------------------
@@ -440,7 +449,7 @@ class _Follow:
         if t.kind is Kind.MAP or syncmap.detect(self.target, t) is not None:
             return self._entry(variable, key, name)
         if t.kind not in (Kind.ARRAY, Kind.SLICE, Kind.CHAN):
-            raise BadExpression(f"{variable.name} can't be indexed with {key}: it is {_an(t.name)}")
+            raise BadExpression(f"{variable.name} can't be indexed with {key}: it is {an(t.name)}")
         index = self._number(variable, t, key)
         if t.kind is Kind.CHAN:
             return self._buffered(holder, index, name)
@@ -463,7 +472,7 @@ class _Follow:
             data = self._keys.parse(number, key)
         except BadExpression as error:
             raise BadExpression(
-                f"{variable.name} can't be indexed with {key}: it is {_an(t.name)}, and {error}"
+                f"{variable.name} can't be indexed with {key}: it is {an(t.name)}, and {error}"
             ) from error
         return int.from_bytes(data, self.target.arch.byte_order, signed=True)  # type: ignore[arg-type]
 
@@ -491,15 +500,15 @@ class _Follow:
         elif syncmap.detect(self.target, t) is not None:
             at, part = self._in_sync_map(holder, key, name, of_key)
         else:
-            raise BadExpression(f"{variable.name} is not a map or sync.Map: it is {_an(t.name)}")
+            raise BadExpression(f"{variable.name} is not a map or sync.Map: it is {an(t.name)}")
         return replace(holder, name=name, type=part, address=at, data=None, holes=())
 
     def _looked_up(self, holder: Variable, key: str, name: str) -> Lookup:
         t, keys = holder.type, self._keys
-        raw = keys.parse(t.key, key)
         address = self.target.arch.pointer(holder.read(self.target.memory, 0, self.target.arch.pointer_size))
-        if address:
-            found = view(keys.target, t, address)
+        found = view(keys.target, t, address) if address else None
+        raw = keys.find(t.key, key, found, Limits())
+        if found is not None:
             plans = candidates(found, keys.hasher)
             if not plans and found.count > MAX_KEYS:
                 raise BadExpression(f"{name}: the map has too many entries to look through")
@@ -508,7 +517,8 @@ class _Follow:
                 return result
             if result.broken is not None:
                 raise BadExpression(f"{name}: {result.broken.message}")
-        raise BadExpression(f"{name}: the map has no such key")
+        values = Values(keys.target, Limits(depth=2, text=64, total=256), keys.hasher.types, comments=False)
+        raise BadExpression(f"{holder.name}[{values.key_text(t.key, raw)}]: the map has no such key")
 
     def _in_sync_map(self, holder: Variable, key: str, name: str, of_key: bool) -> tuple[int, GoType]:
         keys = self._keys
@@ -521,7 +531,7 @@ class _Follow:
                 wanted[t.name] = keys.parse(t, key)
             plan = typehash_plan(t)
             try:
-                data = self.target.memory.read(entry.key_address, t.size)
+                data = self.target.memory.read(entry.key_address, min(t.size, MAX_ITEM))
                 same = plan is not None and keys.hasher.equal(plan, wanted[t.name], data)
             except GomapError:
                 continue
@@ -540,10 +550,29 @@ def find_field(t: GoType, name: str) -> list[Field] | None:
             if found is not None:
                 return [*path, found]
             for field in struct.fields:
-                # Debug information does not always say which fields are embedded: their name is their type's.
                 inner = field.type.elem if field.type.kind is Kind.POINTER else field.type
-                named = field.embedded or field.name == inner.name.partition("[")[0].rsplit(".", 1)[-1]
-                if named and inner.kind is Kind.STRUCT:
+                if inner.kind is Kind.STRUCT and _is_embedded(field, inner):
                     deeper.append((inner, [*path, field]))
         level = deeper
     return None
+
+
+def _promoted(t: GoType) -> list[str]:
+    """Names of the struct's fields and of those of embedded structs, the outermost first."""
+    names: dict[str, None] = {}
+    level = [t]
+    for _ in range(MAX_EMBEDDED):
+        deeper = []
+        for struct in level:
+            for field in struct.fields:
+                names.setdefault(field.name)
+                inner = field.type.elem if field.type.kind is Kind.POINTER else field.type
+                if inner.kind is Kind.STRUCT and _is_embedded(field, inner):
+                    deeper.append(inner)
+        level = deeper
+    return list(names)
+
+
+def _is_embedded(field: Field, inner: GoType) -> bool:
+    """Debug information does not always say which fields are embedded: their name is their type's."""
+    return field.embedded or field.name == inner.name.partition("[")[0].rsplit(".", 1)[-1]

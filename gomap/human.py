@@ -93,3 +93,9 @@ _DIRECTORIES = re.compile(r"(?:[\w.~%-]+/)+")
 def short(name: str) -> str:
     """A type's or function's name with packages as Go code names them, as fmt's %T does: without their directories."""
     return _DIRECTORIES.sub("", name)
+
+
+def an(name: str) -> str:
+    """A type's name behind its article."""
+    vowel = name[:1] in "aeiouAEIOU" and not name.startswith("uint")
+    return f"an {name}" if vowel else f"a {name}"

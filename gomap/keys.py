@@ -10,25 +10,28 @@ import copy
 import re
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Callable
 
-from gomap.errors import BadExpression, MemoryFault, NoSuchVariable
+from gomap.errors import BadExpression, GomapError, MemoryFault, NoSuchVariable
 from gomap.golang.hashing import Hasher, typehash_plan
 from gomap.golang.rtype import dynamic
+from gomap.golang.slots import MAX_ITEM
 from gomap.golang.structure import counted
 from gomap.gotypes import POINTER_KINDS, GoType, Kind
-from gomap.human import plural
+from gomap.human import an, plural
 from gomap.maps import MapView
 from gomap.memory import Memory
 from gomap.syntax import unquote
 from gomap.target import Arch, Target, Variable
-from gomap.typenames import basic, find, spelt
+from gomap.typenames import basic, find, means, spelt
 from gomap.values import Limits, Values, float_of
 
 _NUMBER = (
     r"(?:0[xX][0-9a-fA-F_]*(?:\.[0-9a-fA-F_]*)?(?:[pP][+-]?\d+)?|"
-    r"0[bB][01_]+|0[oO][0-7_]+|(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|(?:NaN|Inf)\b)"
+    r"0[bB][01_]+|0[oO][0-7_]+|(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|(?:NaN|Inf)(?!(?!i\b)\w))"
 )
 _SIGNED = re.compile(rf"[+-]?{_NUMBER}")
 _COMPLEX = re.compile(rf"(?P<real>[+-]?{_NUMBER}(?!i))?(?P<imaginary>[+-]?{_NUMBER})i|(?P<only>[+-]?{_NUMBER})")
@@ -42,8 +45,8 @@ _BRACED = re.compile(r"(?:struct|interface)\s*\{")
 #: What a value of the program is named by begins with one of these, or with a letter.
 _NAMES = frozenset("&*('_")
 _NOTHING = re.compile(r"(?:\s|/\*.*?\*/)*", re.S)
-#: Keys of one map that are compared with a text.
-MAX_PRINTED = 1 << 16
+#: Keys of one map that are compared with a text, and that are looked into for types.
+MAX_PRINTED, MAX_LEARNT = 1 << 16, 1 << 12
 MAX_NAMED = 4
 _NUMBERS = (Kind.INT, Kind.UINT, Kind.FLOAT)
 #: What is expected of a key of this kind.
@@ -95,6 +98,8 @@ class Keys:
     hasher: Hasher
     resolve: Callable[[str], Variable] | None = None
     scratch: Scratch = field(init=False)
+    #: Types of what keys of the map hold, by name.
+    learnt: dict[str, GoType] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.scratch = Scratch(self.target.memory, self.target.arch.pointer_size)
@@ -113,13 +118,16 @@ class Keys:
         return data
 
     def find(self, t: GoType, text: str, found: MapView | None, limits: Limits) -> bytes:
-        """As parse. A text that was cut short, or whose types debug information does not have, is compared with the
-        map's keys as they are printed with these limits."""
+        """As parse, for a key of this map: types that debug information does not have may be those of its keys, and a
+        text that was cut short is compared with them as they are printed with these limits."""
         try:
             return self.parse(t, text)
         except BadExpression as error:
             if found is None or not ("..." in text or "{" in text or "(" in text):
                 raise
+            if self._learn(t, found):
+                with suppress(BadExpression):
+                    return self.parse(t, text)
             printed = self._printed(t, text, found, limits)
             if not printed:
                 raise
@@ -129,6 +137,22 @@ class Keys:
                     f"{plural(len(printed), 'key')} of the map are printed as {text!r}: use {places}"
                 ) from error
             return printed[0][0]
+
+    def _learn(self, t: GoType, found: MapView) -> bool:
+        """Notes the types of what is in the interfaces of the map's keys. False: there are none."""
+        plan = typehash_plan(t)
+        for entry in islice(counted(found.count, found.entries()), MAX_LEARNT):
+            if plan is not None and entry.key is not None:
+                with suppress(GomapError):
+                    self.hasher.equal(plan, entry.key, entry.key)  # which looks into each interface
+        self.learnt.update((held.name, held) for held, _, _ in self.hasher.held.values())
+        return bool(self.learnt)
+
+    def type_named(self, name: str) -> GoType | None:
+        found = find(self.target, name)
+        if found is None:
+            found = next((t for known, t in self.learnt.items() if means(name, known)), None)
+        return found
 
     def _printed(self, t: GoType, text: str, found: MapView, limits: Limits) -> Sequence[tuple[bytes, int]]:
         """The keys that are printed as the text, with their addresses."""
@@ -148,14 +172,18 @@ class Keys:
         Raises BadExpression, MemoryFault, OptimizedOut.
         """
         memory, given = self.target.memory, value.type
+        if given.size > MAX_ITEM:
+            raise BadExpression(f"{value.name} has {given.size:,} bytes: it is too large for a key")
         data = value.read(memory, 0, given.size)
         if given.kind is Kind.INTERFACE:
             held = dynamic(self.hasher.types, given, data)
             if held is None:
                 if t.kind is not Kind.INTERFACE:
-                    raise BadExpression(f"{value.name} is nil, not a {t.name}")
+                    raise BadExpression(f"{value.name} is nil, not {an(t.name)}")
                 return bytes(t.size)
             given, word, direct = held
+            if given.size > MAX_ITEM:
+                raise BadExpression(f"{value.name} holds {given.size:,} bytes: they are too large for a key")
             data = self.target.arch.pack(word) if direct else memory.read(word, given.size)
         if t.kind is Kind.INTERFACE:
             return self.interface(t, given, data)
@@ -166,7 +194,7 @@ class Keys:
             pointers = t.name == given.name
         if pointers or (t.kind is given.kind and _alike(t, given)):
             return data
-        raise BadExpression(f"{value.name} is a {given.name}, not a {t.name}{self._instead(t, given, value.name)}")
+        raise BadExpression(f"{value.name} is {an(given.name)}, not {an(t.name)}{self._instead(t, given, value.name)}")
 
     def _instead(self, t: GoType, given: GoType, name: str) -> str:
         if name.startswith("&") and given.kind is Kind.POINTER and given.elem.name == t.name:
@@ -187,7 +215,7 @@ class Keys:
         try:
             return self.parse(t, repr(value))
         except BadExpression:
-            raise BadExpression(f"{name} is {value}, which is not a {t.name}") from None
+            raise BadExpression(f"{name} is {value}, which is not {an(t.name)}") from None
 
     def string(self, raw: bytes) -> bytes:
         """A string of these bytes."""
@@ -199,7 +227,7 @@ class Keys:
         arch = self.target.arch
         plan = typehash_plan(held)
         if plan is None:
-            raise BadExpression(f"a {held.name} can't be a key: it can't be compared")
+            raise BadExpression(f"{an(held.name)} can't be a key: it can't be compared")
         descriptor = first = self.scratch.add(b"\0" * 8 * arch.pointer_size)
         self.hasher.types.pretend(descriptor, held)
         if t.methods:
@@ -249,7 +277,7 @@ class _Reader:
 
     def wrong(self, t: GoType, what: str) -> BadExpression:
         where = f" at {_said(self.rest())}" if 0 < self.at < len(self.text) else ""
-        return BadExpression(f"{_said(self.text)} is not {_article(t.name)} {t.name}{where}: {what}")
+        return BadExpression(f"{_said(self.text)} is not {an(t.name)}{where}: {what}")
 
     def expected(self, t: GoType) -> BadExpression:
         return self.wrong(t, f"expected {_EXPECTED[t.kind]}")
@@ -265,6 +293,10 @@ class _Reader:
         except BadExpression as error:
             end = self.operand_end(start)
             operand = self.text[start:end].strip()
+            if re.match(r"&\s*[\w./]+\s*\{", operand):
+                raise self.wrong(
+                    t, "it makes a new pointer, which is no map's key: name a variable, or its address"
+                ) from error
             if self.keys.resolve is None or not _is_named(operand):
                 raise
             self.at = end
@@ -282,7 +314,7 @@ class _Reader:
                 else:
                     hint = f"expected {_EXPECTED[t.kind]}" if t.kind in _EXPECTED else f"expected {t.name}{{...}}"
                 raise BadExpression(
-                    f"{_said(operand)} is neither {_article(t.name)} {t.name} nor a variable or constant: {hint}"
+                    f"{_said(operand)} is neither {an(t.name)} nor a variable or constant: {hint}"
                 ) from none
             raise error from none
         except BadExpression:
@@ -344,9 +376,12 @@ class _Reader:
         if t.kind is Kind.STRING:
             found = self.match(_STRING)
             if found is None:
-                raise self.expected(t)
+                typed = self.text[self.at : self.operand_end(self.at)].strip()
+                bare = typed.strip("'")
+                hint = typed != bare or re.fullmatch(r"[^\W\d][\w.]*|.*[\"()\[\]{}*&:].*|", bare) is None
+                raise self.wrong(t, f'expected a string in "quotes", as in "{bare}"') if hint else self.expected(t)
             return self.keys.string(unquote(found.group()).encode("utf-8", "surrogateescape"))
-        raise BadExpression(f"keys of type {t.name} can't be written as a literal")
+        raise BadExpression(f"{an(t.name)} can't be a key: it can't be compared")
 
     def converts(self, t: GoType) -> bool:
         """Takes `main.Color(` of main.Color(3), with or without the package."""
@@ -370,7 +405,7 @@ class _Reader:
         bits = 8 * t.size
         low, high = (-(1 << bits - 1), 1 << bits - 1) if t.kind is Kind.INT else (0, 1 << bits)
         if not low <= value < high:
-            raise self.wrong(t, f"a {t.name} has {bits} bits")
+            raise self.wrong(t, f"{an(t.name)} has {bits} bits")
         return (value & (1 << bits) - 1).to_bytes(t.size, self.arch.byte_order)  # type: ignore[arg-type]
 
     def float(self, t: GoType, text: str, size: int) -> bytes:
@@ -484,7 +519,7 @@ class _Reader:
         else:
             end = self.type_end()
             name = self.text[self.at : end].strip() if end < len(self.text) else ""
-        found = find(self.keys.target, name) if name else None
+        found = self.keys.type_named(name) if name else None
         if found is None or found.kind in (Kind.INTERFACE, Kind.OPAQUE):
             raise self.wrong(t, f"expected {_EXPECTED[t.kind]}" + (f" ({name!r} is not a type)" if name else ""))
         return found
@@ -523,10 +558,6 @@ def _said(text: str) -> str:
 def _bare(text: str) -> str:
     """A printed key without comments and spaces."""
     return re.sub(r"\s+", "", re.sub(r"/\*.*?\*/", "", text, flags=re.S))
-
-
-def _article(name: str) -> str:
-    return "an" if name[:1] in "aeiouAEIOU" and not name.startswith("uint") else "a"
 
 
 def _alike(t: GoType, given: GoType) -> bool:

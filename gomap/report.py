@@ -29,7 +29,8 @@ class Table:
     """Rows under headings. right: columns of numbers. code: columns of Go values.
 
     names: columns of names, whose ends say most. whole: this column and all behind it are told whole, under each
-    other where they do not fit beside each other; None: what does not fit is cut.
+    other where they do not fit beside each other; None: what does not fit is cut. kept: the column that tells the rows
+    apart, a key's: it is not cut, and where it does not fit what is behind it is told under it.
     """
 
     headings: Sequence[str]
@@ -38,6 +39,7 @@ class Table:
     code: frozenset[int] = frozenset()
     names: frozenset[int] = frozenset()
     whole: int | None = None
+    kept: int | None = None
 
 
 @dataclass(frozen=True)

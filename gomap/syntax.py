@@ -207,7 +207,8 @@ def _steps(rest: str, text: str) -> Iterator[Step]:
             yield Index(key)
             rest = rest[end + 1 :]
         else:
-            raise BadExpression(f"{text!r} can't be understood from {rest!r} on")
+            operator = ": operators are not evaluated" if rest[0] in "+-*/%<>=!|&^" else ""
+            raise BadExpression(f"{text!r} can't be understood from {rest!r} on{operator}")
         rest = rest.lstrip()
 
 

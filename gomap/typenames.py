@@ -113,6 +113,14 @@ def paths_of(target: Target, package: str) -> list[str]:
         return []
 
 
+def has_package(target: Target, path: str) -> bool:
+    """Whether functions of this package, by its path or by its name, are in the program."""
+    try:
+        return any(path in (one, *called(one)) for one in package_paths(target))
+    except GomapError:
+        return False
+
+
 @cache
 def called(path: str) -> frozenset[str]:
     """What the program's text may call a package by its path: the last word, or the one before a version."""

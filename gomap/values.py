@@ -284,13 +284,13 @@ class Values:
         if not self.comments or t.elem.kind is Kind.OPAQUE:
             return ""
         room, cut = self._room, self.cut
-        self._of_key, self._room = False, MAX_COMMENT
+        self._of_key, self.comments, self._room = False, False, MAX_COMMENT
         try:
             text = self._text(t.elem, self._load(address, t.elem), max(self.limits.depth - 2, 0), (address,))
         except MemoryFault:
             return ""
         finally:
-            self._of_key, self._room, self.cut = True, room, cut
+            self._of_key, self.comments, self._room, self.cut = True, True, room, cut
         if len(text) > MAX_COMMENT:
             text = f"{text[:MAX_COMMENT]}..."
         return "" if "*/" in text or text == UNREADABLE else f" /* {text} */"
@@ -324,7 +324,8 @@ class Values:
             content = self._load(word, inner)
         text = self._text(inner, content, depth + 1, above)
         plain = inner.kind in SCALAR_KINDS or inner.kind is Kind.COMPLEX
-        if plain and inner.name not in DEFAULT_TYPES:
+        whole = inner.kind is Kind.FLOAT and text.lstrip("-").isdigit()  # which would mean an int
+        if plain and (whole or inner.name not in DEFAULT_TYPES):
             return f"{inner.name}({text})" if inner.kind is not Kind.COMPLEX else f"{inner.name}{text}"
         return text
 
@@ -388,9 +389,9 @@ class Values:
             if entry.key is None or entry.elem is None:
                 shown.append(("", UNREADABLE))
                 continue
-            outer, self._of_key = self._of_key, True
+            outer, self._of_key, self.comments = (self._of_key, self.comments), True, False
             key = self._text(t.key, entry.key, depth + 1, above)
-            self._of_key = outer
+            self._of_key, self.comments = outer
             order = self.scalar(t.key, entry.key) if t.key.kind in (Kind.INT, Kind.UINT, Kind.STRING) else ""
             shown.append((order, f"{key}:{self._text(t.elem, entry.elem, depth + 1, above)}"))
         rest = found.count - len(shown)

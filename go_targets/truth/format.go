@@ -40,6 +40,18 @@ func jsonOf(v reflect.Value) json.RawMessage {
 	return quoteJSON(text(v, nil))
 }
 
+// asKey stands for the pointers above a key: none of its own is followed.
+var asKey = make([]uintptr, maxDepth)
+
+// keyOf formats a key: pointers show as their addresses.
+func keyOf(v reflect.Value) json.RawMessage {
+	switch v.Kind() {
+	case reflect.Ptr, reflect.Interface, reflect.Array, reflect.Struct:
+		return quoteJSON(text(v, asKey))
+	}
+	return jsonOf(v)
+}
+
 // quoteJSON writes s in ASCII. A byte that is not UTF-8 becomes the lone
 // surrogate that Python's surrogateescape makes of it.
 func quoteJSON(s string) json.RawMessage {
@@ -137,7 +149,7 @@ func text(v reflect.Value, above []uintptr) string {
 		sort.Slice(keys, func(i, j int) bool { return less(keys[i], keys[j]) })
 		var parts []string
 		for _, k := range keys {
-			parts = append(parts, text(k, above)+":"+text(v.MapIndex(k), above))
+			parts = append(parts, text(k, asKey)+":"+text(v.MapIndex(k), above))
 		}
 		return name + "{" + strings.Join(parts, ", ") + "}"
 	}
@@ -153,6 +165,9 @@ func dynamic(v reflect.Value, above []uintptr) string {
 	case reflect.Ptr, reflect.Chan, reflect.Func, reflect.UnsafePointer,
 		reflect.Array, reflect.Slice, reflect.Struct, reflect.Map:
 		return s
+	}
+	if name == "float64" && !strings.ContainsAny(s, ".eINn") {
+		return name + "(" + s + ")" // 1 would be an int
 	}
 	switch name {
 	case "int", "float64", "string", "bool", "complex128":

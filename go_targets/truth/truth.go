@@ -202,7 +202,7 @@ func entriesOf(m Map) *mapTruth {
 	t.Entries = [][2]json.RawMessage{}
 	unseen := map[string]int{}
 	m.entries(func(k, v reflect.Value) {
-		e := [2]json.RawMessage{jsonOf(k), jsonOf(v)}
+		e := [2]json.RawMessage{keyOf(k), jsonOf(v)}
 		t.Entries = append(t.Entries, e)
 		t.Range++
 		unseen[fmt.Sprintf("%s: %s", e[0], e[1])]++
@@ -210,7 +210,7 @@ func entriesOf(m Map) *mapTruth {
 	walk(m.typ, m.header, func(key, elem unsafe.Pointer) {
 		k := reflect.NewAt(m.typ.Key(), key).Elem()
 		v := reflect.NewAt(m.typ.Elem(), elem).Elem()
-		e := fmt.Sprintf("%s: %s", jsonOf(k), jsonOf(v))
+		e := fmt.Sprintf("%s: %s", keyOf(k), jsonOf(v))
 		if unseen[e] == 0 {
 			panic(m.expr + ": the walk found an entry that range did not: " + e)
 		}

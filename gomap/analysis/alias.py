@@ -13,6 +13,7 @@ from gomap.errors import GomapError, MemoryFault, OptimizedOut
 from gomap.golang import syncmap
 from gomap.golang.heap import SMALL, Room
 from gomap.golang.rtype import Types, dynamic
+from gomap.golang.slots import MAX_ITEM
 from gomap.golang.structure import Anomaly, counted
 from gomap.golang.syncmap import atomic_pointee
 from gomap.gotypes import SCALAR_KINDS, GoType, Kind, can_reach_map, can_reach_slice
@@ -191,6 +192,7 @@ class _Search:
         self.types = Types(self.target)
         self.kept: list[GoType] = []
         self.room = Room(self.target)
+        self.scopes: set[tuple[int | None, int | None, str]] = set()
         self.values = Values(self.target, KEY, self.types, comments=False)
         self.closures = Closures(self.target, self.room, self.types, self._type_at)
         self.fields: dict[int, tuple[list[tuple[str, GoType, int]], tuple[int, GoType] | None]] = {}
@@ -213,7 +215,15 @@ class _Search:
                 return
         else:
             block = self._block(root.address, t)
-        self.queue.append(_Step(t, root.name, kind or place.kind, place, 0, root.address, block))
+        name, scope = root.name, (place.goroutine, place.frame, root.name)
+        if scope in self.scopes and kind is None and root.address is not None:
+            name = self._at_address(t, root.address)  # a variable of an inner scope has that name
+        elif "." in name and place.kind != "global" and kind is None and block is not None:
+            # Part of a variable, to which the compiler gave a name like s.ptr that no expression has.
+            word = self.pointer(block)
+            name = f"({t.name})({word:#x})" if t.kind is Kind.POINTER else self._at_address(t, root.address or word)
+        self.scopes.add(scope)
+        self.queue.append(_Step(t, name, kind or place.kind, place, 0, root.address, block))
 
     def look(self, step: _Step) -> None:
         """Notes the map that the step holds, or puts what lies behind it in the queue."""
@@ -327,7 +337,7 @@ class _Search:
         if t.size > SMALL:
             return None
         try:
-            return self.read(address, t.size)
+            return self.read(address, t.size) if t.size <= MAX_ITEM else None
         except MemoryFault:
             return None
 
@@ -411,7 +421,7 @@ class _Search:
 
     def _read_key(self, t: GoType, address: int) -> bytes | None:
         try:
-            return self.read(address, t.size)
+            return self.read(address, t.size) if t.size <= MAX_ITEM else None
         except MemoryFault:
             return None
 

@@ -156,7 +156,7 @@ class _Graph:
         self.variable = variable
         self.types = Types(target)
         self.room = Room(target)
-        self.values = Values(target, Limits(depth=2, items=4, text=48, total=120), self.types, comments=False)
+        self.values = Values(target, Limits(depth=2, text=128, total=256), self.types, comments=False)
         self.objects: list[Object] = [Object(variable.address or 0, variable.type, False)]
         self.starts, self.targets = array("Q", [0]), array("L")
         self.parents, self.parent_edges = array("L", [0]), array("Q", [0])
@@ -462,23 +462,31 @@ class _Graph:
 
     # -- words -----------------------------------------------------------------------------------
 
-    def path_of(self, edge: int) -> Path:
-        """The path of a reference, given its number."""
+    def reference(self, edge: int) -> Reference | None:
+        """The reference of that number; None where memory has changed, or can't be read any more."""
         number = _owner(self.starts, edge)
         for i, reference in enumerate(self.references(number)):
             if self.starts[number] + i == edge:
-                return reference.path
-        return (Text("?"),)
+                return reference
+        return None
 
-    def spelt(self, text: str, path: Path) -> str:
-        for part in path:
+    def path_of(self, edge: int) -> Path:
+        found = self.reference(edge)
+        return (Text("?"),) if found is None else found.path
+
+    def spelt(self, text: str, edge: int) -> str:
+        """The text with the reference behind it. Where one of its keys is too long what it leads to is named instead,
+        as 0xADDR:TYPE in brackets."""
+        found = self.reference(edge)
+        self.values.cut = False
+        for part in self.path_of(edge):
             if isinstance(part, Deref):
                 text = f"(*{text})"
             elif isinstance(part, Key):
                 text += part.form.format(self.values.key_text(part.type, part.data))
             else:
                 text += part.text if isinstance(part, Text) else f"[{part}]"
-        return text
+        return _at(found.address, found.type) if self.values.cut and found is not None else text
 
     def spelt_out(self, text: str, edges: Sequence[int]) -> tuple[str, list[str | None]]:
         """(the text with all these references behind it, each one's own part of it or None where cut)."""
@@ -490,9 +498,8 @@ class _Graph:
                     text += f" ...{cut:,} more... "
                     parts.append(None)
                 continue
-            path = self.path_of(edge)
-            parts.append(self.spelt("", path))
-            text = self.spelt(text, path)
+            parts.append(self.spelt("", edge))
+            text = self.spelt(text, edge)
         return text, parts
 
     def told(self, edges: list[int]) -> Cycle:
@@ -505,7 +512,11 @@ class _Graph:
             way.append(self.parent_edges[number])
             number = self.parents[number]
         name = self.variable.name
-        start, _ = self.spelt_out(f"({name})" if ":" in name else name, way[::-1])
+        first_object = self.objects[owners[0]]
+        if len(way) > FIRST_STEPS + LAST_STEPS:
+            start = _at(first_object.address, first_object.type)
+        else:
+            start, _ = self.spelt_out(f"({name})" if ":" in name and name[0] != "(" else name, way[::-1])
         whole, steps = self.spelt_out(start, edges)
         parts = [part for edge in way[:FIRST_STEPS] for part in self.path_of(edge)]
         if self.variable.type.kind is Kind.SLICE and len(way) == 1:
@@ -513,6 +524,11 @@ class _Graph:
         own = len(way) < FIRST_STEPS and all(_is_own(part) for part in parts)
         shown = owners[:LISTED]
         return Cycle(start, whole, steps, [self.objects[n] for n in shown], len(edges), own)
+
+
+def _at(address: int, t: GoType) -> str:
+    """What names a value where its path is too long (expr.resolve)."""
+    return f"({address:#x}:{t.name})"
 
 
 def _is_own(part: Part) -> bool:

@@ -104,7 +104,7 @@ def _label(arg: Arg) -> str:
     return f"{arg.name} {arg.metavar}" if arg.metavar and not arg.positional else arg.name
 
 
-EXPR_HELP = 'a map: m, main.cache, cfg.M, arr[3], p.shards["eu"], *p, or 0xHEADER:map[K]V'
+EXPR_HELP = 'a map: m, main.cache, cfg.M, arr[i], p.shards["eu"], x.(T).M, *p, or 0xHEADER:map[K]V'
 
 
 def natural(text: str) -> int:

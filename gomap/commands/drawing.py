@@ -7,12 +7,13 @@ from typing import Callable
 from gomap.errors import BadExpression
 from gomap.golang.classic import ClassicMap
 from gomap.golang.marks import SLOTS
+from gomap.golang.slots import MAX_ITEM
 from gomap.golang.structure import Structure
 from gomap.gotypes import GoType
 from gomap.maps import MapView
 from gomap.report import Facts, Section, Table
 from gomap.target import Target
-from gomap.values import Limits, Values
+from gomap.values import UNREADABLE, Limits, Values
 
 MAX_BUCKETS = 64
 MAX_CHAIN = 8
@@ -101,6 +102,7 @@ def _content(
         return raw if any(stored) else "-"
     if indirect:
         pointer = arch.pointer(stored)
-        return f"{text_of(t, target.memory.read(pointer, t.size))} at {pointer:#x}"
+        text = text_of(t, target.memory.read(pointer, t.size)) if t.size <= MAX_ITEM else UNREADABLE
+        return f"{text} at {pointer:#x}"
     text = text_of(t, stored)
     return f"{text} = {raw}" if raw else text

@@ -35,7 +35,7 @@ def add_iterators(context: Context, report: Report, t: GoType, found: MapView, j
         rows = [_row(t, one, key) for one, key in zip(searched.iterations, keys)]
         unit = "buckets" if isinstance(found, ClassicMap) else "slots" if found.small else "directory"
         headings = ("goroutine", "function", "line", "stands at", f"{unit} done")
-        report.sections.append(Table(headings, rows[:MAX_SHOWN], frozenset(), frozenset({3})))
+        report.sections.append(Table(headings, rows[:MAX_SHOWN], frozenset(), frozenset({3}), kept=3))
         if len(rows) > MAX_SHOWN and not json:
             report.cut("iterations", MAX_SHOWN, len(rows))
     if searched.interrupted:

@@ -96,13 +96,18 @@ Hashes the key with the process's own random keys and follows the runtime's path
 and group) that the hash names, the old array while a classic map grows, slots with the same tophash
 (H2) and other keys, overflow buckets or further groups, to the entry or to where the search ends.
 Reads a few buckets, whatever the map's size. A map whose hash function is not known is walked instead.
-KEY is a Go literal: 42, -1.5, "text\\n", true, main.Point{X:1, Y:2}, [2]int{1, 2}, 0xc000012345 or nil
-for pointers; in an interface a constant has its default type, others are named: int8(3), (*main.T)(0x...).
+KEY is a Go literal: 42, -1.5, "text\\n", true, main.Point{X:1, Y:2}, {1, 2}, 0xc000012345 or nil for
+pointers; in an interface a constant has its default type, others are named: int8(3), (*main.T)(0x...).
+Or it is a variable, field, element or constant of the program: k, req.ID, main.Mon.
 """,
-        args=(Arg("EXPR", EXPR_HELP), Arg("KEY", "the key, a Go literal of the map's key type")),
+        args=(
+            Arg("EXPR", EXPR_HELP),
+            Arg("KEY", "the key: a Go literal of the map's key type, a variable or a constant"),
+        ),
         examples=(
             ("hmap-get m 42", "m[42]"),
             ('hmap-get main.cache "user:17"', "a string key"),
+            ("hmap-get sessions req.ID", "the key that a variable has"),
             ("hmap-get grid main.Point{X:1, Y:2} --json", "a struct key, for a script"),
         ),
         session="Which array a key is in",

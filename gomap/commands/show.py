@@ -250,7 +250,7 @@ def _add_entries(context: Context, report: Report, t: GoType, found: MapView, wa
             place = f"{'old ' if entry.old else ''}{entry.bucket:,}/{entry.slot}"
             rows.append((place, shown(t.key, key), shown(t.elem, value)))
         bucket = "bucket/slot" if isinstance(found, ClassicMap) else "group/slot"
-        report.sections.append(Table((bucket, "key", "value"), rows, frozenset({0}), frozenset({1, 2})))
+        report.sections.append(Table((bucket, "key", "value"), rows, frozenset({0}), frozenset({1, 2}), kept=1))
         listed = len(rows)
     total = report.data["live"]
     if listed < total:

@@ -181,7 +181,7 @@ def _add_entries(context: Context, report: Report, variable: Variable, found: Sy
         listed.append({"key": key, "value": value, "where": entry.where})
         rows.append((entry.where, shown(entry.key_type, key), shown(entry.value_type, value)))
     report.data["entries"] = listed
-    section: Section = Table(("where", "key", "value"), rows, code=frozenset({1, 2}))
+    section: Section = Table(("where", "key", "value"), rows, code=frozenset({1, 2}), kept=1)
     report.sections.append(section)
     if len(listed) < found.count:
         report.cut("entries", len(listed), found.count)

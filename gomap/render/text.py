@@ -129,9 +129,15 @@ def _table(section: Table, style: Style, paint: Paint) -> list[str]:
         indent = 2 + sum(widths[: section.whole]) + 2 * section.whole
         if indent + MIN_TEXT <= style.width:
             return _stacked(section, section.whole, indent, style, paint)
-    while spare < 0 and max(widths) > MIN_COLUMN:  # the widest column gives way
-        widths[widths.index(max(widths))] -= 1
+    whole, yielding = list(widths), [i for i in range(count) if i != section.kept]
+    while spare < 0 and max(widths[i] for i in yielding) > MIN_COLUMN:  # the widest column gives way
+        widths[max(yielding, key=lambda i: widths[i])] -= 1
         spare += 1
+    if spare < 0 and section.kept is not None:
+        indent = 2 + sum(whole[: section.kept]) + 2 * section.kept
+        if indent + MIN_TEXT <= style.width:
+            return _stacked(section, section.kept, indent, style, paint)
+        widths[section.kept] = max(widths[section.kept] + spare, MIN_COLUMN)
     fitted = [
         [fit(row[i], widths[i], style.blocks, i in section.names) for i in range(count)]
         for row in [section.headings, *rows]
@@ -149,7 +155,10 @@ def _stacked(section: Table, first: int, indent: int, style: Style, paint: Paint
     room = style.width - indent
     lines = [pad(head, indent) + paint("dim", fit(", ".join(section.headings[first:]), room, style.blocks))]
     for line, row in zip(left, section.rows):
-        told = [part for cell in row[first:] if cell for part in _wrap(cell, room, 2)] or [""]
+        cells = row[first:]
+        if section.kept is not None:
+            cells = [cells[0], *(fit(cell, room - 2, style.blocks) for cell in cells[1:])]
+        told = [part for cell in cells if cell for part in _wrap(cell, room, 2)] or [""]
         lines += [(pad(line, indent) + told[0]).rstrip(), *(" " * indent + part for part in told[1:])]
     return lines
 

@@ -20,6 +20,7 @@ from unittest import mock
 from delve_bridge.console import Console
 from delve_bridge.server import Server
 from delve_bridge.session import Session as Bridge
+from delve_bridge.target import DelveTarget
 from delve_bridge.vocabulary import resume
 from gomap.errors import NoProcess
 from gomap.render.text import Style
@@ -144,7 +145,15 @@ def _ask(console: Console, stage: str, commands: Sequence[str], truth: Mapping[s
     for command in commands:
         name, _, where = command.partition(" ")
         if name == "get-every-key":
-            yield Answer(stage, command, every_key.answer(console.session.target(), truth, where), None)
+            session = console.session
+            selected = session.frame
+
+            def at_frame(level: int, session: Bridge = session) -> DelveTarget:
+                session.frame = level
+                return session.target()
+
+            yield Answer(stage, command, every_key.answer(session.target(), truth, where, at_frame), None)
+            session.frame = selected
         else:
             outcome = console.execute(command)
             yield Answer(stage, command, outcome.output, outcome.error)

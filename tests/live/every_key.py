@@ -10,17 +10,20 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Set
 from itertools import islice
-from typing import Any
+from typing import Any, Callable
 
+from gomap.analysis.alias import everywhere
+from gomap.analysis.roots import Roots
 from gomap.commands import check
-from gomap.commands.declare import Context
-from gomap.errors import NoSuchVariable, OptimizedOut
-from gomap.expr import resolve_map
+from gomap.commands.declare import Context, Settings
+from gomap.errors import GomapError, NoSuchVariable, OptimizedOut
+from gomap.expr import keys_of, resolve_map
+from gomap.frontend import run
 from gomap.golang.hashing import hasher_of, typehash_plan
 from gomap.golang.lookup import Lookup, candidates, lookup
 from gomap.gotypes import GoType
-from gomap.keys import Keys
 from gomap.maps import view
+from gomap.render.text import Style
 from gomap.target import Target
 from gomap.values import Limits, Values
 
@@ -30,13 +33,23 @@ MOST = 8000
 OF_ONE_TYPE = 40
 #: Maps of up to so many keys are asked for keys of other maps, so many each.
 FEW, EACH = 200, 5
+#: Keys of one map that are looked up as they are printed, and how they are printed.
+PRINTED, LIMITS = 300, Limits(depth=6)
 #: Programs follow 8 pointers below one value, through any number of structs.
 DEPTH = 40
 
 
-def answer(target: Target, truth: Mapping[str, Any], where: str) -> str:
-    """What `get-every-key` and `get-every-key everywhere` print. truth: the stage's."""
+def answer(
+    target: Target, truth: Mapping[str, Any], where: str, at_frame: Callable[[int], Target | None] | None = None
+) -> str:
+    """What `get-every-key` prints, alone and with `everywhere`, `paths` or `named`. truth: the stage's. at_frame:
+    as resolve_paths has it."""
     maps = published(truth)
+    if where == "named":
+        return json.dumps(named(target, truth["notes"]))
+    if where == "paths":
+        assert at_frame is not None
+        return json.dumps(resolve_paths(target, at_frame))
     if not where:
         return json.dumps(look_up_all(target, maps))
     return json.dumps(look_up_everywhere(target, {int(one["address"], 16) for one in maps.values()}))
@@ -68,6 +81,24 @@ def look_up_all(target: Target, maps: Mapping[str, Any], walked: bool = False) -
         found, absent = _asked(target, t, address, truth["lookups"], problems, walked)
         answers[expr] = {"keys": keys, "found": found, "absent": absent, "problems": problems[:5]}
     return answers
+
+
+def named(target: Target, notes: Mapping[str, Any]) -> dict[str, Any]:
+    """What the program go_targets/exprs notes, as hmap-show and hmap-get answer it: the header that each expression
+    leads to, and the value of each key."""
+
+    def ask(name: str, line: str) -> Any:
+        outcome = run(name, f"{line} --json", lambda: target, Settings(), Style())
+        return outcome.error if outcome.error is not None else json.loads(outcome.output)["data"]
+
+    maps, keys = {}, {}
+    for expr in notes["maps"]:
+        data = ask("hmap-show", expr)
+        maps[expr] = data if isinstance(data, str) else data["address"]
+    for expr, key, _ in notes["keys"]:
+        data = ask("hmap-get", f"{expr} {key}")
+        keys[f"{expr} {key}"] = data if isinstance(data, str) else data["value"] if data["found"] else None
+    return {"maps": maps, "keys": keys}
 
 
 def look_up_everywhere(target: Target, published: Set[int]) -> dict[str, Any]:
@@ -115,6 +146,7 @@ def _held(target: Target, t: GoType, address: int, problems: list[str]) -> int:
     found, hasher = view(target, t, address), hasher_of(target)
     plans, equality = candidates(found, hasher), typehash_plan(t.key)
     assert equality is not None
+    _printed(target, t, address, problems)
     keys = 0
     for entry in islice(found.entries(), MOST):
         assert entry.key is not None
@@ -130,16 +162,71 @@ def _held(target: Target, t: GoType, address: int, problems: list[str]) -> int:
     return keys
 
 
+def _printed(target: Target, t: GoType, address: int, problems: list[str]) -> None:
+    """Looks up the keys as hmap-show --entries prints them, all of which differ: each must come to its entry."""
+    keys = keys_of(target)
+    values = Values(keys.target, LIMITS, keys.hasher.types)
+    found, plans, printed = view(keys.target, t, address), None, set()
+    for entry in islice(found.entries(), PRINTED):
+        assert entry.key is not None
+        text = values.key_text(t.key, entry.key)
+        if "NaN" in text:
+            continue
+        try:
+            raw = keys.find(t.key, text, found, LIMITS)
+        except GomapError as error:
+            problems.append(f"{text} is refused: {error}")
+            continue
+        plans = candidates(found, keys.hasher) if plans is None else plans
+        result = lookup(found, keys.hasher, plans, raw)
+        if result.elem_address != entry.elem_address:
+            problems.append(f"{text} leads to {result}, not to {entry}")
+        if text in printed:
+            problems.append(f"two keys are printed as {text}")
+        printed.add(text)
+
+
+def resolve_paths(target: Target, at_frame: Callable[[int], Target | None]) -> dict[str, Any]:
+    """Resolves every path that hmap-alias, hmap-top and hmap-check print, in the frame that it belongs to.
+
+    at_frame: selects a frame of the selected goroutine; None where there is none of that number.
+    """
+    ways: dict[tuple[int | None, str], set[int]] = {}
+    for once in (False, True):  # hmap-alias, and hmap-top and hmap-check
+        found = everywhere(target, Roots(target, "all"), once=once)
+        for address, holders in [*found.maps.items(), (0, found.nil)]:
+            for holder in [way for one in holders for way in (one, *one.also)]:
+                place = holder.place
+                if place.goroutine is None or place.goroutine == target.goroutine:
+                    ways.setdefault((place.frame, holder.path), set()).add(address)
+    problems, resolved = [], 0
+    for (frame, path), wanted in sorted(
+        ways.items(), key=lambda way: (-1 if way[0][0] is None else way[0][0], way[0][1])
+    ):
+        selected = target if frame is None else at_frame(frame)
+        if selected is None:
+            continue
+        try:
+            _, _, address = resolve_map(selected, path)
+        except GomapError as error:
+            problems.append(f"{path} in frame {frame} is refused: {error}")
+            continue
+        resolved += 1
+        if {address} != wanted:
+            problems.append(f"{path} in frame {frame} is {address:#x}, not {[hex(one) for one in wanted]}")
+    return {"resolved": resolved, "problems": problems[:20], "number": len(problems)}
+
+
 def _asked(
     target: Target, t: GoType, address: int, asked: list[Mapping[str, Any]], problems: list[str], walked: bool
 ) -> tuple[int, int]:
     """Looks up the keys that the program looked up itself; returns how many it found, and how many not."""
-    keys = Keys(target, hasher_of(target))
+    keys = keys_of(target)
     values = Values(keys.target, Limits(depth=DEPTH), keys.hasher.types)
     found = view(keys.target, t, address) if address else None
     plans = candidates(found, keys.hasher) if found is not None else []
     for one in asked:
-        key = keys.parse(t.key, one["key"])
+        key = keys.find(t.key, one["key"], found, LIMITS)
         if found is None:
             continue
         result = lookup(found, keys.hasher, plans, key)

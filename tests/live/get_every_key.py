@@ -1,5 +1,5 @@
 """Sourced by gdb: `get-every-key` looks keys up in all maps that the program has just published, and
-`get-every-key everywhere` in all of its process (every_key.py).
+`get-every-key everywhere` in all of its process; `get-every-key paths` resolves the paths of maps (every_key.py).
 
 Prints one JSON object.
 """
@@ -22,7 +22,17 @@ class GetEveryKey(gdb.Command):
 
     def invoke(self, argument: str, from_tty: bool) -> None:
         truth = json.loads(Path(os.environ["GOMAP_TRUTH"]).read_text().splitlines()[-1])
-        gdb.write(answer(GdbTarget(), truth, argument))
+        gdb.write(answer(GdbTarget(), truth, argument, at_frame))
+
+
+def at_frame(level: int) -> GdbTarget | None:
+    frame: gdb.Frame | None = gdb.newest_frame()
+    while frame is not None and frame.level() < level:
+        frame = frame.older()
+    if frame is None:
+        return None
+    frame.select()
+    return GdbTarget()
 
 
 GetEveryKey()

@@ -142,6 +142,15 @@ def types_of(name: str) -> tuple[str, str]:
     raise ValueError(name)
 
 
+#: What a pointer within a key points to.
+_COMMENT = re.compile(r"(?<=\)) /\*.*?\*/", re.S)
+
+
+def bare(key: Any) -> Any:
+    """A key as hmap-show tells it, without the comments in it."""
+    return _COMMENT.sub("", key) if isinstance(key, str) else key
+
+
 def canonical(value: Any, type_name: str) -> tuple[str, Any]:
     """A value in one form, however JSON wrote it: 1 and 1.0 are one float, 1 and true are two values."""
     if type_name in ("float32", "float64") and not isinstance(value, str):
@@ -175,7 +184,8 @@ def difference(data: Mapping[str, Any], truth: Mapping[str, Any], cut: bool) -> 
     key, elem = types_of(truth["type"])
     wanted = collections.Counter((canonical(k, key), canonical(v, elem)) for k, v in truth["entries"])
     extra = collections.Counter(
-        (canonical(entry["key"], key), canonical(entry["value"], elem)) for entry in data["entries"]
+        (canonical(bare(entry["key"]) if key != "string" else entry["key"], key), canonical(entry["value"], elem))
+        for entry in data["entries"]
     )
     both = wanted & extra
     wanted, extra = wanted - both, extra - both

@@ -14,7 +14,7 @@ COMMAND = "hmap-top -n 0 --json"
 IN_GDB = {"Plain", "Assigned"}
 #: What the optimiser leaves in debug information of all toolchains that tell of closures' parts.
 OPTIMISED = {"Plain", "Assigned", "Changed", "Between", "Beyond"}
-CAPTURED = re.compile(r"main\.Keep\.(\w+) \(captured [^)]+\)(\.M)?$")
+CAPTURED = re.compile(r"main\.Keep\.(\w+)\.[\w.]+$")
 
 
 def found(session: Session) -> dict[str, set[str]]:

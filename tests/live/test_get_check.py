@@ -17,7 +17,7 @@ from tests.live.delves import Dlv
 from tests.live.lookups import check, get, intact
 from tests.live.toolchains import Row
 
-KEYS, EVERYWHERE = "get-every-key", "get-every-key everywhere"
+KEYS, EVERYWHERE, PATHS = "get-every-key", "get-every-key everywhere", "get-every-key paths"
 
 BUILDS = [*((program, False) for program in session.PROGRAMS), *((program, True) for program in session.LOOKED_UP_FAST)]
 
@@ -116,6 +116,7 @@ ELSEWHERE = {
     "corrupt": "what its headers claim is wild: test_corrupt_maps.py checks the map that is whole",
     "cpointers": "C code: test_whatis.py asks all keys",
     "damaged": "damages its maps: test_corrupt_maps.py has them intact before",
+    "exprs": "test_exprs.py asks it",
     "hashes": "never stops: test_hashes.py has its hashes",
     "pluginhost": "opens the program `shared`",
     "shared": "C code, a library, a plugin: test_builds.py asks all keys",
@@ -131,7 +132,7 @@ def test_no_program_is_left_out() -> None:
 @pytest.mark.parametrize("program", OTHERS)
 def test_all_maps_of_the_process(program: str, toolchain: Row, system_gdb: Gdb) -> None:
     binary = toolchains.build(program, toolchain, optimised=False)
-    asked = [f"source {session.EVERY_KEY}", KEYS, *([] if program in MANY else [EVERYWHERE])]
+    asked = [f"source {session.EVERY_KEY}", KEYS, *([] if program in MANY else [EVERYWHERE, PATHS])]
     whole_process(debuggers.visit(system_gdb, binary, {"*": asked}), binary)
 
 
@@ -141,7 +142,7 @@ def test_all_maps_through_delve(program: str, both_layouts: Row, dlv: Dlv, monke
     monkeypatch.setenv("GOMAP_COOPERATIVE", "1")
     monkeypatch.setenv("GOMAXPROCS", "1")
     binary = toolchains.build(program, both_layouts, optimised=False)
-    asked = {stage: [KEYS, EVERYWHERE] for stage in debuggers.stages(binary)}
+    asked = {stage: [KEYS, EVERYWHERE, *([] if program in MANY else [PATHS])] for stage in debuggers.stages(binary)}
     whole_process(delves.visit(dlv, binary, asked), binary)
 
 
@@ -153,6 +154,10 @@ def whole_process(answers: Session, binary: Path) -> None:
         assert None not in named.json().values(), named
         problems = [problem for one in named.json().values() for problem in one["problems"]]
         assert not problems, "\n".join(problems[:20])
+        if any(answer.command == PATHS for answer in answers.answers):
+            paths = answers.at(stage, PATHS)
+            assert paths.error is None and paths.json()["problems"] == [], paths
+            assert paths.json()["resolved"] > 5
         if not any(answer.command == EVERYWHERE for answer in answers.answers):
             continue
         every = answers.at(stage, EVERYWHERE)

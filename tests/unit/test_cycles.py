@@ -136,7 +136,7 @@ def test_a_hundred_thousand_deep() -> None:
     (one,) = found.cycles
     assert [o.address for o in one.objects] == graph.places[-3:]
     assert one.length == 3 and not one.own
-    assert one.start.startswith("p.next.next") and f"...{1 + count - 3 - 16:,} more..." in one.start
+    assert one.start == f"({graph.places[-3]:#x}:main.Node)"  # a path of a hundred thousand fields helps nobody
 
 
 def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
