@@ -267,7 +267,7 @@ class _Follow:
         return t
 
     def _at(self, text: str, at: At) -> Variable:
-        if at.type is None:
+        if not at.type:
             raise BadExpression(f"{text!r} is not a variable: name the type at the address, as in {at.address:#x}:TYPE")
         t = self._type(at.type)
         if t.kind is Kind.MAP:  # the address is the header's: the map value itself is that pointer

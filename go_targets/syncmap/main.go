@@ -105,7 +105,7 @@ func (t *twin) fact() fact {
 	f := fact{Type: "sync.Map", Address: fmt.Sprintf("%#x", uintptr(unsafe.Pointer(t.m))), Count: len(t.held), Heap: t.heap}
 	f.Entries = [][2]json.RawMessage{}
 	for key, value := range t.held {
-		f.Entries = append(f.Entries, [2]json.RawMessage{truth.JSON(&key), truth.JSON(&value)})
+		f.Entries = append(f.Entries, [2]json.RawMessage{truth.KeyJSON(&key), truth.JSON(&value)})
 	}
 	f.inside = look(t.m)
 	return f

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from gomap.analysis.roots import MAX_PROBLEMS, Reach
+from gomap.analysis.roots import MAX_PROBLEMS, Reach, Roots
 from gomap.captures import Closures
 from gomap.errors import GomapError, MemoryFault, OptimizedOut
 from gomap.golang import syncmap
@@ -148,8 +148,10 @@ def holders(
         search.slices, search.reaches = slices, Reach(can_reach_slice)
     found, queue = search.found, search.queue
     try:
+        found_here = isinstance(roots, Roots)  # else the user has named them
         for root in roots:
-            search.start(root)
+            named = not found_here or search.is_named(root)
+            search.start(root if named else replace(root, name=search.by_address(root)))
         while queue and len(search.visited) < MAX_VISITED and search.steps < MAX_STEPS:
             search.look(queue.popleft())
             search.steps += 1
@@ -200,6 +202,27 @@ class _Search:
         self.pointer = self.target.arch.pointer
         self.read = self.target.memory.read
 
+    def is_named(self, root: Variable) -> bool:
+        """Whether the root's name leads to it: not past a variable of an inner scope that has the name too, and not to
+        part of a variable, to which the compiler gives a name like s.ptr."""
+        place = root.place
+        if place.frame is None:
+            return True
+        scope = place.goroutine, place.frame, root.name
+        hidden = scope in self.scopes
+        self.scopes.add(scope)
+        return not hidden and "." not in root.name
+
+    def by_address(self, root: Variable) -> str:
+        """What names a root that has no name."""
+        try:
+            word = self.pointer(root.read(self.target.memory, 0, self.word))
+        except GomapError:
+            word = 0
+        if root.type.kind is Kind.POINTER:
+            return f"({root.type.name})({word:#x})"
+        return self._at_address(root.type, root.address, self.target.arch.pack(word))
+
     def start(self, root: Variable, kind: str | None = None) -> None:
         """Puts a root in the queue; of a struct that the compiler keeps in part, the fields that it keeps."""
         t, place = root.type, root.place
@@ -215,15 +238,7 @@ class _Search:
                 return
         else:
             block = self._block(root.address, t)
-        name, scope = root.name, (place.goroutine, place.frame, root.name)
-        if scope in self.scopes and kind is None and root.address is not None:
-            name = self._at_address(t, root.address)  # a variable of an inner scope has that name
-        elif "." in name and place.kind != "global" and kind is None and block is not None:
-            # Part of a variable, to which the compiler gave a name like s.ptr that no expression has.
-            word = self.pointer(block)
-            name = f"({t.name})({word:#x})" if t.kind is Kind.POINTER else self._at_address(t, root.address or word)
-        self.scopes.add(scope)
-        self.queue.append(_Step(t, name, kind or place.kind, place, 0, root.address, block))
+        self.queue.append(_Step(t, root.name, kind or place.kind, place, 0, root.address, block))
 
     def look(self, step: _Step) -> None:
         """Notes the map that the step holds, or puts what lies behind it in the queue."""

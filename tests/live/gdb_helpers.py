@@ -76,7 +76,7 @@ class Children(gdb.Command):
             return
         children = list(printer.children()) if hasattr(printer, "children") else []
         pairs = zip(itertools.islice(children, 0, None, 2), itertools.islice(children, 1, None, 2))
-        entries = [{"key": plain(key), "value": plain(elem)} for (_, key), (_, elem) in pairs]
+        entries = [{"key": plain(key, of_key=True), "value": plain(elem)} for (_, key), (_, elem) in pairs]
         told = {
             "module": type(printer).__module__,
             "text": str(printer.to_string()),
@@ -87,12 +87,13 @@ class Children(gdb.Command):
         print(json.dumps(told))
 
 
-def plain(value: gdb.Value) -> object:
+def plain(value: gdb.Value, of_key: bool = False) -> object:
     """The value that gdb got, in the words of the programs' truth."""
     target = GdbTarget()
     variable = target.from_value(value)
     data = variable.read(target.memory, 0, variable.type.size)
-    return Values(target, Limits(depth=40)).json(variable.type, data)
+    values = Values(target, Limits(depth=40), comments=False)
+    return values.key(variable.type, data) if of_key else values.json(variable.type, data)
 
 
 class Watch(gdb.Command):

@@ -14,11 +14,13 @@ COMMAND = "hmap-top -n 0 --json"
 IN_GDB = {"Plain", "Assigned"}
 #: What the optimiser leaves in debug information of all toolchains that tell of closures' parts.
 OPTIMISED = {"Plain", "Assigned", "Changed", "Between", "Beyond"}
+UNNAMED = ("Two", "Method", "HugeMethod")
 CAPTURED = re.compile(r"main\.Keep\.(\w+)\.[\w.]+$")
 
 
 def found(session: Session) -> dict[str, set[str]]:
-    """{closure: addresses of the maps found in it}."""
+    """{closure: addresses of the maps found in it}. A variable that has no name of its own (the receiver of a method
+    value, one of two that only their names tell apart) is told by its address."""
     answer = session.at("captured", COMMAND).json()
     assert not schema.faults(answer, schema.answer("hmap-top"))
     assert answer["anomalies"] == []
@@ -26,8 +28,10 @@ def found(session: Session) -> dict[str, set[str]]:
     for one in answer["data"]["maps"]:
         assert one["count"] == 2 or "main.Keep." not in one["path"]
         match = CAPTURED.match(one["path"])
-        if match:
-            maps.setdefault(match.group(1), set()).add(one["address"])
+        unnamed = next((name for name in UNNAMED if one["address"] in held(session)[name]), None)
+        name = match.group(1) if match else unnamed if one["path"].startswith(("0x", "(0x")) else None
+        if name:
+            maps.setdefault(name, set()).add(one["address"])
     return maps
 
 

@@ -138,6 +138,8 @@ def test_alias(program: str, toolchain: Row, dlv: Dlv, system_gdb: Gdb) -> None:
     found, wanted = ours.json()["data"], theirs.json()["data"]
     assert groups(found) == groups(wanted)
     assert groups(found)
+    headers = [{header for group in data["groups"] for header in group["headers"]} for data in (wanted, found)]
+    assert len(headers[0] - headers[1]) <= 1, headers  # what Keep.Closure has, where Delve does not know closures
     # What closures captured: gdb's side finds maps alone, Delve's all, but only in programs of Go 1.23 and later.
     assert found["scanned"]["maps"] >= wanted["scanned"]["maps"]
     if program == "alias":
@@ -151,15 +153,17 @@ def paths(data: Any) -> set[str]:
     return {way["path"] for group in data["groups"] for holder in group["holders"] for way in (holder, *holder["also"])}
 
 
-def is_captured(holder: Any) -> bool:
-    return holder["kind"] == "captured" and holder["function"] is None
+def is_compared(holder: Any) -> bool:
+    """Not of what closures captured: gdb's side finds maps alone there, and can't tell nil ones from other words
+    that are zero. The standard library has closures that hold maps."""
+    return "/" not in holder["path"] and not holder["path"].startswith("main.Keep.Closure.")
 
 
 def groups(data: Any) -> list[Any]:
     """What is said of each map, the paths apart: where several ways lead there, search order picks one."""
 
     def compared(group: Any) -> list[Any]:
-        return [holder for holder in group["holders"] if not is_captured(holder)]
+        return [holder for holder in group["holders"] if is_compared(holder)]
 
     return sorted(
         (
@@ -177,8 +181,7 @@ def groups(data: Any) -> list[Any]:
 
 
 def nil_maps(data: Any) -> list[Any]:
-    """All but those that closures captured, which gdb's side can't tell from other words that are zero."""
-    told = [holder for holder in data["nil_maps"] if not is_captured(holder)]
+    told = [holder for holder in data["nil_maps"] if is_compared(holder)]
     return sorted((holder["path"], holder["kind"]) for holder in told)
 
 

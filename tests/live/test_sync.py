@@ -112,7 +112,9 @@ def wrong(answer: Answer, truth: Mapping[str, Any]) -> Iterator[str]:
     for name, value in inside.items():
         if truth[name] != value:
             yield f"{name} is {value}, not {truth[name]}"
-    if counted(truth["entries"]) != counted([[entry["key"], entry["value"]] for entry in data["entries"]]):
+    if counted(truth["entries"]) != counted(
+        [[session.bare(entry["key"]), entry["value"]] for entry in data["entries"]]
+    ):
         yield f"entries {data['entries'][:3]}, not {truth['entries'][:3]}"
     measured = truth.get("heap")
     if measured and abs(data["bytes"]["allocated"] - measured) > NOISE:
