@@ -116,6 +116,7 @@ ELSEWHERE = {
     "corrupt": "what its headers claim is wild: test_corrupt_maps.py checks the map that is whole",
     "cpointers": "C code: test_whatis.py asks all keys",
     "damaged": "damages its maps: test_corrupt_maps.py has them intact before",
+    "deaths": "dies: test_deaths.py has each way",
     "exprs": "test_exprs.py asks it",
     "hashes": "never stops: test_hashes.py has its hashes",
     "pluginhost": "opens the program `shared`",
