@@ -43,15 +43,15 @@ class Told:
     whole: bool
 
 
-#: By the frame's pc, the variable's name and its line.
-Known = dict[tuple[int, str, int], Optional[Told]]
+#: By the frame's pc and function (those inlined into one have its pc), the variable's name and its line.
+Known = dict[tuple[int, Optional[str], str, int], Optional[Told]]
 
 
 def told(symbol: gdb.Symbol, frame: gdb.Frame, known: Known) -> Told | None:
     """What the variable's location list tells of where the frame stands; None where it has one place in the whole
     function. Of a frame that has called another that is where it goes on: what the call takes over in registers is
     told as lying there to its end, though a copy may be in memory."""
-    key = (frame.pc(), symbol.name, symbol.line)
+    key = (frame.pc(), frame.name(), symbol.name, symbol.line)
     if key not in known:
         entries = _entries(symbol, frame)
         if entries is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import gdb
@@ -30,6 +30,10 @@ _REGISTERS = {
 }
 
 
+#: Values of settings as `set` takes them.
+_LITERALS = {True: "on", False: "off"}
+
+
 @dataclass
 class _FrameId:
     """What gdb tells frames apart by."""
@@ -44,16 +48,16 @@ class _Parked(Unwinder):
     def __init__(self, pc: int, sp: int, bp: int) -> None:
         super().__init__("gomap parked goroutine")
         self._saved = (pc, sp, bp)
-        self._answered = False
+        self.answered = False
         self._preempted = _function_at(pc) == "runtime.asyncPreempt2"
 
     def __call__(self, pending_frame: gdb.PendingFrame) -> gdb.UnwindInfo | None:
-        if self._answered:
+        if self.answered:
             return self._interrupted(pending_frame) if self._preempted else None
         names = _REGISTERS.get(pending_frame.architecture().name())
         if names is None:
             return None
-        self._answered = True
+        self.answered = True
         pc, sp, _ = self._saved
         word = gdb.lookup_type("uintptr")
         # The id has to lie below the goroutine's stack pointer, or gdb takes the next frame for an inner one and
@@ -93,10 +97,11 @@ def frames_of(goroutine: Goroutine) -> Iterator[list[gdb.Frame]]:
     """The goroutine's frames, the newest first, valid inside the `with`. The user's selection is put back."""
     with _selection_kept():
         if goroutine.thread is not None:
-            found = _running(goroutine)
-            if found:
-                yield found
-                return
+            with _whole_stacks(of_thread=True):
+                found = _running(goroutine)
+                if found:
+                    yield found
+                    return
             if goroutine.status == "running" and any(runs_on(thread) for thread in _threads_of(goroutine)):
                 raise TargetRunning("its thread is running")
         pc, sp, bp = _where_it_goes_on(goroutine)
@@ -107,10 +112,57 @@ def frames_of(goroutine: Goroutine) -> Iterator[list[gdb.Frame]]:
         gdb.frame_unwinders.insert(0, unwinder)
         gdb.invalidate_cached_frames()
         try:
-            yield _physical(gdb.newest_frame().older())
+            with _whole_stacks(of_thread=False):
+                yield _physical(_caller_of_newest(unwinder))
         finally:
             gdb.frame_unwinders.remove(unwinder)
             gdb.invalidate_cached_frames()
+
+
+def _caller_of_newest(unwinder: _Parked) -> gdb.Frame | None:
+    """The goroutine's newest frame, which the unwinder gives as the caller of the thread's newest.
+
+    Calls inlined into the thread's newest frame come before that frame, and gdb asks no unwinder about them. Raises
+    GomapError where the unwinder was not asked: the caller then belongs to the thread.
+    """
+    found = _newest_call().older()
+    if not unwinder.answered:
+        raise GomapError("gdb did not ask gomap's unwinder for its stack")
+    return found
+
+
+def _newest_call() -> gdb.Frame:
+    """The selected thread's newest frame that is a call of its own, and not one inlined into another."""
+    frame = gdb.newest_frame()
+    while frame.type() == gdb.INLINE_FRAME:
+        older = frame.older()
+        if older is None:
+            break
+        frame = older
+    return frame
+
+
+@contextmanager
+def _set(name: str, value: str) -> Iterator[None]:
+    """With a setting of the user's backtraces as it has to be: gdb applies them to every walk over frames."""
+    before = gdb.parameter(f"backtrace {name}")
+    gdb.execute(f"set backtrace {name} {value}", to_string=True)
+    try:
+        yield
+    finally:
+        gdb.execute(f"set backtrace {name} {_LITERALS.get(before, before)}", to_string=True)
+
+
+@contextmanager
+def _whole_stacks(of_thread: bool) -> Iterator[None]:
+    """Without the user's limit, and past main.main where the thread stands in that: there gdb ends any stack."""
+    with ExitStack() as settings:
+        if gdb.parameter("backtrace limit") is not None:
+            settings.enter_context(_set("limit", "unlimited"))
+        past = of_thread or gdb.parameter("backtrace past-main") or _newest_call().name() != "main.main"
+        if not past:
+            settings.enter_context(_set("past-main", "on"))
+        yield
 
 
 @contextmanager

@@ -1,0 +1,89 @@
+"""Which frame is whose, and which of its variables are alive: against what the programs say of themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Callable
+
+from delve_bridge.console import Console
+from delve_bridge.vocabulary import resume, set_breakpoint
+from gomap.render.text import Style
+from tests.live import debuggers, delves, toolchains
+from tests.live.debuggers import LOAD, Gdb
+from tests.live.delves import Dlv
+from tests.live.test_gdb_session import NO_SCRIPTS, batch
+from tests.live.test_goroutines import ways
+from tests.live.toolchains import Row
+
+Target = Callable[[str], Path]
+
+ALL = "hmap-alias --scope all --all --json"
+RACE = "hmap-race --json"
+#: Where main.main stands itself, where a function inlined into it does, and where one does that is inlined into
+#: another that is inlined, too.
+STOPS = ("main.main", "main.innermost", "main.innermost")
+CALLED = {"main.main", "main.outer", "main.middle", "main.inner", "main.innermost"}
+
+
+SOURCE = (toolchains.TARGETS / "inlined" / "main.go").read_text().splitlines()
+STOP = 1 + SOURCE.index('\tstop("inlined")')
+
+
+def words(*lines: str) -> list[str]:
+    return [word for line in lines for word in ("-ex", line)]
+
+
+def in_batch(gdb: Gdb, truth: Path, *arguments: str) -> list[Any]:
+    """What gomap answered in JSON, in order."""
+    env = {"GOMAP_TRUTH": str(truth), "GOMAP_STAGE": "none"}
+    told = batch(gdb, *NO_SCRIPTS, "-x", str(LOAD), *arguments, env=env)
+    return [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+
+
+# -- stopped in an inlined function ------------------------------------------------------------------
+
+
+def test_inlined(target: Target, gdb: Gdb, tmp_path: Path) -> None:
+    binary, core, published = target("inlined"), tmp_path / "core", tmp_path / "truth"
+    asked = words(ALL, RACE)
+    in_main = [*words(f"break main.go:{STOP}", "run"), *asked, *words("break main.innermost", "continue"), *asked]
+    at_end = [*words("set backtrace limit 2", "continue"), *asked, *words(f"gcore {core}", "show backtrace limit")]
+    answers = in_batch(gdb, published, *in_main, *at_end, str(binary))
+    answers += in_batch(gdb, published, *asked, str(binary), str(core))
+    assert len(answers) == 2 * len(STOPS) + 2
+    check_inlined(answers, debuggers._published(published)["inlined"])
+
+
+def test_inlined_in_delve(target: Target, dlv: Dlv, tmp_path: Path) -> None:
+    published, answers = tmp_path / "truth", []
+    with delves.bridge(dlv, ["exec", str(target("inlined"))], truth=published) as bridge:
+        console = Console(bridge, Style())
+        delves.run_to_first_stop(bridge)
+        set_breakpoint(bridge, "main.innermost")
+        for _ in STOPS:
+            answers += [json.loads(console.execute(line).output) for line in (ALL, RACE)]
+            resume(bridge, "continue")
+    check_inlined(answers, debuggers._published(published)["inlined"])
+
+
+def check_inlined(answers: Sequence[Any], truth: Mapping[str, Any]) -> None:
+    """Each goroutine holds what it says, and nothing else."""
+    wanted: dict[int, set[tuple[str, str, str]]] = {}
+    for label, facts in truth["unnamed"].items():
+        _, goid, function, variable = label.split()
+        wanted.setdefault(int(goid), set()).add((function, variable, facts["address"]))
+    assert len(wanted) == 3
+    for answer in answers:
+        assert not answer["anomalies"], answer["anomalies"]
+        if answer["command"] == "hmap-race":
+            assert not answer["data"]["inside"]
+            continue
+        held: dict[int | None, set[tuple[str, str, str]]] = {}
+        for address, way in ways(answer["data"]):
+            held.setdefault(way["goroutine"], set()).add((way["function"], way["path"], address))
+        for goid, own in wanted.items():
+            assert held[goid] == own, (goid, held)
+        assert {function for function, _, _ in held.get(1, ())} <= CALLED
+        assert not {one for goid, own in held.items() if goid not in (None, 1, *wanted) for one in own}
