@@ -30,10 +30,6 @@ _REGISTERS = {
 }
 
 
-#: Values of settings as `set` takes them.
-_LITERALS = {True: "on", False: "off"}
-
-
 @dataclass
 class _FrameId:
     """What gdb tells frames apart by."""
@@ -143,25 +139,24 @@ def _newest_call() -> gdb.Frame:
 
 
 @contextmanager
-def _set(name: str, value: str) -> Iterator[None]:
+def _setting(name: str, value: str, before: str) -> Iterator[None]:
     """With a setting of the user's backtraces as it has to be: gdb applies them to every walk over frames."""
-    before = gdb.parameter(f"backtrace {name}")
     gdb.execute(f"set backtrace {name} {value}", to_string=True)
     try:
         yield
     finally:
-        gdb.execute(f"set backtrace {name} {_LITERALS.get(before, before)}", to_string=True)
+        gdb.execute(f"set backtrace {name} {before}", to_string=True)
 
 
 @contextmanager
 def _whole_stacks(of_thread: bool) -> Iterator[None]:
     """Without the user's limit, and past main.main where the thread stands in that: there gdb ends any stack."""
     with ExitStack() as settings:
-        if gdb.parameter("backtrace limit") is not None:
-            settings.enter_context(_set("limit", "unlimited"))
-        past = of_thread or gdb.parameter("backtrace past-main") or _newest_call().name() != "main.main"
-        if not past:
-            settings.enter_context(_set("past-main", "on"))
+        limit = gdb.parameter("backtrace limit")
+        if limit is not None:
+            settings.enter_context(_setting("limit", "unlimited", str(limit)))
+        if not of_thread and not gdb.parameter("backtrace past-main") and _newest_call().name() == "main.main":
+            settings.enter_context(_setting("past-main", "on", "off"))
         yield
 
 

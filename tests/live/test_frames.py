@@ -15,7 +15,6 @@ from tests.live.debuggers import LOAD, Gdb
 from tests.live.delves import Dlv
 from tests.live.test_gdb_session import NO_SCRIPTS, batch
 from tests.live.test_goroutines import ways
-from tests.live.toolchains import Row
 
 Target = Callable[[str], Path]
 
@@ -48,9 +47,9 @@ def in_batch(gdb: Gdb, truth: Path, *arguments: str) -> list[Any]:
 def test_inlined(target: Target, gdb: Gdb, tmp_path: Path) -> None:
     binary, core, published = target("inlined"), tmp_path / "core", tmp_path / "truth"
     asked = words(ALL, RACE)
-    in_main = [*words(f"break main.go:{STOP}", "run"), *asked, *words("break main.innermost", "continue"), *asked]
-    at_end = [*words("set backtrace limit 2", "continue"), *asked, *words(f"gcore {core}", "show backtrace limit")]
-    answers = in_batch(gdb, published, *in_main, *at_end, str(binary))
+    in_main = ["set backtrace limit 1", ALL, RACE, "show backtrace limit", "set backtrace limit unlimited"]
+    further = ["delete", "break main.innermost", "continue", ALL, RACE, "continue", ALL, RACE, f"gcore {core}"]
+    answers = in_batch(gdb, published, *words(f"break main.go:{STOP}", "run", *in_main, *further), str(binary))
     answers += in_batch(gdb, published, *asked, str(binary), str(core))
     assert len(answers) == 2 * len(STOPS) + 2
     check_inlined(answers, debuggers._published(published)["inlined"])
@@ -69,7 +68,8 @@ def test_inlined_in_delve(target: Target, dlv: Dlv, tmp_path: Path) -> None:
 
 
 def check_inlined(answers: Sequence[Any], truth: Mapping[str, Any]) -> None:
-    """Each goroutine holds what it says, and nothing else."""
+    """Each goroutine holds what it says, and nothing else. Go 1.21 keeps no place for the variables of a function that
+    it inlines into another that waits."""
     wanted: dict[int, set[tuple[str, str, str]]] = {}
     for label, facts in truth["unnamed"].items():
         _, goid, function, variable = label.split()
@@ -84,6 +84,7 @@ def check_inlined(answers: Sequence[Any], truth: Mapping[str, Any]) -> None:
         for address, way in ways(answer["data"]):
             held.setdefault(way["goroutine"], set()).add((way["function"], way["path"], address))
         for goid, own in wanted.items():
-            assert held[goid] == own, (goid, held)
+            lost = {one for one in own - held[goid] if one[0] != "main.worker"}
+            assert held[goid] == own - lost and (not lost or truth["go"].startswith("go1.21")), (goid, held)
         assert {function for function, _, _ in held.get(1, ())} <= CALLED
         assert not {one for goid, own in held.items() if goid not in (None, 1, *wanted) for one in own}
