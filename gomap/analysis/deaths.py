@@ -58,22 +58,28 @@ def deaths(target: Target, found: Sequence[Goroutine]) -> list[Death]:
     """What ended the program, in the order of its threads; nothing where it lives. found: its goroutines."""
     ids = {goroutine.address: goroutine.id for goroutine in found}
     by_id = {goroutine.id: goroutine for goroutine in found}
-    dying = [m for m in threads(target).values() if m.get("dying") and m["dying"] <= MAX_DYING]
+    machines = list(threads(target).values())
+    dying = [m for m in machines if m.get("dying") and m["dying"] <= MAX_DYING]
     thrown = [m for m in dying if m.get("throwing") and not m.get("caughtsig")]
     functions, result = Functions(target), []
+    if not dying and _announced(target) is not None:  # stopped on its way to the end, if that is the runtime's text
+        for m in machines:
+            goroutine = ids.get(m.get("curg"))
+            text = _thrown(target, functions, m, by_id.get(goroutine) if goroutine is not None else None)
+            result += [] if text is None else [Death(FATAL, text, goroutine)]
     for m in dying:
-        goroutine = ids.get(m["curg"])
+        goroutine = ids.get(m.get("curg"))
         if m.get("caughtsig"):
             result.append(_signal(target, m, ids.get(m["caughtsig"], goroutine)))
         elif m.get("throwing"):
             text = _thrown(target, functions, m, by_id.get(goroutine) if goroutine is not None else None)
             if text is None and len(thrown) == 1:
                 text = _announced(target)
-            result.append(Death(FATAL, text, goroutine, address=_where(target, m["curg"], text)))
+            result.append(Death(FATAL, text, goroutine, address=_where(target, m.get("curg"), text)))
         else:
-            chain = panics(target, m["curg"])
+            chain = panics(target, m.get("curg"))
             text = chain[0] if chain else None
-            result.append(Death(PANIC, text, goroutine, address=_where(target, m["curg"], text)))
+            result.append(Death(PANIC, text, goroutine, address=_where(target, m.get("curg"), text)))
     return result
 
 

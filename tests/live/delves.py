@@ -79,9 +79,12 @@ def built_with(version: str) -> Row:
 
 
 @contextmanager
-def bridge(dlv: Dlv, arguments: Sequence[str], direct: bool = True, truth: Path | None = None) -> Iterator[Bridge]:
+def bridge(
+    dlv: Dlv, arguments: Sequence[str], direct: bool = True, truth: Path | None = None, stage: str | None = None
+) -> Iterator[Bridge]:
     """A session of the bridge on `dlv exec|core|attach`, with nothing of either left behind."""
-    environment = debuggers._environment({"GOMAP_TRUTH": str(truth or os.devnull)})
+    chosen = {} if stage is None else {"GOMAP_STAGE": stage}
+    environment = debuggers._environment({"GOMAP_TRUTH": str(truth or os.devnull), **chosen})
     with mock.patch.dict(os.environ, {"GOMAP_DLV": str(dlv.path)}):
         server = Server(arguments, lambda data: None, environment)
     client = None

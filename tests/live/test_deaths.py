@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from delve_bridge.console import Console
+from gomap.render.text import Style
 from tests.live import debuggers, delves, test_race, toolchains
 from tests.live.debuggers import LOAD, Answer, Gdb
 from tests.live.delves import Dlv
@@ -122,18 +124,25 @@ def check_left(data: Any) -> None:
 def test_about_to_die(both_layouts: Row, system_gdb: Gdb, dlv: Dlv, tmp_path: Path) -> None:
     """Live, stopped in the runtime's own functions on the way to the end: the same as of the core."""
     binary = toolchains.build("deaths", both_layouts, optimised=True)
-    for way, kind in (("fault", "fatal error"), ("unhashable", "panic")):
+    for way, kind, places in (
+        ("fault", "fatal error", ("runtime.throw", "runtime.fatalthrow")),
+        ("overflow", "fatal error", ("runtime.fatalthrow",)),  # on the thread's own stack, where gdb shows no goroutine
+        ("unhashable", "panic", ("runtime.gopanic", "runtime.fatalpanic")),
+    ):
         core, report = test_race.dead(binary, way)
         wanted = said(report, True)
-        places = ("runtime.throw", "runtime.gopanic", "runtime.fatalthrow", "runtime.fatalpanic")
-        lines = [word for place in places for word in ("-ex", f"break {place}")]
-        steps = [word for line in ("run", RACE, "continue", RACE, "kill") for word in ("-ex", line)]
+        stops = [line for place in places for line in (f"break {place}", "continue", RACE)]
+        stops[1] = "run"
+        steps = [word for line in (*stops, "kill") for word in ("-ex", line)]
         settings = ["-iex", "set startup-with-shell off", "-iex", "set auto-load python-scripts off"]
         env = {"GOMAP_STAGE": way, "GOMAP_TRUTH": str(tmp_path / "truth")}
-        script = [*settings, "-x", str(LOAD), "-ex", "handle SIGSEGV nostop noprint", *lines, *steps]
+        script = [*settings, "-x", str(LOAD), "-ex", "handle SIGSEGV nostop noprint", *steps]
         run = debuggers.run_gdb(system_gdb, [*script, str(binary)], env, cwd=tmp_path)
         answers = [json.loads(line) for line in run.stdout.splitlines() if line.startswith('{"schema"')]
-        assert len(answers) == 2, run.stdout + run.stderr
+        assert len(answers) == len(places), run.stdout + run.stderr
+        with delves.bridge(dlv, ["exec", str(binary)], stage=way) as session:  # stops by itself
+            delves.run_to_first_stop(session)
+            answers.append(json.loads(Console(session, Style()).execute(RACE).output))
         for answer in answers:
             (one,) = answer["data"]["inside"]
             assert (one["ended"], one["message"]) == (kind, wanted.message), one

@@ -1,0 +1,59 @@
+"""What a program died of, where the runtime's frames do not tell it any more; and whose module it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from gomap.analysis import deaths
+from gomap.commands import race
+from gomap.golang.modules import Modules, modules
+from gomap.gotypes import GoType, Kind
+from tests.unit.space import AMD64, FakeTarget, Space, array_of, basic
+
+RING = 64
+LAST = b"fatal error: out of memory\n"
+
+
+@pytest.mark.parametrize("index", [0, 1, 20, 40, 63])
+@pytest.mark.parametrize(
+    ("printed", "text"),
+    [
+        (LAST, "out of memory"),
+        (b"runtime: 5 bytes\n" + LAST, "out of memory"),
+        (b"fatal error: first\n" + LAST, "out of memory"),
+        (LAST + b"goroutine 1\n", "out of memory"),
+        (b"fatal error: two\n\tlines\nrest\n", "two\nlines"),
+        (b"hello\n", None),
+        (b"", None),
+    ],
+)
+def test_the_last_fatal_error_that_was_printed(printed: bytes, text: str | None, index: int) -> None:
+    """runtime.printBacklog is a ring, and printBacklogIndex where its next byte goes."""
+    target, ring = FakeTarget(AMD64, Space(AMD64)), bytearray(RING)
+    for i, byte in enumerate(printed, index - len(printed)):
+        ring[i % RING] = byte
+    t = array_of(RING, basic("uint8"))
+    target.add("runtime.printBacklog", t, bytes(ring))
+    target.symbols["runtime.printBacklogIndex"] = target.memory.put(AMD64.pack(index))
+    assert deaths._announced(target) == text
+
+
+def test_a_text_that_cannot_be_read_is_not_made_up() -> None:
+    assert race._said(deaths.FATAL, None) == "fatal error (its text could not be read)"
+    assert race._said(deaths.PANIC, None) == "panic (its value could not be read)"
+    assert race._said(deaths.PANIC, "a\nb\x1b[2J") == "panic: a b\\x1b[2J"
+
+
+def test_modules_of_the_build_information() -> None:
+    target = FakeTarget(AMD64, Space(AMD64))
+    lines = (
+        "path\texample.com/own/cmd",
+        "mod\texample.com/own\t(devel)\t",
+        "dep\tlocal/helpers\tv1.0.0\th1:x=",
+        "build",
+    )
+    text = b"0123456789abcdef" + "\n".join(lines).encode() + b"\n0123456789abcdef"
+    string = GoType(Kind.STRING, "string", 16)
+    target.add("runtime.modinfo", string, AMD64.pack(target.memory.put(text)) + AMD64.pack(len(text)))
+    assert modules(target) == Modules("example.com/own", frozenset({"local/helpers"}))
+    assert modules(FakeTarget(AMD64, Space(AMD64))) == Modules()
