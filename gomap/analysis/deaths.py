@@ -27,8 +27,9 @@ SYSTEM_STACK, OWN_STACK = 1 << 18, 1 << 13
 #: The functions that print a fatal error's text: closures that captured it (throw and fatal of runtime/panic.go).
 _PRINTERS = frozenset({"runtime.throw.func1", "runtime.fatal.func1"})
 _ANNOUNCED = b"fatal error: "
-#: Where siginfo_t lies from the ucontext that the kernel put on the signal stack, by architecture.
-_SIGINFO = {"amd64": 304, "arm64": -128}
+#: In what the kernel put on the signal stack, by architecture: where the ucontext has the stack's lowest address, where
+#: siginfo_t lies from the ucontext, and what it has behind si_code (struct rt_sigframe of arch/*/kernel/signal*.c).
+_SIGINFO = {"amd64": (16, 304, 16), "arm64": (16, -128, 16), "386": (8, -128, 12)}
 MAX_SIGNAL = 65
 _FAULTS = ("fault", "runtime error: invalid memory address")
 #: What the errors of runtime/error.go put in front of their text.
@@ -241,17 +242,19 @@ def _signal(target: Target, m: Record, goroutine: int | None) -> Death:
         data = target.memory.read(start, high - start)
     except GomapError:
         return nothing
+    of_stack, of_info, of_rest = _SIGINFO[arch.name]
     # struct ucontext: uc_flags, uc_link, uc_stack.ss_sp, ... The outermost is the one that ended the program.
     pattern, end = arch.pack(low), len(data)
     while (end := data.rfind(pattern, 0, end)) >= 0:
-        at = end - 16 + _SIGINFO[arch.name]
-        if at < 0 or at + 24 > len(data) or (start + end) % 8:
+        at = end - of_stack + of_info
+        if at < 0 or at + 24 > len(data) or (start + end) % arch.pointer_size:
             continue
         number, code = arch.uint(data, at, 4), _signed(arch.uint(data, at + 8, 4))
         if 0 < number < MAX_SIGNAL and not arch.uint(data, at + 4, 4):
             name, outside = _name(target, number), code <= 0
-            sender = arch.uint(data, at + 16, 4) if outside else None
-            return Death(SIGNAL, name, goroutine, outside, sender, None if outside else arch.pointer(data, at + 16))
+            sender = arch.uint(data, at + of_rest, 4) if outside else None
+            address = None if outside else arch.pointer(data, at + of_rest)
+            return Death(SIGNAL, name, goroutine, outside, sender, address)
     return nothing
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from gomap.analysis import iterators
 from gomap.analysis.alias import Found, Holder
 from gomap.analysis.deaths import FATAL, PANIC, Death, deaths, panics, signal_name, thrown, value
-from gomap.analysis.references import referenced, root_of
+from gomap.analysis.references import passed, referenced, root_of
 from gomap.analysis.roots import MAX_PROBLEMS
 from gomap.errors import GomapError, OptimizedOut
 from gomap.golang import mapcalls
@@ -197,7 +197,7 @@ def concluded(target: Target, one: Inside, found: Found, flagged: Sequence[int])
         ways.append((iterated, "this is the only map that the goroutine iterates over"))
     if one.raced:
         ways.append((flagged, "this is the only map of its kind that is marked as being written to"))
-    ways.append((_named(target, one, found), "this is the only map variable that the calling function uses"))
+    ways.append((_passed(target, one, found), "the calling function's code passes this package variable"))
     for addresses, reason in ways:
         possible = [a for a in dict.fromkeys(addresses) if _suits(one, found.types[a])]
         if len(possible) == 1:
@@ -231,10 +231,10 @@ def _kept(target: Target, one: Inside, found: Found) -> list[int]:
     return addresses
 
 
-def _named(target: Target, one: Inside, found: Found) -> list[int]:
-    """Maps whose package variables the calling function's code refers to, in front of the call."""
+def _passed(target: Target, one: Inside, found: Found) -> list[int]:
+    """The map of the package variable that the calling function passes to the runtime's."""
     frame = one.direct
-    if frame is None:
+    if frame is None or one.stack is None or not one.level or one.stack.frames[one.level - 1].function != one.call:
         return []
     held = {
         holder.address: address
@@ -243,7 +243,8 @@ def _named(target: Target, one: Inside, found: Found) -> list[int]:
         for holder in (each, *each.also)
         if holder.place.kind == "global" and holder.address
     }
-    return [held[place] for place in referenced(target, frame.pc, held)]
+    place = passed(target, frame.pc, held)
+    return [] if place is None else [held[place]]
 
 
 def nil_variables(target: Target, one: Inside, found: Found) -> list[Holder]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gomap.analysis import deaths
+from gomap.analysis import deaths, references
 from gomap.commands import race
 from gomap.golang.modules import Modules, modules
 from gomap.gotypes import GoType, Kind
@@ -57,3 +57,23 @@ def test_modules_of_the_build_information() -> None:
     target.add("runtime.modinfo", string, AMD64.pack(target.memory.put(text)) + AMD64.pack(len(text)))
     assert modules(target) == Modules("example.com/own", frozenset({"local/helpers"}))
     assert modules(FakeTarget(AMD64, Space(AMD64))) == Modules()
+
+
+@pytest.mark.parametrize(
+    ("code", "held"),
+    [
+        # From RDX, as the compiler sets the arguments of mapaccess1_faststr: CX, DI and AX first.
+        ("4889c1 4889df 488d0561be1300 4889d3", {2, 3}),
+        ("", {2}),
+        ("4889d3 488b1d00000000", {2}),  # MOVQ x(SB), BX
+        ("4889d3 488b5c2408", {2}),  # MOVQ 8(SP), BX
+        ("4889d3 bb01000000", {2}),  # MOVL $1, BX
+        ("4889d3 31db", {2}),  # XORL BX, BX
+        ("4889542408 48c744242000000000 4989d0", {2, 8}),  # to the stack, and to R8
+        ("4889d3 440f117c2418", {2, 3}),  # MOVUPS X15, 24(SP)
+        ("4889d3 e800000000", set()),  # a call
+        ("4889d3 488b", set()),  # cut short
+    ],
+)
+def test_which_registers_hold_a_value(code: str, held: set[int]) -> None:
+    assert references._holding(bytes.fromhex(code.replace(" ", "")), 2) == held
