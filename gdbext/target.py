@@ -188,6 +188,9 @@ class GdbTarget:
         ends = {name: end for name, end in found.items() if end is not None}
         if first is None or first.address is None or len(ends) < len(found):
             return False
+        functions = self.symbol("runtime.pclntab")
+        if functions is not None:
+            ends["pcHeader"] = functions
         address, path = first.address, core_path()
         lost = elf.cut_off(path) if path is not None else []
         seen: set[int] = set()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+import zlib
 from dataclasses import dataclass
 from typing import Union
 
@@ -17,8 +18,12 @@ Data = Union[bytes, mmap.mmap]
 
 EXECUTABLE, SHARED, CORE = 2, 3, 4  # ET_EXEC, ET_DYN, ET_CORE
 _LOAD, _NOTE = 1, 4  # PT_LOAD, PT_NOTE
+_COMPRESSED_SECTION, _ZLIB = 1 << 11, 1  # SHF_COMPRESSED, ELFCOMPRESS_ZLIB
+_OBJECT = 1  # STT_OBJECT; STT_NOTYPE is 0
+#: Debug information is smaller, unpacked.
+MAX_UNPACKED = 1 << 31
 #: e_machine, as Go calls them.
-_MACHINES = {3: "386", 62: "amd64", 40: "arm", 183: "arm64", 22: "s390x", 21: "ppc64", 243: "riscv64", 258: "loong64"}
+MACHINES = {3: "386", 62: "amd64", 40: "arm", 183: "arm64", 22: "s390x", 21: "ppc64", 243: "riscv64", 258: "loong64"}
 _COMPRESSED = (
     (b"\x1f\x8b", "gunzip"),
     (b"\x28\xb5\x2f\xfd", "unzstd"),
@@ -97,33 +102,73 @@ def _segment(data: Data, order: str, wide: bool, at: int) -> Segment:
     return Segment(kind, address, offset, size)
 
 
-def sections(data: Data) -> dict[str, bytes]:
-    """Names of the sections, with the contents of .gnu_debuglink alone. Raises BadElf."""
+@dataclass(frozen=True)
+class Section:
+    """A section header. size: bytes in the file, from `offset` on. link: index of the section with its strings."""
+
+    name: str
+    flags: int
+    address: int
+    offset: int
+    size: int
+    link: int
+
+
+def sections(data: Data) -> list[Section]:
+    """The section headers, by index. Raises BadElf."""
     elf = parse(data)
     try:
         (table,) = struct.unpack_from(elf.order + ("Q" if elf.wide else "I"), data, 40 if elf.wide else 32)
         size, count, names = struct.unpack_from(elf.order + "HHH", data, 58 if elf.wide else 46)
         if not table or names >= count or table + size * count > len(data):
-            return {}
-        headers = [_section(data, elf, table + i * size) for i in range(count)]
-        _, start, length = headers[names]
-        strings = data[start : start + min(length, 1 << 20)]
+            return []
+        form = struct.Struct(elf.order + ("IIQQQQI" if elf.wide else "IIIIIII"))
+        headers = [form.unpack_from(data, table + i * size) for i in range(count)]
     except struct.error as error:
         raise BadElf("it is cut short in its section headers") from error
-    found = {}
-    for name, offset, length in headers:
+    _, _, _, _, start, length, _ = headers[names]
+    strings = data[start : start + min(length, 1 << 20)]
+    found = []
+    for name, _, flags, address, offset, length, link in headers:
         text = strings[name : strings.find(b"\0", name)].decode("ascii", "replace")
-        found[text] = bytes(data[offset : offset + min(length, 4096)]) if text == ".gnu_debuglink" else b""
+        found.append(Section(text, flags, address, offset, length, link))
     return found
 
 
-def _section(data: Data, elf: Elf, at: int) -> tuple[int, int, int]:
-    """(name's place in the names, offset, size)."""
-    if elf.wide:
-        name, _, _, _, offset, size = struct.unpack_from(elf.order + "IIQQQQ", data, at)
-    else:
-        name, _, _, _, offset, size = struct.unpack_from(elf.order + "IIIIII", data, at)
-    return name, offset, size
+def contents(data: Data, section: Section) -> bytes:
+    """The section's bytes, unpacked. Raises BadElf where they are not in the file or can't be unpacked."""
+    raw = data[section.offset : section.offset + section.size]
+    if len(raw) < section.size:
+        raise BadElf(f"it is cut short in {section.name}")
+    if not section.flags & _COMPRESSED_SECTION:
+        return raw
+    elf = parse(data)
+    try:
+        kind, size = struct.unpack_from(elf.order + ("I4xQ" if elf.wide else "II"), raw)  # Elf64_Chdr, Elf32_Chdr
+        if kind != _ZLIB or size > MAX_UNPACKED:
+            raise BadElf(f"its {section.name} is compressed in a way that Python can't unpack")
+        unpacked = zlib.decompressobj().decompress(memoryview(raw)[24 if elf.wide else 12 :], size)
+    except (struct.error, zlib.error) as error:
+        raise BadElf(f"its {section.name} can't be unpacked") from error
+    if len(unpacked) != size:
+        raise BadElf(f"its {section.name} can't be unpacked")
+    return unpacked
+
+
+def symbols(data: Data) -> dict[bytes, int]:
+    """Values of the symbols of .symtab that are not functions, sections or files, by name. Raises BadElf."""
+    elf, table = parse(data), sections(data)
+    found = next((section for section in table if section.name == ".symtab"), None)
+    if found is None or found.link >= len(table):
+        return {}
+    raw, strings = contents(data, found), contents(data, table[found.link])
+    form = struct.Struct(elf.order + ("IBBHQQ" if elf.wide else "IIIBBH"))
+    values = {}
+    for symbol in form.iter_unpack(raw[: len(raw) - len(raw) % form.size]):
+        name, info, value = (symbol[0], symbol[1], symbol[4]) if elf.wide else (symbol[0], symbol[3], symbol[1])
+        if info & 15 <= _OBJECT:
+            values[strings[name : strings.find(b"\0", name)]] = value
+    return values
 
 
 def mapped(path: str) -> mmap.mmap:
@@ -144,16 +189,21 @@ def machine_of(path: str) -> str | None:
             number = parse(data).machine
     except (OSError, BadElf):
         return None
-    return _MACHINES.get(number, f"machine {number}")
+    return MACHINES.get(number, f"machine {number}")
 
 
 def is_go(path: str) -> bool:
     """Whether the Go linker made this program or library."""
     try:
         with mapped(path) as data:
-            return not _OF_GO.isdisjoint(sections(data))
+            return any(section.name in _OF_GO for section in sections(data))
     except (OSError, BadElf):
         return False
+
+
+def _debug_link(data: Data, section: Section) -> str:
+    """Name of the file that has the debug information."""
+    return data[section.offset : section.offset + min(section.size, 4096)].split(b"\0")[0].decode("utf-8", "replace")
 
 
 def why_no_debug_info(path: str | None) -> str:
@@ -163,22 +213,26 @@ def why_no_debug_info(path: str | None) -> str:
         return f"{start}the program is not Go, or was built with -ldflags=-w or -s; build it again without these flags"
     try:
         with mapped(path) as data:
-            names = sections(data)
+            found = sections(data)
+            names = {section.name for section in found}
+            link = next((_debug_link(data, section) for section in found if section.name == ".gnu_debuglink"), "")
     except (OSError, BadElf):
         return f"{start}{path} can't be read as a program"
     if _OF_GO.isdisjoint(names):
         return f"{start}{path} is no Go program, or has not loaded its Go library yet"
-    if names.keys() & {".debug_info", ".zdebug_info"}:
+    if names & {".debug_info", ".zdebug_info"}:
         return (
             f"{start}{path} has some, and the debugger can't read it: it may be compressed in a way that this "
             f"debugger does not know (objcopy --decompress-debug-sections {path})"
         )
-    link = names.get(".gnu_debuglink", b"").split(b"\0")[0].decode("utf-8", "replace")
     if link:
         return f"{start}that of {path} is in a file of its own, {link}, which is not there: put {link} beside it"
-    if ".symtab" in names:
-        return f"{start}{path} was built with -ldflags=-w, or stripped of it; build it again without, or leave it whole"
-    return f"{start}{path} was built with -ldflags=-s, or stripped; build it again without, or leave it whole"
+    flag, stripped = ("-w", "stripped of it") if ".symtab" in names else ("-s", "stripped")
+    # The linker ignores -f. Flags of one length leave everything at its place: the build information has them.
+    return (
+        f"{start}{path} was built with -ldflags={flag}, or {stripped}. Build the same source with -f in place of each "
+        "-s and -w (from Go 1.22 on, core files of this build open with that one), or do not strip it"
+    )
 
 
 # -- core files --------------------------------------------------------------------------------------

@@ -172,6 +172,43 @@ def test_another_build(
     assert status == 0 and json.loads(output)["data"]["count"] == core.truth["start"]["maps"]["main.Keep.M"]["len"]
 
 
+#: How the program that dumps the core is built, and how its twin with debug information. Go 1.21 keeps the layout only
+#: where the build information does not have the linker's flags.
+TWINS = {
+    "flags": (["-ldflags=-s -w"], ["-ldflags=-f -f"]),
+    "trimpath": (["-trimpath", "-ldflags=-s -w"], ["-trimpath"]),
+    "pie": (["-buildmode=pie", "-ldflags=-s -w"], ["-buildmode=pie", "-ldflags=-f -f"]),
+}
+
+
+@pytest.mark.parametrize("how", TWINS)
+def test_a_twin_of_a_stripped_program(how: str, both_layouts: Row, system_gdb: Gdb, dlv: Dlv, tmp_path: Path) -> None:
+    """Built again from the same source, with debug information, and everything where the stripped program had it."""
+    stripped, twin = tmp_path / "stripped", tmp_path / "twin"
+    for path, flags in zip((stripped, twin), TWINS[how]):
+        toolchains.compile_("basic", both_layouts, path, ["-gcflags=-N -l", *flags])
+    core = debuggers.make_core(stripped, "start")
+    wanted = core.truth["start"]["maps"]["main.Keep.M"]["len"]
+    outputs, _, _ = batch(system_gdb, [str(twin), str(core.path)], [f"{SHOW} --json"])
+    assert json.loads(outputs[0])["data"]["count"] == wanted
+    output, errors, status = bridge(dlv, "core", str(twin), str(core.path), "-c", f"{SHOW} --json")
+    assert status == 0 and json.loads(output)["data"]["count"] == wanted, errors
+    assert "has another build ID" in errors[0], errors
+    _, errors, _ = bridge(dlv, "core", str(stripped), str(core.path), "-c", SHOW)
+    assert "with -f in place of each -s and -w" in errors[-1], errors
+
+
+def test_a_twin_whose_functions_lie_elsewhere(old_go: Row, system_gdb: Gdb, dlv: Dlv, tmp_path: Path) -> None:
+    """Go 1.21 puts the function table behind what the linker's flags are part of: its variables alone stay."""
+    stripped, other = tmp_path / "stripped", tmp_path / "other"
+    for path, flags in zip((stripped, other), TWINS["flags"]):
+        toolchains.compile_("basic", old_go, path, flags)
+    core = debuggers.make_core(stripped, "start")
+    assert "another build" in refusal(system_gdb, [str(other), str(core.path)])
+    output, errors, status = bridge(dlv, "core", str(other), str(core.path), "-c", SHOW)
+    assert (output, status) == ("", 1) and "another build" in errors[-1], errors
+
+
 def test_no_program(swiss_go: Row, system_gdb: Gdb) -> None:
     _, core = whole(swiss_go)
     assert "load it (file PROG)" in refusal(system_gdb, ["-c", str(core.path)])
