@@ -15,12 +15,17 @@ dlv_package=github.com/go-delve/delve/cmd/dlv@v1.27.1
 
 usage() {
     cat <<END
-usage: ./install.sh [--uninstall | --demo | --test [--full] [PYTEST ARGUMENTS]]
+usage: ./install.sh [--force]
+       ./install.sh --uninstall [--force]
+       ./install.sh --demo
+       ./install.sh --test [--full] [PYTEST ARGUMENTS]
 
   (nothing)       set gomap up for your gdb: a block in its initialisation
                   file, the programs gdb-hmap, dlv-hmap and gomap in
                   ~/.local/bin, and Delve where it is missing
   --uninstall     take all of that away: every file is as it was
+  --force         also where another checkout is the one installed: take its
+                  place, or uninstall it
   --demo          read maps out of a live Go program; writes to the cache only
   --test          ruff, shellcheck, mypy and the tests, with your Go and gdb;
                   writes to the checkout and the cache only
@@ -245,13 +250,35 @@ init_file() {
 
 has_block() { [[ -f $1 ]] && LC_ALL=C grep -aq "^$begin" "$1"; }
 
+# Prints the line that loads gomap; a checkout that is gone is no error at each start of gdb.
+source_line() {
+    local text=${load//\\/\\\\}
+    text="\"${text//\"/\\\"}\""
+    say "python import os; os.path.exists($text) and gdb.execute(\"source \" + $text)"
+}
+
+# Prints the checkout that is installed, unless it is this one or is not there any more.
+other_checkout() {
+    local place
+    place=$(readlink "$bin/gdb-hmap" 2>/dev/null) || return 0
+    place=${place%/bin/gdb-hmap}
+    if [[ $place != "$root" && -e $place/gdbext/load.py ]]; then say "$place"; fi
+}
+
+not_of_another() { # WHAT TO TYPE
+    local other
+    other=$(other_checkout)
+    [[ -z $other ]] || fail "the gomap of another checkout is installed: $other" \
+        "$1, or $other/install.sh --uninstall"
+}
+
 add_block() { # FILE
     local first=$begin
     if [[ -s $1 && -n $(tail -c 1 "$1" | tr -d '\n' | tr '\0' x) ]]; then
         first=$begin_joined
         printf '\n' >>"$1"
     fi
-    printf '%s\n' "$first" "source $load" "$end" >>"$1"
+    printf '%s\n' "$first" "$(source_line)" "$end" >>"$1"
 }
 
 remove_block() { # FILE
@@ -274,8 +301,9 @@ remove_block() { # FILE
 
 # --- the jobs ----------------------------------------------------------------------------------------------
 
-install() {
+install() { # FORCE, or nothing
     local init file name
+    [[ -n $1 ]] || not_of_another "./install.sh --force puts this one in its place"
     for name in "${launchers[@]}"; do
         if [[ -e $bin/$name || -L $bin/$name ]] && ! is_ours "$name"; then
             fail "$bin/$name is there and is not gomap's: move it away first"
@@ -297,7 +325,7 @@ install() {
     for name in "${launchers[@]}"; do ln -sfn "$root/bin/$name" "$bin/$name"; done
     make_directory "$(dirname "$init")"
     for file in "$config/gdb/gdbinit" "$HOME/.gdbinit"; do
-        if [[ $file != "$init" ]] || ! grep -qxF "source $load" "$init" 2>/dev/null; then remove_block "$file"; fi
+        if [[ $file != "$init" ]] || ! grep -qxF "$(source_line)" "$init" 2>/dev/null; then remove_block "$file"; fi
     done
     if [[ ! -e $init ]]; then say "$init" >>"$data/created"; fi
     if ! has_block "$init"; then add_block "$init"; fi
@@ -343,7 +371,8 @@ take_away() {
     [[ -n $found ]]
 }
 
-uninstall() {
+uninstall() { # FORCE, or nothing
+    [[ -n $1 ]] || not_of_another "./install.sh --uninstall --force takes it away"
     if take_away; then
         say "gomap is gone, and every file is as it was. Its cache can go too: rm -r $cache"
     else
@@ -466,11 +495,18 @@ run_tests() {
 }
 
 case ${1:-} in
-'') install ;;
---uninstall | --demo | -h | --help)
+'') install '' ;;
+--force)
+    (($# == 1)) || fail "$1 takes no arguments, and there is $2"
+    install force
+    ;;
+--uninstall)
+    [[ $# == 1 || $* == '--uninstall --force' ]] || fail "$1 takes no argument but --force, and there is ${*:2}"
+    uninstall "${2:-}"
+    ;;
+--demo | -h | --help)
     (($# == 1)) || fail "$1 takes no arguments, and there is $2"
     case $1 in
-    --uninstall) uninstall ;;
     --demo) demo ;;
     *) usage ;;
     esac

@@ -104,7 +104,7 @@ def test_install_twice_and_uninstall(user: User, system_gdb: Gdb, situation: str
     once = user.tree()
     init = once[edited]
     assert init is not None and init.startswith(files.get(edited, b""))
-    assert f"source {user.checkout}/gdbext/load.py".encode() in init.splitlines()
+    assert f'"{user.checkout}/gdbext/load.py"'.encode() in init
     assert all(once[name] == text for name, text in files.items() if name != edited)
 
     assert user.install().returncode == 0
@@ -172,9 +172,42 @@ def test_the_block_follows_the_checkout(user: User, system_gdb: Gdb) -> None:
     moved = User(user.home, user.checkout.rename(user.checkout.with_name("elsewhere")), user.env)
     assert moved.install().returncode == 0
     init = (user.home / ".gdbinit").read_text()
-    assert init.count("source ") == 1 and f"source {moved.checkout}/gdbext/load.py\n" in init
+    assert init.count("source ") == 1 and f'"{moved.checkout}/gdbext/load.py"' in init
     assert moved.install("--uninstall").returncode == 0
     assert moved.tree() == {".gdbinit": b"# mine"}
+
+
+def test_a_checkout_that_is_gone_is_no_error(user: User, system_gdb: Gdb) -> None:
+    assert user.install().returncode == 0
+    user.checkout.rename(user.checkout.with_name("elsewhere"))
+    run = user.type(str(system_gdb.path), "-q", "-batch", "-ex", "print 6 * 7")
+    assert (run.stdout, run.stderr) == ("$1 = 42\n", "")
+
+
+@pytest.mark.parametrize("name", ['a "quoted" \\ one', "caf\u00e9 it's"])
+def test_any_path_of_the_checkout(user: User, system_gdb: Gdb, name: str) -> None:
+    named = User(user.home, user.checkout.rename(user.checkout.with_name(name)), user.env)
+    assert named.install().returncode == 0
+    run = named.type(str(system_gdb.path), "-q", "-batch", "-ex", "help hmap-show")
+    assert "hmap-show" in run.stdout and run.stderr == ""
+    assert named.install("--uninstall").returncode == 0
+    assert named.tree() == {}
+
+
+def test_another_checkout_is_installed(user: User, system_gdb: Gdb) -> None:
+    """A second clone neither takes the first one's place nor takes it away, unless it is told to."""
+    second = User(user.home, user.checkout.with_name("second"), user.env)
+    shutil.copytree(user.checkout, second.checkout)
+    assert user.install().returncode == 0
+    before = user.tree()
+    for arguments in ((), ("--uninstall",)):
+        fails(second.install(*arguments), str(user.checkout), "--force")
+        assert user.tree() == before
+    assert second.install("--force").returncode == 0
+    assert f'"{second.checkout}/gdbext/load.py"' in (user.home / ".config/gdb/gdbinit").read_text()
+    fails(user.install("--uninstall"), str(second.checkout))
+    assert user.install("--uninstall", "--force").returncode == 0
+    assert user.tree() == {}
 
 
 def test_half_a_block_is_left_to_the_user(user: User, system_gdb: Gdb) -> None:
@@ -316,7 +349,9 @@ def test_tests_without_python(user: User, without: Callable[..., str]) -> None:
     fails(user.install("--test", PATH=without("python")), "Python 3.9", "GOMAP_PYTHON")
 
 
-@pytest.mark.parametrize("arguments", [("--nonsense",), ("demo",), ("--demo", "extra"), ("--uninstall", "x")])
+@pytest.mark.parametrize(
+    "arguments", [("--nonsense",), ("demo",), ("--demo", "extra"), ("--uninstall", "x"), ("--force", "x")]
+)
 def test_unknown_arguments(user: User, arguments: tuple[str, ...]) -> None:
     run = user.install(*arguments)
     fails(run, arguments[-1])
@@ -327,7 +362,7 @@ def test_unknown_arguments(user: User, arguments: tuple[str, ...]) -> None:
 def test_help_names_every_option(user: User) -> None:
     run = user.install("--help")
     assert run.returncode == 0
-    assert all(option in run.stdout for option in ("--uninstall", "--demo", "--test", "--full", "GOMAP_GDB"))
+    assert all(option in run.stdout for option in ("--uninstall", "--force", "--demo", "--test", "--full", "GOMAP_GDB"))
     assert all(len(line) <= 80 for line in run.stdout.splitlines() if "/" not in line)
 
 
