@@ -234,7 +234,7 @@ func main() {
 	inSync := map[string]int{"synced": 1}
 	Synced.Store("key", inSync)
 	Synced.Store(7, Holder{"held", inSync})
-	held = append(held, truth.Of(`main.Synced["key"]`, inSync).Unnamed(), truth.Of("main.Synced[7].M", inSync).Unnamed())
+	held = append(held, truth.Of(`main.Synced.Load("key")`, inSync).Unnamed(), truth.Of("main.Synced.Load(7).M", inSync).Unnamed())
 
 	own := func(name string) map[string]int { return map[string]int{name: 1} }
 	started.Add(9)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from gomap.errors import GomapError, MemoryFault
+from gomap.golang.mapcalls import RUNTIME
 from gomap.golang.pclntab import PUSHES, Functions
 from gomap.golang.structure import Anomaly
 from gomap.target import MAX_FRAMES, Frame, Goroutine, Local, Place, Target, Variable, Wanted
@@ -157,7 +158,11 @@ class Stacks:
             if skips and sp:
                 filled = self._filled(goroutine, frames, call)
                 if filled is not None:
-                    return self._whole(goroutine, filled)
+                    whole, skipped = self._whole(goroutine, filled)
+                    unsearched = [frame for frame in filled if frame not in frames]
+                    if all(frame.function.startswith(RUNTIME) for frame in unsearched):
+                        return whole, skipped  # functions of the runtime have no variables of the program
+                    return whole, self._between(function, older[0].function)
             if skips:
                 whole = [replace(frame, locals=()) if frame in call else frame for frame in frames]
                 return whole, self._between(function, older[0].function)

@@ -119,6 +119,7 @@ ELSEWHERE = {
     "deaths": "dies: test_deaths.py has each way",
     "exprs": "test_exprs.py asks it",
     "hashes": "never stops: test_hashes.py has its hashes",
+    "inlined": "is about frames: test_frames.py asks in them",
     "pluginhost": "opens the program `shared`",
     "shared": "C code, a library, a plugin: test_builds.py asks all keys",
     "truth": "is no program",
