@@ -20,7 +20,7 @@ from gomap.human import one_line, plural
 from gomap.progress import ProgressLine, silent
 from gomap.render import json as as_json
 from gomap.render import text as as_text
-from gomap.target import Target
+from gomap.target import Target, Variable
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def run(
 
     debug: a fault of gomap's own is told with its traceback. progress: shows how far long work is.
     """
-    json = "--json" in line.split()
+    json = "--json" in tokens(line)
     try:
         command = registry.find(name)
         if command is None:
@@ -71,7 +71,9 @@ def run(
         options = parse(command, line)
         with _no_collection():
             target = open_target()
-            report = command.run(Context(target, settings, progress or silent), options)
+            context = Context(target, settings, progress or silent, [])
+            report = command.run(context, options)
+            report.notes += dict.fromkeys(_told(one) for one in context.resolved or ())
             report.anomalies += _not_started(target) + _running(target)
             if options.get("--json"):
                 return Outcome(as_json.success(name, target, report))
@@ -101,6 +103,11 @@ def _no_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def _told(variable: Variable) -> Anomaly:
+    """What the variable's resolution has to say: where it was taken from, or that it may not be set."""
+    return Anomaly("note", "variable", str(variable.note), variable.address)
 
 
 def _not_started(target: Target) -> list[Anomaly]:

@@ -107,6 +107,7 @@ def record(context: Any, expr: str, path: str) -> Saved:
 
     target = RecordingTarget(context.target)
     variable, t, address = resolve_map(target, expr)
+    context.note(variable)
     _ = t.elem  # a type that was asked for goes into the file, of a nil map too
     typehash_plan(t.key)  # a key that is typed needs all of its type, of a nil map too
     count = view(target, t, address).count if address else 0

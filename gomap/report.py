@@ -80,7 +80,8 @@ Section = Union[Facts, Table, Heat, Bars, Progress, Lines]
 class Report:
     """answer: the first lines, what the user asked for. advice: what to do about it.
 
-    data, anomalies, truncated: the fields of the JSON contract.
+    data, anomalies, truncated: the fields of the JSON contract. notes: what is to be known of the variables that the
+    command line named: the answer's last lines in text, anomalies in JSON.
     """
 
     data: dict[str, Any]
@@ -88,6 +89,7 @@ class Report:
     sections: list[Section] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
     anomalies: list[Anomaly] = field(default_factory=list)
+    notes: list[Anomaly] = field(default_factory=list)
     truncated: list[dict[str, Any]] | None = None
 
     def cut(self, what: str, shown: int, of: int | None) -> None:

@@ -12,7 +12,6 @@ from gomap.analysis.slices import Shared, overlaps
 from gomap.commands.declare import Context
 from gomap.commands.facts import goroutines_seen, hex_or_none, holder_json, place_json, search_cut, where
 from gomap.errors import UsageError
-from gomap.expr import resolve_map
 from gomap.gotypes import Kind, can_reach_slice
 from gomap.report import Facts, Lines, Report, Section
 from gomap.target import Variable
@@ -131,7 +130,7 @@ def _describe(report: Report, listed: list[Group], found: Found, nil: bool, told
 
 def _named(context: Context, text: str) -> Variable:
     """The variable, as the map that it holds."""
-    variable, t, address = resolve_map(context.target, text)
+    variable, t, address = context.resolve_map(text)
     if variable.type.kind is not Kind.MAP:
         return Variable(text, t, data=context.target.arch.pack(address), place=variable.place)
     return Variable(text, t, variable.address, variable.data, variable.holes, variable.place)

@@ -15,7 +15,6 @@ from gomap.arrays import numpy
 from gomap.commands.declare import Context
 from gomap.commands.facts import named, search_cut
 from gomap.errors import GomapError, UsageError
-from gomap.expr import resolve_map
 from gomap.golang.classic import ClassicMap
 from gomap.golang.hashing import Hasher, Pool, hasher_of
 from gomap.golang.lookup import choose
@@ -39,12 +38,10 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     hasher = hasher_of(target)
     if numpy() is not None and not options["--full"]:  # recording asks for all, and for nothing besides
         hasher.pool = Pool(target)
-    noted = None
     if every:
         wanted = _all(context, report)
     else:
-        variable, t, address = resolve_map(target, expr)
-        noted = variable.note
+        _, t, address = context.resolve_map(expr)
         wanted = iter([(expr, expr, t, address)])
     findings: list[tuple[str, Checked]] = []  # by name, which maps of several frames may have in common
     try:
@@ -62,8 +59,6 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     _words(report, expr, findings)
     if any(cut["what"] == INTERRUPTED for cut in report.truncated or ()):
         report.answer.append("(interrupted: not all maps were checked)")
-    if noted:
-        report.answer.append(f"({noted})")
     return report
 
 

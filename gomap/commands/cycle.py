@@ -9,7 +9,6 @@ from gomap import human
 from gomap.analysis.cycles import Cycle, Found, find
 from gomap.commands.declare import Context
 from gomap.commands.facts import hex_or_none
-from gomap.expr import resolve
 from gomap.gotypes import Kind
 from gomap.report import Lines, Report
 from gomap.target import Variable
@@ -20,13 +19,11 @@ ENDLESS = "a deep copy or a recursive print of it never ends: remember what was 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
     target, expr = context.target, options["EXPR"]
-    variable = resolve(target, expr)
+    variable = context.resolve(expr)
     limit = LIMIT if options["--limit"] is None else options["--limit"]
     found = find(target, variable, limit, context.progress)
     report = Report(_json(expr, variable, found), anomalies=found.anomalies)
     report.answer = [_answer(expr, variable, found)]
-    if variable.note:
-        report.answer.append(f"({variable.note})")
     if found.interrupted:
         report.answer.append("(interrupted: this is what the search had come to)")
         report.cut("the search was interrupted", 0, None)

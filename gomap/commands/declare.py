@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 from gomap.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from gomap.gotypes import GoType
     from gomap.report import Report
-    from gomap.target import Target
+    from gomap.target import Target, Variable
 
 
 class Settings(NamedTuple):
@@ -48,11 +49,39 @@ class Arg(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What a command works with. progress: told while long work goes on."""
+    """What a command works with. progress: called while long work goes on. resolved: collects the variables that the
+    command's expressions named, so that what is to be said of them is said once, in text and in JSON."""
 
     target: Target
     settings: Settings = Settings()
     progress: Progress = silent
+    resolved: list[Variable] | None = None
+
+    def note(self, variable: Variable) -> Variable:
+        """The variable, with what its resolution has to say added to the answer."""
+        if self.resolved is not None and variable.note:
+            self.resolved.append(variable)
+        return variable
+
+    def resolve(self, text: str) -> Variable:
+        """As expr.resolve."""
+        from gomap.expr import resolve
+
+        return self.note(resolve(self.target, text))
+
+    def resolve_behind(self, text: str) -> Variable:
+        """As expr.resolve_behind."""
+        from gomap.expr import resolve_behind
+
+        return self.note(resolve_behind(self.target, text))
+
+    def resolve_map(self, text: str) -> tuple[Variable, GoType, int]:
+        """As expr.resolve_map."""
+        from gomap.expr import resolve_map
+
+        found = resolve_map(self.target, text)
+        self.note(found[0])
+        return found
 
 
 JSON = Arg("--json", "print the answer as one line of JSON")

@@ -9,7 +9,6 @@ from gomap import human
 from gomap.analysis.growth import Forecast, forecast
 from gomap.commands.declare import Context
 from gomap.commands.facts import count_anomalies, growth_json
-from gomap.expr import resolve_map
 from gomap.golang.classic import ClassicMap
 from gomap.golang.malloc import allocator
 from gomap.golang.structure import Growth, Structure, SwissTable
@@ -24,7 +23,7 @@ SHOWN_RUNS = 8
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
     target, expr = context.target, options["EXPR"]
-    variable, t, address = resolve_map(target, expr)
+    _, t, address = context.resolve_map(expr)
     shape = shape_of(t, target.arch)
     if not address:
         next_ = Forecast(None, "a nil map never grows: writing to it panics")
@@ -41,8 +40,6 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
             _classic(report, found, structure, next_)
         else:
             _swiss(report, found, structure, next_)
-    if variable.note:
-        report.answer.append(f"({variable.note})")
     return report
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from gomap import human
 from gomap.commands.declare import Context
-from gomap.expr import keys_of, resolve_map
+from gomap.expr import keys_of
 from gomap.golang.classic import ClassicMap
 from gomap.golang.lookup import Lookup, Step, candidates, lookup
 from gomap.golang.structure import Anomaly
@@ -21,7 +21,7 @@ MAX_ROWS = 30
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
     expr = options["EXPR"]
-    variable, t, address = resolve_map(context.target, expr)
+    _, t, address = context.resolve_map(expr)
     keys = keys_of(context.target)
     limits = Limits(depth=context.settings.depth)
     found = view(keys.target, t, address) if address else None
@@ -43,8 +43,6 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         if result.broken is not None and not result.found:
             report.answer = [f"{what} can't be looked up: the map is corrupt"]
         _explain(report, found, result, whys)
-    if variable.note:
-        report.answer.append(f"({variable.note})")
     return report
 
 

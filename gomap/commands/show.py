@@ -12,7 +12,6 @@ from gomap.commands.declare import Context
 from gomap.commands.drawing import bucket_sections
 from gomap.commands.facts import count_anomalies, growth_json, hex_or_none
 from gomap.commands.iterations import add_iterators
-from gomap.expr import resolve_map
 from gomap.golang.classic import ClassicMap
 from gomap.golang.heap import Room
 from gomap.golang.malloc import allocator
@@ -31,7 +30,7 @@ WORTH_REBUILDING = 64 << 10
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
     target, expr = context.target, options["EXPR"]
-    variable, t, address = resolve_map(target, expr)
+    variable, t, address = context.resolve_map(expr)
     shape = shape_of(t, target.arch)
     wanted = context.settings.entries if options["--entries"] is None else options["--entries"]
     if not address:
@@ -50,8 +49,6 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         what = f"the program does not need {expr} here any more: {where}"
         report.anomalies.append(Anomaly("warning", "left-behind", what, address))
     report.answer = [f"{t.name}  {expr}  {address:#x}", _summary(found, structure, target.kind)]
-    if variable.note:
-        report.answer.append(f"({variable.note})")
     report.sections = _sections(found, structure)
     json = bool(options.get("--json"))
     if wanted:
@@ -146,8 +143,6 @@ def _nil(expr: str, variable: Variable, t: GoType, layout: str, group: str | Non
         "iterators": None,
     }
     report = Report(data, answer=[f"{t.name}  {expr}  nil", "a nil map: reading finds nothing, writing panics"])
-    if variable.note:
-        report.answer.append(f"({variable.note})")
     report.advice = [f"make it before the first write: {expr} = make({t.name})"]
     return report
 

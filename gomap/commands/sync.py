@@ -10,7 +10,6 @@ from gomap import human
 from gomap.commands.declare import Context
 from gomap.commands.facts import hex_or_none
 from gomap.errors import MemoryFault, NotAMap
-from gomap.expr import resolve_behind
 from gomap.golang import syncmap
 from gomap.golang.malloc import allocator
 from gomap.golang.syncmap import Half, ReadDirty, SyncMap, Trie
@@ -25,7 +24,7 @@ WORTH_A_WORD = 64
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
     target, expr = context.target, options["EXPR"]
-    variable = resolve_behind(target, expr)
+    variable = context.resolve_behind(expr)
     shape = syncmap.detect(target, variable.type)
     if shape is None:
         raise NotAMap(f"{expr} is no sync.Map: {_has(target, variable)}")
@@ -33,8 +32,6 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     report = Report(_json(expr, variable, found), anomalies=found.anomalies)
     at = f"  {variable.address:#x}" if variable.address is not None else ""
     report.answer = [f"{variable.type.name}  {expr}{at}", _summary(found)]
-    if variable.note:
-        report.answer.append(f"({variable.note})")
     report.sections = [Facts(_facts(found))]
     report.advice = _advice(found)
     wanted = context.settings.entries if options["--entries"] is None else options["--entries"]

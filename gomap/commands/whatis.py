@@ -15,7 +15,6 @@ from gomap.analysis.roots import Roots
 from gomap.commands.declare import Context
 from gomap.commands.facts import hex_or_none, search_cut, where
 from gomap.errors import BadExpression, GomapError
-from gomap.expr import resolve
 from gomap.golang.goroutines import goroutines
 from gomap.golang.heap import DEAD, MANUAL, STATES, Heap, Place, heap_of, segment_of
 from gomap.golang.malloc import allocator
@@ -45,7 +44,7 @@ class _Answer:
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
     target = context.target
-    address = address_of(target, options["ADDR"])
+    address = address_of(context, options["ADDR"])
     heap = heap_of(target)
     place = heap.at(address) if heap is not None else None
     searched = Roots(target, "all", context.progress)
@@ -80,13 +79,14 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     return report
 
 
-def address_of(target: Target, text: str) -> int:
+def address_of(context: Context, text: str) -> int:
     """The address that is meant: a number, &x, or the value of a pointer, slice, string, map or uintptr."""
+    target = context.target
     text = text.strip()
     if _NUMBER.match(text):
         return _checked(target, int(text, 0 if text[:2] in ("0x", "0X") else 10), text)
     wanted = text[1:].strip() if text.startswith("&") else None
-    variable = resolve(target, text if wanted is None else wanted)
+    variable = context.resolve(text if wanted is None else wanted)
     if wanted is not None or text[:2] in ("0x", "0X"):
         if variable.address is not None:
             return variable.address

@@ -35,7 +35,7 @@ def success(command: str, target: Target, report: Report) -> str:
                     "message": anomaly.message,
                     "address": None if anomaly.address is None else hex(anomaly.address),
                 }
-                for anomaly in report.anomalies
+                for anomaly in [*report.notes, *report.anomalies]
             ],
             "truncated": report.truncated,
         }

@@ -40,7 +40,9 @@ def render(report: Report, style: Style) -> str:
     """The report as text, ending in a newline. What is not ours in it is made visible first: no text of the
     target reaches a terminal as it is."""
     paint = Paint(style.color)
-    answer = _wrapped([visible(line) for line in report.answer], style.width)
+    answer = _wrapped(
+        [visible(line) for line in [*report.answer, *(f"({one.message})" for one in report.notes)]], style.width
+    )
     lines = [paint("bold", line) if i == 0 else line for i, line in enumerate(answer)]
     blocks = [(section, _section(_visible(section), style, paint)) for section in report.sections]
     for i, (section, block) in enumerate((section, block) for section, block in blocks if block):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import pytest
@@ -231,3 +232,46 @@ def test_help_where_it_is_looked_for(line: str) -> None:
     outcome = run("hmap-show", line)
     assert outcome.error is None
     assert "Usage: hmap-show EXPR" in outcome.output
+
+
+# -- what the resolution of a name has to say ------------------------------------------------------------
+
+NOTE = "it is taken from frame 3, main.main"
+NAMED = [
+    ("hmap-show", "m"),
+    ("hmap-evac", "m"),
+    ("hmap-get", "m 1"),
+    ("hmap-check", "m"),
+    ("hmap-cycle", "m"),
+    ("hmap-alias", "m m"),
+    ("hmap-show", "nil"),
+    ("hmap-evac", "nil"),
+    ("hmap-get", "nil 1"),
+]
+
+
+def noted() -> FakeTarget:
+    """The world, with variables that were taken from another frame."""
+    fake = world()
+    m = fake.variables["m"]
+    fake.variables["m"] = replace(m, note=NOTE)
+    fake.variables["nil"] = replace(m, name="nil", address=None, data=bytes(8), note=NOTE)
+    return fake
+
+
+@pytest.mark.parametrize(("name", "line"), NAMED, ids=[f"{name} {line}" for name, line in NAMED])
+def test_where_a_variable_was_taken_from_is_told_in_text_and_json(name: str, line: str) -> None:
+    text = run(name, line, noted())
+    assert text.error is None
+    assert text.output.count(f"({NOTE})") == 1
+    answer = json.loads(run(name, f"{line} --json", noted()).output)
+    told = [(one["severity"], one["code"], one["message"]) for one in answer["anomalies"] if one["message"] == NOTE]
+    assert told == [("note", "variable", NOTE)]
+
+
+@pytest.mark.parametrize("key", ['"a --json b"', "`a --json b`", '"a --help b"', '"--json"', "'--json'"])
+def test_options_in_quotes_are_text(key: str) -> None:
+    """The answer is of the form that was asked for."""
+    outcome = run("hmap-get", f"m {key}")
+    assert outcome.output == "" and outcome.error is not None
+    assert json.loads(run("hmap-get", f"m {key} --json").output)["error"]["message"] in outcome.error

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gomap import errors, frontend, image
+from gomap import frontend, image
 from gomap.analysis import iterators
 from gomap.analysis.iterators import Iteration
 from gomap.commands import registry
@@ -159,9 +159,23 @@ def test_failures() -> None:
     assert {name: type_ for name, (type_, _) in found.items()} == {
         path: type_of(one) for path, one, _ in fields(wanted)
     }
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.GomapError)]
     told = re.findall(r"^\| `([a-z-]+)` \|", section("Failures").partition("| code |")[2], re.M)
-    assert sorted(told) == sorted(kind.code for kind in kinds)
+    assert sorted(told) == sorted({code for tree in sources() for code in codes_of_errors(tree)})
+
+
+def sources() -> Iterator[ast.AST]:
+    """All that a code can come from: the core and both debuggers' sides."""
+    for folder in ("gomap", "gdbext", "delve_bridge"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            yield ast.parse(path.read_text())
+
+
+def codes_of_errors(tree: ast.AST) -> Iterator[str]:
+    """What classes have as their code."""
+    for node in ast.walk(tree):
+        for one in node.body if isinstance(node, ast.ClassDef) else ():
+            if isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) == "code":
+                yield ast.literal_eval(one.value)
 
 
 # -- codes of anomalies ----------------------------------------------------------------------------------
@@ -179,12 +193,13 @@ def strings(node: ast.AST) -> Iterator[str]:
 def codes(tree: ast.AST) -> Iterator[str]:
     """Codes in the source: what the functions that tell anomalies are given, variables of that name, and what is
     returned to be one."""
+    of_errors = {one for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for one in node.body}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if name in TELLING:
                 yield from (text for arg in node.args for text in strings(arg))
-        elif isinstance(node, ast.Assign):
+        elif isinstance(node, ast.Assign) and node not in of_errors:
             names = {one.id for target in node.targets for one in ast.walk(target) if isinstance(one, ast.Name)}
             if "code" in names:
                 yield from strings(node.value)
@@ -195,8 +210,7 @@ def codes(tree: ast.AST) -> Iterator[str]:
 
 
 def test_every_code_of_an_anomaly() -> None:
-    files = [path for path in (ROOT / "gomap").rglob("*.py") if path.name not in ("errors.py", "elf.py")]  # other codes
-    known = {code for path in files for code in codes(ast.parse(path.read_text()))}
+    known = {code for tree in sources() for code in codes(tree)}
     text = REFERENCE[REFERENCE.index("## Codes of anomalies") :]
     told = re.findall(r"^\| `([a-zA-Z0-9-]+)` \|", text, re.M)
     assert sorted(told) == sorted(known - SEVERITIES)

@@ -98,14 +98,14 @@ def test_a_target_without_a_heap() -> None:
 )
 def test_numbers_are_addresses(text: str, meant: int) -> None:
     fake, _ = process()
-    assert address_of(fake, text) == meant
+    assert address_of(Context(fake), text) == meant
 
 
 def test_expressions_are_addresses() -> None:
     fake, found = process()
     s = fake.variables["s"]
-    assert address_of(fake, "&s") == s.address
-    assert address_of(fake, "s") in found.maps
-    assert address_of(fake, "box") != address_of(fake, "&box")
+    assert address_of(Context(fake), "&s") == s.address
+    assert address_of(Context(fake), "s") in found.maps
+    assert address_of(Context(fake), "box") != address_of(Context(fake), "&box")
     with pytest.raises(BadExpression):
-        address_of(fake, "0x10000000000000000")
+        address_of(Context(fake), "0x10000000000000000")
