@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cached_property
+from typing import Callable
 
 from gomap import captures, syntax, typenames
 from gomap.errors import BadExpression, GomapError, NoSuchType, NoSuchVariable, NotAMap
@@ -42,9 +43,16 @@ def resolve(target: Target, text: str) -> Variable:
     return _Follow(target).resolve(text)
 
 
-def keys_of(target: Target, hasher: Hasher | None = None) -> Keys:
-    """Makes keys of literals and of values of the program."""
-    return Keys(target, hasher or hasher_of(target), _Follow(target).resolve)
+def keys_of(target: Target, note: Callable[[Variable], object] = lambda variable: None) -> Keys:
+    """Makes keys of literals and of values of the program. note: is given each such value."""
+    follow = _Follow(target)
+
+    def named(text: str) -> Variable:
+        found = follow.resolve(text)
+        note(found)
+        return found
+
+    return Keys(target, hasher_of(target), named)
 
 
 def resolve_map(target: Target, text: str) -> tuple[Variable, GoType, int]:
@@ -61,7 +69,7 @@ def resolve_behind(target: Target, text: str) -> Variable:
     Raises what resolve raises.
     """
     variable = resolve(target, text)
-    return replace(_Follow(target).concrete(variable), name=variable.name)
+    return replace(_Follow(target).concrete(variable), name=variable.name, note=variable.note)
 
 
 def map_in(target: Target, variable: Variable) -> tuple[Variable, GoType, int]:
@@ -72,7 +80,7 @@ def map_in(target: Target, variable: Variable) -> tuple[Variable, GoType, int]:
         t = variable.type
         if t.kind is Kind.MAP:
             word = variable.read(target.memory, 0, target.arch.pointer_size)
-            return variable, t, target.arch.pointer(word)
+            return replace(variable, note=first.note), t, target.arch.pointer(word)
         if t.kind is Kind.INTERFACE:
             inner = follow.unwrapped(variable)
             if inner is None:
@@ -226,6 +234,8 @@ class _Follow:
         self.target = target
         self.types = Types(target)
         self._nested = 0
+        #: What is to be said of the variables that the expression and its indexes name.
+        self._notes: dict[str, None] = {}
 
     @cached_property
     def _keys(self) -> Keys:
@@ -239,14 +249,18 @@ class _Follow:
         if self._nested >= MAX_NESTED:
             raise BadExpression(f"{text!r}: indexes are nested more than {MAX_NESTED} deep")
         root, steps = syntax.parse(text)
+        if not self._nested:
+            self._notes = {}
         self._nested += 1
         try:
             variable, rest = self._root(text, root)
+            if variable.note:
+                self._notes.setdefault(variable.note)
             for step in [*rest, *steps]:
                 variable = self._step(variable, step)
         finally:
             self._nested -= 1
-        return replace(variable, name=text)
+        return replace(variable, name=text, note="; ".join(self._notes) or None)
 
     # -- roots -------------------------------------------------------------------------------------
 
@@ -326,7 +340,7 @@ class _Follow:
         if not address:
             raise BadExpression(f"{variable.name} is a nil {variable.type.name}")
         name = f"*{variable.name}"
-        return Variable(name, variable.type.elem, address, place=variable.place, note=variable.note)
+        return Variable(name, variable.type.elem, address, place=variable.place)
 
     def _address(self, variable: Variable) -> Variable:
         if variable.address is None:
@@ -334,7 +348,7 @@ class _Follow:
         word = self.target.arch.pointer_size
         t = GoType(Kind.POINTER, f"*{variable.type.name}", word, lazy_elem=fixed(variable.type))
         data = self.target.arch.pack(variable.address)
-        return Variable(f"&{variable.name}", t, data=data, place=variable.place, note=variable.note)
+        return Variable(f"&{variable.name}", t, data=data, place=variable.place)
 
     def unwrapped(self, variable: Variable) -> Variable | None:
         """The value in an interface, None when nil."""
@@ -425,7 +439,7 @@ class _Follow:
                 else "no variable that it captured can be found"
             )
             raise BadExpression(f"{holder.name} is {an(holder.type.name)}, without a captured {name}: {what}")
-        return replace(one, name=f"{holder.name}.{name}", note=holder.note)
+        return replace(one, name=f"{holder.name}.{name}")
 
     def _load(self, variable: Variable, key: str | None) -> Variable:
         holder = self.concrete(variable)
@@ -462,7 +476,7 @@ class _Follow:
         start, length = self.target.arch.pointer(head), self.target.arch.pointer(head, word)
         if not 0 <= index < length:
             raise BadExpression(f"{name} is out of range: the slice has {plural(length, 'element')}")
-        return Variable(name, t.elem, start + index * t.elem.size, place=variable.place, note=variable.note)
+        return Variable(name, t.elem, start + index * t.elem.size, place=variable.place)
 
     def _number(self, variable: Variable, t: GoType, key: str) -> int:
         if ":" in key and not key.startswith(('"', "`", "0x", "0X")):
@@ -487,7 +501,7 @@ class _Follow:
             if 0 <= index < min(waiting, room):
                 elem = holder.type.elem
                 at = record["buf"] + (record["recvx"] + index) % room * elem.size
-                return Variable(name, elem, at, place=holder.place, note=holder.note)
+                return Variable(name, elem, at, place=holder.place)
         raise BadExpression(f"{name} is out of range: the channel's buffer holds {plural(waiting, 'value')}")
 
     def _entry(self, variable: Variable, key: str, name: str, of_key: bool = False) -> Variable:

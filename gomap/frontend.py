@@ -34,6 +34,7 @@ class Outcome:
 
 
 _NEGATIVE = re.compile(r"-(?:\.?\d|Inf\b)")
+_OPTION = re.compile(r"(?<=\s)--\w")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -73,7 +74,7 @@ def run(
             target = open_target()
             context = Context(target, settings, progress or silent, [])
             report = command.run(context, options)
-            report.notes += dict.fromkeys(_told(one) for one in context.resolved or ())
+            report.notes += [_told(one) for one in context.resolved or ()]
             report.anomalies += _not_started(target) + _running(target)
             if options.get("--json"):
                 return Outcome(as_json.success(name, target, report))
@@ -176,10 +177,11 @@ def _checked(arg: Arg) -> Callable[[str], Any]:
 
 def tokens(line: str) -> list[str]:
     """Words of a command line. Brackets and quotes keep what is between them together, as do the spaces in
-    `struct {`, `interface {`, `chan T` and `func(...) T` of type names."""
+    `struct {`, `interface {`, `chan T` and `func(...) T` of type names. Where one is not closed, the options behind it
+    are words of their own."""
     words: list[str] = []
     word, depth, quote = "", 0, ""
-    i = 0
+    opened = i = 0  # opened: where the bracket or quote begins that holds all others
     while i < len(line):
         c = line[i]
         if quote:
@@ -190,6 +192,7 @@ def tokens(line: str) -> list[str]:
             elif c == quote:
                 quote = ""
         elif c in "\"'`":
+            opened = opened if depth else i
             word, quote = word + c, c
         elif c.isspace() and depth == 0:
             rest = line[i:].lstrip()
@@ -200,10 +203,14 @@ def tokens(line: str) -> list[str]:
                 word += " "
             i = len(line) - len(rest) - 1
         else:
+            opened = i if c in "([{" and not depth else opened
             depth += (c in "([{") - (c in ")]}")
             depth = max(depth, 0)
             word += c
         i += 1
+    option = _OPTION.search(line, opened) if depth or quote else None
+    if option is not None:
+        return [*words, word[: len(word) - (len(line) - option.start())].rstrip(), *line[option.start() :].split()]
     if word:
         words.append(word)
     return words

@@ -59,8 +59,9 @@ class Context(NamedTuple):
 
     def note(self, variable: Variable) -> Variable:
         """The variable, with what its resolution has to say added to the answer."""
-        if self.resolved is not None and variable.note:
-            self.resolved.append(variable)
+        known = self.resolved
+        if known is not None and variable.note and all(one.note != variable.note for one in known):
+            known.append(variable)
         return variable
 
     def resolve(self, text: str) -> Variable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ def check(answers: Session, optimised: bool) -> None:
         for expr in expressions(stage, optimised):
             answer = answers.at(stage, sync(expr))
             assert answer.error is None, (expr, answer.error)
-            problems = [*schema.faults(answer.json(), schema.answer("hmap-sync")), *wrong(answer, facts[expr])]
+            problems = [*schema.faults(answer.json(), schema.answer("hmap-sync")), *wrong(answer, facts[expr], expr)]
             assert not problems, (stage, expr, problems[:5])
             generations.add(facts[expr]["generation"])
     assert len(generations) == 1
@@ -98,15 +99,17 @@ def check(answers: Session, optimised: bool) -> None:
         assert left == answers.truth["promoted"]["notes"]["lookups"] > 0
 
 
-def wrong(answer: Answer, truth: Mapping[str, Any]) -> Iterator[str]:
-    """What does not fit what the program says of its sync.Map."""
+def wrong(answer: Answer, truth: Mapping[str, Any], expr: str) -> Iterator[str]:
+    """What does not fit what the program says of its sync.Map. It stops in a function that main.main calls."""
     told = answer.json()
     data = told["data"]
     wanted = {name: truth[name] for name in ("type", "address", "generation", "count")}
     found = {name: data[name] for name in wanted}
     if found != wanted:
         yield f"{found}, not {wanted}"
-    if told["anomalies"] or told["truncated"]:
+    notes = [(one["code"], re.sub(r"\d+", "N", one["message"])) for one in told["anomalies"]]
+    local = [] if expr.startswith("main.") else [("variable", f"{expr.split('.')[0]} is taken from frame N, main.main")]
+    if notes != local or told["truncated"]:
         yield f"{told['anomalies']} {told['truncated']}"
     inside = read_dirty(data["read_dirty"]) if data["read_dirty"] else hash_trie(data["hash_trie"])
     for name, value in inside.items():

@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 
 from gomap import frontend
 from gomap.commands import registry
-from gomap.commands.declare import Settings
+from gomap.commands.declare import Context, Settings
+from gomap.commands.whatis import address_of
 from gomap.errors import GomapError, NoProcess
 from gomap.frontend import Outcome, tokens
 from gomap.gotypes import GoType
 from gomap.render.text import Style
 from gomap.target import Target, Variable
 from tests.unit.build import SwissPlan, build_swiss
-from tests.unit.space import AMD64, FakeTarget, basic, target
+from tests.unit.space import AMD64, FakeTarget, array_of, basic, target
 
 
 def world() -> FakeTarget:
@@ -59,6 +60,12 @@ WORDS = [
     ("0xc0:map[string]func() --json", ["0xc0:map[string]func()", "--json"]),
     ("arr[ 3 ] x", ["arr[ 3 ]", "x"]),
     ("(*p).m x", ["(*p).m", "x"]),
+    # Where a bracket or quote is not closed, what is behind it are options all the same.
+    ("m[3 --json", ["m[3", "--json"]),
+    ('m "a b --json', ["m", '"a b', "--json"]),
+    ("'m.x --entries 3 --json", ["'m.x", "--entries", "3", "--json"]),
+    ('m["a --b"] ((x --json', ['m["a --b"]', "((x", "--json"]),
+    ('m "a --json b"', ["m", '"a --json b"']),
 ]
 
 
@@ -244,6 +251,11 @@ NAMED = [
     ("hmap-check", "m"),
     ("hmap-cycle", "m"),
     ("hmap-alias", "m m"),
+    ("hmap-get", "m noted"),
+    ("hmap-get", "own[0] noted"),
+    ("hmap-get", "own[noted] noted"),
+    ("hmap-show", "own[noted]"),
+    ("hmap-show", "*&m"),
     ("hmap-show", "nil"),
     ("hmap-evac", "nil"),
     ("hmap-get", "nil 1"),
@@ -256,6 +268,8 @@ def noted() -> FakeTarget:
     m = fake.variables["m"]
     fake.variables["m"] = replace(m, note=NOTE)
     fake.variables["nil"] = replace(m, name="nil", address=None, data=bytes(8), note=NOTE)
+    fake.add("own", array_of(1, m.type), fake.memory.read(m.address, 8))
+    fake.variables["noted"] = replace(fake.add("noted", basic("int"), bytes(8)), note=NOTE)
     return fake
 
 
@@ -267,6 +281,14 @@ def test_where_a_variable_was_taken_from_is_told_in_text_and_json(name: str, lin
     answer = json.loads(run(name, f"{line} --json", noted()).output)
     told = [(one["severity"], one["code"], one["message"]) for one in answer["anomalies"] if one["message"] == NOTE]
     assert told == [("note", "variable", NOTE)]
+
+
+@pytest.mark.parametrize("text", ["m", "&m", "own[noted]"])
+def test_where_an_address_was_taken_from(text: str) -> None:
+    """hmap-whatis, which searches a process."""
+    context = Context(noted(), resolved=[])
+    address_of(context, text)
+    assert [one.note for one in context.resolved or ()] == [NOTE]
 
 
 @pytest.mark.parametrize("key", ['"a --json b"', "`a --json b`", '"a --help b"', '"--json"', "'--json'"])

@@ -174,8 +174,9 @@ def codes_of_errors(tree: ast.AST) -> Iterator[str]:
     """What classes have as their code."""
     for node in ast.walk(tree):
         for one in node.body if isinstance(node, ast.ClassDef) else ():
-            if isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) == "code":
+            if isinstance(one, ast.Assign) and [ast.unparse(name) for name in one.targets] == ["code"]:
                 yield ast.literal_eval(one.value)
+            assert not isinstance(one, ast.AnnAssign) or ast.unparse(one.target) != "code", ast.unparse(one)
 
 
 # -- codes of anomalies ----------------------------------------------------------------------------------
