@@ -14,7 +14,7 @@ from typing import Callable
 from gomap import captures, syntax, typenames
 from gomap.errors import BadExpression, GomapError, NoSuchType, NoSuchVariable, NotAMap
 from gomap.golang import syncmap
-from gomap.golang.hashing import Hasher, hasher_of, typehash_plan
+from gomap.golang.hashing import hasher_of, typehash_plan
 from gomap.golang.lookup import Lookup, candidates, lookup
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.slots import MAX_ITEM
