@@ -107,7 +107,9 @@ def wrong(answer: Answer, truth: Mapping[str, Any]) -> Iterator[str]:
     """What does not fit what the program knows of the variable."""
     told = answer.json()
     cycles, number = told["data"]["cycles"], truth["cycles"]
-    if told["anomalies"] or told["data"]["unreadable"]:
+    # Where a local was found is told, too.
+    anomalies = [one for one in told["anomalies"] if (one["code"], one["severity"]) != ("variable", "note")]
+    if anomalies or told["data"]["unreadable"]:
         yield f"anomalies {told['anomalies']}"
     if number < 0:  # not counted by the program
         number = len(cycles) or 1
