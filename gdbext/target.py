@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -12,10 +12,11 @@ from typing import Any, Callable, ClassVar
 
 import gdb
 
-from gdbext import locations
+from gdbext import files, locations
 from gdbext.stacks import call_frame, frames_of, has_registers, runs_on, stack_pointer
 from gdbext.types import Converter, member, offset
 from gomap import elf
+from gomap.dwarf import BadDwarf
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning, WrongProgram
 from gomap.golang.goroutines import by_id, goroutine_of_thread, goroutines
 from gomap.golang.pieces import are_all
@@ -134,8 +135,10 @@ class _Known:
     """What was learnt of a program's files, until they change."""
 
     converters: dict[Arch, Converter] = field(default_factory=dict)
-    #: Package variables that may lead to maps, by name.
+    #: Package variables that may lead to maps, by name, where gdb had to be asked for them.
     variables: dict[str, gdb.Symbol] | None = None
+    #: The files whose debug information is read past gdb, none where it can't be; None: not tried yet.
+    read: Sequence[files.File] | None = None
     locations: locations.Known = field(default_factory=dict)
     #: The process (its pid and gdb's connection to it) that was found to run these files.
     process: tuple[int, int] | None = None
@@ -248,6 +251,12 @@ class GdbTarget:
         return self._on_goroutine(name) if local is None and callers else local
 
     def _global(self, name: str) -> Variable | None:
+        loaded = self._loaded.get(name) if self._loaded is not None else None
+        if loaded is not None:
+            try:
+                return Variable(name, loaded.type(), loaded.address)
+            except BadDwarf:
+                pass
         symbol = _static_symbol(name)
         return None if symbol is None else self._of_symbol(symbol, None, name, GLOBAL)
 
@@ -407,8 +416,21 @@ class GdbTarget:
                     yield from self._root(symbol, frame, symbol.name.lstrip("&"), wanted)
 
     def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
-        for name, variable in self._package_variables().items():
-            yield from self._root(variable, None, name, wanted)
+        if self._loaded is None:
+            for name, symbol in self._package_variables().items():
+                yield from self._root(symbol, None, name, wanted)
+            return
+        for name, loaded in self._loaded.items():
+            try:
+                found = Variable(name, loaded.type(), loaded.address)
+                is_wanted = wanted(found.type)
+            except BadDwarf:
+                by_gdb = _static_symbol(name)
+                if by_gdb is not None:
+                    yield from self._root(by_gdb, None, name, wanted)
+                continue
+            if is_wanted:
+                yield found
 
     # -- goroutines ----------------------------------------------------------------------------------
 
@@ -489,7 +511,10 @@ class GdbTarget:
             if not undeclared and symbol.type is not None and can_reach_map(self._converter.convert(symbol.type), True):
                 found[symbol.name.lstrip("&")] = True
         if packages:
-            found.update((name, True) for name in self._package_variables())
+            if self._loaded is None:
+                found.update((name, True) for name in self._package_variables())
+            else:
+                found.update((name, True) for name, loaded in self._loaded.items() if not loaded.is_plain)
         return list(found)
 
     def _root(
@@ -505,6 +530,13 @@ class GdbTarget:
                 yield self._of_symbol(symbol, None, name, GLOBAL)
         except (OptimizedOut, MemoryFault, gdb.error):
             return
+
+    @cached_property
+    def _loaded(self) -> Mapping[str, files.Loaded] | None:
+        """The package variables, read past gdb; None where gdb has to be asked for them."""
+        if self._files.read is None:
+            self._files.read = files.read() or ()
+        return files.placed(self._files.read) if self._files.read else None
 
     def _package_variables(self) -> dict[str, gdb.Symbol]:
         if self._files.variables is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from typing import Callable
 
@@ -12,6 +13,7 @@ from gomap.golang.hashing import Hasher, TooLong, hasher_of
 from gomap.golang.heap import Room
 from gomap.golang.lookup import candidates, lookup
 from gomap.golang.malloc import allocator
+from gomap.golang.pclntab import Functions
 from gomap.golang.rtype import Types
 from gomap.gotypes import GoType, Kind
 from gomap.maps import MapView, nonsense, view
@@ -56,6 +58,8 @@ class Closures:
 
         closure: *runtime.funcval of runtime/runtime2.go, the code's address first. slot: where that pointer lies.
         """
+        if closure in self._read_only:
+            return
         arch, read = self.target.arch, self.target.memory.read
         word = arch.pointer_size
         code = arch.pointer(read(closure, word))
@@ -77,6 +81,16 @@ class Closures:
         # Behind the captured variables lies what belongs to another object.
         size = sum(word if one.by_reference else one.type.size for one in captured) + word
         yield from self._by_headers(closure, size, list(unknown.values()))
+
+    @cached_property
+    def _read_only(self) -> range:
+        """Addresses of the program between its text and its variables. The compiler puts closures there that captured
+        nothing (walkClosure of cmd/compile/internal/walk/closure.go): the debugger need not be asked about them."""
+        try:
+            module = Functions(self.target).module
+            return range(module["etext"], module["noptrdata"])
+        except GomapError:
+            return range(0)
 
     def _by_headers(self, closure: int, size: int, unknown: list[list[Captured]]) -> Iterator[tuple[str, GoType, int]]:
         """Captured maps whose places in the closure, of `size` bytes, the debugger does not know: told by their

@@ -1,4 +1,5 @@
-"""ELF files, as far as an answer needs them: why a program has no Go debug information, what ails a core file.
+"""ELF files, as far as an answer needs them: sections and symbols, why a program has no Go debug information, what is
+wrong with a core file.
 
 Nothing in these files is trusted: a table that does not lie in the file makes it one that can't be used.
 """
@@ -22,6 +23,8 @@ _COMPRESSED_SECTION, _ZLIB = 1 << 11, 1  # SHF_COMPRESSED, ELFCOMPRESS_ZLIB
 _OBJECT = 1  # STT_OBJECT; STT_NOTYPE is 0
 #: Debug information is smaller, unpacked.
 MAX_UNPACKED = 1 << 31
+#: Names of package variables are shorter.
+MAX_NAME = 4096
 #: e_machine, as Go calls them.
 MACHINES = {3: "386", 62: "amd64", 40: "arm", 183: "arm64", 22: "s390x", 21: "ppc64", 243: "riscv64", 258: "loong64"}
 _COMPRESSED = (
@@ -166,8 +169,9 @@ def symbols(data: Data) -> dict[bytes, int]:
     values = {}
     for symbol in form.iter_unpack(raw[: len(raw) - len(raw) % form.size]):
         name, info, value = (symbol[0], symbol[1], symbol[4]) if elf.wide else (symbol[0], symbol[3], symbol[1])
-        if info & 15 <= _OBJECT:
-            values[strings[name : strings.find(b"\0", name)]] = value
+        end = strings.find(b"\0", name, name + MAX_NAME)
+        if info & 15 <= _OBJECT and end > name:
+            values[strings[name:end]] = value
     return values
 
 
@@ -227,12 +231,9 @@ def why_no_debug_info(path: str | None) -> str:
         )
     if link:
         return f"{start}that of {path} is in a file of its own, {link}, which is not there: put {link} beside it"
-    flag, stripped = ("-w", "stripped of it") if ".symtab" in names else ("-s", "stripped")
-    # The linker ignores -f. Flags of one length leave everything at its place: the build information has them.
-    return (
-        f"{start}{path} was built with -ldflags={flag}, or {stripped}. Build the same source with -f in place of each "
-        "-s and -w (from Go 1.22 on, core files of this build open with that one), or do not strip it"
-    )
+    if ".symtab" in names:
+        return f"{start}{path} was built with -ldflags=-w, or stripped of it; build it again without, or leave it whole"
+    return f"{start}{path} was built with -ldflags=-s, or stripped; build it again without, or leave it whole"
 
 
 # -- core files --------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ LAYERS = (
     ("gomap.target", "gomap.process"),
     ("gomap.golang",),
     ("gomap.maps",),
-    ("gomap.golang.syncmap",),
+    ("gomap.golang.syncmap", "gomap.dwarf"),
     ("gomap.values",),
     ("gomap.listing", "gomap.syntax"),
     ("gomap.captures", "gomap.typenames"),
