@@ -32,7 +32,9 @@ TICK = 0.005
 #: Seconds that a program is given to start, and to settle once it listens.
 START, SETTLE = 60, 3
 WAIT = 'package main\n\nimport "time"\n\nfunc main() { time.Sleep(time.Hour) }\n'
-PROMETHEUS = "global: {scrape_interval: 15s}\nscrape_configs: [{job_name: self, static_configs: [{targets: ['{listen}']}]}]\n"
+PROMETHEUS = (
+    "global: {scrape_interval: 15s}\nscrape_configs: [{job_name: self, static_configs: [{targets: ['{listen}']}]}]\n"
+)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def running(program: Program, binary: Path, go: str) -> Iterator[int]:
     with tempfile.TemporaryDirectory() as name, socket.socket() as probe:
         folder = Path(name)
         probe.bind(("127.0.0.1", 0))
-        address = "127.0.0.1:{}".format(probe.getsockname()[1])
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
         probe.close()
         for file, text in program.files:
             (folder / file).write_text(text.replace("{listen}", address))

@@ -1,5 +1,4 @@
-"""ELF files, as far as an answer needs them: sections and symbols, why a program has no Go debug information, what is
-wrong with a core file.
+"""ELF files, as far as an answer needs them: why a program has no Go debug information, what ails a core file.
 
 Nothing in these files is trusted: a table that does not lie in the file makes it one that can't be used.
 """
@@ -231,9 +230,12 @@ def why_no_debug_info(path: str | None) -> str:
         )
     if link:
         return f"{start}that of {path} is in a file of its own, {link}, which is not there: put {link} beside it"
-    if ".symtab" in names:
-        return f"{start}{path} was built with -ldflags=-w, or stripped of it; build it again without, or leave it whole"
-    return f"{start}{path} was built with -ldflags=-s, or stripped; build it again without, or leave it whole"
+    flag, stripped = ("-w", "stripped of it") if ".symtab" in names else ("-s", "stripped")
+    # The linker ignores -f. Flags of one length leave everything at its place: the build information has them.
+    return (
+        f"{start}{path} was built with -ldflags={flag}, or {stripped}. Build the same source with -f in place of each "
+        "-s and -w (from Go 1.22 on, core files of this build open with that one), or do not strip it"
+    )
 
 
 # -- core files --------------------------------------------------------------------------------------
