@@ -56,7 +56,7 @@ class Program:
 
 PROGRAMS = (
     Program("go", "cmd/go", ("run", "wait.go"), "cmd/go/internal/cfg.experiment", (("wait.go", WAIT),), False),
-    Program("gopls", "golang.org/x/tools/gopls@v0.24.0", ("serve", "-listen={listen}"), "net/http.statusText"),
+    Program("gopls", "golang.org/x/tools/gopls@v0.24.0", ("serve", "-listen={listen}"), "unicode.Scripts"),
     Program(
         "caddy",
         "github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9",
