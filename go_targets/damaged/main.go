@@ -23,6 +23,7 @@ type Damage struct {
 	Expr    string `json:"expr"`
 	What    string `json:"what"`
 	Finding string `json:"finding"`
+	InWrite bool   `json:"in_write"` // a write that is stopped at some instruction leaves the map so
 }
 
 var done []Damage
@@ -42,7 +43,7 @@ type target struct {
 }
 
 func main() {
-	truth.Stages("intact", "damaged")
+	truth.Stages("intact", "damaged", "writing")
 	debug.SetGCPercent(-1) // the collector would follow the damaged pointers
 	for _, d := range damages {
 		M[d.name] = d.build()
@@ -54,7 +55,7 @@ func main() {
 		m := M[d.name]
 		t := &target{header: *(*uintptr)(unsafe.Pointer(&m)), facts: truth.Look(m)}
 		d.spoil(t)
-		line, err := json.Marshal(Damage{fmt.Sprintf(`main.M[%q]`, d.name), d.name, d.finding})
+		line, err := json.Marshal(Damage{fmt.Sprintf(`main.M[%q]`, d.name), d.name, d.finding, inWrite[d.name]})
 		truth.Check(err == nil, "JSON")
 		lines = append(append(lines, line...), '\n')
 	}
@@ -63,6 +64,12 @@ func main() {
 	}
 	truth.Publish("damaged")
 	stop("damaged")
+	for _, d := range damages {
+		m := M[d.name]
+		(&target{header: *(*uintptr)(unsafe.Pointer(&m))}).startWriting()
+	}
+	truth.Publish("writing")
+	stop("writing")
 	// Nothing uses the maps any more: the program could not survive it.
 	truth.Done()
 }

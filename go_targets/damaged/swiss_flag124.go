@@ -3,3 +3,5 @@
 package main
 
 var tombstoneFlag []damage
+
+func (t *target) tombstonesPossible() {}

@@ -7,12 +7,13 @@ field is named and the keys are not. Nothing here raises for a corrupt map.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Callable, NamedTuple
 
 from gomap.arrays import numpy
-from gomap.errors import GomapError
+from gomap.errors import GomapError, MemoryFault
 from gomap.golang.hashing import FETCHED, KNOWN, RANDOM, TOO_LONG, UNREADABLE, Hasher, Plan, TooLong, typehash_plan
+from gomap.golang.heap import IN_USE, MANUAL, Heap, heap_of, segment_of
 from gomap.golang.marks import SLOTS
 from gomap.golang.memhash import load
 from gomap.golang.slots import SlotShape
@@ -25,35 +26,94 @@ MAX_FINDINGS = 16
 MOST_BAD = 1 << 16
 #: Keys hashed without numpy, unless all are asked for: a few seconds' worth.
 SAMPLE = 10_000
-#: What no stop in the middle of a write explains.
-NEVER_EXPLAINED = frozenset(
-    "bad-B bad-seed bad-flags overflow-cycle overflow-shared overflow-outside unreadable bad-capacity".split()
-)
-#: A write has one bucket (group) in its hands.
-MOST_EXPLAINED = SLOTS
+#: Keys of one hash that are compared with each other.
+MOST_EQUAL = 2 * SLOTS
+
+EXPLAINED = "explained by the write that is in progress"
+WRITING = "hashWriting is set: a write to this map is in progress, or a race or a recovered panic left it so"
+NOT_IN_CORE = "not read: the core file does not have their memory"
+
+
+@dataclass(frozen=True)
+class Unchecked:
+    """A part of a map that was not checked. what: a name for scripts; number: how many of them; of: of how many, None
+    where that is not known; why: for people, the end of a sentence that begins with the number."""
+
+    what: str
+    number: int
+    of: int | None
+    why: str
+
+
+class Absent:
+    """Whether memory that can't be read is only missing in a core file: the program had something there."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._heap: Heap | None = None
+
+    def __call__(self, address: int | None) -> bool:
+        if self._target.kind != "core" or address is None:
+            return False
+        self._heap = self._heap or heap_of(self._target)
+        try:
+            place = None if self._heap is None else self._heap.at(address)
+        except MemoryFault:
+            return True  # not even what describes the heap is there
+        if place is not None:
+            return place.span is not None and place.span.state in (IN_USE, MANUAL)
+        return segment_of(self._target, address) is not None
 
 
 @dataclass
 class Findings:
-    """What was found in one map. `unsure`: part of it can't be read or made sense of, so nothing adds up."""
+    """What was found in one map. `unsure`: part of it can't be read or made sense of, so nothing adds up.
+
+    counts: findings by kind, also those that are not listed. unchecked: what was not looked at.
+    """
 
     writing: bool
     address: int  # of the map
+    absent: Callable[[int | None], bool] = lambda address: False
     listed: list[Anomaly] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    unchecked: list[Unchecked] = field(default_factory=list)
     unsure: bool = False
 
-    def add(self, code: str, message: str, address: int | None = None) -> None:
+    def add(self, code: str, message: str, address: int | None = None, explained: bool = False) -> None:
+        """explained: the runtime itself leaves the map so, in the middle of a write."""
+        if explained and self.writing:
+            self.note(code, f"{message} ({EXPLAINED})", address)
+            return
         number = self.counts[code] = self.counts.get(code, 0) + 1
         if number <= MAX_FINDINGS:
             self.listed.append(Anomaly("error", code, message, address))
 
     def more(self, code: str, number: int) -> None:
         """So many of a kind that are not told one by one."""
-        self.counts[code] = self.counts.get(code, 0) + number
+        if number > 0:
+            self.counts[code] = self.counts.get(code, 0) + number
 
     def note(self, code: str, message: str, address: int | None = None) -> None:
         self.listed.append(Anomaly("note", code, message, address))
+
+    def unread(self, what: str, number: int, message: str, address: int | None) -> None:
+        """Memory that can't be read: of a core file that lacks it, it says nothing about the map."""
+        self.unsure = True
+        if self.absent(address):
+            self.skip(what, number, None, NOT_IN_CORE)
+            self.note("not-in-core", message, address)
+        else:
+            self.add("unreadable", message, address)
+
+    def skip(self, what: str, number: int, of: int | None, why: str) -> None:
+        """So many were not checked."""
+        for i, one in enumerate(self.unchecked):
+            if (one.what, one.why) == (what, why):
+                self.unchecked[i] = replace(one, number=one.number + number)
+                return
+        if number:
+            self.unchecked.append(Unchecked(what, number, of, why))
 
     def only(self, code: str, message: str, address: int | None) -> None:
         """This explains all that was found."""
@@ -63,17 +123,12 @@ class Findings:
         self.unsure = True
 
     def done(self) -> list[Anomaly]:
-        """The findings; those that a write under way explains are notes."""
-        result = []
-        for one in self.listed:
-            explained = self.writing and one.code not in NEVER_EXPLAINED
-            if one.severity == "error" and explained and self.counts[one.code] <= MOST_EXPLAINED:
-                why = "the program was stopped inside a write to this map, which explains it"
-                one = Anomaly("note", one.code, f"{one.message} ({why})", one.address)
-            result.append(one)
+        """The findings, one by one as far as they are told so."""
+        result = list(self.listed)
         for code, number in self.counts.items():
-            if number > MAX_FINDINGS:
-                more = f"{number - MAX_FINDINGS:,} more findings of the kind {code}"
+            told = sum(one.code == code and one.severity == "error" for one in self.listed)
+            if number > told:
+                more = f"{number - told:,} more findings of the kind {code}"
                 result.append(Anomaly("error", code, more, self.address))
         return result
 
@@ -102,6 +157,9 @@ class KeyCheck:
     random: int = 0
     too_long: int = 0
     bad_ones: int = 0
+    given_up: bool = False  # too many are not where their hashes name them
+    uncompared: int = 0  # with others of their hash
+    unreadable: list[tuple[int, int]] = field(default_factory=list)  # bucket (group) and slot of keys
     _hashes: list[Any] = field(default_factory=list)
     _places: list[Any] = field(default_factory=list)
     _slots: list[Any] = field(default_factory=list)
@@ -121,7 +179,10 @@ class KeyCheck:
 
         wanted is given ints, or numpy arrays of them; it is given no key that contains a NaN.
         """
-        if self.plan is None or not addresses or self.bad_ones > MOST_BAD:
+        if self.plan is None or not addresses:
+            return
+        if self.bad_ones > MOST_BAD:
+            self.given_up = True
             return
         np = numpy()
         if np is None:
@@ -145,9 +206,7 @@ class KeyCheck:
         else:
             hashes, states = self.hasher.hash_many(self.plan, keys, self.seed)
         unreadable = np.flatnonzero(states == UNREADABLE)
-        for i in unreadable[:MAX_FINDINGS].tolist():
-            self.unreadable(int(places[i]), int(slots[i]))
-        self.findings.more("unreadable-key", len(unreadable[MAX_FINDINGS:]))
+        self.unreadable += zip(places[unreadable].tolist(), slots[unreadable].tolist())
         self.bad_ones += len(unreadable)
         self.random += int((states == RANDOM).sum())
         self.too_long += int((states == TOO_LONG).sum())
@@ -192,7 +251,7 @@ class KeyCheck:
                     self.too_long += 1
                     continue
                 except GomapError:
-                    self.unreadable(address, slot)
+                    self.unreadable.append((address, slot))
                     self.bad_ones += 1
                     continue
                 if hash_ is None:
@@ -212,8 +271,47 @@ class KeyCheck:
             return block[at : at + self.shape.key.size]
         return self.target.memory.read(self.target.arch.pointer(block, at), self.shape.key.size)
 
-    def unreadable(self, address: int, slot: int) -> None:
-        self.findings.add("unreadable-key", f"the key in slot {slot} of {address:#x} can't be read", address)
+    def key_at(self, address: int, slot: int) -> bytes:
+        """What the slot of the bucket (group) holds: the key, or the pointer to it."""
+        width = self.target.arch.pointer_size if self.shape.indirect_key else self.shape.key.size
+        return self.target.memory.read(address + self.shape.keys_off + slot * self.shape.key_stride, width)
+
+    def is_cleared(self, address: int, slot: int, whole: bool = False) -> bool:
+        """Whether the key is one that a delete has cleared, or begun to. whole: every byte of it."""
+        word = self.target.arch.pointer_size
+        try:
+            held = self.key_at(address, slot)
+        except GomapError:
+            return False
+        if whole:
+            return not any(held)
+        return any(not any(held[at : at + word]) for at in range(0, len(held) - word + 1, word))
+
+    def tell_unreadable(self, explained: Callable[[int, int], bool] = lambda address, slot: False) -> None:
+        """Tells the keys that can't be read. explained: those that a write has in its hands."""
+        for address, slot in self.unreadable:
+            fault = self._fault(address, slot) if self.target.kind == "core" else None
+            message = f"the key in slot {slot} of {address:#x} can't be read"
+            if fault is not None and self.findings.absent(fault):
+                self.findings.skip("keys", 1, None, NOT_IN_CORE)
+            elif len(self.unreadable) > MAX_FINDINGS and self.findings.counts.get("unreadable-key", 0) >= MAX_FINDINGS:
+                self.findings.more("unreadable-key", 1)
+            else:
+                self.findings.add("unreadable-key", message, address, explained(address, slot))
+
+    def _fault(self, address: int, slot: int) -> int | None:
+        """The address that could not be read."""
+        try:
+            key = self.key_at(address, slot)
+            if self.shape.indirect_key:
+                key = self.target.memory.read(self.target.arch.pointer(key), self.shape.key.size)
+            if self.plan is not None:
+                self.hasher.hash(self.plan, key, self.seed)
+        except MemoryFault as fault:
+            return fault.address
+        except GomapError:
+            return None
+        return None
 
     def duplicates(self) -> Iterator[tuple[int, int, int, int]]:
         """Pairs of slots with equal keys: (address, slot) of the one and of the other."""
@@ -222,7 +320,8 @@ class KeyCheck:
             return
         for group in self._same_hash():
             read = []
-            for address, slot in group[: 2 * SLOTS]:
+            self.uncompared += len(group[MOST_EQUAL:])
+            for address, slot in group[:MOST_EQUAL]:
                 try:
                     read.append((address, slot, self._key(self.target.memory.read(address, self.shape.size), slot)))
                 except GomapError:
@@ -256,32 +355,66 @@ class KeyCheck:
             groups.setdefault(int(hashes[i]), []).append((int(where[i]), int(slots[i])))
         yield from groups.values()
 
-    def share(self, live: int, step: int) -> float:
-        """The share of the live entries that was looked at, 0..1: hashed, or with a NaN."""
+    def left_out(self, live: int, step: int) -> None:
+        """Says which keys of the `live` ones were not compared with their hashes, and why."""
+        skip, found = self.findings.skip, self.findings
+        if self.plan is None:
+            skip(
+                "keys", live, live, f"not hashed: the hash function for keys of type {self.shape.key.name} is not known"
+            )
+            return
+        skip("nan-keys", self.random, live, "not hashed: they contain a NaN, and may lie anywhere")
+        skip("long-keys", self.too_long, live, "not hashed: they are too long to hash them here (--full: all)")
+        skip(
+            "equal-hashes", self.uncompared, live, f"not compared with the other keys of their hash, over {MOST_EQUAL}"
+        )
         if self.too_long:
             what = f"{self.too_long:,} keys are too long to hash them here: their places were not checked"
-            self.findings.note("long-keys", what, self.findings.address)
-        if self.bad_ones > MOST_BAD:
+            found.note("long-keys", what, found.address)
+        rest = max(live - self.checked - self.random - self.too_long - len(self.unreadable), 0)
+        if self.given_up:
             what = f"after {self.bad_ones:,} keys that are not where their hashes name them, the others were not hashed"
-            self.findings.note("hashes-given-up", what, self.findings.address)
-        whole = step == 1 and not self.too_long and self.bad_ones <= MOST_BAD
-        return 1.0 if whole else min((self.checked + self.random) / max(live, 1), 1.0)
+            found.note("hashes-given-up", what, found.address)
+            skip("keys", rest, live, "not hashed: too many of the others are misplaced")
+        elif step > 1:
+            skip("keys", rest, live, "not hashed: this Python has no numpy (--full: all)")
+        elif not found.counts:
+            skip("keys", rest, live, "not hashed")
 
 
 @dataclass
 class Checked:
-    """entries: live ones. hashes_checked: keys whose place was compared with their hash. share: of the entries that
-    were looked at, 0..1. random: keys with a NaN, which have no hash of their own."""
+    """entries: live ones. hashes_checked: keys whose place was compared with their hash. random: keys with a NaN, which
+    have no hash of their own. number: findings that are faults, also those that are not told one by one; kinds: how
+    many there are of each. unchecked: what was not looked at."""
 
     entries: int
     hashes_checked: int
     findings: list[Anomaly]
-    share: float = 1.0
+    unchecked: list[Unchecked] = field(default_factory=list)
+    kinds: dict[str, int] = field(default_factory=dict)
     random: int = 0
 
     @property
-    def ok(self) -> bool:
-        return all(one.severity == "note" for one in self.findings)
+    def number(self) -> int:
+        return sum(self.kinds.values())
+
+    @property
+    def share(self) -> float:
+        """The share of the live entries that was looked at, 0..1: hashed, or with a NaN."""
+        left = sum(one.number for one in self.unchecked if one.what != "nan-keys")
+        return min((self.hashes_checked + self.random) / max(self.entries, 1), 1.0) if left else 1.0
+
+    @property
+    def verdict(self) -> str:
+        """corrupt; intact: everything was checked, and nothing is wrong; no-fault-found: in what was checked."""
+        if self.kinds:
+            return "corrupt"
+        return "no-fault-found" if self.unchecked else "intact"
+
+
+def checked(findings: Findings, entries: int, keys: KeyCheck) -> Checked:
+    return Checked(entries, keys.checked, findings.done(), findings.unchecked, findings.counts, keys.random)
 
 
 def sample_step(entries: int, full: bool) -> int:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from gomap.analysis.integrity import Checked, Findings, KeyCheck, Slot, sample_step
+from gomap.analysis.integrity import (
+    EXPLAINED,
+    NOT_IN_CORE,
+    WRITING,
+    Checked,
+    Findings,
+    KeyCheck,
+    Slot,
+    checked,
+    sample_step,
+)
+from gomap.analysis.writing_classic import Clear, before_growth, chain_of, clearing, is_part_evacuated
 from gomap.arrays import numpy
 from gomap.errors import MemoryFault
 from gomap.golang.classic import EVACUATED, MAX_BYTES, MAX_CHAIN, ClassicMap
@@ -27,6 +38,7 @@ MAX_KEPT = 4096
 MAX_OWN = 1 << 20
 #: After so many overflow pointers that lead nowhere, the others are not followed.
 MAX_LOST = 1 << 13
+NOT_OWN = "overflow-outside", "which is not in the map's list of overflow buckets"
 
 
 @dataclass
@@ -62,17 +74,39 @@ class _Wrong:
     slot: Slot
 
 
-def check(found: ClassicMap, hasher: Hasher, plan: Plan | None, allocator: Allocator, full: bool) -> Checked:
-    """Every invariant of the map. plan: its hash function, None when it is not known."""
-    checker = _Checker(found, hasher, plan, allocator, full)
-    return checker.run()
+def check(
+    found: ClassicMap,
+    hasher: Hasher,
+    plan: Plan | None,
+    allocator: Allocator,
+    full: bool,
+    absent: Callable[[int | None], bool],
+) -> Checked:
+    """Every invariant of the map. plan: its hash function, None when it is not known. absent: whether memory that can't
+    be read is only missing in a core file."""
+    result = _Checker(found, hasher, plan, allocator, full, absent).run()
+    before = before_growth(found) if result.kinds else None
+    if before is None:
+        return result
+    earlier = _Checker(before, hasher, plan, allocator, full, absent)
+    earlier.findings.note("writing", f"the new array of a growth is being installed ({EXPLAINED})", found.address)
+    other = earlier.run()
+    return result if other.kinds else other
 
 
 class _Checker:
-    def __init__(self, found: ClassicMap, hasher: Hasher, plan: Plan | None, allocator: Allocator, full: bool) -> None:
+    def __init__(
+        self,
+        found: ClassicMap,
+        hasher: Hasher,
+        plan: Plan | None,
+        allocator: Allocator,
+        full: bool,
+        absent: Callable[[int | None], bool],
+    ) -> None:
         self.map, self.target, self.shape = found, found.target, found.shape
         self.size = found.shape.slots.size
-        self.findings = Findings(found.writing, found.address)
+        self.findings = Findings(found.writing, found.address, absent)
         self.keys = KeyCheck(
             found.target,
             found.shape.slots,
@@ -84,40 +118,57 @@ class _Checker:
             bounded=not full,
         )
         self.allocator, self.full = allocator, full
-        self.live = 0
+        self.live = self.main_live = 0
         self.step = sample_step(found.count, full)
         self.wrong: list[_Wrong] = []
+        self.untold: dict[str, int] = {}  # kinds of wrong keys that are not kept
         self.wrong_marks = self.wrong_places = 0
         self.seen: dict[int, int] = {}  # overflow bucket -> main bucket whose chain it is in
         self.odd: set[int] = set()  # buckets with a finding about their marks: their keys say nothing
+        self.torn: dict[int, list[tuple[str, int]]] = {}  # old bucket -> what shows that it is evacuated in part
+        self.outside: list[tuple[str, str, int]] = []  # links to what is none of the map's overflow buckets
+        self.moving: int | None = None  # the old bucket that is being evacuated
+        self.ended: list[tuple[_Array, int, str, int]] = []  # live slots behind the end of their chain
         self.main = _Array(False, found.header["buckets"], 0)
         self.old: _Array | None = None
+        self.clear: Clear | None = None  # how far a clear has come
         self.shift = 8 * self.target.arch.pointer_size - 8
 
     def run(self) -> Checked:
         header, findings = self.map.header, self.findings
         if self.map.writing:
-            what = "the program is inside a write to this map (its write flag is up), or a race left it so"
-            findings.note("writing", what, self.map.address)
+            findings.note("writing", WRITING, self.map.address)
         self._flags()
         main = 1 << min(self.map.B, 64)
         if main * self.size > MAX_BYTES:
             findings.add("bad-B", f"B of {self.map.B} would mean 2^{self.map.B} buckets", self.map.address)
-            return Checked(0, 0, findings.done(), 0.0)
+            findings.skip("entries", self.map.count, None, "not found: B makes no sense")
+            return checked(findings, 0, self.keys)
         if header["buckets"]:
             self.main.count = main
             self._old_state()
-            self._next_overflow()
             self._array(self.main)
             if self.old is not None:
                 self._array(self.old)
+            if self.map.writing:
+                self.clear = clearing(self.map, self.live, self.seen)
+            self._tell_torn()
+            self._tell_ended()
+            self._tell_outside()
+            self._next_overflow()
+            if self.old is not None:
                 self._evacuation(self.old)
         if not self._one_cause():
-            self._tell_wrong()
-            extra = len(self.wrong) + self._duplicates()
-            self._counts(extra)
-        share = self.keys.share(self.live, self.step)
-        return Checked(self.live, self.keys.checked, findings.done(), share, self.keys.random)
+            twins = self._twins()
+            hand = self._in_hand(twins)
+            self.keys.tell_unreadable(lambda bucket, slot: (bucket, slot) in hand)
+            self._tell_wrong(hand)
+            for one in twins:
+                what = f"slot {one[3]} of bucket {one[2]:#x} has the same key as slot {one[1]} of bucket {one[0]:#x}"
+                findings.add("duplicate-key", what, one[2], bool({one[:2], one[2:]} & hand))
+            self._counts(len(self.wrong) + sum(self.untold.values()) + len(twins))
+        self.keys.left_out(self.live, self.step)
+        return checked(findings, self.live, self.keys)
 
     # -- the header ------------------------------------------------------------------------------
 
@@ -126,7 +177,9 @@ class _Checker:
         if flags & ~0xF:
             self.findings.add("bad-flags", f"flags has unknown bits {flags & ~0xF:#x}", self.map.address)
         if flags & 8 and not self.map.header["oldbuckets"]:
-            self.findings.add("bad-flags", "flags says same-size growth, and there is no old array", self.map.address)
+            # hashGrow sets the flag before it allocates the new array, and growth ends with taking it away.
+            what = "flags has sameSizeGrow, but there is no old array"
+            self.findings.add("bad-flags", what, self.map.address, explained=True)
 
     def _old_state(self) -> None:
         header = self.map.header
@@ -134,9 +187,6 @@ class _Checker:
             return
         count = self.map.old_count
         self.old = _Array(True, header["oldbuckets"], count)
-        if header["nevacuate"] >= count:
-            what = f"nevacuate is {header['nevacuate']}, and the old array has {count} buckets"
-            self.findings.add("bad-nevacuate", f"{what}: it would be gone", self.map.address)
 
     def _next_overflow(self) -> None:
         """extra.nextOverflow points into the buckets that were allocated behind the array, if at all."""
@@ -148,10 +198,18 @@ class _Checker:
         except MemoryFault:
             self.findings.add("bad-extra", f"the header's extra part at {pointer:#x} can't be read", self.map.address)
             return
-        start, end = self._spare(self.main)
-        if next_ and not (start <= next_ < end and (next_ - start) % self.size == 0):
+        arrays = [self.main, self.old] if self.old is not None and self._is_fresh() else [self.main]
+        for array in arrays:
+            start, end = self._spare(array)
+            if not next_ or (start <= next_ < end and (next_ - start) % self.size == 0):
+                break
+        else:
             what = f"extra.nextOverflow is {next_:#x}, which is not behind the array of buckets"
             self.findings.add("bad-next-overflow", what, pointer)
+
+    def _is_fresh(self) -> bool:
+        """Whether hashGrow has just installed a new array, and may not have set all that goes with it."""
+        return self.map.writing and self.old is not None and not (any(self.old.moved) or self.torn or self.main_live)
 
     @property
     def _word(self) -> int:
@@ -179,10 +237,10 @@ class _Checker:
                 data = self.target.memory.read(address, here * self.size)
             except MemoryFault as fault:
                 what = f"{'old ' if array.old else ''}buckets {first} to {first + here - 1}: {fault}"
-                self.findings.add("unreadable", what, fault.address)
-                self.findings.unsure = True
+                self.findings.unread("buckets", here, what, fault.address)
                 faults += 1
                 if faults >= 4:
+                    self.findings.skip("buckets", array.count - first - here, None, NOT_IN_CORE)
                     break
                 array.moved += bytes(here if array.old else 0)
                 continue
@@ -222,6 +280,8 @@ class _Checker:
             self._marks(array, buckets[i], addresses[i], marks, bool(moved[i]), ended)
         live = sum(rows.full) if not any(moved) else sum(f for f, gone in zip(rows.full, moved) if not gone)
         self.live += live
+        if not array.old:
+            self.main_live += live
         wanted = range(len(addresses))
         if self.step > 1 or any(moved) or self.odd:
             wanted_list = [
@@ -241,20 +301,52 @@ class _Checker:
         name = f"{'old ' if array.old else ''}bucket {bucket}"
         if moved or (array.old and strange):
             if len(strange) < SLOTS:
-                what = f"{name}: {len(strange)} of {SLOTS} slots are marked as moved"
-                self.findings.add("evacuation-marks", f"{what}: a bucket moves as a whole", address)
-                self.findings.unsure = True
+                what = f"{name}: {len(strange)} of {SLOTS} slots are marked as evacuated: a bucket is evacuated whole"
+                self.torn.setdefault(bucket, []).append((what, address))
                 self.odd.add(address)
         elif strange:
-            what = f"{name}: slot {strange[0]} is marked as moved ({marks[strange[0]]})"
-            self.findings.add("bad-mark", f"{what}, and the array is not an old one", address)
+            what = f"{name}: slot {strange[0]} is marked as evacuated ({marks[strange[0]]})"
+            self.findings.add("bad-mark", f"{what}, but the array is not an old one", address)
             self.findings.unsure = True
         elif rest >= 0 and marks[rest:].strip(b"\0"):
-            what = f"{name}: slot {rest} says that all after it are empty, and they are not"
-            self.findings.add("empty-rest", what, address)
+            what = f"{name}: slot {rest} is emptyRest, but not all slots after it are empty"
+            self.ended.append((array, bucket, what, address))
         elif after_end and marks.strip(b"\0"):
-            what = f"{name}: the chain ends before its overflow bucket {address:#x}, and that is not empty"
-            self.findings.add("empty-rest", what, address)
+            what = f"{name}: the chain has an emptyRest before its overflow bucket {address:#x}, which is not empty"
+            self.ended.append((array, bucket, what, address))
+
+    def _tell_torn(self) -> None:
+        """Old buckets that are evacuated in part: a write does that to one, slot by slot."""
+        if self.old is None or not self.torn:
+            return
+        if self.clear is not None and self.clear.old and len(self.torn) == 1:
+            for what, address in next(iter(self.torn.values())):
+                self.findings.add("evacuation-marks", what, address, explained=True)
+            return
+        bucket = next(iter(self.torn))
+        blocks = chain_of(self.map, self.old.address + bucket * self.size) if self.map.writing else []
+        if len(self.torn) == 1 and is_part_evacuated([data[:SLOTS] for _, data in blocks]):
+            what = f"old bucket {bucket} is being evacuated ({EXPLAINED})"
+            self.findings.note("evacuation-marks", what, blocks[0][0])
+            self.moving = bucket
+            self.live += sum(SLOTS - len(data[:SLOTS].translate(None, _LIVE)) for _, data in blocks)
+            self._hash(self.old, [bucket] * len(blocks), [at for at, _ in blocks], b"".join(d for _, d in blocks))
+            return
+        self.findings.unsure = True
+        for what, address in (one for found in self.torn.values() for one in found):
+            self.findings.add("evacuation-marks", what, address)
+
+    def _tell_ended(self) -> None:
+        clear = self.clear
+        for array, bucket, what, address in self.ended:
+            explained = clear is not None and (array.old, bucket) == (clear.old, clear.bucket)
+            self.findings.add("empty-rest", what, address, explained)
+
+    def _tell_outside(self) -> None:
+        """Overflow buckets that the map's own list does not have: a clear has dropped the list."""
+        for code, what, address in self.outside:
+            self.findings.add(code, what, address, self.clear is not None and self.clear.done)
+            self.findings.unsure = self.findings.unsure or not (self.clear is not None and self.clear.done)
 
     def _hash(self, array: _Array, buckets: Sequence[int], addresses: Sequence[int], data: bytes) -> None:
         """Compares the places of the keys with their hashes."""
@@ -277,6 +369,10 @@ class _Checker:
                 self.wrong_marks += 1
             if len(self.wrong) < MAX_KEPT:
                 self.wrong.append(_Wrong(array, buckets[slot.block], addresses[slot.block], slot))
+            else:
+                named = slot.hash & (array.count - 1)
+                code = "misplaced-key" if named != buckets[slot.block] else "bad-tophash"
+                self.untold[code] = self.untold.get(code, 0) + 1
 
     def _top(self, hash_: Any) -> Any:
         """runtime.tophash."""
@@ -302,6 +398,9 @@ class _Checker:
                 if array.lost > MAX_LOST:
                     what = f"after {array.lost:,} overflow pointers that lead nowhere, the others were not followed"
                     self.findings.note("overflow-given-up", what, link.address)
+                    self.findings.skip(
+                        "overflow-buckets", len(level), None, "not followed: too many others lead nowhere"
+                    )
                     return
                 problem = self._link_problem(array, link, own)
                 if problem is None:
@@ -310,7 +409,13 @@ class _Checker:
                 else:
                     name = f"{'old ' if array.old else ''}bucket {link.bucket}"
                     what = f"{name}: the overflow pointer of {link.address:#x} leads to {link.pointer:#x}"
-                    self._lost(problem[0], f"{what}, {problem[1]}", link.address)
+                    if problem is NOT_OWN:
+                        self.seen[link.pointer] = link.bucket
+                        self.outside.append((problem[0], f"{what}, {problem[1]}", link.address))
+                        if self.map.writing and not own:  # a clear may have dropped the list
+                            fresh.append(link)
+                    else:
+                        self._lost(problem[0], f"{what}, {problem[1]}", link.address)
                     array.lost += 1
             by_pointer = {link.pointer: link for link in fresh}
             level, batch, held = [], [], 0
@@ -319,7 +424,10 @@ class _Checker:
                 if data is None:
                     name = f"{'old ' if array.old else ''}bucket {link.bucket}"
                     what = f"{name}: its overflow bucket {address:#x} can't be read"
-                    self._lost("unreadable", what, link.address)
+                    if self.findings.absent(address):
+                        self.findings.unread("overflow-buckets", 1, what, address)
+                    else:
+                        self._lost("unreadable", what, link.address)
                     array.lost += 1
                     continue
                 array.overflow += 1
@@ -362,28 +470,36 @@ class _Checker:
             if start <= pointer < end and (pointer - start) % self.size:
                 return "overflow-outside", "in the middle of a bucket"
         if pointer % self._word:
-            return "overflow-outside", "which is no address of a bucket"
+            return "overflow-outside", "which is not aligned"
         if own is not None and pointer not in own:
-            return "overflow-outside", "which is none of the map's own overflow buckets"
+            return NOT_OWN
         return None
 
     def _own_overflow(self, array: _Array) -> set[int] | None:
-        """mapextra.overflow and oldoverflow: all overflow buckets, listed where buckets have no pointers."""
-        pointer = self.map.header["extra"]
-        if self.shape.scan or not pointer:
+        """mapextra.overflow and oldoverflow: all overflow buckets, listed where buckets have no pointers. As a write
+        starts a growth the list becomes the old one after the array does."""
+        if self.shape.scan or not self.map.header["extra"]:
             return None
+        lists = [self._listed(old) for old in ((False, True) if self.map.writing else (array.old,))]
+        found = [one for one in lists if one is not None]
+        return set[int]().union(*found) if len(found) == len(lists) else None
+
+    def _listed(self, old: bool) -> set[int] | None:
         memory, arch, word = self.target.memory, self.target.arch, self._word
         try:
-            at = arch.pointer(memory.read(pointer + (word if array.old else 0), word))
+            at = arch.pointer(memory.read(self.map.header["extra"] + (word if old else 0), word))
             if not at:
                 return set()
             head = memory.read(at, 2 * word)
             start, length = arch.pointer(head), arch.pointer(head, word)
-            if length > MAX_OWN:
-                return None
-            return set(words(memory.read(start, length * word), 0, word, word, arch.byte_order)) if length else set()
+            if length <= MAX_OWN:
+                data = memory.read(start, length * word) if length else b""
+                return set(words(data, 0, word, word, arch.byte_order)) if length else set()
+            why = "not compared with the list of them: it is too long"
         except MemoryFault:
-            return None
+            length, why = 1, "not compared with the list of them: it can't be read"
+        self.findings.skip("overflow-buckets", length, length, why)
+        return None
 
     def _lost(self, code: str, message: str, address: int) -> None:
         self.findings.add(code, message, address)
@@ -393,12 +509,17 @@ class _Checker:
 
     def _evacuation(self, old: _Array) -> None:
         header = self.map.header
-        swept = min(header["nevacuate"], len(old.moved))
+        nevacuate, swept = header["nevacuate"], min(header["nevacuate"], len(old.moved))
+        fresh = self._is_fresh() or (self.clear is not None and self.clear.old)
+        if nevacuate >= old.count:
+            what = f"nevacuate is {nevacuate}, but the old array has {old.count} buckets and would be gone"
+            last = nevacuate == old.count and all(old.moved)  # advanceEvacuationMark drops the array next
+            self.findings.add("bad-nevacuate", what, self.map.address, last or fresh)
         late = [b for b in range(swept) if not old.moved[b] and old.address + b * self.size not in self.odd]
         if late:
-            what = f"nevacuate is {header['nevacuate']}, and old bucket {late[0]} has not moved"
-            more = f" (nor have {len(late) - 1:,} others below it)" if len(late) > 1 else ""
-            self.findings.add("bad-nevacuate", what + more, old.address + late[0] * self.size)
+            what = f"nevacuate is {nevacuate}, but old bucket {late[0]} is not evacuated"
+            more = f" (nor are {len(late) - 1:,} others below it)" if len(late) > 1 else ""
+            self.findings.add("bad-nevacuate", what + more, old.address + late[0] * self.size, fresh)
 
     # -- what it adds up to ----------------------------------------------------------------------
 
@@ -408,18 +529,21 @@ class _Checker:
         few = max(4, judged // 2)
         if self.wrong_marks >= few and self.wrong_marks * 10 >= judged * 9:
             what = f"hash0 is {self.map.header['hash0']:#x}, and with it no key has the tophash it is stored under"
-            findings.only("bad-seed", what, self.map.address)
+            if self.clear is not None and self.clear.done and not self.map.count:
+                findings.note("bad-seed", f"{what} ({EXPLAINED})", self.map.address)
+            else:
+                findings.only("bad-seed", what, self.map.address)
             return True
-        if self.old is not None or self.map.writing:
+        if self.old is not None:
             return False
         if self.wrong_places >= max(4, judged // 8):
             for B in reversed(range(self.map.B)):
                 if self._fits(B):
-                    what = f"B is {self.map.B}, and the keys lie as in a map of B {B}"
+                    what = f"B is {self.map.B}, but the keys lie as in a map of B {B}"
                     findings.only("bad-B", what, self.map.address)
                     return True
         if self.live < self.map.count and self.main.count and self._goes_on():
-            what = f"B is {self.map.B}, and the array goes on behind its {self.main.count:,} buckets"
+            what = f"B is {self.map.B}, but the array goes on behind its {self.main.count:,} buckets"
             findings.only("bad-B", what, self.map.address)
             return True
         return False
@@ -455,46 +579,67 @@ class _Checker:
         bad = sum(1 for _ in probe.bad(data, addresses, wanted))
         return probe.checked > 0 and bad * 10 <= probe.checked
 
-    def _tell_wrong(self) -> None:
+    def _tell_wrong(self, hand: set[tuple[int, int]]) -> None:
         for w in self.wrong:
             what = f"{'old ' if w.array.old else ''}bucket {w.bucket} slot {w.slot.slot}"
             named = w.slot.hash & (w.array.count - 1)
             top = int(self._top(w.slot.hash))
+            explained = (w.address, w.slot.slot) in hand
             if named != w.bucket:
-                self.findings.add("misplaced-key", f"{what}: its key's hash names bucket {named}", w.address)
+                self.findings.add("misplaced-key", f"{what}: its key hashes to bucket {named}", w.address, explained)
             else:
-                told = f"{what}: tophash is {w.slot.mark:#04x}, and its key's hash has {top:#04x}"
-                self.findings.add("bad-tophash", told, w.address)
+                told = f"{what}: tophash is {w.slot.mark:#04x}, but its key hashes to {top:#04x}"
+                self.findings.add("bad-tophash", told, w.address, explained)
+        for code, number in self.untold.items():
+            self.findings.more(code, number)
 
-    def _duplicates(self) -> int:
-        number = 0
+    def _twins(self) -> list[tuple[int, int, int, int]]:
+        """Slots of equal keys: bucket and slot of the one, and of the other."""
         wrong = {(w.address, w.slot.slot) for w in self.wrong}
-        for address, slot, other, other_slot in self.keys.duplicates():
-            if (address, slot) in wrong or (other, other_slot) in wrong:
-                continue  # told already
-            what = f"slot {other_slot} of bucket {other:#x} has the same key as slot {slot} of bucket {address:#x}"
-            self.findings.add("duplicate-key", what, other)
-            number += 1
-        return number
+        return [one for one in self.keys.duplicates() if not {one[:2], one[2:]} & wrong]
+
+    def _in_hand(self, twins: list[tuple[int, int, int, int]]) -> set[tuple[int, int]]:
+        """The slot (bucket, slot) whose key a write has cleared, or has not set yet. An insert counts it after its key
+        (the fast ones set the tophash first); a delete and an evacuation leave zeros there, and count it before."""
+        bad = {*((w.address, w.slot.slot) for w in self.wrong), *self.keys.unreadable}
+        if not self.map.writing or self.untold:
+            return set()
+        if self.clear is not None and self.clear.done:  # its array is zeroed in one go
+            return bad
+        inserting = self.live - self.map.count == 1
+        if not bad and len(twins) == 1:
+            (one,) = twins
+            bad = {slot for slot in (one[:2], one[2:]) if inserting or self.keys.is_cleared(*slot)}
+            return bad if self.live - self.map.count in (0, 1) else set()
+        if len(bad) != 1:
+            return set()
+        return bad if inserting or (self.live == self.map.count and self.keys.is_cleared(*next(iter(bad)))) else set()
 
     def _counts(self, extra: int) -> None:
         """The header's numbers against what there is. extra: live slots that are no entries of their own."""
         findings, header, overflow = self.findings, self.map.header, self.main.overflow
         if findings.unsure:
             return
-        count, noverflow = self.map.count, header["noverflow"]
+        count, noverflow, clear = self.map.count, header["noverflow"], self.clear
         missing = count - self.live
         exact = self.map.B < EXACT_B
-        if missing > 0 and exact and noverflow > overflow:
-            what = f"{noverflow - overflow} of {noverflow} overflow buckets and {missing} of {count:,} entries"
-            findings.add("overflow-lost", f"{what} are in no chain", self.map.address)
+        beyond = noverflow - overflow
+        done = clear is not None and clear.done
+        if missing > 0 and exact and beyond > 0:
+            what = f"{beyond} of {noverflow} overflow buckets and {missing} of {count:,} entries"
+            moving = missing == beyond == 1 and self.old is not None  # evacuate allocates one in between
+            findings.add("overflow-lost", f"{what} are in no chain", self.map.address, moving)
             return
-        if noverflow > overflow or (exact and noverflow != overflow):
-            what = f"noverflow is {noverflow}, and {overflow} overflow buckets are in chains"
-            findings.add("bad-noverflow", what, self.map.address)
+        if beyond > 0 or (exact and beyond):
+            what = f"noverflow is {noverflow}, but {overflow} overflow buckets are in chains"
+            findings.add("bad-noverflow", what, self.map.address, beyond == 1 or done or self._is_fresh())
         if missing > 0 or -missing > extra:
-            what = f"the header counts {count:,} entries, and there are {self.live:,}"
-            findings.add("count-mismatch", what, self.map.address)
+            what = f"the header counts {count:,} entries, but {self.live:,} are live"
+            # An insert and a delete count last; evacuate marks an entry first and copies it then.
+            next_ = abs(missing) == 1
+            findings.add(
+                "count-mismatch", what, self.map.address, next_ or (clear is not None and missing <= clear.room)
+            )
 
 
 @dataclass

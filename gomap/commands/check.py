@@ -8,8 +8,8 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis import integrity_classic, integrity_swiss
-from gomap.analysis.alias import everywhere
-from gomap.analysis.integrity import SAMPLE, Checked
+from gomap.analysis.alias import Found, everywhere
+from gomap.analysis.integrity import Absent, Checked, Findings, Unchecked
 from gomap.analysis.roots import Roots
 from gomap.arrays import numpy
 from gomap.commands.declare import Context
@@ -24,9 +24,17 @@ from gomap.gotypes import GoType
 from gomap.maps import MapView, view
 from gomap.report import Facts, Report, Table
 
-#: Maps whose keys were hashed in part that are told one by one.
+#: Maps that were not checked in full that are told one by one.
 MAX_TOLD = 16
 INTERRUPTED = "the search was interrupted"
+#: What is counted in Unchecked.what.
+NOUNS = {
+    "parts": "part",
+    "entries": "entry",
+    "buckets": "bucket",
+    "overflow-buckets": "overflow bucket",
+    "directory-entries": "directory entry",
+}
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
@@ -38,12 +46,17 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     hasher = hasher_of(target)
     if numpy() is not None and not options["--full"]:  # recording asks for all, and for nothing besides
         hasher.pool = Pool(target)
+    found: Found | None = None
     if every:
-        wanted = _all(context, report)
+        searched = Roots(target, "all", context.progress)
+        found = everywhere(target, searched, context.progress, once=True)
+        report.anomalies += [*found.anomalies, *searched.anomalies]
+        wanted = _all(context, report, found)
     else:
         _, t, address = context.resolve_map(expr)
         wanted = iter([(expr, expr, t, address)])
     findings: list[tuple[str, Checked]] = []  # by name, which maps of several frames may have in common
+    stopped = found is not None and found.interrupted
     try:
         for path, name, t, address in wanted:
             checked = _check(context, hasher, t, address, bool(options["--full"]))
@@ -54,11 +67,21 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     except KeyboardInterrupt:
         if not every:
             raise
-        report.cut(INTERRUPTED, len(findings), None)
+        stopped = True
+        report.cut(INTERRUPTED, len(findings), None if found is None else len(found.types))
     _cut(report, [(name, checked) for name, checked in findings if checked.share < 1], every)
-    _words(report, expr, findings)
-    if any(cut["what"] == INTERRUPTED for cut in report.truncated or ()):
-        report.answer.append("(interrupted: not all maps were checked)")
+    if found is None:
+        address = report.data["maps"][0]["address"]
+        _words(report, expr, findings[0][1], t, address is None)
+        report.data.update(complete=findings[0][1].verdict != "no-fault-found", not_checked=0)
+    else:
+        _words_of_all(report, findings)
+        left = len(found.types) + _doubtful_globals(found) - len(findings)
+        doubtful = len(found.doubtful) - _doubtful_globals(found)
+        _left_out(report, left, doubtful, stopped)
+        whole = all(checked.verdict != "no-fault-found" for _, checked in findings)
+        seen = not (stopped or report.truncated or searched.unseen.count or searched.unreadable)
+        report.data.update(complete=whole and seen and not left, not_checked=left + doubtful)
     return report
 
 
@@ -73,12 +96,9 @@ def _cut(report: Report, partly: Sequence[tuple[str, Checked]], every: bool) -> 
         report.cut(what, sum(one.hashes_checked for one in rest), sum(one.entries for one in rest))
 
 
-def _all(context: Context, report: Report) -> Iterator[tuple[str, str, GoType, int]]:
+def _all(context: Context, report: Report, found: Found) -> Iterator[tuple[str, str, GoType, int]]:
     """Every map of the process, each once, with its path and its name: what can't be a map is told as the search
     tells it."""
-    searched = Roots(context.target, "all", context.progress)
-    found = everywhere(context.target, searched, context.progress, once=True)
-    report.anomalies += [*found.anomalies, *searched.anomalies]
     if found.interrupted:
         report.cut(INTERRUPTED, 0, None)
     search_cut(report, found)
@@ -91,20 +111,29 @@ def _all(context: Context, report: Report) -> Iterator[tuple[str, str, GoType, i
             yield holder.path, named(holder), holder.type, address
 
 
+def _doubtful_globals(found: Found) -> int:
+    return sum(holder.place.kind == "global" for holder, _ in found.doubtful.values())
+
+
 def _check(context: Context, hasher: Hasher, t: GoType, address: int, full: bool) -> Checked:
     if not address:
         return Checked(0, 0, [])
     target = context.target
+    absent = Absent(target)
     try:
         found: MapView = view(target, t, address)
         plan = choose(found, hasher)
         if isinstance(found, ClassicMap):
-            checked = integrity_classic.check(found, hasher, plan, allocator(target), full)
+            checked = integrity_classic.check(found, hasher, plan, allocator(target), full, absent)
         else:
-            checked = integrity_swiss.check(found, hasher, plan, full)
+            checked = integrity_swiss.check(found, hasher, plan, full, absent)
     except GomapError as error:
         at = getattr(error, "address", None)
-        return Checked(0, 0, [Anomaly("error", "unreadable", str(error), at if at is not None else address)], 0.0)
+        findings = Findings(False, address, absent)
+        findings.unread("maps", 1, str(error), at if at is not None else address)
+        return Checked(
+            0, 0, findings.done(), [*findings.unchecked, Unchecked("entries", 0, None, str(error))], findings.counts
+        )
     if plan is None:
         what = f"the hash function for keys of type {t.key.name} is not known here: places of keys were not checked"
         checked.findings.append(Anomaly("note", "no-hash", what, address))
@@ -119,45 +148,92 @@ def _json(path: str, t: GoType, address: int, checked: Checked) -> dict[str, Any
         "entries": checked.entries,
         "hashes_checked": checked.hashes_checked,
         "share": checked.share,
-        "ok": checked.ok,
+        "ok": {"intact": True, "corrupt": False}.get(checked.verdict),
+        "verdict": checked.verdict,
+        "findings": checked.number,
+        "kinds": [{"code": code, "number": number} for code, number in sorted(checked.kinds.items())],
+        "unchecked": [
+            {"what": one.what, "number": one.number, "of": one.of, "why": one.why} for one in checked.unchecked
+        ],
     }
 
 
-def _words(report: Report, expr: str | None, findings: Sequence[tuple[str, Checked]]) -> None:
-    if expr is not None:
-        ((_, checked),) = findings
-        number = sum(one.severity != "note" for one in checked.findings)
-        report.answer = [f"{expr} is intact" if checked.ok else f"{expr} is corrupt: {human.plural(number, 'finding')}"]
-        report.sections = [Facts([("entries", f"{checked.entries:,}"), ("hashes", _hashes(checked))])]
+def _words(report: Report, expr: str, checked: Checked, t: GoType, nil: bool) -> None:
+    """The answer about one map."""
+    if nil:
+        report.answer = [f"nothing to check: {expr} is a nil {t.name}"]
         return
-    broken = [(name, checked) for name, checked in findings if not checked.ok]
-    entries = sum(checked.entries for _, checked in findings)
-    what = f"{human.plural(len(findings), 'map')} with {human.plural(entries, 'entry', 'entries')} checked"
+    told = {
+        "intact": f"{expr} is intact",
+        "corrupt": f"{expr} is corrupt: {human.plural(checked.number, 'finding')}",
+        "no-fault-found": f"{expr}: no fault found in what was checked ({_hashed(checked)})",
+    }
+    report.answer = [told[checked.verdict]]
+    rows = [("entries", f"{checked.entries:,}"), ("hashes", _hashes(checked))]
+    rows += [("not checked", _unchecked(one)) for one in checked.unchecked]
+    report.sections = [Facts(rows)]
+
+
+def _words_of_all(report: Report, findings: Sequence[tuple[str, Checked]]) -> None:
+    """The answer about all maps: how many are corrupt, and which of them were not checked in full."""
     if not findings:
         report.answer = ["no map was checked"]
         return
-    report.answer = [f"{what}: {f'{len(broken):,} corrupt' if broken else 'all intact'}"]
+    entries = sum(checked.entries for _, checked in findings)
+    what = f"{human.plural(len(findings), 'map')} with {human.plural(entries, 'entry', 'entries')} checked"
+    broken = [(name, checked) for name, checked in findings if checked.verdict == "corrupt"]
+    partly = [(name, checked) for name, checked in findings if checked.verdict == "no-fault-found"]
+    told = [f"{len(broken):,} corrupt"] if broken else []
+    if partly:
+        told.append(f"no fault found in what was checked of {len(partly):,}")
+    intact = len(findings) - len(broken) - len(partly)
+    if intact or not told:
+        told.append(f"{intact:,} intact" if told else "all intact")
+    report.answer = [f"{what}: {', '.join(told)}"]
+    names = frozenset({0})
     if broken:
-        rows = [(name, f"{checked.entries:,}", _hashed(checked)) for name, checked in broken]
-        names = frozenset({0})
-        report.sections = [Table(("corrupt", "entries", "hashed"), rows, frozenset({1, 2}), code=names, names=names)]
+        rows = [(name, f"{checked.entries:,}", _part(checked)) for name, checked in broken]
+        report.sections.append(
+            Table(("corrupt", "entries", "hashed"), rows, frozenset({1, 2}), code=names, names=names)
+        )
+    if partly:
+        lines = [
+            (name, f"{checked.entries:,}", _part(checked), "; ".join(map(_unchecked, checked.unchecked)))
+            for name, checked in partly[:MAX_TOLD]
+        ]
+        heads = ("not checked in full", "entries", "hashed", "not checked")
+        report.sections.append(Table(heads, lines, frozenset({1, 2}), code=names, names=names, whole=3))
+        if len(partly) > MAX_TOLD:
+            report.answer.append(f"({len(partly) - MAX_TOLD:,} more maps were not checked in full)")
+
+
+def _left_out(report: Report, left: int, doubtful: int, stopped: bool) -> None:
+    """What the search has, and was not checked."""
+    if stopped:
+        more = f": {human.plural(left, 'map')} were not checked" if left else ": more maps may not have been found"
+        report.answer.append(f"(interrupted{more})")
+    if doubtful:
+        verb = "point" if doubtful > 1 else "points"
+        what = f"{human.plural(doubtful, 'variable')} that {verb} to no valid map (uninitialized, dead or corrupt)"
+        report.answer.append(f"({what}: not checked)")
+
+
+def _unchecked(one: Unchecked) -> str:
+    return f"{human.plural(one.number, NOUNS.get(one.what, 'key'))} {one.why}"
 
 
 def _hashes(checked: Checked) -> str:
     if checked.share < 1 and not checked.entries:
         return "none recomputed: its entries can't be reached"
-    if checked.share < 1:
-        share = human.percent(checked.share)
-        sampled = numpy() is None and checked.entries > SAMPLE
-        why = ": this Python has no numpy (--full: all)" if sampled else ""
-        return f"{checked.hashes_checked:,} recomputed, {share} of the entries{why}"
-    if checked.random:
-        keys = human.plural(checked.random, "key")
-        return f"{checked.hashes_checked:,} recomputed; {keys} with a NaN may lie anywhere"
-    return f"{checked.hashes_checked:,} recomputed"
+    share = f", {human.percent(checked.share)} of the entries" if checked.share < 1 else ""
+    return f"{checked.hashes_checked:,} recomputed{share}"
 
 
 def _hashed(checked: Checked) -> str:
+    return f"{checked.hashes_checked:,} of {human.plural(checked.entries, 'key')} hashed"
+
+
+def _part(checked: Checked) -> str:
     """The same in a table."""
     part = f" ({human.percent(checked.share)})" if checked.share < 1 and checked.entries else ""
     return f"{checked.hashes_checked:,}{part}"

@@ -84,14 +84,17 @@ def count_anomalies(found: MapView, structure: Structure) -> list[Anomaly]:
     anomalies = list(structure.anomalies)
     live, count = structure.total.live, found.count
     if live != count:
-        what = f"the header counts {count:,} entries, walking finds {live:,}"
+        what = f"the header counts {count:,} entries, but {live:,} are live"
         if structure.unreadable:
             anomalies.append(
                 Anomaly("warning", "count-mismatch", f"{what}: part of the map can't be read", found.address)
             )
-        elif found.writing:
-            why = "the program was stopped inside a map operation (its write flag is up), which explains it"
+        elif found.writing and abs(live - count) == 1:
+            why = "a write to the map is in progress (hashWriting is set), which explains it"
             anomalies.append(Anomaly("note", "count-mismatch", f"{what}: {why}", found.address))
+        elif found.writing:
+            why = "the map is corrupt, or the clear or growth that is in progress explains it (hmap-check tells which)"
+            anomalies.append(Anomaly("warning", "count-mismatch", f"{what}: {why}", found.address))
         else:
             anomalies.append(Anomaly("warning", "count-mismatch", f"{what}: the map is corrupt", found.address))
     if structure.total.strange:

@@ -41,7 +41,9 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         what = f"{expr}[{key_text}]"
         report.answer = [f"{what} = {shown(t.elem, value)}" if value is not None else f"{what} is not there"]
         if result.broken is not None and not result.found:
-            report.answer = [f"{what} can't be looked up: the map is corrupt"]
+            endless = result.broken.code == "endless-search"
+            why = "is not in the map, and the program's search for it never ends" if endless else "can't be looked up"
+            report.answer = [f"{what} {why}: the map is corrupt"]
         _explain(report, found, result, whys)
     return report
 

@@ -513,7 +513,8 @@ class _Walk:
                 # The first level may hold a fifth of all buckets: an array, not a set, keeps memory small.
                 known = {p for p in fresh if p in deeper or _holds(seen[0], p)}
                 if known:
-                    self._anomaly("overflow-cycle", "an overflow chain leads back into itself", min(known))
+                    what = "an overflow chain leads back into itself: searches in it never end"
+                    self._anomaly("overflow-cycle", what, min(known))
                     fresh = [p for p in fresh if p not in known]
                 deeper.update(fresh)
             fresh = self._outside_arrays(fresh)

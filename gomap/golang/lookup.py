@@ -88,7 +88,15 @@ def probe(hash_: int, mask: int) -> Iterator[int]:
 
 
 class _Corrupt(Exception):
-    """The program's own lookup would never end, or go astray."""
+    """The program's own lookup goes astray."""
+
+    code = "corrupt"
+
+
+class _Endless(_Corrupt):
+    """The program's own lookup never ends."""
+
+    code = "endless-search"
 
 
 def lookup(
@@ -130,7 +138,7 @@ def _lookup(found: ClassicMap | SwissMap, hasher: Hasher, plan: Plan, key: bytes
             "error", "unreadable", f"the lookup goes no further: {fault}", fault.address or found.address
         )
     except _Corrupt as problem:
-        result.broken = Anomaly("error", "corrupt", str(problem), found.address)
+        result.broken = Anomaly("error", problem.code, str(problem), found.address)
     return result
 
 
@@ -187,7 +195,7 @@ def _classic(found: ClassicMap, hasher: Hasher, equality: Plan, key: bytes, hash
         result.path.append(Step(bucket, None, old, "goes-on" if address else "ends", place.address, depth))
         if not address:
             return
-    raise _Corrupt(f"the overflow chain leads back to {address:#x}: the program's search never ends")
+    raise _Endless(f"the overflow chain leads back to {address:#x}: the program's search for this key never ends")
 
 
 def _swiss(found: SwissMap, hasher: Hasher, equality: Plan, key: bytes, hash_: int, result: Lookup) -> None:
@@ -204,7 +212,7 @@ def _swiss(found: SwissMap, hasher: Hasher, equality: Plan, key: bytes, hash_: i
     index = 0 if header["dirLen"] == 1 else hash_ >> (header["globalShift"] & 63)
     if index >= header["dirLen"]:
         raise _Corrupt(f"the hash names directory entry {index}, of {header['dirLen']}")
-    _, base, groups, first = _table(found, index)
+    table, base, groups, first = _table(found, index)
     for depth, group in enumerate(probe(hash_, groups - 1)):
         place = _Place(group, False, base + group * size, depth, first)
         data = target.memory.read(place.address, size)
@@ -214,7 +222,8 @@ def _swiss(found: SwissMap, hasher: Hasher, equality: Plan, key: bytes, hash_: i
         result.path.append(Step(group, None, False, "ends" if ended else "goes-on", place.address, depth, first))
         if ended:
             return
-    raise _Corrupt("no group of the table has an empty slot: the program's search never ends")
+    what = f"none of its {groups:,} groups has an empty slot: the program's search for this key never ends"
+    raise _Endless(f"table {table:#x}: {what}")
 
 
 def _table(found: SwissMap, index: int) -> tuple[int, int, int, int]:

@@ -94,6 +94,7 @@ class Structure:
     unevacuated: list[tuple[int, int]] = field(default_factory=list)  # runs of old buckets left: (first, count)
     tables: list[SwissTable] = field(default_factory=list)
     anomalies: list[Anomaly] = field(default_factory=list)
+    untold: dict[str, int] = field(default_factory=dict)  # more anomalies of a code than are in the list
 
     @property
     def unreadable(self) -> bool:

@@ -46,6 +46,8 @@ BATCH = 32
 #: Tables of one cell that are counted together.
 TOGETHER = 16
 MAX_FAULTS = 4
+#: Tables without an empty slot that are told.
+MAX_ENDLESS = 8
 
 
 @dataclass(frozen=True)
@@ -256,10 +258,18 @@ class SwissMap:
     def _count_tables(self, structure: Structure, tables: list[tuple[int, bytes]]) -> int:
         """Counts the marks (index of the table, its marks) of whole tables. How many slots are live."""
         marks = b"".join([own for _, own in tables])
+        for index, own in tables:
+            if CTRL_EMPTY not in own:
+                self._endless(structure, structure.tables[index])
         if CTRL_DELETED in marks:
             for index, own in tables:
                 structure.tables[index].tombstones = own.count(CTRL_DELETED)
         return structure.main.add(marks, MARKS)
+
+    def _endless(self, structure: Structure, table: SwissTable) -> None:
+        if sum(one.code == "no-empty-slot" for one in structure.anomalies) < MAX_ENDLESS:
+            what = f"table {table.index} has no empty slot: the search for a key that is not in it never ends"
+            structure.anomalies.append(Anomaly("warning", "no-empty-slot", what, table.address))
 
     def _groups(self, structure: Structure) -> Iterator[tuple[Buffer, list[Place]]]:
         """Groups of all tables by address, neighbours together: bytes, and where in them whose groups lie, as
@@ -403,6 +413,8 @@ class SwissMap:
     def _report(self, structure: Structure, code: str, message: str, address: int) -> None:
         if sum(a.code == code for a in structure.anomalies) < 8:
             structure.anomalies.append(Anomaly("error", code, message, address))
+        else:
+            structure.untold[code] = structure.untold.get(code, 0) + 1
 
     def _bytes(self, structure: Structure, allocator: Allocator) -> Bytes:
         shape, slots = self.shape, self.shape.slots

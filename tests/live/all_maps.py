@@ -64,7 +64,7 @@ def searches(ask: Ask, maps: set[str]) -> list[list[Any]]:
         odd = {one["address"] for one in listed} ^ maps
         if odd or len(listed) != len(maps):
             complaints.append([line, f"{len(listed)} maps, not {len(maps)}", sorted(odd)])
-    complaints += [["hmap-check --all", one] for one in checked if not one["ok"]]
+    complaints += [["hmap-check --all", one] for one in checked if one["ok"] is False]
     data_of("hmap-race")
     for one in top[:1]:
         iterators = data_of(f"hmap-show {one['address']}:{one['type']} --iterators").get("iterators")

@@ -115,7 +115,7 @@ def look_up_everywhere(target: Target, published: Set[int]) -> dict[str, Any]:
     hasher = hasher_of(target)
     keys = absent = 0
     for one in report.data["maps"]:
-        problems += [] if one["ok"] else [f"not ok: {one}"]
+        problems += [] if one["ok"] is not False else [f"not ok: {one}"]
         seen[one["type"]] += 1
         if one["address"] is None or int(one["address"], 16) in published or seen[one["type"]] > OF_ONE_TYPE:
             continue

