@@ -59,10 +59,10 @@ func layout() {
 	}
 	Ints, _ = until(growing("doubling", 3))
 	step("main.Ints", "delete during a growth", func() { delete(Ints, 5) })
-	step("main.Ints", "clear during a growth", func() { clearInts() })
+	step("main.Ints", "clear during a growth", func() { clear(Ints) })
 	Words, _ = untilWords(growing("doubling", 3))
 	step("main.Words", "delete during a growth", func() { delete(Words, word(5)) })
-	step("main.Words", "clear during a growth", func() { clearWords() })
+	step("main.Words", "clear during a growth", func() { clear(Words) })
 	Ints = sparse()
 	for n := 0; n < 3; n++ {
 		i++

@@ -77,11 +77,11 @@ func small() {
 	Words = words(8)
 	step("main.Words", "ninth insert", func() { Words["ninth"] = 1 })
 	Words = words(5)
-	step("main.Words", "clear", func() { clearWords() })
+	step("main.Words", "clear", func() { clear(Words) })
 	Ints = ints(5)
 	step("main.Ints", "insert", func() { Ints[99] = 1 })
 	step("main.Ints", "delete", func() { delete(Ints, 3) })
-	step("main.Ints", "clear", func() { clearInts() })
+	step("main.Ints", "clear", func() { clear(Ints) })
 	Ints = ints(8)
 	step("main.Ints", "ninth insert", func() { Ints[99] = 1 })
 	Pairs = map[[2]string]*int{{"a", "b"}: nil, {"c", "d"}: nil}
@@ -96,22 +96,9 @@ func large() {
 	Words = words(20)
 	step("main.Words", "insert into many", func() { Words["one more"] = 1 })
 	step("main.Words", "delete from many", func() { delete(Words, word(7)) })
-	step("main.Words", "clear many", func() { clearWords() })
+	step("main.Words", "clear many", func() { clear(Words) })
 	Ints = ints(20)
 	step("main.Ints", "insert into many", func() { Ints[1000] = 1 })
 	step("main.Ints", "delete from many", func() { delete(Ints, 7) })
-	step("main.Ints", "clear many", func() { clearInts() })
-}
-
-// The compiler makes of such a loop a clear of the map, in every version.
-func clearWords() {
-	for k := range Words {
-		delete(Words, k)
-	}
-}
-
-func clearInts() {
-	for k := range Ints {
-		delete(Ints, k)
-	}
+	step("main.Ints", "clear many", func() { clear(Ints) })
 }

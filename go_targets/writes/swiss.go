@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"unsafe"
 
@@ -71,6 +72,15 @@ func layout() {
 		i := i
 		step("main.Words", fmt.Sprint("insert over tombstones ", i), func() { Words[word(i)] = i })
 	}
+	if Ints = map[int]int{0: 0}; truth.Look(Ints).Swiss.TombstonePossible != nil { // from Go 1.25 on
+		k := prunable()
+		step("main.Ints", "insert that prunes tombstones", func() { Ints[k] = 1 })
+	}
+	Ints = make(map[int]int, 897) // two tables
+	for i := 0; i < 5; i++ {
+		Ints[i] = i
+	}
+	step("main.Ints", "clear of two tables", func() { clear(Ints) })
 	f := &filler{m: map[int]int{}}
 	f.until(every, full(1))
 	for truth.Look(f.m).Tables[0].Capacity < 1024 {
@@ -99,6 +109,27 @@ func layout() {
 	f.until(upper, full(2))
 	truth.Check(truth.Look(f.m).Tables[len(truth.Look(f.m).Tables)-1].Capacity == 512, "a table of 512 slots")
 	grow(f, "grows a table of two entries", upper)
+}
+
+// prunable makes of Ints a map without room, but with tombstones that the insert of the key that is returned takes away.
+func prunable() int {
+	for try := 0; try < 1000; try++ {
+		Ints = ints(28)
+		for k := 0; k < 28 && truth.Look(Ints).Slots.Tombstones < 8; k++ {
+			delete(Ints, k)
+		}
+		for k := 100; truth.Look(Ints).Tables[0].GrowthLeft > 0; k++ {
+			Ints[k] = k
+		}
+		for k := 500; k < 510; k++ {
+			m := maps.Clone(Ints) // with its seed and its slots
+			m[k] = 1
+			if f := truth.Look(m); f.Slots.Total == 32 && f.Slots.Tombstones < truth.Look(Ints).Slots.Tombstones-1 {
+				return k
+			}
+		}
+	}
+	panic("no insert prunes tombstones")
 }
 
 func grow(f *filler, what string, top func(uint64) bool) {

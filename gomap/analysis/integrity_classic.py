@@ -151,7 +151,7 @@ class _Checker:
             if self.old is not None:
                 self._array(self.old)
             if self.map.writing:
-                self.clear = clearing(self.map, self.live, self.seen)
+                self.clear = clearing(self.map)
             self._tell_torn()
             self._tell_ended()
             self._tell_outside()
@@ -339,14 +339,15 @@ class _Checker:
     def _tell_ended(self) -> None:
         clear = self.clear
         for array, bucket, what, address in self.ended:
-            explained = clear is not None and (array.old, bucket) == (clear.old, clear.bucket)
+            explained = clear is not None and (clear.zeroing or (array.old, bucket) == (clear.old, clear.bucket))
             self.findings.add("empty-rest", what, address, explained)
 
     def _tell_outside(self) -> None:
         """Overflow buckets that the map's own list does not have: a clear has dropped the list."""
+        zeroing = self.clear is not None and self.clear.zeroing
         for code, what, address in self.outside:
-            self.findings.add(code, what, address, self.clear is not None and self.clear.done)
-            self.findings.unsure = self.findings.unsure or not (self.clear is not None and self.clear.done)
+            self.findings.add(code, what, address, zeroing)
+            self.findings.unsure = self.findings.unsure or not zeroing
 
     def _hash(self, array: _Array, buckets: Sequence[int], addresses: Sequence[int], data: bytes) -> None:
         """Compares the places of the keys with their hashes."""
@@ -529,7 +530,7 @@ class _Checker:
         few = max(4, judged // 2)
         if self.wrong_marks >= few and self.wrong_marks * 10 >= judged * 9:
             what = f"hash0 is {self.map.header['hash0']:#x}, and with it no key has the tophash it is stored under"
-            if self.clear is not None and self.clear.done and not self.map.count:
+            if self.clear is not None and self.clear.zeroing:
                 findings.note("bad-seed", f"{what} ({EXPLAINED})", self.map.address)
             else:
                 findings.only("bad-seed", what, self.map.address)
@@ -604,7 +605,7 @@ class _Checker:
         bad = {*((w.address, w.slot.slot) for w in self.wrong), *self.keys.unreadable}
         if not self.map.writing or self.untold:
             return set()
-        if self.clear is not None and self.clear.done:  # its array is zeroed in one go
+        if self.clear is not None and self.clear.zeroing:  # its array is zeroed in one go
             return bad
         inserting = self.live - self.map.count == 1
         if not bad and len(twins) == 1:
@@ -624,7 +625,7 @@ class _Checker:
         missing = count - self.live
         exact = self.map.B < EXACT_B
         beyond = noverflow - overflow
-        done = clear is not None and clear.done
+        uncounted = clear is not None and clear.uncounted
         if missing > 0 and exact and beyond > 0:
             what = f"{beyond} of {noverflow} overflow buckets and {missing} of {count:,} entries"
             moving = missing == beyond == 1 and self.old is not None  # evacuate allocates one in between
@@ -632,14 +633,12 @@ class _Checker:
             return
         if beyond > 0 or (exact and beyond):
             what = f"noverflow is {noverflow}, but {overflow} overflow buckets are in chains"
-            findings.add("bad-noverflow", what, self.map.address, beyond == 1 or done or self._is_fresh())
+            findings.add("bad-noverflow", what, self.map.address, beyond == 1 or uncounted or self._is_fresh())
         if missing > 0 or -missing > extra:
             what = f"the header counts {count:,} entries, but {self.live:,} are live"
             # An insert and a delete count last; evacuate marks an entry first and copies it then.
-            next_ = abs(missing) == 1
-            findings.add(
-                "count-mismatch", what, self.map.address, next_ or (clear is not None and missing <= clear.room)
-            )
+            cleared = clear is not None and (clear.zeroing or 0 < missing <= clear.room)
+            findings.add("count-mismatch", what, self.map.address, abs(missing) == 1 or cleared)
 
 
 @dataclass

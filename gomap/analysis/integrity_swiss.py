@@ -436,10 +436,10 @@ class _Checker:
     # -- what it adds up to ----------------------------------------------------------------------
 
     def _seed_is_wrong(self) -> bool:
-        judged = self.keys.checked
-        if self.clear is not None and self.clear.group and self.map.small:
-            return False
-        return self.wrong_marks >= max(4, judged // 2) and self.wrong_marks * 10 >= judged * 9
+        cleared = self.clear.group if self.clear is not None else 0
+        zeroed = sum(one.group == cleared for one in self.wrong) if cleared else 0  # their keys are of no seed
+        judged, wrong = self.keys.checked - zeroed, self.wrong_marks - zeroed
+        return wrong >= max(4, judged // 2) and wrong * 10 >= judged * 9
 
     def _tell_keys(self, structure: Structure) -> None:
         """Tells the keys that are not where they should be, can't be read, or are there twice."""

@@ -9,13 +9,12 @@ Follows runtime/map.go and map_fast*.go (map_noswiss.go from Go 1.24 on), store 
   tophash of the new slot, then its key.
 - hashGrow sets sameSizeGrow before it allocates; then B, flags, oldbuckets, buckets, nevacuate, noverflow, the lists in
   mapextra and nextOverflow. A growth that ends drops oldbuckets, its list and sameSizeGrow.
-- A clear empties (up to Go 1.23) all main buckets and their chains, then the old ones; then it sets the fields of the
-  header, hash0 and mapextra, and zeroes the array.
+- A clear empties (up to Go 1.23) all main buckets and their chains, then the old ones; then it resets sameSizeGrow,
+  oldbuckets, nevacuate, noverflow and count, sets hash0, clears mapextra and zeroes the array.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -74,51 +73,75 @@ def is_part_evacuated(chain: Sequence[bytes]) -> bool:
 
 @dataclass(frozen=True)
 class Clear:
-    """How far a clear has come. bucket: the first one that is not empty, of the old array where `old`. room: entries
-    that the emptied buckets can have had. done: all tophashes are empty, or the array is being zeroed."""
+    """How far a clear has come. bucket: the main bucket whose chain it is emptying, of the old array where `old`; None
+    where it empties no tophashes (Go 1.24). room: entries that it can have taken and not counted yet. uncounted:
+    noverflow is reset. zeroing: count is reset, too, and the array is being zeroed."""
 
-    bucket: int
-    old: bool
-    room: int
-    done: bool
+    bucket: int | None = None
+    old: bool = False
+    room: int = 0
+    uncounted: bool = False
+    zeroing: bool = False
 
 
-def clearing(found: ClassicMap, live: int, chained: dict[int, int]) -> Clear | None:
-    """How far a clear of this map has come, if the map can be one that is being cleared. live: slots. chained: main
-    bucket by overflow bucket."""
+def clearing(found: ClassicMap) -> Clear | None:
+    """How far a clear of this map has come, if the map can be one that is being cleared."""
     header = found.header
-    if not found.count and live and not (header["oldbuckets"] or header["noverflow"] or header["nevacuate"]):
-        return Clear(0, False, 0, True)  # its array, or what is left of it, is being zeroed
-    if found.count <= live:
-        return None
-    each = Counter(chained.values())
-    main = 1 << found.B
-    first = _first_live(found, header["buckets"], main)
-    room = SLOTS * (first + sum(number for bucket, number in each.items() if bucket <= first))
-    if first < main:
-        begun = first or found.target.memory.read(header["buckets"], 1) == b"\0"
-        if begun:
-            return Clear(first, False, room + SLOTS, False)
-        # The old array is dropped, and the count not set yet: without it nevacuate is what a growth ends with.
-        ended = header["nevacuate"] in (0, main >> 1, main)
-        return None if header["oldbuckets"] or ended else Clear(0, False, found.count, False)
+    reset = not (header["oldbuckets"] or header["noverflow"] or header["nevacuate"])
+    if reset and not found.count:
+        return Clear(uncounted=True, zeroing=True)
+    if header.type.field("clearSeq") is not None:  # mapclear of Go 1.24 drops the arrays with what they have
+        if header["oldbuckets"]:
+            return None
+        return Clear(room=found.limit() + 1 if _has_empty(found) else 0, uncounted=reset)
+    main = _emptied(found, header["buckets"], 1 << found.B)
+    if main.chain < 1 << found.B:
+        return Clear(main.chain, room=main.slots) if main.slots else None
     if not header["oldbuckets"]:
-        return Clear(main, False, found.count, True)
-    old = _first_live(found, header["oldbuckets"], found.old_count)
-    return Clear(old, True, found.count, old >= found.old_count)
+        return Clear(room=found.count, uncounted=reset)
+    old = _emptied(found, header["oldbuckets"], found.old_count)
+    return Clear(old.chain, True, main.slots + old.slots)
 
 
-def _first_live(found: ClassicMap, address: int, count: int) -> int:
-    """The first bucket that has a tophash which is not emptyRest; count where all are empty."""
-    size = found.shape.slots.size
+@dataclass(frozen=True)
+class _Emptied:
+    """chain: the first one that has a tophash which is not emptyRest. slots: those before that tophash."""
+
+    chain: int
+    slots: int
+
+
+def _emptied(found: ClassicMap, address: int, count: int) -> _Emptied:
+    """How much of an array is empty from its start on, in the order in which a clear goes through it."""
+    size, slots = found.shape.slots.size, 0
     step = max(CHUNK // size, 1)
     for first in range(0, count, step):
         here = min(step, count - first)
         try:
             data = found.target.memory.read(address + first * size, here * size)
         except MemoryFault:
-            return first
+            return _Emptied(first, slots)
         for i in range(here):
-            if any(data[i * size : i * size + SLOTS]):
-                return first + i
-    return count
+            marks = data[i * size : i * size + SLOTS]
+            if found.target.arch.pointer(data, i * size + found.shape.overflow_off) and not any(marks):
+                marks = b"".join(block[:SLOTS] for _, block in chain_of(found, address + (first + i) * size))
+            rest = marks.lstrip(b"\0")
+            slots += len(marks) - len(rest)
+            if rest:
+                return _Emptied(first + i, slots)
+    return _Emptied(count, slots)
+
+
+def _has_empty(found: ClassicMap) -> bool:
+    """Whether a bucket of the array is empty, as those are whose old bucket is not evacuated."""
+    size, count = found.shape.slots.size, 1 << found.B
+    step = max(CHUNK // size, 1)
+    for first in range(0, count, step):
+        here = min(step, count - first)
+        try:
+            data = found.target.memory.read(found.header["buckets"] + first * size, here * size)
+        except MemoryFault:
+            return False
+        if any(not any(data[i * size : i * size + SLOTS]) for i in range(here)):
+            return True
+    return False

@@ -80,6 +80,14 @@ def text(expr: str) -> str:
     return str(gdb.parse_and_eval(expr)["str"].string(length=int(gdb.parse_and_eval(expr)["len"])))
 
 
+def function() -> str:
+    """The function that the pc is in: the one that was called, not what is inlined there."""
+    frame = gdb.newest_frame()
+    while frame.type() == gdb.INLINE_FRAME:
+        frame = frame.older()
+    return frame.name() or "?"
+
+
 def over() -> None:
     """Goes on to where the function that was just entered returns."""
     sp = register("rsp")
@@ -102,7 +110,7 @@ def operation(end: int, expr: str) -> dict[str, Any]:
         pc = register("rip")
         if pc == end:
             break
-        name = gdb.selected_frame().name() or "?"
+        name = function()
         if APART.search(name) or not WITHIN.match(name):
             over()
             continue
@@ -139,6 +147,8 @@ class StepWrites(gdb.Command):
 
     def invoke(self, argument: str, from_tty: bool) -> None:
         gdb.execute("handle SIGURG nostop noprint pass", to_string=True)
+        gdb.execute("set scheduler-locking step")  # what is gone through in one go may wait for other threads
+        gdb.execute("set print frame-info short-location")  # reads no source lines
         gdb.Breakpoint("main.begin")
         symbol = gdb.lookup_global_symbol("main.end")
         assert symbol is not None
@@ -150,10 +160,8 @@ class StepWrites(gdb.Command):
                 break
             gdb.execute("up", to_string=True)
             expr, what = text("expr"), text("what")
-            gdb.execute("set scheduler-locking on")
             gdb.execute("down", to_string=True)
             told = operation(end, expr)
-            gdb.execute("set scheduler-locking off")
             print(json.dumps({"what": what, "expr": expr, **told}))
         done.delete()
         gdb.execute("finish", to_string=True)

@@ -84,9 +84,8 @@ def test_keys_with_a_nan_are_counted(toolchain: Row, system_gdb: Gdb) -> None:
     answers = debuggers.visit(system_gdb, binary, {"filled": [f"hmap-check {expr}" for expr in exprs]})
     every = 0
     for expr in exprs:
-        told = re.search(
-            r"not checked +([\d,]+) keys? not hashed: they\s+contain a NaN", answers.at("filled", f"hmap-check {expr}").output
-        )
+        output = answers.at("filled", f"hmap-check {expr}").output
+        told = re.search(r"not checked +([\d,]+) keys? not hashed: they\s+contain a NaN", output)
         keys = [json.dumps(key) for key, _ in answers.truth["filled"]["maps"][expr]["entries"] or ()]
         odd = sum("NaN" in key for key in keys)
         assert (int(told[1]) if told else 0) == odd, (expr, told)
