@@ -90,13 +90,9 @@ def probe(hash_: int, mask: int) -> Iterator[int]:
 class _Corrupt(Exception):
     """The program's own lookup goes astray."""
 
-    code = "corrupt"
-
 
 class _Endless(_Corrupt):
     """The program's own lookup never ends."""
-
-    code = "endless-search"
 
 
 def lookup(
@@ -137,8 +133,10 @@ def _lookup(found: ClassicMap | SwissMap, hasher: Hasher, plan: Plan, key: bytes
         result.broken = Anomaly(
             "error", "unreadable", f"the lookup goes no further: {fault}", fault.address or found.address
         )
+    except _Endless as problem:
+        result.broken = Anomaly("error", "endless-search", str(problem), found.address)
     except _Corrupt as problem:
-        result.broken = Anomaly("error", problem.code, str(problem), found.address)
+        result.broken = Anomaly("error", "corrupt", str(problem), found.address)
     return result
 
 

@@ -82,10 +82,10 @@ def text(expr: str) -> str:
 
 def function() -> str:
     """The function that the pc is in: the one that was called, not what is inlined there."""
-    frame = gdb.newest_frame()
-    while frame.type() == gdb.INLINE_FRAME:
+    frame: gdb.Frame | None = gdb.newest_frame()
+    while frame is not None and frame.type() == gdb.INLINE_FRAME:
         frame = frame.older()
-    return frame.name() or "?"
+    return (None if frame is None else frame.name()) or "?"
 
 
 def over() -> None:

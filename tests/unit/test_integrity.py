@@ -15,7 +15,8 @@ from gomap.render.text import Style
 from gomap.target import Variable
 from tests.unit.build import classic_type, swiss_type
 from tests.unit.space import FakeTarget, basic
-from tests.unit.test_lookup import ARRAY, INT, SEED, make, with_hashes
+from tests.unit.test_bounded import make
+from tests.unit.test_lookup import ARRAY, INT, SEED, with_hashes
 from tests.unit.test_maps import ask
 
 IMAGES = Path(__file__).with_name("images")
