@@ -89,8 +89,9 @@ var damages = append([]damage{
 		*t.key(g, 1), *t.mark(g, 1) = *t.key(g, 0), *t.mark(g, 0)
 	}},
 	{"entry lost", "lost-entry", many, func(t *target) {
-		// Of a group that keeps another: one without any is as a clear leaves it.
-		*t.mark(t.group(0, func(g uintptr) bool { return t.gap(g) && t.full(2)(g) }), 0) = 0x80
+		// Of a group that keeps another, in the last table: a clear empties a group at once, and the first table first.
+		last := uintptr(t.facts.Swiss.DirLen) - 1
+		*t.mark(t.group(last, func(g uintptr) bool { return t.gap(g) && t.full(2)(g) }), 0) = 0x80
 	}},
 	{"entry lost to a tombstone", "lost-entry", tombs, func(t *target) { *t.mark(t.group(0, t.full(2)), 0) = 0xFE }},
 	{"control byte without a meaning", "bad-mark", one, func(t *target) { *t.mark(t.group(0, t.full(1)), 0) = 0xC3 }},
