@@ -55,7 +55,7 @@ class Program:
 
 
 PROGRAMS = (
-    Program("go", "cmd/go", ("run", "wait.go"), "cmd/go/internal/cfg.experiment", (("wait.go", WAIT),), False),
+    Program("go", "cmd/go", ("run", "wait.go"), "cmd/go/internal/load.cgoExclude", (("wait.go", WAIT),), False),
     Program("gopls", "golang.org/x/tools/gopls@v0.24.0", ("serve", "-listen={listen}"), "unicode.Scripts"),
     Program(
         "caddy",
