@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, Callable, Protocol
 
 from delve_bridge.types import BARE, PARTS, Raw, Types, at
-from gomap.golang.closures import Part, captured
+from gomap.golang.closures import MAX_CAPTURED, Part, captured
 from gomap.golang.pieces import are_all
 from gomap.golang.rtype import KINDS
 from gomap.gotypes import GoType, Kind, can_reach_map, fixed
@@ -21,8 +21,6 @@ from gomap.target import Frame as StackFrame
 #: Frames searched outward for a local variable, and how many of them are asked for at once at most.
 MAX_FRAMES = 256
 BATCH = 32
-#: Words of a closure that are read.
-MAX_CAPTURED = 64
 #: Flags of Delve's api.Variable.
 ESCAPED, CONSTANT, ARGUMENT, RETURNED, FAKE = 1, 4, 8, 16, 32
 #: In programs of 64 bits no stack of the system lies lower: less is an offset.

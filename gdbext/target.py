@@ -16,9 +16,11 @@ from gdbext import files, locations
 from gdbext.stacks import call_frame, frames_of, has_registers, runs_on, stack_pointer
 from gdbext.types import Converter, member, offset
 from gomap import elf
-from gomap.dwarf import BadDwarf
+from gomap.dwarf import BadDwarf, DebugInfo, Kept
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning, WrongProgram
+from gomap.golang.closures import MAX_CAPTURED, Part, captured
 from gomap.golang.goroutines import by_id, goroutine_of_thread, goroutines
+from gomap.golang.pclntab import Functions
 from gomap.golang.pieces import are_all
 from gomap.gotypes import GoType, Kind, can_reach_map
 from gomap.memory import Buffer, CachedMemory, Memory, Read, one_by_one
@@ -477,8 +479,38 @@ class GdbTarget:
             return Local(variable)
         return Local(variable, self._of_symbol(symbol, frame, name, place).address)
 
+    @cached_property
+    def _functions(self) -> Functions:
+        return Functions(self)
+
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
-        """The variables of the function that were declared before it. gdb drops DW_AT_go_closure_offset."""
+        """From debug information that is read past gdb, which drops DW_AT_go_closure_offset; else the variables of the
+        function that were declared before it, with no place."""
+        try:
+            name = self._functions.name(code)
+            for file in self._files.read or () if self._loaded is not None else ():
+                kept = file.info.captured(name)
+                if kept is not None:
+                    return self._kept(file.info, kept, slot)
+        except (BadDwarf, GomapError):
+            pass
+        return self._declared_before(code)
+
+    def _kept(self, info: DebugInfo, kept: Sequence[Kept], slot: int) -> Sequence[Captured]:
+        word = self.arch.pointer_size
+        own = self.memory.read(self.arch.pointer(self.memory.read(slot, word)), word * (1 + MAX_CAPTURED))
+        parts = []
+        for one in kept:
+            if one.offset + word > len(own):
+                continue
+            t = info.type(one.type_at)
+            if one.name.startswith("&") and t.kind is Kind.POINTER:
+                parts.append(Part(one.name[1:], t.elem, None, self.arch.pointer(own, one.offset)))
+            else:
+                parts.append(Part(one.name, t, one.offset))
+        return captured(parts, own, self.arch)
+
+    def _declared_before(self, code: int) -> Sequence[Captured]:
         block = gdb.block_for_pc(code)
         while block is not None and block.function is None:
             block = block.superblock

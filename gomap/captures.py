@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Callable
 
 from gomap.errors import GomapError, MemoryFault
+from gomap.golang.closures import MAX_CAPTURED
 from gomap.golang.hashing import Hasher, TooLong, hasher_of
 from gomap.golang.heap import Room
 from gomap.golang.lookup import candidates, lookup
@@ -19,8 +20,6 @@ from gomap.gotypes import GoType, Kind
 from gomap.maps import MapView, nonsense, view
 from gomap.target import Captured, Target, Variable
 
-#: Words of a closure that are looked through for a captured map, and keys of one that are looked up in it.
-MAX_CAPTURED = 64
 #: Bytes of an object that the allocator has a size class for.
 SMALL_OBJECT = 32 << 10
 TRIED = 8

@@ -1,4 +1,4 @@
-"""Package variables and their types, read from the debug information of a Go program with no debugger.
+"""Package variables, their types and what closures captured, from a Go program's debug information, with no debugger.
 
 A debugger that is asked for all variables reads the debug information of every package first: minutes for a large
 program. The names, addresses and types of package variables can be had without that. Names in Go's debug information
@@ -23,10 +23,10 @@ from gomap.errors import NoDebugInfo
 from gomap.gotypes import Field, GoType, Kind, Lazy
 from gomap.target import Arch
 
-_COMPILE_UNIT, _VARIABLE, _MEMBER, _SUBRANGE = 0x11, 0x34, 0x0D, 0x21
+_COMPILE_UNIT, _SUBPROGRAM, _VARIABLE, _MEMBER, _SUBRANGE = 0x11, 0x2E, 0x34, 0x0D, 0x21
 _ARRAY, _POINTER, _STRUCT, _SUBROUTINE, _TYPEDEF, _BASE, _UNSPECIFIED = 0x01, 0x0F, 0x13, 0x15, 0x16, 0x24, 0x3B
-_NAME, _SIZE, _LOCATION, _LANGUAGE, _COUNT, _OFFSET, _TYPE = 0x03, 0x0B, 0x02, 0x13, 0x37, 0x38, 0x49
-_GO_KIND, _GO_ELEM = 0x2900, 0x2902
+_NAME, _SIZE, _LOCATION, _LOW_PC, _LANGUAGE, _COUNT, _OFFSET, _TYPE = 0x03, 0x0B, 0x02, 0x11, 0x13, 0x37, 0x38, 0x49
+_GO_KIND, _GO_ELEM, _GO_CLOSURE_OFFSET = 0x2900, 0x2902, 0x2907
 _OF_GO = 0x16  # DW_LANG_Go
 _STRING, _BLOCK1, _EXPRLOC, _REF_ADDR, _FLAG, _IMPLICIT_CONST = 0x08, 0x0A, 0x18, 0x10, 0x0C, 0x21
 _OP_ADDR = b"\x03"
@@ -88,6 +88,16 @@ class Static:
     type_at: int
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A variable that closures of a function captured. offset: in their runtime.funcval. type_at: where its type's
+    entry is. A name that begins with & is of a pointer to the variable (or to its place in the closure)."""
+
+    name: str
+    type_at: int
+    offset: int
+
+
 class DebugInfo:
     """The debug information of one program or library. Raises BadElf, BadDwarf, OSError where it can't be used.
 
@@ -141,13 +151,7 @@ class DebugInfo:
 
     def _patterns(self) -> Iterator[tuple[re.Pattern[bytes], int, int]]:
         """What entries of package variables look like, for each stretch of units with the same abbreviations."""
-        stretches: list[tuple[_Table, int, int, int]] = []
-        for unit in self._units:
-            if stretches and stretches[-1][0] is unit.table and stretches[-1][3] == unit.pointer_size:
-                stretches[-1] = (unit.table, stretches[-1][1], unit.end, unit.pointer_size)
-            else:
-                stretches.append((unit.table, unit.first, unit.end, unit.pointer_size))
-        for table, start, end, size in stretches:
+        for table, start, end, size in self._stretches():
             for code, abbreviation in table.items():
                 forms = [(attribute, form) for attribute, form, _ in abbreviation.forms]
                 located = forms[1:2] in ([(_LOCATION, _BLOCK1)], [(_LOCATION, _EXPRLOC)])
@@ -158,6 +162,16 @@ class DebugInfo:
                 text = re.escape(bytes([code])) + rb"([^\0-\x1f]+)\0" + location + b"(.{%d})(.{4})" % size
                 yield re.compile(text, re.S), start, end
 
+    def _stretches(self) -> list[tuple[_Table, int, int, int]]:
+        """(abbreviations, start, end, bytes of a pointer) of neighbouring units that have these in common."""
+        found: list[tuple[_Table, int, int, int]] = []
+        for unit in self._units:
+            if found and found[-1][0] is unit.table and found[-1][3] == unit.pointer_size:
+                found[-1] = (unit.table, found[-1][1], unit.end, unit.pointer_size)
+            else:
+                found.append((unit.table, unit.first, unit.end, unit.pointer_size))
+        return found
+
     def is_plain(self, at: int) -> bool:
         """Whether the type there is a number or a string."""
         try:
@@ -165,6 +179,49 @@ class DebugInfo:
         except BadDwarf:
             return False
         return tag == _BASE or (tag == _STRUCT and attributes.get(_NAME) == b"string")
+
+    # -- closures ------------------------------------------------------------------------------------
+
+    def captured(self, function: str) -> list[Kept] | None:
+        """What closures of the function captured; None where that is not there: the program's Go is older than 1.23, or
+        the function can be inlined (putvar of cmd/internal/dwarf/dwarf.go leaves it out). Raises BadDwarf.
+
+        function: as the linker calls it.
+        """
+        at = self._functions.get(function.encode())
+        if at is None:
+            return None
+        found = []
+        for tag, attributes in self._variables_of(at):
+            offset = _number(attributes, _GO_CLOSURE_OFFSET)
+            if tag == _VARIABLE and offset:
+                found.append(Kept(_text(attributes), _number(attributes, _TYPE), offset))
+        return found
+
+    @cached_property
+    def _functions(self) -> Mapping[bytes, int]:
+        """Where the entries of functions that can't be inlined are; none where no variable has a closure offset."""
+        found: dict[bytes, int] = {}
+        for table, start, end, _ in self._stretches():
+            abbreviations = table.values()
+            if not any(form[0] == _GO_CLOSURE_OFFSET for each in abbreviations for form in each.forms):
+                continue
+            for code, abbreviation in table.items():
+                forms = [(attribute, form) for attribute, form, _ in abbreviation.forms[:2]]
+                if abbreviation.tag == _SUBPROGRAM and forms[:1] == [(_NAME, _STRING)] and forms[1][0] == _LOW_PC:
+                    pattern = re.compile(re.escape(bytes([code])) + rb"([^\0-\x1f]+)\0")
+                    found.update((match[1], match.start()) for match in pattern.finditer(self._data, start, end))
+        return found
+
+    def _variables_of(self, at: int) -> Iterator[tuple[int, Attributes]]:
+        """Entries of a function's own block. Those that have entries below them, inner blocks and calls that were
+        inlined, come last (putscope of cmd/internal/dwarf/dwarf.go)."""
+        unit = self._unit(at)
+        _, _, nested, at = self._read(unit, at)
+        tag, attributes, has, at = self._read(unit, at)
+        while nested and tag and not has:
+            yield tag, attributes
+            tag, attributes, has, at = self._read(unit, at)
 
     # -- units ---------------------------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ from gomap.target import Arch, Captured
 BY_VALUE = 128
 #: What the compiler calls the receiver in a method value's closure. It is captured by value, whatever its size.
 RECEIVER = ".this"
+#: Words of a closure that are looked at.
+MAX_CAPTURED = 64
 MAX_STEPS = 1 << 12
 MAX_PARTS = 64
 

@@ -17,8 +17,8 @@ from gomap.errors import GomapError
 from gomap.gotypes import GoType, Kind
 
 #: Abbreviations by tag, with children or without: attributes and forms, as cmd/internal/dwarf/dwarf.go has them.
-UNIT, VARIABLE, BASE, STRUCT, MEMBER, POINTER, ARRAY, RANGE, TYPEDEF = range(1, 10)
-TAGS = (0x11, 0x34, 0x24, 0x13, 0x0D, 0x0F, 0x01, 0x21, 0x16)
+UNIT, VARIABLE, BASE, STRUCT, MEMBER, POINTER, ARRAY, RANGE, TYPEDEF, FUNCTION, CAPTURED, BLOCK = range(1, 13)
+TAGS = (0x11, 0x34, 0x24, 0x13, 0x0D, 0x0F, 0x01, 0x21, 0x16, 0x2E, 0x34, 0x0B)
 NAME, KIND, ELEM, SIZE, OF_TYPE = (0x03, 0x08), (0x2900, 0x0B), (0x2902, 0x10), (0x0B, 0x0F), (0x49, 0x10)
 FORMS = {
     UNIT: (NAME, (0x13, 0x0B)),
@@ -30,8 +30,11 @@ FORMS = {
     ARRAY: (NAME, OF_TYPE, SIZE, KIND),
     RANGE: (OF_TYPE, (0x37, 0x0F)),
     TYPEDEF: (NAME, OF_TYPE, KIND, ELEM),
+    FUNCTION: (NAME, (0x11, 0x01)),
+    CAPTURED: (NAME, (0x3B, 0x0F), OF_TYPE, (0x2907, 0x0F), (0x02, 0x0A)),
+    BLOCK: (),
 }
-PARENTS = {UNIT, STRUCT, ARRAY}
+PARENTS = {UNIT, STRUCT, ARRAY, FUNCTION, BLOCK}
 
 
 @dataclass
@@ -90,6 +93,23 @@ class Writer:
         self.entries += bytes([VARIABLE]) + name.encode() + bytes([0, 1 + self.word, 3]) + place
         self.entries += self.number(of) + b"\1"
         self.symbols.append((name, address if symbol is None else symbol))
+
+    def function(
+        self, name: str, captured: Sequence[tuple[str, int, int]], inside: Sequence[tuple[str, int, int]]
+    ) -> None:
+        """captured, inside (a block of its own): (name, type, offset in the closure)."""
+
+        def variables(of: Sequence[tuple[str, int, int]]) -> None:
+            for variable, t, offset in of:
+                self.entries += (
+                    bytes([CAPTURED]) + variable.encode() + b"\0\7" + self.number(t) + bytes([offset, 1, 0x9C])
+                )
+
+        self.entries += bytes([FUNCTION]) + name.encode() + b"\0" + bytes(self.word)
+        variables(captured)
+        self.entries += bytes([BLOCK])
+        variables(inside)
+        self.entries += b"\0\0"
 
     def program(self) -> bytes:
         entries = bytes(self.entries) + b"\0"
@@ -166,6 +186,8 @@ def small(order: str = "<", word: int = 8, version: int = 4) -> Writer:
     w.variable("main.queue", 0x1060, w.typedef("chan int", queue, 18, number))
     w.variable("main.elsewhere", 0x1070, number, symbol=0x2070)
     w.variable("of_c", 0x1080, number)
+    w.function("main.f", [("x", number, 0)], [])
+    w.function("main.f.func1", [("n", number, word), ("&m", pointer, 2 * word), ("own", number, 0)], [("z", number, 8)])
     return w
 
 
@@ -208,6 +230,12 @@ def test_what_is_read(order: str, word: int, version: int, tmp_path: Path) -> No
     assert found["main.many"].length == 3 and found["main.list"].elem.name == "int"
     plain = {name for name, static in info.variables.items() if info.is_plain(static.type_at)}
     assert plain == {"main.number", "main.text"}
+    kept = info.captured("main.f.func1") or []
+    assert [(one.name, info.type(one.type_at).name, one.offset) for one in kept] == [
+        ("n", "int", word),
+        ("&m", "*main.tree", 2 * word),
+    ]
+    assert info.captured("main.f") == [] and info.captured("main.f.func2") is None
 
 
 def test_a_type_that_contains_itself(tmp_path: Path) -> None:
@@ -248,6 +276,11 @@ def test_damaged(tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[i
         variables = info.variables
     except (BadElf, BadDwarf):
         return
+    try:
+        for one in info.captured("main.f.func1") or []:
+            reach(info.type(one.type_at))
+    except GomapError:
+        pass
     for static in variables.values():
         try:
             info.is_plain(static.type_at)
