@@ -8,20 +8,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
-from typing import Any, Callable, ClassVar
+from typing import Any, Callable, ClassVar, Literal
 
 import gdb
 
-from gdbext import files, locations
+from gdbext import files, generics, locations
 from gdbext.stacks import call_frame, frames_of, has_registers, runs_on, stack_pointer
 from gdbext.types import Converter, member, offset
 from gomap import elf
 from gomap.dwarf import BadDwarf, DebugInfo, Kept
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning, WrongProgram
 from gomap.golang.closures import MAX_CAPTURED, Part, captured
+from gomap.golang.dictionaries import Arguments, Dictionary, index_of, is_shaped, pointer_to
 from gomap.golang.goroutines import by_id, goroutine_of_thread, goroutines
 from gomap.golang.pclntab import Functions
 from gomap.golang.pieces import are_all
+from gomap.golang.rtype import Types
 from gomap.gotypes import GoType, Kind, can_reach_map
 from gomap.memory import Buffer, CachedMemory, Memory, Read, one_by_one
 from gomap.process import ProcessMemory, same
@@ -142,6 +144,8 @@ class _Known:
     #: The files whose debug information is read past gdb, none where it can't be; None: not tried yet.
     read: Sequence[files.File] | None = None
     locations: locations.Known = field(default_factory=dict)
+    #: The dictionaries of generic functions; None where they are not known, False: not looked for yet.
+    dictionaries: generics.Symbols | Literal[False] = False
     #: The process (its pid and gdb's connection to it) that was found to run these files.
     process: tuple[int, int] | None = None
 
@@ -322,7 +326,7 @@ class GdbTarget:
         return found
 
     def _of_symbol(self, symbol: gdb.Symbol, frame: gdb.Frame | None, name: str, place: Place) -> Variable:
-        t = self._converter.convert(_type_of(symbol, name))
+        t = self._type(symbol, frame)
         try:
             if not symbol.needs_frame or frame is None:
                 return self._of_value(symbol.value(), t, name, place)
@@ -338,6 +342,50 @@ class GdbTarget:
             return self._of_value(value, t, name, place)
         except (gdb.error, GomapError):
             return Variable(name, t, place=place)
+
+    def _type(self, symbol: gdb.Symbol, frame: gdb.Frame | None) -> GoType:
+        """The type of a variable, in a generic function with the types that it was called with, where these can be
+        told: else with their shapes."""
+        of_gdb = _type_of(symbol)
+        t = self._converter.convert(of_gdb)
+        if frame is None or not is_shaped(t):
+            return t
+        index = index_of(of_gdb.name)
+        if index is None and symbol.name.startswith("&") and t.kind is Kind.POINTER:
+            actual = self._actual(frame, None, t.elem)
+            return t if actual is None else pointer_to(actual, self.arch.pointer_size)
+        return self._actual(frame, index, t) or t
+
+    def _actual(self, frame: gdb.Frame, index: int | None, shape: GoType) -> GoType | None:
+        possible = self._dictionaries(frame)
+        found = self._arguments.actual(possible, index, shape)
+        if found is not None or len(possible) < 2:
+            return found
+        return self._arguments.actual(generics.given_by_caller(self, frame, possible), index, shape)
+
+    def _dictionaries(self, frame: gdb.Frame) -> Sequence[Dictionary]:
+        """The dictionaries that the frame's function may have got."""
+        symbol = generics.variable(frame)
+        if symbol is not None and (
+            generics.is_plain(symbol) or locations.told(symbol, frame, self._files.locations) is not None
+        ):
+            try:
+                place = self._place(frame)
+                data = self._of_symbol(symbol, frame, symbol.name, place).read(self.memory, 0, self.arch.pointer_size)
+                return [Dictionary(self.arch.pointer(data), generics.words(symbol))]
+            except GomapError:
+                pass
+        return generics.candidates(self._all_dictionaries, frame.name() or "")
+
+    @property
+    def _all_dictionaries(self) -> generics.Symbols:
+        if self._files.dictionaries is False:
+            self._files.dictionaries = generics.symbols(self.symbol, self.arch.pointer_size)
+        return self._files.dictionaries
+
+    @cached_property
+    def _arguments(self) -> Arguments:
+        return Arguments(Types(self))
 
     def _in_memory(self, parts: Sequence[locations.Part], base: int, t: GoType, name: str, place: Place) -> Variable:
         """A variable of a function that has called another, as far as it lies in memory. base: its call frame's."""
@@ -467,7 +515,7 @@ class GdbTarget:
                 continue
             name = symbol.name.lstrip("&")
             try:
-                if wanted(function, name, self._converter.convert(symbol.type)):
+                if wanted(function, name, self._type(symbol, frame)):
                     found.append(self._slot(symbol, frame, name, place))
             except (OptimizedOut, MemoryFault, gdb.error):
                 continue
@@ -516,15 +564,29 @@ class GdbTarget:
             block = block.superblock
         if block is None or block.function is None or block.start != code:
             return ()
-        line, found = block.function.line, []
+        line, parts = block.function.line, []
         for symbol in block:
             if symbol.is_argument or symbol.name.startswith("~") or symbol.type is None:
                 continue
             if symbol.is_variable and symbol.line <= line:
                 by_reference = symbol.name.startswith("&")
                 t = self._converter.convert(symbol.type.target() if by_reference else symbol.type)
-                found.append(Captured(symbol.name.lstrip("&"), t, None, by_reference))
-        return found
+                parts.append(Captured(symbol.name.lstrip("&"), t, None, by_reference))
+        if not any(is_shaped(part.type) for part in parts):
+            return parts
+        given = self._captured_dictionaries(block.function.name, slot, parts)
+        return [replace(part, type=self._arguments.actual(given, None, part.type) or part.type) for part in parts]
+
+    def _captured_dictionaries(self, function: str, slot: int, parts: Sequence[Captured]) -> list[Dictionary]:
+        """The dictionary that the closure has captured. Where it lies in the closure gdb does not tell, either."""
+        word = self.arch.pointer_size
+        size = word * (1 + sum(1 if part.by_reference else -(-part.type.size // word) for part in parts))
+        try:
+            closure = self.memory.read(self.arch.pointer(self.memory.read(slot, word)), size)
+        except MemoryFault:
+            return []
+        held = {self.arch.pointer(closure, at) for at in range(word, size, word)}
+        return [one for one in generics.candidates(self._all_dictionaries, function) if one.address in held]
 
     def location(self, pc: int) -> Location | None:
         block = gdb.block_for_pc(pc - 1)
@@ -540,7 +602,7 @@ class GdbTarget:
         found = {}
         frame = next((f for f in _frames() if not _in_runtime(f.name() or "")), None)
         for symbol, undeclared in _symbols(frame) if frame is not None else ():
-            if not undeclared and symbol.type is not None and can_reach_map(self._converter.convert(symbol.type), True):
+            if not undeclared and symbol.type is not None and can_reach_map(self._type(symbol, frame), True):
                 found[symbol.name.lstrip("&")] = True
         if packages:
             if self._loaded is None:
@@ -554,7 +616,7 @@ class GdbTarget:
     ) -> Iterator[Variable]:
         """The variable, if its type is wanted and it can be found."""
         try:
-            if symbol.type is None or not wanted(self._converter.convert(symbol.type)):
+            if symbol.type is None or not wanted(self._type(symbol, frame)):
                 return
             if frame is not None:
                 yield self._in_frame(symbol, frame, name, self._place(frame))
@@ -728,9 +790,9 @@ def _static_symbol(name: str) -> gdb.Symbol | None:
     return found if found is not None and (found.is_variable or found.is_constant) else None
 
 
-def _type_of(symbol: gdb.Symbol, name: str) -> gdb.Type:
+def _type_of(symbol: gdb.Symbol) -> gdb.Type:
     if symbol.type is None:
-        raise NoDebugInfo(f"the debug information gives {name} no type")
+        raise NoDebugInfo(f"the debug information gives {symbol.name} no type")
     return symbol.type
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gdb
 
 from gomap import maps
+from gomap.golang import dictionaries
 from gomap.gotypes import Field, GoType, Kind, Lazy
 from gomap.target import Arch
 
@@ -27,15 +28,25 @@ class Converter:
 
     def __init__(self, arch: Arch) -> None:
         self._arch = arch
-        self._named: dict[str, GoType] = {}
+        #: By file and name: a program, its plugins and libraries have types of one name each, and gdb says whether two
+        #: of one file are equal.
+        self._named: dict[tuple[gdb.Objfile | None, str], list[tuple[gdb.Type, GoType]]] = {}
 
     def convert(self, t: gdb.Type) -> GoType:
         name = t.name
         if name is None:
             return self._convert(t, self._compose(t))
-        found = self._named.get(name)
-        if found is None:
-            found = self._named[name] = self._convert(t, name)
+        key = (t.objfile, name)
+        known = self._named.get(key)
+        if known is None:
+            known = self._named[key] = []
+        for of_gdb, found in known:
+            if of_gdb == t:
+                return found
+        if dictionaries.index_of(name) is not None:  # every generic function has types of these names
+            return self.convert(t.target())
+        found = self._convert(t, name)
+        known.append((t, found))
         return found
 
     def _lazy(self, t: gdb.Type) -> Lazy:
@@ -78,6 +89,8 @@ class Converter:
 
     def _typedef(self, t: gdb.Type, name: str) -> GoType:
         inner = t.target()
+        if name == dictionaries.ANY_POINTER:
+            return GoType(Kind.UNSAFE_POINTER, name, inner.sizeof)
         if inner.code == gdb.TYPE_CODE_STRUCT and inner.name in _INTERFACES and inner.name != name:
             return GoType(Kind.INTERFACE, name, inner.sizeof, methods=_INTERFACES[inner.name])
         if inner.code == gdb.TYPE_CODE_PTR:

@@ -8,6 +8,7 @@ most of their graph is never looked at.
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass, field
 from typing import Callable
 
@@ -165,3 +166,26 @@ def has_pointers(t: GoType) -> bool:
     if t.kind is Kind.STRUCT:
         return any(has_pointers(f.type) for f in t.fields)
     return t.kind in POINTER_KINDS or t.kind in (Kind.STRING, Kind.SLICE, Kind.INTERFACE, Kind.OPAQUE)
+
+
+#: What the linker adds to the name of a type that a function declares; the program's own descriptor lacks it.
+_LOCAL = re.compile(r"·\d+")
+
+
+def same(a: GoType, b: GoType) -> bool:
+    """Whether both describe one Go type, whether debug information or the program's own descriptor does: names, sizes
+    and all that a value consists of agree. Types of one name that functions declare differ in that, if in anything."""
+    if a is b:
+        return True
+    if a.kind is not b.kind or a.size != b.size or a.length != b.length or plain_name(a) != plain_name(b):
+        return False
+    if a.kind is Kind.STRUCT:
+        return len(a.fields) == len(b.fields) and all(
+            (f.name, f.offset) == (g.name, g.offset) and same(f.type, g.type) for f, g in zip(a.fields, b.fields)
+        )
+    return a.kind is not Kind.ARRAY or a.lazy_elem is None or b.lazy_elem is None or same(a.elem, b.elem)
+
+
+def plain_name(t: GoType) -> str:
+    """The type's name as the program's own descriptor has it."""
+    return _LOCAL.sub("", t.name) if "·" in t.name else t.name

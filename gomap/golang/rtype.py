@@ -132,6 +132,10 @@ class Types:
             found = self._direct[address] = self.descriptor(address).direct
         return found
 
+    def is_of_program(self, address: int) -> bool:
+        """Whether `address` is where the linker has put type descriptors. Raises NoDebugInfo, MemoryFault."""
+        return self._module(address) is not None
+
     def pretend(self, address: int, t: GoType) -> None:
         """From now on type t has its descriptor at `address`, where the target has none."""
         self._types[address] = t

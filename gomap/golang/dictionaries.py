@@ -1,0 +1,128 @@
+"""Type arguments of generic functions, from the dictionaries that the compiler passes to them.
+
+One body of code serves all type arguments of one shape, and debug information gives its variables types of these
+shapes: go.shape.int, and go.shape.*uint8 for any pointer. What the types are the function's dictionary says, an array
+of words some of which point to type descriptors. It is the parameter .dict, and the compiler names the types of
+variables after its words: .param2 is that of word 2 (cmd/compile/internal/noder/reader.go, objDictName and
+varDictIndex; cmd/internal/dwarf/dwarf.go, putparamtypes: the same from Go 1.21 to 1.27).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gomap.errors import GomapError
+from gomap.golang.rtype import Types
+from gomap.gotypes import GoType, Kind, fixed, plain_name
+
+SHAPE = "go.shape."
+#: The shape of all pointers whose type parameter's constraint asks nothing of them (shapify of noder/reader.go).
+ANY_POINTER = f"{SHAPE}*uint8"
+#: What debug information calls the parameter, and the type of a variable whose type is word N of it.
+VARIABLE = ".dict"
+_PARAMETER = re.compile(r"\.param(\d+)")
+#: Pointers, slices and maps that are followed to tell whether a type has a shape.
+MAX_DEPTH = 3
+MAX_WORDS = 1 << 12
+_FUNCTION = re.compile(r"(?P<package>(?:.*/)?[^/.]*)\.(?:\(\*)?(?P<name>[^.()\[]+)\[", re.S)
+
+
+def index_of(type_name: str | None) -> int | None:
+    """N of the type name .paramN."""
+    found = _PARAMETER.fullmatch(type_name) if type_name else None
+    return None if found is None else int(found.group(1))
+
+
+def is_shaped(t: GoType) -> bool:
+    """Whether a type is that of a shape, or made of one: what a dictionary has to say."""
+    return SHAPE in t.name
+
+
+def has_shape(t: GoType, shape: GoType, depth: int = 0) -> bool:
+    """Whether type t can be what a shape stands for. Parts that are not known are not compared."""
+    if not is_shaped(shape) and plain_name(shape) == plain_name(t):
+        return True
+    if shape.name == ANY_POINTER:
+        return t.kind in (Kind.POINTER, Kind.UNSAFE_POINTER)
+    if shape.kind is not t.kind or shape.size != t.size or shape.length != t.length or shape.methods != t.methods:
+        return False
+    if len(shape.fields) != len(t.fields):
+        return False
+    for one, other in zip(shape.fields, t.fields):
+        if one.name.rpartition(".")[2] != other.name.rpartition(".")[2] or one.offset != other.offset:
+            return False
+        if not has_shape(other.type, one.type, depth):
+            return False
+    if t.kind is not Kind.ARRAY:
+        depth += 1
+    if depth > MAX_DEPTH or t.kind is Kind.FUNC:
+        return True
+    try:
+        pairs = [(t.elem, shape.elem)] if shape.lazy_elem is not None and t.lazy_elem is not None else []
+        pairs += [(t.key, shape.key)] if shape.lazy_key is not None and t.lazy_key is not None else []
+    except GomapError:
+        return True
+    return all(has_shape(one, other, depth) for one, other in pairs)
+
+
+@dataclass(frozen=True)
+class Dictionary:
+    """address: of the first word. words: how many there are."""
+
+    address: int
+    words: int
+
+
+@dataclass
+class Arguments:
+    """What dictionaries say. types: the program's own descriptors."""
+
+    types: Types
+    _known: dict[tuple[tuple[Dictionary, ...], int | None, str], GoType | None] = field(default_factory=dict)
+
+    def actual(self, dictionaries: Iterable[Dictionary], index: int | None, shape: GoType) -> GoType | None:
+        """The type that a variable of a generic function has, None where that can't be told.
+
+        dictionaries: those that the function may have got. index: the word that its type is, None where debug
+        information does not say: of a captured variable, above all. shape: the type that it gives the variable. As
+        any variable's type is in the dictionary, it is known where one alone has the shape.
+        """
+        key = (tuple(dictionaries), index, shape.name)
+        if key not in self._known:
+            found: dict[int, GoType] = {}
+            for dictionary in key[0]:
+                found.update(self._fitting(dictionary, index, shape))
+            self._known[key] = next(iter(found.values())) if len(found) == 1 else None
+        return self._known[key]
+
+    def _fitting(self, dictionary: Dictionary, index: int | None, shape: GoType) -> dict[int, GoType]:
+        """Types of the dictionary that have the shape, by their descriptors' addresses."""
+        arch, found = self.types.target.arch, {}
+        words = range(min(dictionary.words, MAX_WORDS)) if index is None else (index,)
+        for i in words:
+            if i >= dictionary.words:
+                continue
+            try:
+                where = dictionary.address + i * arch.pointer_size
+                address = arch.pointer(self.types.target.memory.read(where, arch.pointer_size))
+                if self.types.is_of_program(address):
+                    t = self.types.at(address)
+                    if has_shape(t, shape):
+                        found[address] = t
+            except GomapError:
+                continue  # a word that is something else
+        return found
+
+
+def pointer_to(t: GoType, size: int) -> GoType:
+    """The type *t. size: bytes of a pointer."""
+    return GoType(Kind.POINTER, f"*{t.name}", size, lazy_elem=fixed(t))
+
+
+def prefix_of(function: str) -> str | None:
+    """What the symbols of the dictionaries that a function may get begin with: main..dict.Box[ for those of
+    main.(*Box[go.shape.int]).Len; None for a function that is not generic."""
+    found = _FUNCTION.match(function)
+    return None if found is None or SHAPE not in function else f"{found.group('package')}..dict.{found.group('name')}["
