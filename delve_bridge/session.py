@@ -13,6 +13,7 @@ from delve_bridge.target import Call, DelveTarget, Frame, split
 from delve_bridge.types import BARE, NOWHERE, Raw, Types, at
 from gomap import elf
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, TargetRunning
+from gomap.golang.dictionaries import ANCHOR, Dictionary, of_file
 from gomap.memory import Memory
 from gomap.process import ProcessMemory, same
 from gomap.target import Arch, Location
@@ -64,6 +65,7 @@ class Session:
         self._kind: str | None = None
         self._arch: Arch | None = None
         self._types: Types | None = None
+        self._dictionaries: dict[str, Dictionary] | None = None
 
     def _handshake(self) -> None:
         """Asks for version 2 of the API. Raises NotDelve."""
@@ -176,7 +178,7 @@ class Session:
     def forget(self) -> None:
         """The program was started again, or has loaded a library: addresses and type facts may be others."""
         self._globals.clear()
-        self._all_globals = self._arch = self._types = None
+        self._all_globals = self._arch = self._types = self._dictionaries = None
         self.close_memory()
 
     # -- facts -----------------------------------------------------------------------------------------
@@ -214,6 +216,20 @@ class Session:
             self._types = types
         return self._types
 
+    @property
+    def dictionaries(self) -> Mapping[str, Dictionary]:
+        """The dictionaries of generic functions by their symbols, which Delve does not tell; none where the program's
+        file is not on this machine, or where a library has such, too: it may call a function with its own."""
+        if self._dictionaries is None:
+            anchor, path = self.package_variable(ANCHOR), self._program
+            if path is None and isinstance(self._direct, ProcessMemory):
+                path = f"/proc/{self._direct.pid}/exe"
+            alone = not any(elf.is_go(library) for library in self._libraries)
+            self._dictionaries = {}
+            if path is not None and anchor is not None and alone:
+                self._dictionaries = of_file(path, int(anchor["addr"]), self.arch.pointer_size)
+        return self._dictionaries
+
     def evaluate(self, expressions: Sequence[str], load: Mapping[str, Any]) -> list[Raw | None]:
         """What Delve says of expressions of types and package variables alone; None where it refuses."""
         scope = {"GoroutineID": -1, "Frame": 0}
@@ -247,7 +263,11 @@ class Session:
 
     def stack(self, depth: int) -> list[Frame]:
         """The selected goroutine's frames, the newest first."""
-        return [call.frame for call in self.calls_of(self._goroutine_id(), depth)]
+        return [call.frame for call in self.calls(depth)]
+
+    def calls(self, depth: int) -> list[Call]:
+        """The same with where they stand."""
+        return self.calls_of(self._goroutine_id(), depth)
 
     def calls_of(self, goroutine: int, depth: int, load: Mapping[str, Any] | None = None) -> list[Call]:
         """Any goroutine's frames, the newest first; with their variables if load says how these are to be loaded."""

@@ -5,13 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from typing import Any, Callable, Protocol
 
 from delve_bridge.types import BARE, PARTS, Raw, Types, at
+from gomap.analysis.references import given
+from gomap.errors import MemoryFault
 from gomap.golang.closures import MAX_CAPTURED, Part, captured
+from gomap.golang.dictionaries import VARIABLE as DICTIONARY
+from gomap.golang.dictionaries import Arguments, Dictionary, candidates, is_shaped, with_arguments
+from gomap.golang.pclntab import Functions
 from gomap.golang.pieces import are_all
 from gomap.golang.rtype import KINDS
+from gomap.golang.rtype import Types as Descriptors
 from gomap.gotypes import GoType, Kind, can_reach_map, fixed
 from gomap.memory import CachedMemory, Memory
 from gomap.target import GLOBAL, Arch, Captured, Goroutine, Local, Location, Place, Variable, Wanted, build_version
@@ -32,6 +39,12 @@ _OPERATION = re.compile(r"DW_OP_(\w+)((?: -?0x[0-9a-f]+| -?\d+)*)")
 _IN_LIST = re.compile(r"\[0x[0-9a-f]+:0x[0-9a-f]+\] (.*)")
 #: Where the compiler keeps the pointer to a variable that it moved to the heap, from the call frame's address.
 _SLOT = re.compile(r"\[block\] DW_OP_fbreg (-?0x[0-9a-f]+|-?\d+)")
+#: The type of a dictionary's variable.
+_WORDS = re.compile(r"\*\[(\d+)\]uintptr")
+#: A variable in the function's frame.
+_IN_FRAME = re.compile(r"\] DW_OP_fbreg (-?0x[0-9a-f]+|-?\d+)\s*$")
+#: Larger frames are not searched; and words behind a frame, where functions have their arguments spilled.
+MAX_FRAME, MAX_ARGUMENTS = 1 << 16, 16
 _IDENTIFIER = re.compile(r"[^\W\d]\w*\Z")
 
 
@@ -69,10 +82,12 @@ class Program(Protocol):
     def arch(self) -> Arch: ...
     @property
     def types(self) -> Types: ...
+    @property
+    def dictionaries(self) -> Mapping[str, Dictionary]: ...
     def memory(self) -> Memory: ...
     def package_variable(self, name: str) -> Raw | None: ...
     def package_variables(self) -> dict[str, Raw]: ...
-    def stack(self, depth: int) -> list[Frame]: ...
+    def calls(self, depth: int) -> list[Call]: ...
     def calls_of(self, goroutine: int, depth: int, load: Mapping[str, Any] | None = None) -> list[Call]: ...
     def location(self, pc: int) -> Location | None: ...
     def variables(
@@ -92,7 +107,7 @@ class DelveTarget:
         self.kind = session.kind
         self.arch = session.arch
         self.memory: Memory = CachedMemory(session.memory())
-        self._stack: list[Frame] | None = None
+        self._stack: list[Call] | None = None
         self._variables: dict[int, list[Raw]] = {}
 
     @property
@@ -151,8 +166,12 @@ class DelveTarget:
 
     def frames(self) -> list[Frame]:
         """The session's frame and those that called it."""
+        return [call.frame for call in self._calls[self._session.frame :]]
+
+    @property
+    def _calls(self) -> list[Call]:
         if self._stack is None:
-            self._stack = self._session.stack(MAX_FRAMES)[self._session.frame :]
+            self._stack = self._session.calls(MAX_FRAMES)
         return self._stack
 
     def _user_frame(self) -> Frame | None:
@@ -179,14 +198,64 @@ class DelveTarget:
 
     def _in_frame(self, raw: Raw, frame: Frame, name: str) -> Variable:
         place = Place("", self._session.goroutine, frame.level, frame.function or None, frame.file, frame.line)
-        return self._placed(raw, name, place, frame.optimised)
+        return self._placed(raw, self._type(raw, frame, self._of_frame(frame.level)), name, place, frame.optimised)
 
-    def _placed(self, raw: Raw, name: str, place: Place, optimised: bool) -> Variable:
-        """place: the frame's, without the kind."""
+    def _type(self, raw: Raw, frame: Frame, raws: Sequence[Raw], calls: Sequence[Call] | None = None) -> GoType:
+        """The variable's type. In a generic function it is the one that the function was called with, where it can be
+        told, as Delve itself does for some variables: else its shape. raws: the frame's variables. calls: the
+        goroutine's, None for the session's."""
+        t = self._session.types.of(raw)
+        if not is_shaped(t):
+            return t
+        possible = candidates(self._session.dictionaries, frame.function)
+        found = self._arguments.actual(possible, None, t)
+        if found is None and len(possible) > 1:
+            stack = self._calls if calls is None else calls
+            found = self._arguments.actual(self._given(possible, raws, stack, frame.level), None, t)
+        return found or t
+
+    def _given(
+        self, possible: Sequence[Dictionary], raws: Sequence[Raw], calls: Sequence[Call], level: int
+    ) -> list[Dictionary]:
+        """The one of a function's dictionaries that its frame has got."""
+        if level + 1 >= len(calls) or calls[level + 1].offset == calls[level].offset:  # which is inlined into it
+            return []
+        addresses = {one.address for one in possible}
+        held = addresses.intersection(() if calls[level].frame.optimised else self._words(raws, calls[level]))
+        found = held.pop() if len(held) == 1 else given(self, calls[level + 1].pc, addresses)
+        return [one for one in possible if one.address == found]
+
+    def _words(self, raws: Sequence[Raw], call: Call) -> list[int]:
+        """The words of a frame: without optimization the dictionary is one of them, in a place that Delve does not
+        tell. From where other variables lie follows where the frame is."""
+        for raw in raws:
+            place = _IN_FRAME.search(str(raw["LocationExpr"]))
+            if place is None or int(raw["flags"]) & (ESCAPED | FAKE) or not int(raw["addr"]):
+                continue
+            top, size = int(raw["addr"]) - int(place.group(1), 0), self._sizes.frame_size(call.pc)
+            word = self.arch.pointer_size
+            if size is None or size > MAX_FRAME:
+                return []
+            try:
+                data = self.memory.read(top - size, size + word * MAX_ARGUMENTS)
+            except MemoryFault:
+                return []
+            return [self.arch.pointer(data, i) for i in range(0, len(data) - word + 1, word)]
+        return []
+
+    @cached_property
+    def _sizes(self) -> Functions:
+        return Functions(self)
+
+    @cached_property
+    def _arguments(self) -> Arguments:
+        return Arguments(Descriptors(self))
+
+    def _placed(self, raw: Raw, t: GoType, name: str, place: Place, optimised: bool) -> Variable:
+        """t: its type. place: the frame's, without the kind."""
         flags = int(raw["flags"])
         kind = "captured" if flags & ESCAPED else "argument" if flags & (ARGUMENT | RETURNED) else "local"
         place = replace(place, kind=kind)
-        t = self._session.types.of(raw)
         location = _IN_LIST.match(str(raw["LocationExpr"]))
         if location is not None and optimised and not flags & ESCAPED:
             pieces = [int(size, 0) for operation, size in _OPERATION.findall(location.group(1)) if operation == "piece"]
@@ -221,7 +290,7 @@ class DelveTarget:
         frame = self._user_frame()
         if frame is not None:
             for raw in self._of_frame(frame.level):
-                if wanted(self._session.types.of(raw)):
+                if wanted(self._type(raw, frame, self._of_frame(frame.level))):
                     yield self._in_frame(raw, frame, str(raw["name"]))
 
     def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
@@ -253,7 +322,7 @@ class DelveTarget:
                 # From the system's stack Delve goes on where the runtime left the goroutine's.
                 sp = goroutine.sp
             place = Place("", goroutine.id, level, frame.function or None, frame.file, frame.line)
-            local = tuple(self._locals(call.variables, frame, place, cfa, wanted))
+            local = tuple(self._locals(call.variables, frame, place, cfa, stack, wanted))
             found.append(StackFrame(frame.function, frame.file, frame.line, call.pc, sp, local))
             following = stack[level + 1] if level + 1 < len(stack) else None
             if following is None or (following.pc, following.offset) != (call.pc, call.offset):
@@ -262,14 +331,15 @@ class DelveTarget:
                 sp = 0 if frame.function.startswith(SIGNAL_FRAMES) else cfa
         return found
 
-    def _locals(self, raws: Sequence[Raw], frame: Frame, place: Place, cfa: int, wanted: Wanted) -> Iterator[Local]:
+    def _locals(
+        self, raws: Sequence[Raw], frame: Frame, place: Place, cfa: int, calls: Sequence[Call], wanted: Wanted
+    ) -> Iterator[Local]:
         for raw in reversed(raws):
-            name = str(raw["name"])
-            if wanted(frame.function, name, self._session.types.of(raw)):
+            name, t = str(raw["name"]), self._type(raw, frame, raws, calls)
+            if wanted(frame.function, name, t):
                 slot = _SLOT.match(str(raw["LocationExpr"])) if int(raw["flags"]) & ESCAPED else None
-                yield Local(
-                    self._placed(raw, name, place, frame.optimised), cfa + int(slot.group(1), 0) if slot else None
-                )
+                variable = self._placed(raw, t, name, place, frame.optimised)
+                yield Local(variable, cfa + int(slot.group(1), 0) if slot else None)
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
         """The closure's parts as Delve has them for programs of Go 1.23 and later."""
@@ -278,13 +348,22 @@ class DelveTarget:
             return ()
         word = self.arch.pointer_size
         closure = self.arch.pointer(self.memory.read(slot, word))
-        parts = []
+        parts, dictionaries = [], []
         for child in raw["children"]:
             t, address = self._session.types.of(child), int(child["addr"])
             offset = None if int(child["flags"]) & ESCAPED else address - closure
             parts.append(Part(str(child["name"]), t, offset, address))
+            words = _WORDS.fullmatch(t.name) if child["name"] == DICTIONARY and offset is not None else None
+            if words is not None:
+                where = self.arch.pointer(self.memory.read(address, word))
+                dictionaries.append(Dictionary(where, int(words.group(1))))
         own = self.memory.read(closure, word * (1 + MAX_CAPTURED))
-        return captured(parts, own, self.arch)
+        if not dictionaries and any(is_shaped(part.type) for part in parts):
+            known, place = self._session.dictionaries, self._session.location(code)
+            held = {self.arch.pointer(own, i) for i in range(word, min(len(own), word * (1 + len(parts))), word)}
+            possible = candidates(known, place.function) if place is not None else []
+            dictionaries = [one for one in possible if one.address in held]
+        return with_arguments(captured(parts, own, self.arch), self._arguments, dictionaries)
 
     def location(self, pc: int) -> Location | None:
         return self._session.location(pc - 1)
@@ -297,10 +376,10 @@ class DelveTarget:
 
     def names(self, packages: bool) -> list[str]:
         """Names of variables that lead to maps; packages: package variables' too."""
-        frame, types = self._user_frame(), self._session.types
+        frame = self._user_frame()
         found = {}
         for raw in self._of_frame(frame.level) if frame is not None else ():
-            if can_reach_map(types.of(raw), True):
+            if frame is not None and can_reach_map(self._type(raw, frame, self._of_frame(frame.level)), True):
                 found[str(raw["name"])] = True
         if packages:
             found.update((name, True) for name in sorted(self._session.package_variables()))

@@ -14,6 +14,7 @@ from typing import Any, Callable
 
 from gomap import maps
 from gomap.errors import GomapError
+from gomap.golang.dictionaries import ANY_POINTER
 from gomap.golang.marks import SLOTS
 from gomap.golang.rtype import KINDS
 from gomap.gotypes import Field, GoType, Kind, Lazy
@@ -117,8 +118,8 @@ class Types:
             return GoType(kind, name, size) if size else None
         if kind is Kind.STRING:
             return GoType(kind, name, 2 * word)
-        if kind is Kind.UNSAFE_POINTER:
-            return GoType(kind, "unsafe.Pointer" if name == "*void" else name, word)
+        if kind is Kind.UNSAFE_POINTER or name == ANY_POINTER:
+            return GoType(Kind.UNSAFE_POINTER, "unsafe.Pointer" if name == "*void" else name, word)
         if kind is Kind.FUNC:
             return GoType(kind, name, word)
         if kind is Kind.POINTER:

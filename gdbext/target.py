@@ -18,8 +18,9 @@ from gdbext.types import Converter, member, offset
 from gomap import elf
 from gomap.dwarf import BadDwarf, DebugInfo, Kept
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning, WrongProgram
+from gomap.golang import dictionaries
 from gomap.golang.closures import MAX_CAPTURED, Part, captured
-from gomap.golang.dictionaries import Arguments, Dictionary, index_of, is_shaped, pointer_to
+from gomap.golang.dictionaries import Arguments, Dictionary, candidates, is_shaped
 from gomap.golang.goroutines import by_id, goroutine_of_thread, goroutines
 from gomap.golang.pclntab import Functions
 from gomap.golang.pieces import are_all
@@ -350,10 +351,10 @@ class GdbTarget:
         t = self._converter.convert(of_gdb)
         if frame is None or not is_shaped(t):
             return t
-        index = index_of(of_gdb.name)
+        index = dictionaries.index_of(of_gdb.name)
         if index is None and symbol.name.startswith("&") and t.kind is Kind.POINTER:
             actual = self._actual(frame, None, t.elem)
-            return t if actual is None else pointer_to(actual, self.arch.pointer_size)
+            return t if actual is None else dictionaries.pointer_to(actual, self.arch.pointer_size)
         return self._actual(frame, index, t) or t
 
     def _actual(self, frame: gdb.Frame, index: int | None, shape: GoType) -> GoType | None:
@@ -375,12 +376,12 @@ class GdbTarget:
                 return [Dictionary(self.arch.pointer(data), generics.words(symbol))]
             except GomapError:
                 pass
-        return generics.candidates(self._all_dictionaries, frame.name() or "")
+        return candidates(self._all_dictionaries or {}, frame.name() or "")
 
     @property
     def _all_dictionaries(self) -> generics.Symbols:
         if self._files.dictionaries is False:
-            self._files.dictionaries = generics.symbols(self.symbol, self.arch.pointer_size)
+            self._files.dictionaries = generics.symbols(self.symbol(dictionaries.ANCHOR), self.arch.pointer_size)
         return self._files.dictionaries
 
     @cached_property
@@ -574,8 +575,9 @@ class GdbTarget:
                 parts.append(Captured(symbol.name.lstrip("&"), t, None, by_reference))
         if not any(is_shaped(part.type) for part in parts):
             return parts
-        given = self._captured_dictionaries(block.function.name, slot, parts)
-        return [replace(part, type=self._arguments.actual(given, None, part.type) or part.type) for part in parts]
+        return dictionaries.with_arguments(
+            parts, self._arguments, self._captured_dictionaries(block.function.name, slot, parts)
+        )
 
     def _captured_dictionaries(self, function: str, slot: int, parts: Sequence[Captured]) -> list[Dictionary]:
         """The dictionary that the closure has captured. Where it lies in the closure gdb does not tell, either."""
@@ -586,7 +588,7 @@ class GdbTarget:
         except MemoryFault:
             return []
         held = {self.arch.pointer(closure, at) for at in range(word, size, word)}
-        return [one for one in generics.candidates(self._all_dictionaries, function) if one.address in held]
+        return [one for one in candidates(self._all_dictionaries or {}, function) if one.address in held]
 
     def location(self, pc: int) -> Location | None:
         block = gdb.block_for_pc(pc - 1)

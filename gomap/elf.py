@@ -9,6 +9,7 @@ import mmap
 import os
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Union
 
@@ -172,6 +173,33 @@ def symbols(data: Data) -> dict[bytes, int]:
         if info & 15 <= _OBJECT and end > name:
             values[strings[name:end]] = value
     return values
+
+
+def symbols_with(data: Data, parts: Sequence[bytes]) -> dict[str, tuple[int, int]]:
+    """Address in the file and size of each symbol in .symtab whose name has one of the parts. Raises BadElf."""
+    elf, table = parse(data), sections(data)
+    found = next((section for section in table if section.name == ".symtab"), None)
+    if found is None or found.link >= len(table):
+        return {}
+    strings, wanted = contents(data, table[found.link]), {}
+    for part in parts:
+        at = strings.find(part)
+        while at >= 0:
+            first, end = strings.rfind(b"\0", 0, at) + 1, strings.find(b"\0", at)
+            if end < 0:
+                break
+            wanted[first] = strings[first:end].decode("utf-8", "replace")
+            at = strings.find(part, end)
+    if not wanted:
+        return {}
+    raw = contents(data, found)
+    form = struct.Struct(elf.order + ("IBBHQQ" if elf.wide else "IIIBBH"))
+    value, size = (4, 5) if elf.wide else (1, 2)
+    return {
+        wanted[one[0]]: (one[value], one[size])
+        for one in form.iter_unpack(raw[: len(raw) - len(raw) % form.size])
+        if one[0] in wanted
+    }
 
 
 def mapped(path: str) -> mmap.mmap:

@@ -36,7 +36,7 @@ class ProcessMemory:
     _file = -1
 
     def __init__(self, pid: int) -> None:
-        self._pid = pid
+        self.pid = pid
         self._file = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
 
     def read(self, address: int, size: int) -> bytes:
@@ -123,7 +123,7 @@ class ProcessMemory:
         wanted = sum(places[1::2])
         if not wanted:
             return True
-        if max(places[0::2]) > HIGHEST or call(self._pid, places, buffer, at) != wanted:
+        if max(places[0::2]) > HIGHEST or call(self.pid, places, buffer, at) != wanted:
             return False
         address, size = next((a, n) for a, n in zip(places[0::2], places[1::2]) if n)
         try:

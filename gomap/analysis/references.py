@@ -13,16 +13,19 @@ MAX_CODE = 1 << 14
 #: Bytes of a call on amd64, and in front of it that set its arguments.
 CALL_SIZE, MAX_ARGUMENTS = 5, 96
 LOAD_SIZE, BX = 7, 3
+MOV, LEA = 0x8B, 0x8D
 #: Opcodes of amd64 with operands as of MOV, by the bytes of the constant behind these; those that write to the register
 #: and not to the operand; those of the registers for floats.
 _PLAIN = {
     **dict.fromkeys((0x01, 0x03, 0x29, 0x2B, 0x31, 0x33, 0x63, 0x88, 0x89, 0x8B, 0x8D, 0xFB6, 0xFB7, 0xFBE, 0xFBF), 0),
-    **dict.fromkeys((0xF10, 0xF11, 0xF28, 0xF57), 0),
+    **dict.fromkeys((0xF10, 0xF11, 0xF1F, 0xF28, 0xF57), 0),
     **dict.fromkeys((0x83, 0xC6), 1),
     **dict.fromkeys((0x81, 0xC7), 4),
 }
 _TO_REGISTER = frozenset({0x03, 0x2B, 0x33, 0x63, 0x8B, 0x8D, 0xFB6, 0xFB7, 0xFBE, 0xFBF})
 _OF_FLOATS = frozenset({0xF10, 0xF11, 0xF28, 0xF57})
+#: Prefixes that make an operand a short (and a constant of four bytes one of two) or a float.
+_PREFIXES, _SHORT, _NOP = frozenset({0x66, 0xF2, 0xF3}), 0x66, 0xF1F
 
 
 def referenced(target: Target, pc: int, addresses: Collection[int]) -> list[int]:
@@ -48,21 +51,35 @@ def passed(target: Target, pc: int, addresses: Collection[int]) -> int | None:
 
     amd64: MOVQ variable(SB), register, and no other value in BX at the call (cmd/compile/abi-internal.md).
     """
+    return next((found for found, held in _loaded(target, pc, addresses, MOV) if BX in held), None)
+
+
+def given(target: Target, pc: int, addresses: Collection[int]) -> int | None:
+    """The one of the addresses that itself is an argument, whichever, of the call that returns to pc, as a generic
+    function's dictionary is; None where the code in front of the call does not show that.
+
+    amd64: LEAQ symbol(SB), register, and a register that still has it at the call.
+    """
+    return next((found for found, held in _loaded(target, pc, addresses, LEA) if held), None)
+
+
+def _loaded(target: Target, pc: int, addresses: Collection[int], opcode: int) -> Iterator[tuple[int, set[int]]]:
+    """(address, the registers that have its value at the call that returns to pc) of each instruction in front of the
+    call that loads one of the addresses into a register, the nearest to the call first."""
     if not addresses or target.arch.name != "amd64":
-        return None
+        return
     try:
         start = max(Functions(target).entry(pc - 1), pc - CALL_SIZE - MAX_ARGUMENTS)
         code = target.memory.read(start, pc - CALL_SIZE - start)
     except GomapError:
-        return None
+        return
     for at in range(len(code) - LOAD_SIZE, -1, -1):
-        rex, opcode, operands = code[at : at + 3]
-        if rex in (0x48, 0x4C) and opcode == 0x8B and operands & 0xC7 == 0x05:
+        rex, operation, operands = code[at : at + 3]
+        if rex in (0x48, 0x4C) and operation == opcode and operands & 0xC7 == 0x05:
             end = at + LOAD_SIZE
             found = start + end + int.from_bytes(code[end - 4 : end], "little", signed=True)
-            if found in addresses and BX in _holding(code[end:], (operands >> 3 & 7) | (rex & 4) << 1):
-                return found
-    return None
+            if found in addresses:
+                yield found, _holding(code[end:], (operands >> 3 & 7) | (rex & 4) << 1)
 
 
 def _holding(code: bytes, register: int) -> set[int]:
@@ -70,15 +87,19 @@ def _holding(code: bytes, register: int) -> set[int]:
     is not of the plain kinds that set a call's arguments."""
     holding, at = {register}, 0
     while at < len(code):
-        rex = code[at] if 0x40 <= code[at] <= 0x4F else 0
+        prefix = code[at] if code[at] in _PREFIXES else 0
+        at += prefix > 0
+        rex = code[at] if at < len(code) and 0x40 <= code[at] <= 0x4F else 0
         at += rex > 0
         opcode = int.from_bytes(code[at : at + (2 if code[at : at + 1] == b"\x0f" else 1)], "big")
         at += 2 if opcode > 0xFF else 1
+        if opcode == 0x90 and not rex:
+            continue
         if 0xB8 <= opcode <= 0xBF:  # MOV of a constant
             holding.discard(opcode & 7 | (rex & 1) << 3)
             at += 8 if rex & 8 else 4
             continue
-        if opcode not in _PLAIN or at >= len(code):
+        if opcode not in _PLAIN or at >= len(code) or (prefix == _SHORT and _PLAIN[opcode] > 1):
             return set()
         operands = code[at]
         mode, reg, operand = operands >> 6, (operands >> 3 & 7) | (rex & 4) << 1, operands & 7 | (rex & 1) << 3
@@ -87,6 +108,8 @@ def _holding(code: bytes, register: int) -> set[int]:
             mode == 0 and (operands & 7 == 5 or (indexed and code[at + 1 : at + 2] and code[at + 1] & 7 == 5))
         )
         at += 1 + indexed + (4 if wide else mode == 1) + _PLAIN[opcode]
+        if opcode == _NOP:
+            continue
         if opcode in (0x89, 0x8B) and mode == 3 and rex & 8:
             source, to = (reg, operand) if opcode == 0x89 else (operand, reg)
             holding = holding | {to} if source in holding else holding - {to}

@@ -10,19 +10,25 @@ varDictIndex; cmd/internal/dwarf/dwarf.go, putparamtypes: the same from Go 1.21 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from gomap import elf
 from gomap.errors import GomapError
 from gomap.golang.rtype import Types
 from gomap.gotypes import GoType, Kind, fixed, plain_name
+from gomap.target import Captured
 
 SHAPE = "go.shape."
 #: The shape of all pointers whose type parameter's constraint asks nothing of them (shapify of noder/reader.go).
 ANY_POINTER = f"{SHAPE}*uint8"
 #: What debug information calls the parameter, and the type of a variable whose type is word N of it.
 VARIABLE = ".dict"
+#: What the symbol of a dictionary has between the package and the function.
+SYMBOL = "..dict."
 _PARAMETER = re.compile(r"\.param(\d+)")
+#: A variable of the runtime that every program has: how far it is from its symbol all are.
+ANCHOR = "runtime.firstmoduledata"
 #: Pointers, slices and maps that are followed to tell whether a type has a shape.
 MAX_DEPTH = 3
 MAX_WORDS = 1 << 12
@@ -116,13 +122,45 @@ class Arguments:
         return found
 
 
+def with_arguments(
+    parts: Sequence[Captured], arguments: Arguments, dictionaries: Sequence[Dictionary]
+) -> Sequence[Captured]:
+    """What a generic function's closure captured, with its types where they can be told. dictionaries: those that the
+    closure may have."""
+    actual = [arguments.actual(dictionaries, None, part.type) if is_shaped(part.type) else None for part in parts]
+    return [replace(part, type=t or part.type) for part, t in zip(parts, actual)]
+
+
 def pointer_to(t: GoType, size: int) -> GoType:
     """The type *t. size: bytes of a pointer."""
     return GoType(Kind.POINTER, f"*{t.name}", size, lazy_elem=fixed(t))
 
 
-def prefix_of(function: str) -> str | None:
-    """What the symbols of the dictionaries that a function may get begin with: main..dict.Box[ for those of
-    main.(*Box[go.shape.int]).Len; None for a function that is not generic."""
+def of_file(path: str, anchor: int | None, word: int) -> dict[str, Dictionary]:
+    """The dictionaries of a program's file by their symbols; none where it can't be read or is stripped of them.
+
+    anchor: where the process has ANCHOR. word: bytes of a pointer.
+    """
+    try:
+        with elf.mapped(path) as data:
+            found = elf.symbols_with(data, (SYMBOL.encode(), ANCHOR.encode()))
+    except (OSError, elf.BadElf):
+        return {}
+    if anchor is None or ANCHOR not in found:
+        return {}
+    moved = anchor - found[ANCHOR][0]
+    return {
+        name: Dictionary(address + moved, size // word) for name, (address, size) in found.items() if SYMBOL in name
+    }
+
+
+def candidates(known: Mapping[str, Dictionary], function: str) -> list[Dictionary]:
+    """The dictionaries that the function may have got. known: the program's, by their symbols.
+
+    For main.(*Box[go.shape.int]).Len these begin with main..dict.Box[; a function that is not generic gets none.
+    """
     found = _FUNCTION.match(function)
-    return None if found is None or SHAPE not in function else f"{found.group('package')}..dict.{found.group('name')}["
+    if found is None or SHAPE not in function:
+        return []
+    prefix = f"{found.group('package')}{SYMBOL}{found.group('name')}["
+    return [one for name, one in known.items() if name.startswith(prefix)]

@@ -90,7 +90,8 @@ def bridge(
     client = None
     try:
         client = server.connect(60)
-        session = Bridge(client, direct, arguments[2] if arguments[0] == "core" else None)
+        program = None if arguments[0] == "attach" else arguments[1]
+        session = Bridge(client, direct, arguments[2] if arguments[0] == "core" else None, program)
         yield session
         session.close_memory()
     finally:

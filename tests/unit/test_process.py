@@ -65,7 +65,7 @@ def test_the_file_is_the_judge() -> None:
     at = ctypes.addressof(held)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         own = ProcessMemory(os.getpid())
-        own._pid = other.pid
+        own.pid = other.pid
         assert {bytes(data) for _, _, data in own.stream([(at, 64)] * 9) if not isinstance(data, MemoryFault)} == {
             held.raw
         }
@@ -73,7 +73,7 @@ def test_the_file_is_the_judge() -> None:
         own.close()
         # A process that has ended has no memory, whoever has its number.
         gone = ProcessMemory(other.pid)
-        gone._pid = os.getpid()
+        gone.pid = os.getpid()
         other.communicate(b"\n")
         assert all(isinstance(data, MemoryFault) for _, _, data in gone.stream([(at, 64)] * 9))
         gone.close()
