@@ -218,9 +218,9 @@ func inside() map[string]string {
 }
 
 func main() {
-	truth.Stages("strings", "bigs", "bytes", "nodes", "ints", "items", "box of ints", "box of bigs", "box of nodes",
-		"box of pointers", "pair", "pair of nodes", "deeper", "deeper nodes", "closure", "closure of nodes",
-		"closure of pointers", "local1", "local2", "local3", "inlined", "parked")
+	truth.Stages("strings", "bigs", "bytes", "nodes", "ints", "items", "box-ints", "box-bigs", "box-nodes",
+		"box-pointers", "pair", "pair-nodes", "deeper", "deeper-nodes", "closure", "closure-nodes",
+		"closure-pointers", "local1", "local2", "local3", "inlined", "parked")
 	i, n := new(int), &node{M: map[string]int{"a": 1, "b": 2}}
 	*i = 7
 
@@ -235,18 +235,18 @@ func main() {
 	sum += count(map[string]*int{"i": i}, "ints")
 	sum += count(map[left.Item]right.Item{}, "items")
 
-	sum += (&box[int]{m: map[string]int{"one": 1}}).size("box of ints")
-	sum += (&box[big]{m: map[string]big{"z": {N: 3}}}).size("box of bigs")
-	sum += (&box[*node]{m: map[string]*node{"n": n}}).size("box of nodes")
-	sum += (&box[*int]{m: map[string]*int{"i": i, "j": i}}).size("box of pointers")
+	sum += (&box[int]{m: map[string]int{"one": 1}}).size("box-ints")
+	sum += (&box[big]{m: map[string]big{"z": {N: 3}}}).size("box-bigs")
+	sum += (&box[*node]{m: map[string]*node{"n": n}}).size("box-nodes")
+	sum += (&box[*int]{m: map[string]*int{"i": i, "j": i}}).size("box-pointers")
 	sum += pair[named, big]{1, map[string]big{"a": {N: 1}}}.size("pair")
-	sum += pair[*node, uint8]{n, map[string]uint8{"b": 4}}.size("pair of nodes")
+	sum += pair[*node, uint8]{n, map[string]uint8{"b": 4}}.size("pair-nodes")
 
 	sum += deeper([]int{1, 2}, "deeper")
-	sum += deeper([]*node{n}, "deeper nodes")
+	sum += deeper([]*node{n}, "deeper-nodes")
 	sum += closure(5, map[string]int{"five": 5}, "closure")
-	sum += closure(n, map[string]*node{"n": n}, "closure of nodes")
-	sum += closure(&i, map[string]**int{"i": &i}, "closure of pointers")
+	sum += closure(n, map[string]*node{"n": n}, "closure-nodes")
+	sum += closure(&i, map[string]**int{"i": &i}, "closure-pointers")
 
 	sum += local1() + local2()
 	each(bigs, func(k int, v big) { sum += k + v.N })
