@@ -13,7 +13,7 @@ from delve_bridge.target import Call, DelveTarget, Frame, split
 from delve_bridge.types import BARE, NOWHERE, Raw, Types, at
 from gomap import elf
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, TargetRunning
-from gomap.golang.dictionaries import ANCHOR, Dictionary, of_file
+from gomap.golang.dictionaries import ANCHOR, Known, of_file
 from gomap.memory import Memory
 from gomap.process import ProcessMemory, same
 from gomap.target import Arch, Location
@@ -65,7 +65,7 @@ class Session:
         self._kind: str | None = None
         self._arch: Arch | None = None
         self._types: Types | None = None
-        self._dictionaries: dict[str, Dictionary] | None = None
+        self._dictionaries: Known | None = None
 
     def _handshake(self) -> None:
         """Asks for version 2 of the API. Raises NotDelve."""
@@ -217,8 +217,8 @@ class Session:
         return self._types
 
     @property
-    def dictionaries(self) -> Mapping[str, Dictionary]:
-        """The dictionaries of generic functions by their symbols, which Delve does not tell; none where the program's
+    def dictionaries(self) -> Known:
+        """The dictionaries of generic functions, by the symbols that Delve does not tell; none where the program's
         file is not on this machine, or where a library has such, too: it may call a function with its own."""
         if self._dictionaries is None:
             anchor, path = self.package_variable(ANCHOR), self._program

@@ -14,7 +14,7 @@ from gomap.analysis.references import given
 from gomap.errors import MemoryFault
 from gomap.golang.closures import MAX_CAPTURED, Part, captured
 from gomap.golang.dictionaries import VARIABLE as DICTIONARY
-from gomap.golang.dictionaries import Arguments, Dictionary, candidates, is_shaped, with_arguments
+from gomap.golang.dictionaries import Arguments, Dictionary, Known, candidates, is_shaped, with_arguments
 from gomap.golang.pclntab import Functions
 from gomap.golang.pieces import are_all
 from gomap.golang.rtype import KINDS
@@ -83,7 +83,7 @@ class Program(Protocol):
     @property
     def types(self) -> Types: ...
     @property
-    def dictionaries(self) -> Mapping[str, Dictionary]: ...
+    def dictionaries(self) -> Known: ...
     def memory(self) -> Memory: ...
     def package_variable(self, name: str) -> Raw | None: ...
     def package_variables(self) -> dict[str, Raw]: ...
@@ -361,7 +361,7 @@ class DelveTarget:
         if not dictionaries and any(is_shaped(part.type) for part in parts):
             known, place = self._session.dictionaries, self._session.location(code)
             held = {self.arch.pointer(own, i) for i in range(word, min(len(own), word * (1 + len(parts))), word)}
-            possible = candidates(known, place.function) if place is not None else []
+            possible = candidates(known, place.function) if place is not None else ()
             dictionaries = [one for one in possible if one.address in held]
         return with_arguments(captured(parts, own, self.arch), self._arguments, dictionaries)
 

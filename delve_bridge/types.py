@@ -14,7 +14,7 @@ from typing import Any, Callable
 
 from gomap import maps
 from gomap.errors import GomapError
-from gomap.golang.dictionaries import ANY_POINTER
+from gomap.golang.dictionaries import ANY_POINTER, SHAPE
 from gomap.golang.marks import SLOTS
 from gomap.golang.rtype import KINDS
 from gomap.gotypes import Field, GoType, Kind, Lazy
@@ -300,7 +300,8 @@ def _resolved(raw: Raw | None) -> bool:
 
 
 def _key_and_elem(name: str) -> tuple[str, str] | None:
-    """K and V of the type name map[K]V."""
+    """K and V of the type name map[K]V, or of that of its shape."""
+    name = name[len(SHAPE) :] if name.startswith(SHAPE) else name
     if not name.startswith("map["):
         return None
     depth, quote, i = 0, "", 3

@@ -14,13 +14,13 @@ from typing import Optional
 import gdb
 
 from gomap.analysis.references import given
-from gomap.golang.dictionaries import VARIABLE, Dictionary, of_file
+from gomap.golang.dictionaries import VARIABLE, Dictionary, Known, of_file
 from gomap.target import Target
 
 #: Compiled without optimisation, as DW_AT_producer tells: `Go cmd/compile go1.27.3; -N -l regabi`.
 _PLAIN = re.compile(r";(?: \S+)* -N\b")
-#: The program's dictionaries by their symbols, None where they are not known.
-Symbols = Optional[dict[str, Dictionary]]
+#: The program's dictionaries, None where they are not known.
+Symbols = Optional[Known]
 
 
 def variable(frame: gdb.Frame) -> gdb.Symbol | None:

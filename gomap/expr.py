@@ -536,17 +536,17 @@ class _Follow:
 
     def _in_sync_map(self, holder: Variable, key: str, name: str, of_key: bool) -> tuple[int, GoType]:
         keys = self._keys
-        wanted: dict[str, bytes] = {}
+        wanted: dict[int, tuple[GoType, bytes]] = {}  # by the type's id()
         for count, entry in enumerate(syncmap.entries(self.target, holder)):
             if count > MAX_KEYS:
                 raise BadExpression(f"{name}: the sync.Map has too many entries to look through")
             t = entry.key_type
-            if t.name not in wanted:
-                wanted[t.name] = keys.parse(t, key)
+            if id(t) not in wanted:
+                wanted[id(t)] = t, keys.parse(t, key)
             plan = typehash_plan(t)
             try:
                 data = self.target.memory.read(entry.key_address, min(t.size, MAX_ITEM))
-                same = plan is not None and keys.hasher.equal(plan, wanted[t.name], data)
+                same = plan is not None and keys.hasher.equal(plan, wanted[id(t)][1], data)
             except GomapError:
                 continue
             if same:

@@ -173,17 +173,41 @@ _LOCAL = re.compile(r"·\d+")
 
 
 def same(a: GoType, b: GoType) -> bool:
-    """Whether both describe one Go type, whether debug information or the program's own descriptor does: names, sizes
-    and all that a value consists of agree. Types of one name that functions declare differ in that, if in anything."""
+    """Whether both may describe one Go type, whether debug information or the program's own descriptor does: they have
+    one name, and values of them consist of the same. Two types of one name that functions declare may do so, too."""
+    return a is b or (plain_name(a) == plain_name(b) and consist_of_same(a, b))
+
+
+def consist_of_same(a: GoType, b: GoType) -> bool:
+    """Whether values of both types have the same parts, called the same, at the same places."""
     if a is b:
         return True
-    if a.kind is not b.kind or a.size != b.size or a.length != b.length or plain_name(a) != plain_name(b):
+    if a.kind is not b.kind or a.size != b.size or a.length != b.length:
         return False
     if a.kind is Kind.STRUCT:
         return len(a.fields) == len(b.fields) and all(
-            (f.name, f.offset) == (g.name, g.offset) and same(f.type, g.type) for f, g in zip(a.fields, b.fields)
+            (f.name, f.offset) == (g.name, g.offset) and consist_of_same(f.type, g.type)
+            for f, g in zip(a.fields, b.fields)
         )
-    return a.kind is not Kind.ARRAY or a.lazy_elem is None or b.lazy_elem is None or same(a.elem, b.elem)
+    return a.kind is not Kind.ARRAY or a.lazy_elem is None or b.lazy_elem is None or consist_of_same(a.elem, b.elem)
+
+
+@dataclass
+class Alike:
+    """Numbers types: those that may be one Go type have one number (`same`)."""
+
+    _numbers: dict[int, tuple[GoType, int]] = field(default_factory=dict)  # by id(), which the type keeps in use
+    _named: dict[str, list[tuple[GoType, int]]] = field(default_factory=dict)
+
+    def number(self, t: GoType) -> int:
+        """0 or more."""
+        known = self._numbers.get(id(t))
+        if known is None:
+            others = self._named.setdefault(plain_name(t), [])
+            found = next((number for one, number in others if consist_of_same(one, t)), len(self._numbers))
+            known = self._numbers[id(t)] = t, found
+            others.append(known)
+        return known[1]
 
 
 def plain_name(t: GoType) -> str:

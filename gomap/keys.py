@@ -9,18 +9,19 @@ from __future__ import annotations
 import copy
 import re
 import struct
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Callable
 
 from gomap.errors import BadExpression, GomapError, MemoryFault, NoSuchVariable
 from gomap.golang.hashing import Hasher, typehash_plan
-from gomap.golang.rtype import dynamic
+from gomap.golang.rtype import descriptor_of, dynamic
 from gomap.golang.slots import MAX_ITEM
 from gomap.golang.structure import counted
-from gomap.gotypes import POINTER_KINDS, GoType, Kind
+from gomap.gotypes import POINTER_KINDS, GoType, Kind, plain_name, same
 from gomap.human import an, plural
 from gomap.maps import MapView
 from gomap.memory import Memory
@@ -100,6 +101,8 @@ class Keys:
     scratch: Scratch = field(init=False)
     #: Types of what keys of the map hold, by name.
     learnt: dict[str, GoType] = field(default_factory=dict)
+    #: Names of types that were typed: those that functions declare may have one name.
+    named: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.scratch = Scratch(self.target.memory, self.target.arch.pointer_size)
@@ -121,7 +124,7 @@ class Keys:
         """As parse, for a key of this map: types that debug information does not have may be those of its keys, and a
         text that was cut short is compared with them as they are printed with these limits."""
         try:
-            return self.parse(t, text)
+            key = self.parse(t, text)
         except BadExpression as error:
             if found is None or not ("..." in text or "{" in text or "(" in text):
                 raise
@@ -132,11 +135,13 @@ class Keys:
             if not printed:
                 raise
             if len(printed) > 1:
-                places = ", ".join(f"{address:#x}:{t.name}" for _, address in printed[:MAX_NAMED])
-                raise BadExpression(
-                    f"{plural(len(printed), 'key')} of the map are printed as {text!r}: use {places}"
-                ) from error
+                raise _several(t, f"are printed as {text!r}", printed) from error
             return printed[0][0]
+        if self.named and found is not None:
+            equal = self._equal(t, key, found)
+            if len(equal) > 1:
+                raise _several(t, f"are {text!r}, of types of one name", equal)
+        return key
 
     def _learn(self, t: GoType, found: MapView) -> bool:
         """Notes the types of what is in the interfaces of the map's keys. False: there are none."""
@@ -153,6 +158,25 @@ class Keys:
         if found is None:
             found = next((t for known, t in self.learnt.items() if means(name, known)), None)
         return found
+
+    def _equal(self, t: GoType, key: bytes, found: MapView) -> Sequence[tuple[bytes, int]]:
+        """The map's keys that a typed key is equal to, with their addresses, where several types have a name that was
+        typed."""
+        plan = typehash_plan(t)
+        if plan is None or found.count > MAX_PRINTED or not self._learn(t, found):
+            return ()
+        types = {id(one): plain_name(one) for one, _, _ in self.hasher.held.values() if not self._is_typed(one)}
+        if not any(count > 1 for name, count in Counter(types.values()).items() if name in self.named):
+            return ()
+        equal = []
+        for entry in counted(found.count, found.entries()):
+            with suppress(GomapError):
+                if entry.key is not None and self.hasher.equal(plan, key, entry.key):
+                    equal.append((entry.key, entry.key_address))
+        return equal
+
+    def _is_typed(self, t: GoType) -> bool:
+        return self.hasher.types.is_pretended(t)
 
     def _printed(self, t: GoType, text: str, found: MapView, limits: Limits) -> Sequence[tuple[bytes, int]]:
         """The keys that are printed as the text, with their addresses."""
@@ -181,9 +205,13 @@ class Keys:
                 if t.kind is not Kind.INTERFACE:
                     raise BadExpression(f"{value.name} is nil, not {an(t.name)}")
                 return bytes(t.size)
-            given, word, direct = held
+            interface, (given, word, direct) = given, held
             if given.size > MAX_ITEM:
                 raise BadExpression(f"{value.name} holds {given.size:,} bytes: they are too large for a key")
+            if t.kind is Kind.INTERFACE and typehash_plan(given) is not None:
+                # What it holds has a descriptor, which tells its type from others of its name.
+                first = descriptor_of(self.hasher.types, self.target.arch.pointer(data, 0), interface.methods)
+                return self.target.arch.pack(self._first(t, first)) + data[t.size // 2 :]
             data = self.target.arch.pack(word) if direct else memory.read(word, given.size)
         if t.kind is Kind.INTERFACE:
             return self.interface(t, given, data)
@@ -191,7 +219,7 @@ class Keys:
             return self._number(t, value.name, given, data)
         pointers = t.kind in POINTER_KINDS and (given.kind in POINTER_KINDS or given.name == "uintptr")
         if t.kind is Kind.POINTER and given.kind is Kind.POINTER:
-            pointers = t.name == given.name
+            pointers = plain_name(t) == plain_name(given)
         if pointers or (t.kind is given.kind and _alike(t, given)):
             return data
         raise BadExpression(f"{value.name} is {an(given.name)}, not {an(t.name)}{self._instead(t, given, value.name)}")
@@ -228,12 +256,20 @@ class Keys:
         plan = typehash_plan(held)
         if plan is None:
             raise BadExpression(f"{an(held.name)} can't be a key: it can't be compared")
-        descriptor = first = self.scratch.add(b"\0" * 8 * arch.pointer_size)
+        held = replace(held)
+        descriptor = self.scratch.add(b"\0" * 8 * arch.pointer_size)
         self.hasher.types.pretend(descriptor, held)
-        if t.methods:
-            first = self.scratch.add(arch.pack(0) + arch.pack(descriptor))
+        first = self._first(t, descriptor)
+        if "." in held.name:
+            self.named.add(plain_name(held))
         self.hasher.held[first, t.methods] = (held, plan, False)
         return arch.pack(first) + arch.pack(self.scratch.add(data))
+
+    def _first(self, t: GoType, descriptor: int) -> int:
+        """The first word of an interface of type t that holds a value of the descriptor's type."""
+        return (
+            self.scratch.add(self.target.arch.pack(0) + self.target.arch.pack(descriptor)) if t.methods else descriptor
+        )
 
 
 @dataclass
@@ -555,6 +591,12 @@ def _said(text: str) -> str:
     return text if text[:1] in ('"', "'", "`") else f'"{text}"'
 
 
+def _several(t: GoType, what: str, keys: Sequence[tuple[bytes, int]]) -> BadExpression:
+    """The refusal to choose one of the map's keys, which have type t. keys: with their addresses."""
+    places = ", ".join(f"{address:#x}:{t.name}" for _, address in keys[:MAX_NAMED])
+    return BadExpression(f"{plural(len(keys), 'key')} of the map {what}: use {places}")
+
+
 def _bare(text: str) -> str:
     """A printed key without comments and spaces."""
     return re.sub(r"\s+", "", re.sub(r"/\*.*?\*/", "", text, flags=re.S))
@@ -562,8 +604,8 @@ def _bare(text: str) -> str:
 
 def _alike(t: GoType, given: GoType) -> bool:
     """Whether one can be converted to the other: types of one kind that consist of the same."""
-    if t.name == given.name:
-        return t.size == given.size
+    if plain_name(t) == plain_name(given):
+        return same(t, given)
     if t.size != given.size or t.length != given.length:
         return False
     if t.kind is Kind.STRUCT:

@@ -11,12 +11,13 @@ from gomap.analysis.roots import MAX_PROBLEMS, Reach, Roots
 from gomap.captures import Closures
 from gomap.errors import GomapError, MemoryFault, OptimizedOut
 from gomap.golang import syncmap
+from gomap.golang.dictionaries import is_shaped
 from gomap.golang.heap import SMALL, Room
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.slots import MAX_ITEM
 from gomap.golang.structure import Anomaly, counted
 from gomap.golang.syncmap import atomic_pointee
-from gomap.gotypes import SCALAR_KINDS, GoType, Kind, can_reach_map, can_reach_slice
+from gomap.gotypes import SCALAR_KINDS, Alike, GoType, Kind, can_reach_map, can_reach_slice
 from gomap.maps import MapView, nonsense, view
 from gomap.progress import Progress, silent
 from gomap.syntax import closes
@@ -184,8 +185,7 @@ class _Search:
     queue: deque[_Step] = field(default_factory=deque)
     steps: int = 0
     visited: set[tuple[int, int, int]] = field(default_factory=set)
-    alike: dict[int, int] = field(default_factory=dict)
-    named: dict[tuple[str, int], int] = field(default_factory=dict)
+    alike: Alike = field(default_factory=Alike)
     located: dict[int, Holder] = field(default_factory=dict)
     slices: list[Slice] | None = None
     reaches: Reach = field(default_factory=lambda: Reach(can_reach_map))
@@ -332,11 +332,7 @@ class _Search:
         information's or the program's own descriptor."""
         if not self.once:
             return address, id(t), whose
-        known = self.alike.get(id(t))
-        if known is None:
-            known = self.alike[id(t)] = self.named.setdefault((t.name, t.size), id(t))
-            self.kept.append(t)
-        return address, known, GLOBALS
+        return address, self.alike.number(t), GLOBALS
 
     def _was_visited(self, step: _Step) -> bool:
         """Whether the search has come to what a pointer points to on a shorter way."""
@@ -554,7 +550,10 @@ class _Search:
             self.located[holder.address] = holder
         if address:
             self.found.maps.setdefault(address, []).append(holder)
-            self.found.types.setdefault(address, holder.type)
+            known_as = self.found.types.setdefault(address, holder.type)
+            if is_shaped(known_as) and not is_shaped(holder.type):  # a variable of a generic function was the first
+                self.found.types[address] = holder.type
+                self.found.views[address] = view(self.target, holder.type, address)
         else:
             self.found.nil.append(holder)
 

@@ -22,7 +22,7 @@ from gomap.golang import syncmap
 from gomap.golang.heap import Room
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.structure import Anomaly, counted
-from gomap.gotypes import GoType, Kind
+from gomap.gotypes import Alike, GoType, Kind
 from gomap.maps import nonsense, view
 from gomap.progress import Progress, silent
 from gomap.target import Target, Variable
@@ -164,7 +164,7 @@ class _Graph:
         self.anomalies: list[Anomaly] = []
         self.unread = 0
         self._scanned = 0
-        self._numbers: dict[str, int] = {}
+        self._alike = Alike()
         self._known: dict[tuple[int, int], int] = {}
         self._possible: dict[int, tuple[GoType, bool]] = {}
         self._synced: dict[int, tuple[GoType, bool]] = {}
@@ -234,7 +234,7 @@ class _Graph:
 
     def _key(self, address: int, t: GoType, header: bool) -> tuple[int, int]:
         """What tells objects apart. A map's header is one object under whatever name its type has."""
-        return address, -1 if header else self._numbers.setdefault(t.name, len(self._numbers))
+        return address, -1 if header else self._alike.number(t)
 
     def explore(self, progress: Progress) -> None:
         """Finds every object, breadth first."""

@@ -13,13 +13,14 @@ from gomap.analysis.roots import MAX_PROBLEMS
 from gomap.errors import GomapError, OptimizedOut
 from gomap.golang import mapcalls
 from gomap.golang.classic import ClassicMap
+from gomap.golang.dictionaries import has_shape, is_shaped
 from gomap.golang.goroutines import goroutines
 from gomap.golang.modules import OWN, STANDARD, Modules, modules
 from gomap.golang.rtype import MAP_DESCRIPTORS, Types
 from gomap.golang.stackmap import StackMaps
 from gomap.golang.stacks import Stack, Stacks, Unseen
 from gomap.golang.structure import Anomaly
-from gomap.gotypes import GoType, Kind
+from gomap.gotypes import GoType, Kind, same
 from gomap.maps import MapView
 from gomap.progress import Progress, silent
 from gomap.target import Frame, Goroutine, Record, Target, Variable, read_record
@@ -175,7 +176,7 @@ def located(one: Inside, found: Found) -> Inside:
         return one
     for address, each in found.views.items():
         t = found.types[address]
-        if one.type is not None and one.type.name != t.name:
+        if one.type is not None and not _is_of(one.type, t):
             continue
         try:
             if _has_part(each, one.parts):
@@ -206,7 +207,15 @@ def concluded(target: Target, one: Inside, found: Found, flagged: Sequence[int])
 
 
 def _suits(one: Inside, t: GoType) -> bool:
-    return mapcalls.has_key_kind(one.call, t.key) and (one.type is None or one.type.name in (t.name, "map"))
+    return mapcalls.has_key_kind(one.call, t.key) and (
+        one.type is None or one.type.name == "map" or _is_of(one.type, t)
+    )
+
+
+def _is_of(t: GoType, of_holder: GoType) -> bool:
+    """Whether a map of type t may be the one that a variable of the other type holds: in a generic function that may be
+    a shape."""
+    return same(t, of_holder) or (is_shaped(of_holder) and has_shape(t, of_holder))
 
 
 def _kept(target: Target, one: Inside, found: Found) -> list[int]:
@@ -254,7 +263,7 @@ def nil_variables(target: Target, one: Inside, found: Found) -> list[Holder]:
         return []
     nil = [holder for each in found.nil for holder in (each, *each.also)]
     if one.type is not None:
-        nil = [holder for holder in nil if holder.type.name == one.type.name]
+        nil = [holder for holder in nil if _is_of(one.type, holder.type)]
     places: dict[int, list[Holder]] = {}
     for holder in nil:
         if holder.place.kind == "global":

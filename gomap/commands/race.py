@@ -16,8 +16,9 @@ from gomap.commands.declare import Context
 from gomap.commands.facts import goroutines_seen, hex_or_none, holder_json, search_cut
 from gomap.golang import mapcalls
 from gomap.golang.classic import ClassicMap
+from gomap.golang.dictionaries import is_shaped
 from gomap.golang.structure import Anomaly
-from gomap.gotypes import GoType
+from gomap.gotypes import GoType, same
 from gomap.report import Facts, Lines, Report, Section, Table
 from gomap.target import Frame
 
@@ -122,10 +123,10 @@ def _mark(found: Found, address: int | None) -> str | None:
 
 
 def _type(held: Sequence[Holder], told: GoType | None) -> GoType | None:
-    """The map's type, as its holders have it. In a generic function it has a name that means nothing elsewhere."""
+    """The map's type, as its holders have it. In a generic function that may be its shape."""
     types = [holder.type for holder in held]
     types += [told] if told is not None else []
-    return next((t for t in types if not t.name.startswith((".", "go.shape."))), types[0] if types else None)
+    return next((t for t in types if not is_shaped(t)), types[0] if types else None)
 
 
 # -- JSON --------------------------------------------------------------------------------------------------
@@ -199,8 +200,8 @@ def _inside_json(one: Inside, raced: Raced, nil: Nil) -> dict[str, Any]:
 
 def _nil_type(held: Sequence[Holder]) -> GoType | None:
     """The type of the nil map, where all that may be the one are of one type."""
-    types = {holder.type.name: holder.type for holder in held}
-    return next(iter(types.values())) if len(types) == 1 else None
+    types = [holder.type for holder in held]
+    return types[0] if types and all(same(t, types[0]) for t in types) else None
 
 
 # -- words -------------------------------------------------------------------------------------------------

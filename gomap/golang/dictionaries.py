@@ -136,8 +136,12 @@ def pointer_to(t: GoType, size: int) -> GoType:
     return GoType(Kind.POINTER, f"*{t.name}", size, lazy_elem=fixed(t))
 
 
-def of_file(path: str, anchor: int | None, word: int) -> dict[str, Dictionary]:
-    """The dictionaries of a program's file by their symbols; none where it can't be read or is stripped of them.
+#: The dictionaries of a program by the function or generic type that they are for: main..dict.Box.
+Known = dict[str, list[Dictionary]]
+
+
+def of_file(path: str, anchor: int | None, word: int) -> Known:
+    """The dictionaries of a program's file; none where it can't be read or is stripped of its symbols.
 
     anchor: where the process has ANCHOR. word: bytes of a pointer.
     """
@@ -148,19 +152,20 @@ def of_file(path: str, anchor: int | None, word: int) -> dict[str, Dictionary]:
         return {}
     if anchor is None or ANCHOR not in found:
         return {}
-    moved = anchor - found[ANCHOR][0]
-    return {
-        name: Dictionary(address + moved, size // word) for name, (address, size) in found.items() if SYMBOL in name
-    }
+    moved, known = anchor - found[ANCHOR][0], Known()
+    for name, (address, size) in found.items():
+        if SYMBOL in name:
+            known.setdefault(name.partition("[")[0], []).append(Dictionary(address + moved, size // word))
+    return known
 
 
-def candidates(known: Mapping[str, Dictionary], function: str) -> list[Dictionary]:
-    """The dictionaries that the function may have got. known: the program's, by their symbols.
+def candidates(known: Mapping[str, Sequence[Dictionary]], function: str) -> Sequence[Dictionary]:
+    """The dictionaries that the function may have got. known: the program's.
 
-    For main.(*Box[go.shape.int]).Len these begin with main..dict.Box[; a function that is not generic gets none.
+    For main.(*Box[go.shape.int]).Len these are main..dict.Box[int] and the like; a function that is not generic gets
+    none.
     """
     found = _FUNCTION.match(function)
     if found is None or SHAPE not in function:
-        return []
-    prefix = f"{found.group('package')}{SYMBOL}{found.group('name')}["
-    return [one for name, one in known.items() if name.startswith(prefix)]
+        return ()
+    return known.get(f"{found.group('package')}{SYMBOL}{found.group('name')}", ())

@@ -16,7 +16,7 @@ from gomap.arrays import numpy
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang.memhash import MASK32, MASK64, Data, MemHash, Word, load, part
 from gomap.golang.rtype import Types, descriptor_of
-from gomap.gotypes import GoType, Kind
+from gomap.gotypes import GoType, Kind, same
 from gomap.memory import CHUNK, GAP
 from gomap.target import Target
 
@@ -439,17 +439,21 @@ class Hasher:
             return bool(part(a, one.offset, one.size) == part(b, one.offset, one.size))
         if isinstance(one, Float):
             (zero_a, nan_a), (zero_b, _) = self._float(a, one), self._float(b, one)
-            same = bool(part(a, one.offset, one.size) == part(b, one.offset, one.size))
-            return not nan_a and (same or (zero_a and zero_b))
+            alike = bool(part(a, one.offset, one.size) == part(b, one.offset, one.size))
+            return not nan_a and (alike or (zero_a and zero_b))
         if isinstance(one, String):
             return self._lengths(a, b, one) and self.string(a, one.offset) == self.string(b, one.offset)
         first, second = self.interface(a, one), self.interface(b, one)
         if first is None or second is None:
             return first is second
-        # One type has one descriptor, but a key typed by the user has none: names are compared.
-        if first[0].name != second[0].name or first[1] is None or depth > MAX_DEPTH:
+        if first[1] is None or depth > MAX_DEPTH or not self._same_type(first[0], second[0]):
             return False
         return self.equal(first[1], first[2], second[2], depth + 1)
+
+    def _same_type(self, one: GoType, other: GoType) -> bool:
+        """Whether types that interfaces hold are one. A type of the program is one object, as it has one descriptor;
+        that of a key typed by the user has none, and is any that is called so and consists of the same."""
+        return one is other or (self.types.is_pretended(one, other) and same(one, other))
 
     def _lengths(self, a: bytes, b: bytes, one: String) -> bool:
         word = self.target.arch.pointer_size

@@ -111,6 +111,8 @@ class Types:
     _direct: dict[int, bool] = field(default_factory=dict)
     _names: dict[int, str] = field(default_factory=dict)
     _weights: dict[int, int] = field(default_factory=dict)
+    #: Types that have no descriptor, by their id().
+    _pretended: dict[int, GoType] = field(default_factory=dict)
 
     def at(self, address: int) -> GoType:
         """The type whose descriptor lies at `address` (*abi.Type). Raises MemoryFault, NoDebugInfo."""
@@ -137,9 +139,14 @@ class Types:
         return self._module(address) is not None
 
     def pretend(self, address: int, t: GoType) -> None:
-        """From now on type t has its descriptor at `address`, where the target has none."""
+        """From now on type t, an object of its own, has its descriptor at `address`, where the target has none."""
         self._types[address] = t
         self._direct[address] = False
+        self._pretended[id(t)] = t
+
+    def is_pretended(self, *types: GoType) -> bool:
+        """Whether one of the types is only known from elsewhere than a descriptor."""
+        return any(id(t) in self._pretended for t in types)
 
     def made(self) -> list[tuple[int, GoType]]:
         """The types that were read so far, with where their descriptors lie."""

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Union
 
 from gomap.errors import MemoryFault, NoDebugInfo
+from gomap.golang.dictionaries import ANY_POINTER, SHAPE
 from gomap.golang.malloc import Allocator
 from gomap.golang.slots import member
 from gomap.golang.structure import Anomaly
@@ -24,7 +25,6 @@ from gomap.target import Target, Variable, read_record
 READ_DIRTY_FIELDS = frozenset("mu read dirty misses".split())
 TRIE_FIELDS = frozenset("inited root keyHash seed".split())
 
-SHAPE = "go.shape."
 CHILD_BITS = 4  # nChildrenLog2
 #: Entries and nodes of one sync.Map that are looked at.
 MAX_ENTRIES = 1 << 24
@@ -208,7 +208,7 @@ def _entry_type(target: Target, trie: GoType) -> GoType:
     parts = _arguments(arguments[:-1])
     shaped = [f"{SHAPE}{part}" for part in parts]
     # Where all that counts of a pointer is that it is one, the compiler takes *uint8 for it.
-    bare = [f"{SHAPE}*uint8" if part.startswith("*") else f"{SHAPE}{part}" for part in parts]
+    bare = [ANY_POINTER if part.startswith("*") else f"{SHAPE}{part}" for part in parts]
     for wanted in (shaped, bare, parts):
         found = target.find_type(f"{prefix}entry{bracket}{','.join(wanted)}]")
         if found is not None and found.fields:
@@ -552,13 +552,16 @@ class _TrieWalk:
         for address, _, entry in self._walk():
             key_off, key = member(entry, "key")
             value_off, value = member(entry, "value")
-            key, value = self._real(key), self._real(value)
+            key, value = self._real(0, key), self._real(1, value)
             yield SyncEntry(key, address + key_off, value, address + value_off, "trie")
 
-    def _real(self, t: GoType) -> GoType:
-        """The type that a shape stands for."""
-        name = t.name[len(SHAPE) :] if t.name.startswith(SHAPE) else ""
-        return (self.target.find_type(name) if name else None) or t
+    def _real(self, number: int, t: GoType) -> GoType:
+        """The type argument of this number, which the trie's own type has: t, its entries', may be its shape."""
+        name = _arguments(self.shape.trie.name.partition("[")[2][:-1])[number]
+        if name == ANY_POINTER:
+            return t
+        found = self.target.find_type(name[len(SHAPE) :] if name.startswith(SHAPE) else name)
+        return found if found is not None and found.size == t.size else t
 
     def look(self, allocator: Allocator) -> SyncMap:
         count, size = 0, 0
