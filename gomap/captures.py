@@ -16,7 +16,7 @@ from gomap.golang.lookup import candidates, lookup
 from gomap.golang.malloc import allocator
 from gomap.golang.pclntab import Functions
 from gomap.golang.rtype import Types
-from gomap.gotypes import GoType, Kind
+from gomap.gotypes import Alike, GoType, Kind, same
 from gomap.maps import MapView, nonsense, view
 from gomap.target import Captured, Target, Variable
 
@@ -40,16 +40,17 @@ def of(target: Target, variable: Variable) -> list[Variable]:
 
 @dataclass
 class Closures:
-    """The closures of one target. What a function's closures consist of is asked once.
+    """The closures of one target. What a function's closures consist of is asked once, unless it is generic.
 
-    type_at: the name of the type of the map whose header is known to lie at an address; None for any other address.
+    type_at: the type of the map whose header is known to lie at an address; None for any other address.
     """
 
     target: Target
     room: Room
     types: Types
-    type_at: Callable[[int], str | None] = lambda address: None
+    type_at: Callable[[int], GoType | None] = lambda address: None
     hasher: Hasher | None = None
+    alike: Alike = field(default_factory=Alike)
     _known: dict[int, Sequence[Captured]] = field(default_factory=dict)
 
     def variables(self, closure: int, slot: int, wanted: Callable[[GoType], bool]) -> Iterator[tuple[str, GoType, int]]:
@@ -64,13 +65,15 @@ class Closures:
         code = arch.pointer(read(closure, word))
         captured = self._known.get(code)
         if captured is None:
-            captured = self._known[code] = self.target.captured(code, slot)
-        unknown: dict[tuple[str, bool | None], list[Captured]] = {}
+            captured = self.target.captured(code, slot)
+            if not any(one.of_dictionary for one in captured):
+                self._known[code] = captured
+        unknown: dict[tuple[int, bool | None], list[Captured]] = {}
         for one in captured:
             if not wanted(one.type):
                 continue
             if one.offset is None:
-                unknown.setdefault((one.type.name, one.by_reference), []).append(one)
+                unknown.setdefault((self.alike.number(one.type), one.by_reference), []).append(one)
                 continue
             at = closure + one.offset
             by_reference = self._by_reference(closure, one) if one.by_reference is None else one.by_reference
@@ -150,7 +153,7 @@ class Closures:
     def _is_map(self, t: GoType, address: int) -> bool:
         known = self.type_at(address)
         if known is not None:
-            return known == t.name
+            return same(known, t)
         found = view(self.target, t, address)
         if not found.count or nonsense(found, self.room):
             return False

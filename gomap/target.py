@@ -163,12 +163,14 @@ Wanted = Callable[[str, str, GoType], bool]
 @dataclass(frozen=True)
 class Captured:
     """A variable that a closure captured: at `offset` of the closure (runtime.funcval), None where the debugger
-    does not know. by_reference: what lies there points to it; None where that is not known either."""
+    does not know. by_reference: what lies there points to it; None where that is not known either. of_dictionary: its
+    type is one that the closure's own dictionary tells, and may be another in other closures of the function."""
 
     name: str
     type: GoType
     offset: int | None
     by_reference: bool | None
+    of_dictionary: bool = False
 
 
 @dataclass(frozen=True)

@@ -196,7 +196,7 @@ class _Search:
         self.room = Room(self.target)
         self.scopes: set[tuple[int | None, int | None, str]] = set()
         self.values = Values(self.target, KEY, self.types, comments=False)
-        self.closures = Closures(self.target, self.room, self.types, self._type_at)
+        self.closures = Closures(self.target, self.room, self.types, self.found.types.get)
         self.fields: dict[int, tuple[list[tuple[str, GoType, int]], tuple[int, GoType] | None]] = {}
         self.word = self.target.arch.pointer_size
         self.pointer = self.target.arch.pointer
@@ -461,10 +461,6 @@ class _Search:
             path = f"{step.name}.{name}" if name.isidentifier() else self._at_address(t, address)
             block = self._block(address, t)
             self._next(_Step(t, path, "captured", step.place, step.depth + 1, address, block))
-
-    def _type_at(self, address: int) -> str | None:
-        known = self.found.types.get(address)
-        return None if known is None else known.name
 
     def _at_address(self, t: GoType, address: int | None, block: bytes | None = None) -> str:
         """What names a value for which there is no path: 0xADDR:TYPE in brackets, for a map with its header's address

@@ -127,8 +127,12 @@ def with_arguments(
 ) -> Sequence[Captured]:
     """What a generic function's closure captured, with its types where they can be told. dictionaries: those that the
     closure may have."""
-    actual = [arguments.actual(dictionaries, None, part.type) if is_shaped(part.type) else None for part in parts]
-    return [replace(part, type=t or part.type) for part, t in zip(parts, actual)]
+    return [
+        replace(part, type=arguments.actual(dictionaries, None, part.type) or part.type, of_dictionary=True)
+        if is_shaped(part.type)
+        else part
+        for part in parts
+    ]
 
 
 def pointer_to(t: GoType, size: int) -> GoType:
