@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from tests.live import debuggers, delves, session, toolchains
-from tests.live.debuggers import Answer, Gdb, Session
+from tests.live.debuggers import Gdb, Session
 from tests.live.delves import Dlv
 from tests.live.test_exprs import NAMED
 from tests.live.test_truth import check_all
 from tests.live.toolchains import Row
 
 STAGE, TOP = "parked", "hmap-top -n 0 --json"
-#: The stage in an inlined function of an optimised build, which needs no dictionary: the linker drops it.
-INLINED = "inlined"
+#: The stage of which a core is looked at besides.
+DIES = "nodes"
 #: What debug information adds to the names of types that functions declare: main.T·2.
 LOCAL = re.compile(r"(?:·|\\u00b7)\d+")
 #: What three keys of three types are.
 ALIKE = "hmap-get main.Points main.P{X:1}"
 SHAPE = "go.shape."
 SHAPED = re.compile(rf'"type": ?"[^"]*{re.escape(SHAPE)}')
+#: Stages of optimised builds in functions whose dictionary is not there: the linker drops that of an inlined function
+#: that does not need it. And those where a closure keeps it for itself.
+INLINED = "inlined"
+CLOSURES = ("closure-nodes", "closure-pointers")
+#: Their debug information does not say where a closure has its variables.
+UNTOLD = ("1.21.13", "1.22.10")
 
 
 def questions(binary: Path) -> dict[str, list[str]]:
@@ -31,11 +36,26 @@ def questions(binary: Path) -> dict[str, list[str]]:
     return asked
 
 
-def check(answers: Session, binary: Path, optimised: bool, kind: str, closures: bool) -> None:
-    """closures: whether what only closures hold is found."""
-    bare = replace(answers, answers=tuple(replace(a, output=_plain(a, optimised)) for a in answers.answers))
-    check_all(bare, binary, optimised, kind)
-    top, held = bare.at(STAGE, TOP).json(), bare.truth[STAGE]["unnamed"]
+def plain(answers: Session) -> Session:
+    """The answers with the names of types as the program has them."""
+    return replace(answers, answers=tuple(replace(a, output=LOCAL.sub("", a.output)) for a in answers.answers))
+
+
+def check(answers: Session, binary: Path, row: Row, optimised: bool, kind: str) -> None:
+    """Every map that a function published while it had it."""
+    untold = [INLINED, *(CLOSURES if row.name < "1.24" else ())] if optimised else []
+    told = replace(answers, answers=tuple(a for a in answers.answers if a.stage not in untold))
+    check_all(told, binary, optimised, kind)
+    assert [a.command for a in told.answers if SHAPED.search(a.output)] == []
+    for asked in session.asked(answers, binary):
+        if asked.stage in untold:
+            data = asked.show.json()["data"]
+            assert SHAPE in data["type"] and data["live"] == asked.truth["len"]
+
+
+def check_parked(answers: Session, closures: bool) -> None:
+    """What goroutines and kept closures have. closures: whether what only closures hold is found."""
+    top, held = answers.at(STAGE, TOP).json(), answers.truth[STAGE]["unnamed"]
     assert top["anomalies"] == []
     rows = {row["address"]: (row["type"], row["count"]) for row in top["data"]["maps"]}
     wanted = {name: one for name, one in held.items() if closures or name.startswith("park ")}
@@ -43,45 +63,57 @@ def check(answers: Session, binary: Path, optimised: bool, kind: str, closures: 
     assert {name: rows.get(one["address"]) for name, one in wanted.items()} == {
         name: (one["type"], one["len"]) for name, one in wanted.items()
     }
-    notes, named = bare.truth[STAGE]["notes"], bare.at(STAGE, NAMED).json()
+    assert "3 keys of the map are 'main.P{X:1}', of types of one name: use 0x" in str(answers.at(STAGE, ALIKE).error)
+
+
+def check_named(answers: Session) -> None:
+    """Types of one name in interfaces."""
+    notes, named = answers.truth[STAGE]["notes"], answers.at(STAGE, NAMED).json()
     assert named["maps"] == notes["maps"]
     assert named["keys"] == {f"{expr} {key}": value for expr, key, value in notes["keys"]}
-    assert "3 keys of the map are 'main.P{X:1}', of types of one name: use 0x" in str(bare.at(STAGE, ALIKE).error)
-    assert [a.command for a in bare.answers if SHAPED.search(a.output)] == []
-
-
-def _plain(answer: Answer, optimised: bool) -> str:
-    text = LOCAL.sub("", answer.output)
-    return text.replace(SHAPE, "") if optimised and answer.stage == INLINED else text
-
-
-def asks(questions: Sequence[str], source: bool) -> list[str]:
-    """source: whether gdb has to be given the commands that are the tests' own."""
-    return [f"source {session.EVERY_KEY}", *questions] if source else list(questions)
 
 
 def test_in_gdb(toolchain: Row, gdb: Gdb, optimised: bool) -> None:
     binary = toolchains.build("generics", toolchain, optimised)
     asked = questions(binary)
-    asked[STAGE] = asks(asked[STAGE], True)
-    check(debuggers.visit(gdb, binary, asked), binary, optimised, "live", closures=not optimised)
+    asked[STAGE].insert(0, f"source {session.EVERY_KEY}")
+    answers = plain(debuggers.visit(gdb, binary, asked))
+    check(answers, binary, toolchain, optimised, "live")
+    check_parked(answers, closures=not optimised)
+    check_named(answers)
 
 
 def test_through_delve(toolchain: Row, dlv: Dlv, optimised: bool) -> None:
     binary = toolchains.build("generics", toolchain, optimised)
-    old = toolchain.name in ("1.21.13", "1.22.10")  # their debug information does not say where a closure has variables
-    answers = delves.visit(dlv, binary, questions(binary), direct=not optimised)
-    check(answers, binary, optimised, "live", closures=not old)
+    answers = plain(delves.visit(dlv, binary, questions(binary), direct=not optimised))
+    check(answers, binary, toolchain, optimised, "live")
+    check_parked(answers, closures=toolchain.name not in UNTOLD)
+    check_named(answers)
 
 
 def test_through_old_delve(old_go: Row, old_dlv: Dlv, optimised: bool) -> None:
     binary = toolchains.build("generics", old_go, optimised)
-    check(delves.visit(old_dlv, binary, questions(binary)), binary, optimised, "live", closures=False)
+    answers = plain(delves.visit(old_dlv, binary, questions(binary)))
+    check(answers, binary, old_go, optimised, "live")
+    check_parked(answers, closures=False)
 
 
 def test_in_core(both_layouts: Row, system_gdb: Gdb, dlv: Dlv, optimised: bool) -> None:
     binary = toolchains.build("generics", both_layouts, optimised)
-    core = debuggers.make_core(binary, STAGE)
-    asked = questions(binary)[STAGE]
-    check(debuggers.examine(system_gdb, core, asks(asked, True)), binary, optimised, "core", closures=not optimised)
-    check(delves.examine(dlv, core, asked), binary, optimised, "core", closures=not both_layouts.name < "1.23")
+    for stage in (DIES, STAGE):
+        core = debuggers.make_core(binary, stage)
+        notes = core.truth[STAGE]["notes"] if stage == STAGE else {"maps": {}, "keys": []}
+        shows = {f"hmap-show {expr} --json": address for expr, address in notes["maps"].items()}
+        gets = {f"hmap-get {expr} {key} --json": value for expr, key, value in notes["keys"]}
+        asked = [*questions(binary)[stage], *shows, *gets]
+        if stage == STAGE:
+            asked.remove(NAMED)  # which asks the program as it runs
+        in_gdb = plain(debuggers.examine(system_gdb, core, asked))
+        through_delve = plain(delves.examine(dlv, core, asked))
+        for answers, closures in ((in_gdb, not optimised), (through_delve, both_layouts.name not in UNTOLD)):
+            if stage == STAGE:
+                check_parked(answers, closures)
+                assert {one: answers.at(stage, one).json()["data"]["address"] for one in shows} == shows
+                assert {one: answers.at(stage, one).json()["data"]["value"] for one in gets} == gets
+            else:
+                check(answers, binary, both_layouts, optimised, "core")

@@ -117,6 +117,7 @@ ELSEWHERE = {
     "damaged": "damages its maps: test_corrupt_maps.py has them intact before",
     "deaths": "dies: test_deaths.py has each way",
     "exprs": "test_exprs.py asks it",
+    "generics": "test_generics.py asks it: no expression names the maps that generic functions and closures hold",
     "hashes": "never stops: test_hashes.py has its hashes",
     "inlined": "is about frames: test_frames.py asks in them",
     "pluginhost": "opens the program `shared`",
