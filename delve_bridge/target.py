@@ -13,8 +13,17 @@ from delve_bridge.types import BARE, PARTS, Raw, Types, at
 from gomap.analysis.references import given
 from gomap.errors import MemoryFault
 from gomap.golang.closures import MAX_CAPTURED, Part, captured
+from gomap.golang.dictionaries import (
+    MAX_CALLERS,
+    Arguments,
+    Dictionary,
+    Known,
+    candidates,
+    is_shaped,
+    with_arguments,
+    within,
+)
 from gomap.golang.dictionaries import VARIABLE as DICTIONARY
-from gomap.golang.dictionaries import Arguments, Dictionary, Known, candidates, is_shaped, with_arguments
 from gomap.golang.pclntab import Functions
 from gomap.golang.pieces import are_all
 from gomap.golang.rtype import KINDS
@@ -215,14 +224,25 @@ class DelveTarget:
         return found or t
 
     def _given(
-        self, possible: Sequence[Dictionary], raws: Sequence[Raw], calls: Sequence[Call], level: int
-    ) -> list[Dictionary]:
+        self,
+        possible: Sequence[Dictionary],
+        raws: Sequence[Raw],
+        calls: Sequence[Call],
+        level: int,
+        callers: int = MAX_CALLERS,
+    ) -> Sequence[Dictionary]:
         """The one of a function's dictionaries that its frame has got."""
         if level + 1 >= len(calls) or calls[level + 1].offset == calls[level].offset:  # which is inlined into it
             return []
         addresses = {one.address for one in possible}
         held = addresses.intersection(() if calls[level].frame.optimised else self._words(raws, calls[level]))
-        found = held.pop() if len(held) == 1 else given(self, calls[level + 1].pc, addresses)
+        caller = calls[level + 1]
+        found = held.pop() if len(held) == 1 else given(self, caller.pc, addresses)
+        if found is None and callers:
+            its = candidates(self._session.dictionaries, caller.frame.function)
+            if len(its) > 1:
+                its = self._given(its, caller.variables, calls, level + 1, callers - 1)
+            found = within(self, its, addresses)
         return [one for one in possible if one.address == found]
 
     def _words(self, raws: Sequence[Raw], call: Call) -> list[int]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Optional
+from typing import Callable, Optional
 
 import gdb
 
 from gomap.analysis.references import given
-from gomap.golang.dictionaries import VARIABLE, Dictionary, Known, of_file
+from gomap.golang.dictionaries import MAX_CALLERS, SHAPE, VARIABLE, Dictionary, Known, of_file, within
 from gomap.target import Target
 
 #: Compiled without optimisation, as DW_AT_producer tells: `Go cmd/compile go1.27.3; -N -l regabi`.
@@ -58,14 +58,26 @@ def symbols(anchor: int | None, word: int) -> Symbols:
     return found[0] if found and all(known == found[0] for known in found) else None
 
 
-def given_by_caller(target: Target, frame: gdb.Frame, possible: Sequence[Dictionary]) -> list[Dictionary]:
-    """The one that the calling function's code passes, where it shows. A generic function takes what it passes from
-    its own dictionary."""
+def given_by_caller(
+    target: Target,
+    frame: gdb.Frame,
+    possible: Sequence[Dictionary],
+    of_frame: Callable[[gdb.Frame], Sequence[Dictionary]],
+    callers: int = MAX_CALLERS,
+) -> Sequence[Dictionary]:
+    """The one that the calling function's code passes, or has in its own dictionary if it is generic, too. of_frame:
+    those that a frame's function may have got."""
+    addresses = {one.address for one in possible}
     try:
         caller = None if frame.type() == gdb.INLINE_FRAME else frame.older()
         if caller is None:
-            return []
-        found = given(target, caller.pc(), {one.address for one in possible})
+            return ()
+        found = given(target, caller.pc(), addresses)
+        if found is None and callers and SHAPE in (caller.name() or ""):
+            its = of_frame(caller)
+            if len(its) > 1:
+                its = given_by_caller(target, caller, its, of_frame, callers - 1)
+            found = within(target, its, addresses)
     except gdb.error:
-        return []
+        return ()
     return [one for one in possible if one.address == found]

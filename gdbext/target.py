@@ -362,7 +362,8 @@ class GdbTarget:
         found = self._arguments.actual(possible, index, shape)
         if found is not None or len(possible) < 2:
             return found
-        return self._arguments.actual(generics.given_by_caller(self, frame, possible), index, shape)
+        given = generics.given_by_caller(self, frame, possible, self._dictionaries)
+        return self._arguments.actual(given, index, shape)
 
     def _dictionaries(self, frame: gdb.Frame) -> Sequence[Dictionary]:
         """The dictionaries that the frame's function may have got."""
@@ -540,26 +541,32 @@ class GdbTarget:
             for file in self._files.read or () if self._loaded is not None else ():
                 kept = file.info.captured(name)
                 if kept is not None:
-                    return self._kept(file.info, kept, slot)
+                    return self._kept(file.info, name, kept, slot)
         except (BadDwarf, GomapError):
             pass
-        return self._declared_before(code)
+        return self._declared_before(code, slot)
 
-    def _kept(self, info: DebugInfo, kept: Sequence[Kept], slot: int) -> Sequence[Captured]:
+    def _kept(self, info: DebugInfo, function: str, kept: Sequence[Kept], slot: int) -> Sequence[Captured]:
         word = self.arch.pointer_size
         own = self.memory.read(self.arch.pointer(self.memory.read(slot, word)), word * (1 + MAX_CAPTURED))
-        parts = []
+        parts, dictionary = [], []
         for one in kept:
             if one.offset + word > len(own):
                 continue
             t = info.type(one.type_at)
+            if one.name == dictionaries.VARIABLE and t.kind is Kind.POINTER and t.elem.kind is Kind.ARRAY:
+                dictionary.append(Dictionary(self.arch.pointer(own, one.offset), t.elem.length))
             if one.name.startswith("&") and t.kind is Kind.POINTER:
                 parts.append(Part(one.name[1:], t.elem, None, self.arch.pointer(own, one.offset)))
             else:
                 parts.append(Part(one.name, t, one.offset))
-        return captured(parts, own, self.arch)
+        found = captured(parts, own, self.arch)
+        if not any(is_shaped(part.type) for part in found):
+            return found
+        its = dictionary or self._captured_dictionaries(function, slot, found)
+        return dictionaries.with_arguments(found, self._arguments, its)
 
-    def _declared_before(self, code: int) -> Sequence[Captured]:
+    def _declared_before(self, code: int, slot: int) -> Sequence[Captured]:
         block = gdb.block_for_pc(code)
         while block is not None and block.function is None:
             block = block.superblock

@@ -20,6 +20,7 @@ from typing import Union
 
 from gomap import elf, maps
 from gomap.errors import NoDebugInfo
+from gomap.golang.dictionaries import ANY_POINTER
 from gomap.gotypes import Field, GoType, Kind, Lazy
 from gomap.target import Arch
 
@@ -417,6 +418,8 @@ class DebugInfo:
     def _typedef(self, attributes: Attributes, name: str) -> GoType:
         """Interfaces, maps and channels are typedefs of a struct, or of a pointer to one, that the linker makes."""
         word, at = self.arch.pointer_size, _number(attributes, _TYPE)
+        if name == ANY_POINTER:
+            return GoType(Kind.UNSAFE_POINTER, name, word)
         for _ in range(MAX_NESTED):
             kind = _number(attributes, _GO_KIND)
             if kind == _GO_CHAN:

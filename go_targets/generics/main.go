@@ -219,7 +219,7 @@ func inside() map[string]string {
 
 func main() {
 	truth.Stages("strings", "bigs", "bytes", "nodes", "ints", "items", "box-ints", "box-bigs", "box-nodes",
-		"box-pointers", "pair", "pair-nodes", "deeper", "deeper-nodes", "closure", "closure-nodes",
+		"box-pointers", "pair", "pair-nodes", "deeper", "deeper-nodes", "deeper-pointers", "closure", "closure-nodes",
 		"closure-pointers", "local1", "local2", "local3", "inlined", "parked")
 	i, n := new(int), &node{M: map[string]int{"a": 1, "b": 2}}
 	*i = 7
@@ -244,6 +244,7 @@ func main() {
 
 	sum += deeper([]int{1, 2}, "deeper")
 	sum += deeper([]*node{n}, "deeper-nodes")
+	sum += deeper([]*int{i}, "deeper-pointers")
 	sum += closure(5, map[string]int{"five": 5}, "closure")
 	sum += closure(n, map[string]*node{"n": n}, "closure-nodes")
 	sum += closure(&i, map[string]**int{"i": &i}, "closure-pointers")

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gomap import elf
-from gomap.errors import GomapError
+from gomap.errors import GomapError, MemoryFault
 from gomap.golang.rtype import Types
 from gomap.gotypes import GoType, Kind, fixed, plain_name
-from gomap.target import Captured
+from gomap.target import Captured, Target
 
 SHAPE = "go.shape."
 #: The shape of all pointers whose type parameter's constraint asks nothing of them (shapify of noder/reader.go).
@@ -32,6 +32,8 @@ ANCHOR = "runtime.firstmoduledata"
 #: Pointers, slices and maps that are followed to tell whether a type has a shape.
 MAX_DEPTH = 3
 MAX_WORDS = 1 << 12
+#: Calling functions that are asked for their own dictionaries.
+MAX_CALLERS = 16
 _FUNCTION = re.compile(r"(?P<package>(?:.*/)?[^/.]*)\.(?:\(\*)?(?P<name>[^.()\[]+)\[", re.S)
 
 
@@ -120,6 +122,21 @@ class Arguments:
             except GomapError:
                 continue  # a word that is something else
         return found
+
+
+def within(target: Target, of_caller: Sequence[Dictionary], addresses: set[int]) -> int | None:
+    """The one of the addresses that the calling function's dictionary has, as it has those of all generic functions
+    that the function calls with types that follow from its own; None where several or none are in it, or it is not
+    known itself. of_caller: those that the function may have got."""
+    if len(of_caller) != 1:
+        return None
+    word = target.arch.pointer_size
+    try:
+        data = target.memory.read(of_caller[0].address, min(of_caller[0].words, MAX_WORDS) * word)
+    except MemoryFault:
+        return None
+    held = addresses.intersection(target.arch.pointer(data, at) for at in range(0, len(data), word))
+    return held.pop() if len(held) == 1 else None
 
 
 def with_arguments(
