@@ -52,16 +52,16 @@ def check(program: str, core: str) -> list[str]:
         )
     return warnings + [
         f"Delve reads no libraries of core files: gdb shows the maps of {path} (gdb-hmap {program} {core})"
-        for path in _go_libraries(core)
+        for path in go_libraries(core)
     ]
 
 
-def _go_libraries(core: str) -> list[str]:
+def go_libraries(core: str) -> list[str]:
     """Plugins and libraries with Go code, where they still are."""
     try:
         with elf.mapped(core) as data:
             files = elf.libraries_in_core(data)
-    except elf.BadElf:
+    except (OSError, elf.BadElf):
         return []
     return [path for path in files if os.path.isfile(path) and elf.is_go(path)]
 

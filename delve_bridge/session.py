@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from delve_bridge.corefile import go_libraries
 from delve_bridge.descriptors import map_parts
 from delve_bridge.memory import CoreMemory, RpcMemory, Shortcut
 from delve_bridge.rpc import GONE, Client, NotDelve, Refused, ended
@@ -224,9 +225,9 @@ class Session:
             anchor, path = self.package_variable(ANCHOR), self._program
             if path is None and isinstance(self._direct, ProcessMemory):
                 path = f"/proc/{self._direct.pid}/exe"
-            alone = not any(elf.is_go(library) for library in self._libraries)
+            libraries = go_libraries(self._core) if self._core is not None else filter(elf.is_go, self._libraries)
             self._dictionaries = {}
-            if path is not None and anchor is not None and alone:
+            if path is not None and anchor is not None and not any(libraries):
                 self._dictionaries = of_file(path, int(anchor["addr"]), self.arch.pointer_size)
         return self._dictionaries
 

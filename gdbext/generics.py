@@ -13,6 +13,7 @@ from typing import Callable, Optional
 
 import gdb
 
+from gomap import elf
 from gomap.analysis.references import given
 from gomap.golang.dictionaries import MAX_CALLERS, SHAPE, VARIABLE, Dictionary, Known, of_file, within
 from gomap.target import Target
@@ -50,12 +51,15 @@ def is_plain(symbol: gdb.Symbol) -> bool:
 
 
 def symbols(anchor: int | None, word: int) -> Symbols:
-    """All dictionaries of the program, by the symbols in its file; None where several files have such: a library may
+    """All dictionaries of the program, by the symbols in its file; None where several files are Go's: a library may
     call a function with dictionaries of its own. anchor, word: as dictionaries.of_file has them."""
-    paths = [str(objfile.filename) for objfile in gdb.objfiles()]
-    found = [known for known in (of_file(path, anchor, word) for path in paths) if known]
-    # The program and the file that its debug information was moved to may both have symbols.
-    return found[0] if found and all(known == found[0] for known in found) else None
+    files = [objfile for objfile in gdb.objfiles() if objfile.is_valid() and objfile.filename]
+    programs = [objfile for objfile in files if objfile.owner is None and elf.is_go(str(objfile.filename))]
+    if len(programs) != 1:
+        return None
+    # Its symbols may be in the file that its debug information was moved to.
+    paths = [str(objfile.filename) for objfile in files if programs[0] in (objfile, objfile.owner)]
+    return next((known for known in (of_file(path, anchor, word) for path in paths) if known), None)
 
 
 def given_by_caller(

@@ -171,7 +171,7 @@ def of_file(path: str, anchor: int | None, word: int) -> Known:
             found = elf.symbols_with(data, (SYMBOL.encode(), ANCHOR.encode()))
     except (OSError, elf.BadElf):
         return {}
-    if anchor is None or ANCHOR not in found:
+    if anchor is None or not found.get(ANCHOR, (0, 0))[0]:  # of a plugin it is the program's
         return {}
     moved, known = anchor - found[ANCHOR][0], Known()
     for name, (address, size) in found.items():

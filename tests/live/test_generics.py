@@ -98,6 +98,18 @@ def test_through_old_delve(old_go: Row, old_dlv: Dlv, optimised: bool) -> None:
     check_parked(answers, closures=False)
 
 
+def test_in_a_pie(system_go: Row, system_gdb: Gdb, dlv: Dlv, tmp_path: Path) -> None:
+    """Dictionaries are where the program was put, and not where it was linked."""
+    binary = tmp_path / "generics"
+    toolchains.compile_("generics", system_go, binary, ("-buildmode=pie",))
+    asked = questions(binary)
+    asked[STAGE].remove(NAMED)
+    in_gdb, through_delve = plain(debuggers.visit(system_gdb, binary, asked)), plain(delves.visit(dlv, binary, asked))
+    for answers, closures in ((in_gdb, False), (through_delve, True)):
+        check(answers, binary, system_go, True, "live")
+        check_parked(answers, closures)
+
+
 def test_in_core(both_layouts: Row, system_gdb: Gdb, dlv: Dlv, optimised: bool) -> None:
     binary = toolchains.build("generics", both_layouts, optimised)
     for stage in (DIES, STAGE):
