@@ -36,9 +36,8 @@ def get(target: GdbTarget, m: gdb.Value, key: gdb.Value) -> Any:
             elem, elem_address = result.elem, result.elem_address
     if t.elem.kind in (Kind.BOOL, Kind.INT, Kind.UINT, Kind.FLOAT):
         return Values(target).scalar(t.elem, elem)
-    try:
-        of_gdb = gdb.lookup_type(t.elem.name)
-    except gdb.error:
+    of_gdb = target.gdb_type(t.elem)
+    if of_gdb is None:
         return Values(target).text(t.elem, elem)
     if elem_address and elem:
         return gdb.Value(elem_address).cast(of_gdb.pointer()).dereference()

@@ -10,6 +10,8 @@ from gdbext.target import GdbTarget
 from gdbext.types import member
 from gomap.errors import GomapError
 from gomap.expr import map_in
+from gomap.golang import dictionaries
+from gomap.gotypes import GoType, Kind
 from gomap.human import one_line
 from gomap.maps import MapView, shape_of, view
 
@@ -26,9 +28,11 @@ class MapPrinter:
     def to_string(self) -> str:
         name = str(self._value.type)
         try:
-            found = self._open()
+            t, found = self._open()
         except GomapError as error:
             return f"{name} <{one_line(str(error))}>"
+        if _is_of_generic(self._value.type):
+            name = t.name
         if found is None:
             return f"{name}(nil)"
         if found.nonsense:
@@ -38,20 +42,36 @@ class MapPrinter:
 
     def children(self) -> Iterator[tuple[str, gdb.Value]]:
         try:
-            found = self._open()
+            t, found = self._open()
             if found is None or found.nonsense:
                 return
             key_type, elem_type = _types(self._value, found)
+            if _is_of_generic(self._value.type):
+                key_type, elem_type = _actual(t.key, key_type), _actual(t.elem, elem_type)
             for index, entry in enumerate(found.entries()):
                 yield f"key{index}", gdb.Value(entry.key_address).cast(key_type.pointer()).dereference()
                 yield f"value{index}", gdb.Value(entry.elem_address).cast(elem_type.pointer()).dereference()
         except GomapError:
             return
 
-    def _open(self) -> MapView | None:
+    def _open(self) -> tuple[GoType, MapView | None]:
         target = GdbTarget()
         _, t, address = map_in(target, target.from_value(self._value))
-        return view(target, t, address) if address else None
+        return t, view(target, t, address) if address else None
+
+
+def _is_of_generic(t: gdb.Type) -> bool:
+    """Whether the type is that of a generic function's variable."""
+    name = str(t)
+    return dictionaries.index_of(name) is not None or dictionaries.SHAPE in name
+
+
+def _actual(t: GoType, of_shape: gdb.Type) -> gdb.Type:
+    """gdb's type of the keys or elems, which have type t: where it is not known, that of their shape."""
+    known = GdbTarget().gdb_type(t)
+    if known is None and t.kind in (Kind.POINTER, Kind.UNSAFE_POINTER):
+        return gdb.lookup_type("void").pointer()
+    return known or of_shape
 
 
 def _types(value: gdb.Value, found: MapView) -> tuple[gdb.Type, gdb.Type]:
@@ -80,7 +100,8 @@ def _held(value: gdb.Value) -> gdb.Value | None:
     try:
         target = GdbTarget()
         _, t, address = map_in(target, target.from_value(value))
-        return gdb.Value(address).cast(gdb.lookup_type(t.name))
+        of_gdb = target.gdb_type(t)
+        return None if of_gdb is None else gdb.Value(address).cast(of_gdb)
     except (GomapError, gdb.error):
         return None
 

@@ -26,6 +26,7 @@ from gomap.golang.pclntab import Functions
 from gomap.golang.pieces import are_all
 from gomap.golang.rtype import Types
 from gomap.gotypes import GoType, Kind, can_reach_map
+from gomap.gotypes import same as same_type
 from gomap.memory import Buffer, CachedMemory, Memory, Read, one_by_one
 from gomap.process import ProcessMemory, same
 from gomap.target import (
@@ -233,15 +234,8 @@ class GdbTarget:
     # -- names -------------------------------------------------------------------------------------
 
     def find_type(self, name: str) -> GoType | None:
-        try:
-            return self._converter.convert(gdb.lookup_type(name))
-        except gdb.error:
-            pass
-        try:  # gdb 13 has string types with a name of their own among the structs alone
-            found = gdb.lookup_static_symbol(name, gdb.SYMBOL_STRUCT_DOMAIN)
-        except gdb.error:
-            return None
-        return None if found is None or found.type is None else self._converter.convert(found.type)
+        found = _type_named(name)
+        return None if found is None else self._converter.convert(found)
 
     def symbol(self, name: str) -> int | None:
         if "'" in name:
@@ -409,7 +403,32 @@ class GdbTarget:
 
     def from_value(self, value: gdb.Value) -> Variable:
         """A value that gdb's own expression evaluation gave."""
-        return self._of_value(value, self._converter.convert(value.type), "this", GLOBAL)
+        return self._of_value(value, self._type_of_value(value), "this", GLOBAL)
+
+    def _type_of_value(self, value: gdb.Value) -> GoType:
+        """The value's type: where it is a variable of the selected frame's generic function, as `_type` has it."""
+        t = self._converter.convert(value.type)
+        if not is_shaped(t):
+            return t
+        try:
+            frame = gdb.selected_frame()
+            for symbol, _ in _symbols(frame):
+                if symbol.type == value.type and _is_one(symbol.value(frame), value):
+                    return self._type(symbol, frame)
+        except gdb.error:
+            pass
+        return t
+
+    def gdb_type(self, t: GoType) -> gdb.Type | None:
+        """gdb's type of t's name, None where that is none, or another type of the name."""
+        try:
+            if t.kind is Kind.POINTER and t.name == f"*{t.elem.name}":  # gdb finds no pointers by name
+                elem = self.gdb_type(t.elem)
+                return None if elem is None else elem.pointer()
+            found = _type_named(t.name)
+            return found if found is not None and same_type(self._converter.convert(found), t, behind=2) else None
+        except GomapError:
+            return None
 
     def _of_value(self, value: gdb.Value, t: GoType, name: str, place: Place) -> Variable:
         try:
@@ -746,6 +765,25 @@ def _frames() -> Iterator[gdb.Frame]:
 def _source(frame: gdb.Frame) -> tuple[str | None, int | None]:
     sal = frame.find_sal()
     return (sal.symtab.fullname() if sal.symtab else None), sal.line or None
+
+
+def _type_named(name: str) -> gdb.Type | None:
+    try:
+        return gdb.lookup_type(name)
+    except gdb.error:
+        pass
+    try:  # gdb 13 has string types with a name of their own among the structs alone
+        found = gdb.lookup_static_symbol(name, gdb.SYMBOL_STRUCT_DOMAIN)
+    except gdb.error:
+        return None
+    return None if found is None else found.type
+
+
+def _is_one(one: gdb.Value, other: gdb.Value) -> bool:
+    """Whether two values of one type are one variable, or the same pointer in registers."""
+    if one.address is not None or other.address is not None:
+        return bool(one.address == other.address)
+    return one.type.strip_typedefs().code == gdb.TYPE_CODE_PTR and int(one) == int(other)
 
 
 def _symbols(frame: gdb.Frame) -> Iterator[tuple[gdb.Symbol, bool]]:

@@ -172,10 +172,25 @@ def has_pointers(t: GoType) -> bool:
 _LOCAL = re.compile(r"·\d+")
 
 
-def same(a: GoType, b: GoType) -> bool:
+#: Kinds whose values lead to values of another type.
+_LEADING = frozenset({Kind.POINTER, Kind.SLICE, Kind.CHAN, Kind.MAP})
+
+
+def same(a: GoType, b: GoType, behind: int = 0) -> bool:
     """Whether both may describe one Go type, whether debug information or the program's own descriptor does: they have
-    one name, and values of them consist of the same. Two types of one name that functions declare may do so, too."""
-    return a is b or (plain_name(a) == plain_name(b) and consist_of_same(a, b))
+    one name, and values of them consist of the same. Two types of one name that functions declare may do so, too.
+
+    behind: how many pointers, slices, channels and maps, one behind the other, must lead to the same as well.
+    """
+    if a is b:
+        return True
+    if plain_name(a) != plain_name(b) or not consist_of_same(a, b):
+        return False
+    if not behind or a.kind not in _LEADING or a.lazy_elem is None or b.lazy_elem is None:
+        return True
+    if a.lazy_key is not None and b.lazy_key is not None and not same(a.key, b.key, behind - 1):
+        return False
+    return same(a.elem, b.elem, behind - 1)
 
 
 def consist_of_same(a: GoType, b: GoType) -> bool:

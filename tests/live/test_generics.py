@@ -16,6 +16,13 @@ from tests.live.toolchains import Row
 STAGE, TOP = "parked", "hmap-top -n 0 --json"
 #: The stage of which a core is looked at besides.
 DIES = "nodes"
+#: gdb's own command for the variable of the function that called stop, by stage, and what the printer makes of it.
+PRINT = ["up 3", "print m", "frame 0"]
+PRINTED = {
+    "nodes": r'= map\[string\]\*main.node with 2 entries = \{.*"nil"\] = 0x0\b.*"n"\] = 0x[0-9a-f]+[,}]',
+    "strings": r'= map\[string\]int with 3 entries = \{.*"b"\] = 2\b',
+    "bytes": r"= map\[uint8\]bool with 2 entries = \{.*\[1\b.*\] = true\b",
+}
 #: What debug information adds to the names of types that functions declare: main.T·2.
 LOCAL = re.compile(r"(?:·|\\u00b7)\d+")
 #: What three keys of three types are.
@@ -77,7 +84,11 @@ def test_in_gdb(toolchain: Row, gdb: Gdb, optimised: bool) -> None:
     binary = toolchains.build("generics", toolchain, optimised)
     asked = questions(binary)
     asked[STAGE].insert(0, f"source {session.EVERY_KEY}")
+    for stage in PRINTED:
+        asked[stage] += PRINT
     answers = plain(debuggers.visit(gdb, binary, asked))
+    for stage, expected in PRINTED.items():
+        assert re.search(expected, answers.at(stage, "print m").output), answers.at(stage, "print m")
     check(answers, binary, toolchain, optimised, "live")
     check_parked(answers, closures=not optimised)
     check_named(answers)
