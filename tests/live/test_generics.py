@@ -90,7 +90,7 @@ def test_in_gdb(toolchain: Row, gdb: Gdb, optimised: bool) -> None:
     for stage, expected in PRINTED.items():
         assert re.search(expected, answers.at(stage, "print m").output), answers.at(stage, "print m")
     check(answers, binary, toolchain, optimised, "live")
-    check_parked(answers, closures=not optimised)
+    check_parked(answers, closures=not optimised or toolchain.name not in UNTOLD)
     check_named(answers)
 
 
@@ -116,9 +116,9 @@ def test_in_a_pie(system_go: Row, system_gdb: Gdb, dlv: Dlv, tmp_path: Path) -> 
     asked = questions(binary)
     asked[STAGE].remove(NAMED)
     in_gdb, through_delve = plain(debuggers.visit(system_gdb, binary, asked)), plain(delves.visit(dlv, binary, asked))
-    for answers, closures in ((in_gdb, False), (through_delve, True)):
+    for answers in (in_gdb, through_delve):
         check(answers, binary, system_go, True, "live")
-        check_parked(answers, closures)
+        check_parked(answers, closures=True)
 
 
 def test_in_core(both_layouts: Row, system_gdb: Gdb, dlv: Dlv, optimised: bool) -> None:
@@ -133,9 +133,9 @@ def test_in_core(both_layouts: Row, system_gdb: Gdb, dlv: Dlv, optimised: bool) 
             asked.remove(NAMED)  # which asks the program as it runs
         in_gdb = plain(debuggers.examine(system_gdb, core, asked))
         through_delve = plain(delves.examine(dlv, core, asked))
-        for answers, closures in ((in_gdb, not optimised), (through_delve, both_layouts.name not in UNTOLD)):
+        for answers in (in_gdb, through_delve):
             if stage == STAGE:
-                check_parked(answers, closures)
+                check_parked(answers, closures=both_layouts.name not in UNTOLD)
                 assert {one: answers.at(stage, one).json()["data"]["address"] for one in shows} == shows
                 assert {one: answers.at(stage, one).json()["data"]["value"] for one in gets} == gets
             else:
