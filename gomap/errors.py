@@ -6,6 +6,7 @@ GomapError                  one clear line for the user; `code` is its name in J
 |- TargetRunning            the process runs; it has to be stopped first
 |- WrongProgram             a core file or a process, and a program that do not belong together
 |- NoSuchVariable           a name that the debugger does not know
+|- NoSuchGoroutine          a number that no goroutine has
 |- NoSuchType               a type that the debug information does not have
 |- BadExpression            an expression that can't be followed to its end
 |- NotAMap                  the expression names something that is no map
@@ -44,6 +45,10 @@ class WrongProgram(GomapError):
 
 class NoSuchVariable(GomapError):
     code = "no-such-variable"
+
+
+class NoSuchGoroutine(GomapError):
+    code = "no-such-goroutine"
 
 
 class NoSuchType(GomapError):

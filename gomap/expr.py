@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Callable
+from typing import Callable, Optional
 
 from gomap import captures, syntax, typenames
 from gomap.errors import BadExpression, GomapError, NoSuchType, NoSuchVariable, NotAMap
@@ -22,6 +22,7 @@ from gomap.gotypes import Field, GoType, Kind, can_reach_map, fixed
 from gomap.human import an, plural
 from gomap.keys import Keys
 from gomap.maps import view
+from gomap.ongoroutine import OnGoroutine
 from gomap.syntax import Address, Assert, At, Convert, Deref, Index, KeyOf, Select, Step
 from gomap.target import Target, Variable, read_record
 from gomap.typenames import means
@@ -35,17 +36,23 @@ MAX_NESTED = 8
 MAX_NAMED = 8
 
 
-def resolve(target: Target, text: str) -> Variable:
-    """The value that an expression names.
+#: Gives the value at an address whose type is not named, None where nothing tells what it is (analysis/seek.py).
+Seek = Callable[[int], Optional[Variable]]
+
+
+def resolve(target: Target, text: str, seek: Seek | None = None) -> Variable:
+    """The value that an expression names. seek: where an address may stand alone.
 
     Raises NoSuchVariable, NoSuchType, BadExpression, OptimizedOut, MemoryFault.
     """
-    return _Follow(target).resolve(text)
+    return _Follow(target, seek).resolve(text)
 
 
-def keys_of(target: Target, note: Callable[[Variable], object] = lambda variable: None) -> Keys:
+def keys_of(
+    target: Target, note: Callable[[Variable], object] = lambda variable: None, seek: Seek | None = None
+) -> Keys:
     """Makes keys of literals and of values of the program. note: is given each such value."""
-    follow = _Follow(target)
+    follow = _Follow(target, seek)
 
     def named(text: str) -> Variable:
         found = follow.resolve(text)
@@ -55,20 +62,20 @@ def keys_of(target: Target, note: Callable[[Variable], object] = lambda variable
     return Keys(target, hasher_of(target), named)
 
 
-def resolve_map(target: Target, text: str) -> tuple[Variable, GoType, int]:
+def resolve_map(target: Target, text: str, seek: Seek | None = None) -> tuple[Variable, GoType, int]:
     """(the variable, its map type, address of its header or 0 when nil).
 
     Interfaces that hold a map and pointers to maps are followed. Raises NotAMap and what resolve raises.
     """
-    return map_in(target, resolve(target, text))
+    return map_in(target, resolve(target, text, seek))
 
 
-def resolve_behind(target: Target, text: str) -> Variable:
+def resolve_behind(target: Target, text: str, seek: Seek | None = None) -> Variable:
     """The value that an expression names, or that a pointer or interface of that name leads to.
 
     Raises what resolve raises.
     """
-    variable = resolve(target, text)
+    variable = resolve(target, text, seek)
     return replace(_Follow(target).concrete(variable), name=variable.name, note=variable.note)
 
 
@@ -164,6 +171,8 @@ def _root(target: Target, name: str, quoted: bool) -> tuple[Variable, list[Step]
                 if found is not None:
                     return found, [Select(part) for part in parts[end:]]
     where = "in this frame, the frames that called it, or the packages"
+    if isinstance(target, OnGoroutine):
+        where = f"in the frames of goroutine {target.goroutine} or the packages"
     hint = "package variables need their full name, like main.cache"
     if target.kind == "recorded":
         where = "in the file"
@@ -230,8 +239,9 @@ def _meant(target: Target, name: str) -> str | None:
 class _Follow:
     """Follows expressions in one target."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, seek: Seek | None = None) -> None:
         self.target = target
+        self._seek = seek
         self.types = Types(target)
         self._nested = 0
         #: What is to be said of the variables that the expression and its indexes name.
@@ -281,12 +291,30 @@ class _Follow:
         return t
 
     def _at(self, text: str, at: At) -> Variable:
-        if not at.type:
-            raise BadExpression(f"{text!r} is not a variable: name the type at the address, as in {at.address:#x}:TYPE")
-        t = self._type(at.type)
+        if at.type == "":
+            raise BadExpression(f"{text!r}: a type is missing behind the colon")
+        if at.type is None:
+            found = self._seek(at.address) if self._seek is not None else None
+            if found is not None:
+                return found
+            raise BadExpression(
+                f"no variable or object is known to lie at {at.address:#x}: name its type, as in {at.address:#x}:TYPE"
+            )
+        t = self._type_at(at.address, at.type)
         if t.kind is Kind.MAP:  # the address is the header's: the map value itself is that pointer
             return Variable(text, t, data=self.target.arch.pack(at.address & (1 << 8 * t.size) - 1))
         return Variable(text, t, address=at.address)
+
+    def _type_at(self, address: int, name: str) -> GoType:
+        """The type of that name. Where several may be meant, or the debug information has none, what is known to lie
+        at the address tells which."""
+        try:
+            return self._type(name)
+        except (NoSuchType, BadExpression):
+            found = self._seek(address) if self._seek is not None else None
+            if found is None or not means(name, found.type.name):
+                raise
+            return found.type
 
     def _converted(self, root: Convert) -> Variable:
         try:

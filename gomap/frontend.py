@@ -17,6 +17,7 @@ from gomap.commands.declare import Arg, Command, Context, Settings
 from gomap.errors import GomapError, Interrupted, UsageError
 from gomap.golang.structure import Anomaly
 from gomap.human import one_line, plural
+from gomap.ongoroutine import OnGoroutine
 from gomap.progress import ProgressLine, silent
 from gomap.render import json as as_json
 from gomap.render import text as as_text
@@ -72,6 +73,8 @@ def run(
         options = parse(command, line)
         with _no_collection():
             target = open_target()
+            if options.get("--goroutine") is not None or options.get("--frame") is not None:
+                target = OnGoroutine(target, options["--goroutine"], options["--frame"] or 0)
             context = Context(target, settings, progress or silent, [])
             report = command.run(context, options)
             report.notes += [_told(one) for one in context.resolved or ()]

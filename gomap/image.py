@@ -106,12 +106,12 @@ def record(context: Any, expr: str, path: str) -> Saved:
     from gomap.commands.registry import COMMANDS
 
     target = RecordingTarget(context.target)
-    variable, t, address = resolve_map(target, expr)
+    variable, t, address = resolve_map(target, expr, context.seek)
     context.note(variable)
     _ = t.elem  # a type that was asked for goes into the file, of a nil map too
     typehash_plan(t.key)  # a key that is typed needs all of its type, of a nil map too
     count = view(target, t, address).count if address else 0
-    inner = Context(target, context.settings)
+    inner = Context(target, context.settings, seeks=context.seek)  # a search is not part of the recording
     left_out = []
     for command in COMMANDS:
         if not command.of_a_map or command.writes_file or not command.args or command.args[0].name != "EXPR":
@@ -121,7 +121,7 @@ def record(context: Any, expr: str, path: str) -> Saved:
         options: dict[str, Any] = {arg.name: arg.default for arg in command.args}
         if "--full" in options:
             options["--full"] = True
-        options["EXPR"] = [expr] if command.args[0].many else expr
+        options["EXPR"] = [expr, expr] if command.args[0].many else expr  # of one hmap-alias would search the process
         left_out += command.run(inner, options).anomalies
     if address:
         _read_all(target, t, address, context.settings.depth)

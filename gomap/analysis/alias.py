@@ -144,26 +144,16 @@ def holders(
     items: how many elements of one container are looked at. once: each object is visited once, whoever leads
     there: all maps are found, and not all of their holders.
     """
-    search = _Search(target, depth, items, once)
+    search = HolderSearch(target, depth, items, once)
     if slices is not None:
         search.slices, search.reaches = slices, Reach(can_reach_slice)
-    found, queue = search.found, search.queue
+    found = search.found
     try:
-        found_here = isinstance(roots, Roots)  # else the user has named them
-        for root in roots:
-            named = not found_here or search.is_named(root)
-            search.start(root if named else replace(root, name=search.by_address(root)))
-        while queue and len(search.visited) < MAX_VISITED and search.steps < MAX_STEPS:
-            search.look(queue.popleft())
-            search.steps += 1
-            if search.steps % 4096 == 0:
-                progress("objects", len(search.visited), None)
-        if queue:
-            found.shortened.append(f"the search stopped after {len(search.visited):,} objects")
+        search.run(roots, progress)
     except KeyboardInterrupt:
         found.interrupted = True
-        for _ in range(len(queue)):  # what is known already; pressing again ends this too
-            search.look(queue.popleft())
+        for _ in range(len(search.queue)):  # what is known already; pressing again ends this too
+            search.look(search.queue.popleft())
     if found.not_followed > MAX_PROBLEMS:
         what = f"{found.not_followed - MAX_PROBLEMS:,} more values could not be followed"
         found.anomalies.append(Anomaly("note", "not-followed", what))
@@ -176,7 +166,9 @@ def everywhere(target: Target, roots: Iterable[Variable], progress: Progress = s
 
 
 @dataclass
-class _Search:
+class HolderSearch:
+    """One search. See holders."""
+
     target: Target
     depth: int
     items: int = MAX_ITEMS
@@ -201,6 +193,21 @@ class _Search:
         self.word = self.target.arch.pointer_size
         self.pointer = self.target.arch.pointer
         self.read = self.target.memory.read
+
+    def run(self, roots: Iterable[Variable], progress: Progress) -> None:
+        """Looks at whatever the roots lead to, the nearest first."""
+        queue = self.queue
+        found_here = isinstance(roots, Roots)  # else the user has named them
+        for root in roots:
+            named = not found_here or self.is_named(root)
+            self.start(root if named else replace(root, name=self.by_address(root)))
+        while queue and len(self.visited) < MAX_VISITED and self.steps < MAX_STEPS:
+            self.look(queue.popleft())
+            self.steps += 1
+            if self.steps % 4096 == 0:
+                progress("objects", len(self.visited), None)
+        if queue:
+            self.found.shortened.append(f"the search stopped after {len(self.visited):,} objects")
 
     def is_named(self, root: Variable) -> bool:
         """Whether the root's name leads to it: not past a variable of an inner scope that has the name too, and not to

@@ -23,18 +23,19 @@ MAX_GROUPS, MAX_ROWS = 40, 24
 def run(context: Context, options: Mapping[str, Any]) -> Report:
     target = context.target
     expressions: list[str] = options["EXPR"]
-    usual = WHOLE_DEPTH if options["--scope"] == "all" else context.settings.depth
+    one = len(expressions) == 1 and target.kind != "recorded"
+    scope = options["--scope"] or ("all" if one else "frame")
+    usual = WHOLE_DEPTH if scope == "all" else context.settings.depth
     depth = usual if options["--depth"] is None else options["--depth"]
     if options["--slices"]:
-        return _slices(context, options, depth)
+        return _slices(context, options, scope, depth)
+    if one:
+        return _who_else(context, expressions[0], scope, depth)
     if expressions:
         searched = None
         found = holders(target, [_named(context, text) for text in expressions], 0)
     else:
-        searched = Roots(target, options["--scope"], context.progress)
-        items = ALL_ITEMS if options["--scope"] == "all" else MAX_ITEMS
-        found = holders(target, searched, depth, context.progress, items=items)
-        found.anomalies += searched.anomalies
+        searched, found = _search(context, scope, depth)
     together = groups(found)
     shared = [group for group in together if len(group.holders) > 1]
     listed = together if options["--all"] or expressions else shared
@@ -48,12 +49,60 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     return report
 
 
-def _slices(context: Context, options: Mapping[str, Any], depth: int) -> Report:
+def _search(context: Context, scope: str, depth: int) -> tuple[Roots, Found]:
+    searched = Roots(context.target, scope, context.progress)
+    items = ALL_ITEMS if scope == "all" else MAX_ITEMS
+    found = holders(context.target, searched, depth, context.progress, items=items)
+    found.anomalies += searched.anomalies
+    return searched, found
+
+
+def _who_else(context: Context, text: str, scope: str, depth: int) -> Report:
+    """The answer to one expression: the other variables that hold its map."""
+    variable = _named(context, text)
+    named = holders(context.target, [variable], 0)
+    if not named.maps:  # nothing to search for
+        report = Report({**_json([], named, None), "others": 0 if named.nil else None}, anomalies=named.anomalies)
+        report.answer = [f"{text} is nil: it shares nothing" if named.nil else f"{text} does not point to a valid map"]
+        return report
+    ((address, (own, *_)),) = named.maps.items()
+    searched, found = _search(context, scope, depth)
+    together = groups(found)
+    group = next((one for one in together if address in one.headers), None)
+    listed = [group] if group is not None else groups(named)
+    others = [holder for holder in listed[0].holders if not _is_same(holder, own)] if group is not None else []
+    found.nil.clear()  # they share nothing with it
+    report = Report({**_json(listed, found, searched), "others": len(others)}, anomalies=found.anomalies)
+    by_address = own.address is None and text.startswith(("0x", "0X"))
+    what, noun = ("this map", "variable") if by_address else (f"the map of {text}", "other variable")
+    verb = "holds" if len(others) == 1 else "hold"
+    answer = f"{human.plural(len(others), noun)} {verb} {what}" if others else f"no {noun} was found that holds {what}"
+    report.answer = [f"{answer} ({human.plural(len(found.maps), 'map')}; {_searched(searched)} searched)"]
+    _describe(report, listed, found, True, searched.scope != "frame")
+    _partial(report, found, depth)
+    return report
+
+
+def _is_same(holder: Holder, own: Holder) -> bool:
+    """Whether the search came to the variable that the expression names. What is kept in registers, or in an interface,
+    has no address."""
+    if own.address is not None:
+        return holder.address == own.address
+    place = own.place.goroutine, own.place.function
+    for way in (holder, *holder.also):
+        if (way.place.goroutine, way.place.function) == place and (
+            way.path == own.path or way.path.startswith(f"{own.path}.(")
+        ):
+            return True
+    return False
+
+
+def _slices(context: Context, options: Mapping[str, Any], scope: str, depth: int) -> Report:
     """The answer to --slices: arrays that more than one slice has."""
     if options["EXPR"]:
         raise UsageError("--slices searches, and takes no expressions (usage: hmap-alias --slices [--scope SCOPE])")
     slices: list[Slice] = []
-    searched = Roots(context.target, options["--scope"], context.progress, Reach(can_reach_slice))
+    searched = Roots(context.target, scope, context.progress, Reach(can_reach_slice))
     found = holders(context.target, searched, depth, context.progress, slices)
     shared = overlaps(slices)
     data = _json([], Found(), searched)
@@ -154,6 +203,7 @@ def _json(listed: list[Group], found: Found, searched: Roots | None) -> dict[str
             for group in listed
         ],
         "nil_maps": [holder_json(holder) for holder in found.nil],
+        "others": None,
         "scanned": {
             "goroutines": searched.goroutines if searched else len({goroutine for goroutine, _ in own}),
             "frames": searched.frames if searched else len(own),

@@ -50,12 +50,14 @@ class Arg(NamedTuple):
 
 class Context(NamedTuple):
     """What a command works with. progress: called while long work goes on. resolved: collects the variables that the
-    command's expressions named, so that what is to be said of them is said once, in text and in JSON."""
+    command's expressions named, so that what is to be said of them is said once, in text and in JSON. seeks: does what
+    seek does, where that is not to be done through this target."""
 
     target: Target
     settings: Settings = Settings()
     progress: Progress = silent
     resolved: list[Variable] | None = None
+    seeks: Callable[[int], Variable | None] | None = None
 
     def note(self, variable: Variable) -> Variable:
         """The variable, with what its resolution has to say added to the answer."""
@@ -64,27 +66,45 @@ class Context(NamedTuple):
             known.append(variable)
         return variable
 
+    def seek(self, address: int) -> Variable | None:
+        """The value at an address whose type the command line does not name."""
+        from gomap.analysis.seek import value_at
+
+        if self.seeks is not None:
+            return self.seeks(address)
+        return value_at(self.target, address, self.progress)
+
     def resolve(self, text: str) -> Variable:
         """As expr.resolve."""
         from gomap.expr import resolve
 
-        return self.note(resolve(self.target, text))
+        return self.note(resolve(self.target, text, self.seek))
 
     def resolve_behind(self, text: str) -> Variable:
         """As expr.resolve_behind."""
         from gomap.expr import resolve_behind
 
-        return self.note(resolve_behind(self.target, text))
+        return self.note(resolve_behind(self.target, text, self.seek))
 
     def resolve_map(self, text: str) -> tuple[Variable, GoType, int]:
         """As expr.resolve_map."""
         from gomap.expr import resolve_map
 
-        found = resolve_map(self.target, text)
+        found = resolve_map(self.target, text, self.seek)
         self.note(found[0])
         return found
 
 
+def natural(text: str) -> int:
+    """a number, 0 or more"""
+    value = int(text, 0)
+    if value < 0:
+        raise ValueError(text)
+    return value
+
+
+GOROUTINE = Arg("--goroutine", "look names up in the frames of goroutine N", "N", natural)
+FRAME = Arg("--frame", "start at its frame N (0 is the newest), past newer variables of that name", "N", natural)
 JSON = Arg("--json", "print the answer as one line of JSON")
 
 
@@ -113,7 +133,8 @@ class Command(NamedTuple):
 
     @property
     def all_args(self) -> tuple[Arg, ...]:
-        return self.args if self.writes_file else (*self.args, JSON)
+        named = (GOROUTINE, FRAME) if self.args and self.args[0].name in ("EXPR", "ADDR") else ()
+        return (*self.args, *named, *(() if self.writes_file else (JSON,)))
 
     @property
     def usage(self) -> str:
@@ -134,15 +155,7 @@ def _label(arg: Arg) -> str:
     return f"{arg.name} {arg.metavar}" if arg.metavar and not arg.positional else arg.name
 
 
-EXPR_HELP = 'a map: m, main.cache, cfg.M, arr[i], p.shards["eu"], x.(T).M, *p, or 0xHEADER:map[K]V'
-
-
-def natural(text: str) -> int:
-    """a number, 0 or more"""
-    value = int(text, 0)
-    if value < 0:
-        raise ValueError(text)
-    return value
+EXPR_HELP = 'a map: m, main.cache, cfg.M, arr[i], p.shards["eu"], x.(T).M, *p, 0xADDRESS, 0xADDRESS:map[K]V'
 
 
 def bucket_range(text: str) -> tuple[int, int]:

@@ -22,7 +22,7 @@ MAX_ROWS = 30
 def run(context: Context, options: Mapping[str, Any]) -> Report:
     expr = options["EXPR"]
     _, t, address = context.resolve_map(expr)
-    keys = keys_of(context.target, context.note)
+    keys = keys_of(context.target, context.note, context.seek)
     limits = Limits(depth=context.settings.depth)
     found = view(keys.target, t, address) if address else None
     key = keys.find(t.key, options["KEY"], found, limits)

@@ -37,26 +37,26 @@ A map of a million entries takes well under a second: entries are read only when
     ),
     Command(
         name="hmap-alias",
-        summary="which variables share one map, and which are nil",
+        summary="who else holds a map, which variables share one, and which are nil",
         about="""
-With expressions: says whether they are one map. Without: searches the selected frame's variables
-and all package variables, through structs, pointers, arrays, slices, interfaces, channels and maps;
-with --scope all every frame of every goroutine, with --scope goroutine those of the selected one.
+With one expression: lists the other variables that hold its map, of every frame of every goroutine
+and of all packages. With several: says whether they are one map. Without: searches the selected
+frame's variables and all package variables, through structs, pointers, arrays, slices, interfaces,
+channels and maps; with --scope all every goroutine's frames, with --scope goroutine the selected one's.
 Maps whose headers differ while their buckets are the same come from a header copied through
 unsafe; they are told apart from plain sharing.
 """,
         args=(
-            Arg("EXPR", "maps to compare; none: search", many=True, optional=True),
+            Arg("EXPR", "one map: who else holds it; several: compare them; none: search", many=True, optional=True),
             Arg(
                 "--scope",
-                "what to search beside package variables: frame (the selected one), goroutine or all",
+                "what to search beside package variables: frame (the default; of one EXPR it is all), goroutine or all",
                 "SCOPE",
                 scope,
-                default="frame",
             ),
             Arg(
                 "--depth",
-                "how many pointers, elements and interfaces to follow (set hmap depth; 128 with --scope all)",
+                "how many pointers, elements and interfaces to follow (set hmap depth; 128 with scope all)",
                 "N",
                 natural,
             ),
@@ -65,6 +65,7 @@ unsafe; they are told apart from plain sharing.
         ),
         examples=(
             ("hmap-alias", "every map that more than one variable here leads to"),
+            ("hmap-alias m", "who else holds the map of m?"),
             ("hmap-alias m1 m2", "are these two the same map?"),
             ("hmap-alias --scope all", "which maps do goroutines share?"),
             ("hmap-alias --slices", "which slices would see each other's writes?"),
@@ -183,6 +184,8 @@ what the map itself owns: header, buckets or groups, tables, indirect keys and e
 size classes. Waste is what of it the live entries don't need. With --values also the heap that keys and
 values keep alive (strings, slices, pointed-to structs, boxes of interfaces), each block counted once, for
 the first map that leads to it; nested maps count for themselves, and what closures captured is not followed.
+Each row ends in the map's address and type, which every command takes as EXPR, the address alone too. A
+local variable's name is found with `--goroutine N`.
 """,
         args=(
             Arg("--by", "bytes, waste, entries, load or values", "ORDER", order, default="bytes"),

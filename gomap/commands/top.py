@@ -110,7 +110,7 @@ def _summary(ranking: Ranking, searched: Roots) -> list[str]:
 
 
 def _describe(report: Report, shown: list[Ranked], ranking: Ranking, with_values: bool) -> None:
-    headings = ["held", "waste", "entries", "load", "map"]
+    headings = ["held", "waste", "entries", "load", "map", "address:type"]
     rows = [
         [
             human.size(one.bytes.allocated),
@@ -118,6 +118,7 @@ def _describe(report: Report, shown: list[Ranked], ranking: Ranking, with_values
             f"{one.count:,}",
             human.percent(one.load),
             named(one.holder),
+            f"{one.address:#x}:{human.short(one.type.name)}",
         ]
         for one in shown
     ]
@@ -125,10 +126,6 @@ def _describe(report: Report, shown: list[Ranked], ranking: Ranking, with_values
         headings.insert(2, "values")
         for row, one in zip(rows, shown):
             row.insert(2, human.size(one.values) if one.values is not None else "?")
-    else:
-        headings.append("type")
-        for row, one in zip(rows, shown):
-            row.append(human.short(one.type.name))
     right = frozenset(range(5 if with_values else 4))
     report.sections = [Table(headings, rows, right, whole=len(right))]
     facts = [("held", "in the allocator's size classes; whole pages over 32 KiB")]

@@ -14,6 +14,7 @@ from functools import cached_property
 
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo
 from gomap.golang.goroutines import goroutines
+from gomap.golang.malloc import MALLOC_HEADER, allocator
 from gomap.gotypes import GoType, Kind
 from gomap.target import Target, read_record, unpacker
 
@@ -79,7 +80,7 @@ class Heap:
         self._start, self._mheap = start, mheap
         self._offset = AMD64_OFFSET if target.arch.name == "amd64" else 0
         self._unpack = unpacker(target.arch, [_place(span, name) for name in _FIELDS])
-        self._span_size = span.size
+        self._mspan, self._span_size = span, span.size
         self._word = word
         self._tables: dict[int, array[int] | None] = {}
         self._known: dict[int, Span | None] = {}
@@ -125,6 +126,24 @@ class Heap:
         if index >= span.objects:
             return Place(span)  # what is left over at the end of the span
         return Place(span, index, span.start + index * span.object, self._is_allocated(span, index))
+
+    def type_at(self, address: int) -> tuple[int, int] | None:
+        """(*abi.Type, where its first value begins) as the allocator noted them for the object that address lies in:
+        in front of it, in its span if that has no other, and for small objects nowhere (heapSetTypeSmallHeader and
+        heapSetTypeLarge of runtime/mbitmap.go, from Go 1.22 on). Raises MemoryFault."""
+        place, over = self.at(address), allocator(self._target).header_over
+        span = None if place is None else place.span
+        if place is None or span is None or place.base is None or place.allocated is False or span.noscan or not over:
+            return None
+        if span.large:
+            at, _ = _place(self._mspan, "largeType")
+            at, start = span.address + at, span.start
+        elif span.object > over:
+            at, start = place.base, place.base + MALLOC_HEADER
+        else:
+            return None
+        found = self._target.arch.pointer(self._target.memory.read(at, self._word))
+        return (found, start) if found else None
 
     def object_at(self, address: int) -> tuple[Span, int] | None:
         """(span, index) of the object of the heap that address lies in, given out or not."""

@@ -160,6 +160,7 @@ ALIAS = {
         }
     ],
     "nil_maps": [HOLDER],
+    "others": (int, None),
     "goroutines": [
         {
             "id": int,

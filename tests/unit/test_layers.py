@@ -21,7 +21,7 @@ LAYERS = (
     ("gomap.memory", "gomap.gotypes", "gomap.elf"),
     ("gomap.target", "gomap.process"),
     ("gomap.golang",),
-    ("gomap.maps",),
+    ("gomap.maps", "gomap.ongoroutine"),
     ("gomap.golang.syncmap", "gomap.dwarf"),
     ("gomap.values",),
     ("gomap.listing", "gomap.syntax"),

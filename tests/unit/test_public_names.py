@@ -20,6 +20,7 @@ CODES = {
     "TargetRunning": "target-running",
     "WrongProgram": "wrong-program",
     "NoSuchVariable": "no-such-variable",
+    "NoSuchGoroutine": "no-such-goroutine",
     "NoSuchType": "no-such-type",
     "BadExpression": "bad-expression",
     "NotAMap": "not-a-map",
@@ -31,13 +32,13 @@ CODES = {
     "Interrupted": "interrupted",
 }
 OPTIONS = {
-    "hmap-show": ["EXPR", "--entries", "--buckets", "--iterators", "--json"],
+    "hmap-show": ["EXPR", "--entries", "--buckets", "--iterators", "--goroutine", "--frame", "--json"],
     "hmap-race": ["--json"],
-    "hmap-alias": ["EXPR", "--scope", "--depth", "--all", "--slices", "--json"],
-    "hmap-evac": ["EXPR", "--json"],
+    "hmap-alias": ["EXPR", "--scope", "--depth", "--all", "--slices", "--goroutine", "--frame", "--json"],
+    "hmap-evac": ["EXPR", "--goroutine", "--frame", "--json"],
     "hmap-top": ["--by", "-n", "--values", "--json"],
-    "hmap-whatis": ["ADDR", "--json"],
-    "hmap-record": ["EXPR", "FILE"],
+    "hmap-whatis": ["ADDR", "--goroutine", "--frame", "--json"],
+    "hmap-record": ["EXPR", "FILE", "--goroutine", "--frame"],
 }
 
 by_command = pytest.mark.parametrize("command", registry.COMMANDS, ids=lambda command: command.name)

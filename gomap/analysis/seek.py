@@ -1,0 +1,136 @@
+"""What lies at an address, with its type: as the heap, a package variable or a search of the program has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from gomap.analysis.alias import ALL_ITEMS, WHOLE_DEPTH, Holder, HolderSearch, _Step
+from gomap.analysis.roots import Roots
+from gomap.errors import GomapError, Interrupted
+from gomap.golang.goroutines import goroutines
+from gomap.golang.heap import Heap, heap_of, segment_of
+from gomap.golang.rtype import Types
+from gomap.gotypes import GoType, Kind
+from gomap.human import an
+from gomap.progress import Progress, silent
+from gomap.target import Place, Target, Variable
+
+
+def value_at(target: Target, address: int, progress: Progress = silent) -> Variable | None:
+    """The value that lies at the address, or the map whose header does; None where nothing tells its type. Its note
+    says how it was found.
+
+    Raises Interrupted when Ctrl-C ends the search.
+    """
+    heap = None
+    if target.kind != "recorded":
+        heap = heap_of(target)
+        segment = segment_of(target, address)
+        if segment is not None and segment.what != "data":
+            return None
+        known = _package_variable(target, address) if segment is not None else None
+        if known is None and heap is not None:
+            known = _object(target, heap, address)
+            if known is None and segment is None and not heap.in_arena(address) and not _is_on_stack(target, address):
+                return None
+        if known is not None:
+            return known
+    search = _Seek(target, WHOLE_DEPTH, ALL_ITEMS, True)
+    search.address = address
+    roots = Roots(target, "frame" if target.kind == "recorded" else "all", progress)
+    try:
+        search.run(roots, progress)
+    except _Met as met:
+        return met.value
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted: the search for {address:#x} is not complete; name its type") from None
+    return None
+
+
+class _Met(Exception):
+    """The search has come to the address."""
+
+    def __init__(self, value: Variable) -> None:
+        super().__init__()
+        self.value = value
+
+
+@dataclass
+class _Seek(HolderSearch):
+    """Ends with _Met at the first value that lies at the address."""
+
+    address: int = 0
+
+    def look(self, step: _Step) -> None:
+        if step.address is not None and 0 <= self.address - step.address < step.t.size:
+            inner = _part_at(step.t, self.address - step.address)
+            if inner is not None:
+                path, t = inner
+                raise _Met(_value(self.address, t, step.name + path, step.place))
+        super().look(step)
+
+    def _believed(self, address: int, holder: Holder) -> bool:
+        if address == self.address:  # a variable has it as its map, however damaged that is
+            word = self.target.arch.pack(address)
+            found = _value(address, holder.type, holder.path, holder.place)
+            raise _Met(replace(found, address=None, data=word))
+        return super()._believed(address, holder)
+
+
+def _value(address: int, t: GoType, path: str, place: Place) -> Variable:
+    where = f" in {place.function}" if place.function else ""
+    whose = f", goroutine {place.goroutine}" if place.function and place.goroutine is not None else ""
+    return Variable("", t, address, place=place, note=f"{address:#x} is {path}{where}{whose}, {an(t.name)}")
+
+
+def _part_at(t: GoType, offset: int) -> tuple[str, GoType] | None:
+    """(path, type) of the largest part of a value of type t that begins `offset` bytes into it."""
+    path = ""
+    while offset:
+        if t.kind is Kind.STRUCT:
+            inner = next((f for f in t.fields if 0 <= offset - f.offset < f.type.size), None)
+            if inner is None:
+                return None
+            path, t, offset = f"{path}.{inner.name}", inner.type, offset - inner.offset
+        elif t.kind is Kind.ARRAY and t.elem.size:
+            index, offset = divmod(offset, t.elem.size)
+            path, t = f"{path}[{index}]", t.elem
+        else:
+            return None
+    return path, t
+
+
+def _package_variable(target: Target, address: int) -> Variable | None:
+    for variable in target.package_variables(lambda t: True):
+        if variable.address is not None and 0 <= address - variable.address < variable.type.size:
+            inner = _part_at(variable.type, address - variable.address)
+            if inner is not None:
+                return _value(address, inner[1], variable.name + inner[0], variable.place)
+    return None
+
+
+def _object(target: Target, heap: Heap, address: int) -> Variable | None:
+    """What lies at the address by the type that the allocator has noted for its object."""
+    with suppress(GomapError):
+        noted = heap.type_at(address)
+        if noted is None:
+            return None
+        descriptor, start = noted
+        t = Types(target).at(descriptor)
+        if t.size and address >= start:
+            inner = _part_at(t, (address - start) % t.size)
+            if inner is not None:
+                return replace(
+                    _value(address, inner[1], "", Place("heap")),
+                    note=f"{address:#x} is {an(inner[1].name)}, as the allocator has noted",
+                )
+    return None
+
+
+def _is_on_stack(target: Target, address: int) -> bool:
+    every: Iterable[tuple[int, int]] = ()
+    with suppress(GomapError):
+        every = [goroutine.stack for goroutine in goroutines(target)[0]]
+    return any(low <= address < high for low, high in every)

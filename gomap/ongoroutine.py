@@ -1,0 +1,96 @@
+"""A program as it is seen from the frames of a goroutine that the debugger has not selected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Callable
+
+from gomap.errors import NoSuchGoroutine
+from gomap.golang.goroutines import by_id, goroutines
+from gomap.golang.mapcalls import RUNTIME
+from gomap.golang.stacks import Stacks
+from gomap.gotypes import GoType
+from gomap.human import plural, ranges
+from gomap.memory import Memory
+from gomap.target import Captured, Frame, Goroutine, Location, Target, Variable, Wanted
+
+
+class OnGoroutine:
+    """The target, with local variables looked up in a goroutine's frames, the newest first, without the runtime's."""
+
+    def __init__(self, inner: Target, goroutine: int | None = None, frame: int = 0) -> None:
+        """goroutine: its number, None for the selected one. frame: the first that is looked at.
+
+        Raises NoSuchGoroutine; GomapError for a recorded map.
+        """
+        self._inner = inner
+        self.backend, self.kind, self.arch = inner.backend, inner.kind, inner.arch
+        self.running = inner.running
+        self.memory: Memory = inner.memory
+        every, _ = goroutines(inner)
+        goroutine = inner.goroutine if goroutine is None else goroutine
+        self.goroutine: int | None = goroutine
+        if goroutine is None:
+            raise NoSuchGoroutine("no goroutine is selected: name one with --goroutine N")
+        found = by_id(every, goroutine)
+        if found is None:
+            there = ranges(one.id for one in every)
+            raise NoSuchGoroutine(
+                f"no goroutine {goroutine}: the program has {plural(len(every), 'goroutine')}: {there}"
+            )
+        self._own, self._first = found, frame
+
+    @property
+    def go_version(self) -> str | None:
+        return self._inner.go_version
+
+    @cached_property
+    def package(self) -> str | None:
+        return next((_package(frame.function) for _, frame in self._frames(lambda function, name, t: False)), None)
+
+    def variable(self, name: str, callers: bool = True) -> Variable | None:
+        if "." in name:
+            return self._inner.variable(name)
+        frames = self._frames(lambda function, one, t: one == name)
+        for level, frame in frames if callers else frames[:1]:
+            local = next((one for one in frame.locals if one.variable.name == name), None)
+            if local is not None:
+                note = f"{name} is taken from frame {level} of goroutine {self.goroutine}, {frame.function}"
+                return replace(local.variable, note=note)
+        return None
+
+    def find_type(self, name: str) -> GoType | None:
+        return self._inner.find_type(name)
+
+    def symbol(self, name: str) -> int | None:
+        return self._inner.symbol(name)
+
+    def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        frames = self._frames(lambda function, name, t: wanted(t))[:1]
+        return (local.variable for _, frame in frames for local in frame.locals)
+
+    def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        return self._inner.package_variables(wanted)
+
+    def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
+        return self._inner.unwind(goroutine, wanted)
+
+    def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        return self._inner.captured(code, slot)
+
+    def location(self, pc: int) -> Location | None:
+        return self._inner.location(pc)
+
+    def _frames(self, wanted: Wanted) -> list[tuple[int, Frame]]:
+        """Frames of the program's own functions, with their numbers."""
+        stack = next(Stacks(self._inner, wanted).walk([self._own]))
+        numbered = list(enumerate(stack.frames))[self._first :]
+        return [(level, frame) for level, frame in numbered if not frame.function.startswith(RUNTIME)]
+
+
+def _package(function: str) -> str:
+    slash = function.rfind("/") + 1
+    dot = function.find(".", slash)
+    return function[:dot] if dot >= 0 else function
