@@ -7,6 +7,7 @@ Runs in gdb (get_every_key.py) and beside Delve: it takes any Target.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Set
 from itertools import islice
@@ -23,9 +24,11 @@ from gomap.golang.hashing import hasher_of, typehash_plan
 from gomap.golang.lookup import Lookup, candidates, lookup
 from gomap.gotypes import GoType
 from gomap.maps import view
+from gomap.ongoroutine import OnGoroutine
 from gomap.render.text import Style
 from gomap.target import Target
 from gomap.values import Limits, Values
+from tests.live import holders
 
 #: Keys looked up in one map: all of them, but for a few maps of hundreds of thousands.
 MOST = 8000
@@ -35,6 +38,8 @@ OF_ONE_TYPE = 40
 FEW, EACH = 200, 5
 #: Keys of one map that are looked up as they are printed, and how they are printed.
 PRINTED, LIMITS = 300, Limits(depth=6)
+#: Rows of hmap-top that are found by the address alone, each by a search.
+BARE = 12
 #: Programs follow 8 pointers below one value, through any number of structs.
 DEPTH = 40
 
@@ -42,11 +47,15 @@ DEPTH = 40
 def answer(
     target: Target, truth: Mapping[str, Any], where: str, at_frame: Callable[[int], Target | None] | None = None
 ) -> str:
-    """What `get-every-key` prints, alone and with `everywhere`, `paths` or `named`. truth: the stage's. at_frame:
-    as resolve_paths has it."""
+    """What `get-every-key` prints, alone and with `everywhere`, `paths`, `rows`, `named` or `holders`. truth: the
+    stage's. at_frame: as resolve_paths has it."""
     maps = published(truth)
     if where == "named":
         return json.dumps(named(target, truth["notes"]))
+    if where.startswith("holders"):
+        return json.dumps(holders.ask(target, truth, where.endswith("optimised")))
+    if where == "rows":
+        return json.dumps(type_rows(target))
     if where == "paths":
         assert at_frame is not None
         return json.dumps(resolve_paths(target, at_frame))
@@ -194,8 +203,8 @@ def resolve_paths(target: Target, at_frame: Callable[[int], Target | None]) -> d
     ways: dict[tuple[int | None, str], set[int]] = {}
     for once in (False, True):  # hmap-alias, and hmap-top and hmap-check
         found = everywhere(target, Roots(target, "all"), once=once)
-        for address, holders in [*found.maps.items(), (0, found.nil)]:
-            for holder in [way for one in holders for way in (one, *one.also)]:
+        for address, held in [*found.maps.items(), (0, found.nil)]:
+            for holder in [way for one in held for way in (one, *one.also)]:
                 place = holder.place
                 if place.goroutine is None or place.goroutine == target.goroutine:
                     ways.setdefault((place.frame, holder.path), set()).add(address)
@@ -215,6 +224,43 @@ def resolve_paths(target: Target, at_frame: Callable[[int], Target | None]) -> d
         if {address} != wanted:
             problems.append(f"{path} in frame {frame} is {address:#x}, not {[hex(one) for one in wanted]}")
     return {"resolved": resolved, "problems": problems[:20], "number": len(problems)}
+
+
+def type_rows(target: Target) -> dict[str, Any]:
+    """Gives every row that hmap-top prints back to it: the map's address with its type, of some the address alone, and
+    its path, looked up from the row's frame on."""
+    listed = json.loads(run("hmap-top", "-n 0 --json", lambda: target, Settings(), Style()).output)["data"]["maps"]
+    text = run("hmap-top", "-n 0", lambda: target, Settings(), Style(width=4000)).output
+    printed = dict(re.findall(r"^.*  (0x[0-9a-f]+):(\S.*)$", text, re.M))
+    problems, seen, bare = [], Counter[str](), Counter[str]()
+    for one in listed:
+        address, name = one["address"], one["type"]
+        seen[name] += 1
+        if seen[name] > OF_ONE_TYPE:
+            continue
+        typed = [f"{address}:{printed.get(address, 'not printed')}"]
+        if sum(bare.values()) < BARE and not bare[name]:
+            bare[name] += 1
+            typed.append(address)
+        for expr in typed:
+            try:
+                _, t, got = Context(target).resolve_map(expr)
+            except GomapError as error:
+                problems.append(f"{expr} is refused: {error}")
+                continue
+            # What the descriptors call byte is uint8 in debug information, and generic code has names of its own.
+            if got != int(address, 16) or (t.name != name and "go.shape." not in name):
+                problems.append(f"{expr} is {t.name} at {got:#x}, not {name}")
+        selected = target if one["goroutine"] is None else OnGoroutine(target, one["goroutine"], one["frame"])
+        try:
+            _, _, got = Context(selected).resolve_map(one["path"])
+        except GomapError as error:
+            problems.append(f"{one['path']} of goroutine {one['goroutine']} is refused: {error}")
+            continue
+        if got != int(address, 16):
+            problems.append(f"{one['path']} of goroutine {one['goroutine']} is {got:#x}, not {address}")
+    own = sum(one["goroutine"] is not None for one in listed)
+    return {"rows": len(listed), "own": own, "bare": sum(bare.values()), "problems": problems[:20]}
 
 
 def _asked(

@@ -1,7 +1,7 @@
 """Sourced by gdb: `get-every-key` looks keys up in all maps that the program has just published, and
 `get-every-key everywhere` in all of its process; `get-every-key paths` resolves the paths of maps (every_key.py).
 
-Prints one JSON object.
+Prints one JSON object. `in FILE` behind it names the file of the stage's truth, where a core is asked.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ class GetEveryKey(gdb.Command):
         super().__init__("get-every-key", gdb.COMMAND_DATA)
 
     def invoke(self, argument: str, from_tty: bool) -> None:
-        truth = json.loads(Path(os.environ["GOMAP_TRUTH"]).read_text().splitlines()[-1])
-        gdb.write(answer(GdbTarget(), truth, argument, at_frame))
+        where, _, file = argument.partition(" in ")
+        truth = json.loads(Path(file or os.environ["GOMAP_TRUTH"]).read_text().splitlines()[-1])
+        gdb.write(answer(GdbTarget(), truth, where, at_frame))
 
 
 def at_frame(level: int) -> GdbTarget | None:

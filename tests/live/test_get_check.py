@@ -119,6 +119,7 @@ ELSEWHERE = {
     "exprs": "test_exprs.py asks it",
     "generics": "test_generics.py asks it: no expression names the maps that generic functions and closures hold",
     "hashes": "never stops: test_hashes.py has its hashes",
+    "holders": "test_holders.py asks it",
     "inlined": "is about frames: test_frames.py asks in them",
     "pluginhost": "opens the program `shared`",
     "shared": "C code, a library, a plugin: test_builds.py asks all keys",
