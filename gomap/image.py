@@ -27,6 +27,7 @@ from gomap.human import one_line
 from gomap.maps import view
 from gomap.memory import Memory, RecordingMemory
 from gomap.recorded import FORMAT, MANIFEST, MAX_MANIFEST, MAX_MEMORY, MAX_VALUES, MEMORY, ImageTarget, load, values_in
+from gomap.syntax import At, parse
 from gomap.target import Captured, Frame, Goroutine, Location, Target, Variable, Wanted
 from gomap.values import Limits, Values
 
@@ -108,6 +109,10 @@ def record(context: Any, expr: str, path: str) -> Saved:
     target = RecordingTarget(context.target)
     variable, t, address = resolve_map(target, expr, context.seek)
     context.note(variable)
+    root, _ = parse(expr)
+    if isinstance(root, At) and root.type is None:  # in the file nothing tells what lies there
+        expr = f"{address:#x}:{t.name}"
+        resolve_map(target, expr)
     _ = t.elem  # a type that was asked for goes into the file, of a nil map too
     typehash_plan(t.key)  # a key that is typed needs all of its type, of a nil map too
     count = view(target, t, address).count if address else 0

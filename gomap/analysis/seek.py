@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from gomap.analysis.alias import ALL_ITEMS, WHOLE_DEPTH, Holder, HolderSearch, _Step
 from gomap.analysis.roots import Roots
 from gomap.errors import GomapError, Interrupted
+from gomap.expr import resolve_map
 from gomap.golang.goroutines import goroutines
 from gomap.golang.heap import Heap, heap_of, segment_of
 from gomap.golang.rtype import Types
@@ -24,8 +25,11 @@ def value_at(target: Target, address: int, progress: Progress = silent) -> Varia
 
     Raises Interrupted when Ctrl-C ends the search.
     """
-    heap = None
-    if target.kind != "recorded":
+    if target.kind == "recorded":
+        recorded = _recorded(target, address)
+        if recorded is not None:
+            return recorded
+    else:
         heap = heap_of(target)
         segment = segment_of(target, address)
         if segment is not None and segment.what != "data":
@@ -46,6 +50,15 @@ def value_at(target: Target, address: int, progress: Progress = silent) -> Varia
         return met.value
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted: the search for {address:#x} is not complete; name its type") from None
+    return None
+
+
+def _recorded(target: Target, address: int) -> Variable | None:
+    """The recorded map, where this is its header's address. What leads to it may be in the file in part only."""
+    with suppress(GomapError):
+        variable, t, header = resolve_map(target, str(getattr(target, "expr", "")))
+        if header == address:
+            return Variable("", t, data=target.arch.pack(header), place=variable.place)
     return None
 
 

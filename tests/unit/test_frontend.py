@@ -89,6 +89,8 @@ BAD_LINES = [
     ("hmap-show", "m --nope"),
     ("hmap-show", "m --buckets 5-2"),
     ("hmap-show", "m --buckets a"),
+    ("hmap-show", "m --goroutine x"),
+    ("hmap-get", "m 1 --frame -1"),
     ("hmap-evac", ""),
     ("hmap-alias", "--scope nowhere"),
     ("hmap-alias", "--depth -1"),

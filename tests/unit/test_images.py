@@ -52,6 +52,25 @@ def test_text(command: str, capsys: pytest.CaptureFixture[str]) -> None:
             assert entry["expr"] in told.out.splitlines()[0]
 
 
+def test_a_header_by_its_address_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    for entry in INDEX:
+        truth = entry["truth"]
+        line = f"hmap-show {truth['address'] if not truth['nil'] else '0x1234'} --json"
+        image.main([str(FOLDER / entry["file"]), "-c", line])
+        told = json.loads(capsys.readouterr().out)
+        if truth["nil"]:
+            assert told["error"]["code"] == "bad-expression", entry["file"]
+        else:
+            assert told["data"]["address"] == truth["address"], entry["file"]
+
+
+@pytest.mark.parametrize("option", ["--goroutine 1", "--frame 0"])
+def test_no_goroutine_is_recorded(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = INDEX[0]
+    assert image.main([str(FOLDER / entry["file"]), "-c", f"hmap-show {entry['expr']} {option}"]) == 1
+    assert "a recorded map has no goroutines" in capsys.readouterr().err
+
+
 def test_a_reader_that_has_gone() -> None:
     """`gomap FILE | head`: no word about it, and the status that a shell gives such programs."""
     command = [sys.executable, "-m", "gomap.image", str(FOLDER / INDEX[0]["file"]), "-c", "hmap-show --entries 9999"]
