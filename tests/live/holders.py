@@ -11,7 +11,7 @@ from typing import Any
 
 from gomap.commands.declare import Settings
 from gomap.frontend import run
-from gomap.recorded import load
+from gomap.recorded import ImageTarget, load
 from gomap.render.text import Style
 from gomap.target import Target
 
@@ -98,6 +98,10 @@ def _addresses(asked: Asked) -> None:
         asked.same(f"{address}{path}", told, wanted)
         got = asked.line("hmap-get", f'{wanted} "none"')
         asked.same(f"a key of {wanted}", got if isinstance(got, str) else got["found"], False)
+    address, path, wanted = next(one for one in asked.notes["addresses"] if one[1] == ".Names")
+    image = _recorded(asked, f"{address}{path} {{}}")
+    outcome = run("hmap-show", f"{image.expr} --json", lambda: image, Settings(), Style())
+    asked.same(f"recorded {address}{path}", outcome.error or json.loads(outcome.output)["data"]["address"], wanted)
     for address in ("0x1234", hex(asked.target.symbol("main.main") or 0)):
         told = asked.address(address)
         asked.same(address, "no variable or object is known to lie at" in told and "\n" not in told, True)
@@ -152,10 +156,13 @@ def _goroutine(asked: Asked, number: int, variables: Mapping[str, str], every: b
     asked.same(f"cycle {on}", data if isinstance(data, str) else data["cycles"], [])
     synced = asked.line("hmap-sync", f"synced {on}")
     asked.same(f"sync {on}", synced if isinstance(synced, str) else synced["expr"], "synced")
+    recorded = _recorded(asked, f"own {{}} {on}").variables["own"]
+    asked.same(f"recorded {on}", recorded.place.goroutine, number)
+
+
+def _recorded(asked: Asked, line: str) -> ImageTarget:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "own.hmap"
-        outcome = run("hmap-record", f"own {path} {on}", lambda: asked.target, Settings(), Style())
-        asked.same(f"record {on}", outcome.error, None)
-        if path.exists():
-            (recorded,) = (one for one in load(str(path)).variables.values() if one.name == "own")
-            asked.same(f"recorded {on}", recorded.place.goroutine, number)
+        path = Path(folder) / "one.hmap"
+        outcome = run("hmap-record", line.format(path), lambda: asked.target, Settings(), Style())
+        asked.same(f"hmap-record {line}", outcome.error, None)
+        return load(str(path))

@@ -4,9 +4,12 @@ row that hmap-top prints can be typed."""
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from delve_bridge.console import Console
+from gomap.render.text import Style
 from tests.live import debuggers, delves, session, toolchains
 from tests.live.debuggers import Gdb, Session
 from tests.live.delves import Dlv
@@ -65,6 +68,33 @@ def test_core(both_layouts: Row, system_gdb: Gdb, dlv: Dlv, optimised: bool) -> 
     command = asked(optimised)
     check(debuggers.examine(system_gdb, core, [f"source {session.EVERY_KEY}", f"{command} in {truth}"]))
     check(delves.examine(dlv, core, [command]))
+
+
+@pytest.mark.parametrize("kind", ["live", "core"])
+def test_goroutine_selected_in_delve(kind: str, both_layouts: Row, dlv: Dlv, tmp_path: Path) -> None:
+    """`goroutine N` as `--goroutine N`, and both beside each other."""
+    binary, published = toolchains.build("holders", both_layouts, optimised=False), tmp_path / "truth"
+    core = debuggers.make_core(binary, "held") if kind == "core" else None
+    arguments = ["exec", str(binary)] if core is None else ["core", str(binary), str(core.path)]
+    with delves.bridge(dlv, arguments, truth=published) as bridge:
+        console = Console(bridge, Style())
+        if core is None:
+            delves.run_to_first_stop(bridge)
+        truth = debuggers._published(published) if core is None else core.truth
+        workers = truth["held"]["notes"]["goroutines"]
+
+        def address(line: str) -> str:
+            outcome = console.execute(f"hmap-show {line} --json")
+            return outcome.error or str(json.loads(outcome.output)["data"]["address"])
+
+        for number, variables in workers.items():
+            assert console.execute(f"goroutine {number}").error is None
+            assert address("own") == variables["own"]
+            for other, theirs in workers.items():
+                assert address(f"own --goroutine {other}") == theirs["own"]
+        assert address("own") == variables["own"]
+        assert "no variable 'own' in the frames of goroutine 1" in address("own --goroutine 1")
+        assert "no goroutine 987654: the program has" in address("own --goroutine 987654")
 
 
 @pytest.mark.parametrize("program", TYPED)
