@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
-from itertools import islice, product
+from itertools import product
+from math import prod
 
 from gomap.errors import BadExpression, GomapError
 from gomap.golang.pclntab import package_paths
@@ -71,7 +72,7 @@ def _of(target: Target, name: str) -> GoType | None:
 def _abbreviated(target: Target, name: str) -> GoType | None:
     """The type that a name means whose parts lack packages, or their packages' paths."""
     found: dict[str, GoType] = {}
-    for reading in islice(_readings(target, name), MAX_READINGS):
+    for reading in _readings(target, name):
         one = _of(target, reading) if reading != name else None
         if one is not None:
             found.setdefault(one.name, one)
@@ -81,7 +82,7 @@ def _abbreviated(target: Target, name: str) -> GoType | None:
 
 
 def _readings(target: Target, name: str) -> Iterator[str]:
-    """What the name may be in full."""
+    """What the name may be in full. Raises BadExpression where that is too much to try."""
     choices: list[list[str]] = []
     texts: list[str] = []
     at = 0
@@ -90,6 +91,13 @@ def _readings(target: Target, name: str) -> Iterator[str]:
         texts.append(name[at : part.start()])
         choices.append(meant)
         at = part.end()
+    if (
+        prod(map(len, choices)) > MAX_READINGS
+    ):  # many packages are called v1: of generic types no name is known by itself
+        known = ([word for word in words if target.find_type(word) is not None] for words in choices)
+        choices = [few or words for few, words in zip(known, choices)]
+    if prod(map(len, choices)) > MAX_READINGS:
+        raise BadExpression(f"{name} can be one of more than {MAX_READINGS} types: write the packages' paths")
     for chosen in product(*choices):
         yield "".join(text + word for text, word in zip(texts, chosen)) + name[at:]
 

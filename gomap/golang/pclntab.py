@@ -9,6 +9,7 @@ import bisect
 import sys
 from array import array
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from gomap.errors import GomapError
 from gomap.target import Record, Target, read_record
@@ -141,8 +142,13 @@ def package_paths(target: Target) -> list[str]:
     start, length = Functions(target)._slice("funcnametab")
     if length > MAX_NAMES:
         raise GomapError(f"the runtime's table of functions' names has {length:,} bytes")
+    return _paths_in(bytes(target.memory.read(start, length)))
+
+
+@lru_cache(maxsize=2)  # one expression asks for it several times, and in a large program it is megabytes
+def _paths_in(names: bytes) -> list[str]:
     paths: dict[str, None] = {}
-    for name in set(target.memory.read(start, length).split(b"\0")):
+    for name in set(names.split(b"\0")):
         slash = name.partition(b"[")[0].partition(b"(")[0].rfind(b"/") + 1
         dot = name.find(b".", slash)
         if dot > 0 and b":" not in name[:dot]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gomap import typenames
 from gomap.errors import (
     BadExpression,
     GomapError,
@@ -338,3 +340,22 @@ def test_no_string_literal_breaks_unquote(text: str) -> None:
 def test_deep_brackets_are_no_fault(world: World) -> None:
     with pytest.raises(GomapError):
         resolve(world.fake, "(" * 5000 + "nope" + ")" * 5000)
+
+
+def test_packages_of_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A type means the one that there is; of several it is told which, however many packages have the name."""
+    fake, _ = target(AMD64)
+    paths = [f"example.com/p{number:02}/v1" for number in range(40)]
+    monkeypatch.setattr(typenames, "package_paths", lambda target: paths)
+    for full in (f"{paths[38]}.Key", f"{paths[39]}.Elem", f"{paths[7]}.Twice", f"{paths[30]}.Twice"):
+        fake.types[full] = GoType(Kind.STRUCT, full, 8)
+    made = f"map[{paths[38]}.Key]{paths[39]}.Elem"
+    fake.types[made] = GoType(Kind.STRUCT, made, 8)
+    found = typenames.find(fake, "map[v1.Key]v1.Elem")
+    assert found is not None and found.name == made
+    both = f"v1.Twice can be {paths[7]}.Twice or {paths[30]}.Twice: write the package path"
+    with pytest.raises(BadExpression, match=re.escape(both)):
+        typenames.find(fake, "v1.Twice")
+    with pytest.raises(BadExpression, match="one of more than 64 types: write the packages' paths"):
+        typenames.find(fake, "map[v1.No]v1.Neither")
+    assert typenames.find(fake, "v1.No") is None
