@@ -108,6 +108,7 @@ def _too_slow(_signal: int, _frame: Any) -> None:
 def ready() -> None:
     """Imports all that the commands import when they first run, before anything is watched."""
     numpy()
+    importlib.import_module("gomap.analysis.seek")  # for an address alone
     source = next(source for source in sources() if source.map is not None)
     for command in COMMANDS:
         importlib.import_module(f"gomap.commands.{command.name.split('-', 1)[1]}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from gomap.commands.declare import Arg, Command
+from gomap.commands.declare import FRAME, GOROUTINE, Arg, Command
 from gomap.commands.registry import COMMANDS
 from tests.fuzz.sources import Source
 
@@ -30,7 +30,8 @@ def line(chance: random.Random, source: Source, command: Command) -> str:
         if arg.positional and not (arg.optional and (every or chance.randrange(3) == 0)):
             words += [_positional(chance, source, arg) for _ in range(chance.choice((1, 2)) if arg.many else 1)]
     for arg in command.all_args:
-        if not arg.positional and (every if arg.name == "--all" else chance.randrange(3) == 0):
+        often = 60 if arg in (GOROUTINE, FRAME) else 3  # of a recorded map these are refused
+        if not arg.positional and (every if arg.name == "--all" else chance.randrange(often) == 0):
             words.append(arg.name)
             if arg.metavar:
                 words.append(_value(chance, source, arg))
@@ -43,7 +44,8 @@ def _positional(chance: random.Random, source: Source, arg: Arg) -> str:
     if "ADDR" in arg.name:
         return _address(chance, source)
     if chance.randrange(16) == 0 and source.map is not None:
-        return chance.choice((f"{source.map.address:#x}:map[string]int", source.expr + "[0]", f"(*{source.expr})"))
+        at = hex(source.map.address)
+        return chance.choice((at, f"{at}:map[string]int", source.expr + "[0]", f"(*{source.expr})"))
     return source.expr
 
 

@@ -221,7 +221,7 @@ def test_a_header_that_is_garbage_is_told_in_the_first_lines(made: tuple[FakeTar
     assert "never shrinks" not in text
     fake.add("m", built.type, fake.memory.word(built.address + 1))
     text = frontend.run("hmap-alias", "m", lambda: fake, Settings(), Style(120)).output
-    assert text.startswith("no map that can be read: nothing to compare\n"), text
+    assert text.startswith("m does not point to a valid map\n"), text
 
 
 def test_an_array_that_can_be_read_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
