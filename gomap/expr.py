@@ -172,7 +172,8 @@ def _root(target: Target, name: str, quoted: bool) -> tuple[Variable, list[Step]
                     return found, [Select(part) for part in parts[end:]]
     where = "in this frame, the frames that called it, or the packages"
     if isinstance(target, OnGoroutine):
-        where = f"in the frames of goroutine {target.goroutine} or the packages"
+        unseen = f" ({target.problem})" if target.problem else ""
+        where = f"in the frames of goroutine {target.goroutine}{unseen} or the packages"
     hint = "package variables need their full name, like main.cache"
     if target.kind == "recorded":
         where = "in the file"

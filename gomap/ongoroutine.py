@@ -41,6 +41,8 @@ class OnGoroutine:
                 f"no goroutine {goroutine}: the program has {plural(len(every), 'goroutine')}: {there}"
             )
         self._own, self._first = found, frame
+        #: Why not all of its frames were seen, once they were looked at.
+        self.problem: str | None = None
 
     @property
     def go_version(self) -> str | None:
@@ -86,6 +88,7 @@ class OnGoroutine:
     def _frames(self, wanted: Wanted) -> list[tuple[int, Frame]]:
         """Frames of the program's own functions, with their numbers."""
         stack = next(Stacks(self._inner, wanted).walk([self._own]))
+        self.problem = stack.problem
         numbered = list(enumerate(stack.frames))[self._first :]
         return [(level, frame) for level, frame in numbered if not frame.function.startswith(RUNTIME)]
 
