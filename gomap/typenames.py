@@ -134,7 +134,7 @@ def called(path: str) -> frozenset[str]:
     """What the program's text may call a package by its path: the last word, or the one before a version."""
     words = path.replace("%2e", ".").split("/")
     last = words[-1]
-    names = {last, last.partition(".")[0]}
+    names = {last, last.partition(".")[0], path.rpartition("/")[2]}  # as the linker writes it, yaml%2ev3, too
     if _VERSION.match(last) and len(words) > 1:
         names.add(words[-2])
     names.update(name.rpartition("-")[2] for name in list(names))

@@ -349,6 +349,12 @@ def test_packages_of_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(typenames, "package_paths", lambda target: paths)
     for full in (f"{paths[38]}.Key", f"{paths[39]}.Elem", f"{paths[7]}.Twice", f"{paths[30]}.Twice"):
         fake.types[full] = GoType(Kind.STRUCT, full, 8)
+    paths.append("gopkg.in/yaml%2ev3")
+    escaped = "gopkg.in/yaml%2ev3.Node"
+    fake.types[escaped] = GoType(Kind.STRUCT, escaped, 8)
+    for written in ("yaml.Node", "yaml%2ev3.Node", "yaml.v3.Node"):
+        node = typenames.find(fake, written)
+        assert node is not None and node.name == escaped
     made = f"map[{paths[38]}.Key]{paths[39]}.Elem"
     fake.types[made] = GoType(Kind.STRUCT, made, 8)
     found = typenames.find(fake, "map[v1.Key]v1.Elem")
