@@ -37,8 +37,6 @@ GLOBALS, FRAMES = 0, -1
 PIECE = 64 << 10
 #: How much of a key is spelt out in a path.
 KEY = Limits(text=128, total=256)
-#: Types that hide their contents behind pointers without a type.
-SYNC_MAPS = ("sync.Map", "internal/sync.HashTrieMap[")
 #: Of a map with more entries only keys that are numbers or strings are spelt out in paths.
 MAX_SPELT = 4096
 
@@ -88,6 +86,7 @@ class Group:
 class Found:
     """maps: header address -> holders. doubtful: the same of what can't be a map, with the reason: a variable that
     has not been set yet, debug information that is wrong, or a corrupt header. nil: holders of nil maps.
+    syncs: address of a sync.Map -> its holders, each with its type; the maps inside of one are not in `maps`.
     shortened: containers seen in part only. not_followed: values that led nowhere; anomalies tell of the first few.
 
     interrupted: the user stopped the search, and this is what it had come to.
@@ -98,6 +97,7 @@ class Found:
     doubtful: dict[int, tuple[Holder, str]] = field(default_factory=dict)
     types: dict[int, GoType] = field(default_factory=dict)
     nil: list[Holder] = field(default_factory=list)
+    syncs: dict[int, list[Holder]] = field(default_factory=dict)
     shortened: list[str] = field(default_factory=list)
     too_deep: int = 0
     not_followed: int = 0
@@ -190,6 +190,8 @@ class HolderSearch:
         self.values = Values(self.target, KEY, self.types, comments=False)
         self.closures = Closures(self.target, self.room, self.types, self.found.types.get)
         self.fields: dict[int, tuple[list[tuple[str, GoType, int]], tuple[int, GoType] | None]] = {}
+        self.syncs: dict[int, bool] = {}  # id of a struct type -> whether it is a sync.Map
+        self.opened: set[tuple[int, int]] = set()  # sync.Maps whose entries were visited, and by whom
         self.word = self.target.arch.pointer_size
         self.pointer = self.target.arch.pointer
         self.read = self.target.memory.read
@@ -265,8 +267,8 @@ class HolderSearch:
         t = step.t
         kind = t.kind
         if kind is Kind.STRUCT:
-            if t.name.startswith(SYNC_MAPS) and step.address is not None:
-                self._sync(step)
+            if step.address is not None and self._is_sync(t):
+                self._sync(step, step.address)
                 return
             parts, atomic = self._fields(t)
             if atomic is not None:
@@ -415,19 +417,35 @@ class HolderSearch:
         if address and self._first_visit(step, address, t):
             self._at(step, f"{step.name}.Load()", t, address, "field")
 
-    def _sync(self, step: _Step) -> None:
-        """Keys and values of a sync.Map, whichever way it keeps them."""
+    def _is_sync(self, t: GoType) -> bool:
+        """Whether a struct type is that of a sync.Map, which hides its contents behind pointers without a type."""
+        known = self.syncs.get(id(t))
+        if known is None:
+            known = self.syncs[id(t)] = syncmap.detect(self.target, t) is not None
+            self.kept.append(t)  # its id() is in use
+        return known
+
+    def _sync(self, step: _Step, address: int) -> None:
+        """Notes a sync.Map, and looks at its keys and values, whichever way it keeps them."""
+        holder = Holder(_plain(step.name), step.kind, step.place, step.t, address)
+        known = self.found.syncs.setdefault(address, [])
+        known.append(holder)
+        whose = GLOBALS if self.once or step.place.kind == "global" else FRAMES
+        if (address, whose) in self.opened:
+            return
         if step.depth >= self.depth:
             self.found.too_deep += 1
             return
-        if not self._first_visit(step, step.address or 0, step.t):
-            return
-        variable = Variable(step.name, step.t, step.address, place=step.place)
+        self.opened.add((address, whose))
+        variable = Variable(step.name, step.t, address, place=step.place)
         for count, entry in enumerate(syncmap.entries(self.target, variable)):
-            if count >= MAX_ITEMS:
-                self.found.shortened.append(f"{step.name}: {MAX_ITEMS:,} entries of a sync.Map")
+            if count >= self.items:
+                self.found.shortened.append(f"{step.name}: {self.items:,} entries of a sync.Map")
                 break
-            key = self._key(entry.key_type, self._read_key(entry.key_type, entry.key_address))
+            self.steps += 1
+            key = None
+            if count < MAX_SPELT and (self.reaches(entry.value_type) or self.reaches(entry.key_type)):
+                key = self._key(entry.key_type, self._read_key(entry.key_type, entry.key_address))
             t, at = entry.value_type, entry.value_address
             if self.reaches(t):
                 name = f"{step.name}.Load({key})" if key is not None else self._at_address(t, at)

@@ -8,28 +8,31 @@ from dataclasses import dataclass, field, replace
 from gomap.analysis.alias import Found, Holder
 from gomap.analysis.referents import Referents
 from gomap.errors import GomapError
+from gomap.golang import syncmap
 from gomap.golang.malloc import Allocator, allocator
 from gomap.golang.structure import Anomaly, Bytes
-from gomap.gotypes import GoType
+from gomap.gotypes import GoType, Kind
 from gomap.maps import view
 from gomap.progress import Progress, silent
-from gomap.target import Target
+from gomap.target import Target, Variable
 
 MAX_PROBLEMS = 16
 
 
 @dataclass
 class Ranked:
-    """One map. holder: the shortest way to it. load: 0..1 (Structure.load). values: bytes that its keys and values
-    keep alive and that no map before it does, None where that was not asked. shares: header of a map that has the
-    same buckets: they are counted there."""
+    """One map, or one sync.Map. holder: the shortest way to it. layout: as hmap-show has it, of a sync.Map its
+    generation. load: 0..1 (Structure.load), None of a sync.Map. values: bytes that its keys and values keep alive and
+    that no map before it does, None where that was not asked. shares: header of a map that has the same buckets: they
+    are counted there."""
 
     address: int
     type: GoType
     holder: Holder
     count: int
-    load: float
+    load: float | None
     bytes: Bytes
+    layout: str
     values: int | None = None
     shares: int | None = None
 
@@ -60,7 +63,7 @@ ORDERS: dict[str, Callable[[Ranked], float]] = {
     "bytes": lambda one: one.bytes.allocated,
     "waste": lambda one: one.bytes.waste,
     "entries": lambda one: one.count,
-    "load": lambda one: one.load,
+    "load": lambda one: -1 if one.load is None else one.load,
     "values": lambda one: one.values or 0,
 }
 
@@ -71,16 +74,20 @@ def measure(target: Target, found: Found, progress: Progress = silent) -> Rankin
     rules = allocator(target)
     owners: dict[int, int] = {}  # address of an array -> header
     unreadable = 0
+    every = [(address, found.maps[address]) for address in found.types] + list(found.syncs.items())
     try:
-        for done, (address, t) in enumerate(found.types.items()):
+        for done, (address, holders) in enumerate(every):
             if done % 256 == 0:
-                progress("maps", done, len(found.types))
+                progress("maps", done, len(every))
             try:
-                ranking.maps.append(_measured(found, address, t, rules, owners, ranking))
+                if holders is found.syncs.get(address):
+                    ranking.maps += _measured_sync(target, shortest(holders), address, rules, ranking)
+                else:
+                    ranking.maps.append(_measured(found, address, found.types[address], rules, owners, ranking))
             except GomapError as error:
                 unreadable += 1
                 if unreadable <= MAX_PROBLEMS:
-                    path = shortest(found.maps[address]).path
+                    path = shortest(holders).path
                     ranking.anomalies.append(Anomaly("warning", "unreadable", f"{path}: {error}", address))
     except KeyboardInterrupt:
         ranking.interrupted = True
@@ -105,7 +112,19 @@ def _measured(
         header = rules.allocated(one.shape.header.size, True)
         counted = Bytes(allocated=header, rebuilt=header)
     shares = None if owner == address else owner
-    return Ranked(address, t, holder, one.count, structure.load, counted, None, shares)
+    return Ranked(address, t, holder, one.count, structure.load, counted, one.shape.layout, None, shares)
+
+
+def _measured_sync(target: Target, holder: Holder, address: int, rules: Allocator, ranking: Ranking) -> list[Ranked]:
+    """The sync.Map, with the maps that are inside of it; none where nothing was ever done with it."""
+    shape = syncmap.detect(target, holder.type)
+    if shape is None:
+        return []
+    one = syncmap.look(target, shape, Variable(holder.path, holder.type, address), rules)
+    room = max(MAX_PROBLEMS - len(ranking.anomalies), 0)
+    told = [*one.anomalies, *one.inner][:room]
+    ranking.anomalies += [replace(a, message=f"{holder.path}: {a.message}") for a in told]
+    return [Ranked(address, holder.type, holder, one.count, None, one.bytes, one.generation)] if one.is_used else []
 
 
 def add_values(target: Target, ranking: Ranking, referents: Referents, progress: Progress = silent) -> None:
@@ -115,7 +134,10 @@ def add_values(target: Target, ranking: Ranking, referents: Referents, progress:
             if done % 64 == 0:
                 progress("values of maps", done, len(ranking.maps))
             try:
-                one.values = 0 if one.shares else referents.of_map(view(target, one.type, one.address))
+                if one.type.kind is Kind.MAP:
+                    one.values = 0 if one.shares else referents.of_map(view(target, one.type, one.address))
+                else:
+                    one.values = referents.of_sync(Variable(one.holder.path, one.type, one.address))
             except GomapError:
                 referents.unreadable += 1
     except KeyboardInterrupt:

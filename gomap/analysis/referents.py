@@ -1,7 +1,7 @@
 """The memory that the keys and values of maps keep alive: what they point to, each block of the heap once.
 
-Types say where pointers lie, the heap's spans how large the block is that one points into. Nested maps belong to
-themselves, and what lies outside of the heap (constants, package variables, stacks) is kept alive by others.
+Types say where pointers lie, the heap's spans how large the block is that one points into. Nested maps and sync.Maps
+belong to themselves, and what lies outside of the heap (constants, package variables, stacks) is kept alive by others.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from itertools import compress
 from struct import Struct
 
 from gomap.errors import GomapError, MemoryFault
+from gomap.golang import syncmap
 from gomap.golang.classic import MARKS as CLASSIC_MARKS
 from gomap.golang.classic import ClassicMap
 from gomap.golang.heap import IN_USE, PAGE_SIZE, Heap
@@ -22,7 +23,7 @@ from gomap.golang.swiss import MARKS as SWISS_MARKS
 from gomap.gotypes import GoType, Kind, has_pointers
 from gomap.maps import MapView
 from gomap.memory import gather
-from gomap.target import Target, read_record
+from gomap.target import Target, Variable, read_record
 
 #: Values behind pointers that are looked into: more are not followed, and that is said.
 MAX_FOLLOWED = 1 << 25
@@ -106,6 +107,21 @@ class Referents:
             self._finish()
         return self._bytes
 
+    def of_sync(self, variable: Variable) -> int:
+        """The same of a sync.Map."""
+        self._bytes = 0
+        for entry in syncmap.entries(self.target, variable):
+            for t, address in ((entry.key_type, entry.key_address), (entry.value_type, entry.value_address)):
+                plan = self._plan(t)
+                if plan.ops:
+                    if not plan.pending:
+                        self._work.append(plan)
+                    plan.pending.append(address)
+        for plan in self._work:
+            plan.pending = array("Q", sorted(plan.pending))
+        self._finish()
+        return self._bytes
+
     # -- types ---------------------------------------------------------------------------------------
 
     def _plan(self, t: GoType) -> _Plan:
@@ -127,7 +143,7 @@ class Referents:
         kind, word = t.kind, self.target.arch.pointer_size
         if len(plan.words) >= MAX_WORDS:
             plan.whole = False
-        elif kind is Kind.STRUCT:
+        elif kind is Kind.STRUCT and syncmap.detect(self.target, t) is None:
             for f in t.fields:
                 self._add(plan, f.type, offset + f.offset)
         elif kind is Kind.ARRAY:

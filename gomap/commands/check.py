@@ -7,22 +7,24 @@ from dataclasses import replace
 from typing import Any
 
 from gomap import human
-from gomap.analysis import integrity_classic, integrity_swiss
+from gomap.analysis import integrity_classic, integrity_swiss, integrity_sync
 from gomap.analysis.alias import Found, everywhere
 from gomap.analysis.integrity import Absent, Checked, Findings, Unchecked
 from gomap.analysis.roots import Roots
 from gomap.arrays import numpy
 from gomap.commands.declare import Context
 from gomap.commands.facts import named, search_cut
-from gomap.errors import GomapError, UsageError
+from gomap.errors import GomapError, NotAMap, UsageError
 from gomap.golang.classic import ClassicMap
 from gomap.golang.hashing import Hasher, Pool, hasher_of
 from gomap.golang.lookup import choose
 from gomap.golang.malloc import allocator
 from gomap.golang.structure import Anomaly
-from gomap.gotypes import GoType
+from gomap.golang.syncmap import detect
+from gomap.gotypes import GoType, Kind
 from gomap.maps import MapView, view
 from gomap.report import Facts, Report, Table
+from gomap.target import Variable
 
 #: Maps that were not checked in full that are told one by one.
 MAX_TOLD = 16
@@ -53,13 +55,18 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         report.anomalies += [*found.anomalies, *searched.anomalies]
         wanted = _all(context, report, found)
     else:
-        _, t, address = context.resolve_map(expr)
-        wanted = iter([(expr, expr, t, address)])
+        wanted = iter([(expr, expr, *_named(context, expr))])
+    unused = 0
     findings: list[tuple[str, Checked]] = []  # by name, which maps of several frames may have in common
     stopped = found is not None and found.interrupted
     try:
         for path, name, t, address in wanted:
             checked = _check(context, hasher, t, address, bool(options["--full"]))
+            if checked is None:
+                unused += 1
+                if every:
+                    continue
+                checked = Checked(0, 0, [])
             report.data["maps"].append(_json(path, t, address, checked))
             findings.append((name, checked))
             prefix = f"{name}: " if every else ""
@@ -68,20 +75,19 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         if not every:
             raise
         stopped = True
-        report.cut(INTERRUPTED, len(findings), None if found is None else len(found.types))
+        report.cut(INTERRUPTED, len(findings), None if found is None else _number(found))
     _cut(report, [(name, checked) for name, checked in findings if checked.share < 1], every)
     if found is None:
-        address = report.data["maps"][0]["address"]
-        _words(report, expr, findings[0][1], t, address is None)
+        _words(report, expr, findings[0][1], t, bool(unused) or not address)
         report.data.update(complete=findings[0][1].verdict != "no-fault-found", not_checked=0)
     else:
         _words_of_all(report, findings)
-        left = len(found.types) + _doubtful_globals(found) - len(findings)
+        left = _number(found) - unused - len(findings)
         doubtful = len(found.doubtful) - _doubtful_globals(found)
         _left_out(report, left, doubtful, stopped)
         whole = all(checked.verdict != "no-fault-found" for _, checked in findings)
         seen = not (stopped or report.truncated or searched.unseen.count or searched.unreadable)
-        report.data.update(complete=whole and seen and not left, not_checked=left + doubtful)
+        report.data.update(complete=whole and seen and not left and not doubtful, not_checked=left + doubtful)
     return report
 
 
@@ -102,22 +108,57 @@ def _all(context: Context, report: Report, found: Found) -> Iterator[tuple[str, 
     if found.interrupted:
         report.cut(INTERRUPTED, 0, None)
     search_cut(report, found)
-    for done, (address, t) in enumerate(found.types.items()):
-        context.progress("maps", done, len(found.types))
-        holder = found.maps[address][0]
-        yield holder.path, named(holder), t, address
+    for done, address in enumerate((*found.types, *found.syncs)):
+        context.progress("maps", done, _number(found))
+        holder = (found.maps.get(address) or found.syncs[address])[0]
+        yield holder.path, named(holder), holder.type, address
     for address, (holder, _) in found.doubtful.items():
         if holder.place.kind == "global":  # which is set from the start: what is wrong with it has to be said
             yield holder.path, named(holder), holder.type, address
+
+
+def _named(context: Context, expr: str) -> tuple[GoType, int]:
+    """The type and the address of the map that was named, or of the sync.Map."""
+    try:
+        _, t, address = context.resolve_map(expr)
+    except NotAMap:
+        variable = context.resolve_behind(expr)
+        if variable.address is None or detect(context.target, variable.type) is None:
+            raise
+        return variable.type, variable.address
+    return t, address
+
+
+def _number(found: Found) -> int:
+    """How many maps there are to check."""
+    return len(found.types) + len(found.syncs) + _doubtful_globals(found)
 
 
 def _doubtful_globals(found: Found) -> int:
     return sum(holder.place.kind == "global" for holder, _ in found.doubtful.values())
 
 
-def _check(context: Context, hasher: Hasher, t: GoType, address: int, full: bool) -> Checked:
+def _check(context: Context, hasher: Hasher, t: GoType, address: int, full: bool) -> Checked | None:
+    """None for a sync.Map that was never used."""
     if not address:
         return Checked(0, 0, [])
+    if t.kind is Kind.MAP:
+        return _check_map(context, hasher, t, address, full)
+    absent = Absent(context.target)
+    try:
+        shape = detect(context.target, t)
+        if shape is None:
+            raise NotAMap(f"{t.name} is not a sync.Map")
+        variable = Variable("", t, address)
+        return integrity_sync.check(
+            context.target, shape, variable, hasher, full, absent,
+            lambda t, address: _check_map(context, hasher, t, address, full),
+        )  # fmt: skip
+    except GomapError as error:
+        return _unread(error, address, absent)
+
+
+def _check_map(context: Context, hasher: Hasher, t: GoType, address: int, full: bool) -> Checked:
     target = context.target
     absent = Absent(target)
     try:
@@ -128,16 +169,19 @@ def _check(context: Context, hasher: Hasher, t: GoType, address: int, full: bool
         else:
             checked = integrity_swiss.check(found, hasher, plan, full, absent)
     except GomapError as error:
-        at = getattr(error, "address", None)
-        findings = Findings(False, address, absent)
-        findings.unread("maps", 1, str(error), at if at is not None else address)
-        return Checked(
-            0, 0, findings.done(), [*findings.unchecked, Unchecked("entries", 0, None, str(error))], findings.counts
-        )
+        return _unread(error, address, absent)
     if plan is None:
         what = f"the hash function for keys of type {t.key.name} is not known here: places of keys were not checked"
         checked.findings.append(Anomaly("note", "no-hash", what, address))
     return checked
+
+
+def _unread(error: GomapError, address: int, absent: Absent) -> Checked:
+    at = getattr(error, "address", None)
+    findings = Findings(False, address, absent)
+    findings.unread("maps", 1, str(error), at if at is not None else address)
+    left = [*findings.unchecked, Unchecked("entries", 0, None, str(error))]
+    return Checked(0, 0, findings.done(), left, findings.counts)
 
 
 def _json(path: str, t: GoType, address: int, checked: Checked) -> dict[str, Any]:
@@ -161,7 +205,8 @@ def _json(path: str, t: GoType, address: int, checked: Checked) -> dict[str, Any
 def _words(report: Report, expr: str, checked: Checked, t: GoType, nil: bool) -> None:
     """The answer about one map."""
     if nil:
-        report.answer = [f"nothing to check: {expr} is a nil {t.name}"]
+        what = f"is a nil {t.name}" if t.kind is Kind.MAP else "was never used"
+        report.answer = [f"nothing to check: {expr} {what}"]
         return
     told = {
         "intact": f"{expr} is intact",

@@ -29,7 +29,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if shape is None:
         raise NotAMap(f"{expr} is no sync.Map: {_has(target, variable)}")
     found = syncmap.look(target, shape, variable, allocator(target))
-    report = Report(_json(expr, variable, found), anomalies=found.anomalies)
+    report = Report(_json(expr, variable, found), anomalies=[*found.anomalies, *found.inner])
     at = f"  {variable.address:#x}" if variable.address is not None else ""
     report.answer = [f"{variable.type.name}  {expr}{at}", _summary(found)]
     report.sections = [Facts(_facts(found))]
@@ -56,7 +56,7 @@ def _json(expr: str, variable: Variable, found: SyncMap) -> dict[str, Any]:
         "address": hex_or_none(variable.address),
         "generation": found.generation,
         "count": found.count,
-        "bytes": {"allocated": found.bytes},
+        "bytes": {"allocated": found.bytes.allocated},
         "read_dirty": None
         if old is None
         else {
@@ -97,17 +97,17 @@ def _summary(found: SyncMap) -> str:
     entries = human.plural(found.count, "entry") if found.count else "no entry"
     old, trie = found.read_dirty, found.trie
     if old is not None and not found.count:
-        return f"no live entry: {human.size(found.bytes)} held"
+        return f"no live entry: {human.size(found.bytes.allocated)} held"
     if old is not None:
         if not old.amended:
-            return f"{entries}, all of them read without a lock: {human.size(found.bytes)} held"
+            return f"{entries}, all of them read without a lock: {human.size(found.bytes.allocated)} held"
         return (
             f"{entries}, {old.dirty.own:,} of them only in the dirty map, behind the mutex: "
-            f"{human.size(found.bytes)} held"
+            f"{human.size(found.bytes.allocated)} held"
         )
     if trie is None or trie.root is None:
         return "no entry: nothing was ever done with it, and nothing is allocated"
-    return f"{entries} in a hash trie of {human.plural(trie.depth, 'level')}: {human.size(found.bytes)} held"
+    return f"{entries} in a hash trie of {human.plural(trie.depth, 'level')}: {human.size(found.bytes.allocated)} held"
 
 
 def _facts(found: SyncMap) -> list[tuple[str, str]]:

@@ -56,6 +56,7 @@ def _json(shown: list[Ranked], ranking: Ranking, searched: Roots, by: str) -> di
                 **place_json(one.holder.place),
                 "address": hex(one.address),
                 "type": one.type.name,
+                "layout": one.layout,
                 "count": one.count,
                 "load": one.load,
                 "bytes": {
@@ -116,7 +117,7 @@ def _describe(report: Report, shown: list[Ranked], ranking: Ranking, with_values
             human.size(one.bytes.allocated),
             human.size(one.bytes.waste),
             f"{one.count:,}",
-            human.percent(one.load),
+            "" if one.load is None else human.percent(one.load),
             named(one.holder),
             f"{one.address:#x}:{human.short(one.type.name)}",
         ]

@@ -328,7 +328,7 @@ class ClassicMap:
             live=live * each,
             overflow=structure.overflow * slots.size,
             old=old + old_outside,
-            rebuilt=self._rebuilt(live, allocator) + live * indirect,
+            rebuilt=self.rebuilt(live, allocator) + live * indirect,
         )
 
     def array_buckets(self, B: int, allocator: Allocator) -> int:
@@ -365,7 +365,7 @@ class ClassicMap:
                 total += allocator.allocated(3 * word, True) + allocator.allocated(capacity * word, True)
         return total
 
-    def _rebuilt(self, entries: int, allocator: Allocator) -> int:
+    def rebuilt(self, entries: int, allocator: Allocator) -> int:
         """Bytes of a map just made for so many entries: makemap."""
         B = 0
         if entries > SLOTS:

@@ -437,21 +437,22 @@ class SwissMap:
         return Bytes(
             allocated=allocated + live * indirect,
             live=live * each,
-            rebuilt=base + self._rebuilt(live, allocator) + live * indirect,
+            rebuilt=self.rebuilt(live, allocator) + live * indirect,
         )
 
-    def _rebuilt(self, entries: int, allocator: Allocator) -> int:
-        """Bytes of a map made with room for so many entries, its header apart: NewMap, newTable."""
+    def rebuilt(self, entries: int, allocator: Allocator) -> int:
+        """Bytes of a map made with room for so many entries: NewMap, newTable."""
         shape, word = self.shape, self.target.arch.pointer_size
+        base = allocator.allocated(shape.header.size, True)
         if not entries:
-            return 0
+            return base
         if entries <= SLOTS:
-            return allocator.allocated(shape.slots.size, shape.scan)
+            return base + allocator.allocated(shape.slots.size, shape.scan)
         wanted = entries * MAX_LOAD_DEN // MAX_LOAD_NUM
         tables = _power_of_two(-(-wanted // MAX_TABLE_CAPACITY))
         groups = _power_of_two(max(wanted // tables, SLOTS)) // SLOTS
         each = allocator.allocated(shape.table.size, True) + allocator.allocated(groups * shape.slots.size, shape.scan)
-        return allocator.allocated(tables * word, True) + tables * each
+        return base + allocator.allocated(tables * word, True) + tables * each
 
     def contents(self) -> Iterator[bytes]:
         """Whole groups, in pieces: all that can hold live entries."""

@@ -2,7 +2,8 @@
 
 read-dirty: a read map that needs no lock, and a dirty map behind the mutex (sync/map.go up to Go 1.23; in 1.24
 and 1.25 with GOEXPERIMENT=nosynchashtriemap; sync/oldmap.go is the same code's name in later trees).
-hash-trie: internal/sync.HashTrieMap (internal/sync/hashtriemap.go), from Go 1.24 on.
+hash-trie: internal/sync.HashTrieMap (internal/sync/hashtriemap.go), from Go 1.24 on; internal/concurrent.HashTrieMap
+in Go 1.23, which package unique has there.
 """
 
 from __future__ import annotations
@@ -10,20 +11,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Union
+from typing import NamedTuple, Union
 
 from gomap.errors import MemoryFault, NoDebugInfo
 from gomap.golang.dictionaries import ANY_POINTER, SHAPE
 from gomap.golang.malloc import Allocator
 from gomap.golang.slots import member
-from gomap.golang.structure import Anomaly
-from gomap.gotypes import GoType, Kind
+from gomap.golang.structure import Anomaly, Bytes
+from gomap.gotypes import Field, GoType, Kind
 from gomap.maps import MapView, view
 from gomap.memory import gather
 from gomap.target import Target, Variable, read_record
 
 READ_DIRTY_FIELDS = frozenset("mu read dirty misses".split())
-TRIE_FIELDS = frozenset("inited root keyHash seed".split())
+TRIE_FIELDS = frozenset("root keyHash valEqual seed".split())
 
 CHILD_BITS = 4  # nChildrenLog2
 #: Entries and nodes of one sync.Map that are looked at.
@@ -119,15 +120,23 @@ class Trie:
 @dataclass
 class SyncMap:
     """What walking a sync.Map finds. count: live entries, as Range would yield them. bytes: what the map has
-    taken from the heap beside itself; keys and values not counted. locked: its mutex is held."""
+    taken from the heap beside itself; what keys and values point to is not counted. locked: its mutex is held.
+    untold: more anomalies of a code than are in the list. inner: anomalies of the read and the dirty map themselves."""
 
     generation: str
     count: int = 0
-    bytes: int = 0
+    bytes: Bytes = field(default_factory=Bytes)
     locked: bool = False
     read_dirty: ReadDirty | None = None
     trie: Trie | None = None
     anomalies: list[Anomaly] = field(default_factory=list)
+    untold: dict[str, int] = field(default_factory=dict)
+    inner: list[Anomaly] = field(default_factory=list)
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anything was ever done with it: before that it owns nothing, as a nil map does."""
+        return bool(self.count or self.bytes.allocated or self.anomalies)
 
 
 # -- shape -------------------------------------------------------------------------------------------
@@ -176,15 +185,16 @@ def _read_dirty(target: Target, t: GoType) -> ReadDirtyShape | None:
         if found is None:
             raise NoDebugInfo("the program has no debug information on sync.readOnly")
         read_off, readonly = read_off + target.arch.pointer_size, found
-    member(readonly, "m"), member(readonly, "amended")
+    if readonly.field("m") is None or readonly.field("amended") is None:
+        return None
     return ReadDirtyShape(t, read_off, readonly, dirty_off, dirty, dirty.elem.elem, (misses_off, misses.size))
 
 
 def _trie(t: GoType, offset: int, trie: GoType) -> TrieShape | None:
-    pointer = atomic_pointee(member(trie, "root")[1])
-    if pointer is None:
+    root = member(trie, "root")[1]
+    pointer = (0, root.elem) if root.kind is Kind.POINTER else atomic_pointee(root)
+    if pointer is None or pointer[1].field("children") is None or pointer[1].field("parent") is None:
         return None
-    member(pointer[1], "children"), member(pointer[1], "parent")
     return TrieShape(t, offset, trie, pointer[1])
 
 
@@ -213,7 +223,36 @@ def _entry_type(target: Target, trie: GoType) -> GoType:
         found = target.find_type(f"{prefix}entry{bracket}{','.join(wanted)}]")
         if found is not None and found.fields:
             return found
-    raise NoDebugInfo(f"the program has no debug information on the entries of {trie.name}")
+    made = _laid_out(target, trie, parts)
+    if made is None:
+        raise NoDebugInfo(f"the program has no debug information on the entries of {trie.name}")
+    return made
+
+
+def _laid_out(target: Target, trie: GoType, arguments: Sequence[str]) -> GoType | None:
+    """The entries' type as the compiler lays it out: node, overflow, key, value. None without the types of both."""
+    word = target.arch.pointer_size
+    known = [target.find_type(one) for one in arguments]
+    key, value = known if len(known) == 2 else (None, None)
+    if key is None or value is None:
+        return None
+    boolean = GoType(Kind.BOOL, "bool", 1)
+    node = GoType(Kind.STRUCT, "node", 1, fields=(Field("isEntry", 0, boolean),))
+    parts, end = [], 0
+    for name, t in (("node", node), ("overflow", GoType(Kind.UNSAFE_POINTER, "unsafe.Pointer", word)), ("key", key),
+                    ("value", value)):  # fmt: skip
+        start = -(-end // _alignment(t, word)) * _alignment(t, word)
+        parts.append(Field(name, start, t))
+        end = start + t.size
+    return GoType(Kind.STRUCT, f"entry of {trie.name}", -(-end // word) * word, fields=tuple(parts))
+
+
+def _alignment(t: GoType, word: int) -> int:
+    if t.kind is Kind.STRUCT:
+        return max((_alignment(f.type, word) for f in t.fields), default=1)
+    if t.kind is Kind.ARRAY:
+        return _alignment(t.elem, word)
+    return max(min(t.size, word), 1)
 
 
 # -- walking -----------------------------------------------------------------------------------------
@@ -222,8 +261,8 @@ def _entry_type(target: Target, trie: GoType) -> GoType:
 def look(target: Target, shape: Shape, variable: Variable, allocator: Allocator) -> SyncMap:
     """Counts the sync.Map that the variable is. Raises MemoryFault, OptimizedOut where it can't be begun."""
     if isinstance(shape, ReadDirtyShape):
-        return _ReadDirtyWalk(target, shape, variable).look(allocator)
-    return _TrieWalk(target, shape, variable).look(allocator)
+        return ReadDirtyWalk(target, shape, variable).look(allocator)
+    return TrieWalk(target, shape, variable).look(allocator)
 
 
 def entries(target: Target, variable: Variable) -> Iterator[SyncEntry]:
@@ -234,9 +273,9 @@ def entries(target: Target, variable: Variable) -> Iterator[SyncEntry]:
     """
     shape = detect(target, variable.type)
     if isinstance(shape, ReadDirtyShape):
-        yield from _ReadDirtyWalk(target, shape, variable).entries()
+        yield from ReadDirtyWalk(target, shape, variable).entries()
     elif shape is not None:
-        yield from _TrieWalk(target, shape, variable).entries()
+        yield from TrieWalk(target, shape, variable).entries()
 
 
 def _locked(target: Target, t: GoType, variable: Variable) -> bool:
@@ -252,17 +291,26 @@ def _locked(target: Target, t: GoType, variable: Variable) -> bool:
     return False
 
 
-def _tell(anomalies: list[Anomaly], severity: str, code: str, message: str, address: int | None) -> None:
-    if sum(one.code == code for one in anomalies) < MAX_TOLD:
-        anomalies.append(Anomaly(severity, code, message, address))
+@dataclass
+class _Told:
+    """Anomalies: the first few of each kind, and how many more there are."""
+
+    anomalies: list[Anomaly] = field(default_factory=list)
+    untold: dict[str, int] = field(default_factory=dict)
+
+    def tell(self, severity: str, code: str, message: str, address: int | None) -> None:
+        if sum(one.code == code for one in self.anomalies) < MAX_TOLD:
+            self.anomalies.append(Anomaly(severity, code, message, address))
+        else:
+            self.untold[code] = self.untold.get(code, 0) + 1
 
 
 @dataclass
-class _ReadDirtyWalk:
+class ReadDirtyWalk:
     target: Target
     shape: ReadDirtyShape
     variable: Variable
-    anomalies: list[Anomaly] = field(default_factory=list)
+    told: _Told = field(default_factory=_Told)
 
     def _word(self, offset: int) -> int:
         arch = self.target.arch
@@ -276,7 +324,7 @@ class _ReadDirtyWalk:
         try:
             record = read_record(self.target, self.shape.readonly, address)
         except MemoryFault as fault:
-            _tell(self.anomalies, "error", "unreadable", f"the read map: {fault}", fault.address)
+            self.told.tell("error", "unreadable", f"the read map: {fault}", fault.address)
             return 0, False, address
         return record["m"], bool(record["amended"]), address
 
@@ -284,7 +332,7 @@ class _ReadDirtyWalk:
         try:
             return view(self.target, self.shape.map, address) if address else None
         except MemoryFault as fault:
-            _tell(self.anomalies, "error", "unreadable", f"the {what} map: {fault}", fault.address)
+            self.told.tell("error", "unreadable", f"the {what} map: {fault}", fault.address)
             return None
 
     def _keys(self, half: MapView | None, what: str) -> Iterator[tuple[int, int]]:
@@ -294,7 +342,7 @@ class _ReadDirtyWalk:
         arch = self.target.arch
         for count, found in enumerate(half.entries()):
             if count >= MAX_ENTRIES:
-                _tell(self.anomalies, "warning", "too-many", f"the {what} map has more keys than are looked at", None)
+                self.told.tell("warning", "too-many", f"the {what} map has more keys than are looked at", None)
                 return
             if found.elem is not None:
                 yield found.key_address, arch.pointer(found.elem)
@@ -305,7 +353,7 @@ class _ReadDirtyWalk:
         found = {}
         for address, data in gather(self.target.memory, sorted(set(pointers)), self.shape.entry.size):
             if data is None:
-                _tell(self.anomalies, "error", "unreadable", f"the entry at {address:#x} can't be read", address)
+                self.told.tell("error", "unreadable", f"the entry at {address:#x} can't be read", address)
             else:
                 found[address] = self.target.arch.uint(bytes(data[offset : offset + size]), 0, size)
         return found
@@ -322,14 +370,14 @@ class _ReadDirtyWalk:
         arch = self.target.arch
         return arch.pointer(self.target.memory.read(address, arch.pointer_size))
 
-    def _halves(self) -> tuple[MapView | None, MapView | None, bool, int]:
+    def halves(self) -> tuple[MapView | None, MapView | None, bool, int]:
         """(read map, dirty map, amended, address of the readOnly struct)."""
         header, amended, readonly = self._read_only()
         read = self._view(header, "read")
         return read, self._view(self._word(self.shape.dirty_off), "dirty"), amended, readonly
 
     def entries(self) -> Iterator[SyncEntry]:
-        read, dirty, _, _ = self._halves()
+        read, dirty, _, _ = self.halves()
         expunged = self._expunged()
         key_type = self.shape.map.key
         value_type = _any_in(self.shape.entry) or key_type
@@ -349,13 +397,13 @@ class _ReadDirtyWalk:
 
     def look(self, allocator: Allocator) -> SyncMap:
         target, shape = self.target, self.shape
-        read, dirty, amended, readonly = self._halves()
+        read, dirty, amended, readonly = self.halves()
         in_read, in_dirty = list(self._keys(read, "read")), list(self._keys(dirty, "dirty"))
         values = self._values([entry for _, entry in (*in_read, *in_dirty)])
         expunged = self._expunged()
         if expunged is None and values:
             what = "sync.expunged is not known here: keys that were deleted may be counted as live"
-            _tell(self.anomalies, "warning", "no-expunged", what, None)
+            self.told.tell("warning", "no-expunged", what, None)
         facts = ReadDirty(amended)
         facts.read = _half(read, in_read, values, expunged)
         facts.dirty = _half(dirty, in_dirty, values, expunged)
@@ -369,15 +417,20 @@ class _ReadDirtyWalk:
         locked = _locked(target, shape.type, self.variable)
         self._check(facts, locked)
         found = SyncMap(shape.generation, facts.read.live + facts.dirty.own, locked=locked, read_dirty=facts)
-        found.bytes = allocator.allocated(shape.readonly.size, True) if readonly else 0
-        found.bytes += len(values) * allocator.allocated(shape.entry.size, True)
-        found.bytes += found.count * allocator.allocated(2 * target.arch.pointer_size, True)  # what entry.p points to
-        for half, what in ((read, "read"), (dirty, "dirty")):
-            if half is not None:
-                structure = half.structure(allocator)
-                found.bytes += structure.bytes.allocated
-                self.anomalies += [replace(a, message=f"{what} map: {a.message}") for a in structure.anomalies]
-        found.anomalies = self.anomalies
+        interface = 2 * target.arch.pointer_size
+        each = allocator.allocated(shape.entry.size, True)
+        boxes = found.count * allocator.allocated(interface, True)  # what entry.p points to
+        own = allocator.allocated(shape.readonly.size, True) if readonly else 0
+        allocated, rebuilt = own + len(values) * each + boxes, own + found.count * each + boxes
+        halves = [(half, what) for half, what in ((read, "read"), (dirty, "dirty")) if half is not None]
+        for half, what in halves:
+            structure = half.structure(allocator)
+            allocated += structure.bytes.allocated
+            found.inner += [replace(a, message=f"{what} map: {a.message}") for a in structure.anomalies]
+        if halves:
+            rebuilt += halves[0][0].rebuilt(found.count, allocator)
+        found.bytes = Bytes(allocated, live=found.count * 2 * interface, rebuilt=rebuilt)
+        found.anomalies, found.untold = self.told.anomalies, self.told.untold
         return found
 
     def _check(self, facts: ReadDirty, locked: bool) -> None:
@@ -387,21 +440,21 @@ class _ReadDirtyWalk:
         for half, what in ((facts.read, "read"), (facts.dirty, "dirty")):
             if half.count != half.keys:
                 message = f"the {what} map counts {half.count:,} keys, walking finds {half.keys:,}{why}"
-                _tell(self.anomalies, severity, "count-mismatch", message, None)
+                self.told.tell(severity, "count-mismatch", message, None)
         if facts.dirty.view is None:
             if facts.amended:
-                _tell(self.anomalies, severity, "bad-amended", f"amended is set and there is no dirty map{why}", None)
+                self.told.tell(severity, "bad-amended", f"amended is set and there is no dirty map{why}", None)
             return
         if facts.dirty.expunged:
             what = f"{facts.dirty.expunged:,} entries of the dirty map are expunged{why}"
-            _tell(self.anomalies, severity, "expunged-in-dirty", what, None)
+            self.told.tell(severity, "expunged-in-dirty", what, None)
         # After Clear (Go 1.23) an empty dirty map stays, and amended is not set.
         if facts.dirty.keys and facts.read.own:
             what = f"{facts.read.own:,} live entries of the read map are missing in the dirty map{why}"
-            _tell(self.anomalies, severity, "missing-in-dirty", what, None)
+            self.told.tell(severity, "missing-in-dirty", what, None)
         if facts.dirty.own and not facts.amended:
             what = f"the dirty map has {facts.dirty.own:,} entries of its own and amended is not set{why}"
-            _tell(self.anomalies, severity, "bad-amended", what, None)
+            self.told.tell(severity, "bad-amended", what, None)
 
 
 def _own(
@@ -439,28 +492,45 @@ def _any_in(entry: GoType) -> GoType | None:
     return pointer[1] if pointer else None
 
 
+class TrieEntry(NamedTuple):
+    """An entry of a hash trie. depth: how many inner nodes lead to it, the root counted; path: the places in them, 4
+    bits each, the root's first. chain: the entry that leads its overflow chain, 0 for one in an inner node."""
+
+    address: int
+    data: memoryview
+    type: GoType
+    depth: int
+    path: int
+    chain: int
+
+
+class _Node(NamedTuple):
+    parent: int
+    path: int
+
+
 @dataclass
-class _TrieWalk:
+class TrieWalk:
     target: Target
     shape: TrieShape
     variable: Variable
     facts: Trie = field(default_factory=Trie)
-    anomalies: list[Anomaly] = field(default_factory=list)
+    told: _Told = field(default_factory=_Told)
 
     def _root(self) -> int:
         arch, (offset, root) = self.target.arch, member(self.shape.trie, "root")
-        pointer = atomic_pointee(root)
+        pointer = None if root.kind is Kind.POINTER else atomic_pointee(root)
         at = self.shape.offset + offset + (pointer[0] if pointer else 0)
         return arch.pointer(self.variable.read(self.target.memory, at, arch.pointer_size))
 
     def _fault(self, what: str, address: int) -> None:
-        _tell(self.anomalies, "error", "unreadable", f"the {what} at {address:#x} can't be read", address)
+        self.told.tell("error", "unreadable", f"the {what} at {address:#x} can't be read", address)
 
     def _odd(self, code: str, message: str, address: int) -> None:
-        _tell(self.anomalies, "warning", code, message, address)
+        self.told.tell("warning", code, message, address)
 
-    def _walk(self) -> Iterator[tuple[int, memoryview, GoType]]:
-        """Every entry as (address, bytes, its type), level by level; facts are filled in on the way."""
+    def walk(self) -> Iterator[TrieEntry]:
+        """Every entry, level by level; facts are filled in on the way."""
         root = self._root()
         if not root:  # nothing was ever stored: HashTrieMap.init
             return
@@ -472,7 +542,7 @@ class _TrieWalk:
         overflow_off += pointer[0] if pointer else 0
         flag_off = _flag_offset(indirect)
         seen = {root}
-        level = {root: 0}  # node -> the node that has it
+        level = {root: _Node(0, 0)}
         while level:
             if self.facts.depth >= 8 * arch.pointer_size // CHILD_BITS:
                 self._odd("trie-too-deep", "the trie is deeper than a hash is long", min(level))
@@ -480,38 +550,40 @@ class _TrieWalk:
             self.facts.depth += 1
             children = self._children(level, seen)
             level = {}
-            chained: list[int] = []
+            chained: list[tuple[int, int]] = []
+            depth = self.facts.depth
             for address, data in gather(self.target.memory, list(children), entry.size):
                 if data is None:
                     self._fault("node", address)
                 elif data[flag_off] == 1:
                     self.facts.entries += 1
-                    yield address, data, entry
+                    yield TrieEntry(address, data, entry, depth, children[address].path, 0)
                     after = arch.pointer(bytes(data[overflow_off : overflow_off + arch.pointer_size]))
                     if after:
-                        chained.append(after)
+                        chained.append((address, after))
                 elif data[flag_off] == 0:
                     level[address] = children[address]
                 else:
                     self._odd("bad-node", f"the node at {address:#x} is neither entry nor inner node", address)
-            for first in chained:
-                yield from self._chain(first, entry, overflow_off, seen)
+            for first, after in chained:
+                place = TrieEntry(after, memoryview(b""), entry, depth, children[first].path, first)
+                yield from self._chain(place, overflow_off, seen)
 
-    def _children(self, level: dict[int, int], seen: set[int]) -> dict[int, int]:
-        """Children of the inner nodes of one level: address -> the node that has it."""
+    def _children(self, level: dict[int, _Node], seen: set[int]) -> dict[int, _Node]:
+        """Children of the inner nodes of one level, by address."""
         arch, indirect = self.target.arch, self.shape.indirect
         children_off, array = member(indirect, "children")
         parent_off, _ = member(indirect, "parent")
         pointer = atomic_pointee(array.elem)
         first = children_off + (pointer[0] if pointer else 0)
-        found: dict[int, int] = {}
+        found: dict[int, _Node] = {}
         for address, view_ in gather(self.target.memory, list(level), indirect.size):
             if view_ is None:
                 self._fault("inner node", address)
                 continue
             data = bytes(view_)
             self.facts.nodes += 1
-            if arch.pointer(data, parent_off) != level[address]:
+            if arch.pointer(data, parent_off) != level[address].parent:
                 self._odd("bad-parent", f"the node at {address:#x} names another parent", address)
             for i in range(array.length):
                 child = arch.pointer(data, first + i * array.elem.size)
@@ -522,15 +594,13 @@ class _TrieWalk:
                     self._odd(code, f"the node at {child:#x} is left out: {what}", child)
                     continue
                 seen.add(child)
-                found[child] = address
+                found[child] = _Node(address, level[address].path << CHILD_BITS | i)
         return found
 
-    def _chain(
-        self, address: int, entry: GoType, overflow_off: int, seen: set[int]
-    ) -> Iterator[tuple[int, memoryview, GoType]]:
+    def _chain(self, first: TrieEntry, overflow_off: int, seen: set[int]) -> Iterator[TrieEntry]:
         """Entries whose whole hash is that of an entry in the trie."""
         self.facts.chains += 1
-        length = 1
+        length, address, entry = 1, first.address, first.type
         while address:
             if address in seen or length > MAX_CHAIN:
                 self._odd("trie-cycle", "a chain of overflow entries leads back into the trie", address)
@@ -544,18 +614,18 @@ class _TrieWalk:
             length += 1
             self.facts.entries += 1
             self.facts.overflow += 1
-            yield address, data, entry
+            yield first._replace(address=address, data=data)
             address = self.target.arch.pointer(bytes(data), overflow_off)
         self.facts.longest = max(self.facts.longest, length)
 
     def entries(self) -> Iterator[SyncEntry]:
-        for address, _, entry in self._walk():
+        for address, _, entry, _, _, _ in self.walk():
             key_off, key = member(entry, "key")
             value_off, value = member(entry, "value")
-            key, value = self._real(0, key), self._real(1, value)
+            key, value = self.real(0, key), self.real(1, value)
             yield SyncEntry(key, address + key_off, value, address + value_off, "trie")
 
-    def _real(self, number: int, t: GoType) -> GoType:
+    def real(self, number: int, t: GoType) -> GoType:
         """The type argument of this number, which the trie's own type has: t, its entries', may be its shape."""
         name = _arguments(self.shape.trie.name.partition("[")[2][:-1])[number]
         if name == ANY_POINTER:
@@ -564,16 +634,21 @@ class _TrieWalk:
         return found if found is not None and found.size == t.size else t
 
     def look(self, allocator: Allocator) -> SyncMap:
-        count, size = 0, 0
-        for _, _, entry in self._walk():
-            count, size = count + 1, entry.size
+        count = size = live = 0
+        for one in self.walk():
+            count, size = count + 1, one.type.size
+            live += member(one.type, "key")[1].size + member(one.type, "value")[1].size
         offset, seed = member(self.shape.trie, "seed")
         data = self.variable.read(self.target.memory, self.shape.offset + offset, seed.size)
         self.facts.seed = self.target.arch.uint(data, 0, len(data))
         self.facts.longest = max(self.facts.longest, 1 if count else 0)
         held = self.facts.nodes * allocator.allocated(self.shape.indirect.size, True)
         held += count * allocator.allocated(size, True)
-        return SyncMap(self.shape.generation, count, held, trie=self.facts, anomalies=self.anomalies)
+        size_of = Bytes(held, live=live, rebuilt=held)  # a delete takes empty nodes away
+        told = self.told
+        return SyncMap(
+            self.shape.generation, count, size_of, trie=self.facts, anomalies=told.anomalies, untold=told.untold
+        )
 
 
 def _flag_offset(indirect: GoType) -> int:

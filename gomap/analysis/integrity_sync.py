@@ -1,0 +1,230 @@
+"""Whether a sync.Map is as its own code leaves it: sync/map.go up to Go 1.23, internal/sync/hashtriemap.go after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+from gomap.analysis.integrity import NOT_IN_CORE, Checked, Findings, sample_step
+from gomap.arrays import numpy
+from gomap.errors import GomapError, MemoryFault
+from gomap.golang.hashing import KNOWN, RANDOM, TOO_LONG, UNREADABLE, Hasher, Plan, TooLong, typehash_plan
+from gomap.golang.malloc import allocator
+from gomap.golang.slots import member
+from gomap.golang.syncmap import (
+    BATCH,
+    CHILD_BITS,
+    ReadDirtyShape,
+    ReadDirtyWalk,
+    Shape,
+    TrieEntry,
+    TrieShape,
+    TrieWalk,
+    look,
+)
+from gomap.gotypes import GoType
+from gomap.target import Target, Variable
+
+#: Anomalies of a walk that are no faults of the map, and what was not looked at because of them.
+PARTIAL = {
+    "too-many": ("entries", "not looked at: there are too many"),
+    "no-expunged": ("keys", "may be deleted: sync.expunged is not known"),
+}
+
+
+def check(
+    target: Target,
+    shape: Shape,
+    variable: Variable,
+    hasher: Hasher,
+    full: bool,
+    absent: Callable[[int | None], bool],
+    check_map: Callable[[GoType, int], Checked],
+) -> Checked | None:
+    """Every invariant of the sync.Map; None for one that was never used. check_map: checks the map of a type whose
+    header is at an address: the read and the dirty map are maps. Raises what syncmap.look raises."""
+    found = look(target, shape, variable, allocator(target))
+    if not found.is_used:
+        return None
+    findings = Findings(False, variable.address or 0, absent)
+    for one in found.anomalies:
+        if one.code in PARTIAL:
+            what, why = PARTIAL[one.code]
+            number = 1 if found.read_dirty is None else max(found.read_dirty.read.keys, 1)
+            findings.skip(what, number, None, why)
+            findings.note(one.code, one.message, one.address)
+        elif one.severity == "note":
+            findings.note(one.code, one.message, one.address)
+        elif one.code == "unreadable":
+            findings.unread("parts", 1, one.message, one.address)
+        else:
+            findings.add(one.code, one.message, one.address)
+    for code, number in found.untold.items():
+        if code in PARTIAL:
+            findings.skip(PARTIAL[code][0], number, None, PARTIAL[code][1])
+        elif findings.counts.get(code):
+            findings.more(code, number)
+        elif code == "unreadable":  # and of those that were told the core file has none
+            findings.skip("parts", number, None, NOT_IN_CORE)
+    if isinstance(shape, ReadDirtyShape):
+        return _halves(ReadDirtyWalk(target, shape, variable), findings, found.count, check_map)
+    step = sample_step(found.count, full)
+    trie = _Trie(
+        target, shape, TrieWalk(target, shape, variable), hasher, findings, found.trie.seed if found.trie else 0
+    )
+    trie.hash_all(bounded=not full, step=step)
+    trie.left_out(found.count, step)
+    return Checked(found.count, trie.checked, findings.done(), findings.unchecked, findings.counts, trie.random)
+
+
+def _halves(
+    walk: ReadDirtyWalk, findings: Findings, count: int, check_map: Callable[[GoType, int], Checked]
+) -> Checked:
+    """The read and the dirty map, checked as maps."""
+    read, dirty, _, _ = walk.halves()
+    told, unchecked, kinds = findings.done(), list(findings.unchecked), dict(findings.counts)
+    hashed = random = 0
+    for half, what in ((read, "read"), (dirty, "dirty")):
+        if half is None:
+            continue
+        one = check_map(walk.shape.map, half.address)
+        hashed, random = hashed + one.hashes_checked, random + one.random
+        told += [replace(anomaly, message=f"{what} map: {anomaly.message}") for anomaly in one.findings]
+        unchecked += [replace(left, why=f"of the {what} map {left.why}") for left in one.unchecked]
+        for code, number in one.kinds.items():
+            kinds[code] = kinds.get(code, 0) + number
+    return Checked(count, hashed, told, unchecked, kinds, random)
+
+
+@dataclass
+class _Trie:
+    """Compares the places of the keys of a hash trie with their hashes: each level of nodes takes 4 bits."""
+
+    target: Target
+    shape: TrieShape
+    walk: TrieWalk
+    hasher: Hasher
+    findings: Findings
+    seed: int
+    checked: int = 0
+    random: int = 0
+    too_long: int = 0
+    unreadable: int = 0
+    wrong: int = 0
+    known: bool = True  # the hash function
+    key: GoType | None = None
+    _chains: dict[int, list[tuple[int, int, bytes]]] = field(default_factory=dict)
+
+    def hash_all(self, bounded: bool, step: int) -> None:
+        """bounded: of long strings only some are hashed. step: one of so many keys is."""
+        self.hasher.begin(bounded)
+        entries = self.walk.walk()
+        if step > 1:
+            entries = (one for i, one in enumerate(entries) if not i % step)
+        while True:
+            batch = list(islice(entries, BATCH))
+            if not batch:
+                break
+            self._batch(batch)
+            if not self.known:
+                return
+        if self.wrong >= max(4, self.checked // 2) and self.wrong * 10 >= self.checked * 9:
+            what = f"seed is {self.seed:#x}, and with it no key is where its hash leads to"
+            self.findings.only("bad-seed", what, self.findings.address)
+            return
+        self._tell_chains()
+
+    def _batch(self, batch: list[TrieEntry]) -> None:
+        offset, t = member(batch[0].type, "key")
+        t = self.key = self.walk.real(0, t)
+        plans = self.hasher.plans(t)
+        if not plans:
+            self.known = False
+            return
+        keys = [bytes(one.data[offset : offset + t.size]) for one in batch]
+        bits = 8 * self.target.arch.pointer_size
+        for one, key, (hash_, state) in zip(batch, keys, self._hashes(plans[0], keys, t.size)):
+            if state == RANDOM:
+                self.random += 1
+            elif state == TOO_LONG:
+                self.too_long += 1
+            elif state == UNREADABLE:
+                self._cannot_read(one, plans[0], key)
+            else:
+                self.checked += 1
+                if hash_ >> max(bits - CHILD_BITS * one.depth, 0) != one.path:
+                    self.wrong += 1
+                    what = f"the entry at {one.address:#x} is not where the hash of its key leads to"
+                    self.findings.add("misplaced-key", what, one.address)
+                if one.chain or self._leads_chain(one):
+                    self._chains.setdefault(one.chain or one.address, []).append((one.address, hash_, key))
+
+    def _hashes(self, plan: Plan, keys: list[bytes], size: int) -> Iterable[tuple[int, int]]:
+        np = numpy()
+        if np is not None:
+            matrix = np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), size)
+            hashes, states = self.hasher.hash_many(plan, matrix, self.seed)
+            return zip(hashes.tolist(), states.tolist())
+        return self._one_by_one(plan, keys)
+
+    def _one_by_one(self, plan: Plan, keys: list[bytes]) -> Iterator[tuple[int, int]]:
+        for key in keys:
+            try:
+                hash_ = self.hasher.hash(plan, key, self.seed)
+            except TooLong:
+                yield 0, TOO_LONG
+            except GomapError:
+                yield 0, UNREADABLE
+            else:
+                yield (0, RANDOM) if hash_ is None else (hash_, KNOWN)
+
+    def _leads_chain(self, one: TrieEntry) -> bool:
+        offset, _ = member(one.type, "overflow")
+        return any(one.data[offset : offset + self.target.arch.pointer_size])
+
+    def _cannot_read(self, one: TrieEntry, plan: Plan, key: bytes) -> None:
+        self.unreadable += 1
+        address = None
+        try:
+            self.hasher.hash(plan, key, self.seed)
+        except MemoryFault as fault:
+            address = fault.address
+        except GomapError:
+            pass
+        if self.findings.absent(address):
+            self.findings.skip("keys", 1, None, NOT_IN_CORE)
+        else:
+            self.findings.add("unreadable-key", f"the key of the entry at {one.address:#x} can't be read", one.address)
+
+    def _tell_chains(self) -> None:
+        """Keys of a chain have one hash, and no two of them are equal: other places can't hold equal keys."""
+        equality = None if self.key is None else typehash_plan(self.key)
+        for first, chain in self._chains.items():
+            if len({hash_ for _, hash_, _ in chain}) > 1:
+                what = f"the overflow chain of the entry at {first:#x} has keys of different hashes"
+                self.findings.add("misplaced-key", what, first)
+            for i, (address, _, key) in enumerate(chain if equality is not None else ()):
+                for other, _, before in chain[:i]:
+                    try:
+                        equal = equality is not None and self.hasher.equal(equality, key, before)
+                    except GomapError:
+                        continue
+                    if equal:
+                        what = f"the entry at {address:#x} has the same key as the one at {other:#x}"
+                        self.findings.add("duplicate-key", what, address)
+                        break
+
+    def left_out(self, count: int, step: int) -> None:
+        """Says which of the `count` keys were not compared with their hashes, and why."""
+        skip = self.findings.skip
+        if not self.known:
+            skip("keys", count, count, "not hashed: their hash function is not known")
+            return
+        skip("nan-keys", self.random, count, "not hashed: they contain a NaN, and may lie anywhere")
+        skip("long-keys", self.too_long, count, "not hashed: they are too long to hash them here (--full: all)")
+        rest = max(count - self.checked - self.random - self.too_long - self.unreadable, 0)
+        if step > 1:
+            skip("keys", rest, count, "not hashed: this Python has no numpy (--full: all)")
+        elif not self.findings.counts:
+            skip("keys", rest, count, "not hashed")
