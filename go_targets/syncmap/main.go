@@ -9,6 +9,7 @@
 //	amended   main.Keep.Words has entries in read and in dirty, deleted and expunged ones
 //	promoted  after enough misses dirty has become read
 //	cleared   main.Keep.Words after Clear (where Go has it), and with one new entry
+//	spoilt    main.Keep.Large damaged as the note "finding" says: spoil()
 package main
 
 import (
@@ -57,16 +58,22 @@ var Keep struct {
 	Service                                   Service
 	Pointer                                   *sync.Map
 	Any                                       any
+	Hidden                                    *sync.Map // nothing else leads there, nor to the map that it holds
+	Registry                                  Registry
 }
+
+// Registry is a sync.Map of another name.
+type Registry sync.Map
 
 // twin is a sync.Map and what it has to hold.
 type twin struct {
 	m    *sync.Map
 	held map[any]any
 	heap uint64
+	name string // of its type
 }
 
-func of(m *sync.Map) *twin { return &twin{m: m, held: map[any]any{}} }
+func of(m *sync.Map) *twin { return &twin{m: m, held: map[any]any{}, name: "sync.Map"} }
 
 func (t *twin) store(key, value any) {
 	t.m.Store(key, value)
@@ -102,7 +109,7 @@ type fact struct {
 }
 
 func (t *twin) fact() fact {
-	f := fact{Type: "sync.Map", Address: fmt.Sprintf("%#x", uintptr(unsafe.Pointer(t.m))), Count: len(t.held), Heap: t.heap}
+	f := fact{Type: t.name, Address: fmt.Sprintf("%#x", uintptr(unsafe.Pointer(t.m))), Count: len(t.held), Heap: t.heap}
 	f.Entries = [][2]json.RawMessage{}
 	for key, value := range t.held {
 		f.Entries = append(f.Entries, [2]json.RawMessage{truth.KeyJSON(&key), truth.JSON(&value)})
@@ -141,7 +148,7 @@ func heap() uint64 {
 }
 
 func main() {
-	truth.Stages("amended", "promoted", "cleared")
+	truth.Stages("amended", "promoted", "cleared", "spoilt")
 	debug.SetGCPercent(-1)
 	k := &Keep
 	words := of(&k.Words)
@@ -209,12 +216,24 @@ func main() {
 	}
 	service.guarded.mu.RLock()
 	k.Pointer, k.Any = &k.Words, &k.Words
+	k.Hidden = new(sync.Map)
+	hidden := of(k.Hidden)
+	inner := map[int16]string{1: "one", 2: "two", 3: "three"}
+	hidden.store("inner", inner)
+	truth.Note("hidden", fmt.Sprintf("%#x", reflect.ValueOf(inner).Pointer()))
+	registry := of((*sync.Map)(&k.Registry))
+	registry.name = "main.Registry"
+	for i := 0; i < 300; i++ {
+		registry.store(fmt.Sprint("name ", i), i)
+	}
+	truth.Note("unique", makeUnique())
 	never := of(&k.Never)
 
 	all := map[string]*twin{
 		"main.Keep.Never": never, "main.Keep.Words": words, "main.Keep.Mixed": mixed, "main.Keep.Same": same,
 		"main.Keep.Large": large, "main.Keep.Deleted": deleted, "main.Keep.Service.cache": cache,
 		"main.Keep.Pointer": words, "main.Keep.Any": words, "service.cache": cache,
+		"main.Keep.Hidden": hidden, "main.Keep.Registry": registry,
 	}
 	publish := func(stage string, maps ...truth.Map) {
 		facts := map[string]fact{}
@@ -255,7 +274,11 @@ func main() {
 		t.agree()
 	}
 	service.guarded.mu.RUnlock()
-	runtime.KeepAlive([]any{service, entry, &number})
+	truth.Note("finding", spoil(&k.Large))
+	publish("spoilt")
+	stop("spoilt")
+	// Nothing uses it any more: the program could not survive it.
+	runtime.KeepAlive([]any{service, entry, &number, handles})
 	truth.Done()
 }
 

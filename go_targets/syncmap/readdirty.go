@@ -83,5 +83,13 @@ func look(m *sync.Map) inside {
 	return f
 }
 
+// spoil takes the entries' count of the read map for another.
+func spoil(m *sync.Map) string {
+	m.Range(func(key, value any) bool { return false }) // makes dirty read
+	header := *(**int)(unsafe.Pointer(&(*syncMap)(unsafe.Pointer(m)).read.m))
+	*header++
+	return "count-mismatch"
+}
+
 // amended says whether a lookup may have to take the mutex.
 func amended(m *sync.Map) bool { return look(m).Amended }

@@ -54,6 +54,13 @@ func look(m *sync.Map) inside {
 	return f
 }
 
+// spoil exchanges two places of the root: searches do not find what is there.
+func spoil(m *sync.Map) string {
+	root := (*trie)(unsafe.Pointer(m)).root
+	root.children[0], root.children[1] = root.children[1], root.children[0]
+	return "misplaced-key"
+}
+
 // amended says whether a lookup may have to take the mutex: of a trie none does.
 func amended(*sync.Map) bool { return false }
 

@@ -121,7 +121,8 @@ Recomputes every key's hash with the process's own random keys and compares it w
 tophash, table and control byte. Checks the header's numbers against what there is, overflow chains,
 marks of moved and empty slots, directory, depths, and that no key is there twice. What a data race
 leaves behind shows up as a finding with its address; what a stop in the middle of a write explains is
-a note. Without numpy a large map's hashes are checked in part, and how much is said.
+a note. Without numpy a large map's hashes are checked in part, and how much is said. A sync.Map is checked too:
+its read and dirty maps, or its trie.
 """,
         args=(
             Arg("EXPR", EXPR_HELP, optional=True),
@@ -179,9 +180,9 @@ unsafe.Pointers are not followed, and what by its types can't be part of a cycle
         name="hmap-top",
         summary="all maps of the process, ranked by the memory they hold, waste, entries or load",
         about="""
-Searches every goroutine's frames and all package variables for maps and measures each by walking it. Held is
-what the map itself owns: header, buckets or groups, tables, indirect keys and elems, in bytes of the allocator's
-size classes. Waste is what of it the live entries don't need. With --values also the heap that keys and
+Searches every goroutine's frames and all package variables for maps and sync.Maps and measures each by walking
+it. Held is what the map itself owns: header, buckets or groups, tables, indirect keys and elems, a sync.Map's
+nodes and entries, in bytes of the allocator's size classes. Waste is what of it the live entries don't need. With --values also the heap that keys and
 values keep alive (strings, slices, pointed-to structs, boxes of interfaces), each block counted once, for
 the first map that leads to it; nested maps count for themselves, and what closures captured is not followed.
 Each row ends in the map's address and type, which every command takes as EXPR, the address alone too. A

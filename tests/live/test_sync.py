@@ -1,4 +1,4 @@
-"""hmap-sync against what the program reads of its own sync.Maps, and maps behind locks and in shards."""
+"""hmap-sync, hmap-top and hmap-check against what the program reads of its own sync.Maps, and maps behind locks."""
 
 from __future__ import annotations
 
@@ -18,8 +18,15 @@ from tests.live.toolchains import Row
 ENTRIES = 5000
 #: What the runtime allocates for itself meanwhile.
 NOISE = 16 << 10
+#: Go versions in which package unique has a HashTrieMap for each type.
+HAS_UNIQUE = re.compile(r"go1\.2[34]\b")
 #: Go 1.24 and 1.25 can be built with the sync.Map of Go 1.23.
 VARIANTS = {"1.25.5": "nosynchashtriemap"}
+TOP = "hmap-top -n 0 --values --json"
+CHECK = "hmap-check --all --json"
+SPOILT = "main.Keep.Large"
+#: What the 4,000 int keys of main.Keep.Large keep alive, eight bytes each: the runtime has those below 256.
+BOXED = 8 * (4000 - 256)
 STRUCTS = ("main.Keep", "main.Keep.Service", "main.Keep.Service.guarded", "main.Keep.Service.cache.nosuch")
 
 
@@ -35,16 +42,19 @@ def rows(row: Row, optimised: bool) -> Iterator[Row]:
 
 def questions(binary: Path, optimised: bool) -> dict[str, list[str]]:
     maps = session.published(binary)
-    return {
+    asked = {
         stage: [*map(sync, expressions(stage, optimised)), *session.questions(exprs)] for stage, exprs in maps.items()
     }
+    asked["amended"] += [TOP, CHECK]
+    asked["spoilt"] += [f"hmap-check {SPOILT} --json", CHECK]
+    return asked
 
 
 def expressions(stage: str, optimised: bool) -> list[str]:
     """What changes from stage to stage, and at the first what does not."""
     names = ["Words", "Service.cache", "Any"]
     if stage == "amended":
-        names += ["Never", "Mixed", "Same", "Large", "Deleted", "Pointer"]
+        names += ["Never", "Mixed", "Same", "Large", "Deleted", "Pointer", "Hidden", "Registry"]
     return [*(f"main.Keep.{name}" for name in names), *([] if optimised else ["service.cache"])]
 
 
@@ -57,6 +67,8 @@ def test_live(toolchain: Row, gdb: Gdb) -> None:
         asked[first] += [command for expr in STRUCTS for command in (f"hmap-sync {expr}", f"hmap-sync {expr} --json")]
         answers = debuggers.visit(gdb, binary, asked)
         check(answers, optimised)
+        ranked(answers)
+        spoilt(answers)
         check_all(answers, binary, optimised, "live")
         refused(answers, first)
 
@@ -65,6 +77,8 @@ def test_delve(toolchain: Row, dlv: Dlv) -> None:
     binary = toolchains.build("syncmap", toolchain, optimised=True)
     answers = delves.visit(dlv, binary, questions(binary, True), direct=toolchain.name.endswith("1"))
     check(answers, True)
+    ranked(answers)
+    spoilt(answers)
     check_all(answers, binary, True, "live")
 
 
@@ -72,10 +86,11 @@ def test_core(toolchain: Row, system_gdb: Gdb, dlv: Dlv) -> None:
     """Two debuggers on one core say the same, and it is what the program said."""
     binary = toolchains.build("syncmap", toolchain, optimised=False)
     core = debuggers.make_core(binary, "amended")
-    asked = [sync(expr) for expr in expressions("amended", False)]
+    asked = [*(sync(expr) for expr in expressions("amended", False)), TOP, CHECK]
     ours, theirs = delves.examine(dlv, core, asked), debuggers.examine(system_gdb, core, asked)
     for answers in (ours, theirs):
         check(answers, False)
+        ranked(answers)
     for one, other in zip(ours.answers, theirs.answers):
         assert one.json()["data"] == other.json()["data"], one.command
 
@@ -97,6 +112,53 @@ def check(answers: Session, optimised: bool) -> None:
         # As many lookups as it said, the program then needed.
         left = answers.at("amended", sync("main.Keep.Words")).json()["data"]["read_dirty"]["misses_left"]
         assert left == answers.truth["promoted"]["notes"]["lookups"] > 0
+
+
+def ranked(answers: Session) -> None:
+    """hmap-top and hmap-check --all have every sync.Map once, with its entries and its memory."""
+    truth = answers.truth["amended"]["notes"]
+    top, checked = (answers.at("amended", command).json() for command in (TOP, CHECK))
+    assert not schema.faults(top, schema.answer("hmap-top")) and not schema.faults(checked, schema.answer("hmap-check"))
+    data = top["data"]
+    rows = {one["address"]: one for one in data["maps"]}
+    assert len(rows) == len(data["maps"]) == data["total"]["maps"] == data["scanned"]["maps"]
+    for name in ("allocated", "live", "rebuilt"):
+        assert data["total"]["bytes"][name] == sum(one["bytes"][name] for one in data["maps"])
+    assert data["total"]["entries"] == sum(one["count"] for one in data["maps"])
+    found = {one["address"]: one for one in checked["data"]["maps"]}
+    assert found.keys() == rows.keys()
+    assert truth["sync"]["main.Keep.Never"]["address"] not in rows  # it owns nothing, as a nil map does
+    for expr in ("Words", "Service.cache", "Mixed", "Same", "Large", "Deleted", "Hidden", "Registry"):
+        fact = truth["sync"][f"main.Keep.{expr}"]
+        shown = answers.at("amended", sync(f"main.Keep.{expr}")).json()["data"]
+        one, other = rows[fact["address"]], found[fact["address"]]
+        assert (one["type"], one["count"], one["layout"]) == (fact["type"], fact["count"], fact["generation"])
+        assert one["path"].rpartition(".")[2] == expr.rpartition(".")[2], one
+        assert one["bytes"]["allocated"] == shown["bytes"]["allocated"] >= one["bytes"]["rebuilt"] > 0, one
+        assert one["load"] is None and one["shares"] is None
+        if "heap" in fact:
+            assert abs(one["bytes"]["allocated"] - fact["heap"]) <= NOISE
+            assert abs(one["values"] - BOXED) <= 64, one
+        assert (other["type"], other["entries"], other["verdict"]) == (fact["type"], fact["count"], "intact"), other
+        assert other["hashes_checked"] >= fact["count"] and other["share"] == 1
+    inner = rows[truth["hidden"]]
+    assert (inner["type"], inner["count"]) == ("map[int16]string", 3)
+    assert inner["path"] == 'main.Keep.Hidden.Load("inner").(map[int16]string)'
+    unique = [one for one in data["maps"] if "HashTrieMap[main.Name," in one["type"]]
+    if HAS_UNIQUE.match(answers.at("amended", TOP).json()["target"]["go"]):
+        assert [one["count"] for one in unique] == [truth["unique"]]
+        assert found[unique[0]["address"]]["verdict"] == "intact"
+    assert not [one for one in (*top["anomalies"], *checked["anomalies"]) if one["severity"] != "note"]
+
+
+def spoilt(answers: Session) -> None:
+    """One that was damaged is corrupt, and the others are not."""
+    truth = answers.truth["spoilt"]["notes"]
+    alone = answers.at("spoilt", f"hmap-check {SPOILT} --json").json()["data"]["maps"]
+    every = answers.at("spoilt", CHECK).json()["data"]["maps"]
+    assert [one["path"] for one in (*alone, *every) if one["verdict"] != "intact"] == [SPOILT, SPOILT]
+    for one in (*alone, *(one for one in every if one["path"] == SPOILT)):
+        assert [kind["code"] for kind in one["kinds"]] == [truth["finding"]] and one["ok"] is False
 
 
 def wrong(answer: Answer, truth: Mapping[str, Any], expr: str) -> Iterator[str]:

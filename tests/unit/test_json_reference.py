@@ -48,7 +48,7 @@ TYPES = {
     schema.SIGNED: "signed",
 }
 #: Functions that take an anomaly's code.
-TELLING = frozenset("Anomaly add more note only _tell _lost _odd _wrong _anomaly _report".split())
+TELLING = frozenset("Anomaly add more note only tell _lost _odd _wrong _anomaly _report".split())
 CODE = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{4,}")
 SEVERITIES = {"error", "warning", "note"}
 
