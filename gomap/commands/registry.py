@@ -182,9 +182,10 @@ unsafe.Pointers are not followed, and what by its types can't be part of a cycle
         about="""
 Searches every goroutine's frames and all package variables for maps and sync.Maps and measures each by walking
 it. Held is what the map itself owns: header, buckets or groups, tables, indirect keys and elems, a sync.Map's
-nodes and entries, in bytes of the allocator's size classes. Waste is what of it the live entries don't need. With --values also the heap that keys and
-values keep alive (strings, slices, pointed-to structs, boxes of interfaces), each block counted once, for
-the first map that leads to it; nested maps count for themselves, and what closures captured is not followed.
+nodes and entries, in bytes of the allocator's size classes. Waste is what of it the live entries don't need.
+With --values also the heap that keys and values keep alive (strings, slices, pointed-to structs, boxes of
+interfaces), each block counted once, for the first map that leads to it; nested maps count for themselves, and
+what closures captured is not followed.
 Each row ends in the map's address and type, which every command takes as EXPR, the address alone too. A
 local variable's name is found with `--goroutine N`.
 """,

@@ -627,7 +627,8 @@ class TrieWalk:
 
     def real(self, number: int, t: GoType) -> GoType:
         """The type argument of this number, which the trie's own type has: t, its entries', may be its shape."""
-        name = _arguments(self.shape.trie.name.partition("[")[2][:-1])[number]
+        names = _arguments(self.shape.trie.name.partition("[")[2][:-1])
+        name = names[number] if number < len(names) else ANY_POINTER
         if name == ANY_POINTER:
             return t
         found = self.target.find_type(name[len(SHAPE) :] if name.startswith(SHAPE) else name)
