@@ -428,8 +428,9 @@ class HolderSearch:
     def _sync(self, step: _Step, address: int) -> None:
         """Notes a sync.Map, and looks at its keys and values, whichever way it keeps them."""
         holder = Holder(_plain(step.name), step.kind, step.place, step.t, address)
-        known = self.found.syncs.setdefault(address, [])
-        known.append(holder)
+        if address not in self.found.syncs and not self._believed_sync(address, holder):
+            return
+        self.found.syncs.setdefault(address, []).append(holder)
         whose = GLOBALS if self.once or step.place.kind == "global" else FRAMES
         if (address, whose) in self.opened:
             return
@@ -559,6 +560,24 @@ class HolderSearch:
         found.doubtful[address] = holder, wrong
         message = f"{holder.path}{_in(holder.place)} is no map, not set yet, not needed any more, or corrupt: {wrong}"
         self._tell(Anomaly("note", "not-a-map", message, address))
+        return False
+
+    def _believed_sync(self, address: int, holder: Holder) -> bool:
+        """Whether what lies at the address can be a sync.Map."""
+        found, variable = self.found, Variable(holder.path, holder.type, address)
+        shape = syncmap.detect(self.target, holder.type)
+        if address in found.doubtful or shape is None:
+            return False
+        try:
+            wrong = syncmap.nonsense(self.target, shape, variable, self.room)
+        except MemoryFault as fault:
+            found.doubtful[address] = holder, str(fault)
+            raise
+        if wrong is None:
+            return True
+        found.doubtful[address] = holder, wrong
+        what = "does not point to a valid sync.Map (uninitialized, dead or corrupt)"
+        self._tell(Anomaly("note", "not-a-map", f"{holder.path}{_in(holder.place)} {what}: {wrong}", address))
         return False
 
     def _hold(self, address: int, holder: Holder) -> None:

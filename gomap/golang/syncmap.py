@@ -15,11 +15,13 @@ from typing import NamedTuple, Union
 
 from gomap.errors import MemoryFault, NoDebugInfo
 from gomap.golang.dictionaries import ANY_POINTER, SHAPE
+from gomap.golang.heap import Room
 from gomap.golang.malloc import Allocator
 from gomap.golang.slots import member
 from gomap.golang.structure import Anomaly, Bytes
 from gomap.gotypes import Field, GoType, Kind
 from gomap.maps import MapView, view
+from gomap.maps import nonsense as map_nonsense
 from gomap.memory import gather
 from gomap.target import Target, Variable, read_record
 
@@ -30,6 +32,8 @@ CHILD_BITS = 4  # nChildrenLog2
 #: Entries and nodes of one sync.Map that are looked at.
 MAX_ENTRIES = 1 << 24
 MAX_CHAIN = 1 << 16
+#: After so many inner nodes that name another parent, those that do are not gone into: they are something else.
+MAX_STRANGE = 64
 #: Findings of one kind that are told.
 MAX_TOLD = 8
 #: Entries that are read together while they are listed.
@@ -265,6 +269,24 @@ def look(target: Target, shape: Shape, variable: Variable, allocator: Allocator)
     return TrieWalk(target, shape, variable).look(allocator)
 
 
+def nonsense(target: Target, shape: Shape, variable: Variable, room: Room) -> str | None:
+    """What in it no sync.Map can have: it is memory that is something else, or corrupt. None for one that can be a
+    sync.Map. Raises MemoryFault."""
+    if isinstance(shape, ReadDirtyShape):
+        walk = ReadDirtyWalk(target, shape, variable)
+        read, dirty, _, _ = walk.halves()
+        if walk.told.anomalies:
+            return walk.told.anomalies[0].message
+        return next((wrong for half in (read, dirty) if half and (wrong := map_nonsense(half, room))), None)
+    root = TrieWalk(target, shape, variable).root()
+    if not root:
+        return None
+    offset, _ = member(shape.indirect, "parent")
+    word = target.arch.pointer_size
+    data = target.memory.read(root, shape.indirect.size)
+    return f"the root at {root:#x} has a parent" if any(data[offset : offset + word]) else None
+
+
 def entries(target: Target, variable: Variable) -> Iterator[SyncEntry]:
     """Where keys and values of the live entries lie, if the variable is a sync.Map (nothing if it is not).
 
@@ -439,7 +461,7 @@ class ReadDirtyWalk:
         why = ": its mutex is held, so a goroutine may be changing it" if locked else ": it is corrupt"
         for half, what in ((facts.read, "read"), (facts.dirty, "dirty")):
             if half.count != half.keys:
-                message = f"the {what} map counts {half.count:,} keys, walking finds {half.keys:,}{why}"
+                message = f"the {what} map counts {half.count:,} keys, but {half.keys:,} are there{why}"
                 self.told.tell(severity, "count-mismatch", message, None)
         if facts.dirty.view is None:
             if facts.amended:
@@ -514,10 +536,12 @@ class TrieWalk:
     target: Target
     shape: TrieShape
     variable: Variable
+    strange: int = 0  # inner nodes that name another parent
     facts: Trie = field(default_factory=Trie)
     told: _Told = field(default_factory=_Told)
 
-    def _root(self) -> int:
+    def root(self) -> int:
+        """Address of the root, 0 where nothing was ever stored: HashTrieMap.init."""
         arch, (offset, root) = self.target.arch, member(self.shape.trie, "root")
         pointer = None if root.kind is Kind.POINTER else atomic_pointee(root)
         at = self.shape.offset + offset + (pointer[0] if pointer else 0)
@@ -531,8 +555,8 @@ class TrieWalk:
 
     def walk(self) -> Iterator[TrieEntry]:
         """Every entry, level by level; facts are filled in on the way."""
-        root = self._root()
-        if not root:  # nothing was ever stored: HashTrieMap.init
+        root = self.root()
+        if not root:
             return
         self.facts.root = root
         arch, indirect = self.target.arch, self.shape.indirect
@@ -585,6 +609,9 @@ class TrieWalk:
             self.facts.nodes += 1
             if arch.pointer(data, parent_off) != level[address].parent:
                 self._odd("bad-parent", f"the node at {address:#x} names another parent", address)
+                self.strange += 1
+                if self.strange > MAX_STRANGE:
+                    continue
             for i in range(array.length):
                 child = arch.pointer(data, first + i * array.elem.size)
                 if not child:

@@ -212,7 +212,7 @@ def goroutines(found: Session, machine: Machine, row: Row) -> None:
         assert listed[facts["address"]] == (facts["type"], facts["len"]), label
     checked = found.at("all", test_top.CHECK).json()["data"]["maps"]
     assert {one["address"]: (one["type"], one["entries"]) for one in checked} == listed
-    assert all(one["ok"] and one["hashes_checked"] == one["entries"] for one in checked)
+    assert all(one["ok"] and one["hashes_checked"] >= one["entries"] for one in checked)
 
 
 def race(found: Session, machine: Machine, row: Row) -> None:
