@@ -228,6 +228,8 @@ def pointers(found: Session, machine: Machine, row: Row) -> None:
 
 def syncmap(found: Session, machine: Machine, row: Row) -> None:
     test_sync.check(found, optimised=False)
+    test_sync.ranked(found)
+    test_sync.spoilt(found)
 
 
 def iterate(found: Session, machine: Machine, row: Row) -> None:
@@ -253,8 +255,11 @@ PROCESSES: Mapping[str, tuple[Callable[[Session, Machine, Row], None], Mapping[s
     "syncmap": (
         syncmap,
         {
-            stage: [test_sync.sync(expr) for expr in test_sync.expressions(stage, optimised=False)]
-            for stage in ("amended", "promoted", "cleared")
+            stage: [
+                *(test_sync.sync(expr) for expr in test_sync.expressions(stage, optimised=False)),
+                *test_sync.WHOLE.get(stage, ()),
+            ]
+            for stage in ("amended", "promoted", "cleared", "spoilt")
         },
     ),
     "iterate": (iterate, {"all": test_iterators.COMMANDS}),
