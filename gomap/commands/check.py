@@ -55,7 +55,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         report.anomalies += [*found.anomalies, *searched.anomalies]
         wanted = _all(context, report, found)
     else:
-        wanted = iter([(expr, expr, *_named(context, expr))])
+        wanted = iter([(expr, expr, *map_or_sync(context, expr))])
     unused = 0
     findings: list[tuple[str, Checked]] = []  # by name, which maps of several frames may have in common
     stopped = found is not None and found.interrupted
@@ -117,7 +117,7 @@ def _all(context: Context, report: Report, found: Found) -> Iterator[tuple[str, 
             yield holder.path, named(holder), holder.type, address
 
 
-def _named(context: Context, expr: str) -> tuple[GoType, int]:
+def map_or_sync(context: Context, expr: str) -> tuple[GoType, int]:
     """The type and the address of the map that was named, or of the sync.Map."""
     try:
         _, t, address = context.resolve_map(expr)

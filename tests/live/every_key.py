@@ -16,6 +16,7 @@ from typing import Any, Callable
 from gomap.analysis.alias import everywhere
 from gomap.analysis.roots import Roots
 from gomap.commands import check
+from gomap.commands.check import map_or_sync
 from gomap.commands.declare import Context, Settings
 from gomap.errors import GomapError, NoSuchVariable, OptimizedOut
 from gomap.expr import keys_of, resolve_map
@@ -244,7 +245,7 @@ def type_rows(target: Target) -> dict[str, Any]:
             typed.append(address)
         for expr in typed:
             try:
-                _, t, got = Context(target).resolve_map(expr)
+                t, got = map_or_sync(Context(target), expr)
             except GomapError as error:
                 problems.append(f"{expr} is refused: {error}")
                 continue
@@ -253,7 +254,7 @@ def type_rows(target: Target) -> dict[str, Any]:
                 problems.append(f"{expr} is {t.name} at {got:#x}, not {name}")
         selected = target if one["goroutine"] is None else OnGoroutine(target, one["goroutine"], one["frame"])
         try:
-            _, _, got = Context(selected).resolve_map(one["path"])
+            _, got = map_or_sync(Context(selected), one["path"])
         except GomapError as error:
             problems.append(f"{one['path']} of goroutine {one['goroutine']} is refused: {error}")
             continue
