@@ -10,7 +10,7 @@ from delve_bridge.corefile import go_libraries
 from delve_bridge.descriptors import map_parts
 from delve_bridge.memory import CoreMemory, RpcMemory, Shortcut
 from delve_bridge.rpc import GONE, Client, NotDelve, Refused, ended
-from delve_bridge.target import Call, DelveTarget, Frame, split
+from delve_bridge.target import Called, DelveTarget, Frame, split
 from delve_bridge.types import BARE, NOWHERE, Raw, Types, at
 from gomap import elf
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, TargetRunning
@@ -266,11 +266,20 @@ class Session:
         """The selected goroutine's frames, the newest first."""
         return [call.frame for call in self.calls(depth)]
 
-    def calls(self, depth: int) -> list[Call]:
+    def calls(self, depth: int) -> list[Called]:
         """The same with where they stand."""
         return self.calls_of(self._goroutine_id(), depth)
 
-    def calls_of(self, goroutine: int, depth: int, load: Mapping[str, Any] | None = None) -> list[Call]:
+    def stack_end(self) -> int | None:
+        """Address of the end of the selected goroutine's stack."""
+        scope = {"GoroutineID": self._goroutine_id(), "Frame": 0}
+        try:
+            found = self.client.call("Eval", Scope=scope, Expr="runtime.curg.stack.hi", Cfg=BARE)["Variable"]
+            return int(found["value"])
+        except (Refused, ValueError):
+            return None
+
+    def calls_of(self, goroutine: int, depth: int, load: Mapping[str, Any] | None = None) -> list[Called]:
         """Any goroutine's frames, the newest first; with their variables if load says how these are to be loaded."""
         try:
             answer = self.client.call("Stacktrace", Id=goroutine, Depth=depth, Full=False, Cfg=load)
@@ -282,13 +291,13 @@ class Session:
             name, optimised = str(function.get("name") or ""), bool(function.get("optimized", True))
             frame = Frame(level, name, raw.get("file") or None, raw.get("line") or None, optimised)
             known = [*(raw.get("Arguments") or ()), *(raw.get("Locals") or ())]
-            calls.append(Call(frame, int(raw["pc"]), int(raw["FrameOffset"]), known))
+            calls.append(Called(frame, int(raw["pc"]), int(raw["FrameOffset"]), known))
         # From where it has no function's name, in C, Delve may go on without one for as long as it is let.
         while len(calls) > 1 and not calls[-1].frame.function and not calls[-2].frame.function:
             calls.pop()
         return calls
 
-    def _one_by_one(self, calls: Sequence[Call], goroutine: int, load: Mapping[str, Any]) -> list[Call]:
+    def _one_by_one(self, calls: Sequence[Called], goroutine: int, load: Mapping[str, Any]) -> list[Called]:
         """The same with their variables, where Delve refuses all for one frame whose variables it can't tell."""
         every = self.variables([call.frame.level for call in calls], load, goroutine)
         return [replace(call, variables=known) for call, known in zip(calls, every)]

@@ -24,13 +24,26 @@ from gomap.golang.dictionaries import (
     within,
 )
 from gomap.golang.dictionaries import VARIABLE as DICTIONARY
+from gomap.golang.liveness import waits
 from gomap.golang.pclntab import Functions
 from gomap.golang.pieces import are_all
 from gomap.golang.rtype import KINDS
 from gomap.golang.rtype import Types as Descriptors
 from gomap.gotypes import GoType, Kind, can_reach_map, fixed
 from gomap.memory import CachedMemory, Memory
-from gomap.target import GLOBAL, Arch, Captured, Goroutine, Local, Location, Place, Variable, Wanted, build_version
+from gomap.target import (
+    GLOBAL,
+    Arch,
+    Call,
+    Captured,
+    Goroutine,
+    Local,
+    Location,
+    Place,
+    Variable,
+    Wanted,
+    build_version,
+)
 from gomap.target import MAX_FRAMES as MAX_UNWOUND
 from gomap.target import Frame as StackFrame
 
@@ -69,7 +82,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Call:
+class Called:
     """A frame with its pc and its call frame's address: an offset (negative) from the end of the goroutine's stack, an
     address on the system's. variables: arguments and locals, those of inner scopes last."""
 
@@ -96,8 +109,9 @@ class Program(Protocol):
     def memory(self) -> Memory: ...
     def package_variable(self, name: str) -> Raw | None: ...
     def package_variables(self) -> dict[str, Raw]: ...
-    def calls(self, depth: int) -> list[Call]: ...
-    def calls_of(self, goroutine: int, depth: int, load: Mapping[str, Any] | None = None) -> list[Call]: ...
+    def calls(self, depth: int) -> list[Called]: ...
+    def stack_end(self) -> int | None: ...
+    def calls_of(self, goroutine: int, depth: int, load: Mapping[str, Any] | None = None) -> list[Called]: ...
     def location(self, pc: int) -> Location | None: ...
     def variables(
         self, levels: Sequence[int], load: Mapping[str, Any], goroutine: int | None = None
@@ -116,7 +130,7 @@ class DelveTarget:
         self.kind = session.kind
         self.arch = session.arch
         self.memory: Memory = CachedMemory(session.memory())
-        self._stack: list[Call] | None = None
+        self._stack: list[Called] | None = None
         self._variables: dict[int, list[Raw]] = {}
 
     @property
@@ -178,10 +192,25 @@ class DelveTarget:
         return [call.frame for call in self._calls[self._session.frame :]]
 
     @property
-    def _calls(self) -> list[Call]:
+    def _calls(self) -> list[Called]:
         if self._stack is None:
             self._stack = self._session.calls(MAX_FRAMES)
         return self._stack
+
+    @cached_property
+    def _stack_end(self) -> int | None:
+        return self._session.stack_end()
+
+    def _waiting(self, level: int) -> Call | None:
+        """Where the function of a frame stands, if it waits for another that it called."""
+        calls = self._calls
+        own = calls[level] if level < len(calls) else None
+        if own is None:
+            return None
+        newer = next((c for c in reversed(calls[:level]) if (c.pc, c.offset) != (own.pc, own.offset)), None)
+        if newer is None or not waits(newer.frame.function) or own.offset >= 0 or self._stack_end is None:
+            return None
+        return Call(own.pc, self._stack_end + own.offset)
 
     def _user_frame(self) -> Frame | None:
         return next((f for f in self.frames() if f.function and _package(f.function) not in _RUNTIME), None)
@@ -207,9 +236,14 @@ class DelveTarget:
 
     def _in_frame(self, raw: Raw, frame: Frame, name: str) -> Variable:
         place = Place("", self._session.goroutine, frame.level, frame.function or None, frame.file, frame.line)
-        return self._placed(raw, self._type(raw, frame, self._of_frame(frame.level)), name, place, frame.optimised)
+        t, call = self._type(raw, frame, self._of_frame(frame.level)), self._waiting(frame.level)
+        found = self._placed(raw, t, name, place, frame.optimised, None if call is None else call.top)
+        if call is None or not int(raw["flags"]) & ESCAPED:
+            return replace(found, call=call)
+        slot = _slot(raw, call.top)
+        return found if slot is None else replace(found, call=replace(call, slot=slot))
 
-    def _type(self, raw: Raw, frame: Frame, raws: Sequence[Raw], calls: Sequence[Call] | None = None) -> GoType:
+    def _type(self, raw: Raw, frame: Frame, raws: Sequence[Raw], calls: Sequence[Called] | None = None) -> GoType:
         """The variable's type. In a generic function it is the one that the function was called with, where it can be
         told, as Delve itself does for some variables: else its shape. raws: the frame's variables. calls: the
         goroutine's, None for the session's."""
@@ -227,7 +261,7 @@ class DelveTarget:
         self,
         possible: Sequence[Dictionary],
         raws: Sequence[Raw],
-        calls: Sequence[Call],
+        calls: Sequence[Called],
         level: int,
         callers: int = MAX_CALLERS,
     ) -> Sequence[Dictionary]:
@@ -245,7 +279,7 @@ class DelveTarget:
             found = within(self, its, addresses)
         return [one for one in possible if one.address == found]
 
-    def _words(self, raws: Sequence[Raw], call: Call) -> list[int]:
+    def _words(self, raws: Sequence[Raw], call: Called) -> list[int]:
         """The words of a frame: without optimization the dictionary is one of them, in a place that Delve does not
         tell. From where other variables lie follows where the frame is."""
         for raw in raws:
@@ -271,8 +305,8 @@ class DelveTarget:
     def _arguments(self) -> Arguments:
         return Arguments(Descriptors(self))
 
-    def _placed(self, raw: Raw, t: GoType, name: str, place: Place, optimised: bool) -> Variable:
-        """t: its type. place: the frame's, without the kind."""
+    def _placed(self, raw: Raw, t: GoType, name: str, place: Place, optimised: bool, cfa: int | None) -> Variable:
+        """t: its type. place: the frame's, without the kind. cfa: its call frame's address."""
         flags = int(raw["flags"])
         kind = "captured" if flags & ESCAPED else "argument" if flags & (ARGUMENT | RETURNED) else "local"
         place = replace(place, kind=kind)
@@ -282,14 +316,14 @@ class DelveTarget:
             if not are_all(t, pieces, self.arch.pointer_size):
                 return _nowhere(name, t, place)
         if flags & FAKE:
-            return self._in_registers(raw, t, name, place)
+            return self._in_registers(raw, t, name, place, cfa)
         if not int(raw["addr"]):
             return _nowhere(name, t, place)
         if raw["kind"] == _MAP and raw["len"]:
             self._session.types.examples[int(raw["addr"])] = None
         return Variable(name, t, int(raw["addr"]), place=place)
 
-    def _in_registers(self, raw: Raw, t: GoType, name: str, place: Place) -> Variable:
+    def _in_registers(self, raw: Raw, t: GoType, name: str, place: Place, cfa: int | None) -> Variable:
         """A variable that Delve pieced together at an address it made up, which Eval alone can read."""
         holes = tuple(missing_pieces(str(raw["LocationExpr"]), t.size))
         # What a location leaves out at its end Delve has no bytes for.
@@ -301,7 +335,8 @@ class DelveTarget:
             return _nowhere(name, t, place)
         data = bytes(0 if child["unreadable"] else int(child["value"]) for child in children).ljust(t.size, b"\0")
         holes += tuple((i, 1) for i, child in enumerate(children) if child["unreadable"])
-        return Variable(name, t, None, data, holes, place)
+        parts = () if cfa is None else tuple(in_frame(str(raw["LocationExpr"]), cfa))
+        return Variable(name, t, None, data, holes, place, parts=parts)
 
     # -- roots ---------------------------------------------------------------------------------------
 
@@ -352,14 +387,13 @@ class DelveTarget:
         return found
 
     def _locals(
-        self, raws: Sequence[Raw], frame: Frame, place: Place, cfa: int, calls: Sequence[Call], wanted: Wanted
+        self, raws: Sequence[Raw], frame: Frame, place: Place, cfa: int, calls: Sequence[Called], wanted: Wanted
     ) -> Iterator[Local]:
         for raw in reversed(raws):
             name, t = str(raw["name"]), self._type(raw, frame, raws, calls)
             if wanted(frame.function, name, t):
-                slot = _SLOT.match(str(raw["LocationExpr"])) if int(raw["flags"]) & ESCAPED else None
-                variable = self._placed(raw, t, name, place, frame.optimised)
-                yield Local(variable, cfa + int(slot.group(1), 0) if slot else None)
+                slot = _slot(raw, cfa) if int(raw["flags"]) & ESCAPED else None
+                yield Local(self._placed(raw, t, name, place, frame.optimised, cfa), slot)
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
         """The closure's parts as Delve has them for programs of Go 1.23 and later."""
@@ -406,6 +440,12 @@ class DelveTarget:
         return list(found)
 
 
+def _slot(raw: Raw, cfa: int) -> int | None:
+    """Address of the word of the frame that points to a variable which the compiler moved to the heap."""
+    found = _SLOT.match(str(raw["LocationExpr"]))
+    return cfa + int(found.group(1), 0) if found else None
+
+
 def _nowhere(name: str, t: GoType, place: Place) -> Variable:
     """A variable that is optimized out."""
     return Variable(name, t, data=bytes(t.size), holes=((0, t.size),), place=place)
@@ -427,6 +467,18 @@ def missing_pieces(location: str, size: int) -> Iterator[tuple[int, int]]:
         start, empty = start + length, True
     if pieces and start < size:
         yield start, size - start
+
+
+def in_frame(location: str, cfa: int) -> Iterator[tuple[int, int, int]]:
+    """Pieces (offset, size, address) of a variable that lie in its frame."""
+    start, operations = 0, []
+    for operation, arguments in _OPERATION.findall(location):
+        if operation != "piece":
+            operations.append((operation, arguments))
+            continue
+        if len(operations) == 1 and operations[0][0] in ("fbreg", "call_frame_cfa"):
+            yield start, int(arguments, 0), cfa + int(operations[0][1] or "0", 0)
+        start, operations = start + int(arguments, 0), []
 
 
 def split(name: str) -> tuple[str, str] | None:

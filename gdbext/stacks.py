@@ -16,8 +16,9 @@ import gdb
 from gdb.unwinder import Unwinder
 
 from gomap.errors import GomapError, TargetRunning
+from gomap.golang.liveness import waits
 from gomap.golang.stacks import OLDEST
-from gomap.target import MAX_FRAMES, Goroutine
+from gomap.target import MAX_FRAMES, Call, Goroutine
 
 #: Registers by gdb's name of the architecture: pc, sp and frame pointer.
 _REGISTERS = {
@@ -174,10 +175,24 @@ def has_registers(frame: gdb.Frame) -> bool:
     What it has called may use all of them (abi-internal.md of cmd/compile). Debug information does not say so, and gdb
     takes those of callers for what they hold by now.
     """
+    newer = _callee(frame)
+    return newer is None or newer.type() == gdb.SIGTRAMP_FRAME
+
+
+def _callee(frame: gdb.Frame) -> gdb.Frame | None:
+    """The frame of the call that it waits for: what is inlined into it is none."""
     newer = frame.newer()
     while newer is not None and newer.type() == gdb.INLINE_FRAME:
         newer = newer.newer()
-    return newer is None or newer.type() == gdb.SIGTRAMP_FRAME
+    return newer
+
+
+def waiting(frame: gdb.Frame) -> Call | None:
+    """Where the frame's function stands, if it waits for another that it called."""
+    newer = _callee(frame)
+    if newer is None or newer.type() == gdb.SIGTRAMP_FRAME or not waits(newer.name()):
+        return None
+    return Call(frame.pc(), call_frame(frame))
 
 
 def call_frame(frame: gdb.Frame) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Callable, ClassVar, Literal
 import gdb
 
 from gdbext import files, generics, locations
-from gdbext.stacks import call_frame, frames_of, has_registers, runs_on, stack_pointer
+from gdbext.stacks import call_frame, frames_of, has_registers, runs_on, stack_pointer, waiting
 from gdbext.types import Converter, member, offset
 from gomap import elf
 from gomap.dwarf import BadDwarf, DebugInfo, Kept
@@ -22,6 +22,7 @@ from gomap.golang import dictionaries
 from gomap.golang.closures import MAX_CAPTURED, Part, captured
 from gomap.golang.dictionaries import Arguments, Dictionary, candidates, is_shaped
 from gomap.golang.goroutines import by_id, goroutine_of_thread, goroutines
+from gomap.golang.liveness import at_declaration, not_reached
 from gomap.golang.pclntab import Functions
 from gomap.golang.pieces import are_all
 from gomap.golang.rtype import Types
@@ -32,6 +33,7 @@ from gomap.process import ProcessMemory, same
 from gomap.target import (
     GLOBAL,
     Arch,
+    Call,
     Captured,
     Frame,
     Goroutine,
@@ -265,25 +267,21 @@ class GdbTarget:
         for level, frame in enumerate(_frames() if callers else islice(_frames(), 1)):
             if level and _in_runtime(frame.name() or ""):
                 continue  # where a program dies, the runtime's own frames come before the user's
-            symbol, too_early = _find_in_frame(frame, name)
-            if symbol is None:
-                continue
-            notes = []
-            if level:
-                notes.append(f"{name} is taken from frame {frame.level()}, {frame.name()}")
-            if too_early is not None:
-                notes.append(f"{name} is declared at line {symbol.line}, {too_early}")
-            found = self._in_frame(symbol, frame, name, self._place(frame))
-            return Variable(
-                found.name,
-                found.type,
-                found.address,
-                found.data,
-                found.holes,
-                found.place,
-                "; ".join(notes) or None,
-            )
+            symbol, undeclared = _find_in_frame(frame, name)
+            if symbol is not None:
+                note = f"{name} is taken from frame {frame.level()}, {frame.name()}" if level else None
+                found = replace(self._in_frame(symbol, frame, name, self._place(frame), _call(frame)), note=note)
+                return self._unset(found, symbol, frame, undeclared)
         return None
+
+    def _unset(self, found: Variable, symbol: gdb.Symbol, frame: gdb.Frame, undeclared: bool) -> Variable:
+        """The variable, with what the line of its declaration tells of whether it is set."""
+        if undeclared:
+            doubt = not_reached(found.name, symbol.line)
+            return replace(found, address=None, data=None, holes=(), parts=(), call=None, doubt=doubt)
+        if symbol.is_argument or symbol.line != frame.find_sal().line:
+            return found
+        return replace(found, doubt=at_declaration(found.name, symbol.line))
 
     def _on_goroutine(self, name: str) -> Variable | None:
         """A local of the goroutine that the thread runs, where it does so on the system's stack, as in a program
@@ -296,11 +294,12 @@ class GdbTarget:
         with frames_of(own) as frames:
             for level, frame in enumerate(frames[:MAX_FRAMES]):
                 function = frame.name() or "?"
-                symbol, _ = (None, False) if _in_runtime(function) else _find_in_frame(frame, name)
+                symbol, undeclared = (None, False) if _in_runtime(function) else _find_in_frame(frame, name)
                 if symbol is not None:
                     place = Place("", own.id, level, function, *_source(frame))
                     note = f"{name} is taken from frame {level} of goroutine {own.id}, {function}"
-                    return replace(self._in_frame(symbol, frame, name, place), note=note)
+                    found = replace(self._in_frame(symbol, frame, name, place, _call(frame)), note=note)
+                    return self._unset(found, symbol, frame, undeclared)
         return None
 
     @cached_property
@@ -310,15 +309,18 @@ class GdbTarget:
     def _place(self, frame: gdb.Frame) -> Place:
         return Place("", self.goroutine, frame.level(), frame.name(), *_source(frame))
 
-    def _in_frame(self, symbol: gdb.Symbol, frame: gdb.Frame, name: str, place: Place) -> Variable:
-        """place: the frame's, without the kind."""
+    def _in_frame(
+        self, symbol: gdb.Symbol, frame: gdb.Frame, name: str, place: Place, call: Call | None = None
+    ) -> Variable:
+        """place: the frame's, without the kind. call: where its function stands, for one that is asked for alone."""
         captured = symbol.name.startswith("&")
         place = replace(place, kind="captured" if captured else "argument" if symbol.is_argument else "local")
         found = self._of_symbol(symbol, frame, name, place)
         if captured and not name.startswith("&"):  # debug information has the pointer to the variable
             address = self.arch.pointer(found.read(self.memory, 0, self.arch.pointer_size))
-            return Variable(name, found.type.elem, address, place=place)
-        return found
+            call = None if call is None or found.address is None else replace(call, slot=found.address)
+            return Variable(name, found.type.elem, address, place=place, call=call)
+        return found if call is None else replace(found, call=call)
 
     def _of_symbol(self, symbol: gdb.Symbol, frame: gdb.Frame | None, name: str, place: Place) -> Variable:
         t = self._type(symbol, frame)
@@ -388,18 +390,20 @@ class GdbTarget:
         if len(parts) == 1 and not parts[0].size:
             at = parts[0].offset
             return Variable(name, t, None if at is None else base + at, place=place)
-        data, holes = bytearray(), []
+        data, holes, read = bytearray(), [], []
         for part in parts:
             try:
                 if part.offset is None:
                     raise OptimizedOut(f"{name} is optimized out")
+                read.append((len(data), part.size, base + part.offset))
                 data += self.memory.read(base + part.offset, part.size)
             except (OptimizedOut, MemoryFault):
                 holes.append((len(data), part.size))
                 data += bytes(part.size)
         if len(data) < t.size:
             holes.append((len(data), t.size - len(data)))
-        return Variable(name, t, None, bytes(data).ljust(t.size, b"\0"), tuple(holes), place)
+        whole = bytes(data).ljust(t.size, b"\0")
+        return Variable(name, t, None, whole, tuple(holes), place, parts=tuple(read))
 
     def from_value(self, value: gdb.Value) -> Variable:
         """A value that gdb's own expression evaluation gave."""
@@ -647,7 +651,7 @@ class GdbTarget:
             if symbol.type is None or not wanted(self._type(symbol, frame)):
                 return
             if frame is not None:
-                yield self._in_frame(symbol, frame, name, self._place(frame))
+                yield self._in_frame(symbol, frame, name, self._place(frame), _call(frame))
             else:
                 yield self._of_symbol(symbol, None, name, GLOBAL)
         except (OptimizedOut, MemoryFault, gdb.error):
@@ -809,18 +813,24 @@ def _symbols(frame: gdb.Frame) -> Iterator[tuple[gdb.Symbol, bool]]:
         block = block.superblock
 
 
-def _find_in_frame(frame: gdb.Frame, name: str) -> tuple[gdb.Symbol | None, str | None]:
-    """The variable, and why it may not be set yet; one that is set goes before it, as in `m := m`."""
-    line, later, why = frame.find_sal().line, None, None
+def _call(frame: gdb.Frame) -> Call | None:
+    try:
+        return waiting(frame)
+    except (gdb.error, GomapError):
+        return None
+
+
+def _find_in_frame(frame: gdb.Frame, name: str) -> tuple[gdb.Symbol | None, bool]:
+    """The variable, and whether its declaration is further down; one that is set goes before it, as in `m := m`."""
+    line, later, further = frame.find_sal().line, None, False
     for symbol, undeclared in _symbols(frame):
         if symbol.name != name and symbol.name != "&" + name:
             continue
         if not undeclared and (symbol.is_argument or symbol.line != line):
-            return symbol, None
+            return symbol, False
         if later is None:
-            here = "where the program stands: it may not be set yet"
-            later, why = symbol, "which the program has not reached yet" if undeclared else here
-    return later, why
+            later, further = symbol, undeclared
+    return later, further
 
 
 def _is_left_out(value: gdb.Value) -> bool:

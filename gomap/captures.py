@@ -155,7 +155,11 @@ class Closures:
         if known is not None:
             return same(known, t)
         found = view(self.target, t, address)
-        if not found.count or nonsense(found, self.room):
+        return found.count > 0 and self.is_sound(found)
+
+    def is_sound(self, found: MapView) -> bool:
+        """Whether it is a map of its type in every way that can be told. Raises GomapError."""
+        if nonsense(found, self.room):
             return False
         structure = found.structure(allocator(self.target))
         if structure.total.live != found.count or structure.anomalies:

@@ -11,6 +11,7 @@ GomapError                  one clear line for the user; `code` is its name in J
 |- BadExpression            an expression that can't be followed to its end
 |- NotAMap                  the expression names something that is no map
 |- OptimizedOut             the compiler kept no place for the variable here
+|- NotSet                   the variable is not set yet here, or dead
 |- NoDebugInfo              the program carries too little debug information
 |- UnsupportedLayout        a map header with fields nobody here knows
 |- MemoryFault              memory that can't be read, with its address
@@ -65,6 +66,10 @@ class NotAMap(GomapError):
 
 class OptimizedOut(GomapError):
     code = "optimized-out"
+
+
+class NotSet(GomapError):
+    code = "not-set"
 
 
 class NoDebugInfo(GomapError):

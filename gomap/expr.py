@@ -8,25 +8,31 @@ from __future__ import annotations
 
 from dataclasses import replace
 from difflib import get_close_matches
-from functools import cached_property
-from typing import Callable, Optional
+from functools import cached_property, partial
+from typing import Callable, Optional, TypeVar
 
 from gomap import captures, syntax, typenames
-from gomap.errors import BadExpression, GomapError, NoSuchType, NoSuchVariable, NotAMap
+from gomap.errors import BadExpression, GomapError, NoSuchType, NoSuchVariable, NotAMap, NotSet, OptimizedOut
 from gomap.golang import syncmap
 from gomap.golang.hashing import hasher_of, typehash_plan
+from gomap.golang.heap import Room
+from gomap.golang.liveness import judged
 from gomap.golang.lookup import Lookup, candidates, lookup
+from gomap.golang.malloc import allocator
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.slots import MAX_ITEM
 from gomap.gotypes import Field, GoType, Kind, can_reach_map, fixed
 from gomap.human import an, plural
 from gomap.keys import Keys
-from gomap.maps import view
+from gomap.maps import nonsense, view
 from gomap.ongoroutine import OnGoroutine
 from gomap.syntax import Address, Assert, At, Convert, Deref, Index, KeyOf, Select, Step
 from gomap.target import Target, Variable, read_record
 from gomap.typenames import means
 from gomap.values import Limits, Values
+
+_T = TypeVar("_T")
+_E = TypeVar("_E", bound=GomapError)
 
 MAX_EMBEDDED = 8
 MAX_KEYS = 1 << 20
@@ -76,11 +82,47 @@ def resolve_behind(target: Target, text: str, seek: Seek | None = None) -> Varia
     Raises what resolve raises.
     """
     variable = resolve(target, text, seek)
-    return replace(_Follow(target).concrete(variable), name=variable.name, note=variable.note)
+    behind = unless_unset(variable, lambda: _Follow(target).concrete(variable))
+    return replace(behind, name=variable.name, note=variable.note)
 
 
 def map_in(target: Target, variable: Variable) -> tuple[Variable, GoType, int]:
     """The map that a value is, holds as an interface, or points to: as resolve_map."""
+    found = unless_unset(variable, lambda: _map_in(target, variable))
+    _check_sound(target, variable, *found[1:])
+    return found
+
+
+def _check_sound(target: Target, variable: Variable, t: GoType, address: int) -> None:
+    """Raises NotSet where the variable may not be set and what is at the address is not a map in every way."""
+    if variable.doubt is not None and not unless_unset(variable, lambda: _is_sound(target, t, address)):
+        raise NotSet(variable.doubt)
+
+
+def unless_unset(variable: Variable, work: Callable[[], _T]) -> _T:
+    """What work finds behind the variable. Raises NotSet where it fails on one that may not be set."""
+    try:
+        return work()
+    except (BadExpression, NotAMap, NoSuchType, OptimizedOut):
+        raise
+    except GomapError as error:
+        if variable.doubt is None:
+            raise
+        raise NotSet(variable.doubt) from error
+
+
+def _is_sound(target: Target, t: GoType, address: int) -> bool:
+    """Whether what is at the address is a map in every way that a walk over it can tell."""
+    if not address:
+        return True
+    found = view(target, t, address)
+    if nonsense(found, Room(target)) is not None:
+        return False
+    structure = found.structure(allocator(target))
+    return not structure.anomalies and structure.total.live == found.count and not structure.total.strange
+
+
+def _map_in(target: Target, variable: Variable) -> tuple[Variable, GoType, int]:
     follow = _Follow(target)
     first = variable
     for _ in range(MAX_EMBEDDED):
@@ -91,7 +133,7 @@ def map_in(target: Target, variable: Variable) -> tuple[Variable, GoType, int]:
         if t.kind is Kind.INTERFACE:
             inner = follow.unwrapped(variable)
             if inner is None:
-                raise NotAMap(f"{first.name} is a nil {t.name}, so there is no map in it")
+                raise _with_doubt(first, NotAMap(f"{first.name} is a nil {t.name}, so there is no map in it"))
             variable = inner
         elif t.kind is Kind.POINTER and t.elem.kind in (Kind.MAP, Kind.INTERFACE, Kind.POINTER):
             variable = follow.deref(variable)
@@ -100,6 +142,11 @@ def map_in(target: Target, variable: Variable) -> tuple[Variable, GoType, int]:
     held = "" if variable.type is first.type else f" that holds {an(variable.type.name)}"
     what = f"{first.name} is not a map: it is {an(first.type.name)}{held}"
     raise NotAMap(what + _instead(target, first.name, variable))
+
+
+def _with_doubt(variable: Variable, error: _E) -> _E:
+    """What is to be said where the value does not lead on, with whether the variable is set at all."""
+    return error if variable.doubt is None else type(error)(f"{error} ({variable.doubt})")
 
 
 def _instead(target: Target, name: str, variable: Variable) -> str:
@@ -267,8 +314,9 @@ class _Follow:
             variable, rest = self._root(text, root)
             if variable.note:
                 self._notes.setdefault(variable.note)
+            first = variable
             for step in [*rest, *steps]:
-                variable = self._step(variable, step)
+                variable = unless_unset(first, partial(self._step, variable, step))
         finally:
             self._nested -= 1
         return replace(variable, name=text, note="; ".join(self._notes) or None)
@@ -280,7 +328,8 @@ class _Follow:
             return self._at(text, root), []
         if isinstance(root, Convert):
             return self._converted(root), []
-        return _root(self.target, root.text, root.quoted)
+        variable, rest = _root(self.target, root.text, root.quoted)
+        return judged(self.target, variable), rest
 
     def _type(self, name: str) -> GoType:
         t = typenames.find(self.target, name)
@@ -367,9 +416,13 @@ class _Follow:
     def deref(self, variable: Variable) -> Variable:
         address = self.target.arch.pointer(variable.read(self.target.memory, 0, self.target.arch.pointer_size))
         if not address:
-            raise BadExpression(f"{variable.name} is a nil {variable.type.name}")
+            raise _with_doubt(variable, BadExpression(f"{variable.name} is a nil {variable.type.name}"))
         name = f"*{variable.name}"
-        return Variable(name, variable.type.elem, address, place=variable.place)
+        return self._at_address(variable, name, variable.type.elem, address)
+
+    def _at_address(self, holder: Variable, name: str, t: GoType, address: int) -> Variable:
+        """A value that the holder leads to."""
+        return Variable(name, t, address, place=holder.place, doubt=holder.doubt)
 
     def _address(self, variable: Variable) -> Variable:
         if variable.address is None:
@@ -377,7 +430,7 @@ class _Follow:
         word = self.target.arch.pointer_size
         t = GoType(Kind.POINTER, f"*{variable.type.name}", word, lazy_elem=fixed(variable.type))
         data = self.target.arch.pack(variable.address)
-        return Variable(f"&{variable.name}", t, data=data, place=variable.place)
+        return replace(self._at_address(variable, f"&{variable.name}", t, 0), address=None, data=data)
 
     def unwrapped(self, variable: Variable) -> Variable | None:
         """The value in an interface, None when nil."""
@@ -396,7 +449,7 @@ class _Follow:
             if variable.type.kind is Kind.INTERFACE:
                 inner = self.unwrapped(variable)
                 if inner is None:
-                    raise BadExpression(f"{variable.name} is a nil {variable.type.name}")
+                    raise _with_doubt(variable, BadExpression(f"{variable.name} is a nil {variable.type.name}"))
                 variable = replace(inner, name=variable.name)
             elif variable.type.kind is Kind.POINTER:
                 variable = replace(self.deref(variable), name=variable.name)
@@ -415,13 +468,15 @@ class _Follow:
             raise BadExpression(f"{variable.name} is not an interface: it is {an(holder.type.name)}")
         inner = self.unwrapped(holder)
         if inner is None:
-            raise BadExpression(f"{variable.name} is a nil {holder.type.name}, so it holds no {wanted}")
+            what = f"{variable.name} is a nil {holder.type.name}, so it holds no {wanted}"
+            raise _with_doubt(variable, BadExpression(what))
         if means(wanted, inner.type.name):
             return replace(inner, name=name)
         t = typenames.find(self.target, wanted)
         if t is not None and t.kind is Kind.INTERFACE:  # it holds what it holds
             return replace(holder, name=name)
-        raise BadExpression(f"{variable.name} holds {an(inner.type.name)}, not {an(wanted)}")
+        what = f"{variable.name} holds {an(inner.type.name)}, not {an(wanted)}"
+        raise _with_doubt(variable, BadExpression(what))
 
     def _select(self, variable: Variable, name: str) -> Variable:
         holder = self.concrete(variable)
@@ -468,7 +523,7 @@ class _Follow:
                 else "no variable that it captured can be found"
             )
             raise BadExpression(f"{holder.name} is {an(holder.type.name)}, without a captured {name}: {what}")
-        return replace(one, name=f"{holder.name}.{name}")
+        return replace(one, name=f"{holder.name}.{name}", doubt=holder.doubt)
 
     def _load(self, variable: Variable, key: str | None) -> Variable:
         holder = self.concrete(variable)
@@ -504,8 +559,15 @@ class _Follow:
         head = holder.read(self.target.memory, 0, 2 * word)
         start, length = self.target.arch.pointer(head), self.target.arch.pointer(head, word)
         if not 0 <= index < length:
-            raise BadExpression(f"{name} is out of range: the slice has {plural(length, 'element')}")
-        return Variable(name, t.elem, start + index * t.elem.size, place=variable.place)
+            self._check_room(variable, start, length * t.elem.size)
+            what = f"{name} is out of range: the slice has {plural(length, 'element')}"
+            raise _with_doubt(variable, BadExpression(what))
+        return self._at_address(variable, name, t.elem, start + index * t.elem.size)
+
+    def _check_room(self, variable: Variable, start: int, size: int) -> None:
+        """Raises NotSet where the variable may not be set and its array lies nowhere."""
+        if variable.doubt is not None and not Room(self.target).has(start, size):
+            raise NotSet(variable.doubt)
 
     def _number(self, variable: Variable, t: GoType, key: str) -> int:
         if ":" in key and not key.startswith(('"', "`", "0x", "0X")):
@@ -530,8 +592,10 @@ class _Follow:
             if 0 <= index < min(waiting, room):
                 elem = holder.type.elem
                 at = record["buf"] + (record["recvx"] + index) % room * elem.size
-                return Variable(name, elem, at, place=holder.place)
-        raise BadExpression(f"{name} is out of range: the channel's buffer holds {plural(waiting, 'value')}")
+                return self._at_address(holder, name, elem, at)
+            self._check_room(holder, record["buf"], room * holder.type.elem.size)
+        what = f"{name} is out of range: the channel's buffer holds {plural(waiting, 'value')}"
+        raise _with_doubt(holder, BadExpression(what))
 
     def _entry(self, variable: Variable, key: str, name: str, of_key: bool = False) -> Variable:
         """The elem (of_key: the key) that a map or sync.Map has for the key."""
@@ -549,6 +613,7 @@ class _Follow:
     def _looked_up(self, holder: Variable, key: str, name: str) -> Lookup:
         t, keys = holder.type, self._keys
         address = self.target.arch.pointer(holder.read(self.target.memory, 0, self.target.arch.pointer_size))
+        _check_sound(self.target, holder, t, address)
         found = view(keys.target, t, address) if address else None
         raw = keys.find(t.key, key, found, Limits())
         if found is not None:
@@ -561,7 +626,8 @@ class _Follow:
             if result.broken is not None:
                 raise BadExpression(f"{name}: {result.broken.message}")
         values = Values(keys.target, Limits(depth=2, text=64, total=256), keys.hasher.types, comments=False)
-        raise BadExpression(f"{holder.name}[{values.key_text(t.key, raw)}]: the map has no such key")
+        what = f"{holder.name}[{values.key_text(t.key, raw)}]: the map has no such key"
+        raise _with_doubt(holder, BadExpression(what))
 
     def _in_sync_map(self, holder: Variable, key: str, name: str, of_key: bool) -> tuple[int, GoType]:
         keys = self._keys
@@ -580,7 +646,7 @@ class _Follow:
                 continue
             if same:
                 return (entry.key_address, t) if of_key else (entry.value_address, entry.value_type)
-        raise BadExpression(f"{name}: the sync.Map has no such key")
+        raise _with_doubt(holder, BadExpression(f"{name}: the sync.Map has no such key"))
 
 
 def find_field(t: GoType, name: str) -> list[Field] | None:

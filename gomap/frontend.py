@@ -78,7 +78,10 @@ def run(
             context = Context(target, settings, progress or silent, [])
             report = command.run(context, options)
             report.notes += [_told(one) for one in context.resolved or ()]
-            report.anomalies += _not_started(target) + _running(target)
+            not_started = _not_started(target)
+            if not_started:
+                report.advice = []  # package variables are still to be set
+            report.anomalies += not_started + _running(target)
             if options.get("--json"):
                 return Outcome(as_json.success(name, target, report))
             return Outcome(as_text.render(report, style))

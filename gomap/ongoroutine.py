@@ -9,6 +9,7 @@ from typing import Callable
 
 from gomap.errors import NoSuchGoroutine
 from gomap.golang.goroutines import by_id, goroutines
+from gomap.golang.liveness import Liveness
 from gomap.golang.mapcalls import RUNTIME
 from gomap.golang.stacks import Stacks
 from gomap.gotypes import GoType
@@ -87,7 +88,7 @@ class OnGoroutine:
 
     def _frames(self, wanted: Wanted) -> list[tuple[int, Frame]]:
         """Frames of the program's own functions, with their numbers."""
-        stack = next(Stacks(self._inner, wanted).walk([self._own]))
+        stack = next(Stacks(self._inner, wanted, Liveness(self._inner)).walk([self._own]))
         self.problem = stack.problem
         numbered = list(enumerate(stack.frames))[self._first :]
         return [(level, frame) for level, frame in numbered if not frame.function.startswith(RUNTIME)]

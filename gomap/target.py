@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any, Callable, Protocol
 
-from gomap.errors import MemoryFault, NoDebugInfo, OptimizedOut
+from gomap.errors import MemoryFault, NoDebugInfo, NotSet, OptimizedOut
 from gomap.gotypes import GoType, Kind
 from gomap.memory import Memory
 
@@ -56,11 +56,25 @@ GLOBAL = Place("global")
 
 
 @dataclass(frozen=True)
+class Call:
+    """Where the function of a variable stands: it waits for another that it called, which returns to pc. top: the stack
+    pointer that its own caller had. slot: address of the word that points to the variable, for one that does not lie in
+    the frame itself."""
+
+    pc: int
+    top: int
+    slot: int | None = None
+
+
+@dataclass(frozen=True)
 class Variable:
     """A Go value with its type, in memory at `address` or, when in registers, as `data`.
 
     holes: parts of `data`, as (offset, size), for which the compiler kept no place.
+    parts: parts of `data`, as (offset, size, address), that were read from the frame.
+    call: where its function stands; None where that does not wait for another, or the debugger does not tell.
     note: what the user should know about how the name was found.
+    doubt: why it may hold no value yet, or none any more. Such a variable without a place is not set.
     """
 
     name: str
@@ -70,22 +84,27 @@ class Variable:
     holes: tuple[tuple[int, int], ...] = ()
     place: Place = GLOBAL
     note: str | None = None
+    parts: tuple[tuple[int, int, int], ...] = ()
+    call: Call | None = None
+    doubt: str | None = None
 
     def read(self, memory: Memory, offset: int, size: int) -> bytes:
-        """`size` bytes of the value from `offset`. Raises MemoryFault, OptimizedOut."""
+        """`size` bytes of the value from `offset`. Raises MemoryFault, OptimizedOut, NotSet."""
         if self.data is not None:
             for start, length in self.holes:
                 if offset < start + length and start < offset + size:
                     raise OptimizedOut(f"{self.name} is optimized out here: the compiler keeps no copy of it")
             return self.data[offset : offset + size]
         if self.address is None:
+            if self.doubt is not None:
+                raise NotSet(self.doubt)
             raise OptimizedOut(f"{self.name} is optimized out here: the compiler keeps no copy of it")
         return memory.read(self.address + offset, size)
 
     def part(self, name: str, t: GoType, offset: int) -> Variable:
         """A field or an element of it: a value of type t, `offset` bytes into it."""
         if self.address is not None:
-            return replace(self, name=name, type=t, address=self.address + offset)
+            return replace(self, name=name, type=t, address=self.address + offset, call=None)
         if self.data is None:  # it lies nowhere, and so do its parts
             return replace(self, name=name, type=t)
         data = self.data[offset : offset + t.size]
@@ -94,7 +113,7 @@ class Variable:
             for start, length in self.holes
             if start < offset + t.size and offset < start + length
         )
-        return replace(self, name=name, type=t, data=data, holes=holes)
+        return replace(self, name=name, type=t, data=data, holes=holes, parts=(), call=None)
 
     def content(self, memory: Memory) -> bytes:
         """The whole value, as far as what it leads to asks for it: a slice's capacity is often kept nowhere, and its
@@ -117,6 +136,8 @@ class Goroutine:
     pc, sp, bp: where it goes on, or entered a system call; stale while a thread runs it in user code.
     stack: lowest and highest address of its stack. created_at: the pc after its go statement, 0 for the first.
     thread: the operating system's id of the thread that runs it, None for one that is parked.
+    collected: the collector has looked at its stack since it waits.
+    deferred: *runtime._defer, its newest deferred call that has a record; 0 for none.
     """
 
     id: int
@@ -129,15 +150,20 @@ class Goroutine:
     created_at: int = 0
     thread: int | None = None
     start: int = 0
+    deferred: int = 0
+    collected: bool = False
 
 
 @dataclass(frozen=True)
 class Local:
     """A variable of a frame. slot: address of the stack's word that points to it, for one that the compiler
-    moved to the heap or that a closure captured by reference."""
+    moved to the heap or that a closure captured by reference. dead: its function does not need it here. pointed_to: nor
+    does it need this one, which is alive while something alive on the stack points to it (golang/liveness.py)."""
 
     variable: Variable
     slot: int | None = None
+    pointed_to: bool = False
+    dead: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -12,7 +12,8 @@ from gomap.captures import Closures
 from gomap.errors import GomapError, MemoryFault, OptimizedOut
 from gomap.golang import syncmap
 from gomap.golang.dictionaries import is_shaped
-from gomap.golang.heap import SMALL, Room
+from gomap.golang.heap import SMALL, Room, Span
+from gomap.golang.malloc import allocator
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.slots import MAX_ITEM
 from gomap.golang.structure import Anomaly, counted
@@ -88,6 +89,7 @@ class Found:
     has not been set yet, debug information that is wrong, or a corrupt header. nil: holders of nil maps.
     syncs: address of a sync.Map -> its holders, each with its type; the maps inside of one are not in `maps`.
     shortened: containers seen in part only. not_followed: values that led nowhere; anomalies tell of the first few.
+    dead: maps that dead variables alone lead to.
 
     interrupted: the user stopped the search, and this is what it had come to.
     """
@@ -101,6 +103,7 @@ class Found:
     shortened: list[str] = field(default_factory=list)
     too_deep: int = 0
     not_followed: int = 0
+    dead: int = 0
     interrupted: bool = False
     anomalies: list[Anomaly] = field(default_factory=list)
 
@@ -140,6 +143,8 @@ def holders(
     depth: how many of these are followed from a root. What a goroutine's variable points to is told for each
     goroutine; what lies behind further pointers is visited once from frames and once from package variables,
     so of each the shortest path is the one that is told. Ctrl-C ends the search with what it has.
+    Variables with a doubt, which are dead, come last: a closure, a timer or the runtime may still have what they
+    hold. They add maps that nothing else leads to and that are sound, and nothing that is wrong with them is told.
     slices: where slices are to be noted too; then the search goes where they can be.
     items: how many elements of one container are looked at. once: each object is visited once, whoever leads
     there: all maps are found, and not all of their holders.
@@ -180,6 +185,8 @@ class HolderSearch:
     alike: Alike = field(default_factory=Alike)
     located: dict[int, Holder] = field(default_factory=dict)
     slices: list[Slice] | None = None
+    in_doubt: bool = False  # what is followed now belongs to dead variables
+    collected: set[int | None] = field(default_factory=set)  # goroutines whose stacks the collector has seen so
     reaches: Reach = field(default_factory=lambda: Reach(can_reach_map))
 
     def __post_init__(self) -> None:
@@ -198,18 +205,21 @@ class HolderSearch:
 
     def run(self, roots: Iterable[Variable], progress: Progress) -> None:
         """Looks at whatever the roots lead to, the nearest first."""
-        queue = self.queue
         found_here = isinstance(roots, Roots)  # else the user has named them
+        dead: list[Variable] = []
         for root in roots:
             named = not found_here or self.is_named(root)
-            self.start(root if named else replace(root, name=self.by_address(root)))
-        while queue and len(self.visited) < MAX_VISITED and self.steps < MAX_STEPS:
-            self.look(queue.popleft())
-            self.steps += 1
-            if self.steps % 4096 == 0:
-                progress("objects", len(self.visited), None)
-        if queue:
+            one = root if named else replace(root, name=self.by_address(root))
+            if found_here and root.doubt is not None:
+                dead.append(one)
+            else:
+                self.start(one)
+        self.go_on(progress)
+        if self.queue:
             self.found.shortened.append(f"the search stopped after {len(self.visited):,} objects")
+        elif self.slices is None and isinstance(roots, Roots):
+            self.collected = {goid for goid, one in roots.searched.items() if one.collected}
+            self.add_dead(dead, progress)
 
     def is_named(self, root: Variable) -> bool:
         """Whether the root's name leads to it: not past a variable of an inner scope that has the name too, and not to
@@ -231,6 +241,31 @@ class HolderSearch:
         if root.type.kind is Kind.POINTER:
             return f"({root.type.name})({word:#x})"
         return self._at_address(root.type, root.address, self.target.arch.pack(word))
+
+    def go_on(self, progress: Progress) -> None:
+        """Looks at what is in the queue, and at what comes into it."""
+        while self.queue and len(self.visited) < MAX_VISITED and self.steps < MAX_STEPS:
+            self.look(self.queue.popleft())
+            self.steps += 1
+            if self.steps % 4096 == 0:
+                progress("objects", len(self.visited), None)
+
+    def add_dead(self, roots: Sequence[Variable], progress: Progress) -> None:
+        """Adds the maps that dead variables alone lead to."""
+        found = self.found
+        known = len(found.maps) + len(found.syncs)
+        too_deep, shortened = found.too_deep, len(found.shortened)
+        self.in_doubt = True
+        try:
+            for root in roots:
+                with suppress(GomapError):
+                    self.start(root)
+            self.go_on(progress)
+        finally:
+            self.queue.clear()
+            found.dead = len(found.maps) + len(found.syncs) - known
+            found.too_deep = too_deep
+            del found.shortened[shortened:]
 
     def start(self, root: Variable, kind: str | None = None) -> None:
         """Puts a root in the queue; of a struct that the compiler keeps in part, the fields that it keeps."""
@@ -258,6 +293,8 @@ class HolderSearch:
             self._tell(Anomaly("warning", "unreadable", message, at))
 
     def _tell(self, anomaly: Anomaly) -> None:
+        if self.in_doubt:
+            return
         found = self.found
         found.not_followed += 1
         if found.not_followed <= MAX_PROBLEMS:
@@ -430,6 +467,10 @@ class HolderSearch:
         holder = Holder(_plain(step.name), step.kind, step.place, step.t, address)
         if address not in self.found.syncs and not self._believed_sync(address, holder):
             return
+        if self.in_doubt:
+            if address in self.found.syncs:
+                return
+            holder.kind = "dead"
         self.found.syncs.setdefault(address, []).append(holder)
         whose = GLOBALS if self.once or step.place.kind == "global" else FRAMES
         if (address, whose) in self.opened:
@@ -548,6 +589,8 @@ class HolderSearch:
         found = self.found
         if address in found.doubtful:
             return False
+        if self.in_doubt:
+            return self._is_sound(address, holder.type, holder.place)
         try:
             one = view(self.target, holder.type, address)
         except MemoryFault as fault:
@@ -568,6 +611,9 @@ class HolderSearch:
         shape = syncmap.detect(self.target, holder.type)
         if address in found.doubtful or shape is None:
             return False
+        if self.in_doubt:
+            in_use = self._in_use(address, holder.type.size, holder.place) is not None
+            return in_use and syncmap.nonsense(self.target, shape, variable, self.room) is None
         try:
             wrong = syncmap.nonsense(self.target, shape, variable, self.room)
         except MemoryFault as fault:
@@ -580,8 +626,37 @@ class HolderSearch:
         self._tell(Anomaly("note", "not-a-map", f"{holder.path}{_in(holder.place)} {what}: {wrong}", address))
         return False
 
+    def _in_use(self, address: int, size: int, place: Place) -> Span | None:
+        """The span of the heap's object that a dead variable may still lead to."""
+        heap = self.room.heap
+        at = None if heap is None else heap.at(address)
+        if heap is None or at is None or at.span is None or at.base is None or not at.allocated:
+            return None  # what is alive on a stack is known
+        if address + size > at.base + at.span.object:
+            return None
+        # What the variable had was in use at the last collection, or something else is there now.
+        return None if place.goroutine in self.collected and not heap.survived(at) else at.span
+
+    def _is_sound(self, address: int, t: GoType, place: Place) -> bool:
+        """Whether a map lies there in every way that can be told: what a dead variable has may be anything."""
+        span = self._in_use(address, t.header.size, place)
+        if span is None or (address - span.start) % span.object:
+            return False
+        if span.object != allocator(self.target).allocated(t.header.size, scan=True):
+            return False
+        one = view(self.target, t, address)
+        if not self.closures.is_sound(one):
+            return False
+        self.found.views[address] = one
+        return True
+
     def _hold(self, address: int, holder: Holder) -> None:
-        """Notes that the holder has the map at `address` (0: nil); a known variable gets a path more."""
+        """Notes that the holder has the map at `address` (0: nil); a known variable gets a path more. A dead one counts
+        where nothing else has the map."""
+        if self.in_doubt:
+            if not address or address in self.found.maps:
+                return
+            holder.kind = "dead"
         known = self.located.get(holder.address) if holder.address is not None else None
         if known is not None:
             known.also.append(holder)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Callable
 
 from gomap.errors import GomapError
 from gomap.golang.goroutines import by_id, goroutines
+from gomap.golang.liveness import Liveness, dead
 from gomap.golang.stacks import Stacks, Unseen
 from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType, can_reach_map
@@ -38,7 +39,7 @@ class Roots:
 
     scope: `frame` (the selected frame), `goroutine` (the selected one's frames) or `all` (every goroutine's);
     package variables belong to each. The runtime's own are left out: it has no maps, and what its frames have of the
-    program's values their callers have too.
+    program's values their callers have too. Dead variables have a doubt.
     """
 
     target: Target
@@ -65,7 +66,10 @@ class Roots:
                 yield variable
 
     def _selected_frame(self) -> Iterator[Variable]:
+        liveness = Liveness(self.target)
         for variable in self.target.frame_variables(self.reaches):
+            if liveness.is_alive(variable) is False:
+                variable = replace(variable, doubt=dead(variable.name))
             self.goroutines = self.frames = 1
             self.functions.setdefault(variable.place.function or "?")
             yield variable
@@ -79,7 +83,8 @@ class Roots:
         def wanted(function: str, name: str, t: GoType) -> bool:
             return self.reaches(t) and not name.startswith(".autotmp") and not of_runtime(function)
 
-        for stack in Stacks(self.target, wanted).walk(found):
+        liveness = Liveness(self.target)
+        for stack in Stacks(self.target, wanted, liveness).walk(found):
             self.goroutines += 1
             self.searched[stack.goroutine.id] = stack.goroutine
             self.frames += len(stack.frames)
@@ -88,6 +93,7 @@ class Roots:
             for frame in stack.frames:
                 for local in frame.locals:
                     yield local.variable
+            yield from liveness.deferred(stack.goroutine, stack.frames)
 
     def _own(self, found: list[Goroutine]) -> list[Goroutine]:
         selected = self.target.goroutine

@@ -77,7 +77,8 @@ class _Seek(HolderSearch):
     address: int = 0
 
     def look(self, step: _Step) -> None:
-        if step.address is not None and 0 <= self.address - step.address < step.t.size:
+        # What a dead variable leads to may be anything: it counts where it is a map.
+        if not self.in_doubt and step.address is not None and 0 <= self.address - step.address < step.t.size:
             inner = _part_at(step.t, self.address - step.address)
             if inner is not None:
                 path, t = inner
@@ -85,7 +86,8 @@ class _Seek(HolderSearch):
         super().look(step)
 
     def _believed(self, address: int, holder: Holder) -> bool:
-        if address == self.address:  # a variable has it as its map, however damaged that is
+        # An alive variable has it as its map, however damaged that is.
+        if address == self.address and (not self.in_doubt or super()._believed(address, holder)):
             word = self.target.arch.pack(address)
             found = _value(address, holder.type, holder.path, holder.place)
             raise _Met(replace(found, address=None, data=word))

@@ -209,6 +209,7 @@ def _json(listed: list[Group], found: Found, searched: Roots | None) -> dict[str
             "frames": searched.frames if searched else len(own),
             "globals": searched.globals if searched else int((None, None) in places),
             "maps": len(found.maps),
+            "dead": found.dead,
         },
     }
 

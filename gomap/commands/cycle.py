@@ -21,7 +21,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     target, expr = context.target, options["EXPR"]
     variable = context.resolve(expr)
     limit = LIMIT if options["--limit"] is None else options["--limit"]
-    found = find(target, variable, limit, context.progress)
+    found = context.look(variable, lambda: find(target, variable, limit, context.progress))
     report = Report(_json(expr, variable, found), anomalies=found.anomalies)
     report.answer = [_answer(expr, variable, found)]
     if found.interrupted:

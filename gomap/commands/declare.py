@@ -7,14 +7,22 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol, TypeVar
 
 from gomap.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from gomap.golang.structure import Anomaly
     from gomap.gotypes import GoType
     from gomap.report import Report
     from gomap.target import Target, Variable
+
+
+class _Found(Protocol):
+    anomalies: list[Anomaly]
+
+
+_F = TypeVar("_F", bound=_Found)
 
 
 class Settings(NamedTuple):
@@ -85,6 +93,19 @@ class Context(NamedTuple):
         from gomap.expr import resolve_behind
 
         return self.note(resolve_behind(self.target, text, self.seek))
+
+    def look(self, variable: Variable, work: Callable[[], _F]) -> _F:
+        """What work finds behind the variable. Raises NotSet where something is wrong with it and the variable may not
+        be set."""
+        from gomap.errors import NotSet
+        from gomap.expr import unless_unset
+
+        if variable.doubt is not None and variable.address is None and variable.data is None:
+            raise NotSet(variable.doubt)
+        found = unless_unset(variable, work)
+        if variable.doubt is not None and found.anomalies:
+            raise NotSet(variable.doubt)
+        return found
 
     def resolve_map(self, text: str) -> tuple[Variable, GoType, int]:
         """As expr.resolve_map."""

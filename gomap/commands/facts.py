@@ -55,6 +55,9 @@ def search_cut(report: Report, found: Found, depth: int | None = WHOLE_DEPTH) ->
     if found.too_deep and depth is not None:
         what = human.plural(found.too_deep, "value lies", "values lie")
         report.cut(f"{what} deeper than {depth} pointers and elements", 0, None)
+    if found.dead:
+        who = "closures, timers or the runtime may still use them"
+        report.answer.append(f"(only dead variables lead to {human.plural(found.dead, 'map')}: {who})")
 
 
 def goroutines_seen(number: int, unseen: Unseen) -> str:
@@ -76,7 +79,8 @@ def named(holder: Holder) -> str:
     if place.kind == "global":
         return holder.path
     goroutine = f", goroutine {place.goroutine}" if place.goroutine is not None else ""
-    return f"{holder.path} in {human.short(place.function or '?')}{goroutine}"
+    dead = ", dead" if holder.kind == "dead" else ""
+    return f"{holder.path} in {human.short(place.function or '?')}{goroutine}{dead}"
 
 
 def count_anomalies(found: MapView, structure: Structure) -> list[Anomaly]:

@@ -143,7 +143,8 @@ def _nil(expr: str, variable: Variable, t: GoType, layout: str, group: str | Non
         "iterators": None,
     }
     report = Report(data, answer=[f"{t.name}  {expr}  nil", "a nil map: reading finds nothing, writing panics"])
-    report.advice = [f"make it before the first write: {expr} = make({t.name})"]
+    if variable.doubt is None:
+        report.advice = [f"make it before the first write: {expr} = make({t.name})"]
     return report
 
 

@@ -28,7 +28,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     shape = syncmap.detect(target, variable.type)
     if shape is None:
         raise NotAMap(f"{expr} is no sync.Map: {_has(target, variable)}")
-    found = syncmap.look(target, shape, variable, allocator(target))
+    found = context.look(variable, lambda: syncmap.look(target, shape, variable, allocator(target)))
     report = Report(_json(expr, variable, found), anomalies=[*found.anomalies, *found.inner])
     at = f"  {variable.address:#x}" if variable.address is not None else ""
     report.answer = [f"{variable.type.name}  {expr}{at}", _summary(found)]

@@ -28,7 +28,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         add_values(target, ranking, referents, context.progress)
     listed = sorted(ranking.maps, key=lambda one: -ORDERS[by](one))
     shown = listed[: options["-n"]] if options["-n"] else listed
-    report = Report(_json(shown, ranking, searched, by), anomalies=[*found.anomalies, *searched.anomalies])
+    report = Report(_json(shown, ranking, searched, by, found.dead), anomalies=[*found.anomalies, *searched.anomalies])
     report.anomalies += ranking.anomalies
     report.answer = _summary(ranking, searched)
     _describe(report, shown, ranking, with_values)
@@ -45,7 +45,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     return report
 
 
-def _json(shown: list[Ranked], ranking: Ranking, searched: Roots, by: str) -> dict[str, Any]:
+def _json(shown: list[Ranked], ranking: Ranking, searched: Roots, by: str, dead: int) -> dict[str, Any]:
     total = ranking.total()
     return {
         "by": by,
@@ -88,6 +88,7 @@ def _json(shown: list[Ranked], ranking: Ranking, searched: Roots, by: str) -> di
             "frames": searched.frames,
             "globals": searched.globals,
             "maps": len(ranking.maps),
+            "dead": dead,
         },
     }
 

@@ -22,7 +22,7 @@ RUNNING, SYSCALL, WAITING, LEAKED = 2, 3, 4, 10
 _SCAN = 0x1000
 _G_FIELDS = (
     "goid", "stack.lo", "stack.hi", "sched.sp", "sched.pc", "sched.bp", "atomicstatus", "waitreason", "m", "gopc",
-    "startpc", "syscallsp", "syscallpc",
+    "startpc", "syscallsp", "syscallpc", "_defer", "waitsince",
 )  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def goroutines(target: Target) -> tuple[list[Goroutine], list[Anomaly]]:
         if data is None:
             anomalies.append(Anomaly("error", "unreadable", f"goroutine at {address:#x} can't be read", address))
             continue
-        goid, low, high, sp, pc, bp, status, reason, m, gopc, start, call_sp, call_pc = unpack(data)
+        goid, low, high, sp, pc, bp, status, reason, m, gopc, start, call_sp, call_pc, deferred, since = unpack(data)
         status &= ~_SCAN
         if status in _DEAD:
             continue
@@ -68,7 +68,8 @@ def goroutines(target: Target) -> tuple[list[Goroutine], list[Anomaly]]:
             text = reasons.text(reason) or text
         # One in a system call goes on from where it entered it, whatever its thread does meanwhile.
         thread = threads.get(m) if status == RUNNING else None
-        found[address] = Goroutine(goid, address, text, pc, sp, bp, (low, high), gopc, thread, start)
+        stack, collected = (low, high), status == WAITING and since != 0  # markroot of runtime/mgcmark.go sets it
+        found[address] = Goroutine(goid, address, text, pc, sp, bp, stack, gopc, thread, start, deferred, collected)
     return [found[address] for address in addresses if address in found], anomalies
 
 

@@ -164,15 +164,27 @@ class Heap:
             end = min(address + span.object - (address - span.start) % span.object, end)
         return address + size <= end
 
+    def survived(self, place: Place) -> bool:
+        """Whether the object was in use when the last collection ended."""
+        span, index = place.span, place.index
+        if span is None or index is None:
+            return False
+        try:
+            return self._bit(span, index)
+        except MemoryFault:
+            return False
+
+    def _bit(self, span: Span, index: int) -> bool:
+        return bool(self._target.memory.read(span.alloc_bits + index // 8, 1)[0] >> index % 8 & 1)
+
     def _is_allocated(self, span: Span, index: int) -> bool | None:
         """not mspan.isFree."""
         if index < span.free_index:
             return True
         try:
-            byte = self._target.memory.read(span.alloc_bits + index // 8, 1)[0]
+            return self._bit(span, index)
         except MemoryFault:
             return None
-        return bool(byte >> index % 8 & 1)
 
     def _table(self, arena: int) -> array[int] | None:
         """heapArena.spans of one arena: a pointer to an mspan for each page."""

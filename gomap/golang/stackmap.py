@@ -13,18 +13,38 @@ from gomap.errors import GomapError
 from gomap.golang.pclntab import MAX_TABLE, PUSHES, Functions
 from gomap.target import Record, Target
 
-PCDATA_STACK_MAP, FUNCDATA_LOCALS = 1, 1  # internal/abi/symtab.go
+PCDATA_STACK_MAP = 1  # internal/abi/symtab.go
+FUNCDATA_ARGUMENTS, FUNCDATA_LOCALS, FUNCDATA_OBJECTS, FUNCDATA_OPEN_DEFERS = 0, 1, 2, 4
 NOTHING = 0xFFFFFFFF
 #: Architectures whose frames keep the caller's frame pointer.
 _FRAME_POINTER = frozenset({"amd64", "arm64"})
+#: Where the arguments in memory start, in bytes from the caller's stack pointer (sys.MinFrameSize).
+_TO_ARGUMENTS = {"amd64": 0, "386": 0, "ppc64": 32, "ppc64le": 32}
+#: Bytes of a runtime.stackObjectRecord, which begins with the object's offset and its size (runtime/stack.go).
+_OBJECT_RECORD = 16
+MAX_OBJECTS = 1 << 10
 
 
 @dataclass(frozen=True)
-class _Locals:
-    """Bits of the words below the frame's top, the lowest word first."""
+class _Bits:
+    """Bits of words, the lowest word first."""
 
     count: int
-    bits: bytes
+    data: bytes
+
+    def __getitem__(self, index: int) -> bool:
+        return 0 <= index < self.count and bool(self.data[index // 8] >> index % 8 & 1)
+
+
+@dataclass(frozen=True)
+class _Maps:
+    """What is alive in a frame. locals: of the words below the frame's own end. arguments: of those from its first
+    argument on. objects: (offset, size) of the variables whose addresses were taken: what points to one keeps it alive,
+    too. Below 0 the offsets are from the end of the locals, else from the first argument."""
+
+    locals: _Bits
+    arguments: _Bits
+    objects: tuple[tuple[int, int], ...]
 
 
 @dataclass
@@ -33,48 +53,103 @@ class StackMaps:
 
     target: Target
     _functions: Functions = field(init=False)
-    _known: dict[int, _Locals | None] = field(default_factory=dict)
+    _known: dict[int, _Maps | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._functions = Functions(self.target)
 
     def alive(self, pc: int, top: int, address: int) -> bool | None:
-        """Whether the pointer at `address` is needed by the frame that stands at pc. top: its caller's stack pointer.
-        None where that can't be told."""
+        """Whether the function that stands at pc still needs the pointer at `address` of its frame or of its arguments.
+        top: its caller's stack pointer. None where that is not known."""
+        maps = self._at(pc)
+        if maps is None:
+            return None
+        end, arguments = self.ends(top)
+        word = self.target.arch.pointer_size
+        if address >= arguments:
+            return maps.arguments[(address - arguments) // word]
+        return maps.locals[(address - end) // word + maps.locals.count]
+
+    def live(self, pc: int, top: int) -> list[int] | None:
+        """Addresses of the words of its frame and its arguments that hold such pointers."""
+        maps = self._at(pc)
+        if maps is None:
+            return None
+        end, arguments = self.ends(top)
+        word = self.target.arch.pointer_size
+        starts = (end - maps.locals.count * word, maps.locals), (arguments, maps.arguments)
+        return [start + i * word for start, bits in starts for i in range(bits.count) if bits[i]]
+
+    def objects(self, pc: int, top: int) -> list[tuple[int, int]]:
+        """(address, size) of the frame's variables that are alive, too, while a live pointer points to them."""
+        maps = self._at(pc)
+        end, arguments = self.ends(top)
+        return [(at + (end if at < 0 else arguments), size) for at, size in maps.objects] if maps is not None else []
+
+    def ends(self, top: int) -> tuple[int, int]:
+        """Addresses of the end of the locals and of the first argument: varp and argp of runtime.stkframe."""
+        arch = self.target.arch
+        kept = (arch.name in PUSHES) + (arch.name in _FRAME_POINTER)
+        return top - arch.pointer_size * kept, top + _TO_ARGUMENTS.get(arch.name, arch.pointer_size)
+
+    def funcdata(self, pc: int, which: int) -> int | None:
+        """Address of what the runtime has of that kind for pc's function. Raises GomapError, MemoryFault."""
+        return self._data(self._functions.at(self._at_or_before(pc)), which)
+
+    def _at_or_before(self, pc: int) -> int:
+        """The call that returns to pc, or the beginning of a function that has not started."""
+        return pc if self._functions.entry(pc) == pc else pc - 1
+
+    def _at(self, pc: int) -> _Maps | None:
         if pc not in self._known:
             try:
-                self._known[pc] = self._locals(pc)
+                self._known[pc] = self._read(pc)
             except GomapError:
                 self._known[pc] = None
-        found = self._known[pc]
-        if found is None:
-            return None
-        arch = self.target.arch
-        word = arch.pointer_size
-        top -= word * ((arch.name in PUSHES) + (arch.name in _FRAME_POINTER))
-        index = (address - (top - found.count * word)) // word
-        if not 0 <= index < found.count:
-            return False
-        return bool(found.bits[index // 8] >> index % 8 & 1)
+        return self._known[pc]
 
-    def _locals(self, pc: int) -> _Locals | None:
-        """The bits for a call that returns to pc."""
-        function = self._functions.at(pc - 1)
-        module, memory, arch = self._functions.module, self.target.memory, self.target.arch
-        after = function.address + function.type.size
-        if function["nfuncdata"] <= FUNCDATA_LOCALS:
+    def _read(self, pc: int) -> _Maps | None:
+        """The maps for a call that returns to pc, or for a function that has not started."""
+        at = self._at_or_before(pc)
+        function = self._functions.at(at)
+        index = self._index(function, at)
+        own, arguments = (self._bits(function, which, index) for which in (FUNCDATA_LOCALS, FUNCDATA_ARGUMENTS))
+        return None if own is None or arguments is None else _Maps(own, arguments, self._objects(function))
+
+    def _data(self, function: Record, which: int) -> int | None:
+        """runtime.funcdata: address of what the function has of that kind."""
+        arch, after = self.target.arch, function.address + function.type.size
+        if function["nfuncdata"] <= which:
             return None
-        offset = arch.uint(memory.read(after + 4 * function["npcdata"] + 4 * FUNCDATA_LOCALS, 4), 0, 4)
-        if offset == NOTHING:
+        offset = arch.uint(self.target.memory.read(after + 4 * function["npcdata"] + 4 * which, 4), 0, 4)
+        return None if offset == NOTHING else self._functions.module["gofunc"] + offset
+
+    def _bits(self, function: Record, which: int, index: int) -> _Bits | None:
+        """One bitmap of a runtime.stackmap: n, nbit int32, then the bitmaps."""
+        start, memory, arch = self._data(function, which), self.target.memory, self.target.arch
+        if start is None:
             return None
-        start = module["gofunc"] + offset
-        head = memory.read(start, 8)  # runtime.stackmap: n, nbit int32, then the bitmaps
+        head = memory.read(start, 8)
         n, count = arch.uint(head, 0, 4), arch.uint(head, 4, 4)
-        index = self._index(function, pc - 1)
+        if not count:
+            return _Bits(0, b"")
         if index >= n or count > MAX_TABLE:
             return None
         size = (count + 7) // 8
-        return _Locals(count, memory.read(start + 8 + index * size, size) if size else b"")
+        return _Bits(count, memory.read(start + 8 + index * size, size))
+
+    def _objects(self, function: Record) -> tuple[tuple[int, int], ...]:
+        start, arch, memory = self._data(function, FUNCDATA_OBJECTS), self.target.arch, self.target.memory
+        if start is None:
+            return ()
+        count = arch.pointer(memory.read(start, arch.pointer_size))
+        if count > MAX_OBJECTS:
+            raise GomapError(f"a frame with {count:,} stack objects")
+        data, found = memory.read(start + arch.pointer_size, count * _OBJECT_RECORD), []
+        for record in range(0, len(data), _OBJECT_RECORD):
+            offset, size = arch.uint(data, record, 4), arch.uint(data, record + 4, 4)
+            found.append((offset - (1 << 32) if offset >> 31 else offset, size))
+        return tuple(found)
 
     def _index(self, function: Record, pc: int) -> int:
         """Which of the function's stack maps holds at pc: the first where none is named."""

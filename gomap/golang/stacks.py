@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from gomap.errors import GomapError, MemoryFault
+from gomap.golang.liveness import Liveness, calls_of, waits
 from gomap.golang.mapcalls import RUNTIME
 from gomap.golang.pclntab import PUSHES, Functions
 from gomap.golang.structure import Anomaly
@@ -78,11 +79,13 @@ class Unseen:
 
 @dataclass(frozen=True)
 class _Kept:
-    """A variable at an offset from sp; indirect: what lies there points to it."""
+    """A variable at an offset from sp; indirect: what lies there points to it. pointed_to, dead: see Local."""
 
     variable: Variable
     offset: int
     indirect: bool
+    pointed_to: bool = False
+    dead: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,12 +98,14 @@ class _Step:
 
 
 class Stacks:
-    """Walks stacks of one stopped program, remembering what holds for a pc. wanted: see Target.unwind."""
+    """Walks stacks of one stopped program, remembering what holds for a pc. wanted: see Target.unwind. liveness: tells
+    which variables are dead: these have a doubt."""
 
-    def __init__(self, target: Target, wanted: Wanted) -> None:
+    def __init__(self, target: Target, wanted: Wanted, liveness: Liveness | None = None) -> None:
         self._target = target
+        self._liveness = liveness
         self._wanted = wanted
-        self._steps: dict[tuple[int, bool], _Step | None] = {}
+        self._steps: dict[tuple[int, str], _Step | None] = {}
         self._functions = Functions(target)
 
     def walk(self, goroutines: Iterable[Goroutine]) -> Iterator[Stack]:
@@ -109,7 +114,7 @@ class Stacks:
             try:
                 frames = self._replay(goroutine) if goroutine.thread is None else None
                 if frames is not None:
-                    yield Stack(goroutine, tuple(frames), _problem(goroutine, frames))
+                    yield Stack(goroutine, self._settled(goroutine, frames), _problem(goroutine, frames))
                     continue
                 frames = list(self._target.unwind(goroutine, self._wanted))
             except GomapError as error:
@@ -117,9 +122,14 @@ class Stacks:
                 continue
             frames, skipped = self._whole(goroutine, frames)
             problem = skipped or _problem(goroutine, frames)
+            if self._liveness is not None:
+                frames = self._liveness.living(goroutine, frames)
             if goroutine.thread is None and not _elsewhere(goroutine, frames) and problem is None:
                 self._learn(goroutine, frames)
-            yield Stack(goroutine, tuple(frames), problem)
+            yield Stack(goroutine, self._settled(goroutine, frames), problem)
+
+    def _settled(self, goroutine: Goroutine, frames: list[Frame]) -> tuple[Frame, ...]:
+        return tuple(frames if self._liveness is None else self._liveness.settled(goroutine, frames))
 
     def _whole(self, goroutine: Goroutine, frames: list[Frame]) -> tuple[list[Frame], str | None]:
         """(the frames, where the debugger skips a call, if it does).
@@ -128,7 +138,7 @@ class Stacks:
         that one's variables are left out.
         """
         low, high = goroutine.stack
-        calls = _calls(frames)
+        calls = calls_of(frames)
         # Nothing called it on this stack: what is taken for its return address is any word.
         jumps = next((i for i, frame in enumerate(frames) if frame.function == _GOES_ON), None)
         if jumps is not None and goroutine.thread is not None:
@@ -237,9 +247,9 @@ class Stacks:
 
     def _learn(self, goroutine: Goroutine, frames: list[Frame]) -> None:
         """Remembers each frame of a stack that the debugger unwound."""
-        calls = _calls(frames)
+        calls = calls_of(frames)
         for i, call in enumerate(calls):
-            key = (call[0].pc, i == 0)
+            key = (call[0].pc, _stand(calls[i - 1][-1].function if i else None))
             if key not in self._steps:
                 caller = calls[i + 1][0] if i + 1 < len(calls) else None
                 self._steps[key] = self._step(goroutine, call, caller)
@@ -270,13 +280,13 @@ class Stacks:
 
     def _replay(self, goroutine: Goroutine) -> list[Frame] | None:
         """The frames by what is known of every pc on the stack; None where one is new."""
-        pc, sp, newest = goroutine.pc, goroutine.sp, True
+        pc, sp, newer = goroutine.pc, goroutine.sp, None
         low, high = goroutine.stack
         pointer, word = self._target.arch.pointer, self._target.arch.pointer_size
         start, data = sp, b""
         frames: list[Frame] = []
         while len(frames) < MAX_FRAMES:
-            step = self._steps.get((pc, newest))
+            step = self._steps.get((pc, _stand(newer)))
             if step is None or not low <= sp < high:
                 return None
             for frame, kept in step.frames:
@@ -286,12 +296,12 @@ class Stacks:
             if step.caller is None:
                 return frames
             at, size = step.caller
-            if size <= 0 and not newest:
+            if size <= 0 and newer is not None:
                 return None  # would never end
             if not start <= sp + at <= start + len(data) - word:
                 start = sp + at
                 data = self._target.memory.read(start, min(WINDOW, high - start))
-            pc, sp, newest = pointer(data, sp + at - start), sp + size, False
+            pc, sp, newer = pointer(data, sp + at - start), sp + size, step.frames[-1][0].function
         return frames
 
     def _local(self, kept: _Kept, sp: int, place: tuple[int, int, str, str | None, int | None]) -> Local:
@@ -299,18 +309,13 @@ class Stacks:
         if kept.indirect:
             slot, word = address, self._target.arch.pointer_size
             address = self._target.arch.pointer(self._target.memory.read(slot, word))
-        return Local(Variable(variable.name, variable.type, address, place=Place(variable.place.kind, *place)), slot)
+        found = Variable(variable.name, variable.type, address, place=Place(variable.place.kind, *place))
+        return Local(found, slot, kept.pointed_to, kept.dead)
 
 
-def _calls(frames: Sequence[Frame]) -> list[list[Frame]]:
-    """Each call with those that were inlined into it, which come first."""
-    calls: list[list[Frame]] = []
-    for frame in frames:
-        if calls and (calls[-1][0].pc, calls[-1][0].sp) == (frame.pc, frame.sp):
-            calls[-1].append(frame)
-        else:
-            calls.append([frame])
-    return calls
+def _stand(newer: str | None) -> str:
+    """How a function stands at its pc: what is alive there depends on it. newer: what the debugger has in front."""
+    return "newest" if newer is None else "waits" if waits(newer) else "interrupted"
 
 
 def _problem(goroutine: Goroutine, frames: Sequence[Frame]) -> str | None:
@@ -354,9 +359,9 @@ def _keep(local: Local, sp: int, goroutine: Goroutine) -> _Kept | None:
     whose place in the next frame of this pc can't be told."""
     variable, (_, high) = local.variable, goroutine.stack
     if local.slot is not None and sp <= local.slot < high:
-        return _Kept(variable, local.slot - sp, True)
+        return _Kept(variable, local.slot - sp, True, dead=local.dead)
     if variable.address is not None and sp <= variable.address < high:
-        return _Kept(variable, variable.address - sp, False)
+        return _Kept(variable, variable.address - sp, False, local.pointed_to, local.dead)
     missing = sum(size for _, size in variable.holes)
     if variable.address is None and (variable.data is None or missing >= len(variable.data)):
         return _Kept(variable, -1, False)

@@ -132,7 +132,7 @@ EVAC = {
 }
 WAY = {
     "path": str,
-    "kind": {"local", "argument", "global", "field", "element", "interface", "captured", "map-value"},
+    "kind": {"local", "argument", "global", "field", "element", "interface", "captured", "map-value", "dead"},
     **PLACE,
 }
 HOLDER = {**WAY, "address": (HEX, None), "also": [WAY]}
@@ -146,7 +146,7 @@ SLICE = {
     "to": int,
     "capacity_to": int,
 }
-SCANNED = {"goroutines": int, "frames": int, "globals": int, "maps": int}
+SCANNED = {"goroutines": int, "frames": int, "globals": int, "maps": int, "dead": int}
 ALIAS = {
     "groups": [
         {

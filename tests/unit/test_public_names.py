@@ -25,6 +25,7 @@ CODES = {
     "BadExpression": "bad-expression",
     "NotAMap": "not-a-map",
     "OptimizedOut": "optimized-out",
+    "NotSet": "not-set",
     "NoDebugInfo": "no-debug-info",
     "UnsupportedLayout": "unsupported-layout",
     "MemoryFault": "memory-fault",
