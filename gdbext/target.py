@@ -67,6 +67,8 @@ PAGE = 4096
 #: Types of variables that may lead to maps: what is not predeclared has a capital, a dot or a bracket in its name, or
 #: is error.
 _TYPED = r"^error$\|[^a-z0-9]"
+#: What gdb has by these names is C's, of another size (its go-lang.c).
+_WORDS = {"int": Kind.INT, "uint": Kind.UINT}
 #: A variable as gdb lists it: `\tmain.Registry *main.Shared;`.
 _LISTED = re.compile(r"^\t(?!static )\S.*[ *](\S+);$", re.M)
 
@@ -236,6 +238,8 @@ class GdbTarget:
     # -- names -------------------------------------------------------------------------------------
 
     def find_type(self, name: str) -> GoType | None:
+        if name in _WORDS:
+            return GoType(_WORDS[name], name, self.arch.pointer_size)
         found = _type_named(name)
         return None if found is None else self._converter.convert(found)
 

@@ -18,7 +18,7 @@ from gomap.golang.rtype import Types, dynamic
 from gomap.golang.slots import MAX_ITEM
 from gomap.golang.structure import Anomaly, counted
 from gomap.golang.syncmap import atomic_pointee
-from gomap.gotypes import SCALAR_KINDS, Alike, GoType, Kind, can_reach_map, can_reach_slice
+from gomap.gotypes import SCALAR_KINDS, Alike, GoType, Kind, can_reach_map, can_reach_slice, same
 from gomap.maps import MapView, nonsense, view
 from gomap.progress import Progress, silent
 from gomap.syntax import closes
@@ -590,6 +590,8 @@ class HolderSearch:
         if address in found.doubtful:
             return False
         if self.in_doubt:
+            if address in found.maps:
+                return same(found.types[address], holder.type)
             return self._is_sound(address, holder.type, holder.place)
         try:
             one = view(self.target, holder.type, address)
@@ -651,10 +653,9 @@ class HolderSearch:
         return True
 
     def _hold(self, address: int, holder: Holder) -> None:
-        """Notes that the holder has the map at `address` (0: nil); a known variable gets a path more. A dead one counts
-        where nothing else has the map."""
+        """Notes that the holder has the map at `address` (0: nil); a known variable gets a path more."""
         if self.in_doubt:
-            if not address or address in self.found.maps:
+            if not address:
                 return
             holder.kind = "dead"
         known = self.located.get(holder.address) if holder.address is not None else None

@@ -275,7 +275,8 @@ def _by_place(holders: list[Holder], told: bool) -> list[tuple[str, str]]:
     places: dict[str, dict[str, set[int]]] = {}
     for holder in [each for known in holders for each in (known, *known.also)]:
         paths = places.setdefault(where(holder.place), {})
-        paths.setdefault(holder.path, set()).add(holder.place.goroutine or 0)
+        named = f"{holder.path} (dead)" if holder.kind == "dead" else holder.path
+        paths.setdefault(named, set()).add(holder.place.goroutine or 0)
     rows = []
     for place, paths in places.items():
         everyone = set().union(*paths.values())
@@ -285,8 +286,8 @@ def _by_place(holders: list[Holder], told: bool) -> list[tuple[str, str]]:
         together: dict[frozenset[int], list[str]] = {}
         for path, goroutines in paths.items():
             together.setdefault(frozenset(goroutines), []).append(path)
-        for some, named in together.items():
-            rows.append((place, f"{', '.join(named)} ({_goroutines(some)})"))
+        for some, these in together.items():
+            rows.append((place, f"{', '.join(these)} ({_goroutines(some)})"))
     return rows
 
 

@@ -23,7 +23,7 @@ from gomap.expr import keys_of, resolve_map
 from gomap.frontend import run
 from gomap.golang.hashing import hasher_of, typehash_plan
 from gomap.golang.lookup import Lookup, candidates, lookup
-from gomap.gotypes import GoType
+from gomap.gotypes import GoType, Kind
 from gomap.maps import view
 from gomap.ongoroutine import OnGoroutine
 from gomap.render.text import Style
@@ -131,7 +131,9 @@ def look_up_everywhere(target: Target, published: Set[int]) -> dict[str, Any]:
             continue
         if "go.shape." in one["type"]:
             continue  # a type that generic code has for its maps, and no expression can name
-        _, t, address = resolve_map(target, f"{one['address']}:{one['type']}")
+        t, address = map_or_sync(Context(target), f"{one['address']}:{one['type']}")
+        if t.kind is not Kind.MAP:
+            continue  # hmap-check has looked at a sync.Map's keys
         keys += _held(target, t, address, problems)
         mine = [entry.key for entry in islice(view(target, t, address).entries(), FEW) if entry.key is not None]
         held[address, t.name] = t, mine

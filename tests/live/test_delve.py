@@ -194,8 +194,8 @@ def test_types_are_those_of_gdb(toolchain: Row, dlv: Dlv, system_gdb: Gdb, optim
     with delves.bridge(dlv, ["exec", str(binary)]) as bridge:
         delves.run_to_first_stop(bridge)
         bridge.stopped()
-        # What gdb calls int, asked for by that name, is C's.
-        names = sorted({str(v["type"]) for v in bridge.package_variables().values()} - {"int"})
+        # What gdb calls int and uint, asked for by these names, is C's.
+        names = sorted({str(v["type"]) for v in bridge.package_variables().values()} - {"int", "uint"})
         found = type_graph.graph(bridge.types.find, names)
     wanted = in_gdb(system_gdb, binary, names, tmp_path)
     shared = found.keys() & wanted.keys()

@@ -887,8 +887,10 @@ def test_a_deep_stack(both_layouts: Row, dlv: Dlv, system_gdb: Gdb, monkeypatch:
     for found, newest, older in (answers[:3], answers[3:]):
         (group,) = found["data"]["groups"]
         assert (group["address"], group["count"]) == (newest["data"]["address"], 1)
-        assert [one["message"].startswith("m is taken from frame ") for one in newest["anomalies"]] == [True]
-        assert [one["code"] for one in older["anomalies"]] == ["left-behind"]
+        assert {one["code"] for one in newest["anomalies"]} <= {"variable"}  # gdb stops below runtime.Breakpoint
+        # The function does not use m any more, which is told where its frame is within reach.
+        told = [older["error"]["code"]] if "error" in older else [one["code"] for one in older["anomalies"]]
+        assert told in (["left-behind"], ["not-set"])
         assert found["data"]["scanned"]["frames"] > 2000
         assert {one["code"] for one in found["anomalies"]} <= {"not-a-map"}
 

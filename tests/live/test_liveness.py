@@ -47,15 +47,15 @@ def test_delve_core(target: Target, dlv: Dlv, optimised: bool) -> None:
 
 
 def check(answer: Answer, top: Answer, truth: Mapping[str, Any], optimised: bool, captured: bool = True) -> None:
-    """What is alive is told, what is dead is not, and there are no complaints. Optimised builds keep no place for some
-    variables. captured: whether the debugger tells what closures captured."""
+    """What is alive is told, what is dead is marked so, and there are no complaints. Optimised builds keep no place
+    for some variables. captured: whether the debugger tells what closures captured."""
     data = answered(answer)
     captured = captured and not re.match(r"go1\.2[12]\b", answer.json()["target"]["go"])
     assert not answer.json()["anomalies"] and not top.json()["anomalies"], answer.json()["anomalies"]
     held: dict[tuple[int, str, str], str] = {}
     of: dict[int, set[str]] = {}
     for address, way in ways(data):
-        if way["goroutine"] is not None:
+        if way["goroutine"] is not None and way["kind"] != "dead":
             function = re.sub(r"\[.*\]", "[...]", way["function"] or "")
             held[way["goroutine"], function, way["path"].split(".(main.table)")[0]] = address
             of.setdefault(way["goroutine"], set()).add(address)

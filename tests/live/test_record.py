@@ -43,7 +43,8 @@ def told(answer: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in answer.items() if key != "target"}
     if answer["command"] == "hmap-check":
         del kept["truncated"]
-        kept["data"] = [{**one, "hashes_checked": None, "share": None} for one in answer["data"]["maps"]]
+        of_numpy = ("hashes_checked", "share", "ok", "verdict", "unchecked")
+        kept["data"] = [{**one, **dict.fromkeys(of_numpy)} for one in answer["data"]["maps"]]
     return kept
 
 
