@@ -149,7 +149,8 @@ def visit(
                 "start": list(start),
             }
             plan.write_text(json.dumps(steps))
-            args = ["-iex", "set startup-with-shell off", "-iex", "set auto-load python-scripts off"]
+            of_gdb = ("startup-with-shell off", "auto-load python-scripts off", "debuginfod enabled off")
+            args = [word for setting in of_gdb for word in ("-iex", f"set {setting}")]
             scripts = ["-x", str(LOAD), "-x", str(DRIVER), str(binary)]
             run = debuggers.run_gdb(gdb, [*args, *scripts], env, timeout, folder)
         lines = [json.loads(line) for line in answers.read_text().splitlines()] if answers.exists() else []

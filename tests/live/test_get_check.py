@@ -121,6 +121,7 @@ ELSEWHERE = {
     "hashes": "never stops: test_hashes.py has its hashes",
     "holders": "test_holders.py asks it",
     "inlined": "is about frames: test_frames.py asks in them",
+    "liveness": "test_liveness.py asks it",
     "pluginhost": "opens the program `shared`",
     "shared": "C code, a library, a plugin: test_builds.py asks all keys",
     "truth": "is no program",

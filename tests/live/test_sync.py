@@ -143,7 +143,9 @@ def ranked(answers: Session) -> None:
         assert one["load"] is None and one["shares"] is None
         if "heap" in fact:
             assert abs(one["bytes"]["allocated"] - fact["heap"]) <= NOISE
-            assert abs(one["values"] - BOXED * top["target"]["pointer_size"]) <= 64, one
+            # The keys are those of the program's own copy, too, and count where the search comes first.
+            copies = [row["values"] for row in data["maps"] if row["path"] == f'all["main.Keep.{expr}"].held']
+            assert abs(max(one["values"], *copies, 0) - BOXED * top["target"]["pointer_size"]) <= 64, one
         assert (other["type"], other["entries"], other["verdict"]) == (fact["type"], fact["count"], "intact"), other
         assert other["hashes_checked"] >= fact["count"] and other["share"] == 1
     for name, type_, count, path in (
