@@ -51,6 +51,7 @@ def test_inlined(target: Target, gdb: Gdb, tmp_path: Path) -> None:
     further = ["delete", "break main.innermost", "continue", ALL, RACE, "continue", ALL, RACE, f"gcore {core}"]
     answers = in_batch(gdb, published, *words(f"break main.go:{STOP}", "run", *in_main, *further), str(binary))
     answers += in_batch(gdb, published, *asked, str(binary), str(core))
+    core.unlink()  # more than 1 GB
     assert len(answers) == 2 * len(STOPS) + 2
     check_inlined(answers, debuggers._published(published)["inlined"])
 

@@ -314,6 +314,7 @@ def test_callers(toolchain: Row, system_gdb: Gdb, tmp_path: Path) -> None:
         assert len(answers) == len(asked)
         for answer in answers:
             check_named(*answer)
+    core.unlink()  # more than 1 GB
 
 
 def test_interrupted(gdb: Gdb, system_go: Row) -> None:

@@ -158,6 +158,7 @@ def test_unset(toolchain: Row, gdb: Gdb, dlv: Dlv, tmp_path: Path) -> None:
         judge(line, output)
     for line, output in through_delve(dlv, OLD + ASKED, "core", program, core, live=False):
         judge(line, output, listed=line.startswith(OLD))
+    Path(core).unlink()  # more than 1 GB
 
 
 def test_before_main(system_go: Row, gdb: Gdb, dlv: Dlv, tmp_path: Path) -> None:
