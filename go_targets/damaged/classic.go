@@ -48,11 +48,11 @@ func (t *target) first(wanted func(b uintptr) bool) uintptr {
 
 func live(mark uint8) bool { return mark >= 5 }
 
-// full has live keys in all its slots before n.
+// full has live keys in all its slots before n, and not the key 0: so looks one that a write has cleared.
 func (t *target) full(n int) func(b uintptr) bool {
 	return func(b uintptr) bool {
 		for slot := 0; slot < n; slot++ {
-			if !live(*t.mark(b, slot)) {
+			if !live(*t.mark(b, slot)) || *t.key(b, slot) == 0 {
 				return false
 			}
 		}
