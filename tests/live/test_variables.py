@@ -81,7 +81,7 @@ def test_for_another_machine(machine: str, swiss_go: Row, tmp_path: Path, reques
 def test_of_the_go_command(swiss_go: Row, system_gdb: Gdb, tmp_path: Path) -> None:
     """And that gdb itself reads the debug information of few packages for an answer."""
     program = toolchains.build_go_command(swiss_go)
-    compare(both(system_gdb, program, tmp_path), 1500, 2500)
+    compare(both(system_gdb, program, tmp_path), 1500, 2000)  # the go command of 1.26 has 2,089 types
     asked = ["hmap-top", "hmap-show cmd/go/internal/cfg.OrigEnvv", "hmap-show cmd/go/internal/modload.MainModules"]
     commands = [word for command in asked for word in ("-ex", command)]
     done = debuggers.run_gdb(
