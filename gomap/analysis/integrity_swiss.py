@@ -475,16 +475,17 @@ class _Checker:
     def _in_hand(self, structure: Structure, twins: list[_Twin]) -> set[tuple[int, int]]:
         """Slots (group, slot) whose keys a write has cleared or is about to: a delete one, a clear a whole group."""
         bad = {*self.places, *self.keys.unreadable}
-        if not self.map.writing or self.untold or not (bad or twins):
+        same = {slot for pair in twins for slot in pair}
+        if not self.map.writing or self.untold or not (bad or same):
             return set()
         if self.clear is not None and self.clear.group:
-            return {one for one in bad if one[0] == self.clear.group}
-        if self.map.small and len(bad) > 1:  # a clear may zero the control word last
-            first, *rest = sorted(bad, key=lambda one: self.keys.is_cleared(one[0], one[1], whole=True))
+            return {one for one in bad | same if one[0] == self.clear.group}
+        if self.map.small and len(bad | same) > 1:  # a clear may zero the control word last
+            first, *rest = sorted(bad | same, key=lambda one: self.keys.is_cleared(one[0], one[1], whole=True))
             cleared = self.keys.is_cleared(*first) and all(self.keys.is_cleared(g, s, whole=True) for g, s in rest)
-            return bad if cleared else set()
+            return bad | same if cleared else set()
         if not bad:
-            bad = {one for one in twins[0] if self.keys.is_cleared(*one)} if len(twins) == 1 else set()
+            bad = {one for one in same if self.keys.is_cleared(*one)} if len(twins) == 1 else set()
         if len(bad) != 1 or not (self.shape.slots.indirect_key or has_pointers(self.shape.key)):
             return set()
         ((group, slot),) = bad

@@ -663,7 +663,7 @@ func main() {
 
 def test_a_variable_whose_line_has_not_run(system_go: Row, gdb: Gdb) -> None:
     show = "hmap-show m"
-    stops = [(f"break main.go:{line}", how, show) for line, how in ((7, "run"), (9, "continue"), (10, "continue"))]
+    stops = [(f"tbreak main.go:{line}", how, show) for line, how in ((7, "run"), (9, "continue"), (10, "continue"))]
     args = [word for stop in stops for command in stop for word in ("-ex", command)]
     run = debuggers.run_gdb(gdb, [*NO_SCRIPTS, "-x", str(LOAD), *args, str(built(MAKES, "makes", system_go))])
     # What lies there before may look like a map or not.
