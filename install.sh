@@ -200,17 +200,17 @@ install_delve() {
 
 delve_imports() { PYTHONPATH=$site "$python" -c "import $1" </dev/null >/dev/null 2>&1; } # MODULES, parted by commas
 
-# What the window to type in is nicer with, and what makes large maps quicker; without it the commands work all the
-# same. numpy is compiled: it may be missing where the others are not.
-install_prompt() {
+# What makes output prettier, and large maps quicker; without it the commands work all the same. numpy is compiled: it
+# may be missing where the others are not.
+install_delve_packages() {
     local python=${GOMAP_PYTHON:-python3} site=$data/site-delve names
     local get=("$python" -m pip install --quiet --upgrade --target "$site" --only-binary=:all:)
-    if ! delve_imports 'prompt_toolkit, pygments, tabulate'; then
-        read -ra names < <(requirements 'd[a-z]*' | xargs)
+    if ! delve_imports 'pygments, tabulate'; then
+        read -ra names < <(requirements dependencies)
         if ! "${get[@]}" "${names[@]}" </dev/null >/dev/null 2>&1; then
             rm -rf "$site"
             delve="$delve
-             (no history or completion in dlv-hmap: prompt_toolkit could not be installed with $python)"
+             (dlv-hmap goes without pygments and tabulate: they could not be installed with $python)"
             return
         fi
     fi
@@ -319,7 +319,7 @@ install() { # FORCE, or nothing
     install_packages
     say "$gdb" >"$data/gdb"
     install_delve
-    install_prompt
+    install_delve_packages
 
     make_directory "$bin"
     for name in "${launchers[@]}"; do ln -sfn "$root/bin/$name" "$bin/$name"; done
@@ -338,6 +338,9 @@ install() { # FORCE, or nothing
     *) say "  programs   ${launchers[*]} in $bin (it is not on PATH: add it, or type the whole path)" ;;
     esac
     say "  Delve      $delve"
+    say "             dlv-hmap is your dlv with gomap's commands: for every session, alias dlv=dlv-hmap"
+    say "             for one that is running already: dlv-hmap worker, then in dlv:"
+    say "             source $root/delve_bridge/gomap.star"
     say "Stop in a Go program and type: hmap-show VARIABLE       (./install.sh --uninstall takes it away)"
 }
 

@@ -59,7 +59,7 @@ def in_gdb(gdb: str, binary: Path, count: int, folder: Path) -> tuple[list[float
 
 
 def through_delve(binary: Path, count: int) -> tuple[list[float], dict[str, int]]:
-    from delve_bridge import vocabulary
+    from delve_bridge import moves
     from delve_bridge.console import Console
     from delve_bridge.server import Server
     from delve_bridge.session import Session
@@ -70,7 +70,7 @@ def through_delve(binary: Path, count: int) -> tuple[list[float], dict[str, int]
     client = server.connect(600)
     try:
         session = Session(client, alone=True)
-        vocabulary.resume(session, "continue")
+        moves.resume(session, "continue")
         console, taken, said = Console(session, Style()), [], ""
         for _ in range(2):
             start = time.perf_counter()

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.measure import in_turn, peak
 from benchmarks.places import arrays
-from delve_bridge import vocabulary
+from delve_bridge import moves
 from delve_bridge.console import Console
 from delve_bridge.rpc import Client
 from delve_bridge.server import Server
@@ -55,8 +55,8 @@ def memory_of(pid: int) -> int:
 def perform(job: dict[str, Any], server: Server, client: Client, answer: dict[str, Any]) -> None:
     session = Session(client, direct=job["direct"], core=job.get("core"), alone=True)
     if not job.get("core"):
-        vocabulary.set_breakpoint(session, "main.stop")
-        vocabulary.resume(session, "continue")
+        moves.set_breakpoint(session, "main.stop")
+        moves.resume(session, "continue")
     console = Console(session, Style())
     places: list[tuple[int, int]] = []
     if job.get("expr"):

@@ -1,4 +1,4 @@
-"""dlv-hmap: gomap's commands for Delve, one-shot or in a window of their own."""
+"""dlv-hmap: gomap's commands for Delve, at dlv's own prompt or one-shot (-c)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from delve_bridge import corefile, repl, vocabulary
-from delve_bridge.console import LEAVE, Console
+from delve_bridge import corefile, inside, moves, worker
+from delve_bridge.console import Console
+from delve_bridge.interrupts import Interrupts
 from delve_bridge.rpc import DEADLINE, Client, address
 from delve_bridge.server import Server
 from delve_bridge.session import Session
@@ -19,6 +20,10 @@ from gomap.errors import GomapError
 from gomap.human import one_line, visible_lines
 from gomap.render.terminal import READER_GONE, nobody_reads, open_streams, style, write
 
+USAGE = """
+  dlv-hmap debug|test|exec|attach|core|connect ARGUMENTS   your dlv, with gomap's commands at its prompt
+  dlv-hmap exec|attach|core|connect ARGUMENTS -c COMMAND   answer and leave; -c may be repeated
+  dlv-hmap worker                                          the commands for a dlv that is running already"""
 #: Status after Ctrl-C, as shells have it.
 INTERRUPTED = 130
 
@@ -28,12 +33,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     open_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     split = arguments.index("--") if "--" in arguments else len(arguments)
-    options = _parser().parse_args(arguments[:split])
-    if split < len(arguments) and options.how != "exec":
-        _parser().error(f"{options.how} takes no arguments for the program")
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(number, _leave)
     try:
+        if arguments == ["worker"]:
+            return worker.daemon()
+        if arguments[:1] not in ([], ["-h"], ["--help"]) and not any(a[:2] == "-c" for a in arguments[:split]):
+            inside.run(arguments)
+        options = _parser().parse_args(arguments[:split])
+        if split < len(arguments) and options.how != "exec":
+            _parser().error(f"{options.how} takes no arguments for the program")
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(number, _leave)
         status = _run(options, arguments[split + 1 :])
         sys.stdout.flush()
         return status
@@ -73,11 +82,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser = argparse.ArgumentParser(
         prog="dlv-hmap",
+        usage=USAGE,
         description="See inside Go maps with Delve.",
-        epilog="commands:\n" + registry.overview() + "\n\nDelve's own are there too: help lists them.",
+        epilog="commands:\n" + registry.overview() + "\n\nhelp hmap-show has the details of each command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    ways = parser.add_subparsers(dest="how", required=True, metavar="connect|exec|core|attach")
+    ways = parser.add_subparsers(
+        dest="how", required=True, title="with -c", metavar="connect|exec|core|attach", prog="dlv-hmap"
+    )
     made = ways.add_parser("connect", parents=[common], help="a running dlv --headless server")
     made.add_argument("ADDRESS", help="HOST:PORT or unix:PATH")
     made = ways.add_parser("exec", parents=[common], help="start a program: exec PROG [-- ARGS]")
@@ -94,11 +106,7 @@ def _run(options: argparse.Namespace, program_arguments: list[str]) -> int:
     if options.how == "connect":
         client = Client(address(options.ADDRESS), options.timeout)
         if not client.loopback:
-            print(
-                f"warning: {client.where} is reached in the clear, without a password or encryption: whoever "
-                "reaches it can run anything there. Use a tunnel (ssh -L)",
-                file=sys.stderr,
-            )
+            print(f"warning: {client.where.in_the_clear()}", file=sys.stderr)
         try:
             return _talk(client, options, None, None)
         finally:
@@ -132,16 +140,14 @@ def _relay(data: bytes) -> None:
 
 
 def _talk(client: Client, options: argparse.Namespace, core: str | None, program: str | None) -> int:
-    interrupts = repl.Interrupts(client)
+    interrupts = Interrupts(client)
     interrupts.catch()
     session = Session(client, not options.no_direct, core, program, alone=options.how != "connect")
     try:
         console = Console(session, style(sys.stdout))
         if options.location:
-            vocabulary.set_breakpoint(session, options.location)
-            print(visible_lines(vocabulary.resume(session, "continue")), end="", file=sys.stderr)
-        if options.c is None:
-            return repl.run(console, interrupts)
+            moves.set_breakpoint(session, options.location)
+            print(visible_lines(moves.resume(session, "continue")), end="", file=sys.stderr)
         if interrupts.pressed:
             return INTERRUPTED  # the program is not where the questions are about
         return _one_shot(console, options.c, interrupts)
@@ -149,11 +155,11 @@ def _talk(client: Client, options: argparse.Namespace, core: str | None, program
         session.close_memory()
 
 
-def _one_shot(console: Console, lines: Sequence[str], interrupts: repl.Interrupts) -> int:
+def _one_shot(console: Console, lines: Sequence[str], interrupts: Interrupts) -> int:
     """Ctrl-C halts a program that runs, and what follows is asked there; any other command is the last one then."""
     status = 0
     for line in filter(str.strip, lines):
-        if line.strip() in LEAVE:
+        if line.strip() in ("exit", "quit", "q"):
             break
         before = interrupts.pressed
         outcome = console.execute(line)
@@ -161,7 +167,7 @@ def _one_shot(console: Console, lines: Sequence[str], interrupts: repl.Interrupt
         if outcome.error is not None:
             print(outcome.error, file=sys.stderr)
             status = 1
-        if interrupts.pressed > before and not vocabulary.runs(line):
+        if interrupts.pressed > before and not moves.runs(line):
             break
     return INTERRUPTED if interrupts.pressed else status
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
-from delve_bridge.rpc import Client, Refused, ended
+from delve_bridge.rpc import Api, Refused, ended
 from gomap import elf
 from gomap.errors import MemoryFault, NoProcess
 from gomap.memory import Buffer, Memory, Read, joined, one_by_one, stream
@@ -21,7 +21,7 @@ _LIMIT_TOLD = re.compile(r"less than or equal to (\d+)")
 class RpcMemory:
     """Memory as the server reads it, in as many requests as its limit takes, all under way at once."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Api) -> None:
         self._client = client
         self.limit = LIMIT
 
@@ -46,7 +46,8 @@ class RpcMemory:
                         raise MemoryFault(at, length)
                     self.limit = int(told.group(1))
                     break
-                part = base64.b64decode(answer["Mem"] or "")
+                part = answer["Mem"] or b""
+                part = base64.b64decode(part) if isinstance(part, str) else bytes(part)
                 if len(part) != length:
                     raise MemoryFault(at, length, f"the server sent {len(part)} bytes")
                 parts.append(part)

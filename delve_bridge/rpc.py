@@ -66,6 +66,11 @@ def ended(error: Refused) -> GomapError:
     return NoProcess(f"process {found.group(1)}: start it again (restart)") if found else error
 
 
+def _is_loopback(number: str) -> bool:
+    peer = ipaddress.ip_address(number.partition("%")[0])
+    return (getattr(peer, "ipv4_mapped", None) or peer).is_loopback
+
+
 @dataclass(frozen=True)
 class Address:
     """Where a server listens: HOST:PORT, or the path of a unix socket."""
@@ -79,6 +84,23 @@ class Address:
             return f"unix:{self.path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    def is_here(self) -> bool:
+        """Whether it is on this machine, as far as its name says."""
+        if self.path:
+            return True
+        try:
+            found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            return True  # nothing is there
+        return all(_is_loopback(str(one[4][0])) for one in found)
+
+    def in_the_clear(self) -> str:
+        """The warning of a server that is not on this machine."""
+        return (
+            f"{self} is reached in the clear, without a password or encryption: whoever reaches it can run anything "
+            "there. Use a tunnel (ssh -L)"
+        )
+
     def open(self, timeout: float) -> socket.socket:
         if not self.path:
             return socket.create_connection((self.host, self.port), timeout)
@@ -90,6 +112,18 @@ class Address:
             opened.close()
             raise
         return opened
+
+
+def claim(name: str) -> socket.socket | None:
+    """An abstract socket of this name, which others find in /proc/net/unix as long as this process has it; None where
+    another has it."""
+    claimed = socket.socket(socket.AF_UNIX)
+    try:
+        claimed.bind(f"\0{name}")
+    except OSError:
+        claimed.close()
+        return None
+    return claimed
 
 
 def address(text: str) -> Address:
@@ -108,39 +142,33 @@ Call = tuple[str, Mapping[str, Any]]
 Result = Union[Any, Refused]
 
 
-class Client:
-    """One connection. A failure other than Refused, NoAnswer and TargetRunning ends it."""
+class Api:
+    """Delve's API, however it is reached. loopback: whether the other end is on this machine, as far as is known."""
 
-    def __init__(self, where: Address, deadline: float = DEADLINE) -> None:
+    def __init__(self, where: Address, loopback: bool, deadline: float = DEADLINE) -> None:
         self.where = where
+        self.loopback = loopback
         self.deadline = deadline
         #: Between the first byte of a request and the last of its answer Ctrl-C must not break in: a handler
         #: sets `cancelled` while `busy`, and it takes effect between two lines.
         self.busy = False
         self.cancelled = False
-        self._buffer = bytearray()
-        self._searched = 0
-        self._last = 0
-        try:
-            self._socket: socket.socket | None = where.open(min(deadline, 10.0))
-        except (OSError, UnicodeError) as error:
-            why = getattr(error, "strerror", None) or str(error)
-            raise ConnectionLost(f"no Delve server answers at {where}: {why}") from error
 
-    @property
-    def loopback(self) -> bool:
-        """Whether the other end is on this machine, as far as the address says."""
-        if self._socket is None or self.where.path:
-            return True
-        peer = ipaddress.ip_address(str(self._socket.getpeername()[0]).partition("%")[0])
-        return (getattr(peer, "ipv4_mapped", None) or peer).is_loopback
+    def calls(self, calls: Sequence[Call], deadline: float | None = -1.0) -> list[Result]:
+        """Results of many requests, in their order; a Refused stands in the place of what Delve refused.
+
+        deadline: seconds for each answer after the one before; None to wait for ever.
+        """
+        raise NotImplementedError
 
     def close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        """Ends it; Delve and the program stay."""
 
-    # -- requests ------------------------------------------------------------------------------------
+    def give_up(self) -> None:
+        """Where Ctrl-C takes effect. Raises KeyboardInterrupt."""
+        if self.cancelled:
+            self.cancelled = False
+            raise KeyboardInterrupt
 
     def call(self, method: str, _deadline: float | None = -1.0, /, **arguments: Any) -> Any:
         """The result of one request. Raises Refused, NoAnswer, ConnectionLost, NotDelve, TargetRunning."""
@@ -148,21 +176,6 @@ class Client:
         if isinstance(result, Refused):
             raise result
         return result
-
-    def calls(self, calls: Sequence[Call], deadline: float | None = -1.0) -> list[Result]:
-        """Results of many requests, in their order; a Refused stands in the place of what Delve refused.
-
-        deadline: seconds for each answer after the one before; None to wait for ever.
-        """
-        wait = self.deadline if deadline == -1.0 else deadline
-        self.busy = True
-        try:
-            return self._exchange(calls, wait)
-        finally:
-            self.busy = False
-            if self.cancelled:  # it came with the last answer: the command ends here, and not the next one
-                self.cancelled = False
-                raise KeyboardInterrupt
 
     def state(self, deadline: float | None = -1.0, /, believed: bool = False) -> Mapping[str, Any]:
         """What the program does, told at once even when it runs. Raises as call does.
@@ -176,6 +189,37 @@ class Client:
             if believed or not state.get("Running") or time.monotonic() > until:
                 return state
             time.sleep(GLANCE)
+
+
+class Client(Api):
+    """One connection. A failure other than Refused, NoAnswer and TargetRunning ends it."""
+
+    def __init__(self, where: Address, deadline: float = DEADLINE) -> None:
+        super().__init__(where, where.is_here(), deadline)
+        self._buffer = bytearray()
+        self._searched = 0
+        self._last = 0
+        try:
+            self._socket: socket.socket | None = where.open(min(deadline, 10.0))
+        except (OSError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise ConnectionLost(f"no Delve server answers at {where}: {why}") from error
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    # -- requests ------------------------------------------------------------------------------------
+
+    def calls(self, calls: Sequence[Call], deadline: float | None = -1.0) -> list[Result]:
+        wait = self.deadline if deadline == -1.0 else deadline
+        self.busy = True
+        try:
+            return self._exchange(calls, wait)
+        finally:
+            self.busy = False
+            self.give_up()  # if it came with the last answer, the command ends here, and not the next one
 
     def halt(self, seconds: float) -> Mapping[str, Any]:
         """Stops the program, which runs: its state. Raises TargetRunning when it has not stopped within seconds.
@@ -254,9 +298,7 @@ class Client:
                 raise self._garbage(repr(self._buffer[:40].decode("utf-8", "replace")))
             if len(self._buffer) > MAX_LINE:
                 raise self._garbage("a line without an end")
-            if self.cancelled:
-                self.cancelled = False
-                raise KeyboardInterrupt
+            self.give_up()
             if self._fill():
                 started = quiet = time.monotonic()
                 continue

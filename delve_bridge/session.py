@@ -9,11 +9,11 @@ from typing import Any
 from delve_bridge.corefile import go_libraries
 from delve_bridge.descriptors import map_parts
 from delve_bridge.memory import CoreMemory, RpcMemory, Shortcut
-from delve_bridge.rpc import GONE, Client, NotDelve, Refused, ended
+from delve_bridge.rpc import GONE, Api, Client, NotDelve, Refused, ended
 from delve_bridge.target import Called, DelveTarget, Frame, split
 from delve_bridge.types import BARE, NOWHERE, Raw, Types, at
 from gomap import elf
-from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, TargetRunning
+from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, TargetRunning, UsageError
 from gomap.golang.dictionaries import ANCHOR, Known, of_file
 from gomap.memory import Memory
 from gomap.process import ProcessMemory, same
@@ -41,7 +41,7 @@ class Session:
 
     def __init__(
         self,
-        client: Client,
+        client: Api,
         direct: bool = True,
         core: str | None = None,
         program: str | None = None,
@@ -62,18 +62,19 @@ class Session:
         self._globals: dict[str, Raw | None] = {}
         self._all_globals: dict[str, Raw] | None = None
         self._seen: Moment | None = None
-        self._handshake()
+        if isinstance(client, Client):
+            self._handshake(client)
         self._kind: str | None = None
         self._arch: Arch | None = None
         self._types: Types | None = None
         self._dictionaries: Known | None = None
 
-    def _handshake(self) -> None:
+    def _handshake(self, client: Client) -> None:
         """Asks for version 2 of the API. Raises NotDelve."""
-        where = self.client.where
+        where = client.where
         try:
-            self.client.call("SetApiVersion", APIVersion=API_VERSION)
-            version = self.client.call("GetVersion")
+            client.call("SetApiVersion", APIVersion=API_VERSION)
+            version = client.call("GetVersion")
         except Refused as error:
             raise NotDelve(f"the server at {where} does not offer API version {API_VERSION}: {error}") from error
         if not isinstance(version, dict) or version.get("APIVersion") != API_VERSION:
@@ -82,7 +83,6 @@ class Session:
                 f"the server at {where} speaks API version {told}, and gomap needs {API_VERSION}: "
                 "start it with --api-version=2"
             )
-        self.delve = str(version.get("DelveVersion", ""))
 
     # -- the program's state ---------------------------------------------------------------------------
 
@@ -119,6 +119,15 @@ class Session:
             self.arrived(state)
         return state
 
+    def select(self, frame: int, goroutine: int | None = None) -> None:
+        """A goroutine (None: the one that Delve has selected) and one of its frames. Raises UsageError, and as stopped
+        does."""
+        self._select_goroutine(self.stopped())
+        self.goroutine = self.goroutine if goroutine is None else goroutine
+        if len(self.stack(frame + 1)) <= frame:
+            raise UsageError(f"goroutine {self._goroutine_id()} has no frame {frame}")
+        self.frame = frame
+
     def _look_for_libraries(self) -> None:
         """A plugin or a library that was loaded since the last stop brings types and package variables."""
         if self._libraries_at != self._seen:
@@ -152,9 +161,12 @@ class Session:
         if self.restarted(state):
             self.forget()
         self._seen = self._moment(state)
+        self._select_goroutine(state)
+        self.frame = 0
+
+    def _select_goroutine(self, state: Mapping[str, Any]) -> None:
         goroutine = state.get("currentGoroutine")
         self.goroutine = int(goroutine["id"]) if goroutine else None
-        self.frame = 0
 
     def _moment(self, state: Mapping[str, Any]) -> Moment:
         """What other clients may have changed; where there are none, no more than the state tells."""

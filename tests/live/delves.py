@@ -18,11 +18,11 @@ from typing import Any
 from unittest import mock
 
 from delve_bridge.console import Console
+from delve_bridge.moves import resume
 from delve_bridge.server import Server
 from delve_bridge.session import Session as Bridge
 from delve_bridge.target import DelveTarget
-from delve_bridge.vocabulary import resume
-from gomap.errors import NoProcess
+from gomap.errors import NoProcess, TargetRunning
 from gomap.render.text import Style
 from tests.live import debuggers, every_key, toolchains
 from tests.live.debuggers import Answer, Core, Session
@@ -173,6 +173,21 @@ def lost(session: Bridge, function: str) -> set[int]:
             if not any((call.get("function") or {}).get("name") == function for call in calls):
                 found.add(int(goroutine["id"]))
     return found
+
+
+def news(session: Bridge) -> str:
+    """What another client has done to the program since the last command: nothing, running, moved or started again."""
+    try:
+        state = session.state()
+        if not state.get("Running") and not session.moved(state):
+            return ""
+    except TargetRunning:  # it was resumed while this was asked
+        return "running"
+    if state.get("Running"):
+        return "running"
+    word = "started again" if session.restarted(state) else "moved"
+    session.arrived(state)
+    return word
 
 
 def run_to_first_stop(session: Bridge) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Union
 
-from delve_bridge.rpc import Address, Client, Refused
+from delve_bridge.rpc import Address, Api, Refused
 
 #: What to do with one request: bytes are sent as they are, None is silence, anything else is the result;
 #: HANG_UP closes the connection.
@@ -95,7 +95,7 @@ class Relay(FakeServer):
     before: called with each request, in the order that they come, before it is handed on.
     """
 
-    def __init__(self, real: Client, before: Callable[[Mapping[str, Any]], None]) -> None:
+    def __init__(self, real: Api, before: Callable[[Mapping[str, Any]], None]) -> None:
         self._real = real
         self._before = before
         #: Whoever has it keeps the answers back.
@@ -117,7 +117,7 @@ def response(request: Mapping[str, Any], result: Any, error: str | None = None) 
 
 
 @contextmanager
-def relaying(real: Client, before: Callable[[Mapping[str, Any]], None]) -> Iterator[Relay]:
+def relaying(real: Api, before: Callable[[Mapping[str, Any]], None]) -> Iterator[Relay]:
     relay = Relay(real, before)
     try:
         yield relay

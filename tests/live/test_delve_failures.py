@@ -22,7 +22,7 @@ from unittest import mock
 
 import pytest
 
-from delve_bridge import main, repl, rpc, vocabulary
+from delve_bridge import main, moves, rpc
 from delve_bridge.console import Console
 from delve_bridge.memory import RpcMemory
 from delve_bridge.rpc import Client, ConnectionLost, NoAnswer, NotDelve, Refused
@@ -137,9 +137,8 @@ def test_bad_addresses(text: str) -> None:
     ],
 )
 def test_who_is_on_this_machine(peer: str, here: bool) -> None:
-    opened = mock.Mock(**{"getpeername.return_value": (peer, 4040)})
-    with mock.patch("socket.create_connection", return_value=opened):
-        assert Client(rpc.Address("somewhere", 4040)).loopback is here
+    with mock.patch("socket.getaddrinfo", return_value=[(socket.AF_INET, socket.SOCK_STREAM, 6, "", (peer, 4040))]):
+        assert rpc.Address("somewhere", 4040).is_here() is here
 
 
 def test_names_of_this_machine(tmp_path: Path) -> None:
@@ -191,8 +190,8 @@ def test_slow_server() -> None:
         assert client.call("Eval", 5.0, Expr="next") == {"Variable": "next"}
 
 
-def test_silent_server(capsys: pytest.CaptureFixture[str]) -> None:
-    """In the window a command waits for it once, and what needs no server does not wait."""
+def test_silent_server() -> None:
+    """A command waits for it once, and what needs no server does not wait."""
     silent = threading.Event()
 
     def state(request: Request) -> Any:
@@ -209,17 +208,15 @@ def test_silent_server(capsys: pytest.CaptureFixture[str]) -> None:
             return sum(request["connection"] == 1 for request in server.requests)
 
         before = asked()
-        repl._execute(session, "help next")
+        assert "Usage: hmap-show" in session.execute("help hmap-show").output
         assert asked() == before
-        repl._execute(session, "hmap-show m")
-        repl._execute(session, "locals")
-        repl._execute(session, "hmap-show m --json")
+        outcomes = [session.execute(line) for line in ("hmap-show m", "frame 1", "hmap-show m --json")]
         assert asked() == before + 3
-    output, error = capsys.readouterr()
-    told, failed = output.splitlines()
-    assert told == "next (or n): run to the next line"
-    assert json.loads(failed)["error"]["code"] == "no-answer"
-    assert re.fullmatch(r"((hmap-show|locals): the Delve server at \S+ has not answered for 0.8 seconds\n){3}", error)
+    assert json.loads(outcomes[2].output)["error"]["code"] == "no-answer"
+    for outcome in outcomes:
+        assert re.fullmatch(
+            r"(hmap-show|frame): the Delve server at \S+ has not answered for 0.8 seconds", str(outcome.error)
+        )
 
 
 def test_pipelined_answers_keep_their_places() -> None:
@@ -296,8 +293,8 @@ def test_program_is_running() -> None:
     with serving({"State": {"State": {"Running": True}}}) as server:
         session = console(server)
         fails(session, "hmap-show m", "the program is running: stop it first")
-        fails(session, "locals", "the program is running")
-        assert session.news() == "another client has resumed the program: it is running"
+        fails(session, "frame 1", "the program is running")
+        assert delves.news(session.session) == "running"
 
 
 def told_to_run() -> Callable[[Request], Any]:
@@ -309,10 +306,10 @@ def told_to_run() -> Callable[[Request], Any]:
 def test_told_to_run_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is refused, and a stopped program is sent no halt, which it would take for its next start."""
     monkeypatch.setattr(rpc, "MOMENT", 30)
-    with serving({"State": told_to_run(), "ListBreakpoints": {"Breakpoints": []}}) as server:
+    with serving({"State": told_to_run(), "ClearBreakpoint": {}}) as server:
         session = console(server)
-        assert session.news() is None
-        assert session.execute("breakpoints").output == "no breakpoints\n"
+        assert delves.news(session.session) == ""
+        assert session.execute("clear 1").output == "breakpoint 1 is gone\n"
         assert session.execute("halt").output == "thread 1 in ?\n"
     assert not any(request["method"] == "RPCServer.Command" for request in server.requests)
 
@@ -388,7 +385,7 @@ def test_resumed_while_news_is_asked() -> None:
         return running if request["connection"] > 1 else None
 
     with serving({"State": state}) as server:
-        assert console(server, deadline=30).news() == "another client has resumed the program: it is running"
+        assert delves.news(console(server, deadline=30).session) == "running"
 
 
 def test_stopped_again_at_the_same_place() -> None:
@@ -399,32 +396,30 @@ def test_stopped_again_at_the_same_place() -> None:
     with serving({"Eval": sched, **read}) as server:
         session = console(server)
         session.session.stopped()
-        assert session.news() is None
+        assert delves.news(session.session) == ""
         clock[0] += 1
-        assert session.news() == "another client has moved the program: thread 1 in ?"
-        assert session.news() is None
+        assert delves.news(session.session) == "moved"
+        assert delves.news(session.session) == ""
 
 
 def test_another_client(dlv: Dlv, system_go: Row) -> None:
     """One server, two clients: each is told what the other did to the program, which stops at one place each time."""
     binary = toolchains.build("growth", system_go, optimised=False)
     with delves.bridge(dlv, ["exec", str(binary)]) as first:
-        vocabulary.set_breakpoint(first, "main.stop")
-        vocabulary.resume(first, "continue")
+        moves.set_breakpoint(first, "main.stop")
+        moves.resume(first, "continue")
         mine = Console(first, Style())
         assert mine.execute("hmap-show main.Keep.Ints --json").error is None
-        assert mine.news() is None
+        assert delves.news(first) == ""
         second = Session(Client(first.client.where))
         for _ in range(2):  # runtime.Breakpoint stops it too
-            vocabulary.resume(second, "continue")
-        news = mine.news()
-        assert news is not None
-        assert news.startswith("another client has moved the program: goroutine 1 in main.")
+            moves.resume(second, "continue")
+        assert delves.news(first) == "moved"
         theirs = Console(second, Style()).execute("hmap-show main.Keep.Ints --json").output
         assert mine.execute("hmap-show main.Keep.Ints --json").output == theirs
         while True:
             try:
-                vocabulary.resume(second, "continue")
+                moves.resume(second, "continue")
             except NoProcess:
                 break
         fails(mine, "hmap-show main.Keep.Ints", "has exited with status 0")
@@ -465,7 +460,7 @@ def test_halt_what_another_client_resumed(dlv: Dlv, spinning: Path) -> None:
         second = Client(first.client.where)
         running = threading.Thread(target=lambda: second.call("Command", None, name="continue"))
         running.start()
-        while mine.news() != "another client has resumed the program: it is running":
+        while delves.news(first) != "running":
             assert running.is_alive()
         fails(mine, "hmap-show main.Counts", "the program is running")
         assert re.match(r"(goroutine|thread) \d+ in ", mine.execute("halt").output)
@@ -481,7 +476,7 @@ def test_warning_of_what_is_in_the_clear(capsys: pytest.CaptureFixture[str], sig
         command = ["connect", str(server.address), "-c", "hmap-show m"]
         assert main.main(command) == 1
         assert "warning" not in capsys.readouterr().err
-        with mock.patch.object(Client, "loopback", False):
+        with mock.patch.object(rpc.Address, "is_here", lambda address: False):
             assert main.main(command) == 1
     warning, error = capsys.readouterr().err.splitlines()
     assert warning.startswith(f"warning: {server.address} is reached in the clear")
@@ -637,12 +632,11 @@ def test_exec_answers_and_leaves_nothing(recorded_dlv: tuple[Path, Path], system
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
-def test_terminated_and_nothing_left(number: signal.Signals, recorded_dlv: tuple[Path, Path], system_go: Row) -> None:
-    """While it waits for input. SIGQUIT is Ctrl-\\ in a terminal."""
+def test_terminated_and_nothing_left(number: signal.Signals, recorded_dlv: tuple[Path, Path], spinning: Path) -> None:
+    """While it waits for the program. SIGQUIT is Ctrl-\\ in a terminal."""
     script, pid = recorded_dlv
-    binary = toolchains.build("basic", system_go, optimised=False)
     process = subprocess.Popen(
-        bridge_command("exec", str(binary), "--break", "main.stop"),
+        bridge_command("exec", str(spinning), "-c", "continue"),
         env=environment(script),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -651,7 +645,7 @@ def test_terminated_and_nothing_left(number: signal.Signals, recorded_dlv: tuple
     )
     assert process.stderr is not None
     for line in process.stderr:
-        if "in main.stop" in line:
+        if line == "running\n":
             break
     assert left_of(pid) != []
     process.send_signal(number)
@@ -731,7 +725,7 @@ def test_cores_that_do_not_do(recorded_dlv: tuple[Path, Path], system_go: Row, t
 
     def told(program: Path, file: Path) -> list[str]:
         run = subprocess.run(
-            bridge_command("core", str(program), str(file), "-c", "whatis main.Keep.M"),
+            bridge_command("core", str(program), str(file), "-c", "hmap-show main.Keep.M"),
             env=environment(script),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -739,9 +733,9 @@ def test_cores_that_do_not_do(recorded_dlv: tuple[Path, Path], system_go: Row, t
             timeout=120,
         )
         assert run.returncode == (0 if run.stdout else 1)
-        return [*run.stdout.splitlines(), *run.stderr.splitlines()]
+        return [*run.stdout.splitlines()[:1], *run.stderr.splitlines()]
 
-    assert told(binary, core) == ["map[int]int"]
+    assert told(binary, core)[0].startswith("map[int]int  main.Keep.M  0x")
     assert left_of(pid) == []
     assert told(other, core) == [f"dlv-hmap: {core} comes from another build of the program than {other}"]
     assert told(binary, packed) == [f"dlv-hmap: {packed} is compressed: unpack it first (gunzip)"]

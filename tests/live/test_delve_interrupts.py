@@ -17,16 +17,16 @@ from unittest import mock
 import pytest
 
 from delve_bridge.console import Console
+from delve_bridge.moves import set_breakpoint
 from delve_bridge.rpc import Call, Client, Result
 from delve_bridge.session import Session
-from delve_bridge.vocabulary import set_breakpoint
 from gomap.frontend import Outcome
 from gomap.render.text import Style
 from tests.live import delves, toolchains
 from tests.live.delves import Dlv
 from tests.live.fake_server import relaying
 from tests.live.test_delve_failures import bridge_command, environment, left_of
-from tests.live.test_delve_repl import Terminal
+from tests.live.test_delve_prompt import Terminal
 from tests.live.toolchains import Row
 
 
@@ -93,12 +93,12 @@ def test_piped(dlv: Dlv, system_go: Row) -> None:
         assert (status, answers, errors) == (130, [whole], "")
 
 
-def test_in_a_terminal(dlv: Dlv, system_go: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_terminal(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
     """A line tells how far it is and is taken away; Ctrl-C gives what was found, and what is asked next is right."""
-    monkeypatch.setenv("GOMAP_N", "4000")
     binary = toolchains.build("goroutines", system_go, optimised=False)
-    terminal = Terminal(dlv, tmp_path, "exec", str(binary), "--break", "main.stop", "--no-direct")
-    assert "in main.stop" in terminal.ready()
+    arguments = ("exec", str(binary), "--break", "main.stop", "--no-direct")
+    terminal = Terminal(dlv, tmp_path, *arguments, GOMAP_N="4000")
+    assert "main.stop()" in terminal.ready()
     for keys in ("\x03", "\x03\x03\x03"):
         terminal.child.send("hmap-alias --scope all\r")
         terminal.child.expect(r"\rgoroutines: [\d,]+ of 4,0\d\d \([\d,]+/s\), Ctrl-C stops")
@@ -109,7 +109,7 @@ def test_in_a_terminal(dlv: Dlv, system_go: Row, tmp_path: Path, monkeypatch: py
             assert "(interrupted: this is what the search had come to)" in answer and "partial" in answer
         assert "Traceback" not in answer
         assert re.search(r"map\[string\]int  main\.Shared\b", terminal.ask("hmap-show main.Shared"))
-        assert "in main.stop" in terminal.ask("frame")
+        assert "main.stop()" in terminal.ask("frame 0")
     terminal.leave()
 
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -15,11 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from delve_bridge.console import Console
 from delve_bridge.rpc import Address, Client, address
+from delve_bridge.server import Server
 from delve_bridge.session import Session
 from gomap.render.text import Style
-from tests.live import debuggers, toolchains
+from tests.live import debuggers, delves, toolchains
 from tests.live.delves import Dlv
 from tests.live.test_delve_failures import environment, left_of, of_session
 from tests.live.toolchains import ROOT, Row
@@ -68,6 +72,59 @@ def test_attach(recorded_dlv: tuple[Path, Path], spinning: Path) -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+def test_let_go_with_a_halt_on_its_way(dlv: Dlv, spinning: Path) -> None:
+    """One that came as the program stopped by itself: its signal is not what the process dies of."""
+    process = subprocess.Popen([str(spinning)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "running\n"
+        with delves.bridge(dlv, ["attach", str(process.pid)]) as session:
+            assert not session.state().get("Running")
+            process.send_signal(signal.SIGTRAP)
+        status = Path(f"/proc/{process.pid}/status")
+        before, until = switches(status), time.monotonic() + 30
+        while switches(status) <= before + 20:
+            assert process.poll() is None and time.monotonic() < until
+            time.sleep(0.01)
+        assert "TracerPid:\t0" in status.read_text()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_ended_while_dlv_takes_hold(stopped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """dlv has stopped the process, and not come to attach to it: it runs on, unless it was stopped before."""
+    process = subprocess.Popen(["sleep", "100"])
+    script, there = tmp_path / "dlv", tmp_path / "there"
+    script.write_text(f'#!/bin/sh\nkill -STOP "$2"\ntouch "{there}"\nexec sleep 100\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("GOMAP_DLV", str(script))
+
+    def is_stopped() -> bool:
+        return "State:\tT" in Path(f"/proc/{process.pid}/status").read_text()
+
+    def waits_for(wanted: bool) -> None:
+        until = time.monotonic() + 30
+        while is_stopped() != wanted:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+    try:
+        if stopped:
+            process.send_signal(signal.SIGSTOP)
+            waits_for(True)
+        server = Server(["attach", str(process.pid)], lambda data: None)
+        while not there.exists():
+            time.sleep(0.01)
+        waits_for(True)
+        server.end(None)
+        waits_for(stopped)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def switches(status: Path) -> int:
@@ -162,13 +219,13 @@ def test_beside_an_editor(dlv: Dlv, system_go: Row) -> None:
         editor.ask("configurationDone")
         editor.wait("event", "stopped")
         console = Console(Session(Client(where)), Style())
-        assert console.news() is None
+        assert delves.news(console.session) == ""
         editor.ask("continue", threadId=1)
         thread = editor.wait("event", "stopped")["threadId"]
         assert "1,000 entries" in console.execute("hmap-show m").output
         editor.ask("next", threadId=thread)
         editor.wait("event", "stopped")
-        assert "another client has moved the program: goroutine 1 in main.stop" in str(console.news())
+        assert delves.news(console.session) == "moved"
         assert "1,000 entries" in console.execute("hmap-show m").output
         console.session.client.close()
         editor.ask("disconnect", terminateDebuggee=False)

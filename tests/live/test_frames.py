@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from delve_bridge.console import Console
-from delve_bridge.vocabulary import resume, set_breakpoint
+from delve_bridge.moves import resume, set_breakpoint
 from gomap.render.text import Style
 from tests.live import debuggers, delves, toolchains
 from tests.live.debuggers import LOAD, Gdb

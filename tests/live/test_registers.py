@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from delve_bridge.console import Console
-from delve_bridge.vocabulary import set_breakpoint
+from delve_bridge.moves import set_breakpoint
 from gomap.render.text import Style
 from tests.live import delves
 from tests.live.debuggers import LOAD, Gdb

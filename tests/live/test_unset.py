@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from delve_bridge.console import Console
-from delve_bridge.vocabulary import resume, set_breakpoint
+from delve_bridge.moves import resume, set_breakpoint
 from gomap.render.text import Style
 from tests.live import debuggers, delves
 from tests.live.debuggers import LOAD, Gdb

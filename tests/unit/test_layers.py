@@ -39,7 +39,7 @@ LAYERS = (
 )
 RANKS = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
-OPTIONAL = {"numpy", "pygments", "tabulate", "prompt_toolkit"}
+OPTIONAL = {"numpy", "pygments", "tabulate"}
 
 #: Imports inside a function, against the order, with the reason.
 ALLOWED_LATE = {

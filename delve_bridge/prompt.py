@@ -1,0 +1,103 @@
+"""Answers what is typed at the prompt of one dlv."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from delve_bridge.console import Console
+from delve_bridge.interrupts import Interrupts
+from delve_bridge.rpc import DEADLINE, Api, Client, ConnectionLost, address
+from delve_bridge.session import Session
+from delve_bridge.transport import Dlv, Through
+from delve_bridge.worker import Options, Process, unquoted
+from gomap import elf
+from gomap.errors import GomapError
+from gomap.frontend import fault
+from gomap.human import one_line
+from gomap.render.terminal import style
+
+#: Seconds in which what is heard of Ctrl-C from the terminal and by way of dlv is one press.
+ONCE = 1.5
+#: A command's name, what is selected for it alone, and the rest.
+CHOSEN = r"(\S+)((?:\s+--(?:goroutine|frame)\s+[0-9]+(?=\s|$))*)(.*)"
+
+
+class Prompt:
+    """process: dlv's own."""
+
+    def __init__(self, folder: Path, process: Process, options: Options) -> None:
+        self._process = process
+        self._options = options
+        self._dlv = Dlv(folder, process.pid, self._alive, lambda: os.kill(os.getpid(), signal.SIGINT))
+        self._interrupts = Interrupts(once=ONCE)
+        self._console: Console | None = None
+
+    def run(self) -> None:
+        """Until dlv ends."""
+        self._interrupts.catch()
+        with suppress(ConnectionLost):
+            while self._process.runs:
+                if select.select([self._dlv.requests], [], [], 0.5)[0]:
+                    self._answer(unquoted(os.read(self._dlv.requests, 1 << 20)).splitlines()[-1])
+
+    def _alive(self) -> None:
+        if not self._process.runs:
+            raise ConnectionLost("dlv has ended")
+
+    def _answer(self, request: str) -> None:
+        frame, clients, line = request.split(" ", 2)
+        if not self._dlv.begin():
+            return  # it was given up before
+        said = "interrupted"
+        try:
+            with self._interrupts.wanted():
+                said = self._run(int(frame), clients == "many", line)
+        except KeyboardInterrupt:
+            pass
+        except GomapError as error:
+            said = one_line(f"{line.split()[0]}: {error}")
+        except Exception as error:
+            said = one_line(f"{line.split()[0]}: {fault(error)}")
+        self._dlv.end(said.rstrip("\n"))
+
+    def _run(self, frame: int, many: bool, line: str) -> str:
+        if self._console is None:
+            self._console = Console(self._session(many), style(sys.stdout))
+        console = self._console
+        console.style = style(sys.stdout)  # the window may be of another size by now
+        name, chosen, rest = re.fullmatch(CHOSEN, line, re.S).groups()  # type: ignore[union-attr]
+        numbers = {option: int(number) for option, number in re.findall(r"--(\w+)\s+(\d+)", chosen)}
+        if numbers:
+            console.session.select(numbers.get("frame", 0), numbers.get("goroutine"))
+        else:
+            with suppress(GomapError):  # the command itself will tell
+                console.session.select(frame)
+        outcome = console.execute(name + rest)
+        return outcome.output + (outcome.error or "").replace("set hmap debug", "hmap-config debug")
+
+    def _session(self, many: bool) -> Session:
+        """Where the server has other clients, it gets one more: requests on their way together take less time."""
+        api: Api
+        if many and self._options.address is not None:
+            timeout = self._options.timeout
+            api = Client(address(self._options.address), DEADLINE if timeout is None else timeout)
+        else:
+            api = Through(self._dlv)
+        self._interrupts.client = api
+        program, core = files_of(self._process.pid)
+        return Session(api, self._options.direct, core, program, alone=not many)
+
+
+def files_of(pid: int) -> tuple[str | None, str | None]:
+    """The program and the core file that a dlv was started with, as far as its command line tells."""
+    words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="surrogateescape").split("\0")[1:]
+    files = [os.path.abspath(word) for word in words if os.path.isfile(word)]
+    core: Any = next((file for file in files if "core" in words and elf.why_no_core(file) is None), None)
+    return next((file for file in files if file != core and elf.is_go(file)), None), core
