@@ -12,7 +12,7 @@ from delve_bridge.rpc import Api
 
 
 class Interrupts:
-    """pressed: how often it was. client: what may be busy. once: for how many seconds one that follows is the same."""
+    """pressed: how often it was. client: what may be busy. once: seconds in which the next one counts as the same."""
 
     def __init__(self, client: Api | None = None, once: float = 0.0) -> None:
         self.pressed = 0

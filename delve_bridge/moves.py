@@ -133,7 +133,7 @@ def set_breakpoint(session: Session, location: str) -> str:
         found = session.client.call("FindLocation", Scope=scope, Loc=location)["Locations"] or ()
         requests = [{"addr": at["pc"], "addrs": at.get("pcs") or None} for at in found if at["pc"]]
         if not requests:
-            raise GomapError(f"there is no location {location}")
+            raise GomapError(f"no location matches {location}")
         create = [("CreateBreakpoint", {"Breakpoint": request, "LocExpr": location}) for request in requests]
         answers = session.client.calls(create)
         made = [answer["Breakpoint"] for answer in answers if not isinstance(answer, Refused)]
@@ -175,7 +175,7 @@ def _goroutine(session: Session, rest: str) -> str:
 def _select(session: Session, wanted: int) -> str:
     state = session.stopped()
     if not 0 <= wanted < len(session.stack(max(wanted, 0) + 1)):
-        raise UsageError(f"there is no frame {wanted}")
+        raise UsageError(f"no frame {wanted}")
     session.frame = wanted
     return where(session, state)
 

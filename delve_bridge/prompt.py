@@ -23,7 +23,7 @@ from gomap.frontend import fault
 from gomap.human import one_line
 from gomap.render.terminal import style
 
-#: Seconds in which what is heard of Ctrl-C from the terminal and by way of dlv is one press.
+#: Seconds in which signals of the terminal and of dlv are one press of Ctrl-C.
 ONCE = 1.5
 #: A command's name, what is selected for it alone, and the rest.
 CHOSEN = r"(\S+)((?:\s+--(?:goroutine|frame)\s+[0-9]+(?=\s|$))*)(.*)"

@@ -30,7 +30,7 @@ BEAT, MISSED = 0.1, 1.0
 OPENS = 5.0
 _FAILED = re.compile(rb"\S*/calls:(\d+): (?:\S+\.star:\d+(?::\d+)?: )?(.*)")
 _CANCELLED = re.compile("Starlark computation cancelled|context canceled")
-#: A file that is there while dlv waits for the worker.
+#: A file that dlv makes when it hands a command over, removed once that is answered.
 BUSY = "busy"
 PIPES = ("requests", "calls", "results", "beat", "answer")
 
@@ -83,7 +83,6 @@ class Dlv:
 
     def begin(self) -> bool:
         """Whether dlv waits for what a command needs of it."""
-        (self.folder / BUSY).touch()
         self._drain()
         self._transcript = _transcript(self._pid)
         self._lines = 0
@@ -92,6 +91,8 @@ class Dlv:
             os.set_blocking(self._calls, True)
             self._send([])
             self._beating = True
+        else:
+            (self.folder / BUSY).unlink(missing_ok=True)
         return self._calls >= 0
 
     def end(self, said: str) -> None:
@@ -119,7 +120,7 @@ class Dlv:
         return found
 
     def _send(self, lines: Sequence[bytes]) -> None:
-        """dlv waits behind them. It writes what it has of a transcript when it is told to begin one."""
+        """dlv waits behind them. It writes the rest of a transcript to its file when the next one begins."""
         self._waits += 1
         begin = b"transcript -x %s/results\n" % os.fsencode(self.folder)
         lines = [*lines, begin, b"gomap_wait %d\n" % self._waits]

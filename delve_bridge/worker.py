@@ -81,7 +81,7 @@ def own_name(*parts: object) -> str:
 
 
 def prepare(folder: Path, name: str, how: str) -> None:
-    """The pipes and the script of a session. how: what the user is told to do when the worker is gone."""
+    """The pipes and the script of a session. how: what restarts the worker when it is gone, for the user to read."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for pipe in PIPES:
         os.mkfifo(folder / pipe, 0o600)
@@ -141,7 +141,7 @@ def _free(folder: Path, dlv: Process, results: int) -> None:
 
 
 def start(folder: Path, name: str, dlv: Process, options: Options) -> None:
-    """Starts a worker that is no child of dlv's, and comes back when it is there. Ctrl-C reaches it as it does dlv."""
+    """Starts a worker that is not a child of dlv, and comes back when it is there. Ctrl-C reaches it as it does dlv."""
     ready, there = os.pipe()
     child = os.fork()
     if child == 0:
@@ -161,7 +161,7 @@ def start(folder: Path, name: str, dlv: Process, options: Options) -> None:
 
 
 def _keep_terminal() -> None:
-    """Standard streams that are no terminal are let go of: who reads them waits for their end."""
+    """Lets go of standard streams that are not a terminal: a reader of a pipe would wait for this process to end."""
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         if fd == 0 or not os.isatty(fd):
@@ -214,7 +214,7 @@ def daemon() -> int:
                 with suppress(OSError, ValueError):
                     _adopt(folder, int(line))
             until = time.monotonic() + 5
-        tell(folder / "ready", b"\n")  # what waits there looks whether its worker is there
+        tell(folder / "ready", b"\n")  # the script that waits there looks for its worker again
 
 
 def _daemon_name(folder: Path) -> str:
@@ -275,4 +275,4 @@ def temporary(pid: int) -> Path:
                     if old.stat().st_uid == os.getuid() and not Process(int(old.name.split("-")[2])).runs:
                         shutil.rmtree(old)
             return Path(tempfile.mkdtemp(prefix=f"gomap-dlv-{pid}-", dir=base))
-    raise GomapError("there is no folder for temporary files without a blank in its name: set TMPDIR")
+    raise GomapError("no folder for temporary files without a space in its name: set TMPDIR")

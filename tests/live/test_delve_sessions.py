@@ -734,7 +734,7 @@ def test_a_fault_of_its_own_ends_no_session(dlv: Dlv, system_go: Row, monkeypatc
             assert "frame: a fault in gomap itself" in str(console.execute("frame 1").error)
             says(console, "set hmap debug on")
             assert "IndexError" in console.execute("frame 1").output
-        assert "there is no frame" in str(console.execute("frame 99999999999999999999").error)
+        assert "no frame" in str(console.execute("frame 99999999999999999999").error)
         near = "hmap-shw: unknown command: did you mean hmap-show?"
         assert console.execute("hmap-shw m").error == near
 
@@ -742,7 +742,7 @@ def test_a_fault_of_its_own_ends_no_session(dlv: Dlv, system_go: Row, monkeypatc
 def test_breakpoints_where_the_location_says(dlv: Dlv, system_go: Row) -> None:
     """All the places that a pattern stands for; one of the runtime's by its own name; none at no place."""
     with window(dlv, str(built(FIRST, "shop-first", system_go))) as console:
-        assert console.execute("break *0x0").error == "break: there is no location *0x0"
+        assert console.execute("break *0x0").error == "break: no location matches *0x0"
         assert "main.put  " in (made := says(console, "break /^main.(put|main)$/"))
         assert "main.main  " in made
         assert made.count("\n") == 2

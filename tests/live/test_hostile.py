@@ -61,7 +61,6 @@ IN_COLOUR = (
     *(f"hmap-show main.Keep.{name} --entries 42 --buckets 0" for name in MAPS),
     "hmap-alias --all --depth 9",
 )
-DELVE = ("locals", "args", "stack", "goroutines", "print main.Keep.Keys", "print main.Texts", "print main.Keep")
 #: The colours that gomap and pygments use.
 COLOUR = re.compile(r"\033\[[0-9;]*m")
 
@@ -109,7 +108,6 @@ def test_gdb_and_classic_maps(system_gdb: Gdb, old_go: Row) -> None:
 
 def test_delve(dlv: Dlv, system_go: Row) -> None:
     binary = toolchains.build("hostile", system_go, optimised=False)
-    found = delves.visit(dlv, binary, {"filled": ["frame 1", *COMMANDS, *DELVE, *IN_COLOUR]})
+    found = delves.visit(dlv, binary, {"filled": ["frame 1", *COMMANDS, *IN_COLOUR]})
     check(found)
-    assert FILE in found.at("filled", "stack").output
-    assert r"\u202egnp.exe" in found.at("filled", "print main.Texts").output
+    assert FILE in found.at("filled", "frame 1").output
