@@ -92,6 +92,14 @@ def system_gdb(request: pytest.FixtureRequest) -> Gdb:
 
 
 @pytest.fixture(scope="session")
+def newest_gdb(request: pytest.FixtureRequest) -> Gdb:
+    """A gdb that is a debug adapter, which they are from version 14 on."""
+    if not is_full(request.config):
+        leave_out(request.config, "PyPI's gdb is fetched on demand only: ./install.sh --test --full")
+    return find_gdb(request.config, "pypi-18.1")
+
+
+@pytest.fixture(scope="session")
 def system_go(request: pytest.FixtureRequest) -> Row:
     """The machine's own Go, for what need not run with each."""
     return ensured(request.config, SYSTEM)

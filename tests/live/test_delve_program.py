@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import re
@@ -14,7 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,6 +22,7 @@ from delve_bridge.server import Server
 from delve_bridge.session import Session
 from gomap.render.text import Style
 from tests.live import debuggers, delves, toolchains
+from tests.live.dap import Editor
 from tests.live.delves import Dlv
 from tests.live.test_delve_failures import environment, left_of, of_session
 from tests.live.toolchains import ROOT, Row
@@ -172,44 +171,13 @@ def test_connect(dlv: Dlv, system_go: Row) -> None:
 # -- beside an editor --------------------------------------------------------------------------------------
 
 
-class Editor:
-    """A client of the Debug Adapter Protocol, as VS Code attaches to a server with "mode": "remote"."""
-
-    def __init__(self, where: Address) -> None:
-        self._socket = socket.create_connection((where.host, where.port), 30)
-        self._file = self._socket.makefile("rwb")
-        self._numbers = itertools.count(1)
-
-    def ask(self, command: str, **arguments: Any) -> None:
-        request = {"seq": next(self._numbers), "type": "request", "command": command, "arguments": arguments}
-        body = json.dumps(request).encode()
-        self._file.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
-        self._file.flush()
-
-    def wait(self, kind: str, name: str) -> Any:
-        """The next event or response of that name."""
-        while True:
-            length = 0
-            for line in iter(self._file.readline, b"\r\n"):
-                assert line, "the server has closed the editor's connection"
-                if line.startswith(b"Content-Length:"):
-                    length = int(line.split()[1])
-            message = json.loads(self._file.read(length))
-            if message["type"] == "response":
-                assert message["success"], message
-            if message["type"] == kind and name in (message.get("event"), message.get("command")):
-                return message.get("body")
-
-    def close(self) -> None:
-        self._file.close()
-        self._socket.close()
-
-
 def test_beside_an_editor(dlv: Dlv, system_go: Row) -> None:
     """One server, an editor that speaks DAP, and gomap, which looks wherever the editor has stopped."""
     binary = toolchains.build("basic", system_go, optimised=False)
     with headless(dlv, binary) as where:
-        editor = Editor(where)
+        connected = socket.create_connection((where.host, where.port), 30)
+        stream = connected.makefile("rwb")
+        editor = Editor(stream, stream)
         editor.ask("initialize", adapterID="go", linesStartAt1=True, columnsStartAt1=True, pathFormat="path")
         editor.wait("response", "initialize")
         editor.ask("attach", mode="remote", stopOnEntry=True)
@@ -230,4 +198,5 @@ def test_beside_an_editor(dlv: Dlv, system_go: Row) -> None:
         console.session.client.close()
         editor.ask("disconnect", terminateDebuggee=False)
         editor.wait("response", "disconnect")
-        editor.close()
+        stream.close()
+        connected.close()

@@ -14,6 +14,7 @@ import pexpect
 import pytest
 
 from tests.live import debuggers, session, toolchains
+from tests.live.dap import Editor
 from tests.live.debuggers import LOAD, Answer, Gdb
 from tests.live.test_delve_sessions import DIES, HIDES, IN_PART, NO_ROOM, built
 from tests.live.toolchains import ROOT, Row
@@ -526,6 +527,39 @@ def test_progress_and_interruption(system_go: Row, gdb: Gdb) -> None:
         child.expect(r"\(gdb\) ")
     finally:
         child.close(force=True)
+
+
+# -- editors -----------------------------------------------------------------------------------------
+
+
+def test_in_an_editor(newest_gdb: Gdb, system_go: Row) -> None:
+    """`gdb -i=dap` answers in an editor's debug console, about the frame that is selected there."""
+    binary = toolchains.build("basic", system_go, optimised=False)
+    command = [str(newest_gdb.path), "-nx", "-q", "-i=dap", "-iex", f"source {LOAD}"]
+    with subprocess.Popen(
+        command, env={**os.environ, "GOMAP_TRUTH": os.devnull}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        editor = Editor(process.stdout, process.stdin)
+        editor.ask("initialize", adapterID="gdb")
+        editor.wait("response", "initialize")
+        editor.ask("launch", program=str(binary))
+        editor.wait("event", "initialized")
+        editor.ask("setFunctionBreakpoints", breakpoints=[{"name": "main.stop"}])
+        editor.wait("response", "setFunctionBreakpoints")
+        editor.ask("configurationDone")
+        thread = editor.wait("event", "stopped")["threadId"]
+        editor.ask("stackTrace", threadId=thread)
+        frames = editor.wait("response", "stackTrace")["stackFrames"]
+
+        def typed(line: str) -> str:
+            editor.ask("evaluate", expression=line, context="repl", frameId=frames[1]["id"])
+            return str(editor.wait("response", "evaluate")["result"])
+
+        assert json.loads(typed("hmap-show m --json"))["data"]["count"] == 1000
+        assert typed("hmap-show m").startswith("map[int]int  m  0x")
+        editor.ask("disconnect", terminateDebuggee=True)
+        editor.wait("response", "disconnect")
 
 
 # -- remote ------------------------------------------------------------------------------------------
