@@ -16,7 +16,7 @@ from delve_bridge.interrupts import Interrupts
 from delve_bridge.rpc import DEADLINE, Api, Client, ConnectionLost, address
 from delve_bridge.session import Session
 from delve_bridge.transport import Dlv, Through
-from delve_bridge.worker import Options, Process, unquoted
+from delve_bridge.worker import Options, Process, foreground, unquoted
 from gomap import elf
 from gomap.errors import GomapError
 from gomap.frontend import fault
@@ -57,7 +57,7 @@ class Prompt:
             return  # it was given up before
         said = "interrupted"
         try:
-            with self._interrupts.wanted():
+            with self._interrupts.wanted(), foreground(os.getpgrp(), self._process.pid):
                 said = self._run(int(frame), clients == "many", line)
         except KeyboardInterrupt:
             pass
@@ -98,6 +98,7 @@ class Prompt:
 def files_of(pid: int) -> tuple[str | None, str | None]:
     """The program and the core file that a dlv was started with, as far as its command line tells."""
     words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="surrogateescape").split("\0")[1:]
-    files = [os.path.abspath(word) for word in words if os.path.isfile(word)]
+    words = words[: words.index("--")] if "--" in words else words
+    files = [os.path.abspath(word) for word in words if os.path.isfile(word) and not {"exec", "core"}.isdisjoint(words)]
     core: Any = next((file for file in files if "core" in words and elf.why_no_core(file) is None), None)
     return next((file for file in files if file != core and elf.is_go(file)), None), core

@@ -17,7 +17,8 @@ import stat
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -40,6 +41,8 @@ SELECTS = """
 
 In dlv, --goroutine N and --frame N come first, as in `NAME --goroutine 5 --frame 1 ...`. dlv does not tell its scripts
 of `goroutine 5` or `frame 1` before a command: without the options the answer is about the selected ones."""
+#: What the terminal sends. A worker ends when dlv does.
+UNHEARD = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU)
 #: So many deaths, each within so many seconds of the start, and a worker is not started again.
 DEATHS, SOON = 3, 2.0
 
@@ -131,6 +134,8 @@ def _free(folder: Path, dlv: Process, results: int) -> None:
         "calls": b"\n",
         "answer": b"\2gomap's worker was killed: run the command again",
     }
+    with foreground(os.getpgrp(), dlv.pid):
+        pass  # dlv has the terminal again
     while dlv.runs and (folder / BUSY).exists():
         with suppress(BlockingIOError):
             os.read(results, 1 << 20)
@@ -140,13 +145,33 @@ def _free(folder: Path, dlv: Process, results: int) -> None:
         time.sleep(0.01)
 
 
+@contextmanager
+def foreground(group: int, dlv: int) -> Iterator[None]:
+    """Where dlv has the terminal, a group of processes of its session has it and so gets what Ctrl-C sends: dlv itself
+    would ask a user of a server with several clients whether to leave."""
+    try:
+        before = os.tcgetpgrp(1)
+        taken = before in (os.getpgid(dlv), group)
+        if taken:
+            os.tcsetpgrp(1, group)
+    except OSError:
+        taken = False
+    try:
+        yield
+    finally:
+        if taken:
+            with suppress(OSError):
+                os.tcsetpgrp(1, os.getpgid(dlv))
+
+
 def start(folder: Path, name: str, dlv: Process, options: Options) -> None:
-    """Starts a worker that is not a child of dlv, and comes back when it is there. Ctrl-C reaches it as it does dlv."""
+    """Starts a worker that is not a child of dlv, and comes back when it is there."""
     ready, there = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):  # it ends when dlv does
+            os.setpgid(0, 0)
+            for number in UNHEARD:
                 signal.signal(number, signal.SIG_IGN)
             if os.fork() == 0:
                 os.close(ready)

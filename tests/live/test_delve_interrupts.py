@@ -26,6 +26,7 @@ from tests.live import delves, toolchains
 from tests.live.delves import Dlv
 from tests.live.fake_server import relaying
 from tests.live.test_delve_failures import bridge_command, environment, left_of
+from tests.live.test_delve_program import headless
 from tests.live.test_delve_prompt import Terminal
 from tests.live.toolchains import Row
 
@@ -111,6 +112,21 @@ def test_in_a_terminal(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
         assert re.search(r"map\[string\]int  main\.Shared\b", terminal.ask("hmap-show main.Shared"))
         assert "main.stop()" in terminal.ask("frame 0")
     terminal.leave()
+
+
+def test_in_a_terminal_on_a_shared_server(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
+    """Where dlv itself asks on Ctrl-C whether to leave: a command of gomap's has it for its own."""
+    with headless(dlv, toolchains.build("goroutines", system_go, optimised=False), GOMAP_N="4000") as where:
+        terminal = Terminal(dlv, tmp_path, "connect", str(where), "--no-direct")
+        terminal.ready()
+        terminal.ask("break main.stop")
+        terminal.ask("continue")
+        terminal.child.send("hmap-alias --scope all\r")
+        terminal.child.expect(r"\rgoroutines: [\d,]+ of 4,0")
+        terminal.child.send("\x03")
+        assert "(interrupted: this is what the search had come to)" in terminal.ready()
+        assert re.search(r"map\[string\]int  main\.Shared\b", terminal.ask("hmap-show main.Shared"))
+        assert "[p/q]" not in terminal.leave("n\r")
 
 
 @pytest.mark.parametrize("command", [["dlv-hmap", "connect", ":1"], ["gomap", "m.hmap"]], ids=["dlv-hmap", "gomap"])

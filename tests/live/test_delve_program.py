@@ -133,12 +133,12 @@ def switches(status: Path) -> int:
 
 
 @contextmanager
-def headless(dlv: Dlv, binary: Path) -> Iterator[Address]:
+def headless(dlv: Dlv, binary: Path, **more: str) -> Iterator[Address]:
     """README's own server, but for the port's number."""
     listen = "--listen=127.0.0.1:0"
     server = subprocess.Popen(
         [str(dlv.path), "exec", str(binary), "--headless", "--accept-multiclient", "--api-version=2", listen],
-        env={**os.environ, "GOMAP_TRUTH": "/dev/null"},
+        env={**os.environ, "GOMAP_TRUTH": "/dev/null", **more},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
