@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import select
 import signal
 import sys
@@ -25,8 +24,6 @@ from gomap.render.terminal import style
 
 #: Seconds in which signals of the terminal and of dlv are one press of Ctrl-C.
 ONCE = 1.5
-#: A command's name, what is selected for it alone, and the rest.
-CHOSEN = r"(\S+)((?:\s+--(?:goroutine|frame)\s+[0-9]+(?=\s|$))*)(.*)"
 
 
 class Prompt:
@@ -72,14 +69,9 @@ class Prompt:
             self._console = Console(self._session(many), style(sys.stdout))
         console = self._console
         console.style = style(sys.stdout)  # the window may be of another size by now
-        name, chosen, rest = re.fullmatch(CHOSEN, line, re.S).groups()  # type: ignore[union-attr]
-        numbers = {option: int(number) for option, number in re.findall(r"--(\w+)\s+(\d+)", chosen)}
-        if numbers:
-            console.session.select(numbers.get("frame", 0), numbers.get("goroutine"))
-        else:
-            with suppress(GomapError):  # the command itself will tell
-                console.session.select(frame)
-        outcome = console.execute(name + rest)
+        with suppress(GomapError):  # the command itself will tell
+            console.session.select(frame)
+        outcome = console.execute(line)
         return outcome.output + (outcome.error or "").replace("set hmap debug", "hmap-config debug")
 
     def _session(self, many: bool) -> Session:

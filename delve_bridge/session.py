@@ -13,7 +13,7 @@ from delve_bridge.rpc import GONE, Api, Client, NotDelve, Refused, ended
 from delve_bridge.target import Called, DelveTarget, Frame, split
 from delve_bridge.types import BARE, NOWHERE, Raw, Types, at
 from gomap import elf
-from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, TargetRunning, UsageError
+from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, TargetRunning
 from gomap.golang.dictionaries import ANCHOR, Known, of_file
 from gomap.memory import Memory
 from gomap.process import ProcessMemory, same
@@ -119,13 +119,9 @@ class Session:
             self.arrived(state)
         return state
 
-    def select(self, frame: int, goroutine: int | None = None) -> None:
-        """A goroutine (None: the one that Delve has selected) and one of its frames. Raises UsageError, and as stopped
-        does."""
+    def select(self, frame: int) -> None:
+        """The goroutine that Delve has selected, and one of its frames. Raises as stopped does."""
         self._select_goroutine(self.stopped())
-        self.goroutine = self.goroutine if goroutine is None else goroutine
-        if len(self.stack(frame + 1)) <= frame:
-            raise UsageError(f"goroutine {self._goroutine_id()} has no frame {frame}")
         self.frame = frame
 
     def _look_for_libraries(self) -> None:

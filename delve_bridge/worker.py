@@ -39,8 +39,8 @@ color is auto, on or off; entries, how many hmap-show lists by itself; depth, ho
 look; debug shows the traceback of a fault in gomap itself."""
 SELECTS = """
 
-In dlv, --goroutine N and --frame N come first, as in `NAME --goroutine 5 --frame 1 ...`. dlv does not tell its scripts
-of `goroutine 5` or `frame 1` before a command: without the options the answer is about the selected ones."""
+dlv does not tell its scripts of `goroutine 5` or `frame 1` before a command: the answer is about the selected ones.
+Write --goroutine 5, --frame 1 behind it."""
 #: What the terminal sends. A worker ends when dlv does.
 UNHEARD = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU)
 #: So many deaths, each within so many seconds of the start, and a worker is not started again.
@@ -88,7 +88,7 @@ def prepare(folder: Path, name: str, how: str) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for pipe in PIPES:
         os.mkfifo(folder / pipe, 0o600)
-    commands = {one.name: one.help() + SELECTS.replace("NAME", one.name) for one in registry.COMMANDS}
+    commands = {one.name: one.help() + SELECTS for one in registry.COMMANDS}
     commands[CONFIG] = CONFIG_HELP
     first = {"NAME": f"@{name}\n", "FOLDER": str(folder), "HOW": how, "COMMANDS": list(commands)}
     lines = [f"{key} = {json.dumps(value)}" for key, value in first.items()]
