@@ -307,6 +307,33 @@ def test_two_windows_on_one_server(dlv: Dlv, system_go: Row, tmp_path: Path) -> 
         two.leave("n\r")
 
 
+def test_answers_through_the_prompt(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
+    """dlv's own client, asked through its scripts, tells the same as the server does without it."""
+    lines = [
+        *("hmap-alias --scope all --all --json", "hmap-top -n 0 --values --json", "hmap-check --all --json"),
+        *("hmap-race --json", "hmap-show main.Shared --entries 1 --json", "hmap-show nosuch --json"),
+    ]
+    binary = toolchains.build("goroutines", system_go, optimised=False)
+    with headless(dlv, binary) as where, worker(dlv, tmp_path):
+        terminal = Terminal(dlv, tmp_path, "connect", str(where), plain=True)
+        terminal.ready()
+        terminal.ask(f"source {BOOTSTRAP}")
+        terminal.ask("break main.stop")
+        terminal.ask("continue")
+        answers = [terminal.ask(line).splitlines() for line in lines]
+        run = subprocess.run(
+            [str(ROOT / "bin" / "dlv-hmap"), "connect", str(where), *(f"-c{line}" for line in lines)],
+            env=environment(dlv, tmp_path),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        terminal.leave("n\r")
+    for line, answer, wanted in zip(lines, answers, run.stdout.splitlines()):
+        (told,) = (part[part.index('{"schema"') :] for part in answer if '{"schema"' in part)
+        assert json.loads(told) == json.loads(wanted), line
+
+
 def test_what_is_passed_on(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
     """dlv's own commands and options, and the status that it ends with."""
     binary = toolchains.build("basic", system_go, optimised=False)
