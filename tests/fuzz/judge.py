@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import importlib
 import json
 import re
@@ -88,6 +89,7 @@ def limits(watched: bool = True) -> Iterator[None]:
     with open("/proc/self/statm") as statm:
         held = int(statm.read().split()[0]) * resource.getpagesize()
     before = signal.signal(signal.SIGPROF, _too_slow)
+    callbacks, gc.callbacks[:] = gc.callbacks[:], []  # hypothesis has one, and what is raised in it gets lost
     try:
         resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, hard))
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
@@ -98,6 +100,7 @@ def limits(watched: bool = True) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_PROF, 0)
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
         signal.signal(signal.SIGPROF, before)
+        gc.callbacks[:] = callbacks
 
 
 def _too_slow(_signal: int, _frame: Any) -> None:

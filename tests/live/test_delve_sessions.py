@@ -242,7 +242,7 @@ import (
 	"time"
 )
 
-var done, turns atomic.Int64
+var done, started, turns atomic.Int64
 
 //go:noinline
 func leaf(numbers []int) (sum int) {
@@ -254,6 +254,7 @@ func leaf(numbers []int) (sum int) {
 
 //go:noinline
 func inner(m map[string]int, numbers []int) {
+	started.Add(1)
 	for done.Load() == 0 {
 		turns.Add(int64(leaf(numbers)))
 	}
@@ -269,6 +270,9 @@ func outer(m map[int]int) {
 func main() {
 	for i := 0; i < 4; i++ {
 		go outer(map[int]int{1: 1})
+	}
+	for started.Load() < 4 {
+		time.Sleep(time.Millisecond)
 	}
 	for {
 		time.Sleep(5 * time.Millisecond)

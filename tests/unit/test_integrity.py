@@ -11,12 +11,13 @@ import pytest
 from gomap import arrays, frontend, image
 from gomap.analysis import integrity, integrity_classic, integrity_swiss
 from gomap.commands.declare import Settings
+from gomap.golang.hashing import hasher_of
 from gomap.render.text import Style
 from gomap.target import Variable
 from tests.unit.build import classic_type, swiss_type
 from tests.unit.space import FakeTarget, basic
 from tests.unit.test_bounded import make
-from tests.unit.test_lookup import ARRAY, INT, SEED, hasher_of, with_hashes
+from tests.unit.test_lookup import ARRAY, INT, SEED, with_hashes
 from tests.unit.test_maps import ask
 
 IMAGES = Path(__file__).with_name("images")
