@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gomap.expr import resolve_map
-from gomap.golang.classic import ClassicMap
+from gomap.golang.classic.map import ClassicMap
 from gomap.golang.structure import Structure
 from gomap.maps import view
 from gomap.target import Target

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, Union
 import gdb
 
 if TYPE_CHECKING:
-    from gomap.maps import MapView
+    from gomap.golang.layout import MapView
 
 Number = Union[int, float]
 

@@ -11,9 +11,10 @@ from gdbext.types import member
 from gomap.errors import GomapError
 from gomap.expr import map_in
 from gomap.golang import dictionaries
+from gomap.golang.layout import MapView
 from gomap.gotypes import GoType, Kind
 from gomap.human import one_line
-from gomap.maps import MapView, shape_of, view
+from gomap.maps import shape_of, view
 
 
 class MapPrinter:

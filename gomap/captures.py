@@ -12,12 +12,13 @@ from gomap.errors import GomapError, MemoryFault
 from gomap.golang.closures import MAX_CAPTURED
 from gomap.golang.hashing import Hasher, TooLong, hasher_of
 from gomap.golang.heap import Room
+from gomap.golang.layout import MapView
 from gomap.golang.lookup import candidates, lookup
 from gomap.golang.malloc import allocator
 from gomap.golang.pclntab import Functions
 from gomap.golang.rtype import Types
 from gomap.gotypes import Alike, GoType, Kind, same
-from gomap.maps import MapView, nonsense, view
+from gomap.maps import nonsense, view
 from gomap.target import Captured, Target, Variable
 
 #: Bytes of an object that the allocator has a size class for.

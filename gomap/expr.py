@@ -17,9 +17,10 @@ from gomap.golang import syncmap
 from gomap.golang.hashing import hasher_of, typehash_plan
 from gomap.golang.heap import Room
 from gomap.golang.liveness import judged
-from gomap.golang.lookup import Lookup, candidates, lookup
+from gomap.golang.lookup import candidates, lookup
 from gomap.golang.malloc import allocator
 from gomap.golang.rtype import Types, dynamic
+from gomap.golang.search import Lookup
 from gomap.golang.slots import MAX_ITEM
 from gomap.gotypes import Field, GoType, Kind, can_reach_map, fixed
 from gomap.human import an, plural

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Callable, NoReturn
 
+from gomap.anomaly import Anomaly
 from gomap.commands import registry
 from gomap.commands.declare import Arg, Command, Context, Settings
 from gomap.errors import GomapError, Interrupted, UsageError
-from gomap.golang.structure import Anomaly
 from gomap.human import one_line, plural
 from gomap.ongoroutine import OnGoroutine
 from gomap.progress import ProgressLine, silent

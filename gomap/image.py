@@ -17,11 +17,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable
 
+from gomap.anomaly import Anomaly
 from gomap.errors import BadImage, GomapError
 from gomap.expr import resolve_map
 from gomap.golang.hashing import typehash_plan
 from gomap.golang.rtype import Types
-from gomap.golang.structure import TOO_MANY, Anomaly
+from gomap.golang.structure import TOO_MANY
 from gomap.gotypes import GoType
 from gomap.human import one_line
 from gomap.maps import view

@@ -18,12 +18,12 @@ from typing import Callable
 
 from gomap.errors import BadExpression, GomapError, MemoryFault, NoSuchVariable
 from gomap.golang.hashing import Hasher, typehash_plan
+from gomap.golang.layout import MapView
 from gomap.golang.rtype import descriptor_of, dynamic
 from gomap.golang.slots import MAX_ITEM
 from gomap.golang.structure import counted
 from gomap.gotypes import POINTER_KINDS, GoType, Kind, plain_name, same
 from gomap.human import an, plural
-from gomap.maps import MapView
 from gomap.memory import Memory
 from gomap.syntax import unquote
 from gomap.target import Arch, Target, Variable

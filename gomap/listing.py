@@ -12,9 +12,9 @@ from itertools import chain, compress, cycle, islice
 from json.encoder import encode_basestring_ascii
 from typing import Callable
 
+from gomap.golang.layout import MapView
 from gomap.golang.slots import Bucket, Columns, columns, entries_of
 from gomap.gotypes import SCALAR_KINDS, GoType, Kind
-from gomap.maps import MARKS, MapView
 from gomap.values import Limits, Values
 
 #: Of one entry; its slot and array, of which there are few, are filled in first.
@@ -41,7 +41,7 @@ def _window_json(
     values: Values, t: GoType, found: MapView, window: list[Bucket], old: bool, wanted: int
 ) -> tuple[str, int]:
     shape, target = found.shape.slots, values.target
-    live = MARKS[found.shape.layout].live
+    live = found.marks.live
     cells = columns(target.arch, shape, window, live).first(wanted)
     keys: Sequence[object]
     elems: Sequence[object]

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Union
 
 from gomap.errors import MemoryFault, NotAMap, UnsupportedLayout
-from gomap.golang import classic, swiss
+from gomap.golang.classic.view import LAYOUT as CLASSIC
 from gomap.golang.heap import Room
+from gomap.golang.layout import MapView, Shape
+from gomap.golang.swiss.view import LAYOUT as SWISS
 from gomap.gotypes import GoType, Kind, Lazy
 from gomap.target import Arch, Target
 
-Shape = Union[classic.ClassicShape, swiss.SwissShape]
-MapView = Union[classic.ClassicMap, swiss.SwissMap]
-
-#: How each layout marks its slots.
-MARKS = {"classic": classic.MARKS, "swiss": swiss.MARKS}
+LAYOUTS = {layout.name: layout for layout in (CLASSIC, SWISS)}
 
 
 @lru_cache(maxsize=1024)
@@ -24,14 +21,14 @@ def detect(header: GoType, arch: Arch) -> Shape:
 
     Raises UnsupportedLayout with the fields that were seen.
     """
-    found = classic.detect(header) or swiss.detect(header, arch)
-    if found is None:
-        seen = ", ".join(f.name for f in header.fields) or "no fields"
-        raise UnsupportedLayout(
-            f"the map header {header.name} has a layout gomap does not know ({seen}): "
-            "please report it with the Go version"
-        )
-    return found
+    for layout in LAYOUTS.values():
+        shape: Shape | None = layout.detect(header, arch)
+        if shape is not None:
+            return shape
+    seen = ", ".join(f.name for f in header.fields) or "no fields"
+    raise UnsupportedLayout(
+        f"the map header {header.name} has a layout gomap does not know ({seen}): please report it with the Go version"
+    )
 
 
 def shape_of(t: GoType, arch: Arch) -> Shape:
@@ -48,9 +45,7 @@ def view(target: Target, t: GoType, address: int) -> MapView:
     """
     shape = shape_of(t, target.arch)
     try:
-        if isinstance(shape, classic.ClassicShape):
-            return classic.ClassicMap(target, shape, address)
-        return swiss.SwissMap(target, shape, address)
+        return LAYOUTS[shape.layout].view(target, shape, address)
     except MemoryFault as fault:
         if fault.why:
             raise

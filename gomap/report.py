@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Union
 
-from gomap.golang.structure import Anomaly
+from gomap.anomaly import Anomaly
 
 
 @dataclass(frozen=True)

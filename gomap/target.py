@@ -302,6 +302,13 @@ class Record:
             raise NoDebugInfo(f"{self.type.name} has a field {name} that is no integer of it")
         return self.arch.uint(self.data, found.offset, found.type.size)
 
+    def signed(self, name: str) -> int:
+        """The field as its type says: negative numbers of an int."""
+        found, value = self.type.field(name), self[name]
+        if found is not None and found.type.kind is Kind.INT and value >> (8 * found.type.size - 1):
+            value -= 1 << 8 * found.type.size
+        return value
+
     def get(self, name: str, default: int = 0) -> int:
         return self[name] if self.type.field(name) else default
 

@@ -8,18 +8,20 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from gomap.analysis.roots import MAX_PROBLEMS, Reach, Roots
+from gomap.anomaly import Anomaly
 from gomap.captures import Closures
 from gomap.errors import GomapError, MemoryFault, OptimizedOut
 from gomap.golang import syncmap
 from gomap.golang.dictionaries import is_shaped
 from gomap.golang.heap import SMALL, Room, Span
+from gomap.golang.layout import MapView
 from gomap.golang.malloc import allocator
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.slots import MAX_ITEM
-from gomap.golang.structure import Anomaly, counted
+from gomap.golang.structure import counted
 from gomap.golang.syncmap import atomic_pointee
 from gomap.gotypes import SCALAR_KINDS, Alike, GoType, Kind, can_reach_map, can_reach_slice, same
-from gomap.maps import MapView, nonsense, view
+from gomap.maps import nonsense, view
 from gomap.progress import Progress, silent
 from gomap.syntax import closes
 from gomap.target import Place, Target, Variable, read_record

@@ -17,11 +17,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Union
 
+from gomap.anomaly import Anomaly
 from gomap.errors import GomapError, OptimizedOut
 from gomap.golang import syncmap
 from gomap.golang.heap import Room
 from gomap.golang.rtype import Types, dynamic
-from gomap.golang.structure import Anomaly, counted
+from gomap.golang.structure import counted
 from gomap.gotypes import Alike, GoType, Kind
 from gomap.maps import nonsense, view
 from gomap.progress import Progress, silent

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from gomap.analysis.integrity import NOT_IN_CORE, Checked, Findings, sample_step
 from gomap.arrays import numpy
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang.hashing import KNOWN, RANDOM, TOO_LONG, UNREADABLE, Hasher, Plan, TooLong, typehash_plan
+from gomap.golang.integrity import NOT_IN_CORE, Checked, Findings, sample_step
 from gomap.golang.malloc import allocator
 from gomap.golang.slots import member
 from gomap.golang.syncmap import (

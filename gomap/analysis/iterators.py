@@ -11,16 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gomap.anomaly import Anomaly
 from gomap.errors import GomapError
 from gomap.golang import mapcalls
-from gomap.golang.classic import ClassicMap
 from gomap.golang.goroutines import goroutines
+from gomap.golang.layout import MapView
+from gomap.golang.marks import SLOTS
 from gomap.golang.rtype import Types
 from gomap.golang.stackmap import StackMaps
 from gomap.golang.stacks import Stack, Stacks, Unseen
-from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType, Kind
-from gomap.maps import MapView
 from gomap.memory import gather
 from gomap.progress import Progress, silent
 from gomap.target import Frame, Goroutine, Record, Target, read_record
@@ -28,8 +28,6 @@ from gomap.target import Frame, Goroutine, Record, Target, read_record
 #: Bytes of one goroutine's stack that are searched, and pointers on all stacks that are followed.
 MAX_STACK = 1 << 20
 MAX_POINTERS = 1 << 18
-SLOTS = 8
-_ITERATORS = {True: "runtime.hiter", False: "internal/runtime/maps.Iter"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def search(target: Target, found: MapView, progress: Progress = silent) -> Searc
     """Every iteration over the map. Raises NoDebugInfo, MemoryFault."""
     everyone, anomalies = goroutines(target)
     result = Search([], anomalies)
-    t = target.find_type(_ITERATORS[isinstance(found, ClassicMap)])
+    t = target.find_type(found.terms.iterator)
     if t is None or not t.fields:
         result.told.append(Anomaly("note", "no-iterators", "the debug information has no iterator type", None))
         return result
@@ -94,7 +92,7 @@ def of_goroutine(target: Target, stack: Stack, views: Mapping[int, MapView]) -> 
     on its iterator: where no iterator is alive in its own frame, only functions that this called may need it."""
     if not views:
         return []
-    t = target.find_type(_ITERATORS[isinstance(next(iter(views.values())), ClassicMap)])
+    t = target.find_type(next(iter(views.values())).terms.iterator)
     if t is None or not t.fields:
         return []
     candidates = _candidates(target, stack, t, views)
@@ -222,7 +220,7 @@ class _Looker:
         done, total = stands
         level, frame = _told(stack, call)
         names = [f.name for f in self._type.fields if f.type.kind in (Kind.INT, Kind.UINT, Kind.BOOL)]
-        position = {name: _signed(record, name) for name in names}
+        position = {name: record.signed(name) for name in names}
         key, elem = record["key"], record["elem"]
         yield Iteration(stack.goroutine, frame, level, address, on_heap, key, elem, position, done, total)
 
@@ -241,34 +239,7 @@ class _Looker:
                 return None
         except GomapError:
             return None
-        return self._classic(record) if isinstance(self._found, ClassicMap) else self._swiss(record)
-
-    def _classic(self, record: Record) -> tuple[int, int] | None:
-        B = record["B"]
-        assert isinstance(self._found, ClassicMap)
-        if B > self._found.B or record["offset"] >= SLOTS or not 0 < record["i"] <= SLOTS:
-            return None
-        if not record["buckets"] or not record["bptr"]:
-            return None
-        start, bucket, total = record["startBucket"], record["bucket"], 1 << B
-        if start >= total or bucket >= total or record["wrapped"] > 1:
-            return None
-        # bucket is the next one.
-        done = (bucket - start) % total
-        if record["wrapped"] and bucket == start:
-            done = total
-        return max(done - (record["i"] < SLOTS), 0), total
-
-    def _swiss(self, record: Record) -> tuple[int, int] | None:
-        header = self._found.header
-        index = _signed(record, "dirIdx")
-        if record["clearSeq"] > header["clearSeq"] or record["globalDepth"] > header["globalDepth"]:
-            return None
-        if index < 0:  # it was a small map when the iteration began
-            done: int = record["entryIdx"]
-            return (done, SLOTS) if index == -1 and done <= SLOTS else None
-        total: int = max(header["dirLen"], 1)
-        return (index, total) if index <= total and record["tab"] else None
+        return self._found.iteration(record)
 
 
 @dataclass(frozen=True)
@@ -306,11 +277,3 @@ def _told(stack: Stack, call: _Call) -> tuple[int, Frame]:
         if not mapcalls.is_between(frames[level].function):
             return level, frames[level]
     return call.level, call.frame
-
-
-def _signed(record: Record, name: str) -> int:
-    found = record.type.field(name)
-    value = record[name]
-    if found is not None and found.type.kind is Kind.INT and value >> (8 * found.type.size - 1):
-        value -= 1 << 8 * found.type.size
-    return value

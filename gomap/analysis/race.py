@@ -10,18 +10,16 @@ from gomap.analysis.alias import Found, Holder
 from gomap.analysis.deaths import FATAL, PANIC, Death, deaths, panics, signal_name, thrown, value
 from gomap.analysis.references import passed, referenced, root_of
 from gomap.analysis.roots import MAX_PROBLEMS
+from gomap.anomaly import Anomaly
 from gomap.errors import GomapError, OptimizedOut
 from gomap.golang import mapcalls
-from gomap.golang.classic import ClassicMap
 from gomap.golang.dictionaries import has_shape, is_shaped
 from gomap.golang.goroutines import goroutines
 from gomap.golang.modules import OWN, STANDARD, Modules, modules
 from gomap.golang.rtype import MAP_DESCRIPTORS, Types
 from gomap.golang.stackmap import StackMaps
 from gomap.golang.stacks import Stack, Stacks, Unseen
-from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType, Kind, same
-from gomap.maps import MapView
 from gomap.progress import Progress, silent
 from gomap.target import Frame, Goroutine, Record, Target, Variable, read_record
 
@@ -179,7 +177,7 @@ def located(one: Inside, found: Found) -> Inside:
         if one.type is not None and not _is_of(one.type, t):
             continue
         try:
-            if _has_part(each, one.parts):
+            if each.has_part(one.parts):
                 return replace(one, address=address, type=t)
         except GomapError:
             continue
@@ -277,21 +275,6 @@ def nil_variables(target: Target, one: Inside, found: Found) -> list[Holder]:
     levels = range(one.level, last + 1)
     local = [h for h in nil if h.place.goroutine == one.goroutine.id and h.place.frame in levels]
     return list({id(holder): holder for holder in (*named, *local)}.values())
-
-
-def _has_part(found: MapView, parts: Sequence[int]) -> bool:
-    """Whether one of these addresses is a table or the group of a Swiss map, a bucket of a classic one."""
-    storage = found.storage()
-    if not isinstance(found, ClassicMap):
-        return any(storage.get(part) in ("table", "group") for part in parts)
-    size = found.shape.slots.size
-    counts = {"buckets": 1 << min(found.B, 48), "oldbuckets": found.old_count}
-    for start, what in storage.items():
-        # makeBucketArray of runtime/map.go: overflow buckets made in advance lie behind the array.
-        end = start + size * (counts[what] + (counts[what] >> 4))
-        if any(start <= part < end and not (part - start) % size for part in parts):
-            return True
-    return False
 
 
 def _wanted(function: str, name: str, t: GoType) -> bool:

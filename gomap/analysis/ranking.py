@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from gomap.analysis.alias import Found, Holder
 from gomap.analysis.referents import Referents
+from gomap.anomaly import Anomaly
 from gomap.errors import GomapError
 from gomap.golang import syncmap
 from gomap.golang.malloc import Allocator, allocator
-from gomap.golang.structure import Anomaly, Bytes
+from gomap.golang.structure import Bytes
 from gomap.gotypes import GoType, Kind
 from gomap.maps import view
 from gomap.progress import Progress, silent

@@ -14,14 +14,11 @@ from struct import Struct
 
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang import syncmap
-from gomap.golang.classic import MARKS as CLASSIC_MARKS
-from gomap.golang.classic import ClassicMap
 from gomap.golang.heap import IN_USE, PAGE_SIZE, Heap
+from gomap.golang.layout import MapView
 from gomap.golang.marks import SLOTS, words
 from gomap.golang.rtype import Types, descriptor_of
-from gomap.golang.swiss import MARKS as SWISS_MARKS
 from gomap.gotypes import GoType, Kind, has_pointers
-from gomap.maps import MapView
 from gomap.memory import gather
 from gomap.target import Target, Variable, read_record
 
@@ -89,7 +86,7 @@ class Referents:
         parts = [part for part in parts if part[0].ops]
         if not parts:
             return 0
-        live = (CLASSIC_MARKS if isinstance(found, ClassicMap) else SWISS_MARKS).live
+        live = found.marks.live
         arch = self.target.arch
         for data in found.contents():
             for slot in range(SLOTS):

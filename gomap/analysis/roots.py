@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Callable
 
+from gomap.anomaly import Anomaly
 from gomap.errors import GomapError
 from gomap.golang.goroutines import by_id, goroutines
 from gomap.golang.liveness import Liveness, dead
 from gomap.golang.stacks import Stacks, Unseen
-from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType, can_reach_map
 from gomap.progress import Progress, silent
 from gomap.target import Goroutine, Target, Variable

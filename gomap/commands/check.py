@@ -7,22 +7,22 @@ from dataclasses import replace
 from typing import Any
 
 from gomap import human
-from gomap.analysis import integrity_classic, integrity_swiss, integrity_sync
+from gomap.analysis import integrity_sync
 from gomap.analysis.alias import Found, everywhere
-from gomap.analysis.integrity import Absent, Checked, Findings, Unchecked
 from gomap.analysis.roots import Roots
+from gomap.anomaly import Anomaly
 from gomap.arrays import numpy
 from gomap.commands.declare import Context
 from gomap.commands.facts import named, search_cut
 from gomap.errors import GomapError, NotAMap, UsageError
-from gomap.golang.classic import ClassicMap
 from gomap.golang.hashing import Hasher, Pool, hasher_of
+from gomap.golang.integrity import Absent, Checked, Findings, Unchecked
+from gomap.golang.layout import MapView
 from gomap.golang.lookup import choose
 from gomap.golang.malloc import allocator
-from gomap.golang.structure import Anomaly
 from gomap.golang.syncmap import detect
 from gomap.gotypes import GoType, Kind
-from gomap.maps import MapView, view
+from gomap.maps import view
 from gomap.report import Facts, Report, Table
 from gomap.target import Variable
 
@@ -164,10 +164,7 @@ def _check_map(context: Context, hasher: Hasher, t: GoType, address: int, full: 
     try:
         found: MapView = view(target, t, address)
         plan = choose(found, hasher)
-        if isinstance(found, ClassicMap):
-            checked = integrity_classic.check(found, hasher, plan, allocator(target), full, absent)
-        else:
-            checked = integrity_swiss.check(found, hasher, plan, full, absent)
+        checked = found.check(hasher, plan, allocator(target), full, absent)
     except GomapError as error:
         return _unread(error, address, absent)
     if plan is None:

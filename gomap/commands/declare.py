@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol, TypeVar
 from gomap.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from gomap.golang.structure import Anomaly
+    from gomap.anomaly import Anomaly
     from gomap.gotypes import GoType
     from gomap.report import Report
     from gomap.target import Target, Variable

@@ -6,10 +6,10 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis.alias import WHOLE_DEPTH, Found, Holder
-from gomap.golang.classic import ClassicMap
+from gomap.anomaly import Anomaly
+from gomap.golang.layout import MapView
 from gomap.golang.stacks import Unseen
-from gomap.golang.structure import Anomaly, Growth, Structure
-from gomap.maps import MapView
+from gomap.golang.structure import Growth, Structure
 from gomap.report import Report
 from gomap.target import Place
 
@@ -102,7 +102,6 @@ def count_anomalies(found: MapView, structure: Structure) -> list[Anomaly]:
         else:
             anomalies.append(Anomaly("warning", "count-mismatch", f"{what}: the map is corrupt", found.address))
     if structure.total.strange:
-        word = "tophash" if isinstance(found, ClassicMap) else "control"
-        what = f"{structure.total.strange:,} slots have a {word} byte that means nothing"
+        what = f"{structure.total.strange:,} slots have a {found.terms.marks} byte that means nothing"
         anomalies.append(Anomaly("warning", "bad-marks", what, structure.address))
     return anomalies

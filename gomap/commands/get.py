@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from gomap import human
+from gomap.anomaly import Anomaly
 from gomap.commands.declare import Context
 from gomap.expr import keys_of
-from gomap.golang.classic import ClassicMap
-from gomap.golang.lookup import Lookup, Step, candidates, lookup
-from gomap.golang.structure import Anomaly
-from gomap.maps import MapView, view
+from gomap.golang.layout import MapView
+from gomap.golang.lookup import candidates, lookup
+from gomap.golang.search import Lookup, Step
+from gomap.maps import view
 from gomap.report import Facts, Report
 from gomap.values import Limits, Values, shown
 
@@ -91,8 +92,7 @@ def _notes(found: MapView, result: Lookup) -> list[Anomaly]:
 
 
 def _why(found: MapView, values: Values, result: Lookup, step: Step) -> str:
-    classic = isinstance(found, ClassicMap)
-    mark = "" if result.mark is None else f"{'tophash' if classic else 'H2'} {result.mark:#04x}"
+    mark = "" if result.mark is None else f"{found.terms.mark} {result.mark:#04x}"
     if step.reason == "found":
         return "the key" if result.walked else f"{mark}, and the key is equal"
     if step.reason == "other-key":
@@ -102,30 +102,17 @@ def _why(found: MapView, values: Values, result: Lookup, step: Step) -> str:
         return f"{mark}, and the key can't be read"
     if step.reason == "moved":
         return "this old bucket has moved: on to the new array"
-    if step.reason == "goes-on":
-        return "no match, no empty slot: on to the " + ("overflow bucket" if classic else "next group")
-    if not classic:
-        return "no match" if step.table is None else "no match, an empty slot: the search ends"
-    if step.slot is None:
-        return "no match, no overflow bucket: the search ends"
-    return f"no match, empty from slot {step.slot} on: the search ends"
+    return found.going_on(step)
 
 
 def _explain(report: Report, found: MapView, result: Lookup, whys: list[str]) -> None:
     """The hash, and what the lookup met at every place. The words take what room they need: no table."""
     rows = []
-    classic = isinstance(found, ClassicMap)
     if result.hash is not None and result.mark is not None:
-        mark = f"{'tophash' if classic else 'H2'} {result.mark:#04x}"
-        rows.append(("hash", f"{result.hash:#x}, {mark}"))
+        rows.append(("hash", f"{result.hash:#x}, {found.terms.mark} {result.mark:#04x}"))
     for step, why in zip(result.path, whys):
-        where = "old " if step.old else ""
-        where += f"table {step.table} " if step.table is not None else ""
-        where += f"{'bucket' if classic else 'group'} {step.bucket}"
-        if classic and step.overflow:
-            where += f" overflow {step.overflow}"
         slot = f" slot {step.slot}" if step.reason in ("found", "other-key", "unreadable") else ""
-        rows.append((where, f"{step.address:#x}{slot}: {why}"))
+        rows.append((found.place(step), f"{step.address:#x}{slot}: {why}"))
     left_out = len(rows) - MAX_ROWS
     if left_out > 1:
         rows[MAX_ROWS // 2 : -MAX_ROWS // 2] = [("...", f"{left_out:,} more steps (--json has them all)")]

@@ -10,9 +10,8 @@ from gomap.analysis.iterators import Iteration
 from gomap.commands.declare import Context
 from gomap.commands.facts import goroutines_seen
 from gomap.errors import GomapError
-from gomap.golang.classic import ClassicMap
+from gomap.golang.layout import MapView
 from gomap.gotypes import GoType
-from gomap.maps import MapView
 from gomap.report import Report, Table
 from gomap.values import Limits, Scalar, Values, shown
 
@@ -33,8 +32,7 @@ def add_iterators(context: Context, report: Report, t: GoType, found: MapView, j
     report.answer.append(f"{what} over it {verb} under way {scanned}")
     if searched.iterations:
         rows = [_row(t, one, key) for one, key in zip(searched.iterations, keys)]
-        unit = "buckets" if isinstance(found, ClassicMap) else "slots" if found.small else "directory"
-        headings = ("goroutine", "function", "line", "stands at", f"{unit} done")
+        headings = ("goroutine", "function", "line", "stands at", f"{found.iterated} done")
         report.sections.append(Table(headings, rows[:MAX_SHOWN], frozenset(), frozenset({3}), kept=3))
         if len(rows) > MAX_SHOWN and not json:
             report.cut("iterations", MAX_SHOWN, len(rows))

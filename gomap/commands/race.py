@@ -12,12 +12,11 @@ from gomap.analysis.alias import Found, Holder, everywhere
 from gomap.analysis.deaths import PANIC, SIGNAL, Death
 from gomap.analysis.race import Inside, Place, Searched
 from gomap.analysis.roots import Roots
+from gomap.anomaly import Anomaly
 from gomap.commands.declare import Context
 from gomap.commands.facts import goroutines_seen, hex_or_none, holder_json, search_cut
 from gomap.golang import mapcalls
-from gomap.golang.classic import ClassicMap
 from gomap.golang.dictionaries import is_shaped
-from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType, same
 from gomap.report import Facts, Lines, Report, Section, Table
 from gomap.target import Frame
@@ -119,7 +118,7 @@ def _maps(searched: Searched, found: Found, flagged: Sequence[int], nil: Nil) ->
 def _mark(found: Found, address: int | None) -> str | None:
     """The runtime's name of the mark of a write under way, in this map's layout."""
     each = found.views.get(address) if address else None
-    return None if each is None else "hashWriting" if isinstance(each, ClassicMap) else "writing"
+    return None if each is None else each.terms.writing
 
 
 def _type(held: Sequence[Holder], told: GoType | None) -> GoType | None:

@@ -7,19 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from gomap import human
-from gomap.analysis.growth import forecast
+from gomap.anomaly import Anomaly
 from gomap.commands.declare import Context
 from gomap.commands.drawing import bucket_sections
 from gomap.commands.facts import count_anomalies, growth_json, hex_or_none
 from gomap.commands.iterations import add_iterators
-from gomap.golang.classic import ClassicMap
 from gomap.golang.heap import Room
+from gomap.golang.layout import MapView
 from gomap.golang.malloc import allocator
 from gomap.golang.marks import SLOTS
-from gomap.golang.structure import TOO_MANY, Anomaly, Structure
+from gomap.golang.structure import TOO_MANY, Structure
 from gomap.gotypes import GoType
 from gomap.listing import entries_json
-from gomap.maps import MapView, shape_of, view
+from gomap.maps import LAYOUTS, shape_of, view
 from gomap.report import Bars, Encoded, Facts, Heat, Report, Section, Table
 from gomap.target import Variable
 from gomap.values import Limits, Values, shown
@@ -63,10 +63,6 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
 
 def show_json(expr: str, t: GoType, found: MapView, structure: Structure) -> dict[str, Any]:
     """The `data` object of the JSON contract."""
-    facts = found.layout_facts()
-    classic = isinstance(found, ClassicMap)
-    if not classic:
-        facts["tables"] = len(structure.tables)
     return {
         "expr": expr,
         "type": t.name,
@@ -105,8 +101,7 @@ def show_json(expr: str, t: GoType, found: MapView, structure: Structure) -> dic
         },
         "flags": found.flags,
         "growth": growth_json(structure.growth),
-        "classic": facts if classic else None,
-        "swiss": None if classic else facts,
+        **{name: found.layout_facts(structure) if name == found.shape.layout else None for name in LAYOUTS},
         "iterators": None,
     }
 
@@ -138,8 +133,7 @@ def _nil(expr: str, variable: Variable, t: GoType, layout: str, group: str | Non
         "bytes": {"allocated": 0, "live": 0, "overflow": 0, "old": 0, "waste": 0, "rebuilt": 0},
         "flags": [],
         "growth": growth_json(empty.growth),
-        "classic": None,
-        "swiss": None,
+        **dict.fromkeys(LAYOUTS),
         "iterators": None,
     }
     report = Report(data, answer=[f"{t.name}  {expr}  nil", "a nil map: reading finds nothing, writing panics"])
@@ -165,15 +159,11 @@ def _sections(found: MapView, structure: Structure) -> list[Section]:
 
 
 def _facts(found: MapView, structure: Structure) -> list[tuple[str, str]]:
-    rows = [("layout", _layout(found, structure)), ("load", _load(found, structure))]
-    growth = structure.growth
-    if isinstance(found, ClassicMap):
-        if growth.state == "none":
-            rows.append(("growth", "none under way"))
-        else:
-            moved = f"{growth.evacuated:,} of {growth.old_buckets:,} old buckets moved"
-            rows.append(("growth", f"{growth.state}, {moved} ({human.percent(growth.fraction)})"))
-    rows.append(("next", forecast(found, structure).next))
+    told = found.describe(structure)
+    rows = [("layout", told.layout), ("load", told.load)]
+    if told.growth is not None:
+        rows.append(("growth", told.growth))
+    rows.append(("next", found.forecast(structure).next))
     rows.append(("flags", ", ".join(found.flags) or "none"))
     slots = [f"{structure.total.live:,} live", f"{structure.total.empty:,} empty"]
     if structure.total.tombstones:
@@ -182,33 +172,6 @@ def _facts(found: MapView, structure: Structure) -> list[tuple[str, str]]:
         slots.append(f"{structure.total.evacuated:,} moved away")
     rows.append(("slots", ", ".join(slots)))
     return rows
-
-
-def _layout(found: MapView, structure: Structure) -> str:
-    if isinstance(found, ClassicMap):
-        parts = [f"classic, {human.plural(structure.main.buckets, 'bucket')}"]
-        if structure.main.buckets >= 1 << 10:
-            parts = [f"classic, {human.power(structure.main.buckets)} buckets"]
-        if structure.overflow:
-            parts.append(f"+ {structure.overflow:,} overflow, longest chain {structure.longest_chain}")
-        return " ".join(parts)
-    groups = human.plural(structure.main.buckets, "group")
-    kind = f" ({found.shape.group} slots)"
-    if found.small:
-        return f"Swiss, small: {groups}, no table{kind}"
-    depth = f"directory of {found.header['dirLen']:,}" if found.header["dirLen"] > 1 else "no split yet"
-    return f"Swiss, {human.plural(len(structure.tables), 'table')} of {groups} in all, {depth}{kind}"
-
-
-def _load(found: MapView, structure: Structure) -> str:
-    if not structure.main.buckets:
-        return "no buckets"
-    if isinstance(found, ClassicMap):
-        average = structure.total.live / structure.main.buckets
-        numerator, denominator = found.load_factor
-        return f"{average:.2f} entries a bucket, limit {numerator / denominator}"
-    limit = "full at 8" if found.small else "limit 87.5% a table"
-    return f"{human.percent(structure.load)} of the slots, {limit}"
 
 
 def _pictures(structure: Structure) -> list[Section]:
@@ -245,8 +208,8 @@ def _add_entries(context: Context, report: Report, t: GoType, found: MapView, wa
             key, value = values.key(t.key, entry.key), values.json(t.elem, entry.elem)
             place = f"{'old ' if entry.old else ''}{entry.bucket:,}/{entry.slot}"
             rows.append((place, shown(t.key, key), shown(t.elem, value)))
-        bucket = "bucket/slot" if isinstance(found, ClassicMap) else "group/slot"
-        report.sections.append(Table((bucket, "key", "value"), rows, frozenset({0}), frozenset({1, 2}), kept=1))
+        headings = (f"{found.terms.bucket}/slot", "key", "value")
+        report.sections.append(Table(headings, rows, frozenset({0}), frozenset({1, 2}), kept=1))
         listed = len(rows)
     total = report.data["live"]
     if listed < total:

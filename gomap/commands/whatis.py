@@ -9,7 +9,7 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis.alias import Found, everywhere
-from gomap.analysis.locate import Spot, locate
+from gomap.analysis.locate import locate
 from gomap.analysis.ranking import shortest
 from gomap.analysis.roots import Roots
 from gomap.commands.declare import Context
@@ -17,9 +17,10 @@ from gomap.commands.facts import hex_or_none, search_cut, where
 from gomap.errors import BadExpression, GomapError
 from gomap.golang.goroutines import goroutines
 from gomap.golang.heap import DEAD, MANUAL, STATES, Heap, Place, heap_of, segment_of
+from gomap.golang.layout import MapView
 from gomap.golang.malloc import allocator
+from gomap.golang.spot import Spot
 from gomap.gotypes import GoType, Kind
-from gomap.maps import MapView
 from gomap.report import Facts, Report
 from gomap.target import Goroutine, Target
 from gomap.values import Limits, Scalar, Values, shown

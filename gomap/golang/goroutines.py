@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gomap.anomaly import Anomaly
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo
-from gomap.golang.structure import Anomaly
 from gomap.gotypes import GoType, Kind
 from gomap.memory import gather
 from gomap.target import Goroutine, Record, Target, read_record, unpacker

@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from gomap.anomaly import Anomaly
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang.liveness import Liveness, calls_of, waits
 from gomap.golang.mapcalls import RUNTIME
 from gomap.golang.pclntab import PUSHES, Functions
-from gomap.golang.structure import Anomaly
 from gomap.target import MAX_FRAMES, Frame, Goroutine, Local, Place, Target, Variable, Wanted
 
 #: What every goroutine's oldest frame is, and a thread's (runtime/asm_*.s, runtime/proc.go).

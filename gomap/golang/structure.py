@@ -6,21 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from gomap.anomaly import Anomaly
 from gomap.errors import GomapError
 from gomap.golang.marks import SLOTS, Strip, Tally
 
 #: So many entries more than its header counts has no map, however far a write to it has come.
 TOO_MANY = 1 << 13
-
-
-@dataclass(frozen=True)
-class Anomaly:
-    """Something that an intact map does not have. severity: error, warning or note."""
-
-    severity: str
-    code: str
-    message: str
-    address: int | None = None
 
 
 @dataclass(frozen=True)

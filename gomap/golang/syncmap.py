@@ -13,15 +13,17 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import NamedTuple, Union
 
+from gomap.anomaly import Anomaly
 from gomap.errors import MemoryFault, NoDebugInfo
 from gomap.golang.dictionaries import ANY_POINTER, SHAPE
 from gomap.golang.heap import Room
+from gomap.golang.layout import MapView
 from gomap.golang.malloc import Allocator
 from gomap.golang.slots import member
-from gomap.golang.structure import Anomaly, Bytes
+from gomap.golang.structure import Bytes
 from gomap.gotypes import Field, GoType, Kind
-from gomap.maps import MapView, view
 from gomap.maps import nonsense as map_nonsense
+from gomap.maps import view
 from gomap.memory import gather
 from gomap.target import Target, Variable, read_record
 

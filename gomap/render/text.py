@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from gomap.golang.structure import Anomaly
+from gomap.anomaly import Anomaly
 from gomap.human import visible
 from gomap.render.color import Paint
 from gomap.report import Bars, Facts, Heat, Lines, Progress, Report, Section, Table

@@ -20,10 +20,12 @@ from typing import Any
 from gomap import image, recorded
 from gomap.commands.declare import Context
 from gomap.expr import resolve_map
-from gomap.golang.classic import ClassicMap
+from gomap.golang.classic.map import ClassicMap
+from gomap.golang.layout import MapView
 from gomap.golang.malloc import Allocator
+from gomap.golang.swiss.map import SwissMap
 from gomap.gotypes import GoType
-from gomap.maps import MapView, view
+from gomap.maps import view
 from gomap.target import Arch, Target
 from gomap.values import Limits, Values, shown
 from tests.fuzz.scribbled import Patch
@@ -102,9 +104,9 @@ class Source:
         blocks: list[tuple[int, int]] = []
         if isinstance(one, ClassicMap):
             blocks = [(one.header["buckets"], structure.main.buckets), (one.header["oldbuckets"], one.old_count)]
-        elif one.small:
+        elif isinstance(one, SwissMap) and one.small:
             blocks = [(one.header["dirPtr"], 1)]
-        else:
+        elif isinstance(one, SwissMap):
             blocks = [(table.groups_address, table.groups) for table in structure.tables]
             for table in structure.tables:
                 for name, offset, length in _flat(one.shape.table):

@@ -22,7 +22,8 @@ from gomap.errors import GomapError, NoSuchVariable, OptimizedOut
 from gomap.expr import keys_of, resolve_map
 from gomap.frontend import run
 from gomap.golang.hashing import hasher_of, typehash_plan
-from gomap.golang.lookup import Lookup, candidates, lookup
+from gomap.golang.lookup import candidates, lookup
+from gomap.golang.search import Lookup
 from gomap.gotypes import GoType, Kind
 from gomap.maps import view
 from gomap.ongoroutine import OnGoroutine

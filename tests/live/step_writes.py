@@ -16,7 +16,8 @@ import gdb
 
 from gdbext.target import GdbTarget
 from gomap.expr import resolve_map
-from gomap.golang.classic import ClassicMap
+from gomap.golang.classic.map import ClassicMap
+from gomap.golang.swiss.map import SwissMap
 from gomap.gotypes import GoType
 from gomap.maps import view
 
@@ -61,7 +62,7 @@ def snapshot(t: GoType, address: int) -> bytes:
                 for at in range(0, len(data), size):
                     chain = int.from_bytes(data[at + size - 8 : at + size], "little")
                     parts.append(read(chain, size) if chain else b"")
-        elif found.small:
+        elif isinstance(found, SwissMap) and found.small:
             parts.append(read(found.header["dirPtr"], size))
         else:
             directory = read(found.header["dirPtr"], 8 * found.header["dirLen"])

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from gomap import maps
 from gomap.analysis.alias import everywhere
-from gomap.analysis.growth import forecast
 from gomap.golang import heap
 from gomap.golang.malloc import allocator
 from gomap.target import Place, Variable
@@ -33,7 +32,7 @@ def test_a_classic_map_grows_when_the_runtime_says(plan: ClassicPlan, numerator:
         fake.variables["runtime.loadFactorNum"] = constant
     built = build_classic(fake, plan, INT, INT)
     found = maps.view(fake, built.type, built.address)
-    said = forecast(found, found.structure(allocator(fake)))
+    said = found.forecast(found.structure(allocator(fake)))
     buckets = 1 << plan.B
     if plan.old is None and plan.chains and plan.noverflow >= min(buckets, 1 << 15):
         assert said.entries_left == 0
@@ -50,7 +49,7 @@ def test_the_fullest_table_of_a_swiss_map_grows_first(plan: SwissPlan) -> None:
     fake, _ = target(AMD64)
     built = build_swiss(fake, plan, INT, INT)
     found = maps.view(fake, built.type, built.address)
-    said = forecast(found, found.structure(allocator(fake)))
+    said = found.forecast(found.structure(allocator(fake)))
     if built.tables:
         assert said.entries_left == min(table["growth_left"] for table in built.tables)
     else:

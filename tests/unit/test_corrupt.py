@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gomap import frontend, maps
-from gomap.analysis.integrity import Checked, Unchecked
 from gomap.commands import check
 from gomap.commands.declare import Settings
 from gomap.errors import GomapError, MemoryFault
+from gomap.golang.integrity import Checked, Unchecked
+from gomap.golang.layout import MapView
 from gomap.golang.malloc import allocator
 from gomap.golang.structure import Structure
 from gomap.gotypes import GoType, Kind
-from gomap.maps import MapView
 from gomap.render.text import Style
 from gomap.report import Report
 from tests.unit import plans
@@ -225,7 +225,7 @@ def test_a_header_that_is_garbage_is_told_in_the_first_lines(made: tuple[FakeTar
 
 
 def test_an_array_that_can_be_read_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gomap.golang.classic.CHUNK", 144 * 4)
+    monkeypatch.setattr("gomap.golang.classic.walk.CHUNK", 144 * 4)
     monkeypatch.setattr("gomap.memory.CHUNK", 144 * 4)
     fake, built = classic(ClassicPlan(4, [[HALF] for _ in range(16)]))
     fake.memory.holes.append((built.places["buckets"] + 5 * 144, 8))
@@ -238,7 +238,7 @@ def test_an_array_that_can_be_read_in_part(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_an_array_of_which_nothing_can_be_read_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gomap.golang.classic.CHUNK", 144)
+    monkeypatch.setattr("gomap.golang.classic.walk.CHUNK", 144)
     fake, built = classic(ClassicPlan(1, [[FULL], [HALF]]))
     poke(fake.memory, built.type.header, built.address, "B", 30)
     poke(fake.memory, built.type.header, built.address, "buckets", 0x1000)
@@ -255,7 +255,7 @@ def test_a_header_that_cannot_be_read() -> None:
 
 
 def test_a_chain_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gomap.golang.classic.MAX_CHAIN", 16)
+    monkeypatch.setattr("gomap.golang.classic.walk.MAX_CHAIN", 16)
     fake, built = classic(ClassicPlan(0, [[FULL] * 40]))
     _, structure, entries = walk(fake, built)
     assert "chain-too-long" in codes(structure)

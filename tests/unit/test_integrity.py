@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from gomap import arrays, frontend, image
-from gomap.analysis import integrity, integrity_classic, integrity_swiss
 from gomap.commands.declare import Settings
+from gomap.golang import integrity
+from gomap.golang.classic import check as classic_check
 from gomap.golang.hashing import hasher_of
+from gomap.golang.swiss import check as swiss_check
 from gomap.render.text import Style
 from gomap.target import Variable
 from tests.unit.build import classic_type, swiss_type
@@ -51,7 +53,7 @@ def checked(fake: FakeTarget) -> tuple[dict[str, Any], str]:
 
 @pytest.mark.parametrize("numpy", [True, False])
 def test_findings_are_counted_one_by_one(numpy: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (integrity, integrity_classic, integrity_swiss):
+    for module in (integrity, classic_check, swiss_check):
         monkeypatch.setattr(module, "numpy", arrays.numpy if numpy else lambda: None)
     one, text = checked(of_strings("classic", 8, 0x10, 1))
     assert (one["verdict"], one["ok"], one["findings"]) == ("corrupt", False, 64)

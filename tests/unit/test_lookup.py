@@ -12,11 +12,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gomap import arrays, frontend, maps
-from gomap.analysis import integrity, integrity_classic, integrity_swiss
 from gomap.commands.declare import Settings
 from gomap.errors import GomapError
+from gomap.golang import integrity
+from gomap.golang.classic import check as classic_check
+from gomap.golang.classic.lookup import tophash
 from gomap.golang.hashing import Float, Memory, hasher_of, typehash_plan
-from gomap.golang.lookup import lookup, tophash
+from gomap.golang.lookup import lookup
+from gomap.golang.swiss import check as swiss_check
 from gomap.render.text import Style
 from gomap.target import Variable
 from tests.unit import plans
@@ -221,7 +224,7 @@ def found_in(fake: FakeTarget) -> list[tuple[str, str | None]]:
     told = []
     for numpy in (arrays.numpy(), None):
         with contextlib.ExitStack() as patched:
-            for module in (integrity, integrity_classic, integrity_swiss):
+            for module in (integrity, classic_check, swiss_check):
                 patched.enter_context(mock.patch.object(module, "numpy", lambda np=numpy: np))
             answer = ask(fake, "hmap-check", "m --json")
         findings = [(a["code"], a["address"]) for a in answer["anomalies"] if a["severity"] != "note"]

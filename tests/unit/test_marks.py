@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gomap.arrays import numpy
-from gomap.golang import classic, swiss
+from gomap.golang.classic import shape as classic
 from gomap.golang.marks import MarkCode, Strip, Tally, ascending, marks_of, marks_of_arrays, nonzero_words, words
+from gomap.golang.swiss import shape as swiss
 
 CLASSIC = {"live": range(5, 256), "empty": {0}, "tombstone": {1}, "evacuated": {2, 3, 4}}
 SWISS = {"live": range(0x80), "empty": {0x80}, "tombstone": {0xFE}, "evacuated": set[int]()}

@@ -19,7 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gomap.errors import MemoryFault
-from gomap.golang.classic import EVACUATED, SAME_SIZE_GROW, ClassicMap
+from gomap.golang.classic.map import ClassicMap
+from gomap.golang.classic.shape import EVACUATED, SAME_SIZE_GROW
 from gomap.golang.marks import SLOTS
 from gomap.memory import CHUNK
 from gomap.target import Record

@@ -6,7 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from gomap.analysis.integrity import (
+from gomap.arrays import numpy
+from gomap.errors import MemoryFault
+from gomap.golang.classic.map import ClassicMap
+from gomap.golang.classic.shape import EVACUATED, MAX_BYTES, MIN_TOPHASH
+from gomap.golang.classic.walk import MAX_CHAIN
+from gomap.golang.classic.writing import Clear, before_growth, chain_of, clearing, is_part_evacuated
+from gomap.golang.hashing import Hasher, Plan
+from gomap.golang.integrity import (
     EXPLAINED,
     NOT_IN_CORE,
     WRITING,
@@ -17,12 +24,6 @@ from gomap.analysis.integrity import (
     checked,
     sample_step,
 )
-from gomap.analysis.writing_classic import Clear, before_growth, chain_of, clearing, is_part_evacuated
-from gomap.arrays import numpy
-from gomap.errors import MemoryFault
-from gomap.golang.classic import EVACUATED, MAX_BYTES, MAX_CHAIN, ClassicMap
-from gomap.golang.hashing import Hasher, Plan
-from gomap.golang.lookup import MIN_TOPHASH
 from gomap.golang.malloc import Allocator
 from gomap.golang.marks import SLOTS, words
 from gomap.memory import CHUNK, gather

@@ -12,28 +12,30 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import accumulate, islice
 
+from gomap.anomaly import Anomaly
 from gomap.arrays import expect
 from gomap.errors import MemoryFault
 from gomap.golang.malloc import Allocator
-from gomap.golang.marks import SLOTS, Strip, mark_code, marks_of, marks_of_arrays
-from gomap.golang.slots import Bucket, SlotShape, check_fields, check_slots, entries_of, member, stored_type
-from gomap.golang.structure import Anomaly, Bytes, Entry, Structure, SwissTable
-from gomap.gotypes import GoType, has_pointers
+from gomap.golang.marks import SLOTS, Strip, marks_of, marks_of_arrays
+from gomap.golang.slots import Bucket, entries_of, member
+from gomap.golang.structure import Bytes, Entry, Structure, SwissTable
+from gomap.golang.swiss.shape import (
+    CTRL_DELETED,
+    CTRL_EMPTY,
+    MARKS,
+    MAX_DIRECTORY,
+    MAX_LOAD_DEN,
+    MAX_LOAD_NUM,
+    MAX_TABLE_CAPACITY,
+    TABLE_FIELDS,
+    SwissShape,
+)
+from gomap.gotypes import has_pointers
 from gomap.memory import CHUNK, GAP, Buffer, Place, extents, gather, stream
-from gomap.target import Arch, Record, Target, read_record, unpacker
+from gomap.target import Record, Target, read_record, unpacker
 
-HEADER_FIELDS = frozenset("used seed dirPtr dirLen globalDepth globalShift writing clearSeq".split())
-OPTIONAL_FIELDS = frozenset({"tombstonePossible"})  # from Go 1.25 on
-
-CTRL_EMPTY, CTRL_DELETED = 0x80, 0xFE
-MARKS = mark_code(live=range(0x80), empty=CTRL_EMPTY, tombstone=CTRL_DELETED)
-TABLE_FIELDS = ("index", "localDepth", "capacity", "used", "growthLeft")
-MAX_TABLE_CAPACITY = 1024  # maxTableCapacity
-MAX_LOAD_NUM, MAX_LOAD_DEN = 7, 8  # maxAvgGroupLoad / abi.MapGroupSlots
-MAX_DIRECTORY = 1 << 24
 FIRST_ENTRIES = 1 << 12
 #: Entries of a large directory that name one table, on average.
 MOST_ENTRIES = 1 << 8
@@ -48,77 +50,6 @@ TOGETHER = 16
 MAX_FAULTS = 4
 #: Tables without an empty slot that are told.
 MAX_ENDLESS = 8
-
-
-@dataclass(frozen=True)
-class SwissShape:
-    """slots.size is the group's size. header, table: Map and table as debug information has them."""
-
-    header: GoType
-    table: GoType
-    slots: SlotShape
-    group: str
-    layout: str = "swiss"
-
-    @property
-    def key(self) -> GoType:
-        return self.slots.key
-
-    @property
-    def elem(self) -> GoType:
-        return self.slots.elem
-
-    @cached_property
-    def scan(self) -> bool:
-        s = self.slots
-        return s.indirect_key or s.indirect_elem or has_pointers(s.key) or has_pointers(s.elem)
-
-
-def detect(header: GoType, arch: Arch) -> SwissShape | None:
-    """The shape, if `header` has the fields of maps.Map. Raises UnsupportedLayout for an unknown group."""
-    names = {f.name for f in header.fields}
-    if not (HEADER_FIELDS <= names <= HEADER_FIELDS | OPTIONAL_FIELDS):
-        return None
-    _, directory = member(header, "dirPtr")
-    table = directory.elem.elem
-    _, groups = member(table, "groups")
-    _, data = member(groups, "data")
-    check_fields(header, names)
-    check_fields(table, TABLE_FIELDS, ("groups",))
-    check_fields(groups, ("data", "lengthMask"))
-    group = data.elem
-    member(group, "ctrl")
-    if group.field("slots"):
-        base, slots = member(group, "slots")
-        slot = slots.elem
-        key_off, key = member(slot, "key")
-        elem_off, elem = member(slot, "elem")
-        keys_off, elems_off = base + key_off, base + elem_off
-        key_stride = elem_stride = slot.size
-        kind = "interleaved"
-    else:
-        keys_off, keys = member(group, "keys", "slots")
-        elems_off, elems = member(group, "elems")
-        key, elem = keys.elem, elems.elem
-        key_stride, elem_stride = key.size, elem.size
-        kind = "split"
-    key, indirect_key = stored_type(header.name, key, True)
-    elem, indirect_elem = stored_type(header.name, elem, False)
-    shape = SlotShape(
-        size=group.size,
-        keys_off=keys_off,
-        key_stride=key_stride,
-        elems_off=elems_off,
-        elem_stride=elem_stride,
-        key=key,
-        elem=elem,
-        indirect_key=indirect_key,
-        indirect_elem=indirect_elem,
-        # The control word is one integer; its first byte in memory is slot 7's on big-endian machines.
-        reversed_marks=arch.byte_order == "big",
-    )
-    check_slots(header.name, shape, arch.pointer_size)
-    return SwissShape(header, table, shape, kind)
 
 
 @dataclass
@@ -193,8 +124,8 @@ class SwissMap:
         found.update((address, "table") for address in self._directory(Structure(address=None)))
         return found
 
-    def layout_facts(self) -> dict[str, object]:
-        """The `swiss` object of the JSON contract, `tables` apart."""
+    def layout_facts(self, structure: Structure) -> dict[str, object]:
+        """The `swiss` object of the JSON contract."""
         header = self.header
         known = self.shape.header.field("tombstonePossible") is not None
         return {
@@ -206,6 +137,7 @@ class SwissMap:
             "writing": self.writing,
             "tombstone_possible": bool(header["tombstonePossible"]) if known else None,
             "clear_seq": header["clearSeq"],
+            "tables": len(structure.tables),
         }
 
     # -- walking ---------------------------------------------------------------------------------
@@ -215,7 +147,7 @@ class SwissMap:
         header = self.header
         structure = Structure(address=header["dirPtr"] or None)
         if header["dirPtr"]:
-            structure.tables = self._tables(structure)
+            structure.tables = self.tables(structure)
             self._count_groups(structure)
         structure.total.include(structure.main)
         structure.total.buckets = structure.main.buckets
@@ -369,7 +301,7 @@ class SwissMap:
             good += arch.uint(data, 0, mask_type.size) * SLOTS < MAX_TABLE_CAPACITY
         return good * 2 >= LOOKED_AT
 
-    def _tables(self, structure: Structure) -> list[SwissTable]:
+    def tables(self, structure: Structure) -> list[SwissTable]:
         if self.small:
             return []
         directory = self._directory(structure)
@@ -465,7 +397,7 @@ class SwissMap:
             except MemoryFault:
                 return  # structure() reports it
         else:
-            structure.tables = self._tables(structure)
+            structure.tables = self.tables(structure)
             for batch in self.batches(structure):
                 yield b"".join(data for _, data in batch)
 
@@ -482,7 +414,7 @@ class SwissMap:
             return
         places = [(pointer, 1)]
         if not self.small:
-            places = [(table.groups_address, table.groups) for table in self._tables(structure)]
+            places = [(table.groups_address, table.groups) for table in self.tables(structure)]
         size, bucket = self.shape.slots.size, 0
         for address, groups in places:
             try:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, NamedTuple
 
+from gomap.anomaly import Anomaly
 from gomap.arrays import numpy
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang.hashing import FETCHED, KNOWN, RANDOM, TOO_LONG, UNREADABLE, Hasher, Plan, TooLong, typehash_plan
@@ -17,7 +18,6 @@ from gomap.golang.heap import IN_USE, MANUAL, Heap, heap_of, segment_of
 from gomap.golang.marks import SLOTS
 from gomap.golang.memhash import load
 from gomap.golang.slots import SlotShape
-from gomap.golang.structure import Anomaly
 from gomap.target import Target
 
 #: Findings of one kind that are told one by one; of the others, how many there are.

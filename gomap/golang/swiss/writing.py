@@ -21,7 +21,8 @@ from dataclasses import dataclass, replace
 from gomap.errors import GomapError
 from gomap.golang.marks import SLOTS
 from gomap.golang.structure import Structure, SwissTable
-from gomap.golang.swiss import CTRL_EMPTY, MAX_DIRECTORY, MAX_TABLE_CAPACITY, SwissMap
+from gomap.golang.swiss.map import SwissMap
+from gomap.golang.swiss.shape import CTRL_EMPTY, MAX_DIRECTORY, MAX_TABLE_CAPACITY
 from gomap.target import Record
 
 EMPTY_GROUP = bytes([CTRL_EMPTY]) * SLOTS
@@ -68,7 +69,7 @@ def _is_directory(found: SwissMap, length: int, depth: int, times: int) -> bool:
     first = {address: i for i, address in reversed(list(enumerate(entries)))}
     if times == 1 and entries[::2] != entries[1::2]:
         return False
-    tables = mended(found, length, depth)._tables(Structure(address=None))
+    tables = mended(found, length, depth).tables(Structure(address=None))
     placed = all(table.index == times * first[table.address] for table in tables)
     full = any(
         table.local_depth == depth + times - 2 and table.capacity == MAX_TABLE_CAPACITY and not table.growth_left

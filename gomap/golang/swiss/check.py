@@ -7,16 +7,17 @@ from array import array
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from gomap.analysis.integrity import EXPLAINED, NOT_IN_CORE, WRITING, Checked, Findings, KeyCheck, checked, sample_step
-from gomap.analysis.writing_swiss import Clear, are_renumbered, clearing, mended, replaced, settled
 from gomap.arrays import numpy
 from gomap.errors import GomapError
 from gomap.golang.hashing import Hasher, Plan
-from gomap.golang.lookup import h2, probe
+from gomap.golang.integrity import EXPLAINED, NOT_IN_CORE, WRITING, Checked, Findings, KeyCheck, checked, sample_step
 from gomap.golang.malloc import Allocator
 from gomap.golang.marks import SLOTS, marks_of
 from gomap.golang.structure import Structure, SwissTable
-from gomap.golang.swiss import CTRL_DELETED, CTRL_EMPTY, MARKS, MAX_DIRECTORY, SwissMap
+from gomap.golang.swiss.lookup import h2, probe
+from gomap.golang.swiss.map import SwissMap
+from gomap.golang.swiss.shape import CTRL_DELETED, CTRL_EMPTY, MARKS, MAX_DIRECTORY
+from gomap.golang.swiss.writing import Clear, are_renumbered, clearing, mended, replaced, settled
 from gomap.gotypes import has_pointers
 
 #: Findings of Structure that say the same here.
