@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import gdb
 
@@ -77,23 +77,16 @@ def _actual(t: GoType, of_shape: gdb.Type) -> gdb.Type:
 
 def _types(value: gdb.Value, found: MapView) -> tuple[gdb.Type, gdb.Type]:
     """gdb's types of key and elem, from the same fields that the layout was read from."""
-    header = value.type.strip_typedefs().target()
-    slots = found.shape.slots
-    if found.shape.layout == "classic":
-        bucket = member(header, "buckets").target()
-        key, elem = member(bucket, "keys").target(), member(bucket, "values").target()
-    else:
-        table = member(header, "dirPtr").target().target()
-        group = member(member(table, "groups"), "data").target().strip_typedefs()
-        if found.shape.group == "interleaved":
-            slot = member(group, "slots").strip_typedefs().target().strip_typedefs()
-            key, elem = member(slot, "key"), member(slot, "elem")
-        else:
-            key = member(group, "keys").strip_typedefs().target()
-            elem = member(group, "elems").strip_typedefs().target()
-    key = key.strip_typedefs().target() if slots.indirect_key else key
-    elem = elem.strip_typedefs().target() if slots.indirect_elem else elem
-    return key, elem
+    shape, header = found.shape, value.type.strip_typedefs().target()
+    key = _at(header, (*shape.key_path, *["*"] * shape.slots.indirect_key))
+    return key, _at(header, (*shape.elem_path, *["*"] * shape.slots.indirect_elem))
+
+
+def _at(t: gdb.Type, path: Sequence[str]) -> gdb.Type:
+    """The type that lies there in t, as layout.Shape writes paths."""
+    for step in path:
+        t = t.strip_typedefs().target() if step == "*" else member(t.strip_typedefs(), step)
+    return t
 
 
 def _held(value: gdb.Value) -> gdb.Value | None:

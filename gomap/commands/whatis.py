@@ -115,7 +115,7 @@ def _checked(target: Target, address: int, text: str) -> int:
 def _in_map(target: Target, found: Found, spot: Spot) -> tuple[_Answer, Scalar | None]:
     t, holder = found.types[spot.header], shortest(found.maps[spot.header])
     one = found.views[spot.header]
-    word = "bucket" if one.shape.layout == "classic" else "group"
+    word = one.terms.bucket
     key, entry = _entry(target, one, spot)
     answer = _Answer(f"{_part(spot, word)} of {holder.path}", "map")
     entries = human.plural(one.count, "entry")

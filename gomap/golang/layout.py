@@ -72,7 +72,8 @@ class Description:
 
 class Shape(Protocol):
     """Where a map type's header, buckets and slots have their parts. group: which kind of groups, None for buckets.
-    overflow_off: offset of a bucket's overflow pointer, None where buckets have none."""
+    overflow_off: offset of a bucket's overflow pointer, None where buckets have none. key_path, elem_path: from the
+    header to what a slot holds, by names of fields; * is what a pointer points to, and an array's element."""
 
     @property
     def layout(self) -> str: ...
@@ -84,6 +85,10 @@ class Shape(Protocol):
     def slots(self) -> SlotShape: ...
     @property
     def overflow_off(self) -> int | None: ...
+    @property
+    def key_path(self) -> Sequence[str]: ...
+    @property
+    def elem_path(self) -> Sequence[str]: ...
     @property
     def key(self) -> GoType: ...
     @property

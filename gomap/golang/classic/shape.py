@@ -41,6 +41,8 @@ class ClassicShape:
     overflow_off: int
     layout: str = "classic"
     group: str | None = None
+    key_path: tuple[str, ...] = ("buckets", "*", "keys", "*")
+    elem_path: tuple[str, ...] = ("buckets", "*", "values", "*")
 
     @property
     def key(self) -> GoType:

@@ -30,6 +30,8 @@ class SwissShape:
     table: GoType
     slots: SlotShape
     group: str
+    key_path: tuple[str, ...]
+    elem_path: tuple[str, ...]
     layout: str = "swiss"
     overflow_off: int | None = None
 
@@ -68,13 +70,13 @@ def detect(header: GoType, arch: Arch) -> SwissShape | None:
         elem_off, elem = member(slot, "elem")
         keys_off, elems_off = base + key_off, base + elem_off
         key_stride = elem_stride = slot.size
-        kind = "interleaved"
+        kind, to_key, to_elem = "interleaved", ["slots", "*", "key"], ["slots", "*", "elem"]
     else:
         keys_off, keys = member(group, "keys", "slots")
         elems_off, elems = member(group, "elems")
         key, elem = keys.elem, elems.elem
         key_stride, elem_stride = key.size, elem.size
-        kind = "split"
+        kind, to_key, to_elem = "split", ["keys", "*"], ["elems", "*"]
     key, indirect_key = stored_type(header.name, key, True)
     elem, indirect_elem = stored_type(header.name, elem, False)
     shape = SlotShape(
@@ -91,4 +93,5 @@ def detect(header: GoType, arch: Arch) -> SwissShape | None:
         reversed_marks=arch.byte_order == "big",
     )
     check_slots(header.name, shape, arch.pointer_size)
-    return SwissShape(header, table, shape, kind)
+    to_group = ("dirPtr", "*", "*", "groups", "data", "*")
+    return SwissShape(header, table, shape, kind, (*to_group, *to_key), (*to_group, *to_elem))
