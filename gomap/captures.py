@@ -10,7 +10,7 @@ from typing import Callable
 
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang.closures import MAX_CAPTURED
-from gomap.golang.hashing import Hasher, TooLong, hasher_of
+from gomap.golang.hashing.hasher import Hasher, TooLong, hasher_of
 from gomap.golang.heap import Room
 from gomap.golang.layout import MapView
 from gomap.golang.lookup import candidates, lookup

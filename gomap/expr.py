@@ -14,7 +14,8 @@ from typing import Callable, Optional, TypeVar
 from gomap import captures, syntax, typenames
 from gomap.errors import BadExpression, GomapError, NoSuchType, NoSuchVariable, NotAMap, NotSet, OptimizedOut
 from gomap.golang import syncmap
-from gomap.golang.hashing import hasher_of, typehash_plan
+from gomap.golang.hashing.hasher import hasher_of
+from gomap.golang.hashing.plans import typehash_plan
 from gomap.golang.heap import Room
 from gomap.golang.liveness import judged
 from gomap.golang.lookup import candidates, lookup

@@ -20,7 +20,7 @@ from typing import Any, Callable
 from gomap.anomaly import Anomaly
 from gomap.errors import BadImage, GomapError
 from gomap.expr import resolve_map
-from gomap.golang.hashing import typehash_plan
+from gomap.golang.hashing.plans import typehash_plan
 from gomap.golang.rtype import Types
 from gomap.golang.structure import TOO_MANY
 from gomap.gotypes import GoType

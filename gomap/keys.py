@@ -17,7 +17,8 @@ from itertools import islice
 from typing import Callable
 
 from gomap.errors import BadExpression, GomapError, MemoryFault, NoSuchVariable
-from gomap.golang.hashing import Hasher, typehash_plan
+from gomap.golang.hashing.hasher import Hasher
+from gomap.golang.hashing.plans import typehash_plan
 from gomap.golang.layout import MapView
 from gomap.golang.rtype import descriptor_of, dynamic
 from gomap.golang.slots import MAX_ITEM

@@ -8,7 +8,8 @@ from itertools import islice
 
 from gomap.arrays import numpy
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang.hashing import KNOWN, RANDOM, TOO_LONG, UNREADABLE, Hasher, Plan, TooLong, typehash_plan
+from gomap.golang.hashing.hasher import KNOWN, RANDOM, TOO_LONG, UNREADABLE, Hasher, TooLong
+from gomap.golang.hashing.plans import Plan, typehash_plan
 from gomap.golang.integrity import NOT_IN_CORE, Checked, Findings, sample_step
 from gomap.golang.malloc import allocator
 from gomap.golang.slots import member

@@ -15,7 +15,8 @@ from gomap.arrays import numpy
 from gomap.commands.declare import Context
 from gomap.commands.facts import named, search_cut
 from gomap.errors import GomapError, NotAMap, UsageError
-from gomap.golang.hashing import Hasher, Pool, hasher_of
+from gomap.golang.hashing.fetch import Pool
+from gomap.golang.hashing.hasher import Hasher, hasher_of
 from gomap.golang.integrity import Absent, Checked, Findings, Unchecked
 from gomap.golang.layout import MapView
 from gomap.golang.lookup import choose

@@ -13,10 +13,11 @@ from typing import Any, Callable, NamedTuple
 from gomap.anomaly import Anomaly
 from gomap.arrays import numpy
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang.hashing import FETCHED, KNOWN, RANDOM, TOO_LONG, UNREADABLE, Hasher, Plan, TooLong, typehash_plan
+from gomap.golang.hashing.hasher import FETCHED, KNOWN, RANDOM, TOO_LONG, UNREADABLE, Hasher, TooLong
+from gomap.golang.hashing.memhash import load
+from gomap.golang.hashing.plans import Plan, typehash_plan
 from gomap.golang.heap import IN_USE, MANUAL, Heap, heap_of, segment_of
 from gomap.golang.marks import SLOTS
-from gomap.golang.memhash import load
 from gomap.golang.slots import SlotShape
 from gomap.target import Target
 

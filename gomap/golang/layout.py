@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, Protocol
 
-from gomap.golang.hashing import Hasher, Plan
+from gomap.golang.hashing.hasher import Hasher
+from gomap.golang.hashing.plans import Plan
 from gomap.golang.integrity import Checked
 from gomap.golang.malloc import Allocator
 from gomap.golang.marks import MarkCode

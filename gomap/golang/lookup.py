@@ -10,7 +10,8 @@ from itertools import islice
 
 from gomap.anomaly import Anomaly
 from gomap.errors import BadExpression, GomapError, MemoryFault
-from gomap.golang.hashing import Hasher, Plan, typehash_plan
+from gomap.golang.hashing.hasher import Hasher
+from gomap.golang.hashing.plans import Plan, typehash_plan
 from gomap.golang.layout import MapView
 from gomap.golang.marks import SLOTS
 from gomap.golang.search import Corrupt, Endless, Lookup, Search, Step

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from gomap.anomaly import Anomaly
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang.hashing import Hasher, Plan
+from gomap.golang.hashing.hasher import Hasher
+from gomap.golang.hashing.plans import Plan
 from gomap.golang.marks import SLOTS
 from gomap.golang.slots import SlotShape
 from gomap.target import Target

@@ -21,7 +21,8 @@ from gomap.commands.declare import Context, Settings
 from gomap.errors import GomapError, NoSuchVariable, OptimizedOut
 from gomap.expr import keys_of, resolve_map
 from gomap.frontend import run
-from gomap.golang.hashing import hasher_of, typehash_plan
+from gomap.golang.hashing.hasher import hasher_of
+from gomap.golang.hashing.plans import typehash_plan
 from gomap.golang.lookup import candidates, lookup
 from gomap.golang.search import Lookup
 from gomap.gotypes import GoType, Kind

@@ -16,8 +16,9 @@ import pytest
 
 from gomap.arrays import numpy
 from gomap.errors import MemoryFault
-from gomap.golang.hashing import KNOWN, RANDOM, Hasher, Plan, plans, typehash_plan
-from gomap.golang.memhash import MemHash, load
+from gomap.golang.hashing.hasher import KNOWN, RANDOM, Hasher
+from gomap.golang.hashing.memhash import MemHash, load
+from gomap.golang.hashing.plans import Plan, plans, typehash_plan
 from gomap.golang.rtype import Types
 from gomap.gotypes import Field, GoType, Kind, fixed
 from gomap.memory import Memory, RegionMemory

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from gomap.golang.dictionaries import ANY_POINTER, Arguments, Dictionary, candidates, has_shape, index_of, within
-from gomap.golang.hashing import Interface, hasher_of
+from gomap.golang.hashing.hasher import hasher_of
+from gomap.golang.hashing.plans import Interface
 from gomap.golang.rtype import Types
 from gomap.gotypes import Alike, Field, GoType, Kind, fixed, same
 from gomap.keys import Keys

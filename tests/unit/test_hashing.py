@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gomap.arrays import numpy
-from gomap.golang.hashing import Float, Interface, Memory, String, plans, regular, typehash_plan
-from gomap.golang.memhash import MIX, SBOX, MemHash, aes
+from gomap.golang.hashing.memhash import MIX, SBOX, MemHash, aes
+from gomap.golang.hashing.plans import Float, Interface, Memory, String, plans, regular, typehash_plan
 from gomap.gotypes import Field, GoType, Kind, fixed
 
 INT32, INT64, UINT8 = (

@@ -12,7 +12,7 @@ from gomap import arrays, frontend, image
 from gomap.commands.declare import Settings
 from gomap.golang import integrity
 from gomap.golang.classic import check as classic_check
-from gomap.golang.hashing import hasher_of
+from gomap.golang.hashing.hasher import hasher_of
 from gomap.golang.swiss import check as swiss_check
 from gomap.render.text import Style
 from gomap.target import Variable

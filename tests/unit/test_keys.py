@@ -7,7 +7,7 @@ import struct as packing
 import pytest
 
 from gomap.errors import BadExpression
-from gomap.golang.hashing import hasher_of
+from gomap.golang.hashing.hasher import hasher_of
 from gomap.gotypes import Field, GoType, Kind, fixed
 from gomap.keys import Keys
 from gomap.memory import RegionMemory

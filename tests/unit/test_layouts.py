@@ -13,7 +13,8 @@ import pytest
 from gomap import frontend, maps
 from gomap.analysis.locate import locate
 from gomap.commands.declare import Settings
-from gomap.golang.hashing import Hasher, Plan, hasher_of
+from gomap.golang.hashing.hasher import Hasher, hasher_of
+from gomap.golang.hashing.plans import Plan
 from gomap.golang.integrity import Checked, Findings, KeyCheck, checked
 from gomap.golang.layout import Description, Forecast, Growing, Layout, Terms
 from gomap.golang.malloc import Allocator

@@ -17,7 +17,8 @@ from gomap.errors import GomapError
 from gomap.golang import integrity
 from gomap.golang.classic import check as classic_check
 from gomap.golang.classic.lookup import tophash
-from gomap.golang.hashing import Float, Memory, hasher_of, typehash_plan
+from gomap.golang.hashing.hasher import hasher_of
+from gomap.golang.hashing.plans import Float, Memory, typehash_plan
 from gomap.golang.lookup import lookup
 from gomap.golang.swiss import check as swiss_check
 from gomap.render.text import Style

@@ -12,7 +12,8 @@ from gomap.golang.classic.map import ClassicMap
 from gomap.golang.classic.shape import EVACUATED, MAX_BYTES, MIN_TOPHASH
 from gomap.golang.classic.walk import MAX_CHAIN
 from gomap.golang.classic.writing import Clear, before_growth, chain_of, clearing, is_part_evacuated
-from gomap.golang.hashing import Hasher, Plan
+from gomap.golang.hashing.hasher import Hasher
+from gomap.golang.hashing.plans import Plan
 from gomap.golang.integrity import (
     EXPLAINED,
     NOT_IN_CORE,

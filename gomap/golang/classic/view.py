@@ -9,7 +9,8 @@ from gomap import human
 from gomap.golang.classic import check, growth, iterator, locate, lookup
 from gomap.golang.classic.map import ClassicMap
 from gomap.golang.classic.shape import EMPTY_REST, MARKS, detect
-from gomap.golang.hashing import Hasher, Plan
+from gomap.golang.hashing.hasher import Hasher
+from gomap.golang.hashing.plans import Plan
 from gomap.golang.integrity import Checked
 from gomap.golang.layout import Description, Forecast, Growing, Layout, Terms
 from gomap.golang.malloc import Allocator

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from gomap.arrays import numpy
 from gomap.errors import GomapError
-from gomap.golang.hashing import Hasher, Plan
+from gomap.golang.hashing.hasher import Hasher
+from gomap.golang.hashing.plans import Plan
 from gomap.golang.integrity import EXPLAINED, NOT_IN_CORE, WRITING, Checked, Findings, KeyCheck, checked, sample_step
 from gomap.golang.malloc import Allocator
 from gomap.golang.marks import SLOTS, marks_of

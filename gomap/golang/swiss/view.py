@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Callable
 
 from gomap import human
-from gomap.golang.hashing import Hasher, Plan
+from gomap.golang.hashing.hasher import Hasher
+from gomap.golang.hashing.plans import Plan
 from gomap.golang.integrity import Checked
 from gomap.golang.layout import Description, Forecast, Growing, Layout, Terms
 from gomap.golang.malloc import Allocator

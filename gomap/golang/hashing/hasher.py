@@ -1,0 +1,296 @@
+"""The hash of a map's key, recomputed as the process does: one key, or columns of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from gomap.arrays import numpy
+from gomap.errors import GomapError, MemoryFault
+from gomap.golang.hashing.fetch import Pool, fetch
+from gomap.golang.hashing.memhash import MASK32, MASK64, Data, MemHash, Word, load, part
+from gomap.golang.hashing.plans import MAX_HASHED, Float, Interface, Memory, Part, Plan, String, plans, typehash_plan
+from gomap.golang.hashing.process import memhash_of
+from gomap.golang.rtype import Types, descriptor_of
+from gomap.gotypes import GoType, same
+from gomap.memory import CHUNK
+from gomap.target import Target
+
+MAX_STRING = 1 << 24
+#: Strings of more bytes than MAX_HASHED are not hashed, and of those longer than LONG so many bytes of a map's, where
+#: ROWS of one length cost as much as the first: this takes microseconds a byte, and a corrupt length must not
+#: take minutes.
+LONG, LONG_BYTES, ROWS = 1 << 10, 1 << 16, 512
+#: Bytes of keys behind pointers that are read and hashed together.
+FETCHED = 16 << 20
+MAX_DEPTH = 16
+#: Keys hashed at once: their columns stay in the processor's cache.
+BATCH = 1 << 15
+
+#: How sure a hash is. RANDOM: the key contains a NaN, whose hash is a new one every time (runtime.f64hash).
+#: TOO_LONG: it was not computed.
+KNOWN, RANDOM, UNREADABLE, TOO_LONG = 0, 1, 2, 3
+
+
+class TooLong(GomapError):
+    """A key that is too long to hash it here."""
+
+
+@dataclass
+class Hasher:
+    """Hashes keys as the process does. What an interface's first word stands for is looked up once each."""
+
+    target: Target
+    known: MemHash | None  # None: the process's random keys could not be read
+    types: Types
+    signatures: bool = False  # as `plans` has it
+    #: Many keys are read in large blocks. None: nothing is read but what is asked for.
+    pool: Pool | None = None
+    #: First word of an interface -> (dynamic type, how it is hashed, whether the data word is the value).
+    held: dict[tuple[int, bool], tuple[GoType, Plan | None, bool]] = field(default_factory=dict)
+    #: Bytes of long strings that are still hashed; None: all.
+    _long_left: int | None = None
+
+    def __post_init__(self) -> None:
+        wide = self.target.arch.pointer_size == 8
+        self._c0 = 33054211828000289 if wide else 2860486313  # runtime/alg.go
+        self._c1 = 23344194077549503 if wide else 3267000013
+        self._mask = MASK64 if wide else MASK32
+
+    def begin(self, bounded: bool) -> None:
+        """Another map's keys come. bounded: many, of whose long strings only some are hashed."""
+        self._long_left = LONG_BYTES if bounded else None
+
+    def _affords(self, length: int, rows: int = 1) -> bool:
+        """Whether so many strings of this length are hashed."""
+        if length > LONG and self._long_left is not None:
+            cost = length + length * rows // ROWS
+            if length > MAX_HASHED or cost > self._long_left:
+                return False
+            self._long_left -= cost
+        return True
+
+    @property
+    def mem(self) -> MemHash:
+        if self.known is None:
+            raise GomapError("the random keys of the process's hash functions can't be found")
+        return self.known
+
+    def plans(self, t: GoType) -> list[Plan]:
+        """The functions that may hash keys of type t in this process; none where that is not known."""
+        return [] if self.known is None else plans(t, self.signatures)
+
+    def hash(self, plan: Plan, key: bytes, seed: int) -> int | None:
+        """The key's hash, None when it is a new one every time. Raises MemoryFault, GomapError."""
+        h: int = seed
+        for one in plan:
+            found = self._part(one, key, h, 0)
+            if found is None:
+                return None
+            h = found
+        return h
+
+    def _part(self, one: Part, key: bytes, h: int, depth: int) -> int | None:
+        if isinstance(one, Memory):
+            return int(self._memory(one, key, h))
+        if isinstance(one, Float):
+            zero, nan = self._float(key, one)
+            if nan:
+                return None
+            if zero:
+                return self._c1 * (self._c0 ^ h) & self._mask
+            return int(self.mem.memhash(part(key, one.offset, one.size), one.size, h))
+        if isinstance(one, String):
+            length = self.target.arch.pointer(key, one.offset + self.target.arch.pointer_size)
+            # Before it is read: what a corrupt map says of thousands of keys may come to gigabytes.
+            if length <= MAX_STRING and not self._affords(length):
+                raise TooLong(f"a key of {length:,} bytes is too long to hash it here")
+            content = self.string(key, one.offset)
+            return int(self.mem.memhash(content, len(content), h))
+        held = self.interface(key, one)
+        if held is None:
+            return h
+        _, plan, content = held
+        if plan is None or depth > MAX_DEPTH:
+            raise GomapError("an interface holds what can't be hashed")
+        inner: int | None = h ^ self._c0
+        for step in plan:
+            assert inner is not None
+            inner = self._part(step, content, inner, depth + 1)
+            if inner is None:
+                return None
+        assert inner is not None
+        return self._c1 * inner & self._mask
+
+    def _memory(self, one: Memory, key: Data, h: Word) -> Word:
+        content = part(key, one.offset, one.size)
+        if one.whole and one.size == 4:
+            return self.mem.memhash32(content, h)
+        if one.whole and one.size == 8:
+            return self.mem.memhash64(content, h)
+        return self.mem.memhash(content, one.size, h)
+
+    def _float(self, key: Data, one: Float) -> tuple[Any, Any]:
+        """(is it zero of either sign, is it a NaN)."""
+        bits = load(key, one.offset, one.size, self.target.arch.byte_order)
+        magnitude = bits & (0x7FFFFFFF if one.size == 4 else (1 << 63) - 1)
+        return magnitude == 0, magnitude > (0x7F800000 if one.size == 4 else 0x7FF << 52)
+
+    def string(self, key: bytes, offset: int) -> bytes:
+        """The bytes of the string at `offset` of the key. Raises MemoryFault."""
+        arch = self.target.arch
+        pointer, length = arch.pointer(key, offset), arch.pointer(key, offset + arch.pointer_size)
+        if length > MAX_STRING:
+            raise MemoryFault(pointer, length, "no string is that long")
+        return self.target.memory.read(pointer, length) if length else b""
+
+    def interface(self, key: bytes, one: Interface) -> tuple[GoType, Plan | None, bytes] | None:
+        """What the interface holds: (type, how it is hashed, bytes); None when it is nil. Raises MemoryFault."""
+        arch = self.target.arch
+        first, word = arch.pointer(key, one.offset), arch.pointer(key, one.offset + arch.pointer_size)
+        if not first:
+            return None
+        t, plan, direct = self.dynamic(first, one.methods)
+        if direct:
+            return t, plan, arch.pack(word)
+        return t, plan, self.target.memory.read(word, t.size) if t.size else b""
+
+    def dynamic(self, first: int, methods: bool) -> tuple[GoType, Plan | None, bool]:
+        found = self.held.get((first, methods))
+        if found is None:
+            address = descriptor_of(self.types, first, methods)
+            t, d = self.types.at(address), self.types.descriptor(address)
+            found = self.held[first, methods] = (t, typehash_plan(t, d.regular_memory), d.direct)
+        return found
+
+    # -- equality --------------------------------------------------------------------------------
+
+    def equal(self, plan: Plan, a: bytes, b: bytes, depth: int = 0) -> bool:
+        """Whether two keys are equal, as Go's == has it. Raises MemoryFault, GomapError."""
+        return all(self._equal(one, a, b, depth) for one in plan)
+
+    def _equal(self, one: Part, a: bytes, b: bytes, depth: int) -> bool:
+        if isinstance(one, Memory):
+            return bool(part(a, one.offset, one.size) == part(b, one.offset, one.size))
+        if isinstance(one, Float):
+            (zero_a, nan_a), (zero_b, _) = self._float(a, one), self._float(b, one)
+            alike = bool(part(a, one.offset, one.size) == part(b, one.offset, one.size))
+            return not nan_a and (alike or (zero_a and zero_b))
+        if isinstance(one, String):
+            return self._lengths(a, b, one) and self.string(a, one.offset) == self.string(b, one.offset)
+        first, second = self.interface(a, one), self.interface(b, one)
+        if first is None or second is None:
+            return first is second
+        if first[1] is None or depth > MAX_DEPTH or not self._same_type(first[0], second[0]):
+            return False
+        return self.equal(first[1], first[2], second[2], depth + 1)
+
+    def _same_type(self, one: GoType, other: GoType) -> bool:
+        """Whether types that interfaces hold are one. A type of the program is one object, as it has one descriptor;
+        that of a key typed by the user has none, and is any that is called so and consists of the same."""
+        return one is other or (self.types.is_pretended(one, other) and same(one, other))
+
+    def _lengths(self, a: bytes, b: bytes, one: String) -> bool:
+        word = self.target.arch.pointer_size
+        at = one.offset + word
+        return a[at : at + word] == b[at : at + word]
+
+    # -- many keys -------------------------------------------------------------------------------
+
+    def hash_many(self, plan: Plan, keys: Data, seed: Word) -> tuple[Any, Any]:
+        """Hashes of all rows of a numpy matrix of uint8, and for each KNOWN, RANDOM or UNREADABLE."""
+        np = numpy()
+        assert np is not None
+        hashes, states = np.zeros(len(keys), np.uint64), np.zeros(len(keys), np.uint8)
+        for start in range(0, len(keys), BATCH):
+            rows = slice(start, start + BATCH)
+            begin = seed if isinstance(seed, int) else seed[rows]
+            hashes[rows], states[rows] = self._batch(plan, keys[rows], begin, 0)
+        return hashes, states
+
+    def _batch(self, plan: Plan, keys: Data, h: Word, depth: int) -> tuple[Any, Any]:
+        np = numpy()
+        assert np is not None
+        states = np.zeros(len(keys), np.uint8)
+        for one in plan:
+            if isinstance(one, Memory):
+                h = self._memory(one, keys, h)
+            elif isinstance(one, Float):
+                zero, nan = self._float(keys, one)
+                plain = self.mem.memhash(part(keys, one.offset, one.size), one.size, h)
+                c0, c1 = np.uint64(self._c0), np.uint64(self._c1)
+                of_zero = c1 * (c0 ^ np.asarray([h] if isinstance(h, int) else h, np.uint64)) & np.uint64(self._mask)
+                h = np.where(zero, of_zero, plain)
+                states[nan] = RANDOM
+            elif isinstance(one, String):
+                h = self._strings(one, keys, h, states)
+            else:
+                h = self._interfaces(one, keys, h, states, depth)
+        return (np.full(len(keys), h, np.uint64) if isinstance(h, int) else h), states
+
+    def fetch(self, pointers: Any, size: int) -> tuple[Any, Any]:
+        """As the function of this name."""
+        return fetch(self.target, pointers, size) if self.pool is None else self.pool.fetch(pointers, size)
+
+    def _pointers(self, keys: Data, offset: int) -> Any:
+        arch = self.target.arch
+        return load(keys, offset, arch.pointer_size, arch.byte_order).astype("uint64", copy=False)
+
+    def _strings(self, one: String, keys: Data, h: Word, states: Any) -> Any:
+        np = numpy()
+        assert np is not None
+        pointers = self._pointers(keys, one.offset)
+        lengths = self._pointers(keys, one.offset + self.target.arch.pointer_size)
+        result = np.zeros(len(keys), np.uint64)
+        order = np.argsort(lengths, kind="stable")
+        starts = np.flatnonzero(np.diff(lengths[order], prepend=np.uint64(MASK64)))
+        for rows in np.split(order, starts[1:]):
+            length = int(lengths[rows[0]])
+            step = max((CHUNK * 8) // max(length, 1), 1)
+            for at in range(0, len(rows), step):
+                some = rows[at : at + step]
+                if length > MAX_STRING or not self._affords(length, len(some)):
+                    states[some] = UNREADABLE if length > MAX_STRING else TOO_LONG
+                    continue
+                contents, readable = self.fetch(pointers[some], length)
+                result[some] = self.mem.memhash(contents, length, h if isinstance(h, int) else h[some])
+                states[some[~readable]] = UNREADABLE
+        return result
+
+    def _interfaces(self, one: Interface, keys: Data, h: Word, states: Any, depth: int) -> Any:
+        np = numpy()
+        assert np is not None
+        firsts = self._pointers(keys, one.offset)
+        words = np.ascontiguousarray(
+            part(keys, one.offset + self.target.arch.pointer_size, self.target.arch.pointer_size)
+        )
+        result = np.full(len(keys), h, np.uint64) if isinstance(h, int) else h.copy()
+        for first in np.unique(firsts):
+            if not first:
+                continue
+            rows = np.flatnonzero(firsts == first)
+            try:
+                t, plan, direct = self.dynamic(int(first), one.methods)
+            except GomapError:
+                states[rows] = UNREADABLE
+                continue
+            if plan is None or depth > MAX_DEPTH:
+                states[rows] = UNREADABLE
+                continue
+            step = max(FETCHED // max(t.size, 1), 1)
+            for some in (rows[at : at + step] for at in range(0, len(rows), step)):
+                readable = np.ones(len(some), bool)
+                contents = words[some]
+                if not direct:
+                    contents, readable = self.fetch(self._pointers(contents, 0), t.size)
+                inner, inner_states = self._batch(plan, contents, result[some] ^ np.uint64(self._c0), depth + 1)
+                result[some] = inner * np.uint64(self._c1) & np.uint64(self._mask)
+                states[some] = np.maximum(states[some], np.where(readable, inner_states, UNREADABLE))
+        return result
+
+
+def hasher_of(target: Target, types: Types | None = None) -> Hasher:
+    """The hasher of this process. Without its random keys it can still compare."""
+    found = memhash_of(target)
+    mem, signatures = found if found is not None else (None, False)
+    return Hasher(target, mem, types or Types(target), signatures)
