@@ -11,15 +11,16 @@ from pathlib import Path
 sys.path.insert(0, os.environ["GOMAP_ROOT"])
 
 from gdbext import files
-from gdbext.target import _arch, _package_variables
+from gdbext.program import arch
+from gdbext.symbols import package_variables
 from gdbext.types import Converter
 from gomap.gotypes import GoType
 from tests.live import type_graph
 
 type_graph.MOST = 1 << 20
-converter = Converter(_arch())
+converter = Converter(arch())
 of_gdb: dict[str, tuple[int, GoType]] = {}
-for name, symbol in _package_variables():
+for name, symbol in package_variables():
     address = symbol.value().address
     if address is not None and symbol.type is not None:
         of_gdb[name] = int(address), converter.convert(symbol.type)

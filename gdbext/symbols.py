@@ -1,0 +1,155 @@
+"""gdb's frames and symbols: what is in a frame, and what the program's packages have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import gdb
+
+from gomap.errors import NoDebugInfo
+
+#: Frames searched outward for a local variable.
+MAX_FRAMES = 256
+#: Types of variables that may lead to maps: what is not predeclared has a capital, a dot or a bracket in its name, or
+#: is error.
+_TYPED = r"^error$\|[^a-z0-9]"
+#: A variable as gdb lists it: `\tmain.Registry *main.Shared;`.
+_LISTED = re.compile(r"^\t(?!static )\S.*[ *](\S+);$", re.M)
+
+
+def frames() -> Iterator[gdb.Frame]:
+    """The selected frame and those that called it, up to MAX_FRAMES."""
+    try:
+        frame: gdb.Frame | None = gdb.selected_frame()
+    except gdb.error:
+        return
+    for _ in range(MAX_FRAMES):
+        if frame is None:
+            return
+        yield frame
+        try:
+            frame = frame.older()
+        except gdb.error:
+            return
+
+
+def source(frame: gdb.Frame) -> tuple[str | None, int | None]:
+    sal = frame.find_sal()
+    return (sal.symtab.fullname() if sal.symtab else None), sal.line or None
+
+
+def is_go(symtab: gdb.Symtab | None) -> bool:
+    """Whether the Go toolchain made what lies there, and not a C compiler (DW_AT_producer of its unit)."""
+    producer = getattr(symtab, "producer", None)
+    return not producer or producer.startswith("Go ")
+
+
+def type_named(name: str) -> gdb.Type | None:
+    try:
+        return gdb.lookup_type(name)
+    except gdb.error:
+        pass
+    try:  # gdb 13 has string types with a name of their own among the structs alone
+        found = gdb.lookup_static_symbol(name, gdb.SYMBOL_STRUCT_DOMAIN)
+    except gdb.error:
+        return None
+    return None if found is None else found.type
+
+
+def symbols(frame: gdb.Frame) -> Iterator[tuple[gdb.Symbol, bool]]:
+    """Variables of a frame from the innermost block outward, with whether they are declared further down.
+
+    A block's variables exist in debug information from its first instruction on, but hold whatever was
+    there before until their declaration has run. C functions have none that matter here.
+    """
+    try:
+        block: gdb.Block | None = frame.block()
+    except (RuntimeError, gdb.error):
+        return
+    function = frame.function()
+    if function is not None and not is_go(function.symtab):
+        return
+    line = frame.find_sal().line
+    while block is not None:
+        for symbol in block:
+            if symbol.is_variable or symbol.is_argument:
+                yield symbol, not symbol.is_argument and bool(line) and symbol.line > line
+        if block.function is not None:
+            return
+        block = block.superblock
+
+
+def find_in_frame(frame: gdb.Frame, name: str) -> tuple[gdb.Symbol | None, bool]:
+    """The variable, and whether its declaration is further down; one that is set goes before it, as in `m := m`."""
+    line, later, further = frame.find_sal().line, None, False
+    for symbol, undeclared in symbols(frame):
+        if symbol.name != name and symbol.name != "&" + name:
+            continue
+        if not undeclared and (symbol.is_argument or symbol.line != line):
+            return symbol, False
+        if later is None:
+            later, further = symbol, undeclared
+    return later, further
+
+
+def static_symbol(name: str) -> gdb.Symbol | None:
+    try:
+        found = gdb.lookup_global_symbol(name) or gdb.lookup_static_symbol(name)
+    except gdb.error:
+        return None
+    return found if found is not None and (found.is_variable or found.is_constant) else None
+
+
+def type_of(symbol: gdb.Symbol) -> gdb.Type:
+    if symbol.type is None:
+        raise NoDebugInfo(f"the debug information gives {symbol.name} no type")
+    return symbol.type
+
+
+def package_variables() -> Iterator[tuple[str, gdb.Symbol]]:
+    """Package variables with debug information whose type is more than a plain number or string.
+
+    gdb's Python has no list of all symbols. A command lists the names by file; one of each file leads to that
+    compilation unit's block, which holds the symbols. Looking every name up would take gdb a
+    millisecond each: a Go program has tens of thousands, most of them constants.
+    """
+    found = set()
+    for names in _names_by_file():
+        for name in names:
+            if name in found:
+                break  # a file of a unit that has been seen
+            first = static_symbol(name)
+            if first is None or first.symtab is None or not first.is_variable:
+                continue
+            if is_go(first.symtab):
+                for symbol in first.symtab.global_block():
+                    if symbol.is_variable and "." in symbol.name:  # C's have no package
+                        found.add(symbol.name)
+                        yield symbol.name, symbol
+            break
+
+
+def _names_by_file() -> Iterator[list[str]]:
+    """Names of variables that are no constants, a list for each file. Whoever uses one looks it up first."""
+    if hasattr(gdb, "execute_mi"):  # from gdb 14 on
+        symbols: Any = gdb.execute_mi("-symbol-info-variables", "--type", _TYPED)["symbols"]
+        for file in symbols.get("debug", []):
+            yield [one["name"] for one in file["symbols"] if not one["description"].startswith("static ")]
+        return
+    # gdb 13's `interpreter-exec mi` calls itself without end (or dies) once a program was started again.
+    quoted = _TYPED.replace("\\", "\\\\")
+    for file in gdb.execute(f'info variables -q -n -t "{quoted}"', to_string=True).split("\nFile "):
+        yield _LISTED.findall(file)
+
+
+def package_of(function: str) -> str:
+    """Package path of a function's full name: example.com/x/pkg.(*T).Method -> example.com/x/pkg."""
+    slash = function.rfind("/") + 1
+    dot = function.find(".", slash)
+    return function[:dot] if dot >= 0 else function
+
+
+def in_runtime(function: str) -> bool:
+    return package_of(function) in ("runtime", "internal/runtime/maps", "internal/runtime/sys")
