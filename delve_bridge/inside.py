@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from delve_bridge import corefile, worker
+from delve_bridge import worker
 from delve_bridge.rpc import DEADLINE, address
 from delve_bridge.server import NoDelve, check_machine, find_dlv
+from gomap import corefile
 from gomap.errors import UsageError
 
 WAYS = ("debug", "test", "exec", "attach", "core", "connect")
@@ -75,8 +76,7 @@ def _taken(words: Sequence[str], valued: dict[str, str], switches: Sequence[str]
 def _check(dlv: str, how: str, files: Sequence[str]) -> None:
     """What dlv would wreck, and what can't be shown. Raises GomapError."""
     if how == "core" and len(files) == 2:
-        for warning in corefile.check(*files):
-            print(f"warning: {warning}", file=sys.stderr)
+        check_core(*files)
     elif how == "exec" and files:
         check_machine(dlv, files[0])
     elif how == "attach" and files and files[0].isdecimal():
@@ -86,3 +86,12 @@ def _check(dlv: str, how: str, files: Sequence[str]) -> None:
             where = address(files[0])
             if not where.is_here():
                 print(f"warning: {where.in_the_clear()}", file=sys.stderr)
+
+
+def check_core(program: str, core: str) -> None:
+    """Warns of what of this core file can't be shown. Raises BadCore, WrongProgram."""
+    for warning in corefile.check(program, core):
+        print(f"warning: {warning}", file=sys.stderr)
+    for path in corefile.go_libraries(core):
+        what = f"Delve reads no libraries of core files: gdb shows the maps of {path} (gdb-hmap {program} {core})"
+        print(f"warning: {what}", file=sys.stderr)

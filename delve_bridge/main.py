@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from delve_bridge import corefile, inside, moves, worker
+from delve_bridge import inside, moves, worker
 from delve_bridge.console import Console
 from delve_bridge.interrupts import Interrupts
 from delve_bridge.rpc import DEADLINE, Client, address
@@ -115,8 +115,7 @@ def _run(options: argparse.Namespace, program_arguments: list[str]) -> int:
     if options.how == "core":
         if options.location:
             _parser().error("a core file can't be continued to a breakpoint")
-        for warning in corefile.check(options.PROG, options.CORE):
-            print(f"warning: {warning}", file=sys.stderr)
+        inside.check_core(options.PROG, options.CORE)
         arguments = ["core", options.PROG, options.CORE]
     elif options.how == "attach":
         arguments = ["attach", str(options.PID)]

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import bisect
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 
 from delve_bridge.rpc import Api, Refused, ended
 from gomap import elf
@@ -53,71 +51,6 @@ class RpcMemory:
                 parts.append(part)
             else:
                 return b"".join(parts)
-
-
-class CoreMemory:
-    """The PT_LOAD segments of an ELF core file. Raises OSError, BadElf when it is none."""
-
-    def __init__(self, path: str) -> None:
-        self._map = elf.mapped(path)
-        try:
-            self._segments = elf.parse(self._map).loaded
-        except elf.BadElf:
-            self._map.close()
-            raise
-        self._starts = [segment.address for segment in self._segments]
-
-    def read(self, address: int, size: int) -> bytes:
-        parts = []
-        at, end = address, address + size
-        while at < end:
-            index = bisect.bisect_right(self._starts, at) - 1
-            if index < 0:
-                raise MemoryFault(at, end - at)
-            segment = self._segments[index]
-            inside = at - segment.address
-            # A segment's pages that were not dumped are the executable's, and Delve's to read.
-            if inside >= segment.size:
-                raise MemoryFault(at, end - at)
-            length = min(segment.size, len(self._map) - segment.offset)
-            if inside >= length:
-                raise elf.CutShort(at, end - at)
-            here = min(end - at, length - inside)
-            parts.append(self._map[segment.offset + inside : segment.offset + inside + here])
-            at += here
-        return b"".join(parts) if len(parts) != 1 else parts[0]
-
-    def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
-        """gomap.memory.stream: as the file has it, not copied."""
-        for address, size in pieces:
-            before = bisect.bisect_right(self._starts, address)
-            segment = self._segments[before - 1] if before else None
-            start = address - segment.address + segment.offset if segment else 0
-            if segment and start + size <= min(segment.offset + segment.size, len(self._map)):
-                yield address, size, memoryview(self._map)[start : start + size]
-            else:
-                yield from one_by_one(self, [(address, size)])
-
-    def joined(self, addresses: Sequence[int], sizes: Sequence[int]) -> bytes | None:
-        """gomap.memory.joined."""
-        parts = []
-        start = end = offset = 0
-        for address, size in zip(addresses, sizes):
-            if not start <= address <= address + size <= end:
-                before = bisect.bisect_right(self._starts, address)
-                if before and size:
-                    segment = self._segments[before - 1]
-                    start, end, offset = segment.address, segment.address + segment.size, segment.offset
-                    end = min(end, start + len(self._map) - offset)
-                if size and not start <= address <= address + size <= end:
-                    return None
-            at = address - start + offset
-            parts.append(self._map[at : at + size] if size else b"")
-        return b"".join(parts)
-
-    def close(self) -> None:
-        with suppress(BufferError):  # bytes that are still in use keep the file mapped as long
-            self._map.close()
 
 
 class Shortcut:

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from delve_bridge.corefile import go_libraries
-from delve_bridge.descriptors import map_parts
-from delve_bridge.memory import CoreMemory, RpcMemory, Shortcut
+from delve_bridge.memory import RpcMemory, Shortcut
 from delve_bridge.rpc import GONE, Api, Client, NotDelve, Refused, ended
 from delve_bridge.target import Called, DelveTarget, Frame, split
 from delve_bridge.types import BARE, NOWHERE, Raw, Types, at
 from gomap import elf
+from gomap.corefile import CoreMemory, go_libraries
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, TargetRunning
+from gomap.golang.descriptors import map_parts
 from gomap.golang.dictionaries import ANCHOR, Known, of_file
 from gomap.memory import Memory
 from gomap.process import ProcessMemory, same

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delve_bridge.memory import CoreMemory
 from gomap import elf
+from gomap.corefile import CoreMemory
 from gomap.elf import BadElf, Segment
 from gomap.errors import MemoryFault
 

@@ -19,7 +19,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 LAYERS = (
     ("gomap.arrays", "gomap.errors", "gomap.human", "gomap.progress", "gomap.anomaly"),
     ("gomap.memory", "gomap.gotypes", "gomap.elf", "gomap.report"),
-    ("gomap.target", "gomap.process"),
+    ("gomap.target", "gomap.process", "gomap.corefile"),
     ("gomap.golang",),
     ("gomap.maps", "gomap.ongoroutine"),
     ("gomap.golang.syncmap", "gomap.dwarf"),

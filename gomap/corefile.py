@@ -1,13 +1,16 @@
-"""Core files that can't be used, each told in one line before Delve sees them."""
+"""Core files: their memory, and those that can't be used, each told in one line before a debugger sees them."""
 
 from __future__ import annotations
 
+import bisect
 import os
 import struct
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
-from delve_bridge.memory import CoreMemory
 from gomap import elf
 from gomap.errors import GomapError, MemoryFault, WrongProgram
+from gomap.memory import Read, one_by_one
 
 PAGE = 4096
 #: Symbols of the linker whose addresses a runtime.moduledata has among its first MODULE_WORDS words, from Go 1.21 to
@@ -33,6 +36,71 @@ class BadCore(GomapError):
     code = "bad-core"
 
 
+class CoreMemory:
+    """The PT_LOAD segments of an ELF core file. Raises OSError, BadElf when it is none."""
+
+    def __init__(self, path: str) -> None:
+        self._map = elf.mapped(path)
+        try:
+            self._segments = elf.parse(self._map).loaded
+        except elf.BadElf:
+            self._map.close()
+            raise
+        self._starts = [segment.address for segment in self._segments]
+
+    def read(self, address: int, size: int) -> bytes:
+        parts = []
+        at, end = address, address + size
+        while at < end:
+            index = bisect.bisect_right(self._starts, at) - 1
+            if index < 0:
+                raise MemoryFault(at, end - at)
+            segment = self._segments[index]
+            inside = at - segment.address
+            # A segment's pages that were not dumped are the executable's, and Delve's to read.
+            if inside >= segment.size:
+                raise MemoryFault(at, end - at)
+            length = min(segment.size, len(self._map) - segment.offset)
+            if inside >= length:
+                raise elf.CutShort(at, end - at)
+            here = min(end - at, length - inside)
+            parts.append(self._map[segment.offset + inside : segment.offset + inside + here])
+            at += here
+        return b"".join(parts) if len(parts) != 1 else parts[0]
+
+    def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
+        """gomap.memory.stream: as the file has it, not copied."""
+        for address, size in pieces:
+            before = bisect.bisect_right(self._starts, address)
+            segment = self._segments[before - 1] if before else None
+            start = address - segment.address + segment.offset if segment else 0
+            if segment and start + size <= min(segment.offset + segment.size, len(self._map)):
+                yield address, size, memoryview(self._map)[start : start + size]
+            else:
+                yield from one_by_one(self, [(address, size)])
+
+    def joined(self, addresses: Sequence[int], sizes: Sequence[int]) -> bytes | None:
+        """gomap.memory.joined."""
+        parts = []
+        start = end = offset = 0
+        for address, size in zip(addresses, sizes):
+            if not start <= address <= address + size <= end:
+                before = bisect.bisect_right(self._starts, address)
+                if before and size:
+                    segment = self._segments[before - 1]
+                    start, end, offset = segment.address, segment.address + segment.size, segment.offset
+                    end = min(end, start + len(self._map) - offset)
+                if size and not start <= address <= address + size <= end:
+                    return None
+            at = address - start + offset
+            parts.append(self._map[at : at + size] if size else b"")
+        return b"".join(parts)
+
+    def close(self) -> None:
+        with suppress(BufferError):  # bytes that are still in use keep the file mapped as long
+            self._map.close()
+
+
 def check(program: str, core: str) -> list[str]:
     """Warnings: what of this core can't be shown. Raises BadCore, WrongProgram."""
     if not os.path.isfile(program):
@@ -50,10 +118,7 @@ def check(program: str, core: str) -> list[str]:
             f"{program} has another build ID than the program that dumped {core}; both have the same sections, so "
             "it is taken for a build of the same source"
         )
-    return warnings + [
-        f"Delve reads no libraries of core files: gdb shows the maps of {path} (gdb-hmap {program} {core})"
-        for path in go_libraries(core)
-    ]
+    return warnings
 
 
 def go_libraries(core: str) -> list[str]:
