@@ -6,37 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from delve_bridge.memory import RpcMemory, Shortcut
+from delve_bridge.build import Build
+from delve_bridge.memory import RpcMemory
 from delve_bridge.rpc import GONE, Api, Client, NotDelve, Refused, ended
-from delve_bridge.target import Called, DelveTarget, Frame, split
-from delve_bridge.types import BARE, NOWHERE, Raw, Types, at
-from gomap import elf
-from gomap.corefile import CoreMemory, go_libraries
-from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, TargetRunning
+from delve_bridge.target import Called, DelveTarget, Frame
+from delve_bridge.types import BARE, Raw, Types
+from gomap.errors import MemoryFault, NoProcess, TargetRunning
 from gomap.golang.descriptors import map_parts
-from gomap.golang.dictionaries import ANCHOR, Known, of_file
+from gomap.golang.dictionaries import Known
 from gomap.memory import Memory
-from gomap.process import ProcessMemory, same
 from gomap.target import Arch, Location
 
 API_VERSION = 2
-#: The register that holds the program counter names the architecture; all that Delve knows are little-endian.
-_ARCHITECTURES = (
-    ("amd64", {"rip"}),
-    ("386", {"eip"}),
-    ("ppc64le", {"nip"}),
-    ("loong64", {"era"}),
-    ("arm64", {"pc", "x30"}),
-    ("arm64", {"pc", "pstate"}),
-    ("riscv64", {"pc", "ra"}),
-)
 
 
 class Session:
-    """goroutine: the selected one's id, None where the thread runs none. frame: the selected one.
-
-    direct: whether memory may be read past Delve; core, program: paths of these files, where this side knows them;
+    """direct: whether memory may be read past Delve; core, program: paths of these files, where this side knows them;
     alone: whether the server is our own, so that no other client moves the program.
+
+    What is known is of one Build and one Stop. Where the program is another process or has loaded a library, both go.
     """
 
     def __init__(
@@ -49,25 +37,12 @@ class Session:
     ) -> None:
         self.client = client
         self.alone = alone
-        self.goroutine: int | None = None
-        self.frame = 0
-        self._direct_wanted = direct and client.loopback
-        self._core = core
-        self._program = program
-        self._libraries: list[str] = []
-        self._libraries_at: object = None
-        self._direct: ProcessMemory | CoreMemory | None = None
-        self._direct_tried: object = None
-        self._delve_memory = RpcMemory(client)
-        self._globals: dict[str, Raw | None] = {}
-        self._all_globals: dict[str, Raw] | None = None
-        self._seen: Moment | None = None
+        self._files = core, program, direct and client.loopback
+        self._built: Build | None = None
+        self._stop: Stop | None = None
+        self._looked: Moment | None = None  # for libraries
         if isinstance(client, Client):
             self._handshake(client)
-        self._kind: str | None = None
-        self._arch: Arch | None = None
-        self._types: Types | None = None
-        self._dictionaries: Known | None = None
 
     def _handshake(self, client: Client) -> None:
         """Asks for version 2 of the API. Raises NotDelve."""
@@ -115,54 +90,45 @@ class Session:
         state = self.state()
         if state.get("Running"):
             raise TargetRunning("the program is running: stop it first (halt)")
-        if self._seen is None or self.moved(state):
+        if self._stop is None or self.moved(state):
             self.arrived(state)
         return state
 
     def select(self, frame: int) -> None:
         """The goroutine that Delve has selected, and one of its frames. Raises as stopped does."""
-        self._select_goroutine(self.stopped())
-        self.frame = frame
+        state = self.stopped()
+        if self._stop is not None:
+            self._stop = Stop(self._stop.moment, _goroutine_of(state), frame)
 
-    def _look_for_libraries(self) -> None:
-        """A plugin or a library that was loaded since the last stop brings types and package variables."""
-        if self._libraries_at != self._seen:
-            self._libraries_at, before, self._libraries = self._seen, self._libraries, self._dynamic_libraries()
-            if self._libraries != before:
-                self.forget()
+    @property
+    def goroutine(self) -> int | None:
+        """The selected one's id; None where the thread runs none."""
+        return self._stop.goroutine if self._stop is not None else None
 
-    def _dynamic_libraries(self) -> list[str]:
-        try:
-            found = self.client.call("ListDynamicLibraries")["List"] or ()
-        except Refused:
-            return []
-        return [str(library["Path"]) for library in found]
+    @property
+    def frame(self) -> int:
+        """The selected one's number."""
+        return self._stop.frame if self._stop is not None else 0
 
-    def _go_file(self) -> str | None:
-        """The program, or the Go library that a program of another kind has loaded."""
-        files = [self._program, *self._dynamic_libraries()] if self._program else []
-        return next((path for path in files if path and elf.is_go(path)), self._program)
+    @frame.setter
+    def frame(self, level: int) -> None:
+        assert self._stop is not None, "nothing is selected before a stop"
+        self._stop = replace(self._stop, frame=level)
 
     def moved(self, state: Mapping[str, Any]) -> bool:
         """Whether the program is not where this session last saw it."""
-        return self._seen is not None and self._seen.differs(self._moment(state))
+        return self._stop is not None and self._stop.moment.differs(self._moment(state))
 
     def restarted(self, state: Mapping[str, Any]) -> bool:
         """Whether it is another process than this session last saw: the program was started again, perhaps built
         anew before."""
-        return self._seen is not None and self._seen.process != state.get("Pid")
+        return self._stop is not None and self._stop.moment.process != state.get("Pid")
 
     def arrived(self, state: Mapping[str, Any]) -> None:
         """The program has stopped somewhere new: its goroutine there is selected."""
         if self.restarted(state):
-            self.forget()
-        self._seen = self._moment(state)
-        self._select_goroutine(state)
-        self.frame = 0
-
-    def _select_goroutine(self, state: Mapping[str, Any]) -> None:
-        goroutine = state.get("currentGoroutine")
-        self.goroutine = int(goroutine["id"]) if goroutine else None
+            self.close_memory()
+        self._stop = Stop(self._moment(state), _goroutine_of(state))
 
     def _moment(self, state: Mapping[str, Any]) -> Moment:
         """What other clients may have changed; where there are none, no more than the state tells."""
@@ -174,99 +140,80 @@ class Session:
         at the same place, as most that serve somebody are."""
         sched = self.package_variable("runtime.sched")
         try:
-            return b"" if sched is None else self._delve_memory.read(int(sched["addr"]), 24)
+            return b"" if sched is None else RpcMemory(self.client).read(int(sched["addr"]), 24)
         except MemoryFault:
             return b""
 
     def target(self) -> DelveTarget:
         """The stopped program as a Target. Raises TargetRunning, NoProcess, NoDebugInfo."""
         self.stopped()
-        self._look_for_libraries()
+        if self._stop is not None and self._looked != self._stop.moment:
+            # A plugin or a library that was loaded since the last stop brings types and package variables.
+            libraries = self._dynamic_libraries()
+            if self._built is not None and self._built.libraries != libraries:
+                self.close_memory()
+            if self._built is None:
+                self._built = self._new(libraries)
+            self._looked = self._stop.moment
         return DelveTarget(self)
 
-    def forget(self) -> None:
-        """The program was started again, or has loaded a library: addresses and type facts may be others."""
-        self._globals.clear()
-        self._all_globals = self._arch = self._types = self._dictionaries = None
-        self.close_memory()
+    @property
+    def build(self) -> Build:
+        """What is known of the program's files."""
+        if self._built is None:
+            self._built = self._new(self._dynamic_libraries())
+        return self._built
+
+    def _new(self, libraries: Sequence[str]) -> Build:
+        return Build(self.client, libraries, *self._files, described=lambda name: map_parts(DelveTarget(self), name))
+
+    def _dynamic_libraries(self) -> list[str]:
+        try:
+            found = self.client.call("ListDynamicLibraries")["List"] or ()
+        except Refused:
+            return []
+        return [str(library["Path"]) for library in found]
+
+    def close_memory(self) -> None:
+        """Drops what is known of the program's files: the next question finds it anew."""
+        built, self._built = self._built, None
+        if built is not None:
+            built.close()
 
     # -- facts -----------------------------------------------------------------------------------------
 
     @property
     def kind(self) -> str:
-        """live or core. To Delve a core file is a recording without a trace."""
-        if self._kind is None:
-            recorded = self.client.call("Recorded")
-            self._kind = "core" if recorded["Recorded"] and not recorded["TraceDirectory"] else "live"
-        return self._kind
+        return self.build.kind
 
     @property
     def arch(self) -> Arch:
-        if self._arch is None:
-            word = next(iter(self.evaluate([at("[2]uintptr", NOWHERE)], {**BARE, "MaxArrayValues": 2})))
-            children = (word["children"] or []) if word else []
-            if len(children) != 2:
-                raise NoDebugInfo(elf.why_no_debug_info(self._go_file()))
-            registers = self.client.call("ListRegisters", ThreadID=0, IncludeFp=False)
-            names = {str(register["Name"]).lower() for register in registers.get("Regs") or ()}
-            name = next((name for name, wanted in _ARCHITECTURES if wanted <= names), "")
-            self._arch = Arch(name, int(children[1]["addr"]) - int(children[0]["addr"]), "little")
-        return self._arch
+        return self.build.arch
 
     @property
     def types(self) -> Types:
-        if self._types is None:
-            types = Types(self.arch, self.evaluate)
-            types.described = lambda name: map_parts(DelveTarget(self), name)
-            types.listed = lambda pattern: list(self.client.call("ListTypes", Filter=pattern)["Types"] or ())
-            for raw in self.package_variables().values():
-                if raw["kind"] == 21 and raw["len"]:
-                    types.examples[int(raw["addr"])] = None
-            self._types = types
-        return self._types
+        return self.build.types
 
     @property
     def dictionaries(self) -> Known:
-        """The dictionaries of generic functions, by the symbols that Delve does not tell; none where the program's
-        file is not on this machine, or where a library has such, too: it may call a function with its own."""
-        if self._dictionaries is None:
-            anchor, path = self.package_variable(ANCHOR), self._program
-            if path is None and isinstance(self._direct, ProcessMemory):
-                path = f"/proc/{self._direct.pid}/exe"
-            libraries = go_libraries(self._core) if self._core is not None else filter(elf.is_go, self._libraries)
-            self._dictionaries = {}
-            if path is not None and anchor is not None and not any(libraries):
-                self._dictionaries = of_file(path, int(anchor["addr"]), self.arch.pointer_size)
-        return self._dictionaries
+        return self.build.dictionaries
 
     def evaluate(self, expressions: Sequence[str], load: Mapping[str, Any]) -> list[Raw | None]:
-        """What Delve says of expressions of types and package variables alone; None where it refuses."""
-        scope = {"GoroutineID": -1, "Frame": 0}
-        answers = self.client.calls([("Eval", {"Scope": scope, "Expr": e, "Cfg": load}) for e in expressions])
-        return [None if isinstance(answer, Refused) else answer["Variable"] for answer in answers]
+        return self.build.evaluate(expressions, load)
 
     def package_variable(self, name: str) -> Raw | None:
-        """The package variable, constant or function of that full name."""
-        if name not in self._globals:
-            parts = split(name)
-            if self._all_globals is not None and name in self._all_globals:
-                found: Raw | None = self._all_globals[name]
-            elif parts is not None:
-                found = self.evaluate([f'"{parts[0]}".{parts[1]}'], BARE)[0]
-                # Delve takes the end of a path for the whole of it.
-                if found is not None and found["name"] != name:
-                    found = self.package_variables().get(name)
-            else:
-                found = self.package_variables().get(name)
-            self._globals[name] = found
-        return self._globals[name]
+        return self.build.package_variable(name)
 
     def package_variables(self) -> dict[str, Raw]:
-        """All package variables by their full names."""
-        if self._all_globals is None:
-            listed = self.client.call("ListPackageVars", Filter="", Cfg=BARE)["Variables"] or ()
-            self._all_globals = {str(raw["name"]): raw for raw in listed}
-        return self._all_globals
+        return self.build.package_variables()
+
+    def memory(self) -> Memory:
+        return self.build.memory(self._stop and self._stop.moment)
+
+    @property
+    def direct(self) -> bool:
+        """Whether memory is read past Delve."""
+        return self.build.direct
 
     # -- frames ----------------------------------------------------------------------------------------
 
@@ -348,53 +295,6 @@ class Session:
     def _goroutine_id(self) -> int:
         return -1 if self.goroutine is None else self.goroutine
 
-    # -- memory ----------------------------------------------------------------------------------------
-
-    def memory(self) -> Memory:
-        """The program's memory, read directly where that is possible."""
-        if self._direct is None and self._direct_wanted and self._direct_tried != self._seen:
-            self._direct_tried = self._seen
-            try:
-                self._direct = self._try_direct()
-            except KeyboardInterrupt:
-                self._direct_tried = None
-                raise
-        return self._delve_memory if self._direct is None else Shortcut(self._direct, self._delve_memory)
-
-    def _try_direct(self) -> ProcessMemory | CoreMemory | None:
-        opened: ProcessMemory | CoreMemory | None = None
-        try:
-            if self.kind == "core":
-                opened = CoreMemory(self._core) if self._core else None
-            else:
-                opened = ProcessMemory(int(self.client.call("ProcessPid")["Pid"]))
-            # A number of a process in a container, or on the other end of a tunnel, is somebody else's here.
-            # runtime.m0 holds its thread's id and random numbers: no other process has its like.
-            raw = self.package_variable("runtime.m0")
-            t = self.types.find("runtime.m")
-            if opened is None or raw is None or t is None:
-                return None
-            if same(opened, self._delve_memory, int(raw["addr"]), t.size):
-                kept, opened = opened, None
-                return kept
-        except (OSError, ValueError, GomapError):
-            pass
-        finally:
-            if opened is not None:
-                opened.close()
-        return None
-
-    def close_memory(self) -> None:
-        """Closes what was opened past Delve."""
-        if self._direct is not None:
-            self._direct.close()
-        self._direct, self._direct_tried = None, None
-
-    @property
-    def direct(self) -> bool:
-        """Whether memory is read past Delve."""
-        return self._direct is not None
-
 
 @dataclass(frozen=True)
 class Moment:
@@ -423,3 +323,17 @@ def moment(state: Mapping[str, Any], scheduled: bytes) -> Moment:
     others = tuple(sorted((int(one["id"]), int(one["pc"])) for one in state.get("Threads") or ()))
     place = (thread.get("id"), thread.get("pc"), goroutine.get("id"), others)
     return Moment(state.get("Pid"), place, hits, scheduled)
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One stop of the program, and what is selected there. goroutine: its id, None where the thread runs none."""
+
+    moment: Moment
+    goroutine: int | None
+    frame: int = 0
+
+
+def _goroutine_of(state: Mapping[str, Any]) -> int | None:
+    goroutine = state.get("currentGoroutine")
+    return int(goroutine["id"]) if goroutine else None

@@ -95,9 +95,10 @@ class Called:
 class Program(Protocol):
     """What a target needs of the session with the server (delve_bridge/session.py says what each means)."""
 
-    goroutine: int | None
-    frame: int
-
+    @property
+    def goroutine(self) -> int | None: ...
+    @property
+    def frame(self) -> int: ...
     @property
     def kind(self) -> str: ...
     @property

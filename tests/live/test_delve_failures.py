@@ -535,7 +535,7 @@ def test_process_memory_is_refused(
         assert direct
         assert answer.count('"gomap/1"') == 2
         assert asked("--no-direct") == (False, answer)
-        with mock.patch("delve_bridge.session.ProcessMemory", side_effect=PermissionError(13, "Permission denied")):
+        with mock.patch("delve_bridge.build.ProcessMemory", side_effect=PermissionError(13, "Permission denied")):
             assert asked() == (False, answer)
         # A process id of a container or of another machine: here nobody has it, or the same program started again.
         for pid in (4194303, os.getpid(), twin.client.call("ProcessPid")["Pid"]):

@@ -1,0 +1,176 @@
+"""What is known of the program that a Delve server has, for as long as it runs the same files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, Callable
+
+from delve_bridge.memory import RpcMemory, Shortcut
+from delve_bridge.rpc import Api, Refused
+from delve_bridge.target import split
+from delve_bridge.types import BARE, NOWHERE, Raw, Types, at
+from gomap import elf
+from gomap.corefile import CoreMemory, go_libraries
+from gomap.errors import GomapError, NoDebugInfo
+from gomap.golang.dictionaries import ANCHOR, Known, of_file
+from gomap.memory import Memory
+from gomap.process import ProcessMemory, same
+from gomap.target import Arch
+
+#: The register that holds the program counter names the architecture; all that Delve knows are little-endian.
+_ARCHITECTURES = (
+    ("amd64", {"rip"}),
+    ("386", {"eip"}),
+    ("ppc64le", {"nip"}),
+    ("loong64", {"era"}),
+    ("arm64", {"pc", "x30"}),
+    ("arm64", {"pc", "pstate"}),
+    ("riscv64", {"pc", "ra"}),
+)
+
+
+class Build:
+    """One process or core file, with the libraries that it has loaded: another one is another Build.
+
+    core, program: paths of these files, where this side knows them. direct: whether memory may be read past Delve.
+    described: (key, elem) of a named map type, from the program's own descriptors.
+    """
+
+    def __init__(
+        self,
+        client: Api,
+        libraries: Sequence[str],
+        core: str | None,
+        program: str | None,
+        direct: bool,
+        described: Callable[[str], tuple[str, str] | None],
+    ) -> None:
+        self._client, self._core, self._program, self.libraries = client, core, program, libraries
+        self._described = described
+        self._globals: dict[str, Raw | None] = {}
+        self._listed: dict[str, Raw] | None = None
+        self._delve = RpcMemory(client)
+        self._direct: ProcessMemory | CoreMemory | None = None
+        self._direct_wanted = direct
+        self._direct_tried: object = None
+
+    # -- files and types -------------------------------------------------------------------------------
+
+    @cached_property
+    def kind(self) -> str:
+        """live or core. To Delve a core file is a recording without a trace."""
+        recorded = self._client.call("Recorded")
+        return "core" if recorded["Recorded"] and not recorded["TraceDirectory"] else "live"
+
+    @cached_property
+    def arch(self) -> Arch:
+        word = next(iter(self.evaluate([at("[2]uintptr", NOWHERE)], {**BARE, "MaxArrayValues": 2})))
+        children = (word["children"] or []) if word else []
+        if len(children) != 2:
+            raise NoDebugInfo(elf.why_no_debug_info(self._go_file()))
+        registers = self._client.call("ListRegisters", ThreadID=0, IncludeFp=False)
+        names = {str(register["Name"]).lower() for register in registers.get("Regs") or ()}
+        name = next((name for name, wanted in _ARCHITECTURES if wanted <= names), "")
+        return Arch(name, int(children[1]["addr"]) - int(children[0]["addr"]), "little")
+
+    @cached_property
+    def types(self) -> Types:
+        types = Types(self.arch, self.evaluate)
+        types.described = self._described
+        types.listed = lambda pattern: list(self._client.call("ListTypes", Filter=pattern)["Types"] or ())
+        for raw in self.package_variables().values():
+            if raw["kind"] == 21 and raw["len"]:
+                types.examples[int(raw["addr"])] = None
+        return types
+
+    @cached_property
+    def dictionaries(self) -> Known:
+        """The dictionaries of generic functions, by the symbols that Delve does not tell; none where the program's
+        file is not on this machine, or where a library has such, too: it may call a function with its own."""
+        anchor, path = self.package_variable(ANCHOR), self._program
+        if path is None and isinstance(self._direct, ProcessMemory):
+            path = f"/proc/{self._direct.pid}/exe"
+        libraries = go_libraries(self._core) if self._core is not None else filter(elf.is_go, self.libraries)
+        if path is None or anchor is None or any(libraries):
+            return {}
+        return of_file(path, int(anchor["addr"]), self.arch.pointer_size)
+
+    def _go_file(self) -> str | None:
+        """The program, or the Go library that a program of another kind has loaded."""
+        files = [self._program, *self.libraries] if self._program else []
+        return next((path for path in files if path and elf.is_go(path)), self._program)
+
+    def evaluate(self, expressions: Sequence[str], load: Mapping[str, Any]) -> list[Raw | None]:
+        """What Delve says of expressions of types and package variables alone; None where it refuses."""
+        scope = {"GoroutineID": -1, "Frame": 0}
+        answers = self._client.calls([("Eval", {"Scope": scope, "Expr": e, "Cfg": load}) for e in expressions])
+        return [None if isinstance(answer, Refused) else answer["Variable"] for answer in answers]
+
+    def package_variable(self, name: str) -> Raw | None:
+        """The package variable, constant or function of that full name."""
+        if name not in self._globals:
+            parts = split(name)
+            if parts is None or (self._listed is not None and name in self._listed):
+                found = self.package_variables().get(name)
+            else:
+                found = self.evaluate([f'"{parts[0]}".{parts[1]}'], BARE)[0]
+                # Delve takes the end of a path for the whole of it.
+                if found is not None and found["name"] != name:
+                    found = self.package_variables().get(name)
+            self._globals[name] = found
+        return self._globals[name]
+
+    def package_variables(self) -> dict[str, Raw]:
+        """All package variables by their full names."""
+        if self._listed is None:
+            listed = self._client.call("ListPackageVars", Filter="", Cfg=BARE)["Variables"] or ()
+            self._listed = {str(raw["name"]): raw for raw in listed}
+        return self._listed
+
+    # -- memory ----------------------------------------------------------------------------------------
+
+    def memory(self, moment: object) -> Memory:
+        """The program's memory, read directly where that is possible: tried once at each moment."""
+        if self._direct is None and self._direct_wanted and self._direct_tried != moment:
+            self._direct_tried = moment
+            try:
+                self._direct = self._try_direct()
+            except KeyboardInterrupt:
+                self._direct_tried = None
+                raise
+        return self._delve if self._direct is None else Shortcut(self._direct, self._delve)
+
+    def _try_direct(self) -> ProcessMemory | CoreMemory | None:
+        opened: ProcessMemory | CoreMemory | None = None
+        try:
+            if self.kind == "core":
+                opened = CoreMemory(self._core) if self._core else None
+            else:
+                opened = ProcessMemory(int(self._client.call("ProcessPid")["Pid"]))
+            # A number of a process in a container, or on the other end of a tunnel, is somebody else's here.
+            # runtime.m0 holds its thread's id and random numbers: no other process has its like.
+            raw = self.package_variable("runtime.m0")
+            t = self.types.find("runtime.m")
+            if opened is None or raw is None or t is None:
+                return None
+            if same(opened, self._delve, int(raw["addr"]), t.size):
+                kept, opened = opened, None
+                return kept
+        except (OSError, ValueError, GomapError):
+            pass
+        finally:
+            if opened is not None:
+                opened.close()
+        return None
+
+    @property
+    def direct(self) -> bool:
+        """Whether memory is read past Delve."""
+        return self._direct is not None
+
+    def close(self) -> None:
+        """Closes what was opened past Delve."""
+        if self._direct is not None:
+            self._direct.close()
+        self._direct, self._direct_tried = None, None
