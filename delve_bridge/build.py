@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Callable
 
-from delve_bridge.memory import RpcMemory, Shortcut
+from delve_bridge.memory import RpcMemory
 from delve_bridge.rpc import Api, Refused
 from delve_bridge.target import split
 from delve_bridge.types import BARE, NOWHERE, Raw, Types, at
 from gomap import elf
-from gomap.corefile import CoreMemory, go_libraries
+from gomap.corefile import CoreMemory, Shortcut, go_libraries
 from gomap.errors import GomapError, NoDebugInfo
 from gomap.golang.dictionaries import ANCHOR, Known, of_file
 from gomap.memory import Memory

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Iterator, Sequence
 
 from delve_bridge.rpc import Api, Refused, ended
-from gomap import elf
 from gomap.errors import MemoryFault, NoProcess
-from gomap.memory import Buffer, Memory, Read, joined, one_by_one, stream
 
 #: ExamineMemory's limit from Delve 1.24.0 on; older servers name theirs when they refuse (1000 bytes).
 LIMIT = 65536
@@ -51,29 +48,3 @@ class RpcMemory:
                 parts.append(part)
             else:
                 return b"".join(parts)
-
-
-class Shortcut:
-    """`direct` where it can read, Delve everywhere else."""
-
-    def __init__(self, direct: Memory, delve: Memory) -> None:
-        self._direct = direct
-        self._delve = delve
-
-    def read(self, address: int, size: int) -> bytes:
-        try:
-            return self._direct.read(address, size)
-        except elf.CutShort:
-            raise
-        except MemoryFault:
-            return self._delve.read(address, size)
-
-    def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
-        for address, size, data in stream(self._direct, pieces):
-            if isinstance(data, MemoryFault):
-                yield from one_by_one(self._delve, [(address, size)])
-            else:
-                yield address, size, data
-
-    def joined(self, addresses: Sequence[int], sizes: Sequence[int]) -> Buffer | None:
-        return joined(self._direct, addresses, sizes)

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from gomap import elf
 from gomap.errors import GomapError, MemoryFault, WrongProgram
-from gomap.memory import Read, one_by_one
+from gomap.memory import Buffer, Memory, Read, joined, one_by_one, stream
 
 PAGE = 4096
 #: Symbols of the linker whose addresses a runtime.moduledata has among its first MODULE_WORDS words, from Go 1.21 to
@@ -99,6 +99,51 @@ class CoreMemory:
     def close(self) -> None:
         with suppress(BufferError):  # bytes that are still in use keep the file mapped as long
             self._map.close()
+
+
+class ProgramMemory:
+    """What a program's file has of its memory and the program can't have changed: Linux leaves that out of core files.
+
+    moved: how far the program lies from where it was linked.
+    """
+
+    def __init__(self, path: str, moved: int) -> None:
+        self._map = elf.mapped(path)
+        loaded = [segment for segment in elf.parse(self._map).loaded if not segment.writable]
+        self._segments = [(segment.address + moved, segment) for segment in loaded]
+
+    def read(self, address: int, size: int) -> bytes:
+        for start, segment in self._segments:
+            at = address - start
+            if at >= 0 and at + size <= min(segment.size, len(self._map) - segment.offset):
+                return self._map[segment.offset + at : segment.offset + at + size]
+        raise MemoryFault(address, size)
+
+
+class Shortcut:
+    """`first` where that can read, `second` everywhere else."""
+
+    def __init__(self, first: Memory, second: Memory) -> None:
+        self._first = first
+        self._second = second
+
+    def read(self, address: int, size: int) -> bytes:
+        try:
+            return self._first.read(address, size)
+        except elf.CutShort:
+            raise
+        except MemoryFault:
+            return self._second.read(address, size)
+
+    def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
+        for address, size, data in stream(self._first, pieces):
+            if isinstance(data, MemoryFault):
+                yield from one_by_one(self._second, [(address, size)])
+            else:
+                yield address, size, data
+
+    def joined(self, addresses: Sequence[int], sizes: Sequence[int]) -> Buffer | None:
+        return joined(self._first, addresses, sizes)
 
 
 def check(program: str, core: str) -> list[str]:

@@ -24,9 +24,10 @@ from gomap.golang.dictionaries import ANY_POINTER
 from gomap.gotypes import Field, GoType, Kind, Lazy
 from gomap.target import Arch
 
-_COMPILE_UNIT, _SUBPROGRAM, _VARIABLE, _MEMBER, _SUBRANGE = 0x11, 0x2E, 0x34, 0x0D, 0x21
+_COMPILE_UNIT, _SUBPROGRAM, _VARIABLE, _MEMBER, _SUBRANGE, _CONSTANT = 0x11, 0x2E, 0x34, 0x0D, 0x21, 0x27
 _ARRAY, _POINTER, _STRUCT, _SUBROUTINE, _TYPEDEF, _BASE, _UNSPECIFIED = 0x01, 0x0F, 0x13, 0x15, 0x16, 0x24, 0x3B
 _NAME, _SIZE, _LOCATION, _LOW_PC, _LANGUAGE, _COUNT, _OFFSET, _TYPE = 0x03, 0x0B, 0x02, 0x11, 0x13, 0x37, 0x38, 0x49
+_CONST_VALUE = 0x1C
 _GO_KIND, _GO_ELEM, _GO_CLOSURE_OFFSET = 0x2900, 0x2902, 0x2907
 _OF_GO = 0x16  # DW_LANG_Go
 _STRING, _BLOCK1, _EXPRLOC, _REF_ADDR, _FLAG, _IMPLICIT_CONST = 0x08, 0x0A, 0x18, 0x10, 0x0C, 0x21
@@ -46,6 +47,8 @@ _BASIC = {
 _GO_CHAN, _GO_MAP, _GO_SLICE, _GO_STRING = 18, 21, 23, 24
 #: What interfaces are structs of, and whether these have methods.
 _INTERFACES = {"runtime.eface": False, "runtime.iface": True}
+#: Entries that are a type.
+_TYPES = frozenset({_ARRAY, _POINTER, _STRUCT, _SUBROUTINE, _TYPEDEF, _BASE})
 #: Typedefs behind one another, and values inside values, are fewer; and abbreviations of a program's units.
 MAX_NESTED, MAX_ABBREVIATIONS = 64, 1 << 20
 #: Bits of a number.
@@ -180,6 +183,33 @@ class DebugInfo:
         except BadDwarf:
             return False
         return tag == _BASE or (tag == _STRUCT and attributes.get(_NAME) == b"string")
+
+    # -- by name -------------------------------------------------------------------------------------
+
+    def type_named(self, name: str) -> GoType | None:
+        """The type of that name; None where the program has none. Raises BadDwarf."""
+        at = self._named(name, _TYPES)
+        return None if at is None else self.type(at)
+
+    def constant(self, name: str) -> tuple[GoType, int] | None:
+        """Type and value of the integer constant of that full name. Raises BadDwarf."""
+        at = self._named(name, frozenset({_CONSTANT}))
+        if at is None:
+            return None
+        _, attributes, _ = self._entry(at)
+        return self.type(_number(attributes, _TYPE)), _number(attributes, _CONST_VALUE)
+
+    def _named(self, name: str, tags: frozenset[int]) -> int | None:
+        """Where an entry of this name is: its abbreviation's number, and the name behind it."""
+        text = name.encode() + b"\0"
+        for table, start, end, _ in self._stretches():
+            for code, abbreviation in table.items():
+                if abbreviation.tag not in tags or abbreviation.forms[:1] != ((_NAME, _STRING, 0),) or code >= 0x80:
+                    continue
+                at = self._data.find(bytes([code]) + text, start, end)
+                if at >= 0:
+                    return at
+        return None
 
     # -- closures ------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from gomap.errors import GomapError, MemoryFault
 Data = Union[bytes, mmap.mmap]
 
 EXECUTABLE, SHARED, CORE = 2, 3, 4  # ET_EXEC, ET_DYN, ET_CORE
-_LOAD, _NOTE = 1, 4  # PT_LOAD, PT_NOTE
+_LOAD, _NOTE, _WRITABLE = 1, 4, 2  # PT_LOAD, PT_NOTE, PF_W
 _COMPRESSED_SECTION, _ZLIB = 1 << 11, 1  # SHF_COMPRESSED, ELFCOMPRESS_ZLIB
 _OBJECT = 1  # STT_OBJECT; STT_NOTYPE is 0
 #: Debug information is smaller, unpacked.
@@ -59,6 +59,7 @@ class Segment:
     address: int
     offset: int
     size: int
+    writable: bool
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,10 @@ def parse(data: Data) -> Elf:
 
 def _segment(data: Data, order: str, wide: bool, at: int) -> Segment:
     if wide:
-        kind, _, offset, address, _, size = struct.unpack_from(order + "IIQQQQ", data, at)
+        kind, flags, offset, address, _, size = struct.unpack_from(order + "IIQQQQ", data, at)
     else:
-        kind, offset, address, _, size = struct.unpack_from(order + "IIIII", data, at)
-    return Segment(kind, address, offset, size)
+        kind, offset, address, _, size, _, flags = struct.unpack_from(order + "IIIIIII", data, at)
+    return Segment(kind, address, offset, size, bool(flags & _WRITABLE))
 
 
 @dataclass(frozen=True)
@@ -280,20 +281,30 @@ def entry_in_core(data: Data) -> int | None:
 
 
 def libraries_in_core(data: Data) -> list[str]:
-    """Files that the program had mapped (NT_FILE, fs/binfmt_elf.c of Linux), itself apart: AT_ENTRY lies in it."""
+    """Files that the program had mapped (NT_FILE, fs/binfmt_elf.c of Linux), itself apart."""
+    return sorted(path for path, is_program in _files_in_core(data).items() if not is_program)
+
+
+def program_in_core(data: Data) -> str | None:
+    """The file of the program that dumped this core: AT_ENTRY lies in it. None where the core does not tell."""
+    return next((path for path, is_program in _files_in_core(data).items() if is_program), None)
+
+
+def _files_in_core(data: Data) -> dict[str, bool]:
+    """Files that the program had mapped, and which is its own."""
     elf, entry = parse(data), entry_in_core(data)
     note, word = _note(data, elf, _NT_FILE), 8 if elf.wide else 4
     count = int.from_bytes(note[:word], "little" if elf.order == "<" else "big")
     table = note[2 * word : 2 * word + 3 * word * count]
     if len(table) < 3 * word * count:
-        return []
+        return {}
     places = struct.iter_unpack(elf.order + ("QQQ" if elf.wide else "III"), table)
     names = note[2 * word + len(table) :].split(b"\0")[:count]
     files: dict[str, bool] = {}
     for (start, end, _), name in zip(places, names):
         path = name.decode("utf-8", "surrogateescape")
-        files[path] = files.get(path, True) and not (entry is not None and start <= entry < end)
-    return sorted(path for path, is_library in files.items() if is_library)
+        files[path] = files.get(path, False) or (entry is not None and start <= entry < end)
+    return files
 
 
 def _note(data: Data, elf: Elf, wanted: int) -> bytes:

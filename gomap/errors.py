@@ -12,6 +12,7 @@ GomapError                  one clear line for the user; `code` is its name in J
 |- NotAMap                  the expression names something that is no map
 |- OptimizedOut             the compiler kept no place for the variable here
 |- NotSet                   the variable is not set yet here, or dead
+|- NoLocals           what a program is looked at with knows no local variables
 |- NoDebugInfo              the program carries too little debug information
 |- UnsupportedLayout        a map header with fields nobody here knows
 |- MemoryFault              memory that can't be read, with its address
@@ -70,6 +71,12 @@ class OptimizedOut(GomapError):
 
 class NotSet(GomapError):
     code = "not-set"
+
+
+class NoLocals(GomapError):
+    """What a program is looked at with knows no local variables."""
+
+    code = "no-locals"
 
 
 class NoDebugInfo(GomapError):

@@ -132,6 +132,9 @@ def _not_started(target: Target) -> list[Anomaly]:
 def _running(target: Target) -> list[Anomaly]:
     if not target.running:
         return []
+    if target.backend == "direct":
+        message = "the process ran on while it was read: what it changed meanwhile is seen in part"
+        return [Anomaly("warning", "running", message)]
     threads = plural(target.running, "other thread")
     message = f"{threads} ran meanwhile (non-stop): what they did is seen in part, and not where they are"
     return [Anomaly("warning", "running", message)]

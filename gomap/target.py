@@ -211,7 +211,7 @@ class Location:
 class Target(Protocol):
     """A stopped Go program, as seen through one debugger.
 
-    backend: gdb, delve or image. kind: live, core or recorded.
+    backend: gdb, delve, direct (no debugger) or image. kind: live, core or recorded.
     go_version: what the binary says, for display and never for choosing a layout; None when unknown.
     package: full path of the package whose function is selected, so that its variables need no prefix.
     running: how many of its threads run on while it is looked at.

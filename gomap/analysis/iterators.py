@@ -79,6 +79,7 @@ def search(target: Target, found: MapView, progress: Progress = silent) -> Searc
             result.goroutines += 1
             progress("goroutines", result.goroutines, len(everyone))
             result.unseen.add(stack)
+            result.unseen.refuse()
             stacks.append(stack)
             result.iterations += looker.on_stack(stack)
         result.iterations += looker.on_heap(stacks)

@@ -121,6 +121,7 @@ def search(target: Target, progress: Progress = silent) -> Searched:
             searched.goroutines += 1
             progress("goroutines", searched.goroutines, len(found))
             searched.unseen.add(stack)
+            searched.unseen.refuse()
             goroutine = stack.goroutine
             searched.stood[goroutine.id] = goroutine
             one = _inside(target, types, owners, stack, dead.get(goroutine.id))

@@ -75,6 +75,21 @@ class Functions:
         data = self.target.memory.read(table + offset, max(min(length - offset, MAX_NAME), 0))
         return data.split(b"\0", 1)[0].decode("utf-8", "replace")
 
+    def line(self, pc: int) -> tuple[str | None, int | None]:
+        """(file, line) of the instruction at pc: of the function that it was inlined from, where it was (funcline1).
+        Raises GomapError, MemoryFault."""
+        function, arch, memory = self.at(pc), self.target.arch, self.target.memory
+        line, number = self.value(function, function["pcln"], pc), self.value(function, function["pcfile"], pc)
+        (files, entries), (names, length) = self._slice("cutab"), self._slice("filetab")
+        index = function["cuOffset"] + number
+        if line < 0 or number < 0 or index >= entries:
+            return None, None
+        offset = arch.uint(memory.read(files + 4 * index, 4), 0, 4)
+        if offset >= length:
+            return None, line
+        data = memory.read(names + offset, min(length - offset, MAX_NAME))
+        return data.split(b"\0", 1)[0].decode("utf-8", "replace"), line
+
     def value(self, function: Record, table: int, pc: int) -> int:
         """What the table at that offset of pctab has for pc; -1 for nothing. Raises GomapError, MemoryFault."""
         pctab, length = self._slice("pctab")

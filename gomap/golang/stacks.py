@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from gomap.anomaly import Anomaly
-from gomap.errors import GomapError, MemoryFault
+from gomap.errors import GomapError, MemoryFault, NoLocals
 from gomap.golang.liveness import Liveness, calls_of, waits
 from gomap.golang.mapcalls import RUNTIME
 from gomap.golang.pclntab import PUSHES, Functions
@@ -47,11 +47,12 @@ WINDOW = 8192
 
 @dataclass(frozen=True)
 class Stack:
-    """One goroutine's frames, the newest first. problem: why there are none, or not all."""
+    """One goroutine's frames, the newest first. problem: why there are none, or not all; of_all: of all goroutines."""
 
     goroutine: Goroutine
     frames: tuple[Frame, ...] = ()
     problem: str | None = None
+    of_all: bool = False
 
 
 @dataclass
@@ -60,17 +61,27 @@ class Unseen:
 
     count: int = 0
     named: list[Anomaly] = field(default_factory=list)
+    of_all: str | None = None
 
     def add(self, stack: Stack) -> None:
         """Counts it, unless it is whole."""
         if stack.problem is None:
             return
         self.count += 1
-        if self.count <= MAX_NAMED:
+        if stack.of_all:
+            self.of_all = stack.problem
+        elif self.count <= MAX_NAMED:
             message = f"goroutine {stack.goroutine.id}: {stack.problem}"
             self.named.append(Anomaly("warning", "stack", message, stack.goroutine.address))
 
+    def refuse(self) -> None:
+        """Raises NoLocals where no stack of any goroutine can be seen."""
+        if self.of_all is not None:
+            raise NoLocals(self.of_all)
+
     def anomalies(self) -> list[Anomaly]:
+        if self.of_all is not None:
+            return [Anomaly("note", "no-locals", self.of_all)]
         if self.count <= MAX_NAMED:
             return self.named
         message = f"{self.count - MAX_NAMED:,} more goroutines have stacks that can't be unwound"
@@ -118,7 +129,7 @@ class Stacks:
                     continue
                 frames = list(self._target.unwind(goroutine, self._wanted))
             except GomapError as error:
-                yield Stack(goroutine, problem=str(error))
+                yield Stack(goroutine, problem=str(error), of_all=isinstance(error, NoLocals))
                 continue
             frames, skipped = self._whole(goroutine, frames)
             problem = skipped or _problem(goroutine, frames)

@@ -17,7 +17,7 @@ NINE = "nine counts"
 SIGNED = "a whole number"
 
 TARGET = {
-    "backend": {"gdb", "delve", "image"},
+    "backend": {"gdb", "delve", "direct", "image"},
     "kind": {"live", "core", "recorded"},
     "go": str,
     "arch": {"amd64", "arm64", "386", "s390x"},

@@ -68,7 +68,7 @@ def test_a_core_is_read() -> None:
     data = core(entry=0x5555)
     parsed = elf.parse(data)
     assert (parsed.kind, parsed.wide, parsed.order) == (elf.CORE, True, "<")
-    assert parsed.loaded == [Segment(1, 0x400000, len(data) - 64, 64)]
+    assert parsed.loaded == [Segment(1, 0x400000, len(data) - 64, 64, False)]
     assert elf.entry_in_core(data) == 0x5555
     assert elf.libraries_in_core(data) == ["/b/library.so"]
 

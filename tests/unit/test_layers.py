@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("gomap", "gdbext", "delve_bridge")
+PACKAGES = ("gomap", "gdbext", "delve_bridge", "direct")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 #: A module may import modules of lower layers, and of its own package. From docs/architecture.md.
@@ -34,6 +34,7 @@ LAYERS = (
     ("gomap.frontend",),
     ("gomap.recorded",),
     ("gomap.image", "gdbext", "delve_bridge"),
+    ("direct",),
     ("gomap.__main__",),
 )
 RANKS = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -26,6 +26,7 @@ CODES = {
     "NotAMap": "not-a-map",
     "OptimizedOut": "optimized-out",
     "NotSet": "not-set",
+    "NoLocals": "no-locals",
     "NoDebugInfo": "no-debug-info",
     "UnsupportedLayout": "unsupported-layout",
     "MemoryFault": "memory-fault",

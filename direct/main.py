@@ -1,0 +1,105 @@
+"""gomap pid, gomap core: the commands on a process that runs on, or on a core file, with no debugger."""
+
+from __future__ import annotations
+
+import argparse
+import cmd
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+from direct.target import DirectTarget, Opened, of_core, of_process
+from gomap import frontend
+from gomap.commands import registry
+from gomap.commands.declare import Settings
+from gomap.errors import GomapError, UsageError
+from gomap.human import one_line
+from gomap.render.terminal import READER_GONE, nobody_reads, open_streams, progress, style, write
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Status 0 when every command answered."""
+    open_streams()
+    options = _parser().parse_args(argv)
+    try:
+        if options.how == "pid":
+            opened = of_process(options.PID)
+        else:
+            if len(options.FILES) > 2:
+                raise UsageError("core takes the program and the core file, or the core file alone")
+            program, core = (options.FILES[0] if len(options.FILES) > 1 else None), options.FILES[-1]
+            opened = of_core(program, core)
+        prompt = Prompt(opened)
+        if options.c is None:
+            prompt.cmdloop()
+            return 0
+        answered = [prompt.answer(line) for line in options.c]
+        sys.stdout.flush()
+        return 0 if all(answered) else 1
+    except BrokenPipeError:
+        nobody_reads(sys.stdout)
+        return READER_GONE
+    except GomapError as error:
+        print(one_line(f"gomap: {error}"), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("gomap: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("-c", metavar="COMMAND", action="append", help="a command to run, then leave; may be repeated")
+    parser = argparse.ArgumentParser(
+        prog="gomap",
+        description="Look into the maps of a process or of a core file, with no debugger.",
+        epilog="commands:\n" + registry.overview(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    ways = parser.add_subparsers(dest="how", required=True, metavar="pid|core", prog="gomap")
+    pid = ways.add_parser("pid", parents=[common], help="a process: it runs on while it is read")
+    pid.add_argument("PID", type=int)
+    core = ways.add_parser("core", parents=[common], help="a core file: core [PROG] CORE")
+    core.add_argument("FILES", nargs="+", metavar="FILE")
+    return parser
+
+
+class Prompt(cmd.Cmd):
+    """The commands by their own names, help, exit."""
+
+    prompt = "(gomap) "
+    identchars = cmd.Cmd.identchars + "-"
+
+    def __init__(self, opened: Opened) -> None:
+        super().__init__()
+        self._opened = opened
+
+    def answer(self, line: str) -> bool:
+        """Runs one command. Whether it answered."""
+        name, _, rest = line.strip().partition(" ")
+        shown = style(sys.stdout)
+        target = lambda: DirectTarget(self._opened)  # noqa: E731
+        outcome = frontend.run(name, rest, target, Settings(), shown, False, progress(sys.stdout, shown.width))
+        write(outcome.output)
+        if outcome.error is not None:
+            print(outcome.error, file=sys.stderr)
+        return outcome.error is None
+
+    # -- what cmd.Cmd asks ---------------------------------------------------------------------------
+
+    def onecmd(self, line: str) -> bool:
+        name, _, rest = line.strip().partition(" ")
+        if name in ("exit", "quit", "q", "EOF"):
+            return True
+        if name == "help":
+            command = registry.find(rest.strip())
+            print(command.help() if command is not None else registry.overview())
+        elif name:
+            with suppress(KeyboardInterrupt):
+                self.answer(line)
+        return False
+
+    def completenames(self, text: str, *ignored: object) -> list[str]:
+        return [command.name for command in registry.COMMANDS if command.name.startswith(text)]

@@ -1,0 +1,149 @@
+"""gomap core and gomap pid: the same numbers as with a debugger, and a process that never stands still."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from direct.target import DirectTarget, of_core, of_process
+from gomap import frontend
+from gomap.commands.declare import Settings
+from gomap.errors import GomapError
+from gomap.render.text import Style
+from tests.live import debuggers, session, toolchains
+from tests.live.debuggers import Answer, Session
+from tests.live.test_delve_sessions import built
+from tests.live.test_truth import check_all
+from tests.live.toolchains import ROOT, Row
+
+#: Every layout, growth, all types of keys and values, constants of the runtime.
+PROGRAMS = (("basic", False), ("growth", False), ("layout", True), ("types", True), ("overload", False))
+#: A program that writes to a map for as long as it is let, and counts what it did.
+WRITES = """package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+)
+
+var (
+	Still = map[string]int{}
+	Busy  = map[int]int{}
+	Done  int
+)
+
+func main() {
+	for i := 0; i < 1000; i++ {
+		Still[fmt.Sprint("key ", i)] = i
+	}
+	fmt.Println("ready")
+	for {
+		Busy[Done%5000] = Done
+		Done++
+		if Done%1000 == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		if os.Getppid() == 1 {
+			return
+		}
+	}
+}
+"""
+
+
+def ask(target: DirectTarget, line: str, depth: int = 40) -> frontend.Outcome:
+    name, _, rest = line.partition(" ")
+    return frontend.run(name, rest, lambda: target, Settings(depth=depth), Style())
+
+
+@pytest.mark.parametrize(("program", "fast"), PROGRAMS)
+def test_core(program: str, fast: bool, toolchain: Row) -> None:
+    binary = toolchains.build(program, toolchain, optimised=fast)
+    stages = debuggers.stages(binary)
+    core = debuggers.make_core(binary, stages[len(stages) // 2])
+    target = DirectTarget(of_core(str(binary), str(core.path)))
+    answers = []
+    for line in session.questions(session.published(binary)[core.stage]):
+        if not line.startswith("set "):
+            outcome = ask(target, line)
+            answers.append(Answer(core.stage, line, outcome.output, outcome.error))
+    # A local variable is nowhere here, as one is that the compiler left out.
+    check_all(Session(tuple(answers), core.truth), binary, True, "core")
+    top = json.loads(ask(target, "hmap-top -n 0 --json").output)
+    assert [one["code"] for one in top["anomalies"]].count("no-locals") == 1
+    checked = json.loads(ask(target, "hmap-check --all --json").output)["data"]["maps"]
+    assert {one["verdict"] for one in checked} <= {"intact", "no-fault-found"} or program == "overload"
+
+
+@contextmanager
+def running(binary: Path) -> Iterator[int]:
+    process = subprocess.Popen([str(binary)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        yield process.pid
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_process(toolchain: Row) -> None:
+    binary = built(WRITES, "writes-on", toolchain, optimised=True)
+    with running(binary) as pid:
+        opened = of_process(pid)
+        seen = []
+        for _ in range(3):
+            target = DirectTarget(opened)
+            data: dict[str, Any] = json.loads(ask(target, "hmap-show main.Still --json --entries 2000").output)
+            assert (data["data"]["count"], data["data"]["live"]) == (1000, 1000)
+            assert {one["key"]: one["value"] for one in data["data"]["entries"]} == {f"key {i}": i for i in range(1000)}
+            assert [one["code"] for one in data["anomalies"]] == ["running"]
+            found = target.variable("main.Done")
+            assert found is not None
+            seen.append(int.from_bytes(found.read(target.memory, 0, 8), "little"))
+            status = Path(f"/proc/{pid}/status").read_text()
+            assert "TracerPid:\t0\n" in status and "State:\tT" not in status and "State:\tt" not in status
+        assert seen == sorted(set(seen))  # it counts on
+        get = json.loads(ask(DirectTarget(opened), 'hmap-get main.Still "key 7" --json').output)["data"]
+        assert (get["found"], get["value"], get["walked"]) == (True, 7, False)
+        refused = ask(DirectTarget(opened), "hmap-race").error
+        assert refused is not None and "local variables are not known" in refused
+    with pytest.raises(GomapError, match="has ended"):
+        DirectTarget(opened)
+
+
+def gomap(*arguments: str) -> tuple[int, str, str]:
+    run = subprocess.run([str(ROOT / "bin" / "gomap"), *arguments], capture_output=True, text=True, check=False)
+    return run.returncode, run.stdout, run.stderr
+
+
+def test_bad_input(system_go: Row, tmp_path: Path) -> None:
+    binary = toolchains.build("basic", system_go, optimised=False)
+    other = toolchains.build("alias", system_go, optimised=False)
+    core = debuggers.make_core(binary, debuggers.stages(binary)[0])
+    empty = tmp_path / "empty"
+    empty.write_bytes(b"")
+    for arguments, said in (
+        (("pid", "4194303"), "there is no process 4194303"),
+        (("core", str(empty)), "is no core file"),
+        (("core", str(tmp_path / "none")), "there is no such file"),
+        (("core", str(other), str(core.path)), "another build of the program"),
+        (("core", sys.executable, str(core.path)), "another build of the program"),
+    ):
+        status, out, error = gomap(*arguments, "-c", "hmap-top")
+        assert (status, out, error.count("\n")) == (1, "", 1) and said in error, (arguments, error)
+    status, out, _ = gomap("core", str(core.path), "-c", "hmap-show main.Keep.M", "-c", "hmap-top -n 1")
+    assert out
+    run = subprocess.run(
+        [str(ROOT / "bin" / "gomap"), "core", str(core.path)],
+        input="hmap-top -n 1\nhelp hmap-show\nnonsense\nexit\n", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0 and "maps hold" in run.stdout and "Usage: hmap-show" in run.stdout
+    assert "nonsense: there is no command nonsense" in run.stderr
