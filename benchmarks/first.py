@@ -217,6 +217,12 @@ def through_delve(dlv: str, pid: int, line: str) -> Measure:
     return asked([str(ROOT / "bin/dlv-hmap"), "attach", str(pid), "-c", line], env, pid, False)
 
 
+def alone(python: str, pid: int, line: str) -> Measure:
+    """gomap pid, with no debugger."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return asked([python, "-m", "direct", "pid", str(pid), "-c", line], env, pid, False)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python3 -m benchmarks.first", description=__doc__.splitlines()[0])
     parser.add_argument("--go", default="go", help="the go command that builds the programs")
@@ -239,7 +245,7 @@ def main() -> None:
 
 def _measure(program: Program, binary: Path, options: argparse.Namespace) -> None:
     lines = {"top": "hmap-top", "show": f"hmap-show {program.variable}", "misspelt": f"hmap-show {program.misspelt}"}
-    ways = {"gdb": (options.gdb, in_gdb), "Delve": (options.dlv, through_delve)}
+    ways = {"gdb": (options.gdb, in_gdb), "Delve": (options.dlv, through_delve), "none": (sys.executable, alone)}
     with running(program, binary, options.go) as pid:
         for debugger, (path, ask) in ways.items():
             for name in options.commands.split(",") if path else ():
