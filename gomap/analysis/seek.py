@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from gomap.analysis.alias import ALL_ITEMS, WHOLE_DEPTH, Holder, HolderSearch, _Step
+from gomap.analysis.alias import ALL_ITEMS, WHOLE_DEPTH, Holder, HolderSearch
 from gomap.analysis.roots import Roots
 from gomap.errors import GomapError, Interrupted
 from gomap.expr import resolve_map
@@ -14,6 +14,7 @@ from gomap.golang.goroutines import goroutines
 from gomap.golang.heap import Heap, heap_of, segment_of
 from gomap.golang.rtype import Types
 from gomap.gotypes import GoType, Kind
+from gomap.graph.path import Path
 from gomap.human import an
 from gomap.progress import Progress, silent
 from gomap.target import Place, Target, Variable
@@ -76,14 +77,16 @@ class _Seek(HolderSearch):
 
     address: int = 0
 
-    def look(self, step: _Step) -> None:
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.walk.watch = self._watch
+
+    def _watch(self, t: GoType, address: int, path: Path) -> None:
         # What a dead variable leads to may be anything: it counts where it is a map.
-        if not self.in_doubt and step.address is not None and 0 <= self.address - step.address < step.t.size:
-            inner = _part_at(step.t, self.address - step.address)
+        if not self.in_doubt and 0 <= self.address - address < t.size:
+            inner = _part_at(t, self.address - address)
             if inner is not None:
-                path, t = inner
-                raise _Met(_value(self.address, t, step.name + path, step.place))
-        super().look(step)
+                raise _Met(_value(self.address, inner[1], self.names.text(path) + inner[0], path.place))
 
     def _believed(self, address: int, holder: Holder) -> bool:
         # An alive variable has it as its map, however damaged that is.

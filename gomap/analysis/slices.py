@@ -5,7 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gomap.analysis.alias import Slice
+from gomap.analysis.alias import Found, HolderSearch
+from gomap.analysis.roots import Reach
+from gomap.gotypes import GoType, Kind, can_reach_slice
+from gomap.graph.path import plain
+from gomap.graph.walk import Reference
+from gomap.progress import Progress, silent
+from gomap.target import Place, Target, Variable
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A slice that the search came to. address: the variable's; start: the array's element 0."""
+
+    path: str
+    place: Place
+    type: GoType
+    address: int | None
+    start: int
+    length: int
+    room: int
 
 
 @dataclass
@@ -50,3 +69,29 @@ def overlaps(slices: Iterable[Slice]) -> list[Shared]:
             current.end = max(current.end, end)
             current.slices.append(one)
     return sorted((s for s in found if len(s.slices) > 1), key=lambda s: (-len(s.slices), s.address))
+
+
+def search(
+    target: Target, roots: Iterable[Variable], depth: int, progress: Progress = silent
+) -> tuple[Found, list[Slice]]:
+    """Every slice that the roots lead to (alias.holders, for slices). Dead variables do not count."""
+    search = SliceSearch(target, depth)
+    return search.search(roots, progress), search.slices
+
+
+@dataclass
+class SliceSearch(HolderSearch):
+    """A search that goes where slices can be, and notes them, nil ones too."""
+
+    slices: list[Slice] = field(default_factory=list)
+    reaches: Reach = field(default_factory=lambda: Reach(can_reach_slice))
+    always: frozenset[Kind] = frozenset({Kind.MAP, Kind.SLICE})
+    with_dead: bool = False
+
+    def enters(self, reference: Reference) -> bool:
+        if reference.kind is not Kind.SLICE:
+            return super().enters(reference)
+        self.walk.check(reference)
+        one, name = reference, plain(self.names.text(reference.path))
+        self.slices.append(Slice(name, one.path.place, one.type, one.slot, *one.words))
+        return self.reaches(one.type.elem) and self.first_visit(one)

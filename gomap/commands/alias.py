@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from gomap import human
-from gomap.analysis.alias import ALL_ITEMS, MAX_ITEMS, WHOLE_DEPTH, Found, Group, Holder, Slice, groups, holders
+from gomap.analysis import slices
+from gomap.analysis.alias import ALL_ITEMS, MAX_ITEMS, WHOLE_DEPTH, Found, Holder, holders
+from gomap.analysis.groups import Group, groups
 from gomap.analysis.roots import Reach, Roots
-from gomap.analysis.slices import Shared, overlaps
+from gomap.analysis.slices import Shared, Slice, overlaps
 from gomap.commands.declare import Context
 from gomap.commands.facts import goroutines_seen, hex_or_none, holder_json, place_json, search_cut, where
 from gomap.errors import UsageError
@@ -101,10 +103,9 @@ def _slices(context: Context, options: Mapping[str, Any], scope: str, depth: int
     """The answer to --slices: arrays that more than one slice has."""
     if options["EXPR"]:
         raise UsageError("--slices searches, and takes no expressions (usage: hmap-alias --slices [--scope SCOPE])")
-    slices: list[Slice] = []
     searched = Roots(context.target, scope, context.progress, Reach(can_reach_slice))
-    found = holders(context.target, searched, depth, context.progress, slices)
-    shared = overlaps(slices)
+    found, every = slices.search(context.target, searched, depth, context.progress)
+    shared = overlaps(every)
     data = _json([], Found(), searched)
     data["slices"] = [_array_json(array) for array in shared]
     report = Report(data, anomalies=[*found.anomalies, *searched.anomalies])
@@ -112,7 +113,7 @@ def _slices(context: Context, options: Mapping[str, Any], scope: str, depth: int
     verb = "is" if len(shared) == 1 else "are"
     what = f"{human.plural(len(shared), 'array')} {verb} shared by {human.plural(holding, 'slice')}"
     what = what if shared else "no array is shared"
-    report.answer = [f"{what} ({len(slices):,} slices; {_searched(searched)} searched)"]
+    report.answer = [f"{what} ({len(every):,} slices; {_searched(searched)} searched)"]
     for array in shared[:MAX_GROUPS]:
         elem = array.slices[0].type.elem.name
         rows = [(_range(array, one), f"{one.path}  {where(one.place)}") for one in array.slices[:MAX_ROWS]]

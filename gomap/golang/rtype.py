@@ -109,6 +109,7 @@ class Types:
     _making: set[int] = field(default_factory=set)
     _modules: list[tuple[int, int]] | None = None
     _direct: dict[int, bool] = field(default_factory=dict)
+    _held: dict[tuple[int, bool], tuple[GoType, bool]] = field(default_factory=dict)
     _names: dict[int, str] = field(default_factory=dict)
     _weights: dict[int, int] = field(default_factory=dict)
     #: Types that have no descriptor, by their id().
@@ -132,6 +133,14 @@ class Types:
         found = self._direct.get(address)
         if found is None:
             found = self._direct[address] = self.descriptor(address).direct
+        return found
+
+    def held(self, first: int, methods: bool) -> tuple[GoType, bool]:
+        """What an interface with this first word, not 0, holds: (type, is_direct). Raises MemoryFault, GomapError."""
+        found = self._held.get((first, methods))
+        if found is None:
+            address = descriptor_of(self, first, methods)
+            found = self._held[first, methods] = self.at(address), self.is_direct(address)
         return found
 
     def is_of_program(self, address: int) -> bool:
@@ -483,8 +492,8 @@ def dynamic(types: Types, interface: GoType, data: bytes) -> tuple[GoType, int, 
     first, word = arch.pointer(data, 0), arch.pointer(data, arch.pointer_size)
     if not first:
         return None
-    first = descriptor_of(types, first, interface.methods)
-    return types.at(first), word, types.is_direct(first)
+    t, direct = types.held(first, interface.methods)
+    return t, word, direct
 
 
 def descriptor_of(types: Types, first: int, methods: bool) -> int:

@@ -17,6 +17,7 @@ from gomap.commands import cycle
 from gomap.commands.declare import Context
 from gomap.errors import OptimizedOut
 from gomap.gotypes import Field, GoType, Kind, Lazy
+from gomap.graph import components
 from gomap.target import Arch, Variable
 from tests.unit.build import classic_type
 from tests.unit.space import AMD64, ARCHES, FakeTarget, Space, array_of, basic, pointer, slice_of, struct, target
@@ -152,7 +153,7 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (what, value, None) in found.shortened
         assert found.objects <= value and found.cycles
         monkeypatch.undo()
-    monkeypatch.setattr(cycles, "MAX_WORK", 10)
+    monkeypatch.setattr(components, "MAX_WORK", 10)
     assert graph.find().of is None
 
 

@@ -27,6 +27,7 @@ LAYERS = (
     ("gomap.listing", "gomap.syntax"),
     ("gomap.captures", "gomap.typenames"),
     ("gomap.keys",),
+    ("gomap.graph",),
     ("gomap.expr",),
     ("gomap.analysis",),
     ("gomap.commands",),

@@ -1,0 +1,415 @@
+"""A breadth-first search of what variables lead to.
+
+A Walk follows references (edges.py) and knows every kind of container; its Visitor says what is done with them: which
+of them are gone into, and when one is known. The nearest come first: at each level a step is a pointer, an element, an
+entry, and a field as well, so that of several ways to an object the shortest to write is the one. With `inline` set,
+only references count, the elements of slices are objects of their own, and the entries of a sync.Map belong to what it
+lies in.
+
+Everything that is read may be corrupt or dead. What can't be followed is handed to Visitor.fails, with the path to it,
+and the rest goes on. Arrays are read in pieces of 64 KiB, and end where one can't be read.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol, TypeVar
+
+from gomap.captures import Closures
+from gomap.errors import GomapError, MemoryFault
+from gomap.golang import syncmap
+from gomap.golang.heap import SMALL, Room
+from gomap.golang.layout import MapView
+from gomap.golang.rtype import Types
+from gomap.golang.slots import MAX_ITEM
+from gomap.golang.structure import counted
+from gomap.gotypes import SCALAR_KINDS, GoType, Kind
+from gomap.graph.edges import Edges
+from gomap.graph.path import DEREF, Captured, Key, Names, Part, Path
+from gomap.progress import Progress
+from gomap.target import Target, Variable, read_record
+
+#: Elements and entries that are looked at, and references that are gone into.
+MAX_STEPS = 1 << 25
+#: bytes of an array that are read at once.
+PIECE = 64 << 10
+#: Of a map with more entries only keys that are numbers or strings are spelt out in paths.
+MAX_SPELT = 4096
+#: Maps in maps that are gone into before the others of their level.
+MAX_NESTED = 64
+
+T = TypeVar("T")
+
+
+class Reference:
+    """A reference that the walk has come to.
+
+    kind: POINTER: a value of the type lies at `address`; MAP: the header of such a map; SLICE: as many elements as the
+    second word says, with room for the third; CHAN: *runtime.hchan; FUNC: *runtime.funcval; STRUCT: the sync.Map.
+    words: of it, the first of which is the address. slot: where they lie, None in a register. number: the visitor's.
+    depth: of how many references and elements it lies behind.
+    """
+
+    __slots__ = ("address", "depth", "kind", "level", "number", "path", "slot", "type", "words")
+
+    def __init__(
+        self, kind: Kind, t: GoType, words: Sequence[int], slot: int | None, path: Path, depth: int, level: int
+    ) -> None:
+        self.kind, self.type, self.words, self.slot = kind, t, words, slot
+        self.path, self.depth, self.level = path, depth, level
+        self.address, self.number = words[0], 0
+
+
+class Visitor(Protocol):
+    """What is done with the references that a walk comes to."""
+
+    def meets(self, reference: Reference) -> bool:
+        """Whether it is to be gone into when its turn comes. Asked where the walk is inline."""
+
+    def enters(self, reference: Reference) -> bool:
+        """Whether to go into it, now that it is its turn. It is to be checked (Walk.check). Raises GomapError."""
+
+    def knows(self, reference: Reference) -> bool:
+        """Whether what it leads to has been gone into."""
+
+    def view(self, reference: Reference) -> MapView:
+        """The map whose turn it is. Raises GomapError."""
+
+    def fails(self, path: Path, error: GomapError) -> None:
+        """What the path leads to can't be followed."""
+
+    def cuts(self, reference: Reference, shown: int, of: int | None) -> None:
+        """Only so many of the elements or entries that it leads to are looked at."""
+
+    def is_full(self) -> bool:
+        """Whether the search ends here."""
+
+
+class Walk:
+    """One search.
+
+    wanted: whether a value of a type leads to what is searched for. always: kinds that the visitor meets where they are
+    nil. items: how many elements or entries of one container are looked at. depth: how many references and elements are
+    followed, one behind another. watch: called for each value with its type, address and path.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        visitor: Visitor,
+        wanted: Callable[[GoType], bool],
+        items: int,
+        always: frozenset[Kind] = frozenset(),
+        depth: int = 1 << 62,
+        inline: bool = False,
+        max_steps: int = MAX_STEPS,
+        type_at: Callable[[int], GoType | None] = lambda address: None,
+    ) -> None:
+        self.target, self.visitor, self.wanted = target, visitor, wanted
+        self.items, self.depth, self.inline, self.max_steps = items, depth, inline, max_steps
+        self.watch: Callable[[GoType, int, Path], None] | None = None
+        self.types, self.room = Types(target), Room(target)
+        self.edges, self.names = Edges(target, wanted, always), Names(target, self.types)
+        self.closures = Closures(target, self.room, self.types, type_at)
+        self.steps = self.too_deep = self.level = self._nested = 0
+        self._queues: dict[int, deque[Reference]] = {}
+        self._word = target.arch.pointer_size
+        self._read, self._pointer_in = target.memory.read, target.arch.pointer
+
+    # -- the search ----------------------------------------------------------------------------------
+
+    def start(self, t: GoType, address: int | None, block: bytes | None, path: Path) -> None:
+        """Comes to the references of a variable. block: its bytes; None where they are to be read at its address."""
+        self.level = 0
+        block = self._block(address, t) if block is None and address is not None else block
+        try:
+            self._inside(Reference(t.kind, t, (0,), address, path, -1, -1), t, block, 0, address)
+        except GomapError as error:
+            self.visitor.fails(path, error)
+
+    def run(self, progress: Progress) -> None:
+        """Goes into whatever is in the queue, and what comes into it, the nearest first."""
+        turns = 0
+        while self._queues:
+            self.level = min(self._queues)
+            queue = self._queues[self.level]
+            while queue:
+                if self.visitor.is_full():
+                    return
+                self.turn(queue.popleft())
+                turns += 1
+                if turns % 1024 == 0:
+                    progress("objects", turns, None)
+            del self._queues[self.level]
+
+    @property
+    def is_done(self) -> bool:
+        return not any(self._queues.values())
+
+    def finish(self) -> None:
+        """Goes into what is in the queue, and no further."""
+        for reference in [reference for level in sorted(self._queues) for reference in self._queues[level]]:
+            self.turn(reference)
+        self.drop()
+
+    def drop(self) -> None:
+        """Forgets what is in the queue."""
+        self._queues.clear()
+
+    def turn(self, reference: Reference) -> None:
+        """Goes into a reference."""
+        self.steps += 1
+        kind = reference.kind
+        try:
+            if reference.depth >= self.depth and kind not in (Kind.MAP, Kind.STRUCT):
+                self.too_deep += not (kind is Kind.POINTER and self.visitor.knows(reference))
+            elif self.visitor.enters(reference):
+                _CONTENTS[kind](self, reference)
+        except GomapError as error:
+            self.visitor.fails(reference.path, error)
+
+    def check(self, found: Reference) -> None:
+        """Raises GomapError for a pointer and a slice that no variable can have."""
+        if found.kind is Kind.POINTER and self.room.is_code(found.address):
+            raise GomapError(f"a pointer into the program's code, {found.address:#x}: not set yet, or corrupt")
+        if found.kind is Kind.SLICE:
+            start, length, room = found.words
+            if length > room or not self.room.has(start, room * found.type.elem.size):
+                what = f"a slice of {length:,} elements with room for {room:,}"
+                raise GomapError(f"{what}: not set yet, or corrupt")
+
+    def _queue(self, found: Reference, level: int) -> None:
+        queue = self._queues.get(level)
+        if queue is None:
+            queue = self._queues[level] = deque()
+        queue.append(found)
+
+    # -- values --------------------------------------------------------------------------------------
+
+    def _inside(
+        self, owner: Reference, t: GoType, block: bytes | None, at: int, address: int | None, part: Part | None = None
+    ) -> None:
+        """Comes to the references in a value that the owner leads to. block: bytes in which it starts at `at`; None
+        where they can't be read in one piece. address: None in a register. part: of the path to it."""
+        path = owner.path if part is None else Path(owner.path, part)
+        if self.watch is not None and address is not None:
+            self.watch(t, address, path)
+        layout, word, depth, level = self.edges.of(t), self._word, owner.depth + 1, owner.level + 1
+        words: tuple[int, ...] | None = None
+        if block is not None:
+            try:
+                words = layout.unpack(block, at)
+            except struct.error:
+                raise MemoryFault(address or 0, t.size, "part of it is missing") from None
+        for kind, offset, behind, first, last, fields, number, always in layout.edges:
+            try:
+                if words is not None:
+                    own = words[first:last]
+                else:
+                    data = self._read((address or 0) + offset, (last - first) * word)
+                    own = tuple(self._pointer_in(data, i) for i in range(0, len(data), word))
+                if own[0] or always:
+                    slot = None if address is None else address + offset
+                    way = Path(path, fields) if fields else path
+                    self._edge(Reference(kind, behind, own, slot, way, depth, level + number), block, at + offset)
+            except GomapError as error:
+                self.visitor.fails(Path(path, fields) if fields else path, error)
+
+    def _edge(self, found: Reference, block: bytes | None, at: int) -> None:
+        """Comes to one of them, which lies there in the block."""
+        kind, t = found.kind, found.type
+        if kind is Kind.MAP:
+            found.level = max(found.level - 1, 0)  # it is noted with what it lies in
+        elif kind is Kind.POINTER:
+            if self.inline and t.kind not in (Kind.STRUCT, Kind.ARRAY):
+                found.path = Path(found.path, DEREF)
+        elif kind is Kind.INTERFACE or kind is Kind.ARRAY:
+            if found.depth >= self.depth:
+                self.too_deep += 1
+                return
+            if kind is Kind.ARRAY:
+                self._all(found, t.elem, t.length, block, at, found.slot)
+                return
+            first, word = found.words
+            held, direct = self.types.held(first, t.methods)
+            if not self.wanted(held):
+                return
+            found.path = Path(found.path, f".({held.name})")
+            if direct:
+                self._inside(found, held, self.target.arch.pack(word), 0, None)
+                return
+            found.kind, found.type, found.address = Kind.POINTER, held, word
+        elif kind is not Kind.SLICE:  # what a sync.Map or a closure has is asked by its address
+            if found.slot is None:
+                return
+            if kind is Kind.STRUCT:
+                found.address = found.slot
+        if not self.inline:
+            if found.level > self.level or self._nested >= MAX_NESTED:
+                self._queue(found, max(found.level, self.level))
+            else:  # so that a large container of maps does not fill the queue
+                self._nested += 1
+                self.turn(found)
+                self._nested -= 1
+        elif kind is Kind.STRUCT:
+            self._sync(found)
+        elif kind is Kind.SLICE:
+            self._each(found)
+        elif self.visitor.meets(found):
+            self._queue(found, self.level + 1)
+
+    def _all(self, found: Reference, t: GoType, length: int, block: bytes | None, at: int, address: int | None) -> None:
+        """Comes to the references in elements."""
+        for i, data, start, where in self._elements(found, t, length, block, at, address):
+            self._inside(found, t, data, start, where, i)
+
+    def _each(self, found: Reference) -> None:
+        """Comes to the elements of a slice, each by itself."""
+        self.check(found)
+        t = found.type.elem
+        for i, data, at, where in self._elements(found, t, found.words[1], None, 0, found.address):
+            if self._may_lead(t, data, at):
+                one = Reference(Kind.POINTER, t, (where or 0,), None, Path(found.path, i), found.depth, found.level)
+                if self.visitor.meets(one):
+                    self._queue(one, self.level + 1)
+
+    def _may_lead(self, t: GoType, block: bytes | None, at: int) -> bool:
+        """A quick look at an element, of which there may be many."""
+        if block is None or t.kind not in (Kind.POINTER, Kind.MAP, Kind.SLICE, Kind.INTERFACE):
+            return True
+        first = self._pointer_in(block, at)
+        return first != 0 and (t.kind is not Kind.INTERFACE or self.wanted(self.types.held(first, t.methods)[0]))
+
+    def _block(self, address: int, t: GoType) -> bytes | None:
+        """All of a value, unless it is large or part of it can't be read."""
+        if t.size > SMALL:
+            return None
+        try:
+            return self._read(address, t.size)
+        except MemoryFault:
+            return None
+
+    def _elements(
+        self, found: Reference, t: GoType, length: int, block: bytes | None, at: int, address: int | None
+    ) -> Iterator[tuple[int, bytes | None, int, int | None]]:
+        """Elements of an array as (index, bytes they are in, where in these, address). Without `block` they are read
+        in pieces: what can't be read ends it, however long it is said to be."""
+        size, count, start = t.size, min(length, self.items) if t.size else 0, 0
+        in_pieces, each = block is None, max(PIECE // (size or 1), 1)
+        at = 0 if in_pieces else at
+        for i in self._few(found, range(count), length):
+            if in_pieces and i % each == 0 and address is not None:
+                start, here = i, min(each, count - i) * size
+                data = self._read(address + i * size, here if here <= PIECE else self._word)
+                block = data if here <= PIECE else None
+            yield i, block, at + (i - start) * size, None if address is None else address + i * size
+
+    def _few(self, found: Reference, items: Iterable[T], length: int | None) -> Iterator[T]:
+        """As many of a container's elements or entries as are looked at."""
+        count = 0
+        for one in items:
+            if count >= self.items or self.steps >= self.max_steps:
+                break
+            self.steps += 1
+            count += 1
+            yield one
+        else:
+            if length is None or count >= length or count < self.items:
+                return
+        self.visitor.cuts(found, count, length)
+
+    # -- what references lead to ---------------------------------------------------------------------
+
+    def _behind(self, found: Reference, t: GoType, address: int, part: Part | None = None) -> None:
+        """Looks at a value that the reference leads to."""
+        try:
+            block = self._block(address, t)
+            if block is None:
+                self._read(address, 1)  # a fault there is told once, and not for every field
+            self._inside(found, t, block, 0, address, part)
+        except GomapError as error:
+            self.visitor.fails(found.path, error)
+
+    def _pointer(self, found: Reference) -> None:
+        self._behind(found, found.type, found.address)
+
+    def _slice(self, found: Reference) -> None:
+        self._all(found, found.type.elem, found.words[1], None, 0, found.address)
+
+    def _map(self, found: Reference) -> None:
+        t = found.type
+        elems, keys = self.wanted(t.elem), self.wanted(t.key)
+        if not elems and not keys:
+            return
+        if found.depth >= self.depth:
+            self.too_deep += 1
+            return
+        one = self.visitor.view(found)
+        if self.steps + one.size > self.max_steps:
+            self.visitor.cuts(found, 0, one.count)
+            return
+        self.steps += one.size
+        spelt = t.key.kind in SCALAR_KINDS or one.count <= MAX_SPELT
+        for entry in self._few(found, counted(one.count, one.entries()), one.count):
+            for wanted, part, data, at, form in (
+                (elems, t.elem, entry.elem, entry.elem_address, "[{}]"),
+                (keys, t.key, entry.key, entry.key_address, ".key({})"),
+            ):
+                if wanted and data is not None:
+                    key = Key(t.key, entry.key, form if spelt else "", part, at, data)
+                    self._inside(found, part, data, 0, at, key)
+
+    def _channel(self, found: Reference) -> None:
+        """The values in a channel's buffer, oldest first: runtime.hchan of runtime/chan.go."""
+        hchan, t = self.target.find_type("runtime.hchan"), found.type.elem
+        if hchan is None:
+            return
+        record = read_record(self.target, hchan, found.address)
+        waiting, room, start, first = (record[name] for name in ("qcount", "dataqsiz", "buf", "recvx"))
+        if waiting > room or not t.size:
+            return
+        if not self.room.has(start, room * t.size):
+            raise GomapError(f"a channel with room for {room:,} elements: not made yet, or corrupt")
+        for i in self._few(found, range(waiting), waiting):
+            self._behind(found, t, start + (first + i) % room * t.size, i)
+
+    def _closure(self, found: Reference) -> None:
+        """What a func value's closure captured: runtime.funcval of runtime/runtime2.go, the code's address first."""
+        for name, t, address in self.closures.variables(found.address, found.slot or 0, self.wanted):
+            # Of several that only their names tell apart none is named: "a or b".
+            text = f".{name}" if name.isidentifier() else self.names.at(t, address)
+            self._inside(found, t, self._block(address, t), 0, address, Captured(text))
+
+    def _sync(self, found: Reference) -> None:
+        """Keys and values of a sync.Map, whichever way it keeps them."""
+        if found.depth >= self.depth:
+            self.too_deep += 1
+            return
+        entries = syncmap.entries(self.target, Variable("", found.type, found.address))
+        for count, entry in enumerate(self._few(found, entries, None)):
+            key: bytes | None = None
+            for form, t, at in (
+                (".Load({})", entry.value_type, entry.value_address),
+                (".key({})", entry.key_type, entry.key_address),
+            ):
+                if self.wanted(t):
+                    key = self._key(entry.key_type, entry.key_address) if key is None else key
+                    self._behind(found, t, at, Key(entry.key_type, key, form if count < MAX_SPELT else "", t, at))
+
+    def _key(self, t: GoType, address: int) -> bytes | None:
+        try:
+            return self._read(address, t.size) if t.size <= MAX_ITEM else None
+        except MemoryFault:
+            return None
+
+
+_CONTENTS = {
+    Kind.POINTER: Walk._pointer,
+    Kind.SLICE: Walk._slice,
+    Kind.MAP: Walk._map,
+    Kind.CHAN: Walk._channel,
+    Kind.FUNC: Walk._closure,
+    Kind.STRUCT: Walk._sync,
+}
