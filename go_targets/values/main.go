@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 
 	"gomap.test/targets/truth"
 )
@@ -30,6 +31,8 @@ type Name string
 type Namer interface{ String() string }
 
 func (n Name) String() string { return string(n) }
+
+type Slot struct{ doc atomic.Pointer[Doc] }
 
 // Keep holds the maps under the names that are published.
 var Keep struct {
@@ -53,6 +56,7 @@ var Keep struct {
 	Nested     map[string]map[string]string
 	Shared     map[int][]byte
 	Again      map[int][]byte
+	Atomics    map[int]*Slot
 	Everything map[int]any
 }
 
@@ -150,6 +154,11 @@ func main() {
 		return i, block[i : i+1]
 	})
 	again := made(&k.Again, 900, func(i int) (int, []byte) { return i, block[i : i+1] })
+	atomics := made(&k.Atomics, 300, func(i int) (int, *Slot) {
+		s := &Slot{}
+		s.doc.Store(doc(i))
+		return i, s
+	})
 	everything := made(&k.Everything, 40, func(i int) (int, any) {
 		return i, []any{doc(i), *doc(i), []*Doc{doc(i)}, map[string]*Doc{"d": doc(i)}, [3]*Doc{doc(i)}}[i%5]
 	})
@@ -175,6 +184,7 @@ func main() {
 		"main.Keep.Nested":     nested,
 		"main.Keep.Shared":     shared,
 		"main.Keep.Again":      again,
+		"main.Keep.Atomics":    atomics,
 		"main.Keep.Everything": everything,
 	})
 	truth.Publish("measured", truth.Of("main.Keep.Numbers", k.Numbers).Heap(numbers))

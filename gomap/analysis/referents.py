@@ -7,18 +7,18 @@ belong to themselves, and what lies outside of the heap (constants, package vari
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
-from struct import Struct
 
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang import syncmap
 from gomap.golang.heap import IN_USE, PAGE_SIZE, Heap
 from gomap.golang.layout import MapView
 from gomap.golang.marks import SLOTS, words
-from gomap.golang.rtype import Types, descriptor_of
+from gomap.golang.rtype import Types
 from gomap.gotypes import GoType, Kind, has_pointers
+from gomap.graph.edges import Edge, Edges, Unpack, unpacker
 from gomap.memory import gather
 from gomap.target import Target, Variable, read_record
 
@@ -26,11 +26,10 @@ from gomap.target import Target, Variable, read_record
 MAX_FOLLOWED = 1 << 25
 #: Arrays and parts of blocks that are kept in mind so as to be looked into once.
 MAX_REMEMBERED = 1 << 22
-#: Pointers in one value, elements of its arrays included.
-MAX_WORDS = 1 << 16
 #: Objects read at a time.
 BATCH = 1 << 14
 BLOCK, POINTER, SLICE, INTERFACE, CHANNEL = range(5)
+_FOLLOWED = {Kind.POINTER: POINTER, Kind.SLICE: SLICE, Kind.CHAN: CHANNEL}
 #: Marks of an object: not seen, counted, and from FIRST_TYPE on counted and looked into as the type of that number.
 COUNTED, FIRST_TYPE, TYPES = 1, 2, 253
 _NOTHING = bytearray()
@@ -45,7 +44,7 @@ class _Plan:
     words: list[int] = field(default_factory=list)
     ops: list[tuple[int, int, GoType]] = field(default_factory=list)
     whole: bool = True  # all pointers are in it
-    unpack: Callable[[bytes | memoryview], tuple[int, ...]] | None = None
+    unpack: Unpack | None = None  # of what lies from the first word on
     pending: array[int] = field(default_factory=lambda: array("Q"))
     seen: set[int] = field(default_factory=set)
 
@@ -62,12 +61,13 @@ class Referents:
     _plans: dict[int, _Plan] = field(default_factory=dict)
     _marks: dict[int, bytearray] = field(default_factory=dict)
     _pages: dict[int, tuple[int, int, int, bytearray]] = field(default_factory=dict)
-    _interfaces: dict[tuple[int, bool], tuple[GoType, bool] | None] = field(default_factory=dict)
+    _unknown: set[int] = field(default_factory=set)  # first words of interfaces that name no type
     _remembered: int = 0
     _work: list[_Plan] = field(default_factory=list)
     _bytes: int = 0
 
     def __post_init__(self) -> None:
+        self.edges = Edges(self.target, lambda t: t.kind is not Kind.MAP and has_pointers(t), flat=True)
         self.types = Types(self.target)
         self._hchan = self.target.find_type("runtime.hchan")
 
@@ -125,56 +125,28 @@ class Referents:
         plan = self._plans.get(id(t))
         if plan is None:
             plan = self._plans[id(t)] = _Plan(t, FIRST_TYPE + len(self._plans))
-            self._add(plan, t, 0)
+            edges, plan.whole = self.edges.of_type(t)
+            for edge in edges:
+                what, inside = self._operation(edge)
+                if what is not None:
+                    plan.ops.append((what, len(plan.words), edge.type if what == INTERFACE else inside))
+                    further = {SLICE: (2,), INTERFACE: (1,)}.get(what, ())
+                    plan.words += [edge.offset + i * self.target.arch.pointer_size for i in (0, *further)]
             if plan.words:
-                size = self.target.arch.pointer_size
-                code, at = "<" if self.target.arch.byte_order == "little" else ">", plan.words[0]
-                for offset in plan.words:
-                    code += f"{offset - at}x" + ("Q" if size == 8 else "I")
-                    at = offset + size
-                plan.unpack = Struct(code).unpack_from
+                plan.unpack = unpacker(self.target.arch, [offset - plan.words[0] for offset in plan.words])
         return plan
 
-    def _add(self, plan: _Plan, t: GoType, offset: int) -> None:
-        """Adds the pointers of a part of the type, in the order of their offsets."""
-        kind, word = t.kind, self.target.arch.pointer_size
-        if len(plan.words) >= MAX_WORDS:
-            plan.whole = False
-        elif kind is Kind.STRUCT and syncmap.detect(self.target, t) is None:
-            for f in t.fields:
-                self._add(plan, f.type, offset + f.offset)
-        elif kind is Kind.ARRAY:
-            if t.length and has_pointers(t.elem):
-                for i in range(min(t.length, MAX_WORDS)):
-                    self._add(plan, t.elem, offset + i * t.elem.size)
-        elif kind in (Kind.STRING, Kind.UNSAFE_POINTER, Kind.FUNC):
-            plan.ops.append((BLOCK, len(plan.words), t))
-            plan.words.append(offset)
-        elif kind is Kind.POINTER:
-            plan.ops.append((POINTER if has_pointers(t.elem) else BLOCK, len(plan.words), t.elem))
-            plan.words.append(offset)
-        elif kind is Kind.SLICE:
-            if has_pointers(t.elem):
-                plan.ops.append((SLICE, len(plan.words), t.elem))
-                plan.words += [offset, offset + 2 * word]
-            else:
-                plan.ops.append((BLOCK, len(plan.words), t))
-                plan.words.append(offset)
-        elif kind is Kind.INTERFACE:
-            plan.ops.append((INTERFACE, len(plan.words), t))
-            plan.words += [offset, offset + word]
-        elif kind is Kind.CHAN:
-            plan.ops.append((CHANNEL if has_pointers(t.elem) else BLOCK, len(plan.words), t.elem))
-            plan.words.append(offset)
-
-    def _held(self, first: int, methods: bool) -> tuple[GoType, bool] | None:
-        """(type, whether the data word is the value) of an interface by its first word, None where it is no type."""
-        try:
-            descriptor = descriptor_of(self.types, first, methods)
-            return self.types.at(descriptor), self.types.is_direct(descriptor)
-        except GomapError:
-            self.unreadable += 1
-            return None
+    def _operation(self, edge: Edge) -> tuple[int | None, GoType]:
+        """(what is done with the words of an edge, the type of what they lead to)."""
+        kind, t = edge.kind, edge.type
+        if kind in (Kind.MAP, Kind.STRUCT):
+            return None, t
+        if kind in (Kind.SLICE, Kind.CHAN):
+            t = t.elem
+        if kind is Kind.INTERFACE:
+            return INTERFACE, t
+        leads = kind in _FOLLOWED and has_pointers(t)
+        return (_FOLLOWED[kind] if leads else BLOCK), t
 
     # -- pointers ------------------------------------------------------------------------------------
 
@@ -291,13 +263,15 @@ class Referents:
                     self._follow_channel(pointer, t)
 
     def _interface(self, first: int, word: int, methods: bool) -> None:
-        key = (first, methods)
-        if key not in self._interfaces:
-            self._interfaces[key] = self._held(first, methods)
-        held = self._interfaces[key]
-        if held is None or not word:
+        try:
+            t, direct = self.types.held(first, methods)
+        except GomapError:
+            if first not in self._unknown:
+                self._unknown.add(first)
+                self.unreadable += 1
             return
-        t, direct = held
+        if not word:
+            return
         if not direct:
             if has_pointers(t):
                 self._follow(word, t)
@@ -331,4 +305,4 @@ class Referents:
             if data is None:
                 self.unreadable += 1
             else:
-                yield plan.unpack(data)
+                yield plan.unpack(data, 0)
