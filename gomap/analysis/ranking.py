@@ -147,5 +147,7 @@ def add_values(target: Target, ranking: Ranking, referents: Referents, progress:
 
 def shortest(holders: list[Holder]) -> Holder:
     """The shortest way that leads to a map; package variables before frames of one length."""
+    if len(holders) == 1 and not holders[0].also:
+        return holders[0]
     every = (way for holder in holders for way in (holder, *holder.also))
     return min(every, key=lambda way: (len(way.path), way.place.kind != "global"))

@@ -18,14 +18,13 @@ KEY = Limits(depth=2, text=128, total=256)
 
 class Key(NamedTuple):
     """Part of a path: what a key leads to, or the key itself. form: how it is written, with {} for the key; empty
-    where that takes too long. behind, address, content: type, address and bytes of what it leads to."""
+    where that takes too long. behind, address: type and address of what it leads to."""
 
     type: GoType
     data: bytes | None
     form: str
     behind: GoType
     address: int
-    content: bytes | None = None
 
 
 class Captured(str):
@@ -96,7 +95,7 @@ class Names:
         if isinstance(part, int):
             return f"{text}[{part}]"
         key = self.key(part.type, part.data) if part.form else None
-        return self.at(part.behind, part.address, part.content) if key is None else text + part.form.format(key)
+        return self.at(part.behind, part.address) if key is None else text + part.form.format(key)
 
     def key(self, t: GoType, data: bytes | None) -> str | None:
         """The key as it can be typed, None where that is not possible or too long."""

@@ -358,7 +358,7 @@ class Walk:
                 (keys, t.key, entry.key, entry.key_address, ".key({})"),
             ):
                 if wanted and data is not None:
-                    key = Key(t.key, entry.key, form if spelt else "", part, at, data)
+                    key = Key(t.key, entry.key, form if spelt else "", part, at)
                     self._inside(found, part, data, 0, at, key)
 
     def _channel(self, found: Reference) -> None:

@@ -114,10 +114,10 @@ def test_keys_in_paths() -> None:
     fake, space = target(AMD64)
     names, float64, m = Names(fake, Types(fake)), basic("float64"), classic_type(INT, INT, 8)
     nan, one = packing.pack("<d", math.nan), packing.pack("<d", 1.5)
-    root = Path(None, "v")
+    root, place = Path(None, "v"), space.put(space.word(0x50))
 
     def text(key: GoType, data: bytes | None, form: str = "[{}]", behind: GoType = INT) -> str:
-        path = Path(root, Key(key, data, form, behind, 0x40, space.word(0x50)))
+        path = Path(root, Key(key, data, form, behind, place))
         assert path.kind == "map-value"
         return names.text(path)
 
@@ -131,7 +131,7 @@ def test_keys_in_paths() -> None:
         (INT, None, "[{}]"),
         (float64, one, ""),
     ):
-        assert text(key, data, form) == "(0x40:int)"
+        assert text(key, data, form) == f"({place:#x}:int)"
         assert text(key, data, form, m) == f"(0x50:{m.name})"
     assert plain("(0x40:int)") == "0x40:int" and plain("(0x40:int).a") == "(0x40:int).a"
 
