@@ -77,7 +77,7 @@ probe_gdb() { # PATH
 # Sets gdb to the user's own, or to PyPI's in a virtual environment.
 find_gdb() { # DIRECTORY for PyPI's
     if [[ -n ${GOMAP_GDB:-} ]]; then
-        gdb=$(command -v "$GOMAP_GDB") || fail "GOMAP_GDB names $GOMAP_GDB, and there is no such program"
+        gdb=$(command -v "$GOMAP_GDB") || fail "GOMAP_GDB names $GOMAP_GDB, but there is no such program"
         probe_gdb "$gdb" || fail "$gdb_problem" "set GOMAP_GDB to another gdb, or unset it"
         return
     fi

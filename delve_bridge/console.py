@@ -68,10 +68,10 @@ class Console:
                 # (Of one that runs Delve does not tell which process it is.)
                 if not state.get("Running") and self.session.restarted(state):
                     # What it has read is of two processes: that a map is corrupt, say, would not be true.
-                    again = "another client has started the program again meanwhile: ask once more"
+                    again = "another client restarted the program: run the command again"
                     return self._hmap(name, rest, NoProcess(again))
                 if state.get("Running") or self.session.moved(state):
-                    said = "another client has resumed the program meanwhile"
+                    said = "another client resumed the program"
                     if outcome.error is not None:
                         return replace(outcome, error=f"{outcome.error} ({said}: ask once more)")
                     return Outcome(outcome.output, f"{name}: {said}: the answer may mix two moments")

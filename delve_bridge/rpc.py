@@ -134,7 +134,7 @@ def address(text: str) -> Address:
         return Address(path=text[5:])
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdigit() or not 0 < int(port) < 65536:
-        raise UsageError(f"{text!r} is no address: write HOST:PORT or unix:PATH")
+        raise UsageError(f"{text!r} is not an address: write HOST:PORT or unix:PATH")
     return Address(host.strip("[]") or "127.0.0.1", int(port))
 
 

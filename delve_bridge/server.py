@@ -46,7 +46,7 @@ def find_dlv() -> str:
     if wanted:
         found = shutil.which(wanted)
         if found is None:
-            raise NoDelve(f"GOMAP_DLV names {wanted}, and there is no such program")
+            raise NoDelve(f"GOMAP_DLV names {wanted}, but there is no such program")
         return found
     data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
     gopath = os.environ.get("GOPATH", "").split(os.pathsep)[0] or os.path.expanduser("~/go")
@@ -54,7 +54,7 @@ def find_dlv() -> str:
         at = shutil.which("dlv") or (shutil.which("dlv", path=folder) if folder else None)
         if at is not None:
             return at
-    raise NoDelve("there is no dlv on PATH: ./install.sh gets it, or name one in GOMAP_DLV")
+    raise NoDelve("dlv is not on PATH: run ./install.sh, or name one in GOMAP_DLV")
 
 
 def check_machine(dlv: str, program: str, pid: str | None = None) -> None:
@@ -222,4 +222,4 @@ class Server:
         text = b"".join(self._said).decode("utf-8", "replace")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         told = [line for line in lines if not line.startswith(_NO_REASON)]
-        return "dlv: " + (told[-1] if told else f"ended with status {self._process.returncode} and no word")
+        return "dlv: " + (told[-1] if told else f"ended with status {self._process.returncode} and printed nothing")

@@ -39,8 +39,9 @@ color is auto, on or off; entries, how many hmap-show lists by itself; depth, ho
 look; debug shows the traceback of a fault in gomap itself."""
 SELECTS = """
 
-dlv does not tell its scripts of `goroutine 5` or `frame 1` before a command: the answer is about the selected ones.
-Write --goroutine 5, --frame 1 behind it."""
+`goroutine 5 hmap-show m` and `frame 1 hmap-show m` are about the selected
+goroutine and frame, because dlv does not pass the prefix on: write
+hmap-show m --goroutine 5 or --frame 1 instead."""
 #: What the terminal sends. A worker ends when dlv does.
 UNHEARD = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU)
 #: So many deaths, each within so many seconds of the start, and a worker is not started again.

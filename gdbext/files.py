@@ -18,9 +18,9 @@ from gomap import elf
 from gomap.dwarf import BadDwarf, DebugInfo, Static
 from gomap.gotypes import GoType
 
-_FILE = re.compile(r"^\t`(.*)', file type ", re.M)
-#: A section as gdb has it in memory: `\t0x000000000046a000 - 0x0000000000552d90 is .text in /lib/libc.so.6`.
-_PLACED = re.compile(r"^\t(0x[0-9a-f]+) - 0x[0-9a-f]+ is (\S+)(?: in (.*))?$", re.M)
+#: A file as gdb's `info files` has it, or a section in memory. Behind the name of the program, or of the core file,
+#: come its own sections; those of a library have its name: `\t0x46a000 - 0x552d90 is .text in /lib/libc.so.6`.
+_PLACED = re.compile(r"^\t(?:`(.*)', file type .*|(0x[0-9a-f]+) - 0x[0-9a-f]+ is (\S+)(?: in (.*))?)$", re.M)
 #: What is looked at to tell where gdb has put a file, and symbols whose addresses must then be gdb's.
 _SECTIONS, _ENDS = (".noptrdata", ".data", ".text"), (b"runtime.etext", b"runtime.edata", b"runtime.end")
 
@@ -75,11 +75,13 @@ def read() -> list[File] | None:
 def placed(files: Sequence[File]) -> dict[str, Loaded] | None:
     """The package variables of the files, where gdb has them now; None where that can't be told for certain."""
     text = gdb.execute("info files", to_string=True)
-    program = _FILE.search(text)
     sections: dict[tuple[str, str], int] = {}
-    for address, section, library in _PLACED.findall(text):
-        name = library or (program.group(1) if program is not None else "")
-        sections.setdefault((name, section), int(address, 16))
+    owner = ""
+    for name, address, section, library in _PLACED.findall(text):
+        if name:
+            owner = name
+        else:
+            sections.setdefault((library or owner, section), int(address, 16))
     found: dict[str, Loaded] = {}
     ends: dict[bytes, set[int]] = {end: set() for end in _ENDS}
     for file in files:

@@ -149,7 +149,7 @@ class Shortcut:
 def check(program: str, core: str) -> list[str]:
     """Warnings: what of this core can't be shown. Raises BadCore, WrongProgram."""
     if not os.path.isfile(program):
-        raise BadCore(f"{program}: there is no such file")
+        raise BadCore(f"{program}: no such file")
     problem = elf.why_no_core(core)
     if problem is not None:
         raise BadCore(problem)

@@ -39,7 +39,7 @@ _OF_GO = frozenset({".go.buildinfo", ".note.go.buildid", ".gopclntab", ".data.re
 
 
 class BadElf(GomapError):
-    """A file that is no ELF file, or is cut short in its headers."""
+    """A file that is not an ELF file, or is cut short in its headers."""
 
     code = "bad-elf"
 
@@ -82,7 +82,7 @@ class Elf:
 def parse(data: Data) -> Elf:
     """The headers of an ELF file. Raises BadElf."""
     if data[:4] != b"\x7fELF" or len(data) < 52:
-        raise BadElf("it is no ELF file")
+        raise BadElf("it is not an ELF file")
     order, wide = "<" if data[5] == 1 else ">", data[4] == 2
     try:
         kind, machine = struct.unpack_from(order + "HH", data, 16)
@@ -215,7 +215,7 @@ def mapped(path: str) -> mmap.mmap:
 
 
 def machine_of(path: str) -> str | None:
-    """Name of the machine that a program is for, None when it is no ELF file."""
+    """Name of the machine that a program is for, None when it is not an ELF file."""
     try:
         with mapped(path) as data:
             number = parse(data).machine
@@ -251,7 +251,7 @@ def why_no_debug_info(path: str | None) -> str:
     except (OSError, BadElf):
         return f"{start}{path} can't be read as a program"
     if _OF_GO.isdisjoint(names):
-        return f"{start}{path} is no Go program, or has not loaded its Go library yet"
+        return f"{start}{path} is not a Go program, or has not loaded its Go library yet"
     if names & {".debug_info", ".zdebug_info"}:
         return (
             f"{start}{path} has some, and the debugger can't read it: it may be compressed in a way that this "
@@ -321,9 +321,9 @@ def _note(data: Data, elf: Elf, wanted: int) -> bytes:
 
 
 def why_no_core(path: str) -> str | None:
-    """Why this file is no core file that can be looked at, and what to do; None when it is one."""
+    """Why this file is not a core file that can be looked at, and what to do; None when it is one."""
     if not os.path.isfile(path):
-        return f"{path}: there is no such file"
+        return f"{path}: no such file"
     try:
         with mapped(path) as data:
             for magic, tool in _COMPRESSED:
@@ -333,14 +333,14 @@ def why_no_core(path: str) -> str | None:
                 return None  # a minidump of Windows
             elf = parse(data)
             if elf.kind != CORE:
-                return f"{path} is a program or a library, and no core file: name the program first, then the core"
+                return f"{path} is a program or a library, not a core file: name the program first, then the core"
             if any(s.kind == _NOTE and s.offset + s.size > len(data) for s in elf.segments):
                 raise BadElf("it is cut short in its notes")
     except OSError as error:
         return f"{path} can't be read: {error.strerror}"
     except BadElf as error:
         hint = "" if "no ELF" in str(error) else ", and nothing of it can be used: dump or copy it again, whole"
-        return f"{path} is no core file: {error}{hint}"
+        return f"{path} is not a core file: {error}{hint}"
     return None
 
 

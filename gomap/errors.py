@@ -9,7 +9,7 @@ GomapError                  one clear line for the user; `code` is its name in J
 |- NoSuchGoroutine          a number that no goroutine has
 |- NoSuchType               a type that the debug information does not have
 |- BadExpression            an expression that can't be followed to its end
-|- NotAMap                  the expression names something that is no map
+|- NotAMap                  the expression names something that is not a map
 |- OptimizedOut             the compiler kept no place for the variable here
 |- NotSet                   the variable is not set yet here, or dead
 |- NoLocals           what a program is looked at with knows no local variables

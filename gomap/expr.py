@@ -136,7 +136,7 @@ def _map_in(target: Target, variable: Variable) -> tuple[Variable, GoType, int]:
         if t.kind is Kind.INTERFACE:
             inner = follow.unwrapped(variable)
             if inner is None:
-                raise _with_doubt(first, NotAMap(f"{first.name} is a nil {t.name}, so there is no map in it"))
+                raise _with_doubt(first, NotAMap(f"{first.name} is a nil {t.name}: it holds no map"))
             variable = inner
         elif t.kind is Kind.POINTER and t.elem.kind in (Kind.MAP, Kind.INTERFACE, Kind.POINTER):
             variable = follow.deref(variable)
@@ -144,7 +144,8 @@ def _map_in(target: Target, variable: Variable) -> tuple[Variable, GoType, int]:
             break
     held = "" if variable.type is first.type else f" that holds {an(variable.type.name)}"
     what = f"{first.name} is not a map: it is {an(first.type.name)}{held}"
-    raise NotAMap(what + _instead(target, first.name, variable))
+    frame = f" ({first.note})" if first.note else ""
+    raise NotAMap(what + _instead(target, first.name, variable) + frame)
 
 
 def _with_doubt(variable: Variable, error: _E) -> _E:
@@ -157,9 +158,14 @@ def _instead(target: Target, name: str, variable: Variable) -> str:
     t, path = variable.type, name.strip()
     while t.kind is Kind.POINTER:
         t = t.elem
-    if t.name == "sync.Map":
-        return " (hmap-sync shows it)"
     try:
+        if t.name == "sync.Map" or syncmap.detect(target, t) is not None:
+            return " (hmap-sync shows it)"
+        if t.kind is Kind.UNSAFE_POINTER:
+            held = target.arch.pointer(variable.read(target.memory, 0, target.arch.pointer_size))
+            return f": if it points to a map, name its type, as in {held:#x}:map[string]int" if held else " that is nil"
+        if _is_atomic(t):
+            return f": use {path}.Load()"
         if t.kind is Kind.FUNC:
             caught = captures.of(target, variable)
             named = [f"{path}.{one.name}" for one in caught if one.type.kind is Kind.MAP]
@@ -180,6 +186,11 @@ def _instead(target: Target, name: str, variable: Variable) -> str:
         return ""
     rest = ", ..." if len(named) > MAX_NAMED else ""
     return f" ({more}{', '.join(named[:MAX_NAMED])}{rest})" if named else ""
+
+
+def _is_atomic(t: GoType) -> bool:
+    """Whether Load of the type may give something that leads to a map."""
+    return t.name == "sync/atomic.Value" or t.name.startswith("sync/atomic.Pointer[")
 
 
 # -- names -------------------------------------------------------------------------------------------

@@ -67,7 +67,9 @@ def run(
     try:
         command = registry.find(name)
         if command is None:
-            raise UsageError(f"there is no command {name}: there are {', '.join(c.name for c in registry.COMMANDS)}")
+            raise UsageError(
+                f"unknown command {name!r}: the commands are {', '.join(c.name for c in registry.COMMANDS)}"
+            )
         if not json and not {"--help", "-h"}.isdisjoint(tokens(line)):
             return Outcome(command.help() + "\n")
         options = parse(command, line)
@@ -136,7 +138,9 @@ def _running(target: Target) -> list[Anomaly]:
         message = "the process ran on while it was read: what it changed meanwhile is seen in part"
         return [Anomaly("warning", "running", message)]
     threads = plural(target.running, "other thread")
-    message = f"{threads} ran meanwhile (non-stop): what they did is seen in part, and not where they are"
+    message = (
+        f"{threads} were running (non-stop mode): their stacks were not read, and their changes may be partly visible"
+    )
     return [Anomaly("warning", "running", message)]
 
 

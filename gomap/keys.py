@@ -332,7 +332,7 @@ class _Reader:
             operand = self.text[start:end].strip()
             if re.match(r"&\s*[\w./]+\s*\{", operand):
                 raise self.wrong(
-                    t, "it makes a new pointer, which is no map's key: name a variable, or its address"
+                    t, "it makes a new pointer, which is not in the map: name a variable or its address"
                 ) from error
             if self.keys.resolve is None or not _is_named(operand):
                 raise

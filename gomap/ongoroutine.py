@@ -17,6 +17,9 @@ from gomap.human import plural, ranges
 from gomap.memory import Memory
 from gomap.target import Captured, Frame, Goroutine, Location, Target, Variable, Wanted
 
+#: Where goroutines wait: their functions' own variables (m, l, fd) are not the ones that a user asks for.
+_WAITS = ("sync.", "internal/")
+
 
 class OnGoroutine:
     """The target, with local variables looked up in a goroutine's frames, the newest first, without the runtime's."""
@@ -91,7 +94,8 @@ class OnGoroutine:
         stack = next(Stacks(self._inner, wanted, Liveness(self._inner)).walk([self._own]))
         self.problem = stack.problem
         numbered = list(enumerate(stack.frames))[self._first :]
-        return [(level, frame) for level, frame in numbered if not frame.function.startswith(RUNTIME)]
+        passed = RUNTIME if self._first else RUNTIME + _WAITS
+        return [(level, frame) for level, frame in numbered if not frame.function.startswith(passed)]
 
 
 def _package(function: str) -> str:

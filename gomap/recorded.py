@@ -97,7 +97,7 @@ def load(path: str) -> ImageTarget:
     """The target recorded in the file `path`. Raises BadImage with what is wrong with it."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would never end
-            raise BadImage("is no recorded map: it is no file")
+            raise BadImage("is not a recorded map: it is not a regular file")
         with open(path, "rb") as file:
             return _read(file)
     except OSError as error:
@@ -105,7 +105,7 @@ def load(path: str) -> ImageTarget:
     except BadImage as error:
         raise BadImage(f"{path} {error}") from error
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise BadImage(f"{path} is no recorded map, or is damaged: {error}") from error
+        raise BadImage(f"{path} is not a recorded map, or is damaged: {error}") from error
 
 
 def _read(file: BinaryIO) -> ImageTarget:
@@ -113,10 +113,12 @@ def _read(file: BinaryIO) -> ImageTarget:
     with zipfile.ZipFile(file) as archive:
         members = {info.filename: info for info in archive.infolist()}
         if len(archive.infolist()) != 2 or set(members) != {MANIFEST, MEMORY}:
-            raise BadImage(f"is no recorded map: it does not consist of {MANIFEST} and {MEMORY}")
+            raise BadImage(f"is not a recorded map: it does not consist of {MANIFEST} and {MEMORY}")
         for info in members.values():
             if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise BadImage(f"is no recorded map: its {info.filename} is packed in another way than recordings are")
+                raise BadImage(
+                    f"is not a recorded map: its {info.filename} is packed in another way than recordings are"
+                )
         manifest = _manifest(archive, members[MANIFEST])
         return parse(manifest, _memory(archive, members[MEMORY], _held(manifest)))
 
@@ -128,10 +130,10 @@ def _check_end(file: BinaryIO) -> None:
     tail = file.read(42)
     end = tail[-22:]
     if not end.startswith(_END) or tail[:-22].startswith(_END64):
-        raise BadImage("is no recorded map, or is cut short")
+        raise BadImage("is not a recorded map, or is cut short")
     count, length = int.from_bytes(end[10:12], "little"), int.from_bytes(end[12:16], "little")
     if count != 2 or length > 1024:
-        raise BadImage(f"is no recorded map: it does not consist of {MANIFEST} and {MEMORY}")
+        raise BadImage(f"is not a recorded map: it does not consist of {MANIFEST} and {MEMORY}")
 
 
 def _manifest(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
@@ -178,7 +180,7 @@ def _held(manifest: Any) -> int:
     try:
         return sum(_number(_list(entry, "a region", 3)[1], "a region", MAX_SIZE) for entry in manifest["regions"])
     except (_Nonsense, LookupError, TypeError):
-        raise BadImage(f"is no recorded map: its {MANIFEST} says nothing of memory") from None
+        raise BadImage(f"is not a recorded map: its {MANIFEST} does not list its memory") from None
 
 
 def _memory(archive: zipfile.ZipFile, info: zipfile.ZipInfo, held: int) -> bytes | memoryview:
@@ -211,7 +213,7 @@ def _memory(archive: zipfile.ZipFile, info: zipfile.ZipInfo, held: int) -> bytes
 def parse(manifest: Any, memory: bytes | memoryview) -> ImageTarget:
     """The target that a manifest and the bytes beside it describe. Raises BadImage."""
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise BadImage(f"is no recorded map of a format known here ({FORMAT})")
+        raise BadImage(f"is not a recorded map of a format known here ({FORMAT})")
     try:
         return _target(manifest, memory)
     except _Nonsense as error:

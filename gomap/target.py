@@ -297,9 +297,11 @@ class Record:
         """The field as an unsigned integer (pointers as addresses)."""
         found = self.type.field(name)
         if found is None:
-            raise NoDebugInfo(f"{self.type.name} has no field {name}: the debug information is not what gomap knows")
+            raise NoDebugInfo(
+                f"{self.type.name} has no field {name}: unexpected debug information (unsupported Go version?)"
+            )
         if found.type.size > 8 or found.offset + found.type.size > len(self.data):
-            raise NoDebugInfo(f"{self.type.name} has a field {name} that is no integer of it")
+            raise NoDebugInfo(f"{self.type.name} has a field {name} that is not an integer")
         return self.arch.uint(self.data, found.offset, found.type.size)
 
     def signed(self, name: str) -> int:
@@ -316,7 +318,7 @@ class Record:
 def read_record(target: Target, t: GoType, address: int) -> Record:
     """The runtime struct of type t at `address`. Raises MemoryFault, NoDebugInfo."""
     if t.size > MAX_RECORD:
-        raise NoDebugInfo(f"{t.name} has {t.size:,} bytes: the debug information is not what gomap knows")
+        raise NoDebugInfo(f"{t.name} has {t.size:,} bytes: unexpected debug information (unsupported Go version?)")
     return Record(target.arch, t, address, target.memory.read(address, t.size))
 
 

@@ -195,7 +195,7 @@ def test_any_path_of_the_checkout(user: User, system_gdb: Gdb, name: str) -> Non
 
 
 def test_another_checkout_is_installed(user: User, system_gdb: Gdb) -> None:
-    """A second clone neither takes the first one's place nor takes it away, unless it is told to."""
+    """A second clone neither replaces nor removes the first one's installation without --force."""
     second = User(user.home, user.checkout.with_name("second"), user.env)
     shutil.copytree(user.checkout, second.checkout)
     assert user.install().returncode == 0

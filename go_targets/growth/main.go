@@ -176,6 +176,7 @@ func classic() {
 	stop("ranged")
 	i.verify()
 	w.verify()
+	runtime.KeepAlive([]any{ints, words})
 }
 
 func doubling(f truth.Facts, old int) bool {
@@ -218,6 +219,7 @@ func swiss() {
 	stop("many")
 	i.verify()
 	w.verify()
+	runtime.KeepAlive([]any{ints, words})
 }
 
 // verify checks that what was inserted is still there.

@@ -49,6 +49,8 @@ var (
 	guard   sync.Mutex
 	workers = map[int]map[string]string{}
 	never   = make(chan int)
+	blocked sync.Mutex // stays locked
+	locked  = map[int]string{}
 )
 
 //go:noinline
@@ -91,7 +93,20 @@ func worker(n int) {
 	m[0] = ""
 }
 
-// park has a variable m that is no map.
+// locks has a map m, and waits in functions that have variables m too.
+//
+//go:noinline
+func locks() {
+	m := map[string]int{"locked": 1}
+	guard.Lock()
+	locked[goid()] = header(&m)
+	guard.Unlock()
+	started.Done()
+	blocked.Lock()
+	m["never"]++
+}
+
+// park has a variable m that is not a map.
 //
 //go:noinline
 func park(own map[string]int) {
@@ -106,7 +121,9 @@ func main() {
 	Config.Limits, Boxed = Shared, Shared
 	Listed = []map[string]int{nil, Shared}
 	local := Shared
-	started.Add(3)
+	started.Add(4)
+	blocked.Lock()
+	go locks()
 	for n := 0; n < 3; n++ {
 		go worker(n)
 	}
@@ -125,6 +142,7 @@ func main() {
 		{"main.Listed[1]", nil, nil}, {"local", "main.main", []int{1}}, {"shared", "main.worker", ids},
 	})
 	truth.Note("goroutines", workers)
+	truth.Note("locked", locked)
 	truth.Note("types", [][3]string{
 		{header(&Items), "map[string]cache.Item[main.Customer]", "map[string]gomap.test/targets/holders/a/cache.Item[main.Customer]"},
 		{header(&Others), "map[string]cache.Item[main.Customer]", "map[string]gomap.test/targets/holders/b/cache.Item[main.Customer]"},

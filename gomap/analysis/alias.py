@@ -347,7 +347,9 @@ class HolderSearch:
             found.views[address] = one
             return True
         found.doubtful[address] = holder, wrong
-        message = f"{holder.path}{_in(holder.place)} is no map, not set yet, not needed any more, or corrupt: {wrong}"
+        message = (
+            f"{holder.path}{_in(holder.place)} does not point to a valid map (uninitialized, dead or corrupt): {wrong}"
+        )
         self._tell(Anomaly("note", "not-a-map", message, address))
         return False
 

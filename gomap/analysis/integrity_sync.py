@@ -139,13 +139,17 @@ class _Trie:
         self._tell_chains()
 
     def _batch(self, batch: list[TrieEntry]) -> None:
-        offset, t = member(batch[0].type, "key")
-        t = self.key = self.walk.real(0, t)
-        plans = self.hasher.plans(t)
-        if not plans:
+        t = self.key = self.walk.key_type(batch[0].type)
+        plans = [] if t is None else self.hasher.plans(t)
+        if t is None or not plans:
             self.known = False
             return
-        keys = [bytes(one.data[offset : offset + t.size]) for one in batch]
+        found = self.walk.keys(batch, t)
+        for one, (address, key) in zip(batch, found):
+            if address and key is None:
+                self._lost(one, address)
+        batch = [one for one, (_, key) in zip(batch, found) if key is not None]
+        keys = [key for _, key in found if key is not None]
         bits = 8 * self.target.arch.pointer_size
         for one, key, (hash_, state) in zip(batch, keys, self._hashes(plans[0], keys, t.size)):
             if state == RANDOM:
@@ -195,6 +199,13 @@ class _Trie:
             address = fault.address
         except GomapError:
             pass
+        self._tell_unreadable(one, address)
+
+    def _lost(self, one: TrieEntry, address: int) -> None:
+        self.unreadable += 1
+        self._tell_unreadable(one, address)
+
+    def _tell_unreadable(self, one: TrieEntry, address: int | None) -> None:
         if self.findings.absent(address):
             self.findings.skip("keys", 1, None, NOT_IN_CORE)
         else:

@@ -39,16 +39,19 @@ class Roots:
 
     scope: `frame` (the selected frame), `goroutine` (the selected one's frames) or `all` (every goroutine's);
     package variables belong to each. The runtime's own are left out: it has no maps, and what its frames have of the
-    program's values their callers have too. Dead variables have a doubt.
+    program's values their callers have too. without: functions, by name, that are left out as well. Dead variables
+    have a doubt.
     """
 
     target: Target
     scope: str
     progress: Progress = silent
     reaches: Reach = field(default_factory=lambda: Reach(can_reach_map))
+    without: Callable[[str], bool] = lambda function: False
     goroutines: int = 0
     frames: int = 0
     globals: int = 0
+    dead: int = 0
     functions: dict[str, None] = field(default_factory=dict)
     searched: dict[int, Goroutine] = field(default_factory=dict)  # by id
     unseen: Unseen = field(default_factory=Unseen)
@@ -59,7 +62,9 @@ class Roots:
         return [*self.unreadable, *self.unseen.anomalies()]
 
     def __iter__(self) -> Iterator[Variable]:
-        yield from self._selected_frame() if self.scope == "frame" else self._stacks()
+        for variable in self._selected_frame() if self.scope == "frame" else self._stacks():
+            self.dead += variable.doubt is not None
+            yield variable
         for variable in self.target.package_variables(self.reaches):
             if not of_runtime(variable.name):
                 self.globals += 1
@@ -81,7 +86,9 @@ class Roots:
             found = self._own(found)
 
         def wanted(function: str, name: str, t: GoType) -> bool:
-            return self.reaches(t) and not name.startswith(".autotmp") and not of_runtime(function)
+            if name.startswith(".autotmp") or of_runtime(function) or self.without(function):
+                return False
+            return self.reaches(t)
 
         liveness = Liveness(self.target)
         for stack in Stacks(self.target, wanted, liveness).walk(found):

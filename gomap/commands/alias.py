@@ -114,6 +114,9 @@ def _slices(context: Context, options: Mapping[str, Any], scope: str, depth: int
     what = f"{human.plural(len(shared), 'array')} {verb} shared by {human.plural(holding, 'slice')}"
     what = what if shared else "no array is shared"
     report.answer = [f"{what} ({len(every):,} slices; {_searched(searched)} searched)"]
+    if searched.dead:
+        verb = "was" if searched.dead == 1 else "were"
+        report.answer.append(f"({human.plural(searched.dead, 'dead variable')} {verb} not followed)")
     for array in shared[:MAX_GROUPS]:
         elem = array.slices[0].type.elem.name
         rows = [(_range(array, one), f"{one.path}  {where(one.place)}") for one in array.slices[:MAX_ROWS]]
@@ -211,6 +214,7 @@ def _json(listed: list[Group], found: Found, searched: Roots | None) -> dict[str
             "globals": searched.globals if searched else int((None, None) in places),
             "maps": len(found.maps),
             "dead": found.dead,
+            "dead_variables": searched.dead if searched else 0,
         },
     }
 

@@ -80,13 +80,13 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     _cut(report, [(name, checked) for name, checked in findings if checked.share < 1], every)
     if found is None:
         _words(report, expr, findings[0][1], t, bool(unused) or not address)
-        report.data.update(complete=findings[0][1].verdict != "no-fault-found", not_checked=0)
+        report.data.update(complete=not findings[0][1].unchecked, not_checked=0)
     else:
         _words_of_all(report, findings)
         left = _number(found) - unused - len(findings)
         doubtful = len(found.doubtful) - _doubtful_globals(found)
         _left_out(report, left, doubtful, stopped)
-        whole = all(checked.verdict != "no-fault-found" for _, checked in findings)
+        whole = not any(checked.unchecked for _, checked in findings)
         seen = not (stopped or report.truncated or searched.unseen.count or searched.unreadable)
         report.data.update(complete=whole and seen and not left and not doubtful, not_checked=left + doubtful)
     return report

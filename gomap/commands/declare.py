@@ -6,6 +6,7 @@ Imported when gdb starts, so it imports next to nothing: what a command needs is
 from __future__ import annotations
 
 import importlib
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol, TypeVar
 
@@ -23,6 +24,9 @@ class _Found(Protocol):
 
 
 _F = TypeVar("_F", bound=_Found)
+
+#: Columns of a help text.
+HELP_WIDTH = 79
 
 
 class Settings(NamedTuple):
@@ -162,14 +166,22 @@ class Command(NamedTuple):
         return " ".join([self.name, *(arg.usage for arg in self.all_args)])
 
     def help(self) -> str:
-        """The full help text: usage, meaning, arguments, examples."""
-        lines = [self.summary, "", f"Usage: {self.usage}", "", self.about.strip(), "", "Arguments:"]
+        """The full help text: usage, meaning, arguments, examples. Fits 80 columns."""
+        lines = [self.summary, "", *_wrapped(f"Usage: {self.usage}", 7), ""]
+        for paragraph in self.about.strip().split("\n\n"):
+            lines += [*_wrapped(paragraph, 0), ""]
+        lines.append("Arguments:")
         width = max(len(_label(arg)) for arg in self.all_args)
-        lines += [f"  {_label(arg):{width}}  {arg.help}" for arg in self.all_args]
+        for arg in self.all_args:
+            lines += _wrapped(f"  {_label(arg):{width}}  {arg.help}", width + 4)
         lines += ["", "Examples:"]
         width = max(len(line) for line, _ in self.examples)
         lines += [f"  {line:{width}}  {comment}" for line, comment in self.examples]
         return "\n".join(lines)
+
+
+def _wrapped(text: str, indent: int) -> list[str]:
+    return textwrap.wrap(text, HELP_WIDTH, subsequent_indent=" " * indent, break_long_words=False)
 
 
 def _label(arg: Arg) -> str:

@@ -26,7 +26,7 @@ def bucket_sections(
     first, last = wanted
     what, overflow_off = found.terms.bucket, found.shape.overflow_off
     if last >= structure.main.buckets:
-        raise BadExpression(f"there is no {what} {last}: the map has {structure.main.buckets:,}")
+        raise BadExpression(f"no {what} {last}: the map has {structure.main.buckets:,}")
     if last - first >= MAX_BUCKETS:
         raise BadExpression(f"{last - first + 1} {what}s are too many to draw: name at most {MAX_BUCKETS}")
     values = Values(target, Limits(depth=depth))

@@ -94,7 +94,7 @@ def count_anomalies(found: MapView, structure: Structure) -> list[Anomaly]:
                 Anomaly("warning", "count-mismatch", f"{what}: part of the map can't be read", found.address)
             )
         elif found.writing and abs(live - count) == 1:
-            why = "a write to the map is in progress (hashWriting is set), which explains it"
+            why = "a write to the map is in progress, which explains it"
             anomalies.append(Anomaly("note", "count-mismatch", f"{what}: {why}", found.address))
         elif found.writing:
             why = "the map is corrupt, or the clear or growth that is in progress explains it (hmap-check tells which)"

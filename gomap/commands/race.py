@@ -71,10 +71,9 @@ class Raced:
 def run(context: Context, options: Mapping[str, Any]) -> Report:
     target = context.target
     searched = race.search(target, context.progress)
-    roots = Roots(target, "all", context.progress)
     # What the runtime's map functions have under reflect's names their callers have too, and not only in registers.
-    own = (root for root in roots if mapcalls.operation(root.place.function or "") is None)
-    found = everywhere(target, own, context.progress)
+    roots = Roots(target, "all", context.progress, without=lambda name: mapcalls.operation(name) is not None)
+    found = everywhere(target, roots, context.progress)
     searched.inside = [race.located(one, found) for one in searched.inside]
     flagged = race.with_write_flag(target, found)
     searched.inside = [race.concluded(target, one, found, flagged) for one in searched.inside]

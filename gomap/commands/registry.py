@@ -77,9 +77,9 @@ unsafe; they are told apart from plain sharing.
         name="hmap-evac",
         summary="how far a map's growth is, and what will make it grow next",
         about="""
-Classic maps (up to Go 1.23) grow by and by: every write and delete moves one or two buckets of the
-old array. Shows how many have moved, which are left, what the old array holds and what ends it.
-Swiss maps (from Go 1.24 on) grow one table at a time, all at once: shows the directory, each table's
+Classic maps (up to Go 1.23) grow step by step: every write and delete evacuates one or two old
+buckets. Shows how many are evacuated, which are left, what the old array holds and what ends it.
+A Swiss map (from Go 1.24 on) grows one table at a time, in one step: shows the directory, each table's
 depth, fill and room, and which table grows next.
 """,
         args=(Arg("EXPR", EXPR_HELP),),

@@ -27,7 +27,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     variable = context.resolve_behind(expr)
     shape = syncmap.detect(target, variable.type)
     if shape is None:
-        raise NotAMap(f"{expr} is no sync.Map: {_has(target, variable)}")
+        raise NotAMap(f"{expr} is not a sync.Map: {_has(target, variable)}")
     found = context.look(variable, lambda: syncmap.look(target, shape, variable, allocator(target)))
     report = Report(_json(expr, variable, found), anomalies=[*found.anomalies, *found.inner])
     at = f"  {variable.address:#x}" if variable.address is not None else ""

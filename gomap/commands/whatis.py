@@ -21,6 +21,7 @@ from gomap.golang.layout import MapView
 from gomap.golang.malloc import allocator
 from gomap.golang.spot import Spot
 from gomap.gotypes import GoType, Kind
+from gomap.human import an
 from gomap.report import Facts, Report
 from gomap.target import Goroutine, Target
 from gomap.values import Limits, Scalar, Values, shown
@@ -98,14 +99,14 @@ def address_of(context: Context, text: str) -> int:
     if t.kind in _POINTERS or (t.kind is Kind.UINT and t.size == word):
         address = target.arch.pointer(variable.read(target.memory, 0, word))
         if not address:
-            raise BadExpression(f"{text} is nil" if t.kind is not Kind.UINT else f"{text} is 0, which is no address")
+            raise BadExpression(f"{text} is nil" if t.kind is not Kind.UINT else f"{text} is 0, not an address")
         return address
-    raise BadExpression(f"{text} is no address but {t.name}: &{text} is where it lies")
+    raise BadExpression(f"{text} is not an address but {an(t.name)}: use &{text}")
 
 
 def _checked(target: Target, address: int, text: str) -> int:
     if address >> 8 * target.arch.pointer_size:
-        raise BadExpression(f"{text} is no address: it has more than {8 * target.arch.pointer_size} bits")
+        raise BadExpression(f"{text} is not an address: it has more than {8 * target.arch.pointer_size} bits")
     return address
 
 

@@ -114,7 +114,7 @@ def _place(t: GoType, path: str) -> tuple[int, int]:
     for name in path.split("."):
         found = t.field(name)
         if found is None:
-            raise NoDebugInfo(f"{t.name} has no field {name}: the debug information is not what gomap knows")
+            raise NoDebugInfo(f"{t.name} has no field {name}: unexpected debug information (unsupported Go version?)")
         offset, t = offset + found.offset, found.type
     if t.kind is Kind.STRUCT:
         inner, size = _place(t, "value")

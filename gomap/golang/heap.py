@@ -236,12 +236,14 @@ def _place(t: GoType, name: str) -> tuple[int, int]:
     """(offset, size) of a field; of a struct around one number (mSpanStateBox, atomic.Uint8) that number's."""
     found = t.field(name)
     if found is None:
-        raise NoDebugInfo(f"{t.name} has no field {name}: the debug information is not what gomap knows")
+        raise NoDebugInfo(f"{t.name} has no field {name}: unexpected debug information (unsupported Go version?)")
     offset, inner = found.offset, found.type
     while inner.kind is Kind.STRUCT:
         sized = [f for f in inner.fields if f.type.size and f.name != "_"]
         if len(sized) != 1:
-            raise NoDebugInfo(f"{t.name}.{name} is no number: the debug information is not what gomap knows")
+            raise NoDebugInfo(
+                f"{t.name}.{name} is not an integer: unexpected debug information (unsupported Go version?)"
+            )
         offset, inner = offset + sized[0].offset, sized[0].type
     return offset, inner.size
 

@@ -31,7 +31,7 @@ SAMPLE = 10_000
 MOST_EQUAL = 2 * SLOTS
 
 EXPLAINED = "explained by the write that is in progress"
-WRITING = "hashWriting is set: a write to this map is in progress, or a race or a recovered panic left it so"
+WRITING = "is set: a write to this map is in progress, or a race or a recovered panic left it so"
 NOT_IN_CORE = "not read: the core file does not have their memory"
 
 
@@ -381,6 +381,8 @@ class KeyCheck:
             skip("keys", rest, live, "not hashed: this Python has no numpy (--full: all)")
         elif not found.counts:
             skip("keys", rest, live, "not hashed")
+        else:
+            skip("keys", rest, live, "not hashed: other findings make their places uncertain")
 
 
 @dataclass

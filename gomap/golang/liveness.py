@@ -50,7 +50,7 @@ def at_declaration(name: str, line: int) -> str:
 
 
 def dead(name: str) -> str:
-    return f"{name} is dead at this pc: not set yet, or not used any more"
+    return f"{name} is dead at this pc: its value is not used again, and may be stale or not set yet"
 
 
 def judged(target: Target, variable: Variable) -> Variable:

@@ -59,7 +59,7 @@ NIL_MAP = "assignment to entry in nil map"
 
 @lru_cache(maxsize=4096)
 def operation(function: str) -> str | None:
-    """read, write, delete, iterate, clear or grow; None for a function that is no map operation."""
+    """read, write, delete, iterate, clear or grow; None for a function that is not a map operation."""
     return next((name for name, pattern in _COMPILED.items() if pattern.fullmatch(function)), None)
 
 

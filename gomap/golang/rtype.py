@@ -166,7 +166,7 @@ class Types:
         data = self.target.memory.read(address, 4 * word + 16)
         kind = data[2 * word + 7]
         if kind & KIND_MASK >= len(KINDS) or kind & KIND_MASK == 0:
-            raise BadExpression(f"there is no Go type descriptor at {address:#x}")
+            raise BadExpression(f"{address:#x} is not the address of a Go type descriptor")
         size = arch.pointer(data, 0)
         of = KINDS[kind & KIND_MASK][0]
         known = (WORDS[of] * word,) if of in WORDS else SIZES.get(of, (size,))
@@ -222,7 +222,7 @@ class Types:
         text = self.target.memory.read(address + at, min(length, MAX_NAME))
         name = text.decode("utf-8", "replace")
         if not name.isprintable():  # it goes to the terminal as it is
-            raise BadExpression(f"the name at {address:#x} is no name: the type descriptor is corrupt")
+            raise BadExpression(f"the type descriptor's name at {address:#x} is not valid: the descriptor is corrupt")
         return name, flags
 
     def _upto(self, address: int, size: int) -> bytes:

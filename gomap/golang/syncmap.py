@@ -3,7 +3,8 @@
 read-dirty: a read map that needs no lock, and a dirty map behind the mutex (sync/map.go up to Go 1.23; in 1.24
 and 1.25 with GOEXPERIMENT=nosynchashtriemap; sync/oldmap.go is the same code's name in later trees).
 hash-trie: internal/sync.HashTrieMap (internal/sync/hashtriemap.go), from Go 1.24 on; internal/concurrent.HashTrieMap
-in Go 1.23, which package unique has there.
+in Go 1.23, which package unique has there. From Go 1.25 on unique.canonMap (unique/canonmap.go) is a trie of its own:
+its entries have weak pointers to the keys, and no values.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from gomap.target import Target, Variable, read_record
 
 READ_DIRTY_FIELDS = frozenset("mu read dirty misses".split())
 TRIE_FIELDS = frozenset("root keyHash valEqual seed".split())
+CANON_FIELDS = frozenset("root hash seed".split())
 
 CHILD_BITS = 4  # nChildrenLog2
 #: Entries and nodes of one sync.Map that are looked at.
@@ -59,12 +61,14 @@ class ReadDirtyShape:
 
 @dataclass(frozen=True)
 class TrieShape:
-    """trie: internal/sync.HashTrieMap, at `offset` in the sync.Map. indirect: its inner nodes."""
+    """trie: internal/sync.HashTrieMap, at `offset` in the sync.Map. indirect: its inner nodes. weak: keys are behind
+    weak pointers, and entries have no values."""
 
     type: GoType
     offset: int
     trie: GoType
     indirect: GoType
+    weak: bool = False
     generation: str = "hash-trie"
 
 
@@ -160,6 +164,8 @@ def detect(target: Target, t: GoType) -> Shape | None:
         return _read_dirty(target, t)
     if names >= TRIE_FIELDS:
         return _trie(t, 0, t)
+    if names == CANON_FIELDS:
+        return _trie(t, 0, t, weak=True)
     inner = t.field("m")
     if inner is None or not names <= {"_", "m"} or not {f.name for f in inner.type.fields} >= TRIE_FIELDS:
         return None
@@ -196,12 +202,12 @@ def _read_dirty(target: Target, t: GoType) -> ReadDirtyShape | None:
     return ReadDirtyShape(t, read_off, readonly, dirty_off, dirty, dirty.elem.elem, (misses_off, misses.size))
 
 
-def _trie(t: GoType, offset: int, trie: GoType) -> TrieShape | None:
+def _trie(t: GoType, offset: int, trie: GoType, weak: bool = False) -> TrieShape | None:
     root = member(trie, "root")[1]
     pointer = (0, root.elem) if root.kind is Kind.POINTER else atomic_pointee(root)
     if pointer is None or pointer[1].field("children") is None or pointer[1].field("parent") is None:
         return None
-    return TrieShape(t, offset, trie, pointer[1])
+    return TrieShape(t, offset, trie, pointer[1], weak)
 
 
 def _arguments(text: str) -> list[str]:
@@ -242,11 +248,22 @@ def _laid_out(target: Target, trie: GoType, arguments: Sequence[str]) -> GoType 
     key, value = known if len(known) == 2 else (None, None)
     if key is None or value is None:
         return None
+    pointer = GoType(Kind.UNSAFE_POINTER, "unsafe.Pointer", word)
+    return _entry(trie, word, ("overflow", pointer), ("key", key), ("value", value))
+
+
+def _weak_entry(trie: GoType, word: int) -> GoType:
+    """unique.entry[T], which is alike for every T. key: the weak.Pointer[T]."""
+    pointer = GoType(Kind.UNSAFE_POINTER, "unsafe.Pointer", word)
+    return _entry(trie, word, ("overflow", pointer), ("key", pointer), ("hash", GoType(Kind.UINT, "uintptr", word)))
+
+
+def _entry(trie: GoType, word: int, *behind: tuple[str, GoType]) -> GoType:
+    """A struct that begins with the node's isEntry."""
     boolean = GoType(Kind.BOOL, "bool", 1)
     node = GoType(Kind.STRUCT, "node", 1, fields=(Field("isEntry", 0, boolean),))
     parts, end = [], 0
-    for name, t in (("node", node), ("overflow", GoType(Kind.UNSAFE_POINTER, "unsafe.Pointer", word)), ("key", key),
-                    ("value", value)):  # fmt: skip
+    for name, t in (("node", node), *behind):
         start = -(-end // _alignment(t, word)) * _alignment(t, word)
         parts.append(Field(name, start, t))
         end = start + t.size
@@ -467,7 +484,7 @@ class ReadDirtyWalk:
                 self.told.tell(severity, "count-mismatch", message, None)
         if facts.dirty.view is None:
             if facts.amended:
-                self.told.tell(severity, "bad-amended", f"amended is set and there is no dirty map{why}", None)
+                self.told.tell(severity, "bad-amended", f"amended is set but dirty is nil{why}", None)
             return
         if facts.dirty.expunged:
             what = f"{facts.dirty.expunged:,} entries of the dirty map are expunged{why}"
@@ -562,7 +579,8 @@ class TrieWalk:
             return
         self.facts.root = root
         arch, indirect = self.target.arch, self.shape.indirect
-        entry = _entry_type(self.target, self.shape.trie)
+        trie = self.shape.trie
+        entry = _weak_entry(trie, arch.pointer_size) if self.shape.weak else _entry_type(self.target, trie)
         overflow_off, overflow = member(entry, "overflow")
         pointer = atomic_pointee(overflow)
         overflow_off += pointer[0] if pointer else 0
@@ -647,7 +665,45 @@ class TrieWalk:
             address = self.target.arch.pointer(bytes(data), overflow_off)
         self.facts.longest = max(self.facts.longest, length)
 
+    def key_type(self, entry: GoType) -> GoType | None:
+        """None where the debug information does not have the type that weak pointers point to."""
+        return self.target.find_type(self._argument(0)) if self.shape.weak else self.real(0, member(entry, "key")[1])
+
+    def keys(self, batch: Sequence[TrieEntry], t: GoType) -> list[tuple[int, bytes | None]]:
+        """(address, bytes) of each entry's key; the address is 0 where the collector has cleared a weak pointer, and
+        the bytes are None where they can't be read."""
+        if not self.shape.weak:
+            offset, _ = member(batch[0].type, "key")
+            return [(one.address + offset, bytes(one.data[offset : offset + t.size])) for one in batch]
+        at = self._weak(batch)
+        if not t.size:
+            return [(one, b"") for one in at]
+        found = dict(gather(self.target.memory, sorted({one for one in at if one}), t.size))
+        return [(one, None if not one or (data := found[one]) is None else bytes(data)) for one in at]
+
+    def _weak(self, batch: Sequence[TrieEntry]) -> list[int]:
+        """Where the weak pointers of entries lead, 0 for those that the collector has cleared. Each points to a word
+        that has the address (getOrAddWeakHandle of runtime/mheap.go)."""
+        arch, (offset, _) = self.target.arch, member(batch[0].type, "key")
+        word = arch.pointer_size
+        handles = [arch.pointer(bytes(one.data[offset : offset + word])) for one in batch]
+        held = dict(gather(self.target.memory, sorted(set(handles)), word))
+        return [0 if (data := held[one]) is None else arch.pointer(bytes(data)) for one in handles]
+
+    def _weak_entries(self) -> Iterator[SyncEntry]:
+        walk, value = self.walk(), GoType(Kind.STRUCT, "struct {}", 0)
+        while batch := list(islice(walk, BATCH)):
+            t = self.key_type(batch[0].type)
+            if t is None:
+                raise NoDebugInfo(f"the program has no debug information on the keys of {self.shape.trie.name}")
+            for address, _ in self.keys(batch, t):
+                if address:
+                    yield SyncEntry(t, address, value, address, "trie")
+
     def entries(self) -> Iterator[SyncEntry]:
+        if self.shape.weak:
+            yield from self._weak_entries()
+            return
         for address, _, entry, _, _, _ in self.walk():
             key_off, key = member(entry, "key")
             value_off, value = member(entry, "value")
@@ -656,18 +712,25 @@ class TrieWalk:
 
     def real(self, number: int, t: GoType) -> GoType:
         """The type argument of this number, which the trie's own type has: t, its entries', may be its shape."""
+        name = self._argument(number)
+        found = None if name == ANY_POINTER else self.target.find_type(name)
+        if found is not None and found.size == t.size:
+            return found
+        return replace(t, name=name) if t.name == SHAPE + name else t
+
+    def _argument(self, number: int) -> str:
         names = _arguments(self.shape.trie.name.partition("[")[2][:-1])
         name = names[number] if number < len(names) else ANY_POINTER
-        if name == ANY_POINTER:
-            return t
-        found = self.target.find_type(name[len(SHAPE) :] if name.startswith(SHAPE) else name)
-        return found if found is not None and found.size == t.size else t
+        return name if name == ANY_POINTER or not name.startswith(SHAPE) else name[len(SHAPE) :]
 
     def look(self, allocator: Allocator) -> SyncMap:
-        count = size = live = 0
-        for one in self.walk():
-            count, size = count + 1, one.type.size
-            live += member(one.type, "key")[1].size + member(one.type, "value")[1].size
+        count = cleared = size = live = 0
+        walk = self.walk()
+        while batch := list(islice(walk, BATCH)):
+            count, size = count + len(batch), batch[0].type.size
+            parts = ("key", "hash" if self.shape.weak else "value")
+            live += len(batch) * sum(member(batch[0].type, name)[1].size for name in parts)
+            cleared += self._weak(batch).count(0) if self.shape.weak else 0
         offset, seed = member(self.shape.trie, "seed")
         data = self.variable.read(self.target.memory, self.shape.offset + offset, seed.size)
         self.facts.seed = self.target.arch.uint(data, 0, len(data))
@@ -677,7 +740,12 @@ class TrieWalk:
         size_of = Bytes(held, live=live, rebuilt=held)  # a delete takes empty nodes away
         told = self.told
         return SyncMap(
-            self.shape.generation, count, size_of, trie=self.facts, anomalies=told.anomalies, untold=told.untold
+            self.shape.generation,
+            count - cleared,
+            size_of,
+            trie=self.facts,
+            anomalies=told.anomalies,
+            untold=told.untold,
         )
 
 

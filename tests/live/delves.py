@@ -145,7 +145,7 @@ def examine(dlv: Dlv, core: Core, commands: Sequence[str], direct: bool = True) 
 
 
 def _ask(console: Console, stage: str, commands: Sequence[str], truth: Mapping[str, Any]) -> Iterator[Answer]:
-    """get-every-key is no command of the bridge: it is answered here. truth: the stage's."""
+    """get-every-key and goroutines are not commands of the bridge: they are answered here. truth: the stage's."""
     for command in commands:
         name, _, where = command.partition(" ")
         if name == "get-every-key":
@@ -158,6 +158,10 @@ def _ask(console: Console, stage: str, commands: Sequence[str], truth: Mapping[s
 
             yield Answer(stage, command, every_key.answer(session.target(), truth, where, at_frame), None)
             session.frame = selected
+        elif command == "goroutines":  # Delve's own list: (number, the newest function that is not the runtime's)
+            listed = console.session.client.call("ListGoroutines", Start=0, Count=0)["Goroutines"]
+            places = [(one["id"], (one["userCurrentLoc"].get("function") or {}).get("name", "?")) for one in listed]
+            yield Answer(stage, command, "\n".join(f"  {number}  {function}  " for number, function in places), None)
         else:
             outcome = console.execute(command)
             yield Answer(stage, command, outcome.output, outcome.error)

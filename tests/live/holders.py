@@ -50,6 +50,8 @@ def ask(target: Target, truth: Mapping[str, Any], gone: bool) -> dict[str, Any]:
     _types(asked)
     for i, (number, variables) in enumerate(asked.notes["goroutines"].items()):
         _goroutine(asked, int(number), variables, every=not i)
+    for number, header in asked.notes["locked"].items():  # not the m of the mutex's method
+        asked.same(f"m --goroutine {number}", asked.address(f"m --goroutine {number}"), header)
     return {"answers": asked.answers, "problems": asked.problems[:20]}
 
 

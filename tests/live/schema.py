@@ -146,7 +146,7 @@ SLICE = {
     "to": int,
     "capacity_to": int,
 }
-SCANNED = {"goroutines": int, "frames": int, "globals": int, "maps": int, "dead": int}
+SCANNED = {"goroutines": int, "frames": int, "globals": int, "maps": int, "dead": int, "dead_variables?": int}
 ALIAS = {
     "groups": [
         {

@@ -225,7 +225,7 @@ def test_in_exec(swiss_go: Row, system_gdb: Gdb, tmp_path: Path) -> None:
     ]
     out, errors, _ = batch(system_gdb, ["/usr/bin/env"], commands, {"GOMAP_TRUTH": str(truth), "GOMAP_STAGE": "none"})
     before, at, after, gone = (json.loads(line) for line in out if line.startswith("{"))
-    assert "is no Go program" in before["error"]["message"] and gone["error"]["code"] == "no-process"
+    assert "is not a Go program" in before["error"]["message"] and gone["error"]["code"] == "no-process"
     assert len([line for line in errors if line.startswith("hmap-show: ")]) == 2
     assert [anomaly["code"] for anomaly in at["anomalies"]] == ["not-started"] and at["data"]["nil"]
     published = json.loads(truth.read_text())["maps"]["main.Keep.M"]

@@ -58,7 +58,7 @@ def test_files_that_are_no_core(swiss_go: Row, system_gdb: Gdb, dlv: Dlv, tmp_pa
         assert (output, status, len(errors)) == ("", 1, 1) and str(file) in errors[0] and told in errors[0], errors
     run = debuggers.run_gdb(system_gdb, ["-x", str(LOAD), "-ex", SHOW, "--args", str(binary), str(file)])
     assert "hmap-show: no process: start one with run" in run.stderr, run.stderr  # the program's file, not gdb's
-    for file, told in ((binary, "and no core file"), (Path(__file__), "it is no ELF file")):
+    for file, told in ((binary, "not a core file"), (Path(__file__), "it is not an ELF file")):
         _, errors, status = bridge(dlv, "core", str(binary), str(file), "-c", SHOW)
         assert (status, len(errors)) == (1, 1) and told in errors[0], errors
 

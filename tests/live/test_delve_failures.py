@@ -660,10 +660,10 @@ def test_terminated_and_nothing_left(number: signal.Signals, recorded_dlv: tuple
         (["exec", "/nowhere/at/all"], "no such file"),
         (["exec", __file__], "dlv: "),
         (["attach", "4194300"], "dlv: could not attach"),
-        (["core", sys.executable, "/nowhere"], "there is no such file"),
-        (["core", sys.executable, __file__], "is no core file: it is no ELF file"),
+        (["core", sys.executable, "/nowhere"], "no such file"),
+        (["core", sys.executable, __file__], "is not a core file: it is not an ELF file"),
         (["connect", "127.0.0.1:1"], "no Delve server answers"),
-        (["connect", "nonsense"], "is no address"),
+        (["connect", "nonsense"], "is not an address"),
         (["exec", sys.executable], "hmap-show: no Go debug information"),
     ],
 )
@@ -706,7 +706,7 @@ def test_no_dlv(tmp_path: Path) -> None:
         text=True,
     )
     assert (run.returncode, run.stdout) == (1, "")
-    assert run.stderr == f"dlv-hmap: GOMAP_DLV names {tmp_path / 'missing'}, and there is no such program\n"
+    assert run.stderr == f"dlv-hmap: GOMAP_DLV names {tmp_path / 'missing'}, but there is no such program\n"
 
 
 # -- core files --------------------------------------------------------------------------------------------

@@ -500,7 +500,7 @@ def test_started_again_in_mid_command(dlv: Dlv, system_go: Row, monkeypatch: pyt
         monkeypatch.setattr(console.session, "target", meddled)
         outcome = console.execute("hmap-check --all --json")
         assert json.loads(outcome.output)["error"]["code"] == "no-process"
-        told = "hmap-check: another client has started the program again meanwhile: ask once more"
+        told = "hmap-check: another client restarted the program: run the command again"
         assert outcome.error == told
         other.session.client.close()
 
@@ -510,8 +510,8 @@ def test_failed_as_the_program_moved(dlv: Dlv, system_go: Row, monkeypatch: pyte
     with window(dlv, str(built(FIRST, "shop-first", system_go))) as console:
         says(console, "break main.put")
         other = Console(Session(Client(console.session.client.where)), Style())
-        resumed = "another client has resumed the program meanwhile: ask once more"
-        again = "another client has started the program again meanwhile: ask once more"
+        resumed = "another client resumed the program: ask once more"
+        again = "another client restarted the program: run the command again"
         moved = f"cannot read 8 bytes of memory at 0x1000 ({resumed})"
         for line, told in (("continue", moved), ("continue", moved), ("restart", again)):
 
@@ -547,7 +547,7 @@ def test_resumed_in_mid_command(dlv: Dlv, spinning: Path, monkeypatch: pytest.Mo
             patch.setattr(frontend, "run", meddled)
             outcome = console.execute("hmap-show main.Counts --json")
         assert json.loads(outcome.output)["data"]["type"] == "map[int]int"
-        told = "hmap-show: another client has resumed the program meanwhile: the answer may mix two moments"
+        told = "hmap-show: another client resumed the program: the answer may mix two moments"
         assert outcome.error == told
         says(console, "halt")
         running.join(30)

@@ -132,8 +132,8 @@ def test_bad_input(system_go: Row, tmp_path: Path) -> None:
     empty.write_bytes(b"")
     for arguments, said in (
         (("pid", "4194303"), "there is no process 4194303"),
-        (("core", str(empty)), "is no core file"),
-        (("core", str(tmp_path / "none")), "there is no such file"),
+        (("core", str(empty)), "is not a core file"),
+        (("core", str(tmp_path / "none")), "no such file"),
         (("core", str(other), str(core.path)), "another build of the program"),
         (("core", sys.executable, str(core.path)), "another build of the program"),
     ):

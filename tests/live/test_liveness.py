@@ -18,6 +18,8 @@ Target = Callable[[str], Path]
 
 ALL = "hmap-alias --scope all --all --json"
 TOP = "hmap-top -n 1000 --json"
+SLICES = "hmap-alias --scope all --slices"
+RACE = "hmap-race --json"
 
 
 def test_live(target: Target, gdb: Gdb, optimised: bool) -> None:
@@ -27,7 +29,11 @@ def test_live(target: Target, gdb: Gdb, optimised: bool) -> None:
 
 def test_core(target: Target, system_gdb: Gdb, optimised: bool) -> None:
     core = debuggers.make_core(target("liveness"), "waits")
-    found = debuggers.examine(system_gdb, core, [ALL, TOP])
+    found = debuggers.examine(system_gdb, core, [ALL, TOP, SLICES, RACE])
+    assert not found.at("waits", RACE).json()["anomalies"]
+    dead = answered(found.at("waits", ALL))["scanned"]["dead_variables"]
+    left_out = re.search(r"^\((\d+) dead variables were not followed\)$", found.at("waits", SLICES).output, re.M)
+    assert optimised or (left_out is not None and int(left_out.group(1)) > 0 < dead)
     check(found.at("waits", ALL), found.at("waits", TOP), core.truth["waits"], optimised)
 
 

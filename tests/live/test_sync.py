@@ -18,8 +18,9 @@ from tests.live.toolchains import Row
 ENTRIES = 5000
 #: What the runtime allocates for itself meanwhile.
 NOISE = 16 << 10
-#: Go versions in which package unique has a HashTrieMap for each type.
-HAS_UNIQUE = re.compile(r"go1\.2[34]\b")
+#: Package unique has a trie for each type from Go 1.23 on: from 1.25 on one of its own.
+HAS_UNIQUE = re.compile(r"go1\.(2[3-9]|[3-9])")
+UNIQUE = ("internal/concurrent.HashTrieMap[", "internal/sync.HashTrieMap[", "unique.canonMap[")
 #: Go 1.24 and 1.25 can be built with the sync.Map of Go 1.23.
 VARIANTS = {"1.25.5": "nosynchashtriemap"}
 TOP = "hmap-top -n 0 --values --json"
@@ -157,7 +158,7 @@ def ranked(answers: Session) -> None:
         assert one["path"] in (f"main.Keep.{path}", f"k.{path}"), one
         assert (one["type"], one["count"], other["entries"], other["verdict"]) == (type_, count, count, "intact"), other
     if HAS_UNIQUE.match(top["target"]["go"]):  # the type is named after one of its shapes where a closure leads there
-        tries = [one for one in data["maps"] if "HashTrieMap[" in one["type"] and one["count"] == truth["unique"]]
+        tries = [one for one in data["maps"] if one["type"].startswith(UNIQUE) and one["count"] == truth["unique"]]
         assert [found[one["address"]]["verdict"] for one in tries] == ["intact"]
         assert found[tries[0]["address"]]["hashes_checked"] == truth["unique"]
     assert not [one for one in (*top["anomalies"], *checked["anomalies"]) if one["severity"] != "note"]
@@ -233,7 +234,7 @@ def hash_trie(told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refused(answers: Session, stage: str) -> None:
-    """What is no sync.Map gets one line; of a struct that has one it says where."""
+    """What is not a sync.Map gets one line; of a struct that has one it says where."""
     for expr in STRUCTS:
         plain, told = (answers.at(stage, f"hmap-sync {expr}{option}") for option in ("", " --json"))
         assert plain.error is not None and plain.error.startswith("hmap-sync: ") and "\n" not in plain.error

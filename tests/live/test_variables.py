@@ -57,6 +57,21 @@ def test_of_a_build(name: str, swiss_go: Row, system_gdb: Gdb, tmp_path: Path, r
     compare(both(system_gdb, program, tmp_path), 300, 500)
 
 
+@pytest.mark.parametrize("name", ["pie", "split"])
+def test_of_a_core_file(
+    name: str, swiss_go: Row, system_gdb: Gdb, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Also where the core file comes first in what gdb says of its files, and the program is moved."""
+    try:
+        program = builds.build(name, WHOLE[name], swiss_go)
+    except Missing as missing:
+        conftest.leave_out(request.config, str(missing))
+    core = tmp_path / "core"
+    made = debuggers.run_gdb(system_gdb, ["-ex", "starti", "-ex", f"gcore {core}", "-ex", "kill", str(program)])
+    assert core.exists(), made.stdout + made.stderr
+    compare(both(system_gdb, program, tmp_path, "-c", str(core)), 300, 500)
+
+
 @pytest.mark.parametrize("name", ["dwarf-zstd", "dwarf-zlib-gnu"])
 def test_what_python_can_not_unpack(
     name: str, swiss_go: Row, system_gdb: Gdb, tmp_path: Path, request: pytest.FixtureRequest

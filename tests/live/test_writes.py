@@ -28,7 +28,7 @@ REACHED = {
     ),
     "classic": (
         "the new array of a growth is being installed",
-        "flags has sameSizeGrow, but there is no old array",
+        "sameSizeGrow is set but oldbuckets is nil",
         "nevacuate is #, but old bucket # is not evacuated",
         "old bucket # is being evacuated",
         "noverflow is #",

@@ -87,8 +87,8 @@ def test_what_is_cut_off(tmp_path: Path) -> None:
     "data, told",
     [
         (b"", "it is empty"),
-        (b"text\n", "it is no ELF file"),
-        (b"\x7fELF", "it is no ELF file"),
+        (b"text\n", "it is not an ELF file"),
+        (b"\x7fELF", "it is not an ELF file"),
         (core()[:55], "cut short in its headers"),
         (core()[:100], "cut short in its program headers"),
         (many_headers(), "cut short in its program headers"),
@@ -105,7 +105,7 @@ def test_no_core(data: bytes, told: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "names, link, told",
     [
-        ((".text", ".debug_info"), b"", "is no Go program"),
+        ((".text", ".debug_info"), b"", "is not a Go program"),
         ((".go.buildinfo", ".symtab"), b"", "-ldflags=-w"),
         ((".gopclntab",), b"", "-ldflags=-s"),
         ((".go.buildinfo", ".zdebug_info"), b"", "can't read it"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -216,6 +217,20 @@ def test_what_to_ask_about_a_value_that_is_no_map(world: World) -> None:
     world.fake.add("synced", struct("sync.Map", 8, [("n", INT)]), bytes(8))
     with pytest.raises(NotAMap, match=r"it is a sync.Map \(hmap-sync shows it\)$"):
         resolve_map(world.fake, "synced")
+    boxed = struct("sync/atomic.Value", 8, [("v", GoType(Kind.INTERFACE, "interface {}", 16))])
+    world.fake.add("boxed", boxed, bytes(16))
+    with pytest.raises(NotAMap, match=r"it is a sync/atomic.Value: use boxed.Load\(\)$"):
+        resolve_map(world.fake, "boxed")
+    raw = GoType(Kind.UNSAFE_POINTER, "unsafe.Pointer", 8)
+    world.fake.add("raw", raw, world.space.word(0x1230))
+    world.fake.add("none", raw, bytes(8))
+    with pytest.raises(NotAMap, match=r": if it points to a map, name its type, as in 0x1230:map\[string\]int$"):
+        resolve_map(world.fake, "raw")
+    with pytest.raises(NotAMap, match=r"it is an unsafe.Pointer that is nil$"):
+        resolve_map(world.fake, "none")
+    world.fake.variables["n"] = replace(world.fake.add("n", INT, bytes(8)), note="n is taken from frame 2, main.f")
+    with pytest.raises(NotAMap, match=r"^n is not a map: it is an int \(n is taken from frame 2, main.f\)$"):
+        resolve_map(world.fake, "n")
 
 
 @pytest.mark.parametrize("text", ["number", "local", "sl", "nothing", "nilp", "p"])

@@ -107,7 +107,7 @@ def test_wrong_command_lines_give_one_line(name: str, line: str) -> None:
     assert outcome.output == ""
     # What is wrong is named: the option, or else how the command is used.
     options = [word for word in line.split() if word.startswith("--")]
-    said = [*options, f"usage: {name}", "there is no command"]
+    said = [*options, f"usage: {name}", "unknown command"]
     assert any(words in outcome.error for words in said)
 
 

@@ -47,7 +47,7 @@ def checked(fake: FakeTarget) -> tuple[dict[str, Any], str]:
     answer = ask(fake, "hmap-check", "m --json")["data"]
     text = frontend.run("hmap-check", "m", lambda: fake, Settings(), Style()).output
     (one,) = answer["maps"]
-    assert answer["complete"] is (one["verdict"] != "no-fault-found")
+    assert answer["complete"] is (not one["unchecked"])
     return one, text
 
 
@@ -111,3 +111,16 @@ def test_a_nil_map_is_not_called_intact() -> None:
     fake.variables["m"] = Variable("m", fake.variables["m"].type, data=bytes(8))
     text = frontend.run("hmap-check", "m", lambda: fake, Settings(), Style()).output
     assert text.startswith("nothing to check: m is a nil map[string]int")
+
+
+def test_a_corrupt_map_says_which_keys_were_not_hashed() -> None:
+    t = classic_type(INT, INT, 8)
+    size, old = t.header.fields[5].type.elem.size, ARRAY + (1 << 20)
+    fake, memory, address = make(t, count=7, B=1, hash0=SEED, buckets=ARRAY, oldbuckets=old)
+    memory.repeat(ARRAY, 2, bytes(size))
+    memory.repeat(old, 1, bytes([0x77, 3, *[0x77] * 6]) + bytes(size - 8))  # slot 1 is marked as evacuated
+    fake.variables["m"] = Variable("m", t, data=memory.space.word(address))
+    one, text = checked(with_hashes(fake))
+    assert (one["verdict"], one["entries"], one["hashes_checked"], one["share"]) == ("corrupt", 7, 0, 0)
+    assert [(left["what"], left["number"]) for left in one["unchecked"]] == [("keys", 7)]
+    assert "  not checked  7 keys not hashed" in text

@@ -85,10 +85,10 @@ def test_a_good_file_is_not_refused(tmp_path: Path) -> None:
 
 def test_no_files(tmp_path: Path) -> None:
     assert "No such file" in refused(tmp_path / "missing")
-    assert "no file" in refused(tmp_path)
-    assert "no file" in refused("/dev/zero")
+    assert "not a regular file" in refused(tmp_path)
+    assert "not a regular file" in refused("/dev/zero")
     os.mkfifo(tmp_path / "pipe")  # nobody ever writes to it
-    assert "no file" in refused(tmp_path / "pipe")
+    assert "not a regular file" in refused(tmp_path / "pipe")
     for number, content in enumerate((b"", b"P", b"PK\5\6", b"PK\5\6" + bytes(18), b"text\n" * 100, bytes(1000))):
         path = tmp_path / str(number)
         path.write_bytes(content)
@@ -265,15 +265,15 @@ def test_a_directory_that_says_less_than_there_is(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("", "damaged"),
-        ("null", "no recorded map"),
-        ("[]", "no recorded map"),
-        ('"' + "x" * 100_000 + '"', "no recorded map"),
-        ("{}", "no recorded map"),
-        ('{"format": "gomap-image/2", "regions": []}', "no recorded map of a format"),
+        ("null", "not a recorded map"),
+        ("[]", "not a recorded map"),
+        ('"' + "x" * 100_000 + '"', "not a recorded map"),
+        ("{}", "not a recorded map"),
+        ('{"format": "gomap-image/2", "regions": []}', "not a recorded map of a format"),
         ('{"format": "gomap-image/1", "regions": []}', "makes no sense"),
         ("[" * 200_000, "damaged"),
         ('{"a":' * 200_000, "damaged"),
-        ("[" * 900 + "]" * 900, "no recorded map"),
+        ("[" * 900 + "]" * 900, "not a recorded map"),
         ('{"regions": [], "regions": []}', "twice"),
         ('{"a": {"b": 1, "b": 1}}', "twice"),
         ('{"a": NaN}', "whole"),

@@ -139,7 +139,7 @@ class _Checker:
     def run(self) -> Checked:
         header, findings = self.map.header, self.findings
         if self.map.writing:
-            findings.note("writing", WRITING, self.map.address)
+            findings.note("writing", f"hashWriting {WRITING}", self.map.address)
         self._flags()
         main = 1 << min(self.map.B, 64)
         if main * self.size > MAX_BYTES:
@@ -180,7 +180,7 @@ class _Checker:
             self.findings.add("bad-flags", f"flags has unknown bits {flags & ~0xF:#x}", self.map.address)
         if flags & 8 and not self.map.header["oldbuckets"]:
             # hashGrow sets the flag before it allocates the new array, and growth ends with taking it away.
-            what = "flags has sameSizeGrow, but there is no old array"
+            what = "sameSizeGrow is set but oldbuckets is nil"
             self.findings.add("bad-flags", what, self.map.address, explained=True)
 
     def _old_state(self) -> None:

@@ -84,10 +84,10 @@ class _Checker:
             what = f"writing is {header['writing']}, a value that no write leaves there"
             findings.add("bad-flags", what, self.map.address)
         elif self.map.writing:
-            findings.note("writing", WRITING, self.map.address)
+            findings.note("writing", f"writing {WRITING}", self.map.address)
         if not header["dirPtr"]:
             if header["used"]:
-                what = f"the header counts {header['used']:,} entries, but there is no group"
+                what = f"the header counts {header['used']:,} entries but dirPtr is nil"
                 findings.add("count-mismatch", what, self.map.address)
             return checked(findings, 0, self.keys)
         before = settled(self.map) if self.map.writing else None

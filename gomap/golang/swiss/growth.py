@@ -42,11 +42,11 @@ def growing(found: SwissMap, structure: Structure) -> Growing:
     next_, tables = forecast(found, structure), structure.tables
     left = "?" if next_.entries_left is None else f"{human.plural(next_.entries_left, 'more key')} fit"
     if found.small:
-        answer = [f"small Swiss map, {left}", "Swiss maps grow a table at a time: there is nothing half done"]
+        answer = [f"small Swiss map, {left}", "a Swiss table grows in one step: there is no partial growth"]
         return Growing(answer, [Facts([("next", next_.next)])], tables)
     answer = [
         f"{left} before a table grows ({human.plural(len(tables), 'table')}, Swiss map)",
-        "Swiss maps grow a table at a time, all at once: there is no half-done growth to see",
+        "a Swiss table grows in one step, so there is no partial growth to show",
     ]
     depths = sorted({table.local_depth for table in tables})
     shared = sum(table.directory_entries > 1 for table in tables)

@@ -250,7 +250,7 @@ class SwissMap:
         arch, header = self.target.arch, self.header
         length, word = header["dirLen"], arch.pointer_size
         if length > MAX_DIRECTORY or length & (length - 1):
-            message = f"dirLen {length:#x} is no power of two that a map can have: the header is corrupt"
+            message = f"dirLen {length:#x} is not a power of two that a map can have: the header is corrupt"
             structure.anomalies.append(Anomaly("error", "bad-dirlen", message, self.address))
             return {}
         if header["globalDepth"] != length.bit_length() - 1:
