@@ -9,7 +9,9 @@ from itertools import product
 from math import prod
 
 from gomap.errors import BadExpression, GomapError
+from gomap.golang.maptypes import map_types
 from gomap.golang.pclntab import package_paths
+from gomap.golang.rtype import Types
 from gomap.gotypes import GoType, Kind, fixed
 from gomap.target import Target
 
@@ -35,7 +37,20 @@ def find(target: Target, name: str) -> GoType | None:
     if len(name) > MAX_NAME:
         return None
     linked = canonical(name)
-    return _of(target, linked) or target.find_type(name) or _abbreviated(target, linked)
+    found = _of(target, linked) or target.find_type(name) or _abbreviated(target, linked)
+    return found if found is not None or target.kind == "recorded" else _listed(target, linked)
+
+
+def _listed(target: Target, name: str) -> GoType | None:
+    """A map type that the debug information leaves out: the runtime has the descriptors of those that are made."""
+    if not name.startswith("map[") and "." not in name:
+        return None
+    types = Types(target)
+    try:
+        found = (one.descriptor for one in map_types(types) if types.name(one.descriptor) == name)
+        return next((types.at(descriptor) for descriptor in found), None)
+    except GomapError:
+        return None
 
 
 def canonical(name: str) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from heapq import nlargest
 
 from gomap.analysis.alias import Found, Holder
+from gomap.analysis.beyond import Beyond
+from gomap.analysis.identify import Identifier
 from gomap.analysis.referents import Referents
 from gomap.anomaly import Anomaly
 from gomap.errors import GomapError
@@ -13,11 +16,16 @@ from gomap.golang import syncmap
 from gomap.golang.malloc import Allocator, allocator
 from gomap.golang.structure import Bytes
 from gomap.gotypes import GoType, Kind
+from gomap.graph.path import Names, Path
 from gomap.maps import view
 from gomap.progress import Progress, silent
-from gomap.target import Target, Variable
+from gomap.target import Place, Target, Variable
 
 MAX_PROBLEMS = 16
+#: Maps that no variable led to that are measured before it is looked whether that was enough.
+MEASURED = 256
+#: The type of a map whose type is not known.
+UNKNOWN = GoType(Kind.OPAQUE, "?", 0)
 
 
 @dataclass
@@ -25,7 +33,8 @@ class Ranked:
     """One map, or one sync.Map. holder: the shortest way to it. layout: as hmap-show has it, of a sync.Map its
     generation. load: 0..1 (Structure.load), None of a sync.Map. values: bytes that its keys and values keep alive and
     that no map before it does, None where that was not asked. shares: header of a map that has the same buckets: they
-    are counted there."""
+    are counted there. known_by, others: of a map that no variable led to, how its type is known, and which types fit as
+    well (Identified); its type may be UNKNOWN."""
 
     address: int
     type: GoType
@@ -36,6 +45,8 @@ class Ranked:
     layout: str
     values: int | None = None
     shares: int | None = None
+    known_by: str | None = None
+    others: tuple[str, ...] = ()
 
     @property
     def gives_back(self) -> int:
@@ -116,6 +127,60 @@ def _measured(
     return Ranked(address, t, holder, one.count, structure.load, counted, one.shape.layout, None, shares)
 
 
+def measure_beyond(
+    target: Target, beyond: Beyond, identifier: Identifier, by: str, most: int, progress: Progress = silent
+) -> Ranking:
+    """The first `most` (0: all) of the maps that no variable led to, by that order. Those are measured that can be
+    among them: what a map holds at most is known from the census. Ctrl-C ends it with what it has."""
+    ranking = Ranking()
+    every = beyond.census
+    if every is None:
+        return ranking
+    most = most or len(beyond.maps)
+    rules = allocator(target)
+    try:
+        largest = identifier.largest if by in ("bytes", "waste") else 0
+        bounds: dict[str, Callable[[int], float]] = {
+            "bytes": lambda index: every.held[index] + every.counts[index] * largest,
+            "waste": lambda index: every.held[index] + every.counts[index] * largest,
+            "entries": lambda index: every.counts[index],
+        }
+        bound = bounds.get(by)
+        todo = sorted(beyond.maps, key=bound, reverse=True) if bound is not None else beyond.maps
+        for done, index in enumerate(todo):
+            if done % MEASURED == 0:
+                progress("maps of the heap", done, len(todo))
+                best = nlargest(most, map(ORDERS[by], ranking.maps))
+                if bound is not None and len(best) == most and best[-1] >= bound(index):
+                    break
+            kind = "stack" if every.addresses[index] in every.stacked else "heap"
+            ranking.maps.append(
+                _identified(identifier, every.addresses[index], every.counts[index], every.held[index], kind, rules)
+            )
+    except KeyboardInterrupt:
+        ranking.interrupted = True
+    ranking.maps = nlargest(most, ranking.maps, key=ORDERS[by])
+    return ranking
+
+
+def _identified(identifier: Identifier, address: int, count: int, held: int, kind: str, rules: Allocator) -> Ranked:
+    one = identifier.identify(address)
+    t, place = one.type or UNKNOWN, Place(kind)
+    path = f"{address:#x}" + (f":{t.name}" if one.type is not None else "")
+    holder = Holder(Path(None, path, place), Names(identifier.target, identifier.types), place, t, None, dead=False)
+    if one.view is not None:
+        try:
+            structure = one.view.structure(rules)
+            layout = one.view.shape.layout
+            return Ranked(
+                address, t, holder, one.view.count, structure.load, structure.bytes, layout, None, None,
+                one.known_by, one.others,
+            )  # fmt: skip
+        except GomapError:
+            pass
+    return Ranked(address, UNKNOWN, holder, count, None, Bytes(allocated=held, rebuilt=held), identifier.layout)
+
+
 def _measured_sync(target: Target, holder: Holder, address: int, rules: Allocator, ranking: Ranking) -> list[Ranked]:
     """The sync.Map, with the maps that are inside of it; none where nothing was ever done with it."""
     shape = syncmap.detect(target, holder.type)
@@ -135,6 +200,8 @@ def add_values(target: Target, ranking: Ranking, referents: Referents, progress:
             if done % 64 == 0:
                 progress("values of maps", done, len(ranking.maps))
             try:
+                if one.type is UNKNOWN:
+                    continue
                 if one.type.kind is Kind.MAP:
                     one.values = 0 if one.shares else referents.of_map(view(target, one.type, one.address))
                 else:

@@ -41,6 +41,9 @@ class Roots:
     package variables belong to each. The runtime's own are left out: it has no maps, and what its frames have of the
     program's values their callers have too. without: functions, by name, that are left out as well. Dead variables
     have a doubt.
+
+    object_size: addresses of the stacks' variables of so many bytes that something may point to are noted in `objects`,
+    each with its stack. 0: none are.
     """
 
     target: Target
@@ -56,6 +59,8 @@ class Roots:
     searched: dict[int, Goroutine] = field(default_factory=dict)  # by id
     unseen: Unseen = field(default_factory=Unseen)
     unreadable: list[Anomaly] = field(default_factory=list)
+    object_size: int = 0
+    objects: list[tuple[int, tuple[int, int]]] = field(default_factory=list)
 
     @property
     def anomalies(self) -> list[Anomaly]:
@@ -100,6 +105,9 @@ class Roots:
             for frame in stack.frames:
                 for local in frame.locals:
                     yield local.variable
+            if self.object_size:
+                own = liveness.objects(stack.goroutine, stack.frames, self.object_size)
+                self.objects += [(address, stack.goroutine.stack) for address in own]
             yield from liveness.deferred(stack.goroutine, stack.frames)
 
     def _own(self, found: list[Goroutine]) -> list[Goroutine]:

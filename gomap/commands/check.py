@@ -9,11 +9,12 @@ from typing import Any
 from gomap import human
 from gomap.analysis import integrity_sync
 from gomap.analysis.alias import Found, everywhere
+from gomap.analysis.beyond import beyond, header_size
 from gomap.analysis.roots import Roots
 from gomap.anomaly import Anomaly
 from gomap.arrays import numpy
 from gomap.commands.declare import Context
-from gomap.commands.facts import named, search_cut
+from gomap.commands.facts import beyond_json, more_maps, named, search_cut
 from gomap.errors import GomapError, NotAMap, UsageError
 from gomap.golang.hashing.fetch import Pool
 from gomap.golang.hashing.hasher import Hasher, hasher_of
@@ -51,7 +52,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         hasher.pool = Pool(target)
     found: Found | None = None
     if every:
-        searched = Roots(target, "all", context.progress)
+        searched = Roots(target, "all", context.progress, object_size=header_size(target))
         found = everywhere(target, searched, context.progress, once=True)
         report.anomalies += [*found.anomalies, *searched.anomalies]
         wanted = _all(context, report, found)
@@ -80,12 +81,17 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     _cut(report, [(name, checked) for name, checked in findings if checked.share < 1], every)
     if found is None:
         _words(report, expr, findings[0][1], t, bool(unused) or not address)
-        report.data.update(complete=not findings[0][1].unchecked, not_checked=0)
+        report.data.update(complete=not findings[0][1].unchecked, not_checked=0, heap=None)
     else:
         _words_of_all(report, findings)
         left = _number(found) - unused - len(findings)
         doubtful = len(found.doubtful) - _doubtful_globals(found)
         _left_out(report, left, doubtful, stopped)
+        if stopped:
+            found.interrupted = True
+        more, _ = beyond(target, found, searched.objects, context.progress)
+        report.answer += more_maps(more, True)
+        report.data["heap"] = beyond_json(more)
         whole = not any(checked.unchecked for _, checked in findings)
         seen = not (stopped or report.truncated or searched.unseen.count or searched.unreadable)
         report.data.update(complete=whole and seen and not left and not doubtful, not_checked=left + doubtful)

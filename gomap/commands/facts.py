@@ -6,6 +6,7 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis.alias import WHOLE_DEPTH, Found, Holder
+from gomap.analysis.beyond import Beyond
 from gomap.anomaly import Anomaly
 from gomap.golang.layout import MapView
 from gomap.golang.stacks import Unseen
@@ -58,6 +59,36 @@ def search_cut(report: Report, found: Found, depth: int | None = WHOLE_DEPTH) ->
     if found.dead:
         who = "closures, timers or the runtime may still use them"
         report.answer.append(f"(only dead variables lead to {human.plural(found.dead, 'map')}: {who})")
+
+
+def beyond_json(more: Beyond) -> dict[str, Any]:
+    """The maps that no variable led to."""
+    return {
+        "searched": more.census is not None,
+        "complete": more.census is not None and more.why is None,
+        "why": more.why,
+        "maps": len(more.maps),
+        "entries": more.entries,
+        "bytes": more.bytes,
+        "empty": more.empty,
+        "on_stacks": more.on_stacks,
+    }
+
+
+def more_maps(more: Beyond, pointer: bool) -> list[str]:
+    """The same in words. pointer: with the command that lists them."""
+    lines = []
+    if more.maps:
+        one = len(more.maps) == 1
+        what = f"{human.plural(len(more.maps), 'more map')} with {human.plural(more.entries, 'entry', 'entries')}"
+        where = "on the stacks" if more.on_stacks == len(more.maps) else "in the heap"
+        them = "it" if one else "them"
+        see = f" (hmap-top --heap lists {them})" if pointer else ""
+        lines.append(f"{what} {'is' if one else 'are'} {where}, and no variable searched leads to {them}{see}")
+    if more.why is not None:
+        not_all = "not all of the heap was" if more.census is not None else "the heap was not"
+        lines.append(f"({not_all} searched for more maps: {more.why})")
+    return lines
 
 
 def goroutines_seen(number: int, unseen: Unseen) -> str:

@@ -188,16 +188,22 @@ interfaces), each block counted once, for the first map that leads to it; nested
 what closures captured is not followed.
 Each row ends in the map's address and type, which every command takes as EXPR, the address alone too. A
 local variable's name is found with `--goroutine N`.
+Maps that no variable leads to are counted: the headers of all maps are among the heap's objects and on the
+stacks. --heap ranks these maps too, with their types where these can be determined. Such a map may be
+garbage that is not collected yet, or only a value without a type, or a variable that was optimized out,
+leads to it.
 """,
         args=(
             Arg("--by", "bytes, waste, entries, load or values", "ORDER", order, default="bytes"),
             Arg("-n", "how many maps to list; 0: all", "N", natural, default=20),
             Arg("--values", "also what keys and values keep alive"),
+            Arg("--heap", "also the maps of the heap and of stacks that no variable leads to"),
         ),
         examples=(
             ("hmap-top", "the 20 maps that hold the most memory"),
             ("hmap-top --by waste -n 5", "where rebuilding a map gives back the most"),
             ("hmap-top --by values", "maps whose keys and values hold the memory"),
+            ("hmap-top --heap", "maps that no variable leads to as well"),
         ),
         session="Which map takes the memory",
     ),

@@ -7,11 +7,12 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis.alias import everywhere
-from gomap.analysis.ranking import ORDERS, Ranked, Ranking, add_values, measure
+from gomap.analysis.beyond import Beyond, beyond, header_size
+from gomap.analysis.ranking import ORDERS, UNKNOWN, Ranked, Ranking, add_values, measure, measure_beyond
 from gomap.analysis.referents import Referents
 from gomap.analysis.roots import Roots
 from gomap.commands.declare import Context
-from gomap.commands.facts import goroutines_seen, named, place_json, search_cut
+from gomap.commands.facts import beyond_json, goroutines_seen, more_maps, named, place_json, search_cut
 from gomap.golang.heap import Heap
 from gomap.report import Facts, Report, Table
 
@@ -20,23 +21,32 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     target, by = context.target, options["--by"]
     with_values = options["--values"] or by == "values"
     heap = Heap(target) if with_values else None
-    searched = Roots(target, "all", context.progress)
+    searched = Roots(target, "all", context.progress, object_size=header_size(target))
     found = everywhere(target, searched, context.progress, once=True)
     ranking = measure(target, found, context.progress)
+    more, identifier = beyond(target, found, searched.objects, context.progress)
+    others: list[Ranked] = []
+    if options["--heap"] and identifier is not None and not ranking.interrupted:
+        ranked = measure_beyond(target, more, identifier, by, options["-n"], context.progress)
+        others, ranking.interrupted = ranked.maps, ranked.interrupted
     referents = Referents(target, heap) if heap is not None else None
     if referents is not None:
         add_values(target, ranking, referents, context.progress)
-    listed = sorted(ranking.maps, key=lambda one: -ORDERS[by](one))
+        add_values(target, Ranking(others), referents, context.progress)
+    listed = sorted([*ranking.maps, *others], key=lambda one: -ORDERS[by](one))
     shown = listed[: options["-n"]] if options["-n"] else listed
-    report = Report(_json(shown, ranking, searched, by, found.dead), anomalies=[*found.anomalies, *searched.anomalies])
+    report = Report(
+        _json(shown, ranking, searched, by, found.dead, more), anomalies=[*found.anomalies, *searched.anomalies]
+    )
     report.anomalies += ranking.anomalies
-    report.answer = _summary(ranking, searched)
+    report.answer = [*_summary(ranking, searched), *more_maps(more, not options["--heap"])]
     _describe(report, shown, ranking, with_values)
     if ranking.interrupted:
         report.answer.append("(interrupted: this is what it had come to)")
         report.cut("the search was interrupted", len(ranking.maps), None)
-    if len(shown) < len(listed):
-        report.cut("maps", len(shown), len(listed))
+    every = len(ranking.maps) + (len(more.maps) if options["--heap"] else 0)
+    if len(shown) < every:
+        report.cut("maps", len(shown), every)
     search_cut(report, found)
     if referents is not None and referents.cut:
         report.cut("values: not everything that they keep alive was followed", referents.followed, None)
@@ -45,7 +55,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     return report
 
 
-def _json(shown: list[Ranked], ranking: Ranking, searched: Roots, by: str, dead: int) -> dict[str, Any]:
+def _json(shown: list[Ranked], ranking: Ranking, searched: Roots, by: str, dead: int, more: Beyond) -> dict[str, Any]:
     total = ranking.total()
     return {
         "by": by,
@@ -55,7 +65,9 @@ def _json(shown: list[Ranked], ranking: Ranking, searched: Roots, by: str, dead:
                 "kind": one.holder.kind,
                 **place_json(one.holder.place),
                 "address": hex(one.address),
-                "type": one.type.name,
+                "type": one.type.name if one.type is not UNKNOWN else None,
+                "type_known_by": one.known_by,
+                "type_or": list(one.others),
                 "layout": one.layout,
                 "count": one.count,
                 "load": one.load,
@@ -82,6 +94,7 @@ def _json(shown: list[Ranked], ranking: Ranking, searched: Roots, by: str, dead:
             "gives_back": sum(one.gives_back for one in ranking.maps),
             "values": _values(ranking),
         },
+        "heap": beyond_json(more),
         "bytes_from": "size-classes",
         "scanned": {
             "goroutines": searched.goroutines,
@@ -111,6 +124,18 @@ def _summary(ranking: Ranking, searched: Roots) -> list[str]:
     return [what + values, scanned]
 
 
+def _name(one: Ranked) -> str:
+    """What leads to the map."""
+    if one.holder.kind not in ("heap", "stack"):
+        return named(one.holder)
+    doubt = ""
+    if one.type is UNKNOWN:
+        doubt = ", type unknown"
+    elif one.others:
+        doubt = f"; {human.plural(len(one.others), 'other type')} {'fits' if len(one.others) == 1 else 'fit'}"
+    return f"no variable{doubt}"
+
+
 def _describe(report: Report, shown: list[Ranked], ranking: Ranking, with_values: bool) -> None:
     headings = ["held", "waste", "entries", "load", "map", "address:type"]
     rows = [
@@ -119,8 +144,8 @@ def _describe(report: Report, shown: list[Ranked], ranking: Ranking, with_values
             human.size(one.bytes.waste),
             f"{one.count:,}",
             "" if one.load is None else human.percent(one.load),
-            named(one.holder),
-            f"{one.address:#x}:{human.short(one.type.name)}",
+            _name(one),
+            f"{one.address:#x}" + (f":{human.short(one.type.name)}" if one.type is not UNKNOWN else ""),
         ]
         for one in shown
     ]
@@ -133,6 +158,11 @@ def _describe(report: Report, shown: list[Ranked], ranking: Ranking, with_values
     facts = [("held", "in the allocator's size classes; whole pages over 32 KiB")]
     if with_values:
         facts.append(("values", "what keys and values lead to, each block of heap once"))
+    unnamed = [one for one in shown if one.holder.kind in ("heap", "stack")]
+    if unnamed:
+        facts.append(("no variable", "no variable searched leads to the map, which may be garbage not collected yet"))
+    if any(one.others for one in unnamed):
+        facts.append(("types", "where other types fit as well, --json names them"))
     if any(one.shares for one in shown):
         facts.append(("shared", "buckets that several headers have are counted with the first"))
     if shown:

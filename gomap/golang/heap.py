@@ -11,11 +11,14 @@ import sys
 from array import array
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo
 from gomap.golang.goroutines import goroutines
 from gomap.golang.malloc import MALLOC_HEADER, allocator
+from gomap.golang.marks import words
 from gomap.gotypes import GoType, Kind
+from gomap.memory import CHUNK, gather
 from gomap.target import Target, read_record, unpacker
 
 PAGE_SIZE = 8192  # runtime.pageSize
@@ -23,14 +26,29 @@ DEAD, IN_USE, MANUAL = 0, 1, 2  # mSpanDead, mSpanInUse, mSpanManual
 STATES = {DEAD: "free", IN_USE: "in-use", MANUAL: "manual"}
 #: arenaBaseOffset of runtime/malloc.go: amd64's addresses are signed.
 AMD64_OFFSET = 1 << 47
-_FIELDS = ("startAddr", "npages", "elemsize", "nelems", "freeindex", "spanclass", "state", "sweepgen", "allocBits")
+_FIELDS = (
+    "startAddr", "npages", "elemsize", "nelems", "freeindex", "spanclass", "state", "sweepgen", "allocBits",
+    "gcmarkBits",
+)  # fmt: skip
+#: There since Go 1.20.
+_SCANNED = "freeIndexForScan"
+#: No heap has more spans. After so many that are corrupt, and fewer that are not, the rest are not tried.
+MAX_SPANS, MAX_LOST = 1 << 26, 1 << 10
+#: Bytes of runtime.spanInlineMarkBits, at the end of the span's page (runtime/mgcmark_greenteagc.go, from Go 1.25 on).
+INLINE_MARKS = 128
+#: gcUsesSpanInlineMarkBits
+SMALLEST_INLINE = 16
+#: Where in it the marks are: scans has 63 bytes, owned one.
+MARKS_AT = 64
 MAX_MODULES = 1 << 12
 
 
 @dataclass(frozen=True)
 class Span:
     """One mspan. address: *mspan. start, size: of the pages. object: bytes of one object. objects: how many it has.
-    free_index: all objects below it are given out; alloc_bits: address of the bitmap for the rest.
+    free_index: all objects below it are given out; alloc_bits: address of the bitmap for the rest. mark_bits: of the
+    bitmap that the collector marks, which takes its place when the span is swept. sweepgen: as mspan.sweepgen has it,
+    less the heap's. scanned: as free_index, of objects that are initialized.
     """
 
     address: int
@@ -44,6 +62,14 @@ class Span:
     swept: bool
     alloc_bits: int
     large: bool
+    mark_bits: int = 0
+    sweepgen: int = 0
+    scanned: int = 0
+
+    @property
+    def bits_size(self) -> int:
+        """Bytes of each of its bitmaps of objects."""
+        return (self.objects + 7) // 8
 
 
 @dataclass(frozen=True)
@@ -68,7 +94,7 @@ class Heap:
         span, start = target.find_type("runtime.mspan"), target.symbol("runtime.mheap_")
         arenas = mheap.field("arenas") if mheap is not None else None
         spans = arena.field("spans") if arena is not None else None
-        if mheap is None or span is None or start is None or arenas is None or spans is None:
+        if mheap is None or arena is None or span is None or start is None or arenas is None or spans is None:
             raise NoDebugInfo("the debug information has no runtime.mheap_: the heap's spans can't be told")
         self._spans_at = spans.offset
         self.pages = spans.type.length
@@ -77,9 +103,13 @@ class Heap:
         self._first = arenas.type.length
         self._second = arenas.type.elem.elem.length
         self._arenas = start + arenas.offset
-        self._start, self._mheap = start, mheap
+        self._start, self._mheap, self._arena = start, mheap, arena
+        self._order = target.arch.byte_order
+        marks = target.find_type("runtime.spanInlineMarkBits")  # empty without GOEXPERIMENT=greenteagc
+        self._inline_marks = marks.size if marks is not None and marks.size == INLINE_MARKS else 0
         self._offset = AMD64_OFFSET if target.arch.name == "amd64" else 0
-        self._unpack = unpacker(target.arch, [_place(span, name) for name in _FIELDS])
+        fields = [*_FIELDS, _SCANNED] if span.field(_SCANNED) is not None else _FIELDS
+        self._unpack = unpacker(target.arch, [_place(span, name) for name in fields])
         self._mspan, self._span_size = span, span.size
         self._word = word
         self._tables: dict[int, array[int] | None] = {}
@@ -145,6 +175,31 @@ class Heap:
         found = self._target.arch.pointer(self._target.memory.read(at, self._word))
         return (found, start) if found else None
 
+    def tail(self, span: Span) -> tuple[int, int] | None:
+        """What of a span of small objects with pointers is not objects: (offset of the bitmap of its pointers, one bit
+        a word, offset of its spanInlineMarkBits or its end where it has none). None where it has no such bitmap: up to
+        Go 1.21 it is in the arena, and large objects have none (spanHeapBitsRange of runtime/mbitmap.go)."""
+        over = self._word * self._word * 8
+        if self._arena.field("bitmap") is not None or span.noscan or span.large or not 0 < span.object <= over:
+            return None
+        end = span.size - (self._inline_marks if span.object >= SMALLEST_INLINE else 0)
+        first = end - span.size // self._word // 8
+        return (first, end) if first // span.object == span.objects else None
+
+    def pointers_of(self, address: int) -> int | None:
+        """Where the object at the address has pointers, a bit a word, as its span has it noted: objects of at most 512
+        bytes, from Go 1.22 on. None where it has not. Raises MemoryFault."""
+        place, word = self.at(address), self._word
+        span = None if place is None else place.span
+        tail = None if span is None else self.tail(span)
+        if place is None or place.index is None or span is None or tail is None:
+            return None
+        first, count = place.index * span.object // word, span.object // word
+        start = first // (8 * word) * word  # whole words: their bytes may be in either order
+        data = self._target.memory.read(span.start + tail[0] + start, -(-(first + count) // (8 * word)) * word - start)
+        bits = sum(self._target.arch.pointer(data, i) << 8 * i for i in range(0, len(data), word))
+        return bits >> first - 8 * start & (1 << count) - 1
+
     def object_at(self, address: int) -> tuple[Span, int] | None:
         """(span, index) of the object of the heap that address lies in, given out or not."""
         span = self.span_of(address)
@@ -188,13 +243,9 @@ class Heap:
 
     def _table(self, arena: int) -> array[int] | None:
         """heapArena.spans of one arena: a pointer to an mspan for each page."""
-        first, second = divmod(arena, self._second)
-        if not 0 <= first < self._first:
-            return None
-        pointer, word = self._target.arch.pointer, self._word
+        word = self._word
         try:
-            level = pointer(self._target.memory.read(self._arenas + first * word, word))
-            found = level and pointer(self._target.memory.read(level + second * word, word))
+            found = self._heap_arena(arena)
             if not found:
                 return None
             data = self._target.memory.read(found + self._spans_at, self.pages * word)
@@ -207,12 +258,24 @@ class Heap:
             pointers.byteswap()
         return pointers
 
+    def _heap_arena(self, arena: int) -> int:
+        """*heapArena of the arena of that number, 0 where there is none. Raises MemoryFault."""
+        first, second = divmod(arena, self._second)
+        if not 0 <= first < self._first:
+            return 0
+        pointer, word = self._target.arch.pointer, self._word
+        level = pointer(self._target.memory.read(self._arenas + first * word, word))
+        return level and pointer(self._target.memory.read(level + second * word, word))
+
     def _read(self, pointer: int) -> Span | None:
         try:
             data = self._target.memory.read(pointer, self._span_size)
         except MemoryFault:
             return None
-        start, pages, size, objects, free, spanclass, state, sweepgen, bits = self._unpack(data)
+        return self._span(pointer, data)
+
+    def _span(self, pointer: int, data: Any) -> Span:
+        start, pages, size, objects, free, spanclass, state, sweepgen, bits, marks, *scanned = self._unpack(data)
         return Span(
             address=pointer,
             start=start,
@@ -226,7 +289,53 @@ class Heap:
             swept=sweepgen != (self._sweepgen - 2) & 0xFFFFFFFF,
             alloc_bits=bits,
             large=spanclass >> 1 == 0,
+            mark_bits=marks,
+            sweepgen=(sweepgen - self._sweepgen + 2 & 0xFFFFFFFF) - 2,
+            scanned=scanned[0] if scanned else free,
         )
+
+    def every(self) -> tuple[list[Span], int]:
+        """The spans that hold objects, by address, and the number of those that can't be read or say what can't be:
+        mheap.allspans. Raises MemoryFault, NoDebugInfo."""
+        memory, pointer, word = self._target.memory, self._target.arch.pointer, self._word
+        at = self._mheap.field("allspans")
+        if at is None:
+            raise NoDebugInfo("runtime.mheap has no field allspans: unexpected debug information")
+        head = memory.read(self._start + at.offset, 2 * word)
+        start, count = pointer(head), pointer(head, word)
+        if count > MAX_SPANS:
+            raise NoDebugInfo(f"runtime.mheap_.allspans has {count:,} spans: it is corrupt")
+        found: dict[int, Span] = {}
+        lost = 0
+        for first in range(0, count, CHUNK // word):
+            here = min(CHUNK // word, count - first)
+            pointers = words(memory.read(start + first * word, here * word), 0, word, word, self._order)
+            for address, data in gather(memory, sorted(set(pointers)), self._span_size):
+                span = None if data is None else self._span(address, data)
+                if span is None or (span.state == IN_USE and not self._is_sane(span)):
+                    lost += 1
+                elif span.state == IN_USE:
+                    found[span.start] = span
+            if lost > max(len(found), MAX_LOST):
+                raise NoDebugInfo(f"of {count:,} spans that runtime.mheap_.allspans has, {lost:,} are corrupt")
+        return [found[at] for at in sorted(found)], lost
+
+    def _is_sane(self, span: Span) -> bool:
+        """Whether what a span says of itself can be."""
+        end = span.start + span.size
+        if not span.start or span.start % PAGE_SIZE or span.size > MAX_BYTES or end > 1 << 8 * self._word:
+            return False
+        return 0 < span.objects <= span.size // 8 and 0 < span.objects * span.object <= span.size
+
+    def arena_bits(self, span: Span) -> int | None:
+        """Address of the bitmap of the span's pointers where the arena has it, one bit a word: heapArena.bitmap of
+        runtime/mheap.go, up to Go 1.21. None where it has none."""
+        bitmap = self._arena.field("bitmap")
+        if bitmap is None:
+            return None
+        number, rest = divmod(span.start + self._offset, self.arena_bytes)
+        found = self._heap_arena(number)
+        return None if not found else found + bitmap.offset + rest // self._word // 8
 
 
 _LITTLE = array("H", b"\1\0")[0] == 1

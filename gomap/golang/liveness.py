@@ -144,6 +144,28 @@ class Liveness:
                 place = Place("captured", goroutine.id, level - 1, frame.function, frame.file, frame.line)
                 yield from self._defers.open_coded(frame.pc, top, place)
 
+    def objects(self, goroutine: Goroutine, frames: Sequence[Frame], size: int) -> list[int]:
+        """Addresses of the variables of so many bytes, whose addresses were taken, that may be alive: of functions that
+        wait those that the collector would scan, of others all."""
+        found = []
+        reached: Sequence[tuple[int, int]] | None = None
+        for call, top, waiting in self._calls(goroutine, frames):
+            pc = call[0].pc
+            mine = [] if top is None else [at for at, length in self._maps.objects(pc, top) if length == size]
+            if not mine or top is None:
+                continue
+            live = set(self._maps.live(pc, top) or ()) if waiting else None
+            for at in mine:
+                if live is not None and live.isdisjoint(range(at, at + size)):
+                    if reached is None:
+                        reached = self._reached(goroutine, frames)
+                        if reached is None:
+                            reached = [(0, 1 << 64)]
+                    if not _is_in(at, reached):
+                        continue
+                found.append(at)
+        return found
+
     def _calls(self, goroutine: Goroutine, frames: Sequence[Frame]) -> Iterator[tuple[list[Frame], int | None, bool]]:
         """(the frames of a call, its caller's stack pointer, whether it waits for another call or to be run)."""
         calls = calls_of(frames)
@@ -250,7 +272,7 @@ class Liveness:
         """Where the collector finds pointers in a value of type t: the first few."""
         known = self._pointers.get(id(t))
         if known is None:
-            known = self._pointers[id(t)] = t, list(_pointers(t, 0, self._target.arch.pointer_size))[:MAX_POINTERS]
+            known = self._pointers[id(t)] = t, list(pointers_of(t, 0, self._target.arch.pointer_size))[:MAX_POINTERS]
         return known[1]
 
     # -- what points to variables --------------------------------------------------------------------
@@ -318,15 +340,15 @@ def _is_in(address: int, ranges: Sequence[tuple[int, int]]) -> bool:
     return any(start <= address < end for start, end in ranges)
 
 
-def _pointers(t: GoType, base: int, word: int) -> Iterator[int]:
+def pointers_of(t: GoType, base: int, word: int) -> Iterator[int]:
     """Offsets of the pointers of a value (typebits.Set of cmd/compile/internal/liveness): an interface's first word is
     none, and neither is what points out of the heap."""
     if t.kind is Kind.STRUCT:
         for field in t.fields:
-            yield from _pointers(field.type, base + field.offset, word)
+            yield from pointers_of(field.type, base + field.offset, word)
     elif t.kind is Kind.ARRAY:
         for i in range(min(t.length, MAX_POINTERS)):
-            yield from _pointers(t.elem, base + i * t.elem.size, word)
+            yield from pointers_of(t.elem, base + i * t.elem.size, word)
     elif t.kind is Kind.INTERFACE:
         yield base + word
     elif t.kind is Kind.POINTER:

@@ -109,16 +109,33 @@ def _best(found: MapView, hasher: Hasher, plans: Sequence[Plan], most: int) -> l
     """Those of the plans that fit best, by keys from the first `most` buckets or tables."""
     hasher.begin(bounded=True)  # a string of a corrupt key may be of any length
     sample = list(islice(_keys(found, most), SAMPLE))
-    right = [sum(_fits(found, hasher, plan, mark, key) for mark, key in sample) for plan in plans]
+    right = [sum(bool(_fits(found, hasher, plan, mark, key)) for mark, key in sample) for plan in plans]
     return [plan for plan, fits in zip(plans, right) if fits == max(right)]
 
 
-def _fits(found: MapView, hasher: Hasher, plan: Plan, mark: int, key: bytes) -> bool:
+def agreement(found: MapView, hasher: Hasher) -> tuple[int, int] | None:
+    """(how many of some keys the hash function that fits best agrees with, of how many): whether the map can be of this
+    type. Keys that have no hash of their own, NaNs, are not among them. None: the hash function is not known."""
+    plans = hasher.plans(found.shape.key)
+    if not plans:
+        return None
+    hasher.begin(bounded=True)
+    sample = list(islice(_keys(found, FEW), SAMPLE)) or list(islice(_keys(found, MANY), SAMPLE))
+    best = (0, len(sample))
+    for plan in plans:
+        fits = [_fits(found, hasher, plan, mark, key) for mark, key in sample]
+        known = [one for one in fits if one is not None]
+        best = max(best, (sum(known), len(known)), key=lambda pair: (pair[0] - pair[1], pair[0]))
+    return best
+
+
+def _fits(found: MapView, hasher: Hasher, plan: Plan, mark: int, key: bytes) -> bool | None:
+    """Whether the mark is the key's; None of a key whose hash is a new one every time."""
     try:
         hash_ = hasher.hash(plan, key, found.seed)
     except GomapError:
         return False
-    return hash_ is not None and mark == found.mark(hash_)
+    return None if hash_ is None else mark == found.mark(hash_)
 
 
 def _keys(found: MapView, most: int) -> Iterator[tuple[int, bytes]]:

@@ -194,16 +194,20 @@ class Types:
         return None
 
     def _read_modules(self) -> list[tuple[int, int]]:
+        return [(record["types"], record["etypes"]) for record in self.modules()]
+
+    def modules(self) -> list[Record]:
+        """runtime.moduledata of the program and of its plugins. Raises NoDebugInfo, MemoryFault."""
         address = self.target.symbol("runtime.firstmoduledata")
         moduledata = self.target.find_type("runtime.moduledata")
         if address is None or moduledata is None:
             raise NoDebugInfo("the program has no runtime.firstmoduledata: its dynamic types can't be named")
-        found: list[tuple[int, int]] = []
+        found: list[Record] = []
         seen: set[int] = set()
         while address and address not in seen and len(seen) < 4096:
             seen.add(address)
             record = read_record(self.target, moduledata, address)
-            found.append((record["types"], record["etypes"]))
+            found.append(record)
             address = record["next"]
         return found
 
@@ -333,6 +337,13 @@ class Types:
         text = self._offset_name(d.address, d.name_off)
         return text[1:] if d.tflag & TFLAG_EXTRA_STAR else text
 
+    def name(self, address: int) -> str:
+        """The full name of the type whose descriptor lies at `address`; none where it can't be read."""
+        try:
+            return self._name_of(address)
+        except GomapError:
+            return ""
+
     def _name_of(self, address: int, depth: int = 0) -> str:
         """The full name of the type at `address`, without making it: types may contain themselves."""
         made = self._types.get(address)
@@ -393,6 +404,22 @@ class Types:
         return "struct { " + "; ".join(parts) + " }"
 
     # -- maps ------------------------------------------------------------------------------------
+
+    def map_record(self, address: int) -> Record:
+        """The descriptor (*abi.MapType) of a map type. Raises NoDebugInfo, MemoryFault."""
+        return read_record(self.target, self._map_descriptor(), address)
+
+    def map_record_size(self) -> int:
+        return self._map_descriptor().size
+
+    def map_header(self) -> GoType:
+        """The runtime's own struct of map headers, of whatever map. Raises NoDebugInfo."""
+        swiss = self._map_descriptor().field("Group") is not None
+        return self._runtime("internal/runtime/maps.Map" if swiss else "runtime.hmap")
+
+    def map_table(self) -> GoType:
+        """The runtime's own struct of a Swiss map's table. Raises NoDebugInfo."""
+        return self._runtime("internal/runtime/maps.table")
 
     def _map_descriptor(self) -> GoType:
         for name in MAP_DESCRIPTORS:

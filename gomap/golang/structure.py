@@ -10,6 +10,9 @@ from gomap.anomaly import Anomaly
 from gomap.errors import GomapError
 from gomap.golang.marks import SLOTS, Strip, Tally
 
+#: A header that may be one: (address, entries that it counts, array, dirLen or B, whether it is amidst a write or a
+#: growth).
+Candidate = tuple[int, int, int, int, bool]
 #: So many entries more than its header counts has no map, however far a write to it has come.
 TOO_MANY = 1 << 13
 

@@ -34,6 +34,7 @@ from tests.fuzz.sources import Source, opened
 SEARCHES = (
     "hmap-top",
     "hmap-top --values --json",
+    "hmap-top --heap -n 0 --json",
     "hmap-race",
     "hmap-race --json",
     "hmap-alias --all --scope all",

@@ -8,6 +8,10 @@ gomap_stacks         prints every goroutine's stack, as JSON
 gomap_shape EXPR     prints where keys and elems lie in a bucket of the map, as JSON
 gomap_objects EXPR   prints [address, size of a slot of its span, one span for it alone] of the heap's objects that the
                      map is made of, as JSON; of overflow buckets only those allocated with their array
+gomap_census         prints [address, entries, whether it has an array, whether it lies on a stack] of every map header,
+                     what was not looked at, and the addresses of the objects of that size that the heap dump has which
+                     the program has written, as JSON
+gomap_typed_back N   prints [a row of hmap-top --heap -n N that no variable led to, hmap-show of its path], as JSON
 gomap_as_if count EXPR LINE     runs a command of gomap's as if the header of the map counted an entry more
 gomap_as_if pc FUNCTION LINE    as if the goroutine that waits in the function had been parked nowhere in the code
 gomap_as_if sp FUNCTION LINE    as if its stack lay nowhere
@@ -19,18 +23,25 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gdb
 
 from gdbext.target import GdbTarget
 from gomap import frontend
+from gomap.analysis.beyond import header_size
+from gomap.analysis.roots import Roots
 from gomap.commands.declare import Settings
 from gomap.expr import resolve_map
 from gomap.golang.goroutines import goroutines
 from gomap.golang.heap import Heap
 from gomap.golang.malloc import allocator
+from gomap.golang.rtype import Types
 from gomap.golang.stacks import Stacks
+from gomap.heap.census import census
 from gomap.maps import shape_of, view
 from gomap.render.text import Style
 from gomap.values import Limits, Values
@@ -166,6 +177,87 @@ class Objects(gdb.Command):
         print(json.dumps(told))
 
 
+class CensusCommand(gdb.Command):
+    """Prints every map header of the program."""
+
+    def __init__(self) -> None:
+        super().__init__("gomap_census", gdb.COMMAND_USER)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        target = GdbTarget()
+        roots = Roots(target, "all", object_size=header_size(target))
+        assert list(roots)
+        found = census(target, Heap(target), Types(target), roots.objects)
+        rows = zip(found.addresses, found.counts, found.arrays)
+        told = [[hex(at), count, array != 0, at in found.stacked] for at, count, array in rows]
+        size = allocator(target).allocated(found.header.size, True)
+        dumped = [hex(at) for at, length in dumped_objects() if length == size]
+        lost = found.unread + found.lost + roots.unseen.count
+        print(json.dumps({"maps": told, "lost": lost, "dumped": dumped}))
+
+
+def dumped_objects() -> Iterator[tuple[int, int]]:
+    """(address, size) of every object of the heap dump that the program has written: runtime/heapdump.go."""
+    file = Path(os.environ["GOMAP_TRUTH"] + ".heap") if "GOMAP_TRUTH" in os.environ else None
+    if file is None or not file.exists():
+        return
+    data = file.read_bytes()
+    at = data.index(b"\n") + 1
+
+    def number() -> int:
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = data[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    def text() -> int:
+        nonlocal at
+        length = number()
+        at += length
+        return length
+
+    while True:
+        tag = number()
+        if tag == 1:  # tagObject, with its contents and its pointer fields
+            address, length = number(), number()
+            at += length
+            while number():
+                number()
+            yield address, length
+        elif tag == 6:  # tagParams
+            for read in (number, number, number, number, text, text, number):
+                read()
+        elif tag == 8:  # tagItab
+            number(), number()
+        elif tag == 3:  # tagType
+            number(), number(), text(), number()
+        else:
+            return  # the objects come before all else
+
+
+class TypedBack(gdb.Command):
+    """Prints rows of hmap-top and what their paths lead to."""
+
+    def __init__(self) -> None:
+        super().__init__("gomap_typed_back", gdb.COMMAND_USER)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        told = []
+        for row in run("hmap-top", f"--heap -n {argument} --json")["data"]["maps"]:
+            if row["kind"] in ("heap", "stack") and row["type"] is not None:
+                told.append([row, run("hmap-show", row["path"] + " --json")])
+        print(json.dumps(told))
+
+
+def run(command: str, rest: str) -> Any:
+    return json.loads(frontend.run(command, rest, GdbTarget, Settings(), Style()).output)
+
+
 class AsIf(gdb.Command):
     """Runs a command as if something of the program were not as it is."""
 
@@ -214,5 +306,5 @@ class Seen(gdb.Command):
 
 
 seen: list[str] = []
-for command in (UserFrame, Children, Watch, Seen, Shape, StackList, Objects, AsIf):
+for command in (UserFrame, Children, Watch, Seen, Shape, StackList, Objects, CensusCommand, TypedBack, AsIf):
     command()

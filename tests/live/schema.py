@@ -132,9 +132,12 @@ EVAC = {
 }
 WAY = {
     "path": str,
-    "kind": {"local", "argument", "global", "field", "element", "interface", "captured", "map-value", "dead"},
+    "kind": {
+        "local", "argument", "global", "field", "element", "interface", "captured", "map-value", "dead",
+        "heap", "stack",
+    },
     **PLACE,
-}
+}  # fmt: skip
 HOLDER = {**WAY, "address": (HEX, None), "also": [WAY]}
 SLICE = {
     "path": str,
@@ -145,6 +148,16 @@ SLICE = {
     "from": int,
     "to": int,
     "capacity_to": int,
+}
+HEAP = {
+    "searched": bool,
+    "complete": bool,
+    "why": (str, None),
+    "maps": int,
+    "entries": int,
+    "bytes": int,
+    "empty": int,
+    "on_stacks": int,
 }
 SCANNED = {"goroutines": int, "frames": int, "globals": int, "maps": int, "dead": int, "dead_variables?": int}
 ALIAS = {
@@ -210,6 +223,7 @@ CHECK = {
     ],
     "complete": bool,
     "not_checked": int,
+    "heap": (HEAP, None),
 }
 RACE = {
     "deaths": [
@@ -310,7 +324,9 @@ TOP = {
         {
             **WAY,
             "address": HEX,
-            "type": str,
+            "type": (str, None),
+            "type_known_by": ({"allocator", "hashes", "size"}, None),
+            "type_or": [str],
             "count": int,
             "load": (float, None),
             "layout": {"classic", "swiss", "read-dirty", "hash-trie"},
@@ -320,6 +336,7 @@ TOP = {
         }
     ],
     "total": {"maps": int, "entries": int, "bytes": SIZES, "gives_back": int, "values": (int, None)},
+    "heap": HEAP,
     "bytes_from": {"size-classes"},
     "scanned": SCANNED,
 }

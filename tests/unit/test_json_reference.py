@@ -32,6 +32,7 @@ SHARED: dict[str, Mapping[str, Any]] = {
     "holder": schema.HOLDER,
     "sizes": schema.SIZES,
     "growth": schema.GROWTH,
+    "heap": schema.HEAP,
     "scanned": schema.SCANNED,
     "half": schema.HALF,
 }

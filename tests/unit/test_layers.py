@@ -21,6 +21,7 @@ LAYERS = (
     ("gomap.memory", "gomap.gotypes", "gomap.elf", "gomap.report"),
     ("gomap.target", "gomap.process", "gomap.corefile"),
     ("gomap.golang",),
+    ("gomap.heap",),
     ("gomap.maps", "gomap.ongoroutine"),
     ("gomap.golang.syncmap", "gomap.dwarf"),
     ("gomap.values",),

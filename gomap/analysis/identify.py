@@ -1,0 +1,273 @@
+"""Which type a map of the heap has that no variable with a type leads to.
+
+The allocator notes the type of a large array with pointers, and where the pointers of a small one are. Of others the
+sizes are known: of the program's map types those are tried whose groups (buckets) make an object of that size, and for
+which the hashes of some keys are what the map has them marked with, and elems can be values of their type. Types with
+keys of one kind and elems of one size may not be told apart in this way: then several fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+
+from gomap.errors import GomapError
+from gomap.golang.hashing.hasher import Hasher, hasher_of
+from gomap.golang.heap import Heap, Room
+from gomap.golang.layout import MapView, Shape
+from gomap.golang.liveness import pointers_of
+from gomap.golang.lookup import agreement
+from gomap.golang.malloc import Allocator, allocator
+from gomap.golang.maptypes import map_types
+from gomap.golang.marks import SLOTS
+from gomap.golang.rtype import Types, descriptor_of
+from gomap.gotypes import GoType, Kind, has_pointers
+from gomap.heap.census import Rule, rule_of
+from gomap.maps import shape_of, view
+from gomap.target import Target, read_record
+
+#: Types that are tried for one map.
+MAX_TRIED = 256
+#: Elems that are looked at, how deep, and what no string or slice is as long as.
+ELEMS, MAX_DEPTH, MAX_LENGTH = 8, 4, 1 << 40
+
+
+@dataclass(frozen=True)
+class Identified:
+    """view: of the map, by the first type that fits; None where none does. others: names of those that fit as well.
+    keys: how many were hashed, all of which agree.
+
+    known_by: `allocator` (it has noted the type, or where it has pointers and no other type has them there), `hashes`
+    (of some keys), or `size` where the map has no keys whose hash tells.
+    """
+
+    view: MapView | None = None
+    type: GoType | None = None
+    known_by: str | None = None
+    others: tuple[str, ...] = ()
+    keys: int = 0
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A map type of the program. slots: *abi.Type of its groups (buckets), None where only a variable tells of it."""
+
+    type: GoType | None
+    descriptor: int
+    slots: int | None
+    size: int
+    noscan: bool
+
+
+@dataclass
+class Identifier:
+    """known: types of maps that variables lead to, which come first where several fit."""
+
+    target: Target
+    heap: Heap
+    types: Types
+    known: Iterable[GoType] = ()
+    _of_array: dict[tuple[int, int, bool], list[_Known]] = field(default_factory=dict)
+
+    @cached_property
+    def _every(self) -> list[_Known]:
+        found: list[_Known] = []
+        listed = map_types(self.types)
+        named = {}
+        for one in listed:
+            found.append(_Known(None, one.descriptor, one.slots, one.size, one.noscan))
+        names = {self.types.name(one.descriptor) for one in listed}
+        for t in self.known:
+            if t.name not in names and t.name not in named:  # made by reflect
+                try:
+                    shape = shape_of(t, self.target.arch)
+                except GomapError:
+                    continue
+                named[t.name] = _Known(t, 0, None, shape.slots.size, not shape.scan)
+        return [*named.values(), *found]
+
+    @cached_property
+    def _first(self) -> frozenset[str]:
+        return frozenset(t.name for t in self.known)
+
+    @cached_property
+    def layout(self) -> str:
+        return self._rule.name
+
+    @cached_property
+    def hasher(self) -> Hasher:
+        return hasher_of(self.target, self.types)
+
+    @cached_property
+    def largest(self) -> int:
+        """Bytes that an entry of a map of whatever type may have behind pointers."""
+        rules, found = self._rules, 0
+        for one in self._every:
+            t = self._type(one)
+            if t is None:
+                continue
+            try:
+                slots = shape_of(t, self.target.arch).slots
+            except GomapError:
+                continue
+            found = max(
+                found,
+                slots.indirect_key * rules.allocated(slots.key.size, False)
+                + slots.indirect_elem * rules.allocated(slots.elem.size, False),
+            )
+        return found
+
+    def identify(self, address: int) -> Identified:
+        """The type of the map whose header lies at the address."""
+        array = count = 0
+        found: list[tuple[MapView, GoType, int]] = []
+        noted: tuple[int, int] | None = None
+        candidates: Sequence[_Known] = self._every
+        by_pointers = False
+        try:
+            array, count = self._array(address)
+            noted = self.heap.type_at(array) if array else None
+            candidates = self._candidates(array, count) if array else []
+            if noted is not None:
+                candidates = [one for one in self._every if one.slots == noted[0]] or candidates
+            bits = self.heap.pointers_of(array) if array and noted is None else None
+        except GomapError:
+            bits = None
+        for one in candidates[:MAX_TRIED]:
+            t = self._type(one)
+            if t is None:
+                continue
+            try:
+                if bits is not None and not self._has_pointers(shape_of(t, self.target.arch), bits, count):
+                    by_pointers = True
+                    continue
+                looked = view(self.target, t, address)
+                agreed = agreement(looked, self.hasher)
+            except GomapError:
+                continue
+            if agreed is None or agreed[0] == agreed[1]:
+                found.append((looked, t, agreed[1] if agreed else 0))
+        if not found:
+            return Identified()
+        fits = [(self._fit(looked), looked, t, hashed) for looked, t, hashed in found] if len(found) > 1 else []
+        fits = [one for one in fits if one[0] is not None]
+        if fits:  # else the map is corrupt, and nothing more is known
+            fits.sort(key=lambda one: (one[2].name not in self._first, -(one[0] or 0)))
+            found = [one[1:] for one in fits]
+        looked, t, hashed = found[0]
+        how = "allocator" if noted is not None else "hashes" if hashed else "allocator" if by_pointers else "size"
+        others = tuple(dict.fromkeys(other.name for _, other, _ in found[1:] if other.name != t.name))
+        return Identified(looked, t, how, others, hashed)
+
+    def _fit(self, looked: MapView) -> int | None:
+        """In how many of the first elems a pointer leads to an object of just its type's size; None where an elem can't
+        be of the map's type."""
+        exact = 0
+        try:
+            for entry in islice(looked.entries(), ELEMS):
+                if entry.elem is None or not self._can_be(looked.shape.elem, entry.elem):
+                    return None
+                exact += self._is_exact(looked.shape.elem, entry.elem)
+        except GomapError:
+            return None
+        return exact
+
+    def _is_exact(self, t: GoType, data: bytes) -> bool:
+        if t.kind is not Kind.POINTER:
+            return False
+        pointer = self.target.arch.pointer(data)
+        place = self.heap.at(pointer)
+        if place is None or place.span is None or place.base != pointer:
+            return False
+        scan = has_pointers(t.elem)
+        return scan != place.span.noscan and place.span.object == self._rules.allocated(t.elem.size, scan)
+
+    def _can_be(self, t: GoType, data: bytes, depth: int = 0) -> bool:
+        """Whether these bytes can be a value of the type. Raises GomapError."""
+        arch, word, kind = self.target.arch, self.target.arch.pointer_size, t.kind
+        if kind is Kind.STRUCT and depth < MAX_DEPTH:
+            return all(self._can_be(f.type, data[f.offset : f.offset + f.type.size], depth + 1) for f in t.fields)
+        if kind is Kind.ARRAY and t.length and depth < MAX_DEPTH:
+            return self._can_be(t.elem, data[: t.elem.size], depth + 1)
+        if kind is Kind.BOOL:
+            return data[0] <= 1
+        if kind is Kind.INTERFACE:
+            first = arch.pointer(data)
+            if not first:
+                return not any(data)
+            self.types.descriptor(descriptor_of(self.types, first, t.methods))
+            return True
+        pointer = arch.pointer(data) if len(data) >= word else 0
+        if kind in (Kind.STRING, Kind.SLICE):
+            length, room = arch.pointer(data, word), arch.pointer(data, len(data) - word)
+            return length <= room < MAX_LENGTH and bool(pointer or not room)
+        if not pointer or kind not in (Kind.POINTER, Kind.FUNC, Kind.MAP):
+            return True
+        if kind is Kind.FUNC:
+            return self._room.is_code(arch.pointer(self.target.memory.read(pointer, word)))
+        size, scan = (t.elem.size, has_pointers(t.elem)) if kind is Kind.POINTER else (t.header.size, True)
+        place = self.heap.at(pointer)
+        if place is None:
+            return True
+        if place.span is None or place.base is None or place.allocated is False:
+            return False
+        return pointer + size <= place.base + place.span.object and not (scan and place.span.noscan)
+
+    @cached_property
+    def _rules(self) -> Allocator:
+        return allocator(self.target)
+
+    @cached_property
+    def _room(self) -> Room:
+        return Room(self.target)
+
+    def _type(self, one: _Known) -> GoType | None:
+        try:
+            return one.type or self.types.at(one.descriptor)
+        except GomapError:
+            return None
+
+    @cached_property
+    def _rule(self) -> Rule:
+        header = self.types.map_header()
+        return rule_of(header, [f.name for f in header.fields], self.target.arch.pointer_size)
+
+    def _array(self, address: int) -> tuple[int, int]:
+        """(address, how many) of the map's buckets, or of the groups of its first table. 0 of a map that has none."""
+        return self._rule.array(self.types, read_record(self.target, self.types.map_header(), address))
+
+    def _candidates(self, array: int, count: int) -> Sequence[_Known]:
+        """Map types of which so many groups (buckets) are an object of the size that lies there."""
+        place = self.heap.at(array)
+        if place is None or place.span is None or place.base is None:
+            return self._every  # on a stack
+        key = count, place.span.object, place.span.noscan
+        found = self._of_array.get(key)
+        if found is None:
+            rules = self._rules
+            found = self._of_array[key] = [
+                one
+                for one in self._every
+                if one.noscan == key[2] and rules.allocated(count * one.size, not one.noscan) == key[1]
+            ]
+        return found
+
+    def _has_pointers(self, shape: Shape, bits: int, count: int) -> bool:
+        """Whether so many groups (buckets) of this shape have pointers where the collector finds them."""
+        slots, word = shape.slots, self.target.arch.pointer_size
+        one = 0
+        for offset, stride, t, indirect in (
+            (slots.keys_off, slots.key_stride, slots.key, slots.indirect_key),
+            (slots.elems_off, slots.elem_stride, slots.elem, slots.indirect_elem),
+        ):
+            inside = [0] if indirect else list(pointers_of(t, 0, word))
+            for i in range(SLOTS):
+                for at in inside:
+                    one |= 1 << (offset + i * stride + at) // word
+        if shape.overflow_off is not None:
+            one |= 1 << shape.overflow_off // word
+        each = slots.size // word
+        wanted = sum(one << i * each for i in range(min(count, 64)))
+        return wanted == bits & ((1 << each * min(count, 64)) - 1)

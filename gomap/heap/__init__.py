@@ -1,0 +1,1 @@
+"""What the garbage collector sees: spans, objects, and every map among them."""

@@ -1,0 +1,375 @@
+"""Every map header of the heap and of the stacks, told by what the collector and the layout say, whatever leads there.
+
+A header is an object of its own: the compiler and reflect allocate it with new(maps.Map) or new(hmap), and no package
+variable has one in itself. So the headers of the heap are objects of one size class, that are allocated, whose pointers
+lie where a header has them (the collector's bitmap says that of each object), and whose fields, and the first group,
+table or bucket that they name, are as the layout demands. A map that does not escape has its header on its goroutine's
+stack, among the variables that the frame's stack objects list.
+
+A header without a group (buckets) has no array that proves it: its pointers lie in the right places and are nil, all
+other fields are zero, and its seed looks like a random number. Such headers are counted by themselves.
+
+What is found is in the heap. Nothing may lead to it any more: it is freed when the next collection ends.
+
+Follows internal/runtime/maps/map.go (NewMap, NewEmptyMap), runtime/map.go (makemap), mspan.isFree of
+runtime/mbitmap.go, sweepLocked.sweep of runtime/mgcsweep.go, moveInlineMarks of runtime/mgcmark_greenteagc.go.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import compress
+from typing import Union
+
+from gomap.errors import MemoryFault, NoDebugInfo
+from gomap.golang.classic.header import ClassicHeaders
+from gomap.golang.heap import INLINE_MARKS, MARKS_AT, PAGE_SIZE, Heap, Span
+from gomap.golang.liveness import pointers_of
+from gomap.golang.malloc import MALLOC_HEADER, allocator
+from gomap.golang.marks import SLOTS, words
+from gomap.golang.rtype import Types
+from gomap.golang.slots import member
+from gomap.golang.structure import Candidate
+from gomap.golang.swiss.header import SwissHeaders
+from gomap.golang.swiss.shape import MAX_TABLE_CAPACITY
+from gomap.gotypes import GoType
+from gomap.memory import extents, gather, stream
+from gomap.progress import Progress, silent
+from gomap.target import Target, unpacker
+
+#: mspan.sweepgen less the heap's, of spans that the last collection has marked and that are not swept yet.
+UNSWEPT = (-2, 1)
+#: Spans that are looked at between two lines of progress.
+STEP = 256
+
+
+@dataclass
+class Census:
+    """The headers that were found, by columns. addresses: of the headers. counts: of entries, as they have it. arrays:
+    what they keep them in; 0 of a map that has nothing yet. sizes: Map.dirLen, or hmap.B. held: bytes of the
+    objects that a map consists of, but for overflow buckets and for keys and elems behind pointers.
+
+    stacked: those of them that lie on stacks. doubtful: (address, count, array, size, bytes) of what has all that a
+    header with one group or bucket has, but other live slots there than it counts. spans, unread: how many spans of the
+    size class there are, and how many could not be read, beside `lost` that say nothing that can be.
+    """
+
+    header: GoType
+    addresses: array[int] = field(default_factory=lambda: array("Q"))
+    counts: array[int] = field(default_factory=lambda: array("Q"))
+    arrays: array[int] = field(default_factory=lambda: array("Q"))
+    sizes: array[int] = field(default_factory=lambda: array("Q"))
+    held: array[int] = field(default_factory=lambda: array("Q"))
+    stacked: set[int] = field(default_factory=set)
+    doubtful: list[tuple[int, int, int, int, int]] = field(default_factory=list)
+    spans: int = 0
+    unread: int = 0
+    lost: int = 0
+    interrupted: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of the heap was looked at."""
+        return not (self.unread or self.lost or self.interrupted)
+
+    def add(self, row: tuple[int, int, int, int, int]) -> None:
+        for column, value in zip((self.addresses, self.counts, self.arrays, self.sizes, self.held), row):
+            column.append(value)
+
+
+#: (address of a variable, lowest and highest address of the stack that it lies on).
+StackObject = tuple[int, tuple[int, int]]
+
+
+def census(
+    target: Target, heap: Heap, types: Types, objects: Sequence[StackObject] = (), progress: Progress = silent
+) -> Census:
+    """Every map header. objects: variables on stacks that have a header's size. Ctrl-C ends it with what it has. Raises
+    NoDebugInfo, MemoryFault where nothing can be told."""
+    header = types.map_header()
+    found = Census(header)
+    reader = _Reader(target, heap, types, found)
+    try:
+        reader.heap_headers(progress)
+        reader.stack_headers(objects)
+    except KeyboardInterrupt:
+        found.interrupted = True
+    return found
+
+
+class _Reader:
+    def __init__(self, target: Target, heap: Heap, types: Types, found: Census) -> None:
+        self.target, self.heap, self.types, self.found = target, heap, types, found
+        self.arch, self.word = target.arch, target.arch.pointer_size
+        self.rules = allocator(target)
+        header = found.header
+        self.size = header.size
+        self.object = self.rules.allocated(header.size, scan=True)
+        self.code, self.names = _code(header, self.object, self.arch.byte_order)
+        self.rule = rule_of(header, self.names, self.word)
+        #: A bit for each word of an object: where a header has pointers.
+        self.pattern = sum(1 << offset // self.word for offset in pointers_of(header, 0, self.word))
+        self.spans: list[Span] = []
+        self.starts: list[int] = []
+
+    # -- the heap --------------------------------------------------------------------------------------
+
+    def heap_headers(self, progress: Progress) -> None:
+        found = self.found
+        self.spans, found.lost = self.heap.every()
+        self.starts = [span.start for span in self.spans]
+        own = [span for span in self.spans if span.object == self.object and not span.noscan and not span.large]
+        # Of this size class all have one page (class_to_allocnpages).
+        found.lost += sum(span.size != PAGE_SIZE for span in own)
+        own = [span for span in own if span.size == PAGE_SIZE]
+        found.spans = len(own)
+        bits = self._bits(own)
+        places = [(span.start, span.size, i) for i, span in enumerate(own)]
+        together = list(extents(places))
+        done = 0
+        waiting: list[Candidate] = []
+        pieces = stream(self.target.memory, [(base, length) for base, length, _ in together])
+        for (base, _, run), (_, _, whole) in zip(together, pieces):
+            for start, size, index in run:
+                if done % STEP == 0:
+                    progress("spans", done, len(own))
+                done += 1
+                if isinstance(whole, MemoryFault):
+                    try:
+                        view = memoryview(self.target.memory.read(start, size))
+                    except MemoryFault:
+                        found.unread += 1
+                        continue
+                else:
+                    view = memoryview(whole)[start - base : start - base + size]
+                try:
+                    waiting += self._of_span(own[index], view, bits)
+                except MemoryFault:
+                    found.unread += 1
+            if len(waiting) >= 1 << 16:
+                self._add(waiting)
+                waiting = []
+        self._add(waiting)
+
+    def _bits(self, spans: Sequence[Span]) -> dict[int, int]:
+        """The bitmap of objects that tells what is allocated, by its address: of unswept spans the collector's."""
+        if not spans:
+            return {}
+        size = max(span.bits_size for span in spans)
+        found = {}
+        for address, data in gather(self.target.memory, sorted({_bits_at(span) for span in spans}), size):
+            if data is not None:
+                found[address] = int.from_bytes(data, "little")
+        return found
+
+    def _of_span(self, span: Span, data: memoryview, bits: dict[int, int]) -> Iterator[Candidate]:
+        """The objects of a span that can be headers. Raises MemoryFault."""
+        each, objects = span.object // self.word, span.objects
+        pointers, inline = self._pointers(span, data)
+        allocated = bits.get(_bits_at(span))
+        if allocated is None:
+            raise MemoryFault(_bits_at(span), span.bits_size)
+        if span.sweepgen in UNSWEPT:
+            allocated |= inline
+        else:
+            allocated |= (1 << min(span.scanned, objects)) - 1
+        if pointers is not None:
+            wrong = pointers ^ _repeated(self.pattern, each, objects)
+            folded = wrong
+            for i in range(1, each):
+                folded |= wrong >> i
+            # A bit at each object's first word: whether its pointers lie elsewhere.
+            alike = format(folded & _repeated(1, each, objects), "b").zfill(objects * each)[::-1][::each]
+        else:
+            alike = "0" * objects
+        given = format(allocated & (1 << objects) - 1, "b").zfill(objects)[::-1]
+        if "0" not in alike or "1" not in given:
+            return
+        mine = [a == "0" and g == "1" for a, g in zip(alike, given)]
+        records = struct.iter_unpack(self.code, data[: objects * span.object])
+        start, size, check = span.start, span.object, self.rule.candidate
+        for index, record in zip(compress(range(objects), mine), compress(records, mine)):
+            one = check(start + index * size, record)
+            if one is not None:
+                yield one
+
+    def _pointers(self, span: Span, data: memoryview) -> tuple[int | None, int]:
+        """(where the span's objects have pointers, a bit a word; the mark bits that are in the span itself)."""
+        tail = self.heap.tail(span)
+        if tail is None:
+            at, size = self.heap.arena_bits(span), span.size // self.word // 8
+            if at is None:
+                return None, 0
+            return self._number(self.target.memory.read(at, size)), 0
+        first, end = tail
+        pointers = self._number(bytes(data[first:end]))
+        if end == span.size:
+            return pointers, 0
+        marks = data[end + MARKS_AT : end + INLINE_MARKS - 1]
+        return pointers, int.from_bytes(marks, "little")
+
+    def _number(self, data: bytes) -> int:
+        """A bitmap of words, the lowest bit of each word first, as one number."""
+        if self.arch.byte_order == "little":
+            return int.from_bytes(data, "little")
+        word = self.word
+        return int.from_bytes(b"".join(data[i : i + word][::-1] for i in range(0, len(data), word)), "little")
+
+    # -- stacks ----------------------------------------------------------------------------------------
+
+    def stack_headers(self, objects: Sequence[StackObject]) -> None:
+        """Headers among the variables of frames."""
+        for start, (low, high) in objects:
+            if start % self.word or not low <= start < high:
+                continue
+            try:
+                data = self.target.memory.read(start, self.size).ljust(self.object, b"\0")
+            except MemoryFault:
+                continue
+            one = self.rule.candidate(start, struct.unpack(self.code, data))
+            if one is not None:
+                self._add([one], low, high)
+
+    # -- what it names ---------------------------------------------------------------------------------
+
+    def _add(self, candidates: Sequence[Candidate], low: int = 0, high: int = 0) -> None:
+        """Notes those of the candidates whose arrays are what a map has. low, high: the stack that they lie on."""
+        found = self.found
+        proved = self._proved([one for one in candidates if one[2]], low, high)
+        header = 0 if low else self.object
+        for one in candidates:
+            address, count, pointer, size, _ = one
+            marks, held = proved.get(pointer, (None, 0))
+            fits = True if not pointer else None if marks is None else self.rule.fits(one, marks)
+            if fits is None:
+                continue
+            row = address, count, pointer, size, header + held
+            if not fits:
+                found.doubtful.append(row)
+                continue
+            found.add(row)
+            if low:
+                found.stacked.add(address)
+
+    def _proved(self, candidates: Iterable[Candidate], low: int, high: int) -> dict[int, tuple[bytes, int]]:
+        """For each pointer to a group or to buckets (the first marks there, bytes of the object); for a directory the
+        marks of its first table, and the bytes of it, of its tables and of their groups."""
+        small: dict[int, int] = {}
+        large: dict[int, tuple[int, int]] = {}
+        for _, _, pointer, size, _ in candidates:
+            bytes_ = self._object_at(pointer)
+            if bytes_ < self.rule.smallest(size) and not low <= pointer < high:
+                continue
+            if self.rule.has_directory(size):
+                large[pointer] = bytes_, size
+            else:
+                small[pointer] = bytes_
+        found: dict[int, tuple[bytes, int]] = {}
+        for pointer, marks in self._marks(sorted(small)):
+            found[pointer] = marks, small[pointer]
+        if large:
+            found.update(self._of_tables(large))
+        return found
+
+    def _marks(self, pointers: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+        for pointer, data in gather(self.target.memory, pointers, SLOTS):
+            if data is not None:
+                yield pointer, bytes(data)
+
+    def _of_tables(self, directories: dict[int, tuple[int, int]]) -> Iterator[tuple[int, tuple[bytes, int]]]:
+        """The same for directories, given as address -> (bytes, entries). None for one that leads to no table."""
+        memory, word = self.target.memory, self.word
+        table = self.types.map_table()
+        groups_off, groups = member(table, "groups")
+        data_off, _ = member(groups, "data")
+        mask_off, mask = member(groups, "lengthMask")
+        capacity_off, capacity = member(table, "capacity")
+        places = [(groups_off + data_off, word), (groups_off + mask_off, mask.size), (capacity_off, capacity.size)]
+        take = unpacker(self.arch, places)
+        leads: dict[int, Sequence[int]] = {}
+        single = sorted(at for at, (_, entries) in directories.items() if entries == 1)
+        for at, data in gather(memory, single, word):
+            if data is not None:
+                leads[at] = (self.arch.pointer(bytes(data)),)
+        for at, (_, entries) in directories.items():
+            if entries > 1:
+                try:
+                    whole = memory.read(at, entries * word)
+                except MemoryFault:
+                    continue
+                leads[at] = list(dict.fromkeys(words(whole, 0, word, word, self.arch.byte_order)))
+        tables: dict[int, tuple[int, int]] = {}
+        wanted = {one for every in leads.values() for one in every}
+        for at, data in gather(memory, sorted(one for one in wanted if self._object_at(one)), table.size):
+            if data is None:
+                continue
+            groups_at, mask_is, slots = take(data)
+            possible = 0 < slots <= MAX_TABLE_CAPACITY and not slots & (slots - 1)
+            if possible and mask_is + 1 == slots // SLOTS:
+                tables[at] = groups_at, self._object_at(groups_at)
+        own = self.rules.allocated(table.size, scan=True)
+        first = {at: tables[every[0]] for at, every in leads.items() if every[0] in tables}
+        marks = dict(self._marks(sorted({groups_at for groups_at, held in first.values() if held})))
+        for at, (groups_at, _) in first.items():
+            if groups_at in marks:
+                held = sum(own + tables[one][1] for one in leads[at] if one in tables)
+                yield at, (marks[groups_at], directories[at][0] + held)
+
+    def _object_at(self, pointer: int) -> int:
+        """Bytes of the object of the heap that begins there; 0 where none does."""
+        index = bisect_right(self.starts, pointer) - 1
+        if index < 0:
+            return 0
+        span = self.spans[index]
+        offset = pointer - span.start
+        if offset >= span.objects * span.object:
+            return 0
+        over = self.rules.header_over
+        front = MALLOC_HEADER if over and span.object > over and not (span.noscan or span.large) else 0
+        return span.object if offset % span.object == front else 0
+
+
+Rule = Union[ClassicHeaders, SwissHeaders]
+
+
+def rule_of(header: GoType, names: Sequence[str], word: int) -> Rule:
+    """What headers of this type are told by. names: of the fields in a record. Raises NoDebugInfo."""
+    at = {name: index for index, name in enumerate(names)}
+    for rule in (ClassicHeaders(at, word), SwissHeaders(at, word)):
+        if rule.fields <= at.keys():
+            return rule
+    raise NoDebugInfo(f"{header.name} has fields that no known layout has: {', '.join(names)}")
+
+
+def _code(header: GoType, size: int, byte_order: str) -> tuple[str, list[str]]:
+    """A format of struct for one object of `size` bytes that is a header, and the names of its fields in that order."""
+    code, at, names = "<" if byte_order == "little" else ">", 0, []
+    for f in sorted(header.fields, key=lambda f: f.offset):
+        if f.type.size not in (1, 2, 4, 8):
+            raise NoDebugInfo(f"{header.name}.{f.name} has {f.type.size} bytes: unexpected debug information")
+        code += "x" * (f.offset - at) + {1: "B", 2: "H", 4: "I", 8: "Q"}[f.type.size]
+        at = f.offset + f.type.size
+        names.append(f.name)
+    return code + "x" * (size - at), names
+
+
+def _bits_at(span: Span) -> int:
+    return span.mark_bits if span.sweepgen in UNSWEPT else span.alloc_bits
+
+
+def _repeated(pattern: int, words: int, objects: int) -> int:
+    """The pattern of `words` bits for each of so many objects."""
+    key = pattern, words, objects
+    found = _KNOWN.get(key)
+    if found is None:
+        if len(_KNOWN) > 64:
+            _KNOWN.clear()
+        found = _KNOWN[key] = int((format(pattern, "b").zfill(words)) * objects, 2)
+    return found
+
+
+_KNOWN: dict[tuple[int, int, int], int] = {}

@@ -1,0 +1,161 @@
+"""The maps of the heap that no variable leads to, against a program's own list of all that it has made, and against the
+runtime's own list of objects (debug.WriteHeapDump)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.live import debuggers, delves, schema, session, toolchains
+from tests.live.debuggers import Answer, Gdb, Session
+from tests.live.delves import Dlv
+from tests.live.toolchains import Row
+
+PROGRAM = "census"
+HELPERS = f"source {session.HELPERS}"
+CENSUS = "gomap_census"
+ALL = "hmap-top --heap -n 0 --json"
+FEW = "hmap-top --heap --by entries -n 5 --json"
+TEXT = "hmap-top -n 1"
+CHECK = "hmap-check --all --json"
+BACK = "gomap_typed_back 40"
+STAGES = ("made", "collected", "sweeping")
+#: A map whose type reflect has made: the linker's list has it not.
+REFLECTED = "map[int][3]string"
+#: Maps of the standard library and of what publishes the truth.
+MOST_OTHERS = 100
+#: Of the maps that the program drops, those that the collector may take for alive, and those whose place is used again.
+STRAYS = 20
+ASKED = [HELPERS, CENSUS, ALL]
+
+
+def check_headers(answer: Answer, notes: Any, stage: str) -> dict[str, tuple[int, bool]]:
+    """Every header is found that the program has made, and no other object."""
+    assert answer.error is None, answer.error
+    told = json.loads(answer.output)
+    assert told["lost"] == 0
+    found = {address: (count, has_array) for address, count, has_array, _ in told["maps"]}
+    assert len(found) == len(told["maps"])
+    kept = {address: count for address, _, count in notes["kept"]}
+    assert {address: found.get(address, (None,))[0] for address in kept} == kept
+    stacked = {address: count for address, count, _, on_stack in told["maps"] if on_stack}
+    assert sorted(stacked.values()) == sorted(notes["stacked"])
+    assert not [address for address, _, _ in notes["lookalikes"] if address in found]
+    dropped = {address: count for address, _, count in notes["dropped"] if address not in kept}
+    left = {address: found[address][0] for address in dropped if address in found}
+    if stage == "made":
+        assert left == dropped
+    else:
+        assert len(left) <= STRAYS, len(left)
+    others = set(found) - set(kept) - set(dropped) - set(stacked)
+    assert len(others) <= MOST_OTHERS, len(others)
+    if stage != "sweeping":
+        assert len(told["dumped"]) >= len(kept)
+        assert not set(found) - set(stacked) - set(told["dumped"])
+    return found
+
+
+def check_rows(answer: Answer, notes: Any) -> Any:
+    """The ranking has every map of the program that has an array, with its entries and its type."""
+    assert answer.error is None, answer.error
+    told = answer.json()
+    assert not schema.faults(told, schema.answer("hmap-top"))
+    assert told["truncated"] is None
+    maps, heap = told["data"]["maps"], told["data"]["heap"]
+    assert (heap["searched"], heap["complete"], heap["why"]) == (True, True, None)
+    rows = {one["address"]: one for one in maps}
+    assert len(rows) == len(maps)
+    more = [one for one in maps if one["kind"] in ("heap", "stack")]
+    assert (heap["maps"], heap["entries"]) == (len(more), sum(one["count"] for one in more))
+    assert heap["on_stacks"] == sum(one["kind"] == "stack" for one in more)
+    kept = {address: (type_, count) for address, type_, count in notes["kept"] + notes["miscounted"]}
+    assert not [address for address, _, _ in notes["lookalikes"] if address in rows]
+    assert {a: rows[a]["count"] for a, (_, n) in kept.items() if n} == {a: n for a, (_, n) in kept.items() if n}
+    for address, (type_, count) in kept.items():
+        if address not in rows:
+            continue
+        one = rows[address]
+        if type_ == REFLECTED:
+            assert (one["type"], one["path"]) == (None, address)
+        else:
+            assert type_ in (one["type"], *one["type_or"]), (type_, one)
+            assert one["kind"] != "heap" or one["path"] == f"{address}:{one['type']}"
+        if count >= 8 and "NaN" not in type_ and type_ not in (REFLECTED, "map[float64]int"):
+            assert one["kind"] != "heap" or one["type_known_by"] in ("hashes", "allocator"), one
+    return told["data"]
+
+
+def check(asked: Session, stage: str) -> Any:
+    notes = asked.truth[stage]["notes"]
+    found = check_headers(asked.at(stage, CENSUS), notes, stage)
+    data = check_rows(asked.at(stage, ALL), notes)
+    rows = {one["address"] for one in data["maps"]}
+    with_array = {address for address, (_, has_array) in found.items() if has_array}
+    doubtful = {address for address, _, _ in notes["miscounted"]}
+    assert {one["address"] for one in data["maps"] if one["kind"] in ("heap", "stack")} <= with_array | doubtful
+    # The runtime's own, and the maps inside of sync.Maps, are not ranked.
+    assert len(with_array - rows) <= MOST_OTHERS and not (with_array - rows) & {a for a, _, _ in notes["kept"]}
+    return data
+
+
+def test_every_map(toolchain: Row, system_gdb: Gdb) -> None:
+    binary = toolchains.build(PROGRAM, toolchain, optimised=True)
+    plan = dict.fromkeys(STAGES, ASKED)
+    plan["collected"] = [*ASKED, FEW, TEXT, CHECK, BACK]
+    asked = debuggers.visit(system_gdb, binary, plan)
+    for stage in STAGES:
+        data = check(asked, stage)
+        if stage == "collected":
+            check_others(asked, data)
+
+
+def check_others(asked: Session, data: Any) -> None:
+    """The few of any order are the first of all; the text and hmap-check tell of the same maps; a path leads back."""
+    few = asked.at("collected", FEW).json()["data"]["maps"]
+    most = sorted((one["count"] for one in data["maps"]), reverse=True)
+    assert [one["count"] for one in few] == most[:5]
+    heap = data["heap"]
+    said = " ".join(asked.at("collected", TEXT).output.split())
+    line = (
+        f"{heap['maps']:,} more maps with {heap['entries']:,} entries are in the heap, and no variable searched leads"
+    )
+    assert f"{line} to them (hmap-top --heap lists them)" in said
+    checked = asked.at("collected", CHECK).json()
+    assert not schema.faults(checked, schema.answer("hmap-check"))
+    assert {**checked["data"]["heap"], "empty": 0} == {**heap, "empty": 0}
+    back = json.loads(asked.at("collected", BACK).output)
+    assert len(back) >= 30
+    for row, shown in back:
+        assert "error" not in shown, (row, shown)
+        seen = shown["data"]
+        if seen["count"] != seen["live"]:
+            continue  # miscounted
+        assert (seen["address"], seen["type"], seen["count"]) == (row["address"], row["type"], row["count"])
+        assert {name: seen["bytes"][name] for name in row["bytes"]} == row["bytes"]
+
+
+@pytest.mark.parametrize("version", ["1.21.13", "1.27.3"])
+def test_without_optimization(version: str, system_gdb: Gdb) -> None:
+    row = next(one for one in toolchains.MATRIX if one.name == version)
+    binary = toolchains.build(PROGRAM, row, optimised=False)
+    check(debuggers.visit(system_gdb, binary, {"made": ASKED}), "made")
+
+
+def test_in_every_gdb(system_go: Row, gdb: Gdb) -> None:
+    binary = toolchains.build(PROGRAM, system_go, optimised=True)
+    check(debuggers.visit(gdb, binary, {"sweeping": ASKED}), "sweeping")
+
+
+def test_over_delve(system_go: Row, dlv: Dlv) -> None:
+    binary = toolchains.build(PROGRAM, system_go, optimised=True)
+    asked = delves.visit(dlv, binary, {"made": [ALL]})
+    check_rows(asked.at("made", ALL), asked.truth["made"]["notes"])
+
+
+def test_in_a_core(swiss_go: Row, system_gdb: Gdb, dlv: Dlv) -> None:
+    core = debuggers.make_core(toolchains.build(PROGRAM, swiss_go, optimised=True), "made")
+    notes = core.truth["made"]["notes"]
+    check_rows(debuggers.examine(system_gdb, core, [ALL]).at("made", ALL), notes)
+    check_rows(delves.examine(dlv, core, [ALL]).at("made", ALL), notes)
