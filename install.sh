@@ -339,6 +339,7 @@ install() { # FORCE, or nothing
     esac
     say "  Delve      $delve"
     say "             dlv-hmap is your dlv with gomap's commands: for every session, alias dlv=dlv-hmap"
+    say "             in an editor: dlv-hmap in the place of dlv (docs/delve.md)"
     say "             for one that is running already: dlv-hmap worker, then in dlv:"
     say "             source $root/delve_bridge/gomap.star"
     say "Stop in a Go program and type: hmap-show VARIABLE       (./install.sh --uninstall takes it away)"

@@ -29,13 +29,14 @@ NOT_OF_WHAT_WAS_READ = (UsageError, Interrupted, NoProcess, TargetRunning, Conne
 
 @dataclass
 class Console:
-    """style: how answers are drawn. `color` overrides it: auto, on or off."""
+    """style: how answers are drawn. `color` overrides it: auto, on or off. shows_progress: on standard output."""
 
     session: Session
     style: Style
     settings: Settings = field(default_factory=Settings)
     color: str = "auto"
     debug: bool = False
+    shows_progress: bool = True
 
     def execute(self, line: str) -> Outcome:
         """Runs one line. Never raises."""
@@ -50,7 +51,8 @@ class Console:
             return Outcome(error=f"{name}: {Interrupted('interrupted')}")
         except Exception as error:
             where = traceback.format_exc() if self.debug else ""
-            return Outcome(where, one_line(f"{name}: {frontend.fault(error)}"))
+            fault = str(frontend.fault(error)).replace("set hmap debug", "hmap-config debug")
+            return Outcome(where, one_line(f"{name}: {fault}"))
 
     def _hmap(self, name: str, rest: str, problem: GomapError | None = None) -> Outcome:
         """problem: why the program can't be asked, where that is known."""
@@ -61,7 +63,10 @@ class Console:
             return self.session.target()
 
         style = self._style()
-        outcome = frontend.run(name, rest, target, self.settings, style, self.debug, progress(sys.stdout, style.width))
+        line = progress(sys.stdout, style.width) if self.shows_progress else None
+        outcome = frontend.run(name, rest, target, self.settings, style, self.debug, line)
+        if outcome.error is not None:
+            outcome = replace(outcome, error=outcome.error.replace("set hmap debug", "hmap-config debug"))
         if not self.session.alone and outcome.problem not in NOT_OF_WHAT_WAS_READ:
             try:
                 state = self.session.state()

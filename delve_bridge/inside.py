@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from delve_bridge import worker
@@ -21,15 +20,12 @@ def run(arguments: Sequence[str]) -> NoReturn:
     """Becomes dlv. Raises GomapError."""
     dlv, how = find_dlv(), arguments[0]
     split = arguments.index("--") if "--" in arguments else len(arguments)
-    words, own = _taken(arguments[:split], {"--break": "", "--init": "", "--timeout": str(DEADLINE)}, ["--no-direct"])
+    words, own = taken(arguments[:split], {"--break": "", "--init": "", "--timeout": str(DEADLINE)}, ["--no-direct"])
     if "--headless" in words or how not in WAYS:
         _become(dlv, arguments)
     files = [word for word in words[1:] if not word.startswith("-")]
     _check(dlv, how, files)
-    try:
-        timeout = float(own["--timeout"])
-    except ValueError:
-        raise UsageError(f"--timeout takes seconds, not {own['--timeout']!r}") from None
+    timeout = seconds(own["--timeout"])
     where = files[0] if how == "connect" and files else None
     options = worker.Options(where, "--no-direct" not in own, timeout)
 
@@ -56,7 +52,15 @@ def _become(dlv: str, arguments: Sequence[str]) -> NoReturn:
         raise NoDelve(f"{dlv} does not start: {error.strerror}") from error
 
 
-def _taken(words: Sequence[str], valued: dict[str, str], switches: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+def seconds(text: str) -> float:
+    """The value of --timeout. Raises UsageError."""
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"--timeout takes seconds, not {text!r}") from None
+
+
+def taken(words: Sequence[str], valued: dict[str, str], switches: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """The words without dlv-hmap's own options, and these by name. Raises UsageError."""
     left, own, rest = [], dict(valued), list(words)
     while rest:
@@ -82,16 +86,23 @@ def _check(dlv: str, how: str, files: Sequence[str]) -> None:
     elif how == "attach" and files and files[0].isdecimal():
         check_machine(dlv, f"/proc/{files[0]}/exe", files[0])
     elif how == "connect" and files:
-        with suppress(UsageError):  # dlv tells
+        try:
             where = address(files[0])
-            if not where.is_here():
-                print(f"warning: {where.in_the_clear()}", file=sys.stderr)
+        except UsageError:
+            return  # dlv tells
+        where.check()
+        if not where.is_here():
+            print(f"warning: {where.in_the_clear()}", file=sys.stderr)
 
 
 def check_core(program: str, core: str) -> None:
     """Warns of what of this core file can't be shown. Raises BadCore, WrongProgram."""
-    for warning in corefile.check(program, core):
+    for warning in core_warnings(program, core):
         print(f"warning: {warning}", file=sys.stderr)
+
+
+def core_warnings(program: str, core: str) -> Iterator[str]:
+    """What of this core file can't be shown. Raises BadCore, WrongProgram."""
+    yield from corefile.check(program, core)
     for path in corefile.go_libraries(core):
-        what = f"Delve reads no libraries of core files: gdb shows the maps of {path} (gdb-hmap {program} {core})"
-        print(f"warning: {what}", file=sys.stderr)
+        yield f"Delve reads no libraries of core files: gdb shows the maps of {path} (gdb-hmap {program} {core})"

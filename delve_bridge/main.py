@@ -6,13 +6,14 @@ import argparse
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from delve_bridge import inside, moves, worker
+from delve_bridge import dap, inside, moves, worker
 from delve_bridge.console import Console
 from delve_bridge.interrupts import Interrupts
-from delve_bridge.rpc import DEADLINE, Client, address
+from delve_bridge.rpc import ALONE, DEADLINE, Client, address
 from delve_bridge.server import Server
 from delve_bridge.session import Session
 from gomap.commands import registry
@@ -23,7 +24,10 @@ from gomap.render.terminal import READER_GONE, nobody_reads, open_streams, style
 USAGE = """
   dlv-hmap debug|test|exec|attach|core|connect ARGUMENTS   your dlv, with gomap's commands at its prompt
   dlv-hmap exec|attach|core|connect ARGUMENTS -c COMMAND   answer and leave; -c may be repeated
+  dlv-hmap dap [ARGUMENTS OF dlv dap]                      an editor's debug adapter, with the commands at its prompt
   dlv-hmap worker                                          the commands for a dlv that is running already"""
+#: Seconds without a first answer after which it is told what server never gives one.
+SILENT = 1.5
 #: Status after Ctrl-C, as shells have it.
 INTERRUPTED = 130
 
@@ -36,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments == ["worker"]:
             return worker.daemon()
+        if arguments[:1] == ["dap"] and not {"-h", "--help"}.intersection(arguments):
+            return dap.run(arguments[1:])
         if arguments[:1] not in ([], ["-h"], ["--help"]) and not any(a[:2] == "-c" for a in arguments[:split]):
             inside.run(arguments)
         options = _parser().parse_args(arguments[:split])
@@ -104,7 +110,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace, program_arguments: list[str]) -> int:
     if options.how == "connect":
-        client = Client(address(options.ADDRESS), options.timeout)
+        where = address(options.ADDRESS)
+        where.check()
+        client = Client(where, options.timeout)
         if not client.loopback:
             print(f"warning: {client.where.in_the_clear()}", file=sys.stderr)
         try:
@@ -133,7 +141,7 @@ def _run(options: argparse.Namespace, program_arguments: list[str]) -> int:
             started.close()
 
 
-def _relay(data: bytes) -> None:
+def _relay(number: int, data: bytes) -> None:
     """What the program prints goes to standard error: standard output is for answers."""
     os.write(2, data)
 
@@ -141,7 +149,14 @@ def _relay(data: bytes) -> None:
 def _talk(client: Client, options: argparse.Namespace, core: str | None, program: str | None) -> int:
     interrupts = Interrupts(client)
     interrupts.catch()
-    session = Session(client, not options.no_direct, core, program, alone=options.how != "connect")
+    told = f"no answer from {client.where} yet. A server that an editor has started {ALONE}"
+    silence = threading.Timer(SILENT, print, [told], {"file": sys.stderr})
+    silence.daemon = True
+    silence.start()
+    try:
+        session = Session(client, not options.no_direct, core, program, alone=options.how != "connect")
+    finally:
+        silence.cancel()
     try:
         console = Console(session, style(sys.stdout))
         if options.location:

@@ -72,7 +72,7 @@ class Prompt:
         with suppress(GomapError):  # the command itself will tell
             console.session.select(frame)
         outcome = console.execute(line)
-        return outcome.output + (outcome.error or "").replace("set hmap debug", "hmap-config debug")
+        return outcome.output + (outcome.error or "")
 
     def _session(self, many: bool) -> Session:
         """Where the server has other clients, it gets one more: requests on their way together take less time."""

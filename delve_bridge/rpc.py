@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import re
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Union
 
 from gomap.errors import GomapError, NoProcess, TargetRunning, UsageError
@@ -32,6 +35,9 @@ GLANCE = 0.01
 MAX_LINE = 1 << 29
 _EXITED = re.compile(r"Process (\d+ has exited with status -?\d+)")
 GONE = "the program is gone: something has killed it. Leave (exit), and start it again"
+
+#: What is to be said of a server that an editor has started.
+ALONE = "speaks DAP to its editor alone: for hmap commands there, make `dlv-hmap dap` the editor's debug adapter"
 
 
 class ConnectionLost(GomapError):
@@ -101,17 +107,81 @@ class Address:
             "there. Use a tunnel (ssh -L)"
         )
 
-    def open(self, timeout: float) -> socket.socket:
-        if not self.path:
-            return socket.create_connection((self.host, self.port), timeout)
-        opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    def open(self, timeout: float, whose: str = "Delve server") -> socket.socket:
+        """A connection. Raises ConnectionLost."""
+        opened = None
         try:
+            if not self.path:
+                return socket.create_connection((self.host, self.port), timeout)
+            opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             opened.settimeout(timeout)
             opened.connect(self.path)
-        except BaseException:
-            opened.close()
-            raise
-        return opened
+            return opened
+        except BaseException as error:
+            if opened is not None:
+                opened.close()
+            if not isinstance(error, (OSError, UnicodeError)):
+                raise
+            why = getattr(error, "strerror", None) or str(error)
+            raise ConnectionLost(f"no {whose} answers at {self}: {why}") from error
+
+    def listen(self) -> socket.socket:
+        """A socket that listens there; port 0 is any that is free. Raises ConnectionLost."""
+        try:
+            if self.path:
+                opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                opened.bind(self.path)
+                opened.listen()
+                return opened
+            family, _, _, _, where = socket.getaddrinfo(
+                self.host or None, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            return socket.create_server(where[:2], family=family)
+        except (OSError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise ConnectionLost(f"couldn't start listener at {self}: {why}") from error
+
+    def check(self) -> None:
+        """Raises NotDelve where a process of this machine listens that has no client but its editor."""
+        for pid in _listeners(self):
+            with suppress(OSError):
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                if b"dap" in words[: words.index(b"--") if b"--" in words else len(words)]:
+                    raise NotDelve(f"{self} (dlv dap, process {pid}) {ALONE}")
+
+
+def _listeners(where: Address) -> Iterator[int]:
+    """The processes that have a socket listening there, as far as this user may see."""
+    inodes = set()
+    for table in ("unix",) if where.path else ("tcp", "tcp6"):
+        with suppress(OSError):
+            for fields in map(str.split, Path(f"/proc/net/{table}").read_text(errors="replace").splitlines()[1:]):
+                if where.path:
+                    if fields[7:] == [os.path.abspath(where.path)]:
+                        inodes.add(f"socket:[{fields[6]}]")
+                elif fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == where.port:
+                    inodes.add(f"socket:[{fields[9]}]")
+    for process in Path("/proc").glob("[0-9]*") if inodes else ():
+        with suppress(OSError):
+            if any(os.readlink(fd) in inodes for fd in (process / "fd").iterdir()):
+                yield int(process.name)
+
+
+def same_user(connected: socket.socket) -> bool:
+    """Whether the other end of a connection over loopback is this user's, as dlv wants it (--only-same-user)."""
+    if connected.family not in (socket.AF_INET, socket.AF_INET6) or not _is_loopback(connected.getpeername()[0]):
+        return True
+    ends = [connected.getpeername()[1], connected.getsockname()[1]]
+    users = set()
+    for table in ("tcp", "tcp6"):
+        try:
+            lines = Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for fields in map(str.split, lines):
+            if [int(end.rpartition(":")[2], 16) for end in fields[1:3]] == ends:
+                users.add(int(fields[7]))
+    return users == {os.getuid()} or not os.path.exists("/proc/net/tcp")
 
 
 def claim(name: str) -> socket.socket | None:
@@ -126,16 +196,19 @@ def claim(name: str) -> socket.socket | None:
     return claimed
 
 
-def address(text: str) -> Address:
-    """HOST:PORT, [HOST]:PORT, :PORT (this machine) or unix:PATH. Raises UsageError."""
+def address(text: str, here: bool = False) -> Address:
+    """HOST:PORT, [HOST]:PORT, :PORT (this machine) or unix:PATH. Raises UsageError.
+
+    here: it is to listen at, so that port 0 and no host stand for any.
+    """
     if text.startswith("unix:"):
         if text == "unix:":
             raise UsageError("unix: needs the path of a socket, as in unix:/tmp/dlv.sock")
         return Address(path=text[5:])
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit() or not 0 < int(port) < 65536:
+    if not colon or not port.isdigit() or not (not here) <= int(port) < 65536:
         raise UsageError(f"{text!r} is not an address: write HOST:PORT or unix:PATH")
-    return Address(host.strip("[]") or "127.0.0.1", int(port))
+    return Address(host.strip("[]") or ("" if here else "127.0.0.1"), int(port))
 
 
 Call = tuple[str, Mapping[str, Any]]
@@ -199,11 +272,7 @@ class Client(Api):
         self._buffer = bytearray()
         self._searched = 0
         self._last = 0
-        try:
-            self._socket: socket.socket | None = where.open(min(deadline, 10.0))
-        except (OSError, UnicodeError) as error:
-            why = getattr(error, "strerror", None) or str(error)
-            raise ConnectionLost(f"no Delve server answers at {where}: {why}") from error
+        self._socket: socket.socket | None = where.open(min(deadline, 10.0))
 
     def close(self) -> None:
         if self._socket is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Callable
 
 from delve_bridge.rpc import Address, Client, ConnectionLost, address
@@ -22,6 +25,10 @@ from gomap.errors import GomapError
 START = 120.0
 #: Seconds that it may take to end.
 END = 5.0
+#: Seconds in which what it has said is read.
+SAYS = 0.5
+#: The number of the stream of dlv's log.
+LOG = 3
 OPTIONS = (
     "--headless",
     "--accept-multiclient",
@@ -29,9 +36,9 @@ OPTIONS = (
     "--listen=127.0.0.1:0",
     "--check-go-version=false",
 )
-_LISTENING = re.compile(rb"API server listening at: (\S+)\n")
+_LISTENING = re.compile(rb"(?:API|DAP) server listening at: (\S+)\n")
 #: Lines that tell nothing of what went wrong.
-_NO_REASON = ("Usage", "warning", "Flags", "Global", "API server listening")
+_NO_REASON = ("Usage", "warning", "Flags", "Global", "API server listening", "DAP server listening")
 
 
 class NoDelve(GomapError):
@@ -40,32 +47,46 @@ class NoDelve(GomapError):
     code = "no-delve"
 
 
+class OtherMachine(NoDelve):
+    """The program is for a machine of another kind than dlv is."""
+
+
 def find_dlv() -> str:
     """$GOMAP_DLV, dlv on PATH, where `go install` puts it, or the one that install.sh got."""
     wanted = os.environ.get("GOMAP_DLV")
     if wanted:
-        found = shutil.which(wanted)
+        found = _which(wanted)
         if found is None:
             raise NoDelve(f"GOMAP_DLV names {wanted}, but there is no such program")
         return found
     data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
     gopath = os.environ.get("GOPATH", "").split(os.pathsep)[0] or os.path.expanduser("~/go")
     for folder in (os.environ.get("GOBIN"), os.path.join(gopath, "bin"), os.path.join(data, "gomap", "dlv")):
-        at = shutil.which("dlv") or (shutil.which("dlv", path=folder) if folder else None)
+        at = _which("dlv") or (_which("dlv", folder) if folder else None)
         if at is not None:
             return at
     raise NoDelve("dlv is not on PATH: run ./install.sh, or name one in GOMAP_DLV")
 
 
+def _which(name: str, path: str | None = None) -> str | None:
+    """The program of that name that is not dlv-hmap itself, which editors may know as dlv."""
+    own = Path(__file__).resolve().parent.parent / "bin" / "dlv-hmap"
+    for folder in (os.environ.get("PATH", os.defpath) if path is None else path).split(os.pathsep):
+        found = shutil.which(name, path=folder)
+        if found is not None and Path(found).resolve() != own:
+            return found
+    return None
+
+
 def check_machine(dlv: str, program: str, pid: str | None = None) -> None:
-    """dlv starts programs of other machines, a 386 one on amd64 say, and wrecks them. Raises NoDelve.
+    """dlv starts programs of other machines, a 386 one on amd64 say, and wrecks them. Raises OtherMachine.
 
     pid: the running program's, where it is to be attached to.
     """
     of_dlv, of_program = elf.machine_of(dlv), elf.machine_of(program)
     if of_dlv and of_program and of_dlv != of_program:
         what, use = (f"process {pid}", f"-p {pid}") if pid is not None else (program, program)
-        raise NoDelve(
+        raise OtherMachine(
             f"{what} is a program for {of_program}, and {dlv} debugs those for {of_dlv}: use gdb (gdb-hmap {use})"
         )
 
@@ -84,45 +105,94 @@ def _trap_waits(pid: int) -> bool:
     return bool(int(_status(pid, "ShdPnd") or "0", 16) >> (signal.SIGTRAP - 1) & 1)
 
 
+@dataclass(frozen=True)
+class Inside:
+    """How a dlv is started that works inside an editor's session.
+
+    It says where it listens in its log, which has a stream of its own. piped: streams that are to be relayed; others
+    are ours where ours are a terminal.
+    """
+
+    options: Sequence[str]
+    folder: str | None = None
+    piped: Sequence[int] = ()
+
+    def start(
+        self, command: Sequence[str], environment: Mapping[str, str] | None
+    ) -> tuple[subprocess.Popen[bytes], dict[int, IO[bytes]]]:
+        split = command.index("--") if "--" in command else len(command)
+        read, write = os.pipe()
+        try:
+            process = subprocess.Popen(
+                [*command[:split], f"--log-dest={write}", *command[split:]],
+                stdout=self._stream(1),
+                stderr=self._stream(2),
+                env=environment,
+                cwd=self.folder,
+                pass_fds=[write],
+            )
+        except BaseException:
+            os.close(read)
+            raise
+        finally:
+            os.close(write)
+        streams = {1: process.stdout, 2: process.stderr, LOG: os.fdopen(read, "rb", 0)}
+        return process, {number: stream for number, stream in streams.items() if stream is not None}
+
+    def _stream(self, number: int) -> int | None:
+        return None if os.isatty(number) and number not in self.piped else subprocess.PIPE
+
+
+def _start(
+    command: Sequence[str], environment: Mapping[str, str] | None
+) -> tuple[subprocess.Popen[bytes], dict[int, IO[bytes]]]:
+    # In a session of its own: Ctrl-C is for us, and we stop the program through Delve.
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        start_new_session=True,
+    )
+    assert process.stdout is not None and process.stderr is not None
+    return process, {1: process.stdout, 2: process.stderr}
+
+
 class Server:
-    """A running `dlv`. relay: takes what dlv and the program print from then on."""
+    """A running `dlv`. relay: takes what dlv and the program print from then on, with the stream's number: 1, 2 or
+    LOG."""
 
     def __init__(
         self,
         arguments: Sequence[str],
-        relay: Callable[[bytes], None],
+        relay: Callable[[int, bytes], None],
         environment: Mapping[str, str] | None = None,
+        inside: Inside | None = None,
     ) -> None:
-        """arguments: exec PROG [-- ARGS], core PROG CORE or attach PID. Raises NoDelve."""
-        self.attached = int(arguments[1]) if arguments[0] == "attach" else None
+        """arguments: exec PROG [-- ARGS], core PROG CORE or attach PID; with inside any of dlv's. Raises NoDelve."""
+        self.attached = int(arguments[1]) if arguments[0] == "attach" and arguments[1].isdecimal() else None
         self._was_stopped = self.attached is not None and _status(self.attached, "State") == "T"
         self._relay = relay
         self._said: deque[bytes] = deque(maxlen=64)
-        self._unrelayed: list[bytes] = []
+        self._unrelayed: list[tuple[int, bytes]] = []
         self._address: Address | None = None
         self._listening = threading.Event()
         self._lock = threading.Lock()
         self._connected = False
         split = arguments.index("--") if "--" in arguments else len(arguments)
-        command = [find_dlv(), *arguments[:split], *OPTIONS, *arguments[split:]]
-        if arguments[0] != "core":
-            pid = arguments[1] if self.attached is not None else None
+        command = [find_dlv(), *arguments[:split], *(inside.options if inside else OPTIONS), *arguments[split:]]
+        if arguments[0] in ("exec", "attach"):
+            pid = str(self.attached) if self.attached is not None else None
             check_machine(command[0], arguments[1] if pid is None else f"/proc/{pid}/exe", pid)
         try:
-            # In a session of its own: Ctrl-C is for us, and we stop the program through Delve.
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=environment,
-                start_new_session=True,
-            )
+            started = inside.start(command, environment) if inside else _start(command, environment)
+            self._process, self._streams = started
         except OSError as error:
             raise NoDelve(f"{command[0]} does not start: {error.strerror}") from error
         self._threads = [
-            threading.Thread(target=self._pump, args=(stream,), daemon=True)
-            for stream in (self._process.stdout, self._process.stderr)
+            threading.Thread(target=self._pump, args=(number, stream), daemon=True)
+            for number, stream in self._streams.items()
         ]
         for thread in self._threads:
             thread.start()
@@ -135,7 +205,7 @@ class Server:
         """A connection, once dlv has the program. Raises NoDelve with what dlv said when it has not."""
         client = None
         try:
-            client = Client(self._listens(), deadline)
+            client = Client(self.listens(), deadline)
             client.call("GetVersion", START)
         except ConnectionLost as error:
             # It listens before it looks at the program, and ends when it can't use it.
@@ -149,20 +219,25 @@ class Server:
             if client is not None:
                 client.close()
             raise
-        with self._lock:
-            self._connected = True
-            for data in self._unrelayed:
-                self._relay(data)
-            self._unrelayed.clear()
+        self.relay()
         return client
 
-    def _listens(self) -> Address:
-        until = time.monotonic() + START
+    def relay(self) -> None:
+        """What it says is handed on from now on."""
+        with self._lock:
+            self._connected = True
+            for number, data in self._unrelayed:
+                self._relay(number, data)
+            self._unrelayed.clear()
+
+    def listens(self, seconds: float | None = START) -> Address:
+        """Where it listens. seconds: how long it may take to build the program, say. Raises NoDelve."""
+        until = None if seconds is None else time.monotonic() + seconds
         while not self._listening.wait(0.05):
             if self._process.poll() is not None:
                 self._listening.wait(0.2)  # what it said last may still be on its way
                 break
-            if time.monotonic() > until:
+            if until is not None and time.monotonic() > until:
                 self.end(None)
                 raise NoDelve(f"dlv did not come up within {START:g} seconds")
         if self._address is None:
@@ -197,20 +272,46 @@ class Server:
             with contextlib.suppress(OSError):
                 os.kill(self.attached, signal.SIGCONT)
 
-    def _pump(self, stream: IO[bytes] | None) -> None:
+    def wait(self, seconds: float) -> int | None:
+        """Its status when it has ended within so many seconds, and all that it said is handed on."""
+        try:
+            status = self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        until = time.monotonic() + SAYS
+        for thread in self._threads:
+            thread.join(max(until - time.monotonic(), 0))  # what the program has started may still have the streams
+        return status
+
+    def give_up(self) -> None:
+        """Ends what dlv has started to build the program."""
+        with contextlib.suppress(OSError):
+            for task in Path(f"/proc/{self.pid}/task").iterdir():
+                for child in (task / "children").read_text().split():
+                    os.kill(int(child), signal.SIGINT)
+
+    def drain(self) -> None:
+        """Comes back when what it has said so far is handed on."""
+        until = time.monotonic() + SAYS
+        while time.monotonic() < until and select.select([*self._streams.values()], [], [], 0)[0]:
+            time.sleep(0.001)
+        with self._lock:
+            pass
+
+    def _pump(self, number: int, stream: IO[bytes]) -> None:
         """Keeps what dlv says until it has the program, and hands on everything after."""
-        assert stream is not None
         while True:
             data = os.read(stream.fileno(), 1 << 16)
             if not data:
                 return
             with self._lock:
                 if self._connected:
-                    self._relay(data)
+                    self._relay(number, data)
                     continue
                 self._said.append(data)
+                if self._address is not None or number == LOG:
+                    self._unrelayed.append((number, _LISTENING.sub(b"", data)))
                 if self._address is not None:
-                    self._unrelayed.append(data)
                     continue
                 # What went wrong can be told before it, on the other stream: _why wants that too.
                 found = _LISTENING.search(b"".join(self._said))

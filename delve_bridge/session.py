@@ -94,11 +94,11 @@ class Session:
             self.arrived(state)
         return state
 
-    def select(self, frame: int) -> None:
-        """The goroutine that Delve has selected, and one of its frames. Raises as stopped does."""
+    def select(self, frame: int, goroutine: int | None = None) -> None:
+        """A goroutine, by itself the one that Delve has selected, and one of its frames. Raises as stopped does."""
         state = self.stopped()
         if self._stop is not None:
-            self._stop = Stop(self._stop.moment, _goroutine_of(state), frame)
+            self._stop = Stop(self._stop.moment, _goroutine_of(state) if goroutine is None else goroutine, frame)
 
     @property
     def goroutine(self) -> int | None:

@@ -50,11 +50,7 @@ def find(version: str) -> Dlv:
         if not binary.exists():
             go = toolchains.ensure(row)
             place.mkdir(parents=True, exist_ok=True)
-            environment = toolchains._environment(row)
-            # Modules are downloaded here, from where the user's settings say, else from where the toolchain's do.
-            del environment["GOPROXY"]
-            environment.update({name: os.environ[name] for name in ("GOPROXY", "GOSUMDB") if name in os.environ})
-            environment.update(GOBIN=str(place), GOFLAGS="-modcacherw")
+            environment = {**with_proxy(row), "GOBIN": str(place)}
             wanted = f"github.com/go-delve/delve/cmd/dlv@v{version}"
             command = [str(go), "install", "-p", "2", wanted]
             run = subprocess.run(
@@ -64,6 +60,14 @@ def find(version: str) -> Dlv:
                 last = (run.stderr.strip().splitlines() or ["no word"])[-1]
                 raise Missing(f"dlv {version} can't be built with {go}: {last}")
     return Dlv(version, binary)
+
+
+def with_proxy(row: Row) -> dict[str, str]:
+    """Go's environment where modules are downloaded: from where the user's settings say, else the toolchain's."""
+    environment = toolchains._environment(row)
+    del environment["GOPROXY"]
+    environment.update({name: os.environ[name] for name in ("GOPROXY", "GOSUMDB") if name in os.environ})
+    return {**environment, "GOFLAGS": "-modcacherw"}
 
 
 def _binary(version: str) -> Path:
@@ -86,7 +90,7 @@ def bridge(
     chosen = {} if stage is None else {"GOMAP_STAGE": stage}
     environment = debuggers._environment({"GOMAP_TRUTH": str(truth or os.devnull), **chosen})
     with mock.patch.dict(os.environ, {"GOMAP_DLV": str(dlv.path)}):
-        server = Server(arguments, lambda data: None, environment)
+        server = Server(arguments, lambda number, data: None, environment)
     client = None
     try:
         client = server.connect(60)

@@ -322,7 +322,7 @@ def test_let_go_when_told_to_run_for_a_moment(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("GOMAP_DLV", str(script))
     process = subprocess.Popen(["sleep", "100"])
     try:
-        dlv = Server(["attach", str(process.pid)], lambda data: None)
+        dlv = Server(["attach", str(process.pid)], lambda number, data: None)
 
         def detach(request: Request) -> Any:
             os.kill(dlv.pid, signal.SIGTERM)

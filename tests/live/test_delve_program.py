@@ -21,8 +21,7 @@ from delve_bridge.rpc import Address, Client, address
 from delve_bridge.server import Server
 from delve_bridge.session import Session
 from gomap.render.text import Style
-from tests.live import debuggers, delves, toolchains
-from tests.live.dap import Editor
+from tests.live import dap, debuggers, delves, toolchains
 from tests.live.delves import Dlv
 from tests.live.test_delve_failures import environment, left_of, of_session
 from tests.live.toolchains import ROOT, Row
@@ -115,7 +114,7 @@ def test_ended_while_dlv_takes_hold(stopped: bool, tmp_path: Path, monkeypatch: 
         if stopped:
             process.send_signal(signal.SIGSTOP)
             waits_for(True)
-        server = Server(["attach", str(process.pid)], lambda data: None)
+        server = Server(["attach", str(process.pid)], lambda number, data: None)
         while not there.exists():
             time.sleep(0.01)
         waits_for(True)
@@ -177,7 +176,7 @@ def test_beside_an_editor(dlv: Dlv, system_go: Row) -> None:
     with headless(dlv, binary) as where:
         connected = socket.create_connection((where.host, where.port), 30)
         stream = connected.makefile("rwb")
-        editor = Editor(stream, stream)
+        editor = dap.own(stream, stream)
         editor.ask("initialize", adapterID="go", linesStartAt1=True, columnsStartAt1=True, pathFormat="path")
         editor.wait("response", "initialize")
         editor.ask("attach", mode="remote", stopOnEntry=True)

@@ -13,8 +13,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.live import debuggers, session, toolchains
-from tests.live.dap import Editor
+from tests.live import dap, debuggers, session, toolchains
 from tests.live.debuggers import LOAD, Answer, Gdb
 from tests.live.test_delve_sessions import DIES, HIDES, IN_PART, NO_ROOM, built
 from tests.live.toolchains import ROOT, Row
@@ -540,7 +539,7 @@ def test_in_an_editor(newest_gdb: Gdb, system_go: Row) -> None:
         command, env={**os.environ, "GOMAP_TRUTH": os.devnull}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdin is not None and process.stdout is not None
-        editor = Editor(process.stdout, process.stdin)
+        editor = dap.own(process.stdout, process.stdin)
         editor.ask("initialize", adapterID="gdb")
         editor.wait("response", "initialize")
         editor.ask("launch", program=str(binary))
