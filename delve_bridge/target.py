@@ -345,9 +345,10 @@ class DelveTarget:
         """Variables of the first frame that is not the runtime's, innermost first."""
         frame = self._user_frame()
         if frame is not None:
-            for raw in self._of_frame(frame.level):
-                if wanted(self._type(raw, frame, self._of_frame(frame.level))):
-                    yield self._in_frame(raw, frame, str(raw["name"]))
+            raws = self._of_frame(frame.level)
+            for raw, hidden in _with_hidden(raws):
+                if wanted(self._type(raw, frame, raws)):
+                    yield replace(self._in_frame(raw, frame, str(raw["name"])), hidden=hidden)
 
     def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         for name in sorted(self._session.package_variables()):
@@ -390,11 +391,12 @@ class DelveTarget:
     def _locals(
         self, raws: Sequence[Raw], frame: Frame, place: Place, cfa: int, calls: Sequence[Called], wanted: Wanted
     ) -> Iterator[Local]:
-        for raw in reversed(raws):
+        for raw, hidden in _with_hidden(raws[::-1]):
             name, t = str(raw["name"]), self._type(raw, frame, raws, calls)
             if wanted(frame.function, name, t):
                 slot = _slot(raw, cfa) if int(raw["flags"]) & ESCAPED else None
-                yield Local(self._placed(raw, t, name, place, frame.optimised, cfa), slot)
+                found = self._placed(raw, t, name, place, frame.optimised, cfa)
+                yield Local(replace(found, hidden=hidden), slot)
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
         """The closure's parts as Delve has them for programs of Go 1.23 and later."""
@@ -439,6 +441,14 @@ class DelveTarget:
         if packages:
             found.update((name, True) for name in sorted(self._session.package_variables()))
         return list(found)
+
+
+def _with_hidden(raws: Sequence[Raw]) -> Iterator[tuple[Raw, bool]]:
+    """A frame's variables, which are those of the innermost scope first, with whether their name means another."""
+    seen = set()
+    for raw in raws:
+        yield raw, raw["name"] in seen
+        seen.add(raw["name"])
 
 
 def _slot(raw: Raw, cfa: int) -> int | None:

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import gdb
 
@@ -72,8 +73,16 @@ def read() -> list[File] | None:
     return found or None
 
 
-def placed(files: Sequence[File]) -> dict[str, Loaded] | None:
-    """The package variables of the files, where gdb has them now; None where that can't be told for certain."""
+class Placed(NamedTuple):
+    """moves: how far each file is from where it was linked."""
+
+    moves: list[int]
+    variables: dict[str, Loaded]
+
+
+def placed(files: Sequence[File], before: Placed | None = None) -> Placed | None:
+    """The package variables of the files, where gdb has them now; None where that can't be told for certain. before:
+    what this gave for them last."""
     text = gdb.execute("info files", to_string=True)
     sections: dict[tuple[str, str], int] = {}
     owner = ""
@@ -82,22 +91,27 @@ def placed(files: Sequence[File]) -> dict[str, Loaded] | None:
             owner = name
         else:
             sections.setdefault((library or owner, section), int(address, 16))
-    found: dict[str, Loaded] = {}
+    moves = []
     ends: dict[bytes, set[int]] = {end: set() for end in _ENDS}
     for file in files:
         moved = _moved(file, sections)
         if moved is None:
             return None
+        moves.append(moved)
         for end in _ENDS:
             if end in file.info.symbols:
                 ends[end].add(file.info.symbols[end] + moved)
-        for name, static in file.info.variables.items():
-            if name not in found:
-                found[name] = Loaded(file, static, static.address + moved)
     # Else the file is not the one any more that gdb has read.
     if any(addresses and _address(end.decode()) not in addresses for end, addresses in ends.items()):
         return None
-    return found
+    if before is not None and before.moves == moves:
+        return before
+    found: dict[str, Loaded] = {}
+    for file, moved in zip(files, moves):
+        for name, static in file.info.variables.items():
+            if name not in found:
+                found[name] = Loaded(file, static, static.address + moved)
+    return Placed(moves, found)
 
 
 def _moved(file: File, sections: dict[tuple[str, str], int]) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import gdb
@@ -82,11 +82,31 @@ def symbols(frame: gdb.Frame) -> Iterator[tuple[gdb.Symbol, bool]]:
 
 
 def find_in_frame(frame: gdb.Frame, name: str) -> tuple[gdb.Symbol | None, bool]:
-    """The variable, and whether its declaration is further down; one that is set goes before it, as in `m := m`."""
-    line, later, further = frame.find_sal().line, None, False
-    for symbol, undeclared in symbols(frame):
-        if symbol.name != name and symbol.name != "&" + name:
-            continue
+    """The variable, and whether its declaration is further down."""
+    named = (one for one in symbols(frame) if one[0].name in (name, f"&{name}"))
+    return _meant(named, frame.find_sal().line)
+
+
+def declared(frame: gdb.Frame) -> Iterator[tuple[gdb.Symbol, bool]]:
+    """Variables of a frame that are not declared further down, from the innermost block outward, with whether their
+    name means another."""
+    every = list(symbols(frame))
+    by_name: dict[str, list[tuple[gdb.Symbol, bool]]] = {}
+    for one in every:
+        by_name.setdefault(one[0].name.lstrip("&"), []).append(one)
+    line = frame.find_sal().line if len(by_name) < len(every) else 0
+    for symbol, undeclared in every:
+        named = by_name[symbol.name.lstrip("&")]
+        if not undeclared:
+            yield symbol, len(named) > 1 and _meant(named, line)[0] is not symbol
+
+
+def _meant(named: Iterable[tuple[gdb.Symbol, bool]], line: int) -> tuple[gdb.Symbol | None, bool]:
+    """The one of a frame's variables of one name that the name means at the line, and whether its declaration is
+    further down; one that is set goes before it, as in `m := m`."""
+    later: gdb.Symbol | None = None
+    further = False
+    for symbol, undeclared in named:
         if not undeclared and (symbol.is_argument or symbol.line != line):
             return symbol, False
         if later is None:

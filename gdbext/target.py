@@ -17,6 +17,7 @@ from gdbext.program import arch, is_of_another_build, is_running, refused_core, 
 from gdbext.stacks import frames_of, runs_on, stack_pointer
 from gdbext.symbols import (
     MAX_FRAMES,
+    declared,
     find_in_frame,
     frames,
     in_runtime,
@@ -191,9 +192,9 @@ class GdbTarget:
         """Variables of the newest frame that is not the runtime's, innermost scope first."""
         frame = next((f for f in frames() if not in_runtime(f.name() or "")), None)
         if frame is not None:
-            for symbol, undeclared in symbols(frame):
-                if not undeclared:
-                    yield from self._root(symbol, frame, symbol.name.lstrip("&"), wanted)
+            for symbol, hidden in declared(frame):
+                for found in self._root(symbol, frame, symbol.name.lstrip("&"), wanted):
+                    yield replace(found, hidden=hidden)
 
     def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         if self._loaded is None:
@@ -240,13 +241,14 @@ class GdbTarget:
         function, file, line = frame.name() or "?", *source(frame)
         place = Place("", goroutine, level, function, file, line)
         found = []
-        for symbol, undeclared in symbols(frame):
-            if undeclared or symbol.type is None:
+        for symbol, hidden in declared(frame):
+            if symbol.type is None:
                 continue
             name = symbol.name.lstrip("&")
             try:
                 if wanted(function, name, self._variables.type(symbol, frame)):
-                    found.append(self._slot(symbol, frame, name, place))
+                    local = self._slot(symbol, frame, name, place)
+                    found.append(replace(local, variable=replace(local.variable, hidden=hidden)))
             except (OptimizedOut, MemoryFault, gdb.error):
                 continue
         return Frame(function, file, line, frame.pc(), stack_pointer(frame), tuple(found))
@@ -314,7 +316,10 @@ class GdbTarget:
         """The package variables, read past gdb; None where gdb has to be asked for them."""
         if self._files.read is None:
             self._files.read = files.read() or ()
-        return files.placed(self._files.read) if self._files.read else None
+        if not self._files.read:
+            return None
+        self._files.placed = files.placed(self._files.read, self._files.placed)
+        return None if self._files.placed is None else self._files.placed.variables
 
     def _package_variables(self) -> dict[str, gdb.Symbol]:
         if self._files.variables is None:

@@ -44,6 +44,7 @@ class Known:
     variables: dict[str, gdb.Symbol] | None = None
     #: The files whose debug information is read past gdb, none where it can't be; None: not tried yet.
     read: Sequence[files.File] | None = None
+    placed: files.Placed | None = None
     locations: locations.Known = field(default_factory=dict)
     #: The dictionaries of generic functions; None where they are not known, False: not looked for yet.
     dictionaries: generics.Symbols | Literal[False] = False

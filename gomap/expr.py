@@ -25,7 +25,7 @@ from gomap.golang.search import Lookup
 from gomap.golang.slots import MAX_ITEM
 from gomap.gotypes import Field, GoType, Kind, can_reach_map, fixed
 from gomap.human import an, plural
-from gomap.keys import Keys
+from gomap.keys import Keys, SyncKeys
 from gomap.maps import nonsense, view
 from gomap.ongoroutine import OnGoroutine
 from gomap.syntax import Address, Assert, At, Convert, Deref, Index, KeyOf, Select, Step
@@ -213,8 +213,9 @@ def _root(target: Target, name: str, quoted: bool) -> tuple[Variable, list[Step]
     local = None if prefix else target.variable(parts[0], callers=not dotted)
     if local is not None:
         return local, [Select(part) for part in parts[1:]]
-    for end in range(len(parts), 1, -1):
-        found = target.variable(prefix + ".".join(parts[:end]))
+    for end in range(2, len(parts) + 1):
+        spelt = prefix + ".".join(parts[:end])
+        found = target.variable(spelt) or (target.variable(typenames.as_symbol(spelt)) if end > 2 else None)
         if found is not None:
             return found, [Select(part) for part in parts[end:]]
     local = target.variable(parts[0]) if dotted and not prefix else None
@@ -227,7 +228,7 @@ def _root(target: Target, name: str, quoted: bool) -> tuple[Variable, list[Step]
             return found, [Select(part) for part in parts[1:]]
     if dotted and not prefix:
         for path in typenames.paths_of(target, parts[0]):
-            for end in range(len(parts), 1, -1):
+            for end in range(2, len(parts) + 1):
                 found = target.variable(f"{path}.{'.'.join(parts[1:end])}")
                 if found is not None:
                     return found, [Select(part) for part in parts[end:]]
@@ -644,18 +645,17 @@ class _Follow:
         raise _with_doubt(holder, BadExpression(what))
 
     def _in_sync_map(self, holder: Variable, key: str, name: str, of_key: bool) -> tuple[int, GoType]:
-        keys = self._keys
-        wanted: dict[int, tuple[GoType, bytes]] = {}  # by the type's id()
+        keys, raw = self._keys, None
         for count, entry in enumerate(syncmap.entries(self.target, holder)):
             if count > MAX_KEYS:
                 raise BadExpression(f"{name}: the sync.Map has too many entries to look through")
             t = entry.key_type
-            if id(t) not in wanted:
-                wanted[id(t)] = t, keys.parse(t, key)
+            if raw is None:
+                raw = keys.find(t, key, SyncKeys(self.target, holder), Limits())
             plan = typehash_plan(t)
             try:
                 data = self.target.memory.read(entry.key_address, min(t.size, MAX_ITEM))
-                same = plan is not None and keys.hasher.equal(plan, wanted[id(t)][1], data)
+                same = plan is not None and keys.hasher.equal(plan, raw, data)
             except GomapError:
                 continue
             if same:

@@ -176,6 +176,13 @@ _LOCAL = re.compile(r"·\d+")
 _LEADING = frozenset({Kind.POINTER, Kind.SLICE, Kind.CHAN, Kind.MAP})
 
 
+def holds_interface(t: GoType) -> bool:
+    """Whether a part of every value of type t is an interface."""
+    if t.kind is Kind.ARRAY:
+        return t.length > 0 and holds_interface(t.elem)
+    return t.kind is Kind.INTERFACE or (t.kind is Kind.STRUCT and any(holds_interface(f.type) for f in t.fields))
+
+
 def same(a: GoType, b: GoType, behind: int = 0) -> bool:
     """Whether both may describe one Go type, whether debug information or the program's own descriptor does: they have
     one name, and values of them consist of the same. Two types of one name that functions declare may do so, too.

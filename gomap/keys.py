@@ -10,16 +10,17 @@ import copy
 import re
 import struct
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
-from typing import Callable
+from typing import Any, Callable, NamedTuple, Protocol
 
 from gomap.errors import BadExpression, GomapError, MemoryFault, NoSuchVariable
+from gomap.golang import syncmap
 from gomap.golang.hashing.hasher import Hasher
 from gomap.golang.hashing.plans import typehash_plan
-from gomap.golang.layout import MapView
 from gomap.golang.rtype import descriptor_of, dynamic
 from gomap.golang.slots import MAX_ITEM
 from gomap.golang.structure import counted
@@ -89,6 +90,40 @@ class Scratch:
         return self._inner.read(address, size)
 
 
+class Key(NamedTuple):
+    """A key that a map has: its bytes, None where they can't be read, and where they lie."""
+
+    key: bytes | None
+    key_address: int
+
+
+class HasKeys(Protocol):
+    """A map that a key is looked for in: a MapView, or a sync.Map."""
+
+    @property
+    def count(self) -> int: ...
+
+    def entries(self) -> Iterator[Any]: ...
+
+
+class SyncKeys:
+    """The keys of a sync.Map, which have one type: the variable is the sync.Map itself."""
+
+    def __init__(self, target: Target, variable: Variable) -> None:
+        self._target, self._variable = target, variable
+
+    @cached_property
+    def count(self) -> int:
+        return sum(1 for _ in syncmap.entries(self._target, self._variable))
+
+    def entries(self) -> Iterator[Key]:
+        for entry in syncmap.entries(self._target, self._variable):
+            data = None
+            with suppress(MemoryFault):
+                data = self._target.memory.read(entry.key_address, min(entry.key_type.size, MAX_ITEM))
+            yield Key(data, entry.key_address)
+
+
 @dataclass
 class Keys:
     """Makes keys of one target. `target` sees what they point to; `hasher` knows what they hold.
@@ -121,7 +156,7 @@ class Keys:
             raise BadExpression(f"{_said(text)} goes on after a key of type {t.name}: {_said(reader.rest())}")
         return data
 
-    def find(self, t: GoType, text: str, found: MapView | None, limits: Limits) -> bytes:
+    def find(self, t: GoType, text: str, found: HasKeys | None, limits: Limits) -> bytes:
         """As parse, for a key of this map: types that debug information does not have may be those of its keys, and a
         text that was cut short is compared with them as they are printed with these limits."""
         try:
@@ -144,7 +179,7 @@ class Keys:
                 raise _several(t, f"are {text!r}, of types of one name", equal)
         return key
 
-    def _learn(self, t: GoType, found: MapView) -> bool:
+    def _learn(self, t: GoType, found: HasKeys) -> bool:
         """Notes the types of what is in the interfaces of the map's keys. False: there are none."""
         plan = typehash_plan(t)
         for entry in islice(counted(found.count, found.entries()), MAX_LEARNT):
@@ -160,7 +195,7 @@ class Keys:
             found = next((t for known, t in self.learnt.items() if means(name, known)), None)
         return found
 
-    def _equal(self, t: GoType, key: bytes, found: MapView) -> Sequence[tuple[bytes, int]]:
+    def _equal(self, t: GoType, key: bytes, found: HasKeys) -> Sequence[tuple[bytes, int]]:
         """The map's keys that a typed key is equal to, with their addresses, where several types have a name that was
         typed."""
         plan = typehash_plan(t)
@@ -179,7 +214,7 @@ class Keys:
     def _is_typed(self, t: GoType) -> bool:
         return self.hasher.types.is_pretended(t)
 
-    def _printed(self, t: GoType, text: str, found: MapView, limits: Limits) -> Sequence[tuple[bytes, int]]:
+    def _printed(self, t: GoType, text: str, found: HasKeys, limits: Limits) -> Sequence[tuple[bytes, int]]:
         """The keys that are printed as the text, with their addresses."""
         if found.count > MAX_PRINTED:
             return ()

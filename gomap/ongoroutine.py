@@ -61,7 +61,8 @@ class OnGoroutine:
             return self._inner.variable(name)
         frames = self._frames(lambda function, one, t: one == name)
         for level, frame in frames if callers else frames[:1]:
-            local = next((one for one in frame.locals if one.variable.name == name), None)
+            named = (one for one in frame.locals if one.variable.name == name and not one.variable.hidden)
+            local = next(named, None)
             if local is not None:
                 note = f"{name} is taken from frame {level} of goroutine {self.goroutine}, {frame.function}"
                 return replace(local.variable, note=note)

@@ -75,6 +75,7 @@ class Variable:
     call: where its function stands; None where that does not wait for another, or the debugger does not tell.
     note: what the user should know about how the name was found.
     doubt: why it may hold no value yet, or none any more. Such a variable without a place is not set.
+    hidden: its name means another variable of the frame, of an inner scope.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Variable:
     parts: tuple[tuple[int, int, int], ...] = ()
     call: Call | None = None
     doubt: str | None = None
+    hidden: bool = False
 
     def read(self, memory: Memory, offset: int, size: int) -> bytes:
         """`size` bytes of the value from `offset`. Raises MemoryFault, OptimizedOut, NotSet."""

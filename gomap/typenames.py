@@ -37,7 +37,9 @@ def find(target: Target, name: str) -> GoType | None:
     if len(name) > MAX_NAME:
         return None
     linked = canonical(name)
-    found = _of(target, linked) or target.find_type(name) or _abbreviated(target, linked)
+    escaped = _PART.sub(lambda part: as_symbol(part.group()), linked)
+    found = _of(target, linked) or target.find_type(name) or (_of(target, escaped) if escaped != linked else None)
+    found = found or _abbreviated(target, linked)
     return found if found is not None or target.kind == "recorded" else _listed(target, linked)
 
 
@@ -56,6 +58,14 @@ def _listed(target: Target, name: str) -> GoType | None:
 def canonical(name: str) -> str:
     """The name with its spaces and aliases as debug information has them."""
     return _as_linked(_SHORT.sub(lambda found: _LONG[found.group()], _as_linked(name)))
+
+
+def as_symbol(name: str) -> str:
+    """A name with its package's path as the linker writes it: dots in the last element of the path are %2e
+    (PathToPrefix of cmd/internal/objabi/path.go)."""
+    slash = name.rfind("/") + 1
+    package, dot, own = name[slash:].rpartition(".")
+    return f"{name[:slash]}{package.replace('.', '%2e')}{dot}{own}"
 
 
 def _of(target: Target, name: str) -> GoType | None:
@@ -159,7 +169,7 @@ def called(path: str) -> frozenset[str]:
 
 def means(written: str, full: str) -> bool:
     """Whether a type's name as typed stands for the type of this full name."""
-    written, full = canonical(written), canonical(full)
+    written, full = (canonical(name).replace("%2e", ".") for name in (written, full))
     if written == full:
         return True
     typed, known = _PART.findall(written), _PART.findall(full)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, repeat
 from operator import and_, rshift
@@ -16,7 +17,7 @@ from typing import Union
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang.rtype import Types, dynamic
 from gomap.golang.slots import MAX_ITEM
-from gomap.gotypes import POINTER_KINDS, SCALAR_KINDS, Field, GoType, Kind
+from gomap.gotypes import POINTER_KINDS, SCALAR_KINDS, Field, GoType, Kind, holds_interface
 from gomap.human import escaped
 from gomap.maps import view
 from gomap.memory import extents, joined
@@ -97,6 +98,19 @@ class Values:
     def key_text(self, t: GoType, data: bytes | None) -> str:
         """What key gives, in Go syntax."""
         return self.text(t, data) if t.kind in SCALAR_KINDS else str(self.key(t, data))
+
+    def typed_key(self, t: GoType, data: bytes | None) -> str | None:
+        """What key gives, as part of an expression: None where it can't be typed, or is too long."""
+        before, self.cut = self.cut, False
+        text = self.key_text(t, data)
+        told, self.cut = not (self.cut or UNREADABLE in text or "NaN" in text), before
+        return text if told else None
+
+    def alike(self, keys: Iterable[tuple[GoType, bytes | None]]) -> frozenset[str]:
+        """What typed_key gives for more than one of a map's keys: interfaces hold types of one name, which functions
+        declare. No expression tells such keys apart."""
+        told = Counter(self.typed_key(t, data) for t, data in keys if holds_interface(t))
+        return frozenset(text for text, number in told.items() if text is not None and number > 1)
 
     def text(self, t: GoType, data: bytes | None) -> str:
         """The value in Go syntax, bounded by the limits."""

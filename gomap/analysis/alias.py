@@ -138,7 +138,6 @@ class HolderSearch:
         self.visited: set[tuple[int, int, int]] = set()
         self.located: dict[int, Holder] = {}
         self.opened: set[tuple[int, int]] = set()  # sync.Maps whose entries were visited, and by whom
-        self.scopes: set[tuple[int | None, int | None, str]] = set()
 
     # -- the search ----------------------------------------------------------------------------------
 
@@ -180,13 +179,7 @@ class HolderSearch:
     def is_named(self, root: Variable) -> bool:
         """Whether the root's name leads to it: not past a variable of an inner scope that has the name too, and not to
         part of a variable, to which the compiler gives a name like s.ptr."""
-        place = root.place
-        if place.frame is None:
-            return True
-        scope = place.goroutine, place.frame, root.name
-        hidden = scope in self.scopes
-        self.scopes.add(scope)
-        return not hidden and "." not in root.name
+        return root.place.frame is None or not (root.hidden or "." in root.name)
 
     def by_address(self, root: Variable) -> str:
         """What names a root that has no name."""
@@ -398,4 +391,5 @@ class HolderSearch:
 def _in(place: Place) -> str:
     """Where a variable is, for a message about it."""
     whose = f" of goroutine {place.goroutine}" if place.goroutine is not None else ""
+    whose += f", frame {place.frame}" if whose and place.frame is not None else ""
     return f" in {place.function}{whose}" if place.function else ""

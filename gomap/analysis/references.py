@@ -129,6 +129,9 @@ def _operands(code: bytes, start: int, relative: bool) -> Iterator[int]:
 
 def root_of(target: Target, path: str) -> int | None:
     """Address of the package variable that the path begins with: of main.Keep for main.Keep.Stats.Counts."""
+    if path.startswith("'"):
+        found = target.variable(path[1:].partition("'")[0])
+        return None if found is None else found.address
     dot = path.find(".", path.rfind("/", 0, path.find("[") if "[" in path else len(path)) + 1)
     end = next((i for i in range(dot + 1, len(path)) if path[i] in ".[("), len(path))
     found = target.variable(path[:end]) if dot > 0 else None

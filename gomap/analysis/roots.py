@@ -57,6 +57,7 @@ class Roots:
     dead: int = 0
     functions: dict[str, None] = field(default_factory=dict)
     searched: dict[int, Goroutine] = field(default_factory=dict)  # by id
+    hidden: dict[str, bool] = field(default_factory=dict)  # packages, by name
     unseen: Unseen = field(default_factory=Unseen)
     unreadable: list[Anomaly] = field(default_factory=list)
     object_size: int = 0
@@ -73,7 +74,17 @@ class Roots:
         for variable in self.target.package_variables(self.reaches):
             if not of_runtime(variable.name):
                 self.globals += 1
-                yield variable
+                yield replace(variable, name=self._quoted(variable.name))
+
+    def _quoted(self, name: str) -> str:
+        """A package variable's name, in quotes where a variable of the selected frame hides its package."""
+        package, _, rest = name.partition(".")
+        if not rest or "/" in name:
+            return name
+        if package not in self.hidden:
+            local = self.target.variable(package, callers=False)
+            self.hidden[package] = local is not None and local.place.kind != "global"
+        return f"'{name}'" if self.hidden[package] else name
 
     def _selected_frame(self) -> Iterator[Variable]:
         liveness = Liveness(self.target)

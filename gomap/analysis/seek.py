@@ -100,6 +100,7 @@ class _Seek(HolderSearch):
 def _value(address: int, t: GoType, path: str, place: Place) -> Variable:
     where = f" in {place.function}" if place.function else ""
     whose = f", goroutine {place.goroutine}" if place.function and place.goroutine is not None else ""
+    whose += f", frame {place.frame}" if whose and place.frame is not None else ""
     return Variable("", t, address, place=place, note=f"{address:#x} is {path}{where}{whose}, {an(t.name)}")
 
 

@@ -276,31 +276,37 @@ def _sections(group: Group, rows: list[tuple[str, str]], width: int) -> list[Sec
 
 
 def _by_place(holders: list[Holder], told: bool) -> list[tuple[str, str]]:
-    """Paths under the place they start from, frames before package variables. told: which goroutines stand there."""
-    places: dict[str, dict[str, set[int]]] = {}
+    """Paths under the place they start from, frames before package variables. told: which goroutines stand there, and
+    which of their frames it is."""
+    places: dict[str, dict[str, set[tuple[int, int | None]]]] = {}
     for holder in [each for known in holders for each in (known, *known.also)]:
         paths = places.setdefault(where(holder.place), {})
         named = f"{holder.path} (dead)" if holder.kind == "dead" else holder.path
-        paths.setdefault(named, set()).add(holder.place.goroutine or 0)
+        paths.setdefault(named, set()).add((holder.place.goroutine or 0, holder.place.frame))
     rows = []
     for place, paths in places.items():
-        everyone = set().union(*paths.values())
+        everyone = {goroutine for frames in paths.values() for goroutine, _ in frames}
         if everyone == {0} or (len(everyone) == 1 and not told):
             rows.append((place, ", ".join(paths)))
             continue
-        together: dict[frozenset[int], list[str]] = {}
-        for path, goroutines in paths.items():
-            together.setdefault(frozenset(goroutines), []).append(path)
+        together: dict[frozenset[tuple[int, int | None]], list[str]] = {}
+        for path, frames in paths.items():
+            together.setdefault(frozenset(frames), []).append(path)
         for some, these in together.items():
             rows.append((place, f"{', '.join(these)} ({_goroutines(some)})"))
     return rows
 
 
-def _goroutines(ids: frozenset[int]) -> str:
-    """goroutine 7; 20 goroutines: 18-37."""
+def _goroutines(frames: frozenset[tuple[int, int | None]]) -> str:
+    """goroutine 7, frame 2; 20 goroutines: 18-37, frame 7. The frame is left out where it is not the same for all."""
+    ids, levels = {goroutine for goroutine, _ in frames}, {level for _, level in frames}
+    known = {level for level in levels if level is not None}
+    frame = ""
+    if known == levels and (len(levels) == 1 or len(ids) == 1):
+        frame = f", frame{'s' if len(levels) > 1 else ''} {human.ranges(known)}"
     if len(ids) == 1:
-        return f"goroutine {min(ids)}"
-    return f"{len(ids):,} goroutines: {human.ranges(ids)}"
+        return f"goroutine {min(ids)}{frame}"
+    return f"{len(ids):,} goroutines: {human.ranges(ids)}{frame}"
 
 
 def _nil_section(found: Found, listed: bool, told: bool) -> list[Section]:

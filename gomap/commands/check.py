@@ -14,7 +14,7 @@ from gomap.analysis.roots import Roots
 from gomap.anomaly import Anomaly
 from gomap.arrays import numpy
 from gomap.commands.declare import Context
-from gomap.commands.facts import beyond_json, more_maps, named, search_cut
+from gomap.commands.facts import beyond_json, more_maps, named, place_json, search_cut
 from gomap.errors import GomapError, NotAMap, UsageError
 from gomap.golang.hashing.fetch import Pool
 from gomap.golang.hashing.hasher import Hasher, hasher_of
@@ -26,7 +26,7 @@ from gomap.golang.syncmap import detect
 from gomap.gotypes import GoType, Kind
 from gomap.maps import view
 from gomap.report import Facts, Report, Table
-from gomap.target import Variable
+from gomap.target import GLOBAL, Place, Variable
 
 #: Maps that were not checked in full that are told one by one.
 MAX_TOLD = 16
@@ -57,19 +57,19 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         report.anomalies += [*found.anomalies, *searched.anomalies]
         wanted = _all(context, report, found)
     else:
-        wanted = iter([(expr, expr, *map_or_sync(context, expr))])
+        wanted = iter([(expr, expr, GLOBAL, *map_or_sync(context, expr))])
     unused = 0
     findings: list[tuple[str, Checked]] = []  # by name, which maps of several frames may have in common
     stopped = found is not None and found.interrupted
     try:
-        for path, name, t, address in wanted:
+        for path, name, place, t, address in wanted:
             checked = _check(context, hasher, t, address, bool(options["--full"]))
             if checked is None:
                 unused += 1
                 if every:
                     continue
                 checked = Checked(0, 0, [])
-            report.data["maps"].append(_json(path, t, address, checked))
+            report.data["maps"].append(_json(path, place, t, address, checked))
             findings.append((name, checked))
             prefix = f"{name}: " if every else ""
             report.anomalies += [replace(one, message=prefix + one.message) for one in checked.findings]
@@ -109,19 +109,19 @@ def _cut(report: Report, partly: Sequence[tuple[str, Checked]], every: bool) -> 
         report.cut(what, sum(one.hashes_checked for one in rest), sum(one.entries for one in rest))
 
 
-def _all(context: Context, report: Report, found: Found) -> Iterator[tuple[str, str, GoType, int]]:
-    """Every map of the process, each once, with its path and its name: what can't be a map is told as the search
-    tells it."""
+def _all(context: Context, report: Report, found: Found) -> Iterator[tuple[str, str, Place, GoType, int]]:
+    """Every map of the process, each once, with its path, its name, and the frame that the path starts in: what can't
+    be a map is told as the search tells it."""
     if found.interrupted:
         report.cut(INTERRUPTED, 0, None)
     search_cut(report, found)
     for done, address in enumerate((*found.types, *found.syncs)):
         context.progress("maps", done, _number(found))
         holder = (found.maps.get(address) or found.syncs[address])[0]
-        yield holder.path, named(holder), holder.type, address
+        yield holder.path, named(holder), holder.place, holder.type, address
     for address, (holder, _) in found.doubtful.items():
         if holder.place.kind == "global":  # which is set from the start: what is wrong with it has to be said
-            yield holder.path, named(holder), holder.type, address
+            yield holder.path, named(holder), holder.place, holder.type, address
 
 
 def map_or_sync(context: Context, expr: str) -> tuple[GoType, int]:
@@ -188,9 +188,10 @@ def _unread(error: GomapError, address: int, absent: Absent) -> Checked:
     return Checked(0, 0, findings.done(), left, findings.counts)
 
 
-def _json(path: str, t: GoType, address: int, checked: Checked) -> dict[str, Any]:
+def _json(path: str, place: Place, t: GoType, address: int, checked: Checked) -> dict[str, Any]:
     return {
         "path": path,
+        **place_json(place),
         "address": hex(address) if address else None,
         "type": t.name,
         "entries": checked.entries,
@@ -239,19 +240,17 @@ def _words_of_all(report: Report, findings: Sequence[tuple[str, Checked]]) -> No
     if intact or not told:
         told.append(f"{intact:,} intact" if told else "all intact")
     report.answer = [f"{what}: {', '.join(told)}"]
-    names = frozenset({0})
+    right = frozenset({0, 1})
     if broken:
-        rows = [(name, f"{checked.entries:,}", _part(checked)) for name, checked in broken]
-        report.sections.append(
-            Table(("corrupt", "entries", "hashed"), rows, frozenset({1, 2}), code=names, names=names)
-        )
+        rows = [(f"{checked.entries:,}", _part(checked), name) for name, checked in broken]
+        report.sections.append(Table(("entries", "hashed", "corrupt"), rows, right, code=frozenset({2}), whole=2))
     if partly:
         lines = [
-            (name, f"{checked.entries:,}", _part(checked), "; ".join(map(_unchecked, checked.unchecked)))
+            (f"{checked.entries:,}", _part(checked), name, "; ".join(map(_unchecked, checked.unchecked)))
             for name, checked in partly[:MAX_TOLD]
         ]
-        heads = ("not checked in full", "entries", "hashed", "not checked")
-        report.sections.append(Table(heads, lines, frozenset({1, 2}), code=names, names=names, whole=3))
+        heads = ("entries", "hashed", "not checked in full", "not checked")
+        report.sections.append(Table(heads, lines, right, code=frozenset({2}), whole=2))
         if len(partly) > MAX_TOLD:
             report.answer.append(f"({len(partly) - MAX_TOLD:,} more maps were not checked in full)")
 

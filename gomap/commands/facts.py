@@ -110,6 +110,7 @@ def named(holder: Holder) -> str:
     if place.kind == "global":
         return holder.path
     goroutine = f", goroutine {place.goroutine}" if place.goroutine is not None else ""
+    goroutine += f", frame {place.frame}" if goroutine and place.frame is not None else ""
     dead = ", dead" if holder.kind == "dead" else ""
     return f"{holder.path} in {human.short(place.function or '?')}{goroutine}{dead}"
 

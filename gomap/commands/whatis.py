@@ -13,7 +13,7 @@ from gomap.analysis.locate import locate
 from gomap.analysis.ranking import shortest
 from gomap.analysis.roots import Roots
 from gomap.commands.declare import Context
-from gomap.commands.facts import hex_or_none, search_cut, where
+from gomap.commands.facts import hex_or_none, place_json, search_cut, where
 from gomap.errors import BadExpression, GomapError
 from gomap.golang.goroutines import goroutines
 from gomap.golang.heap import DEAD, MANUAL, STATES, Heap, Place, heap_of, segment_of
@@ -306,9 +306,9 @@ def _spot_json(found: Found, spot: Spot | None) -> dict[str, Any]:
             ("map", "array", "bucket", "slot", "part", "overflow", "state", "table")
         )
         return {**nothing, "old": False, "indirect": False}
-    t = found.types[spot.header]
+    t, holder = found.types[spot.header], shortest(found.maps[spot.header])
     return {
-        "map": {"address": hex(spot.header), "type": t.name, "path": shortest(found.maps[spot.header]).path},
+        "map": {"address": hex(spot.header), "type": t.name, "path": holder.path, **place_json(holder.place)},
         "array": spot.array,
         "bucket": spot.bucket,
         "slot": spot.slot,

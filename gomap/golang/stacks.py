@@ -320,7 +320,8 @@ class Stacks:
         if kept.indirect:
             slot, word = address, self._target.arch.pointer_size
             address = self._target.arch.pointer(self._target.memory.read(slot, word))
-        found = Variable(variable.name, variable.type, address, place=Place(variable.place.kind, *place))
+        place_of_it = Place(variable.place.kind, *place)
+        found = Variable(variable.name, variable.type, address, place=place_of_it, hidden=variable.hidden)
         return Local(found, slot, kept.pointed_to, kept.dead)
 
 

@@ -10,7 +10,7 @@ from gomap.golang.rtype import Types
 from gomap.gotypes import GoType, Kind
 from gomap.syntax import closes
 from gomap.target import GLOBAL, Place, Target
-from gomap.values import UNREADABLE, Limits, Values
+from gomap.values import Limits, Values
 
 #: How much of a key is spelt out in a path.
 KEY = Limits(depth=2, text=128, total=256)
@@ -99,9 +99,7 @@ class Names:
 
     def key(self, t: GoType, data: bytes | None) -> str | None:
         """The key as it can be typed, None where that is not possible or too long."""
-        self.values.cut = False
-        text = self.values.key_text(t, data)
-        return None if self.values.cut or UNREADABLE in text or "NaN" in text else text
+        return self.values.typed_key(t, data)
 
     def at(self, t: GoType, address: int | None, content: bytes | None = None) -> str:
         """0xADDR:TYPE in brackets, for a map with its header's address (expr.resolve). content: bytes of the value."""

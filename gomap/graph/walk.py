@@ -15,6 +15,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Protocol, TypeVar
 
 from gomap.captures import Closures
@@ -25,7 +26,7 @@ from gomap.golang.layout import MapView
 from gomap.golang.rtype import Types
 from gomap.golang.slots import MAX_ITEM
 from gomap.golang.structure import counted
-from gomap.gotypes import SCALAR_KINDS, GoType, Kind
+from gomap.gotypes import SCALAR_KINDS, GoType, Kind, holds_interface
 from gomap.graph.edges import Edges
 from gomap.graph.path import DEREF, Captured, Key, Names, Part, Path
 from gomap.progress import Progress
@@ -241,7 +242,7 @@ class Walk:
                 self._inside(found, held, self.target.arch.pack(word), 0, None)
                 return
             found.kind, found.type, found.address = Kind.POINTER, held, word
-        elif kind is not Kind.SLICE:  # what a sync.Map or a closure has is asked by its address
+        elif kind in (Kind.FUNC, Kind.STRUCT):  # what a sync.Map or a closure has is asked by its address
             if found.slot is None:
                 return
             if kind is Kind.STRUCT:
@@ -352,13 +353,17 @@ class Walk:
             return
         self.steps += one.size
         spelt = t.key.kind in SCALAR_KINDS or one.count <= MAX_SPELT
+        alike: frozenset[str] = frozenset()
+        if spelt and holds_interface(t.key):
+            alike = self.names.values.alike((t.key, entry.key) for entry in counted(one.count, one.entries()))
         for entry in self._few(found, counted(one.count, one.entries()), one.count):
             for wanted, part, data, at, form in (
                 (elems, t.elem, entry.elem, entry.elem_address, "[{}]"),
                 (keys, t.key, entry.key, entry.key_address, ".key({})"),
             ):
                 if wanted and data is not None:
-                    key = Key(t.key, entry.key, form if spelt else "", part, at)
+                    told = spelt and not (alike and self.names.key(t.key, entry.key) in alike)
+                    key = Key(t.key, entry.key, form if told else "", part, at)
                     self._inside(found, part, data, 0, at, key)
 
     def _channel(self, found: Reference) -> None:
@@ -387,7 +392,12 @@ class Walk:
         if found.depth >= self.depth:
             self.too_deep += 1
             return
-        entries = syncmap.entries(self.target, Variable("", found.type, found.address))
+        variable, alike = Variable("", found.type, found.address), frozenset[str]()
+        entries = syncmap.entries(self.target, variable)
+        first = [*islice(syncmap.entries(self.target, variable), 1)]
+        if first and holds_interface(first[0].key_type):
+            every = islice(syncmap.entries(self.target, variable), MAX_SPELT)
+            alike = self.names.values.alike((one.key_type, self._key(one.key_type, one.key_address)) for one in every)
         for count, entry in enumerate(self._few(found, entries, None)):
             key: bytes | None = None
             for form, t, at in (
@@ -396,7 +406,8 @@ class Walk:
             ):
                 if self.wanted(t):
                     key = self._key(entry.key_type, entry.key_address) if key is None else key
-                    self._behind(found, t, at, Key(entry.key_type, key, form if count < MAX_SPELT else "", t, at))
+                    told = count < MAX_SPELT and not (alike and self.names.key(entry.key_type, key) in alike)
+                    self._behind(found, t, at, Key(entry.key_type, key, form if told else "", t, at))
 
     def _key(self, t: GoType, address: int) -> bytes | None:
         try:

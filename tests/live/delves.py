@@ -26,6 +26,7 @@ from gomap.errors import NoProcess, TargetRunning
 from gomap.render.text import Style
 from tests.live import debuggers, every_key, toolchains
 from tests.live.debuggers import Answer, Core, Session
+from tests.live.every_path import every_path
 from tests.live.toolchains import MATRIX, Missing, Row, cache, locked
 
 
@@ -152,7 +153,14 @@ def _ask(console: Console, stage: str, commands: Sequence[str], truth: Mapping[s
     """get-every-key and goroutines are not commands of the bridge: they are answered here. truth: the stage's."""
     for command in commands:
         name, _, where = command.partition(" ")
-        if name == "get-every-key":
+        if command.startswith("get-every-key paste"):
+
+            def ask(line: str) -> tuple[str, str | None]:
+                outcome = console.execute(line)
+                return outcome.output, outcome.error
+
+            yield Answer(stage, command, json.dumps(every_path(ask, truth["notes"], where.endswith("hidden"))), None)
+        elif name == "get-every-key":
             session = console.session
             selected = session.frame
 

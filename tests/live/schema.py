@@ -209,6 +209,7 @@ CHECK = {
     "maps": [
         {
             "path": str,
+            **PLACE,
             "address": (HEX, None),
             "type": str,
             "entries": int,
@@ -343,7 +344,7 @@ TOP = {
 PARTS = {"key", "elem", "tophash", "ctrl", "overflow-pointer"}
 WHATIS = {
     "address": HEX,
-    "map": ({"address": HEX, "type": str, "path": str}, None),
+    "map": ({"address": HEX, "type": str, "path": str, **PLACE}, None),
     "array": ({"buckets", "oldbuckets", "overflow", "group", "directory", "header", "table", "extra"}, None),
     "bucket": (int, None),
     "slot": (int, None),

@@ -769,7 +769,7 @@ def test_check_of_maps_of_one_name(damaged: int, dlv: Dlv, system_go: Row) -> No
         entries = sum(one["entries"] for one in data["maps"])
         told = says(console, "hmap-check --all")
         assert told.startswith(f"{len(data['maps'])} maps with {entries} entries checked: 1 corrupt, ")
-        assert re.search(r"\n  m in main\.keep, goroutine \d+ ", told), told
+        assert re.search(r"\n +\d+ +\d+  m in main\.keep, goroutine \d+, frame \d+\n", told), told
 
 
 # -- C -----------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from tests.live import debuggers, delves, toolchains
 from tests.live.all_maps import every_map
 from tests.live.debuggers import Gdb
 from tests.live.delves import Dlv
+from tests.live.every_path import every_path
 from tests.live.toolchains import Row
 
 STOP = "cmd/go/internal/work.(*Builder).Do"
@@ -31,6 +32,8 @@ ALL_MAPS = Path(__file__).with_name("all_maps.py")
 
 #: One toolchain a layout: to build the go command takes each most of a minute.
 ROWS = ("1.23.9", "1.26.6", "1.27.3-mapsplitgroup")
+#: Where what the commands print is typed back.
+PASTED = "1.27.3-mapsplitgroup"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -57,6 +60,8 @@ def test_every_map_of_the_go_command(row: Row, gdb: Gdb, tmp_path: Path) -> None
         "GOMAP_SEARCH": "1",
         "HOME": os.environ["HOME"],
     }
+    if gdb.name == "system" and row.name in (toolchains.SYSTEM.name, PASTED):
+        env["GOMAP_PASTE"] = "1"  # each of thousands of forms once
     load = Path(__file__).resolve().parents[2] / "gdbext/load.py"
     arguments = ["-x", str(load), "-ex", f"break {STOP}", "-ex", "run", "-x", str(ALL_MAPS), "-ex", "kill"]
     done = debuggers.run_gdb(
@@ -67,6 +72,8 @@ def test_every_map_of_the_go_command(row: Row, gdb: Gdb, tmp_path: Path) -> None
     assert told["maps"] > 300 and told["entries"] > 1000, told
     intact(told)
     assert told["scanned"]["goroutines"] > 4
+    if "GOMAP_PASTE" in env:
+        assert told["paths"]["problems"] == [] and told["paths"]["typed"] > 300, told["paths"]
 
 
 def intact(told: Any) -> None:
@@ -145,6 +152,8 @@ def test_core_of_delve_in_delve(dlv: Dlv) -> None:
             return outcome.output, outcome.error
 
         told = every_map(ask)
+        paths = every_path(ask, None, most=1)
+    assert paths["problems"] == [] and paths["typed"] > 100, paths
     # A file that Delve has mapped into memory (syscall's mmapper keeps a list) is in no core; gdb reads the file.
     told["unreadable"] = [one for one in told["unreadable"] if not one[0].endswith(":map[*uint8][]uint8")]
     told["complaints"] = [one for one in told["complaints"] if not re.search(IN_A_SYSTEM_CALL, str(one[1]))]

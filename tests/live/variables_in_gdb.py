@@ -28,7 +28,9 @@ read = files.read()
 placed = files.placed(read) if read is not None else None
 facts = None
 if placed is not None:
-    ours = {name: (one.address, one.type()) for name, one in placed.items() if name in of_gdb or not one.is_plain}
+    ours = {
+        name: (one.address, one.type()) for name, one in placed.variables.items() if name in of_gdb or not one.is_plain
+    }
     facts = [
         {
             "variables": {name: [address, t.name] for name, (address, t) in found.items()},

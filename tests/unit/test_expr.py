@@ -367,7 +367,7 @@ def test_packages_of_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
     paths.append("gopkg.in/yaml%2ev3")
     escaped = "gopkg.in/yaml%2ev3.Node"
     fake.types[escaped] = GoType(Kind.STRUCT, escaped, 8)
-    for written in ("yaml.Node", "yaml%2ev3.Node", "yaml.v3.Node"):
+    for written in ("yaml.Node", "yaml%2ev3.Node", "yaml.v3.Node", "gopkg.in/yaml.v3.Node"):
         node = typenames.find(fake, written)
         assert node is not None and node.name == escaped
     made = f"map[{paths[38]}.Key]{paths[39]}.Elem"

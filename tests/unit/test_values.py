@@ -224,6 +224,22 @@ def test_long_strings_are_cut_and_say_so() -> None:
     assert values.cut
 
 
+def test_keys_that_can_be_typed() -> None:
+    """What is too long, and NaN, can't; nor keys of types of one name, which are written alike."""
+    fake, space = target(AMD64)
+    values, described, t = Values(fake, Limits(text=8)), Descriptors(fake), interface(8)
+    text = basic("string")
+    for raw, told in ((b'a"]', '"a\\"]"'), (b"x" * 9, None)):
+        assert values.typed_key(text, space.string(raw)) == told
+    assert values.typed_key(basic("float64"), packing.pack("<d", math.nan)) is None
+    assert not values.cut
+    ours, theirs = (GoType(Kind.INT, "main.twin", size) for size in (8, 4))
+    held = [(ours, 1), (theirs, 1), (ours, 2), (basic("int"), 1)]
+    keys = [(t, described.eface(one, space.uint(n, one.size))) for one, n in held]
+    assert values.alike(keys) == {"main.twin(1)"}
+    assert values.alike([(INT, space.word(1)), (INT, space.word(1))]) == frozenset()
+
+
 def test_strings_that_no_program_has() -> None:
     fake, space = target(AMD64)
     values = Values(fake)

@@ -1,0 +1,11 @@
+// Package cache is one of three of that name.
+package cache
+
+type Item[T any] struct {
+	Value T
+	Tags  map[string]T
+}
+
+var Maps = map[string]int{"a/cache": 1}
+
+type Item2 struct{ N int }
