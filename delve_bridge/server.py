@@ -78,16 +78,6 @@ def _which(name: str, path: str | None = None) -> str | None:
     return None
 
 
-def _which(name: str, path: str | None = None) -> str | None:
-    """The program of that name that is not dlv-hmap itself, which editors may know as dlv."""
-    own = Path(__file__).resolve().parent.parent / "bin" / "dlv-hmap"
-    for folder in (os.environ.get("PATH", os.defpath) if path is None else path).split(os.pathsep):
-        found = shutil.which(name, path=folder)
-        if found is not None and Path(found).resolve() != own:
-            return found
-    return None
-
-
 def check_machine(dlv: str, program: str, pid: str | None = None) -> None:
     """dlv starts programs of other machines, a 386 one on amd64 say, and wrecks them. Raises OtherMachine.
 
