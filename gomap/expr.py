@@ -377,9 +377,12 @@ class _Follow:
             return self._type(name)
         except (NoSuchType, BadExpression):
             found = self._seek(address) if self._seek is not None else None
-            if found is None or not means(name, found.type.name):
+            if found is not None and means(name, found.type.name):
+                return found.type
+            t = typenames.listed(self.target, name)
+            if t is None:
                 raise
-            return found.type
+            return t
 
     def _converted(self, root: Convert) -> Variable:
         try:

@@ -39,18 +39,19 @@ def find(target: Target, name: str) -> GoType | None:
     linked = canonical(name)
     escaped = _PART.sub(lambda part: as_symbol(part.group()), linked)
     found = _of(target, linked) or target.find_type(name) or (_of(target, escaped) if escaped != linked else None)
-    found = found or _abbreviated(target, linked)
-    return found if found is not None or target.kind == "recorded" else _listed(target, linked)
+    return found or _abbreviated(target, linked)
 
 
-def _listed(target: Target, name: str) -> GoType | None:
-    """A map type that the debug information leaves out: the runtime has the descriptors of those that are made."""
-    if not name.startswith("map[") and "." not in name:
+def listed(target: Target, name: str) -> GoType | None:
+    """A map type that the debug information leaves out: the runtime has the descriptors of those that are made. None
+    where several have the name, as types that functions declare may."""
+    linked = canonical(name)
+    if target.kind == "recorded" or not (linked.startswith("map[") or "." in linked):
         return None
     types = Types(target)
     try:
-        found = (one.descriptor for one in map_types(types) if types.name(one.descriptor) == name)
-        return next((types.at(descriptor) for descriptor in found), None)
+        found = [one.descriptor for one in map_types(types) if types.name(one.descriptor) == linked]
+        return types.at(found[0]) if len(found) == 1 else None
     except GomapError:
         return None
 
