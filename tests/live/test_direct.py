@@ -146,4 +146,4 @@ def test_bad_input(system_go: Row, tmp_path: Path) -> None:
         input="hmap-top -n 1\nhelp hmap-show\nnonsense\nexit\n", capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert run.returncode == 0 and "maps hold" in run.stdout and "Usage: hmap-show" in run.stdout
-    assert "nonsense: there is no command nonsense" in run.stderr
+    assert "unknown command 'nonsense'" in run.stderr

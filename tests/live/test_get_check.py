@@ -112,6 +112,7 @@ OTHERS = (
 MANY = ("pointers", "process", "syncmap", "values")
 #: And why the rest is not asked here.
 ELSEWHERE = {
+    "census": "test_census.py compares all its maps with its own list",
     "corrupt": "what its headers claim is wild: test_corrupt_maps.py checks the map that is whole",
     "cpointers": "C code: test_whatis.py asks all keys",
     "damaged": "damages its maps: test_corrupt_maps.py has them intact before",
@@ -122,6 +123,7 @@ ELSEWHERE = {
     "holders": "test_holders.py asks it",
     "inlined": "is about frames: test_frames.py asks in them",
     "liveness": "test_liveness.py asks it",
+    "paths": "test_paths.py asks every map by every path",
     "pluginhost": "opens the program `shared`",
     "shared": "C code, a library, a plugin: test_builds.py asks all keys",
     "truth": "is no program",
