@@ -49,8 +49,8 @@ def follow(found: ClassicMap, search: Search, hash_: int) -> None:
     raise Endless(f"the overflow chain leads back to {address:#x}: the program's search for this key never ends")
 
 
-def arrays_of(found: ClassicMap) -> Iterator[tuple[int, int]]:
-    """(address, length) of both arrays, the old one first."""
+def arrays_of(found: ClassicMap, most: int) -> Iterator[tuple[int, int]]:
+    """layout.MapView.arrays_of: both arrays, the old one first. There is no directory, whatever `most` is."""
     header = found.header
     for address, count in ((header["oldbuckets"], found.old_count), (header["buckets"], 1 << min(found.B, 40))):
         if address and count * found.shape.slots.size <= MAX_BYTES:
