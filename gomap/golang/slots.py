@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import compress, islice
 from struct import calcsize
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 from gomap.errors import UnsupportedLayout
 from gomap.golang.marks import SLOTS
 from gomap.golang.structure import Entry
-from gomap.gotypes import GoType, Kind
+from gomap.gotypes import GoType, Kind, has_pointers
 from gomap.memory import Memory, gather
 from gomap.target import MAX_RECORD, Arch
 
@@ -41,6 +42,32 @@ class SlotShape:
 
     def mark_offset(self, slot: int) -> int:
         return 7 - slot if self.reversed_marks else slot
+
+    @cached_property
+    def scan(self) -> bool:
+        """Whether slots contain pointers for the collector."""
+        return self.indirect_key or self.indirect_elem or has_pointers(self.key) or has_pointers(self.elem)
+
+
+@dataclass(frozen=True)
+class SlottedShape:
+    """What the shapes of all layouts have: the header's type, and slots."""
+
+    header: GoType
+    slots: SlotShape
+
+    @property
+    def key(self) -> GoType:
+        return self.slots.key
+
+    @property
+    def elem(self) -> GoType:
+        return self.slots.elem
+
+    @property
+    def scan(self) -> bool:
+        """Whether buckets (groups) contain pointers for the collector, overflow pointers apart."""
+        return self.slots.scan
 
 
 #: A bucket or group has eight slots of a key and an elem, neither larger than MAX_INLINE.

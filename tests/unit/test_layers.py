@@ -37,7 +37,6 @@ LAYERS = (
     ("gomap.recorded",),
     ("gomap.image", "gdbext", "delve_bridge"),
     ("direct",),
-    ("gomap.__main__",),
 )
 RANKS = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

@@ -20,7 +20,7 @@ from gomap.golang.layout import Description, Forecast, Growing, Layout, Terms
 from gomap.golang.malloc import Allocator
 from gomap.golang.marks import SLOTS, Strip, mark_code, marks_of
 from gomap.golang.search import Place, Search, Step
-from gomap.golang.slots import Bucket, SlotShape, entries_of, member
+from gomap.golang.slots import Bucket, SlotShape, SlottedShape, entries_of, member
 from gomap.golang.spot import Spot
 from gomap.golang.structure import Bytes, Entry, Structure
 from gomap.gotypes import GoType
@@ -38,23 +38,12 @@ TERMS = Terms("shelf", "label", "label", "label", {0: "free", 1: "removed"}, 0, 
 
 
 @dataclass(frozen=True)
-class ToyShape:
-    header: GoType
-    slots: SlotShape
+class ToyShape(SlottedShape):
     layout: str = "toy"
     group: str | None = None
     overflow_off: int | None = None
-    scan: bool = False
     key_path: tuple[str, ...] = ("shelves", "*", "keys", "*")
     elem_path: tuple[str, ...] = ("shelves", "*", "elems", "*")
-
-    @property
-    def key(self) -> GoType:
-        return self.slots.key
-
-    @property
-    def elem(self) -> GoType:
-        return self.slots.elem
 
 
 def detect(header: GoType, arch: Arch) -> ToyShape | None:

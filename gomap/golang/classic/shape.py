@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from gomap.golang.marks import mark_code
-from gomap.golang.slots import SlotShape, check_fields, check_slots, member, stored_type
-from gomap.gotypes import GoType, has_pointers
+from gomap.golang.slots import SlotShape, SlottedShape, check_fields, check_slots, member, stored_type
+from gomap.gotypes import GoType
 from gomap.target import Arch
 
 HEADER_FIELDS = frozenset("count flags B noverflow hash0 buckets oldbuckets nevacuate extra".split())
@@ -33,30 +32,14 @@ MAX_BYTES = 1 << 46
 
 
 @dataclass(frozen=True)
-class ClassicShape:
+class ClassicShape(SlottedShape):
     """slots.size is the bucket's size; overflow_off the offset of its overflow pointer."""
 
-    header: GoType
-    slots: SlotShape
     overflow_off: int
     layout: str = "classic"
     group: str | None = None
     key_path: tuple[str, ...] = ("buckets", "*", "keys", "*")
     elem_path: tuple[str, ...] = ("buckets", "*", "values", "*")
-
-    @property
-    def key(self) -> GoType:
-        return self.slots.key
-
-    @property
-    def elem(self) -> GoType:
-        return self.slots.elem
-
-    @cached_property
-    def scan(self) -> bool:
-        """Whether buckets contain pointers for the collector, their overflow pointer apart."""
-        s = self.slots
-        return s.indirect_key or s.indirect_elem or has_pointers(s.key) or has_pointers(s.elem)
 
 
 def detect(header: GoType, arch: Arch) -> ClassicShape | None:

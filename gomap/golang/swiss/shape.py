@@ -4,11 +4,10 @@ internal/runtime/maps, and MapGroupType of cmd/compile/internal/reflectdata/map.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from gomap.golang.marks import mark_code
-from gomap.golang.slots import SlotShape, check_fields, check_slots, member, stored_type
-from gomap.gotypes import GoType, has_pointers
+from gomap.golang.slots import SlotShape, SlottedShape, check_fields, check_slots, member, stored_type
+from gomap.gotypes import GoType
 from gomap.target import Arch
 
 HEADER_FIELDS = frozenset("used seed dirPtr dirLen globalDepth globalShift writing clearSeq".split())
@@ -23,30 +22,15 @@ MAX_DIRECTORY = 1 << 24
 
 
 @dataclass(frozen=True)
-class SwissShape:
+class SwissShape(SlottedShape):
     """slots.size is the group's size. header, table: Map and table as debug information has them."""
 
-    header: GoType
     table: GoType
-    slots: SlotShape
     group: str
     key_path: tuple[str, ...]
     elem_path: tuple[str, ...]
     layout: str = "swiss"
     overflow_off: int | None = None
-
-    @property
-    def key(self) -> GoType:
-        return self.slots.key
-
-    @property
-    def elem(self) -> GoType:
-        return self.slots.elem
-
-    @cached_property
-    def scan(self) -> bool:
-        s = self.slots
-        return s.indirect_key or s.indirect_elem or has_pointers(s.key) or has_pointers(s.elem)
 
 
 def detect(header: GoType, arch: Arch) -> SwissShape | None:
@@ -94,4 +78,4 @@ def detect(header: GoType, arch: Arch) -> SwissShape | None:
     )
     check_slots(header.name, shape, arch.pointer_size)
     to_group = ("dirPtr", "*", "*", "groups", "data", "*")
-    return SwissShape(header, table, shape, kind, (*to_group, *to_key), (*to_group, *to_elem))
+    return SwissShape(header, shape, table, kind, (*to_group, *to_key), (*to_group, *to_elem))
