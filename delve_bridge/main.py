@@ -17,9 +17,8 @@ from delve_bridge.rpc import ALONE, DEADLINE, Client, address
 from delve_bridge.server import Server
 from delve_bridge.session import Session
 from gomap.commands import registry
-from gomap.errors import GomapError
-from gomap.human import one_line, visible_lines
-from gomap.render.terminal import READER_GONE, nobody_reads, open_streams, style, write
+from gomap.human import visible_lines
+from gomap.render.terminal import INTERRUPTED, ended, open_streams, style, write
 
 USAGE = """
   dlv-hmap debug|test|exec|attach|core|connect ARGUMENTS   your dlv, with gomap's commands at its prompt
@@ -28,39 +27,29 @@ USAGE = """
   dlv-hmap worker                                          the commands for a dlv that is running already"""
 #: Seconds without a first answer after which it is told what server never gives one.
 SILENT = 1.5
-#: Status after Ctrl-C, as shells have it.
-INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Status 0 when every command answered, 1 when one did not."""
     open_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
+    return ended("dlv-hmap", lambda: _start(arguments))
+
+
+def _start(arguments: list[str]) -> int:
     split = arguments.index("--") if "--" in arguments else len(arguments)
-    try:
-        if arguments == ["worker"]:
-            return worker.daemon()
-        if arguments[:1] == ["dap"] and not {"-h", "--help"}.intersection(arguments):
-            return dap.run(arguments[1:])
-        if arguments[:1] not in ([], ["-h"], ["--help"]) and not any(a[:2] == "-c" for a in arguments[:split]):
-            inside.run(arguments)
-        options = _parser().parse_args(arguments[:split])
-        if split < len(arguments) and options.how != "exec":
-            _parser().error(f"{options.how} takes no arguments for the program")
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-            signal.signal(number, _leave)
-        status = _run(options, arguments[split + 1 :])
-        sys.stdout.flush()
-        return status
-    except BrokenPipeError:
-        nobody_reads(sys.stdout)
-        return READER_GONE
-    except GomapError as error:
-        print(one_line(f"dlv-hmap: {error}"), file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("dlv-hmap: interrupted", file=sys.stderr)
-        return INTERRUPTED
+    if arguments == ["worker"]:
+        return worker.daemon()
+    if arguments[:1] == ["dap"] and not {"-h", "--help"}.intersection(arguments):
+        return dap.run(arguments[1:])
+    if arguments[:1] not in ([], ["-h"], ["--help"]) and not any(a[:2] == "-c" for a in arguments[:split]):
+        inside.run(arguments)
+    options = _parser().parse_args(arguments[:split])
+    if split < len(arguments) and options.how != "exec":
+        _parser().error(f"{options.how} takes no arguments for the program")
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, _leave)
+    return _run(options, arguments[split + 1 :])
 
 
 def _ignore_signals() -> None:

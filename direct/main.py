@@ -6,47 +6,35 @@ import argparse
 import cmd
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 
 from direct.target import DirectTarget, Opened, of_core, of_process
 from gomap import frontend
 from gomap.commands import registry
 from gomap.commands.declare import Settings
-from gomap.errors import GomapError, UsageError
-from gomap.human import one_line
-from gomap.render.terminal import READER_GONE, nobody_reads, open_streams, progress, style, write
-
-INTERRUPTED = 130
+from gomap.errors import UsageError
+from gomap.render.terminal import ended, open_streams, progress, style, write
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Status 0 when every command answered."""
     open_streams()
     options = _parser().parse_args(argv)
-    try:
-        if options.how == "pid":
-            opened = of_process(options.PID)
-        else:
-            if len(options.FILES) > 2:
-                raise UsageError("core takes the program and the core file, or the core file alone")
-            program, core = (options.FILES[0] if len(options.FILES) > 1 else None), options.FILES[-1]
-            opened = of_core(program, core)
-        prompt = Prompt(opened)
-        if options.c is None:
-            prompt.cmdloop()
-            return 0
-        answered = [prompt.answer(line) for line in options.c]
-        sys.stdout.flush()
-        return 0 if all(answered) else 1
-    except BrokenPipeError:
-        nobody_reads(sys.stdout)
-        return READER_GONE
-    except GomapError as error:
-        print(one_line(f"gomap: {error}"), file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("gomap: interrupted", file=sys.stderr)
-        return INTERRUPTED
+    return ended("gomap", lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.how == "pid":
+        opened = of_process(options.PID)
+    else:
+        if len(options.FILES) > 2:
+            raise UsageError("core takes the program and the core file, or the core file alone")
+        opened = of_core(options.FILES[0] if len(options.FILES) > 1 else None, options.FILES[-1])
+    prompt = Prompt(opened)
+    if options.c is None:
+        prompt.ask()
+        return 0
+    answered = [prompt.answer(line) for line in options.c if line.strip()]
+    return 0 if all(answered) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,25 +68,39 @@ class Prompt(cmd.Cmd):
         """Runs one command. Whether it answered."""
         name, _, rest = line.strip().partition(" ")
         shown = style(sys.stdout)
-        target = lambda: DirectTarget(self._opened)  # noqa: E731
-        outcome = frontend.run(name, rest, target, Settings(), shown, False, progress(sys.stdout, shown.width))
+        line_of_progress = progress(sys.stdout, shown.width)
+        outcome = frontend.run(name, rest, self._target, Settings(), shown, False, line_of_progress)
         write(outcome.output)
         if outcome.error is not None:
             print(outcome.error, file=sys.stderr)
         return outcome.error is None
 
+    def _target(self) -> DirectTarget:
+        return DirectTarget(self._opened)
+
+    def ask(self) -> None:
+        """Takes commands until the user leaves. Ctrl-C gives up the line or the command, and not the prompt."""
+        while True:
+            try:
+                self.cmdloop()
+                return
+            except KeyboardInterrupt:
+                print()
+
     # -- what cmd.Cmd asks ---------------------------------------------------------------------------
 
     def onecmd(self, line: str) -> bool:
         name, _, rest = line.strip().partition(" ")
-        if name in ("exit", "quit", "q", "EOF"):
+        if name == "EOF":
+            print()
+            return True
+        if name in ("exit", "quit", "q"):
             return True
         if name == "help":
             command = registry.find(rest.strip())
             print(command.help() if command is not None else registry.overview())
         elif name:
-            with suppress(KeyboardInterrupt):
-                self.answer(line)
+            self.answer(line)
         return False
 
     def completenames(self, text: str, *ignored: object) -> list[str]:

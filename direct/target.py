@@ -1,13 +1,12 @@
 """A process or a core file as a Target, by its memory and its file's debug information alone.
 
-Package variables are known, and local variables are not: nobody unwinds stacks here. What only they hold is found in
-the heap (gomap/heap), where a command looks there.
+Package variables are known. Local variables are not: no stack is unwound. The census (gomap/heap) finds the maps that
+only they hold.
 """
 
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,10 +22,7 @@ from gomap.memory import CachedMemory, Memory
 from gomap.process import ProcessMemory
 from gomap.target import GLOBAL, Captured, Frame, Goroutine, Location, Variable, Wanted, build_version
 
-#: The runtime moves a PIE by whole pages.
-PAGE = 4096
-_AT_ENTRY = 9
-WITHOUT = "local variables are not known without a debugger: no map was searched for in goroutines' frames"
+WITHOUT = "without a debugger local variables are not known: goroutines' frames were not searched for maps"
 _YAMA = "/proc/sys/kernel/yama/ptrace_scope"
 
 
@@ -53,9 +49,12 @@ def of_core(program: str | None, core: str) -> Opened:
     if program is None or not os.path.isfile(program):
         told = f"{program} is not on this machine" if program else "the core file does not name it"
         raise GomapError(f"{core}: which program dumped it? {told}: gomap core PROG {core}")
-    check(program, core)
-    info, moved = _of_file(program, entry)
-    memory = Shortcut(CoreMemory(core), ProgramMemory(program, moved))
+    try:
+        check(program, core)
+        info, moved = _info(program), _moved(program, entry)
+        memory = Shortcut(CoreMemory(core), ProgramMemory(program, moved))
+    except OSError as error:
+        raise GomapError(f"{program} can't be read: {error.strerror}") from error
     return Opened("core", memory, info, moved, lambda: 0)
 
 
@@ -63,20 +62,17 @@ def of_process(pid: int) -> Opened:
     """Raises NoProcess, NoDebugInfo, GomapError."""
     program = f"/proc/{pid}/exe"
     if not os.path.exists(f"/proc/{pid}"):
-        raise NoProcess(f"there is no process {pid}")
+        raise NoProcess(f"process {pid} does not exist")
     try:
-        with open(f"/proc/{pid}/auxv", "rb") as file:
-            auxv = file.read()
-        memory = ProcessMemory(pid)
-        info = _info(program)
+        memory, info = ProcessMemory(pid), _info(program)
+        with open(f"/proc/{pid}/auxv", "rb") as file, elf.mapped(program) as data:
+            entry = elf.entry_in_vector(file.read(), elf.parse(data))
+        moved = _moved(program, entry)
     except PermissionError as error:
         raise GomapError(f"process {pid} can't be read: {_refused(pid)}") from error
     except OSError as error:
         raise NoProcess(f"process {pid} can't be read: {error.strerror}") from error
-    order = "<" if info.arch.byte_order == "little" else ">"
-    pair = struct.Struct(order + ("QQ" if info.arch.pointer_size == 8 else "II"))
-    entry = dict(pair.iter_unpack(auxv[: len(auxv) - len(auxv) % pair.size])).get(_AT_ENTRY)
-    return Opened("live", memory, *_of_file(program, entry, info), threads=lambda: _threads(pid))
+    return Opened("live", memory, info, moved, lambda: _threads(pid))
 
 
 def _threads(pid: int) -> int:
@@ -114,14 +110,11 @@ def _info(program: str) -> DebugInfo:
     raise NoDebugInfo(elf.why_no_debug_info(program))
 
 
-def _of_file(program: str, entry: int | None, info: DebugInfo | None = None) -> tuple[DebugInfo, int]:
-    """(its debug information, how far it was moved). entry: where it started."""
-    info = info or _info(program)
+def _moved(program: str, entry: int | None) -> int:
+    """How far the program was moved. entry: where it started."""
     with elf.mapped(program) as data:
         parsed = elf.parse(data)
-    if parsed.kind != elf.SHARED or entry is None:
-        return info, 0
-    return info, entry - parsed.entry
+    return entry - parsed.entry if parsed.kind == elf.SHARED and entry is not None else 0
 
 
 class DirectTarget:
@@ -136,6 +129,7 @@ class DirectTarget:
         self.kind, self.arch = opened.kind, opened.info.arch
         self.running = opened.threads()
         self.memory: Memory = CachedMemory(opened.memory)
+        self._types: dict[str, GoType | None] = {}
 
     @property
     def go_version(self) -> str | None:
@@ -162,10 +156,6 @@ class DirectTarget:
             except BadDwarf:
                 self._types[name] = None
         return self._types[name]
-
-    @cached_property
-    def _types(self) -> dict[str, GoType | None]:
-        return {}
 
     def symbol(self, name: str) -> int | None:
         at = self._info.symbols.get(name.encode())

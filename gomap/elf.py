@@ -275,8 +275,12 @@ _NT_AUXV, _NT_FILE, _AT_ENTRY = 6, 0x46494C45, 9
 def entry_in_core(data: Data) -> int | None:
     """Where the program started that dumped this core: AT_ENTRY, which tells where a PIE was loaded."""
     elf = parse(data)
+    return entry_in_vector(_note(data, elf, _NT_AUXV), elf)
+
+
+def entry_in_vector(vector: bytes, elf: Elf) -> int | None:
+    """AT_ENTRY of an auxiliary vector (/proc/PID/auxv). elf: of a file of the same machine."""
     pair = struct.Struct(elf.order + ("QQ" if elf.wide else "II"))
-    vector = _note(data, elf, _NT_AUXV)
     return dict(pair.iter_unpack(vector[: len(vector) - len(vector) % pair.size])).get(_AT_ENTRY)
 
 

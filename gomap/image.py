@@ -24,7 +24,6 @@ from gomap.golang.hashing.plans import typehash_plan
 from gomap.golang.rtype import Types
 from gomap.golang.structure import TOO_MANY
 from gomap.gotypes import GoType
-from gomap.human import one_line
 from gomap.maps import view
 from gomap.memory import Memory, RecordingMemory
 from gomap.recorded import FORMAT, MANIFEST, MAX_MANIFEST, MAX_MEMORY, MAX_VALUES, MEMORY, ImageTarget, load, values_in
@@ -267,7 +266,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """`gomap FILE [-c COMMAND ...]`: status 0 when every command answered."""
     from gomap import frontend
     from gomap.commands.registry import overview
-    from gomap.render.terminal import READER_GONE, nobody_reads, open_streams
+    from gomap.render.terminal import ended, open_streams
 
     open_streams()
     parser = argparse.ArgumentParser(
@@ -279,23 +278,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("FILE", help="a file that hmap-record wrote")
     parser.add_argument("-c", metavar="COMMAND", action="append", help="a command to run; may be repeated (hmap-show)")
     options = parser.parse_args(argv)
-    try:
+
+    def work() -> int:
         target = load(options.FILE)
         if frontend.tokens(target.expr) != [target.expr] or target.expr.startswith("-"):
-            raise BadImage(f"{options.FILE} is damaged: the recorded map's name, {target.expr!r}, is none")
-    except GomapError as error:
-        print(one_line(f"gomap: {error}"), file=sys.stderr)
-        return 1
-    try:
-        status = _answer(target, options.c or ["hmap-show"])
-        sys.stdout.flush()
-        return status
-    except BrokenPipeError:
-        nobody_reads(sys.stdout)
-        return READER_GONE
-    except GomapError as error:
-        print(one_line(f"gomap: {error}"), file=sys.stderr)
-        return 1
+            raise BadImage(f"{options.FILE} is damaged: the recorded map's name, {target.expr!r}, can't be a name")
+        return _answer(target, options.c or ["hmap-show"])
+
+    return ended("gomap", work)
 
 
 def _answer(target: ImageTarget, lines: Sequence[str]) -> int:

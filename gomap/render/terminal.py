@@ -5,14 +5,32 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from typing import TextIO
+from typing import Callable, TextIO
 
 from gomap.errors import GomapError
+from gomap.human import one_line
 from gomap.progress import ProgressLine
 from gomap.render.text import Style
 
-#: The status of a program whose reader has gone, as a shell tells it.
-READER_GONE = 128 + 13
+#: Statuses of a program whose reader has gone, and after Ctrl-C, as a shell tells them.
+READER_GONE, INTERRUPTED = 128 + 13, 128 + 2
+
+
+def ended(name: str, work: Callable[[], int]) -> int:
+    """The status that work ends with. What breaks it off is told in one line, as the program of that name."""
+    try:
+        status = work()
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        nobody_reads(sys.stdout)
+        return READER_GONE
+    except GomapError as error:
+        print(one_line(f"{name}: {error}"), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return INTERRUPTED
 
 
 def open_streams() -> None:

@@ -131,7 +131,7 @@ def test_bad_input(system_go: Row, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.write_bytes(b"")
     for arguments, said in (
-        (("pid", "4194303"), "there is no process 4194303"),
+        (("pid", "4194303"), "process 4194303 does not exist"),
         (("core", str(empty)), "is not a core file"),
         (("core", str(tmp_path / "none")), "no such file"),
         (("core", str(other), str(core.path)), "another build of the program"),
