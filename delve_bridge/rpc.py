@@ -12,6 +12,7 @@ import os
 import re
 import socket
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -215,7 +216,7 @@ Call = tuple[str, Mapping[str, Any]]
 Result = Union[Any, Refused]
 
 
-class Api:
+class Api(ABC):
     """Delve's API, however it is reached. loopback: whether the other end is on this machine, as far as is known."""
 
     def __init__(self, where: Address, loopback: bool, deadline: float = DEADLINE) -> None:
@@ -227,13 +228,14 @@ class Api:
         self.busy = False
         self.cancelled = False
 
+    @abstractmethod
     def calls(self, calls: Sequence[Call], deadline: float | None = -1.0) -> list[Result]:
         """Results of many requests, in their order; a Refused stands in the place of what Delve refused.
 
         deadline: seconds for each answer after the one before; None to wait for ever.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Ends it; Delve and the program stay."""
 

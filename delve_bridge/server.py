@@ -57,7 +57,7 @@ def find_dlv() -> str:
     if wanted:
         found = _which(wanted)
         if found is None:
-            raise NoDelve(f"GOMAP_DLV names {wanted}, but there is no such program")
+            raise NoDelve(f"GOMAP_DLV names {wanted}, which is not a program here")
         return found
     data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
     gopath = os.environ.get("GOPATH", "").split(os.pathsep)[0] or os.path.expanduser("~/go")

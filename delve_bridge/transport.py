@@ -234,6 +234,9 @@ class Through(Api):
             self.busy = False
             self.give_up()
 
+    def close(self) -> None:
+        """Nothing was opened: the dlv is the user's."""
+
     def _batch(self, calls: Sequence[Call]) -> list[Result]:
         """As many as fit and Ctrl-C lets through."""
         first, size = self._last + 1, 0

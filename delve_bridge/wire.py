@@ -34,7 +34,7 @@ class Wire:
         self.send(json.dumps(message).encode())
 
     def receive(self) -> bytes | None:
-        """The next message; None where there is no more, or none that can be read."""
+        """The next message. None at the end of the connection, and when a message can't be read."""
         with suppress(OSError, ValueError):
             length = -1
             for line in iter(lambda: self._stream.readline(1 << 12), b"\r\n"):

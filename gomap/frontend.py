@@ -134,13 +134,8 @@ def _not_started(target: Target) -> list[Anomaly]:
 def _running(target: Target) -> list[Anomaly]:
     if not target.running:
         return []
-    if target.backend == "direct":
-        message = "the process ran on while it was read: what it changed meanwhile is seen in part"
-        return [Anomaly("warning", "running", message)]
-    threads = plural(target.running, "other thread")
-    message = (
-        f"{threads} were running (non-stop mode): their stacks were not read, and their changes may be partly visible"
-    )
+    threads = plural(target.running, "thread")
+    message = f"{threads} kept running: their stacks were not read, and their changes may be partly visible"
     return [Anomaly("warning", "running", message)]
 
 

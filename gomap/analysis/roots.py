@@ -15,7 +15,6 @@ from gomap.gotypes import GoType, can_reach_map
 from gomap.progress import Progress, silent
 from gomap.target import Goroutine, Target, Variable
 
-SCOPES = ("frame", "goroutine", "all")
 MAX_PROBLEMS = 16
 
 

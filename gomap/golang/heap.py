@@ -200,14 +200,6 @@ class Heap:
         bits = sum(self._target.arch.pointer(data, i) << 8 * i for i in range(0, len(data), word))
         return bits >> first - 8 * start & (1 << count) - 1
 
-    def object_at(self, address: int) -> tuple[Span, int] | None:
-        """(span, index) of the object of the heap that address lies in, given out or not."""
-        span = self.span_of(address)
-        if span is None or span.state != IN_USE or not span.object:
-            return None
-        index = (address - span.start) // span.object
-        return (span, index) if index < span.objects else None
-
     def holds(self, address: int, size: int) -> bool:
         """Whether so many bytes can be one value: they lie in one object, in one stack, or outside of the heap. Raises
         MemoryFault."""

@@ -706,7 +706,7 @@ def test_no_dlv(tmp_path: Path) -> None:
         text=True,
     )
     assert (run.returncode, run.stdout) == (1, "")
-    assert run.stderr == f"dlv-hmap: GOMAP_DLV names {tmp_path / 'missing'}, but there is no such program\n"
+    assert run.stderr == f"dlv-hmap: GOMAP_DLV names {tmp_path / 'missing'}, which is not a program here\n"
 
 
 # -- core files --------------------------------------------------------------------------------------------

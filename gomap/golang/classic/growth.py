@@ -57,7 +57,7 @@ def growing(found: ClassicMap, structure: Structure) -> Growing:
 
 def _old_array(structure: Structure) -> str:
     held = human.size(structure.bytes.old)
-    return f"{structure.old_address or 0:#x}, {held}, given back when the last old bucket has moved"
+    return f"{structure.old_address or 0:#x}, {held}, freed when the last old bucket has moved"
 
 
 def _remaining(structure: Structure) -> str:
