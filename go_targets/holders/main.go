@@ -76,6 +76,7 @@ func header[M ~map[K]V, K comparable, V any](m *M) string {
 
 //go:noinline
 func worker(n int) {
+	truth.Room()
 	shared := Shared
 	own := map[string]int{}
 	m := map[int]string{n: "outer"}
@@ -97,6 +98,7 @@ func worker(n int) {
 //
 //go:noinline
 func locks() {
+	truth.Room()
 	m := map[string]int{"locked": 1}
 	guard.Lock()
 	locked[goid()] = header(&m)
@@ -128,6 +130,7 @@ func main() {
 		go worker(n)
 	}
 	started.Wait()
+	truth.Parked(0)
 	ids := []int{}
 	for id := range workers {
 		ids = append(ids, id)

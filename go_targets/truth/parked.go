@@ -21,3 +21,15 @@ func Parked(moving int) {
 		Check(time.Now().Before(until), "goroutines that should wait: "+string(text))
 	}
 }
+
+// Room makes the stack of its caller's goroutine so large that nothing called later moves it: an address in it that
+// is published stays true, as long as no collection makes the stack small again.
+//
+//go:noinline
+func Room() {
+	var room [32 << 10]byte
+	use(&room)
+}
+
+//go:noinline
+func use(room *[32 << 10]byte) { room[0] = room[len(room)-1] }

@@ -297,6 +297,8 @@ def told_of(opened: Session, editor: Editor) -> list[str]:
     told = [{k: v for k, v in message.items() if k not in hidden} for message in editor.heard]
     # (An old dlv's go-dap wrote sources that there are none of.)
     lines = [json.dumps(message, sort_keys=True).replace(', "source": {}', "") for message in told]
+    # What is printed reaches the editor on a way of its own: before or after the events of the same moment.
+    lines.sort(key=lambda line: '"category": "stdout"' in line or '"category": "stderr"' in line)
     differs = r'__debug_bin\w*|(?<=rocess )\d+|(?<="systemProcessId": )\d+|(?<="threadId": )\d+|0x[0-9a-f]+|[\d.]+s\b'
     return [re.sub(differs, "N", line) for line in [*lines, opened.end()]]
 
