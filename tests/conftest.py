@@ -14,10 +14,10 @@ from typing import NoReturn
 import hypothesis
 import pytest
 
-from tests.live import debuggers, delves, toolchains
-from tests.live.debuggers import Core, Gdb
-from tests.live.delves import Dlv
-from tests.live.toolchains import MATRIX, SYSTEM, Missing, Row
+from tests.support import debuggers, delves, toolchains
+from tests.support.debuggers import Core, Gdb
+from tests.support.delves import Dlv
+from tests.support.toolchains import MATRIX, SYSTEM, Missing, Row
 
 # Example times say nothing on a machine that builds Go programs at the same time.
 hypothesis.settings.register_profile("gomap", deadline=None)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import leave_out
-from tests.live.debuggers import Gdb
-from tests.live.toolchains import ROOT, Row, cache
+from tests.support.debuggers import Gdb
+from tests.support.toolchains import ROOT, Row, cache
 
 SHIPPED = ("bin", "delve_bridge", "gdbext", "gomap", "install.sh", "pyproject.toml")
 

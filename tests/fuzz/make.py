@@ -6,7 +6,7 @@ Needs the Go toolchains of ROWS (`./install.sh --test --full` fetches them) and 
 from __future__ import annotations
 
 from tests.fuzz.sources import FOLDERS
-from tests.live import debuggers, session, toolchains
+from tests.support import debuggers, session, toolchains
 
 #: One row a layout.
 ROWS = ("1.23.9", "1.27.3", "1.27.3-mapsplitgroup")

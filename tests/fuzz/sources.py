@@ -29,7 +29,8 @@ from gomap.maps import view
 from gomap.target import Arch, Target
 from gomap.values import Limits, Values, shown
 from tests.fuzz.scribbled import Patch
-from tests.unit.build import (
+from tests.support.space import ARCHES, FakeTarget, basic, struct, target
+from tests.support.synthetic import (
     CTRL_DELETED,
     CTRL_EMPTY,
     ClassicPlan,
@@ -40,7 +41,6 @@ from tests.unit.build import (
     build_swiss,
     types_for,
 )
-from tests.unit.space import ARCHES, FakeTarget, basic, struct, target
 
 FOLDERS = (Path(__file__).with_name("images"), Path(__file__).parents[1] / "unit" / "images")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.live import toolchains
-from tests.live.delves import Dlv
-from tests.live.toolchains import Row
+from tests.support import toolchains
+from tests.support.delves import Dlv
+from tests.support.toolchains import Row
 
 #: A program that runs until it is stopped.
 SPINS = """package main

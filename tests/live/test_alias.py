@@ -8,9 +8,9 @@ from typing import Any, Callable
 
 import pytest
 
-from tests.live import debuggers, schema, session, toolchains
-from tests.live.debuggers import Answer, Gdb
-from tests.live.toolchains import Row
+from tests.support import debuggers, schema, session, toolchains
+from tests.support.debuggers import Answer, Gdb
+from tests.support.toolchains import Row
 
 Target = Callable[[str], Path]
 

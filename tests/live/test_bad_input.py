@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.live import debuggers, schema, session, toolchains
-from tests.live.debuggers import LOAD, Answer, Gdb, Session
-from tests.live.toolchains import TARGETS, Row
+from tests.support import debuggers, schema, session, toolchains
+from tests.support.debuggers import LOAD, Answer, Gdb, Session
+from tests.support.toolchains import TARGETS, Row
 
 #: Expressions that name no map, and the code of the error.
 EXPRESSIONS = {

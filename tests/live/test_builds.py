@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 
 from tests import conftest
-from tests.live import builds, debuggers, delves, machines, session, test_truth, toolchains
-from tests.live.builds import BARE, CLASSIC, WHOLE
-from tests.live.debuggers import Gdb, Session
-from tests.live.delves import Dlv
-from tests.live.lookups import check, intact
+from tests.live import test_truth
 from tests.live.test_bad_input import batch
-from tests.live.toolchains import MATRIX, ROOT, SYSTEM, Missing, Row
+from tests.support import builds, debuggers, delves, machines, session, toolchains
+from tests.support.builds import BARE, CLASSIC, WHOLE
+from tests.support.debuggers import Gdb, Session
+from tests.support.delves import Dlv
+from tests.support.lookups import check, intact
+from tests.support.toolchains import MATRIX, ROOT, SYSTEM, Missing, Row
 
 ALIAS = "hmap-alias --scope all --all --json"
 #: A classic toolchain with one gdb, a Swiss one with the other, and that with Delve.

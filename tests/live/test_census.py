@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.live import debuggers, delves, schema, session, toolchains
-from tests.live.debuggers import Answer, Gdb, Session
-from tests.live.delves import Dlv
-from tests.live.toolchains import Row
+from tests.support import debuggers, delves, schema, session, toolchains
+from tests.support.debuggers import Answer, Gdb, Session
+from tests.support.delves import Dlv
+from tests.support.toolchains import Row
 
 PROGRAM = "census"
 HELPERS = f"source {session.HELPERS}"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from tests.live import debuggers, delves, schema, toolchains
-from tests.live.debuggers import Gdb, Session
-from tests.live.delves import Dlv
-from tests.live.toolchains import Row
+from tests.support import debuggers, delves, schema, toolchains
+from tests.support.debuggers import Gdb, Session
+from tests.support.delves import Dlv
+from tests.support.toolchains import Row
 
 COMMAND = "hmap-top -n 0 --json"
 #: Where debug information does not say where in a closure a variable lies, gdb's side finds maps by their headers.

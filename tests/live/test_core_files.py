@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from gomap import elf
-from tests.live import debuggers, delves, session, test_truth, toolchains
-from tests.live.debuggers import LOAD, Core, Gdb
-from tests.live.delves import Dlv
+from tests.live import test_truth
 from tests.live.test_bad_input import batch
 from tests.live.test_builds import bridge, built
-from tests.live.toolchains import Row
+from tests.support import debuggers, delves, session, toolchains
+from tests.support.debuggers import LOAD, Core, Gdb
+from tests.support.delves import Dlv
+from tests.support.toolchains import Row
 
 SHOW = "hmap-show main.Keep.M"
 #: A frame of each with nothing in it, as the tools zstd and lz4 write them.

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from gomap import image
-from tests.live import debuggers, delves, schema, toolchains
-from tests.live.debuggers import Gdb, Session
-from tests.live.delves import Dlv
-from tests.live.lookups import check, get
-from tests.live.toolchains import Row
+from tests.support import debuggers, delves, schema, toolchains
+from tests.support.debuggers import Gdb, Session
+from tests.support.delves import Dlv
+from tests.support.lookups import check, get
+from tests.support.toolchains import Row
 
 #: One damage that several keys show.
 MANY = frozenset({"search that ends too soon"})

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tests.live import debuggers, delves, schema, toolchains
-from tests.live.debuggers import Answer, Core, Gdb, Session
-from tests.live.delves import Dlv
-from tests.live.toolchains import Row
+from tests.support import debuggers, delves, schema, toolchains
+from tests.support.debuggers import Answer, Core, Gdb, Session
+from tests.support.delves import Dlv
+from tests.support.toolchains import Row
 
 SHOWN = 16
 #: A hundred thousand objects in a row: once a toolchain is enough.

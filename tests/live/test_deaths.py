@@ -12,11 +12,12 @@ from typing import Any
 
 from delve_bridge.console import Console
 from gomap.render.text import Style
-from tests.live import debuggers, delves, test_race, toolchains
-from tests.live.debuggers import LOAD, Answer, Gdb
-from tests.live.delves import Dlv
+from tests.live import test_race
 from tests.live.test_race import RACE, TOURED, WORDS, told
-from tests.live.toolchains import Row
+from tests.support import debuggers, delves, toolchains
+from tests.support.debuggers import LOAD, Answer, Gdb
+from tests.support.delves import Dlv
+from tests.support.toolchains import Row
 
 WAYS = (
     "badstate", "body", "compare", "deadlock", "deferred", "fault", "inside", "nilglobal", "nilkey", "oom", "overflow",

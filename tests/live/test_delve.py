@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests.live import debuggers, delves, lookups, session, toolchains, type_graph
-from tests.live.debuggers import Answer, Gdb, Session
-from tests.live.delves import Dlv
 from tests.live.test_truth import check_all
-from tests.live.toolchains import Row
+from tests.support import FOLDER, debuggers, delves, lookups, session, toolchains, type_graph
+from tests.support.debuggers import Answer, Gdb, Session
+from tests.support.delves import Dlv
+from tests.support.toolchains import Row
 
 Target = Callable[[str], Path]
 
@@ -210,7 +210,7 @@ def test_types_are_those_of_gdb(toolchain: Row, dlv: Dlv, system_gdb: Gdb, optim
 def in_gdb(gdb: Gdb, binary: Path, names: list[str], folder: Path) -> dict[str, Any]:
     asked, facts_ = folder / "names", folder / "facts"
     asked.write_text(json.dumps(names))
-    script = Path(__file__).with_name("types_in_gdb.py")
+    script = FOLDER / "types_in_gdb.py"
     env = {"GOMAP_NAMES": str(asked), "GOMAP_FACTS": str(facts_), "GOMAP_ROOT": str(toolchains.ROOT)}
     settings = ["-iex", "set auto-load python-scripts off"]
     run = debuggers.run_gdb(gdb, [*settings, str(binary), "-x", str(script)], env)

@@ -19,14 +19,14 @@ from typing import Any
 import pexpect
 import pytest
 
-from tests.live import dap, debuggers, delves, toolchains
-from tests.live.dap import Editor
-from tests.live.delves import Dlv
-from tests.live.fake_server import serving
 from tests.live.test_delve_failures import environment, of_session
 from tests.live.test_delve_program import headless
 from tests.live.test_delve_prompt import module  # noqa: F401
-from tests.live.toolchains import ROOT, Row
+from tests.support import dap, debuggers, delves, toolchains
+from tests.support.dap import Editor
+from tests.support.delves import Dlv
+from tests.support.fake_server import serving
+from tests.support.toolchains import ROOT, Row
 
 ADAPTER = ROOT / "bin" / "dlv-hmap"
 #: The line of the module's program that puts an entry into a map.

@@ -30,10 +30,10 @@ from delve_bridge.server import Server
 from delve_bridge.session import Session
 from gomap.errors import MemoryFault, NoProcess, UsageError
 from gomap.render.text import Style
-from tests.live import debuggers, delves, toolchains
-from tests.live.delves import Dlv
-from tests.live.fake_server import HANG_UP, POLITE, FakeServer, Refusal, response, serving
-from tests.live.toolchains import Row
+from tests.support import debuggers, delves, toolchains
+from tests.support.delves import Dlv
+from tests.support.fake_server import HANG_UP, POLITE, FakeServer, Refusal, response, serving
+from tests.support.toolchains import Row
 
 Request = Mapping[str, Any]
 

@@ -22,13 +22,13 @@ from delve_bridge.rpc import Call, Client, Result
 from delve_bridge.session import Session
 from gomap.frontend import Outcome
 from gomap.render.text import Style
-from tests.live import delves, toolchains
-from tests.live.delves import Dlv
-from tests.live.fake_server import relaying
 from tests.live.test_delve_failures import bridge_command, environment, left_of
 from tests.live.test_delve_program import headless
 from tests.live.test_delve_prompt import Terminal
-from tests.live.toolchains import Row
+from tests.support import delves, toolchains
+from tests.support.delves import Dlv
+from tests.support.fake_server import relaying
+from tests.support.toolchains import Row
 
 
 class PressedAt:

@@ -21,10 +21,10 @@ from delve_bridge.rpc import Address, Client, address
 from delve_bridge.server import Server
 from delve_bridge.session import Session
 from gomap.render.text import Style
-from tests.live import dap, debuggers, delves, toolchains
-from tests.live.delves import Dlv
 from tests.live.test_delve_failures import environment, left_of, of_session
-from tests.live.toolchains import ROOT, Row
+from tests.support import dap, debuggers, delves, toolchains
+from tests.support.delves import Dlv
+from tests.support.toolchains import ROOT, Row
 
 
 def answers(dlv: Path, *arguments: str) -> str:

@@ -17,10 +17,10 @@ from typing import Any
 import pexpect
 import pytest
 
-from tests.live import debuggers, toolchains
-from tests.live.delves import Dlv
 from tests.live.test_delve_program import headless
-from tests.live.toolchains import ROOT, Row
+from tests.support import debuggers, toolchains
+from tests.support.delves import Dlv
+from tests.support.toolchains import ROOT, Row
 
 PROMPT = r"\(dlv\) "
 BOOTSTRAP = ROOT / "delve_bridge" / "gomap.star"

@@ -26,12 +26,12 @@ from delve_bridge.types import BARE
 from gomap import frontend
 from gomap.errors import MemoryFault, TargetRunning
 from gomap.render.text import Style
-from tests.live import debuggers, delves, toolchains
-from tests.live.debuggers import Gdb
-from tests.live.delves import Dlv
 from tests.live.test_delve_failures import bridge_command, environment, left_of
 from tests.live.test_delve_program import switches
-from tests.live.toolchains import Row
+from tests.support import debuggers, delves, toolchains
+from tests.support.debuggers import Gdb
+from tests.support.delves import Dlv
+from tests.support.toolchains import Row
 
 #: FIELDS and VALUE of its type, MORE package variables: what changes when it is built anew.
 SHOP = """package main

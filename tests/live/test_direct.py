@@ -17,11 +17,11 @@ from gomap import frontend
 from gomap.commands.declare import Settings
 from gomap.errors import GomapError
 from gomap.render.text import Style
-from tests.live import debuggers, session, toolchains
-from tests.live.debuggers import Answer, Session
 from tests.live.test_delve_sessions import built
 from tests.live.test_truth import check_all
-from tests.live.toolchains import ROOT, Row
+from tests.support import debuggers, session, toolchains
+from tests.support.debuggers import Answer, Session
+from tests.support.toolchains import ROOT, Row
 
 #: Every layout, growth, all types of keys and values, constants of the runtime.
 PROGRAMS = (("basic", False), ("growth", False), ("layout", True), ("types", True), ("overload", False))

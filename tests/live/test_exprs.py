@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tests.live import debuggers, delves, session, toolchains
-from tests.live.debuggers import Gdb, Session
-from tests.live.delves import Dlv
 from tests.live.test_get_check import KEYS, PATHS
-from tests.live.toolchains import Row
+from tests.support import debuggers, delves, session, toolchains
+from tests.support.debuggers import Gdb, Session
+from tests.support.delves import Dlv
+from tests.support.toolchains import Row
 
 #: What is said to those who type these.
 REFUSED = {

@@ -6,13 +6,13 @@ import json
 import os
 from pathlib import Path
 
-from tests.live import debuggers, session, toolchains
-from tests.live.debuggers import Answer, Gdb
-from tests.live.toolchains import Row
+from tests.support import FOLDER, debuggers, session, toolchains
+from tests.support.debuggers import Answer, Gdb
+from tests.support.toolchains import Row
 
 #: GOMAP_FUZZ asks for more times than that, and may name a seed: 40 or 40:seed.
 TIMES, _, SEED = os.environ.get("GOMAP_FUZZ", "8").partition(":")
-COMMAND = Path(__file__).with_name("fuzz_in_gdb.py")
+COMMAND = FOLDER / "fuzz_in_gdb.py"
 MAPS: dict[str, dict[str, tuple[str, ...]]] = {
     "types": {
         "filled": (

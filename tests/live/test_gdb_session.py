@@ -13,10 +13,10 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.live import dap, debuggers, session, toolchains
-from tests.live.debuggers import LOAD, Answer, Gdb
 from tests.live.test_delve_sessions import DIES, HIDES, IN_PART, NO_ROOM, built
-from tests.live.toolchains import ROOT, Row
+from tests.support import dap, debuggers, session, toolchains
+from tests.support.debuggers import LOAD, Answer, Gdb
+from tests.support.toolchains import ROOT, Row
 
 #: Goroutines that are preempted anywhere in a short function with a frame, in front of its last instructions too, and
 #: one that is preempted while it recovers from a fault in a function's first instruction. None runs while main does.

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.live import debuggers, delves, every_key, schema, session, toolchains
-from tests.live.debuggers import Gdb, Session
-from tests.live.delves import Dlv
-from tests.live.lookups import check, get, intact
-from tests.live.toolchains import Row
+from tests.support import debuggers, delves, every_key, schema, session, toolchains
+from tests.support.debuggers import Gdb, Session
+from tests.support.delves import Dlv
+from tests.support.lookups import check, get, intact
+from tests.support.toolchains import Row
 
 KEYS, EVERYWHERE, PATHS = "get-every-key", "get-every-key everywhere", "get-every-key paths"
 

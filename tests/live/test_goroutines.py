@@ -12,11 +12,11 @@ import pytest
 
 from delve_bridge.console import Console
 from gomap.render.text import Style
-from tests.live import debuggers, delves, schema, session, toolchains
-from tests.live.debuggers import Answer, Gdb
-from tests.live.delves import Dlv
-from tests.live.stack_list import stack_list
-from tests.live.toolchains import Row
+from tests.support import debuggers, delves, schema, session, toolchains
+from tests.support.debuggers import Answer, Gdb
+from tests.support.delves import Dlv
+from tests.support.stack_list import stack_list
+from tests.support.toolchains import Row
 
 Target = Callable[[str], Path]
 

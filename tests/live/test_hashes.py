@@ -23,8 +23,8 @@ from gomap.golang.rtype import Types
 from gomap.gotypes import Field, GoType, Kind, fixed
 from gomap.memory import Memory, RegionMemory
 from gomap.target import Arch, Captured, Frame, Goroutine, Location, Variable, Wanted
-from tests.live import debuggers, machines, toolchains
-from tests.live.toolchains import Row
+from tests.support import debuggers, machines, toolchains
+from tests.support.toolchains import Row
 
 ARCHS = ("amd64", "386")
 AES = ("on", "off")

@@ -10,10 +10,10 @@ import pytest
 
 from delve_bridge.console import Console
 from gomap.render.text import Style
-from tests.live import debuggers, delves, session, toolchains
-from tests.live.debuggers import Gdb, Session
-from tests.live.delves import Dlv
-from tests.live.toolchains import Row
+from tests.support import debuggers, delves, session, toolchains
+from tests.support.debuggers import Gdb, Session
+from tests.support.delves import Dlv
+from tests.support.toolchains import Row
 
 ROWS = "get-every-key rows"
 #: Programs whose rows are typed, with rows that there are at least. In holders packages have one name.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 
-from tests.live import debuggers, delves, session, toolchains
-from tests.live.debuggers import Gdb, Session
-from tests.live.delves import Dlv
-from tests.live.toolchains import Row
+from tests.support import debuggers, delves, session, toolchains
+from tests.support.debuggers import Gdb, Session
+from tests.support.delves import Dlv
+from tests.support.toolchains import Row
 
 MAPS = ("Keys", "Lines", "Anys", "Shared", "Tagged")
 #: Of each of the program's texts a part, as it has to be shown.

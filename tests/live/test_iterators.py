@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tests.live import debuggers, delves, schema, toolchains
-from tests.live.debuggers import Answer, Gdb, Session
-from tests.live.delves import Dlv
-from tests.live.toolchains import Row
+from tests.support import debuggers, delves, schema, toolchains
+from tests.support.debuggers import Answer, Gdb, Session
+from tests.support.delves import Dlv
+from tests.support.toolchains import Row
 
 MAPS = ("main.Small", "main.Large", "main.Grown")
 

@@ -9,10 +9,10 @@ from typing import Any, Callable
 
 from delve_bridge.console import Console
 from gomap.render.text import Style
-from tests.live import debuggers, delves
-from tests.live.debuggers import Answer, Gdb
-from tests.live.delves import Dlv
 from tests.live.test_goroutines import answered, ways
+from tests.support import debuggers, delves
+from tests.support.debuggers import Answer, Gdb
+from tests.support.delves import Dlv
 
 Target = Callable[[str], Path]
 

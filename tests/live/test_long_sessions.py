@@ -12,11 +12,11 @@ import pexpect
 import pytest
 
 from tests.conftest import leave_out
-from tests.live import debuggers, toolchains
-from tests.live.debuggers import LOAD, Gdb
 from tests.live.test_bad_input import batch
 from tests.live.test_gdb_session import ESCAPES, NO_SCRIPTS
-from tests.live.toolchains import Missing, Row
+from tests.support import debuggers, toolchains
+from tests.support.debuggers import LOAD, Gdb
+from tests.support.toolchains import Missing, Row
 
 QUIET = {"GOMAP_TRUTH": os.devnull}
 

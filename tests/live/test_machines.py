@@ -12,9 +12,6 @@ import pytest
 from gomap import elf
 from tests import conftest
 from tests.live import (
-    debuggers,
-    machines,
-    session,
     test_cycles,
     test_goroutines,
     test_iterators,
@@ -24,14 +21,14 @@ from tests.live import (
     test_top,
     test_truth,
     test_whatis,
-    toolchains,
 )
-from tests.live.debuggers import Gdb, Session
-from tests.live.lookups import check, intact
-from tests.live.machines import MACHINES, Machine
-from tests.live.toolchains import MATRIX, SYSTEM, Missing, Row
+from tests.support import FOLDER, debuggers, machines, session, toolchains
+from tests.support.debuggers import Gdb, Session
+from tests.support.lookups import check, intact
+from tests.support.machines import MACHINES, Machine
+from tests.support.toolchains import MATRIX, SYSTEM, Missing, Row
 
-EVERY_KEY = Path(__file__).with_name("get_every_key.py")
+EVERY_KEY = FOLDER / "get_every_key.py"
 #: One classic and one Swiss toolchain.
 ROWS = ("1.23.9", "1.27.3")
 PROGRAMS = ("growth", "types")

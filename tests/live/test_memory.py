@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Callable
 
-from tests.live import debuggers, session
-from tests.live.debuggers import Gdb
+from tests.support import debuggers, session
+from tests.support.debuggers import Gdb
 
 #: What the runtime allocates for itself meanwhile (threads, timers) is in the program's figure too.
 NOISE = 16 << 10

@@ -10,11 +10,11 @@ from direct.target import DirectTarget, of_core
 from gomap import frontend
 from gomap.commands.declare import Settings
 from gomap.render.text import Style
-from tests.live import debuggers, delves, session, toolchains
-from tests.live.debuggers import Answer, Gdb
-from tests.live.delves import Dlv
-from tests.live.every_path import COMMANDS, every_path
-from tests.live.toolchains import Row
+from tests.support import debuggers, delves, session, toolchains
+from tests.support.debuggers import Answer, Gdb
+from tests.support.delves import Dlv
+from tests.support.every_path import COMMANDS, every_path
+from tests.support.toolchains import Row
 
 CLASSIC = "1.23.9"
 PASTE = "get-every-key paste"

@@ -7,9 +7,9 @@ from typing import Any, Callable
 
 import pytest
 
-from tests.live import debuggers, session, toolchains
-from tests.live.debuggers import LOAD, Gdb, Session
-from tests.live.toolchains import Row
+from tests.support import debuggers, session, toolchains
+from tests.support.debuggers import LOAD, Gdb, Session
+from tests.support.toolchains import Row
 
 #: Whether Go's printer is wrong about the map that an expression names, by its truth.
 Wrong = Callable[[str, Any], bool]

@@ -17,10 +17,10 @@ import pytest
 
 from gomap.golang import mapcalls
 from tests import conftest
-from tests.live import builds, debuggers, delves, schema, toolchains
-from tests.live.debuggers import Answer, Core, Gdb
-from tests.live.delves import Dlv
-from tests.live.toolchains import Missing, Row
+from tests.support import builds, debuggers, delves, schema, toolchains
+from tests.support.debuggers import Answer, Core, Gdb
+from tests.support.delves import Dlv
+from tests.support.toolchains import Missing, Row
 
 RACE, WORDS, LISTED = "hmap-race --json", "hmap-race", "goroutines"
 

@@ -9,9 +9,9 @@ from typing import Callable
 
 import pytest
 
-from tests.live import debuggers, session, toolchains
-from tests.live.debuggers import Gdb
-from tests.live.toolchains import Row
+from tests.support import debuggers, session, toolchains
+from tests.support.debuggers import Gdb
+from tests.support.toolchains import Row
 
 Target = Callable[[str], Path]
 

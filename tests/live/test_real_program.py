@@ -18,16 +18,16 @@ import pytest
 from delve_bridge.console import Console
 from gomap.render.text import Style
 from tests.conftest import is_full
-from tests.live import debuggers, delves, toolchains
-from tests.live.all_maps import every_map
-from tests.live.debuggers import Gdb
-from tests.live.delves import Dlv
-from tests.live.every_path import every_path
-from tests.live.toolchains import Row
+from tests.support import FOLDER, debuggers, delves, toolchains
+from tests.support.all_maps import every_map
+from tests.support.debuggers import Gdb
+from tests.support.delves import Dlv
+from tests.support.every_path import every_path
+from tests.support.toolchains import Row
 
 STOP = "cmd/go/internal/work.(*Builder).Do"
 #: Runs in gdb at the stop: every map in reach, each shown by its address alone.
-ALL_MAPS = Path(__file__).with_name("all_maps.py")
+ALL_MAPS = FOLDER / "all_maps.py"
 
 
 #: One toolchain a layout: to build the go command takes each most of a minute.

@@ -15,10 +15,10 @@ import pytest
 from gomap import image, recorded
 from gomap.recorded import ImageTarget
 from tests.conftest import LAYOUTS
-from tests.live import debuggers, lookups, session, toolchains
-from tests.live.debuggers import Gdb
-from tests.live.every_key import MOST, look_up_all
-from tests.live.toolchains import SYSTEM, Row
+from tests.support import debuggers, lookups, session, toolchains
+from tests.support.debuggers import Gdb
+from tests.support.every_key import MOST, look_up_all
+from tests.support.toolchains import SYSTEM, Row
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Programs and how many of their maps are recorded: every layout, nil maps, interfaces, all kinds of values.

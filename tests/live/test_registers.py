@@ -10,12 +10,12 @@ from pathlib import Path
 from delve_bridge.console import Console
 from delve_bridge.moves import set_breakpoint
 from gomap.render.text import Style
-from tests.live import delves
-from tests.live.debuggers import LOAD, Gdb
-from tests.live.delves import Dlv
 from tests.live.test_delve_sessions import built
 from tests.live.test_gdb_session import NO_SCRIPTS, batch
-from tests.live.toolchains import Row
+from tests.support import delves
+from tests.support.debuggers import LOAD, Gdb
+from tests.support.delves import Dlv
+from tests.support.toolchains import Row
 
 #: Functions give their maps on in the registers that they got them in, and what they call puts others there; some are
 #: needed again. A map has as many entries as the variable's name has letters.

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Callable
 
-from tests.live import debuggers, session
-from tests.live.debuggers import Gdb
+from tests.support import debuggers, session
+from tests.support.debuggers import Gdb
 
 CASES = Path(__file__).resolve().parents[2] / "go_targets/types/cases.go"
 

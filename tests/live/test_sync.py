@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.live import debuggers, delves, schema, session, toolchains
-from tests.live.debuggers import Answer, Gdb, Session
-from tests.live.delves import Dlv
 from tests.live.test_truth import check_all
-from tests.live.toolchains import Row
+from tests.support import debuggers, delves, schema, session, toolchains
+from tests.support.debuggers import Answer, Gdb, Session
+from tests.support.delves import Dlv
+from tests.support.toolchains import Row
 
 ENTRIES = 5000
 #: What the runtime allocates for itself meanwhile.

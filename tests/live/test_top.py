@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.live import debuggers, delves, schema, session, toolchains
-from tests.live.debuggers import Answer, Gdb, Session
-from tests.live.delves import Dlv
 from tests.live.test_memory import NOISE
-from tests.live.toolchains import Row
+from tests.support import debuggers, delves, schema, session, toolchains
+from tests.support.debuggers import Answer, Gdb, Session
+from tests.support.delves import Dlv
+from tests.support.toolchains import Row
 
 ALL = "hmap-top -n 0 --json --values"
 WASTE = "hmap-top --by waste -n 3 --json"

@@ -7,9 +7,9 @@ from typing import Any, Callable
 
 import pytest
 
-from tests.live import debuggers, schema, session
-from tests.live.debuggers import Answer, Gdb, Session
-from tests.live.session import Asked
+from tests.support import debuggers, schema, session
+from tests.support.debuggers import Answer, Gdb, Session
+from tests.support.session import Asked
 
 Target = Callable[[str], Path]
 

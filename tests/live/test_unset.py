@@ -8,12 +8,12 @@ from pathlib import Path
 from delve_bridge.console import Console
 from delve_bridge.moves import resume, set_breakpoint
 from gomap.render.text import Style
-from tests.live import debuggers, delves
-from tests.live.debuggers import LOAD, Gdb
-from tests.live.delves import Dlv
 from tests.live.test_delve_sessions import built
 from tests.live.test_gdb_session import NO_SCRIPTS
-from tests.live.toolchains import Row
+from tests.support import debuggers, delves
+from tests.support.debuggers import LOAD, Gdb
+from tests.support.delves import Dlv
+from tests.support.toolchains import Row
 
 #: main.unset waits for main.stop, on the line that declares m, t and pair: its frame holds what main.dirty left there.
 #: What old pointed to is something else by now.

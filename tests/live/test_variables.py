@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from tests import conftest
-from tests.live import builds, debuggers, toolchains
-from tests.live.builds import WHOLE
-from tests.live.debuggers import Gdb
-from tests.live.machines import MACHINES
-from tests.live.toolchains import Missing, Row
+from tests.support import FOLDER, builds, debuggers, toolchains
+from tests.support.builds import WHOLE
+from tests.support.debuggers import Gdb
+from tests.support.machines import MACHINES
+from tests.support.toolchains import Missing, Row
 
-SCRIPT = Path(__file__).with_name("variables_in_gdb.py")
+SCRIPT = FOLDER / "variables_in_gdb.py"
 LOAD = toolchains.ROOT / "gdbext/load.py"
 #: Other places of the debug information, and other words in it.
 BUILT = ("pie", "dwarf-plain", "split", "cgo")

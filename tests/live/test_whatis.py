@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.live import debuggers, delves, schema, toolchains
-from tests.live.debuggers import Gdb, Session
-from tests.live.delves import Dlv
-from tests.live.session import EVERY_KEY
-from tests.live.toolchains import Missing, Row
+from tests.support import debuggers, delves, schema, toolchains
+from tests.support.debuggers import Gdb, Session
+from tests.support.delves import Dlv
+from tests.support.session import EVERY_KEY
+from tests.support.toolchains import Missing, Row
 
 #: How many of main.Places the program pointers fills in at each stage.
 PLACES = {"current": 27, "growing": 3, "freed": 11}

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from tests import conftest
-from tests.live import debuggers, session, toolchains
-from tests.live.debuggers import Gdb
-from tests.live.toolchains import MATRIX, SYSTEM, Row
+from tests.support import debuggers, session, toolchains
+from tests.support.debuggers import Gdb
+from tests.support.toolchains import MATRIX, SYSTEM, Row
 
 STEPS = session.HELPERS.with_name("step_writes.py")
 #: Of these Go versions no two write alike; in the others the stores are those of one of these.

@@ -14,10 +14,10 @@ from gomap.analysis.alias import everywhere
 from gomap.golang import heap
 from gomap.golang.malloc import allocator
 from gomap.target import Place, Variable
-from tests.unit import plans
-from tests.unit.build import ClassicPlan, SwissPlan, build_classic, build_swiss, classic_type
-from tests.unit.describe import Descriptors, interface
-from tests.unit.space import AMD64, FakeTarget, array_of, basic, pointer, slice_of, struct, target
+from tests.support import plans
+from tests.support.describe import Descriptors, interface
+from tests.support.space import AMD64, FakeTarget, array_of, basic, pointer, slice_of, struct, target
+from tests.support.synthetic import ClassicPlan, SwissPlan, build_classic, build_swiss, classic_type
 from tests.unit.test_maps import ask
 
 INT = basic("int")

@@ -14,8 +14,8 @@ from gomap import maps
 from gomap.golang.malloc import allocator
 from gomap.golang.structure import Structure
 from gomap.gotypes import GoType
-from tests.unit.build import classic_type, swiss_type
-from tests.unit.space import AMD64, FakeTarget, Space, array_of, basic, mspan
+from tests.support.space import AMD64, FakeTarget, Space, array_of, basic, mspan
+from tests.support.synthetic import classic_type, swiss_type
 
 MB = 1 << 20
 

@@ -18,8 +18,8 @@ from gomap.golang.rtype import Types
 from gomap.gotypes import GoType
 from gomap.heap.census import Census, census
 from gomap.target import Arch
-from tests.unit.build import hmap, swiss_header, table_type
-from tests.unit.space import AMD64, FakeTarget, Space, array_of, basic, pointer, slice_of, struct
+from tests.support.space import AMD64, FakeTarget, Space, array_of, basic, pointer, slice_of, struct
+from tests.support.synthetic import hmap, swiss_header, table_type
 
 I386, S390X = Arch("386", 4, "little"), Arch("s390x", 8, "big")
 SWEEPGEN = 1000

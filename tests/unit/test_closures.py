@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gomap.golang.closures import BY_VALUE, RECEIVER, Part, captured
 from gomap.gotypes import GoType
 from gomap.target import Arch, Captured
-from tests.unit.space import align, array_of, basic, struct
+from tests.support.space import align, array_of, basic, struct
 
 ARCH = Arch("amd64", 8, "little")
 INT, BYTE = basic("int", 8), basic("uint8", 1)

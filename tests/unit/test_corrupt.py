@@ -22,9 +22,9 @@ from gomap.golang.structure import Structure
 from gomap.gotypes import GoType, Kind
 from gomap.render.text import Style
 from gomap.report import Report
-from tests.unit import plans
-from tests.unit.build import Built, ClassicPlan, Marks, SwissPlan, TablePlan, build_classic, build_swiss
-from tests.unit.space import AMD64, FakeTarget, Space, basic, target
+from tests.support import plans
+from tests.support.space import AMD64, FakeTarget, Space, basic, target
+from tests.support.synthetic import Built, ClassicPlan, Marks, SwissPlan, TablePlan, build_classic, build_swiss
 from tests.unit.test_maps import ask
 
 INT = basic("int")
@@ -437,7 +437,7 @@ def test_control_bytes_that_mean_nothing() -> None:
 
 def test_indirect_entries_that_cannot_be_read() -> None:
     fake, _ = target(AMD64)
-    from tests.unit.space import array_of
+    from tests.support.space import array_of
 
     built = build_classic(fake, ClassicPlan(0, [[HALF]]), array_of(129, basic("uint8")), INT)
     fake.add("m", built.type, fake.memory.word(built.address))

@@ -19,8 +19,8 @@ from gomap.errors import OptimizedOut
 from gomap.gotypes import Field, GoType, Kind, Lazy
 from gomap.graph import components
 from gomap.target import Arch, Variable
-from tests.unit.build import classic_type
-from tests.unit.space import AMD64, ARCHES, FakeTarget, Space, array_of, basic, pointer, slice_of, struct, target
+from tests.support.space import AMD64, ARCHES, FakeTarget, Space, array_of, basic, pointer, slice_of, struct, target
+from tests.support.synthetic import classic_type
 
 LIMIT = 16
 

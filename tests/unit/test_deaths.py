@@ -8,7 +8,7 @@ from gomap.analysis import deaths, references
 from gomap.commands import race
 from gomap.golang.modules import Modules, modules
 from gomap.gotypes import GoType, Kind
-from tests.unit.space import AMD64, FakeTarget, Space, array_of, basic
+from tests.support.space import AMD64, FakeTarget, Space, array_of, basic
 
 RING = 64
 LAST = b"fatal error: out of memory\n"

@@ -13,8 +13,8 @@ from gomap.golang.rtype import Types
 from gomap.gotypes import Alike, Field, GoType, Kind, fixed, same
 from gomap.keys import Keys
 from gomap.target import Arch, Variable
-from tests.unit.describe import Descriptors, interface
-from tests.unit.space import array_of, basic, pointer, slice_of, struct, target
+from tests.support.describe import Descriptors, interface
+from tests.support.space import array_of, basic, pointer, slice_of, struct, target
 
 ARCH = Arch("amd64", 8, "little")
 INT, STRING = basic("int"), basic("string")

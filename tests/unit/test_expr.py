@@ -24,9 +24,9 @@ from gomap.expr import find_field, resolve, resolve_map
 from gomap.gotypes import GoType, Kind, Lazy
 from gomap.syntax import unquote
 from gomap.target import Variable
-from tests.unit.build import ClassicPlan, SwissPlan, build_classic, build_swiss
-from tests.unit.describe import Descriptors, interface
-from tests.unit.space import AMD64, FakeTarget, array_of, basic, load, pointer, slice_of, struct, target
+from tests.support.describe import Descriptors, interface
+from tests.support.space import AMD64, FakeTarget, array_of, basic, load, pointer, slice_of, struct, target
+from tests.support.synthetic import ClassicPlan, SwissPlan, build_classic, build_swiss
 
 INT = basic("int")
 

@@ -19,8 +19,8 @@ from gomap.frontend import Outcome, tokens
 from gomap.gotypes import GoType
 from gomap.render.text import Style
 from gomap.target import Target, Variable
-from tests.unit.build import SwissPlan, build_swiss
-from tests.unit.space import AMD64, FakeTarget, array_of, basic, target
+from tests.support.space import AMD64, FakeTarget, array_of, basic, target
+from tests.support.synthetic import SwissPlan, build_swiss
 
 
 def world() -> FakeTarget:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from gomap import image
-from tests.live import session
-from tests.live.debuggers import Answer
 from tests.live.test_truth import check
+from tests.support import session
+from tests.support.debuggers import Answer
 
 FOLDER = Path(__file__).with_name("images")
 INDEX: list[dict[str, Any]] = json.loads((FOLDER / "index.json").read_text())

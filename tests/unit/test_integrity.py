@@ -16,8 +16,8 @@ from gomap.golang.hashing.hasher import hasher_of
 from gomap.golang.swiss import check as swiss_check
 from gomap.render.text import Style
 from gomap.target import Variable
-from tests.unit.build import classic_type, swiss_type
-from tests.unit.space import FakeTarget, basic
+from tests.support.space import FakeTarget, basic
+from tests.support.synthetic import classic_type, swiss_type
 from tests.unit.test_bounded import make
 from tests.unit.test_lookup import ARRAY, INT, SEED, with_hashes
 from tests.unit.test_maps import ask

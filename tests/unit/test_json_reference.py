@@ -19,9 +19,9 @@ from gomap.commands.declare import Settings
 from gomap.commands.iterations import MAX_SHOWN
 from gomap.render.text import Style
 from gomap.target import Frame, Goroutine
-from tests.live import schema
-from tests.unit.build import ClassicPlan, build_classic
-from tests.unit.space import AMD64, basic, target
+from tests.support import schema
+from tests.support.space import AMD64, basic, target
+from tests.support.synthetic import ClassicPlan, build_classic
 from tests.unit.test_maps import ask
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -27,8 +27,8 @@ from gomap.gotypes import GoType
 from gomap.render.text import Style
 from gomap.report import Facts
 from gomap.target import Arch, Record, Target, read_record
-from tests.unit.build import map_of
-from tests.unit.space import AMD64, FakeTarget, array_of, basic, pointer, struct, target
+from tests.support.space import AMD64, FakeTarget, array_of, basic, pointer, struct, target
+from tests.support.synthetic import map_of
 from tests.unit.test_layers import FILES, ROOT, tree
 from tests.unit.test_lookup import with_hashes
 from tests.unit.test_maps import ask

@@ -23,9 +23,9 @@ from gomap.golang.lookup import lookup
 from gomap.golang.swiss import check as swiss_check
 from gomap.render.text import Style
 from gomap.target import Variable
-from tests.unit import plans
-from tests.unit.build import Built, ClassicPlan, SwissPlan, TablePlan, classic_type, swiss_type
-from tests.unit.space import AMD64, FakeTarget, Space, basic
+from tests.support import plans
+from tests.support.space import AMD64, FakeTarget, Space, basic
+from tests.support.synthetic import Built, ClassicPlan, SwissPlan, TablePlan, classic_type, swiss_type
 from tests.unit.test_bounded import Lazily, make
 from tests.unit.test_corrupt import FULL, HALF, classic, overflow_pointer, poke, swiss
 from tests.unit.test_maps import ask, made

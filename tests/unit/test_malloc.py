@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gomap.golang.malloc import CLASSES, Allocator, allocator
-from tests.unit.space import AMD64, ARCHES, I386, S390X, heap, load, target
+from tests.support.space import AMD64, ARCHES, I386, S390X, heap, load, target
 
 ROWS = load("roundup.json")
 IDS = [f"{row['go']}-{8 * row['pointer']}bit" for row in ROWS]

@@ -19,8 +19,9 @@ from gomap.gotypes import Kind
 from gomap.listing import entries_json
 from gomap.render.text import Style
 from gomap.values import Values
-from tests.unit import plans
-from tests.unit.build import (
+from tests.support import plans
+from tests.support.space import AMD64, FakeTarget, basic, target
+from tests.support.synthetic import (
     Built,
     ClassicPlan,
     SwissPlan,
@@ -30,7 +31,6 @@ from tests.unit.build import (
     nil_show,
     swiss_type,
 )
-from tests.unit.space import AMD64, FakeTarget, basic, target
 
 MANY = settings(max_examples=120)
 

@@ -23,7 +23,7 @@ from gomap.memory import (
     packed,
     stream,
 )
-from tests.unit.space import AMD64, Space
+from tests.support.space import AMD64, Space
 
 
 def memory(size: int, holes: list[tuple[int, int]]) -> Space:

@@ -17,8 +17,8 @@ from gomap.render import text as as_text
 from gomap.render.color import Paint
 from gomap.render.text import Style, columns, fit, pad, render
 from gomap.report import Bars, Facts, Heat, Lines, Progress, Report, Table
-from tests.unit import plans
-from tests.unit.build import ClassicPlan, SwissPlan
+from tests.support import plans
+from tests.support.synthetic import ClassicPlan, SwissPlan
 from tests.unit.test_maps import made
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")

@@ -14,9 +14,9 @@ from gomap.errors import BadExpression, GomapError, NoDebugInfo
 from gomap.golang.rtype import Types, dynamic
 from gomap.gotypes import GoType, Kind, Lazy, fixed
 from gomap.target import Arch
-from tests.unit.build import ClassicPlan, SwissPlan, build_classic, build_swiss, map_of
-from tests.unit.describe import Descriptors, interface
-from tests.unit.space import AMD64, ARCHES, FakeTarget, array_of, basic, pointer, slice_of, struct, target
+from tests.support.describe import Descriptors, interface
+from tests.support.space import AMD64, ARCHES, FakeTarget, array_of, basic, pointer, slice_of, struct, target
+from tests.support.synthetic import ClassicPlan, SwissPlan, build_classic, build_swiss, map_of
 
 by_arch = pytest.mark.parametrize("arch", ARCHES, ids=lambda arch: arch.name)
 by_go = pytest.mark.parametrize("new", [True, False], ids=["go1.26", "go1.25"])

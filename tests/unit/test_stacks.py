@@ -11,7 +11,7 @@ from gomap.golang.stacks import Stacks
 from gomap.gotypes import GoType, Kind
 from gomap.memory import RegionMemory
 from gomap.target import Frame, Goroutine, Local, Place, Variable, Wanted
-from tests.unit.space import AMD64, FakeTarget, Space
+from tests.support.space import AMD64, FakeTarget, Space
 
 GOES_ON = 0x1000
 PARKED = Goroutine(7, 0xC000000000, "runnable", GOES_ON, 0x7F10, 0x7F18, (0x7000, 0x8000))

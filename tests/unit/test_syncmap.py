@@ -17,8 +17,8 @@ from gomap.golang.malloc import allocator
 from gomap.golang.syncmap import SyncMap
 from gomap.gotypes import GoType, Kind, Lazy
 from gomap.target import Arch, Variable
-from tests.unit.build import ClassicPlan, build_classic, classic_type
-from tests.unit.space import AMD64, ARCHES, FakeTarget, Space, array_of, basic, pointer, struct, target
+from tests.support.space import AMD64, ARCHES, FakeTarget, Space, array_of, basic, pointer, struct, target
+from tests.support.synthetic import ClassicPlan, build_classic, classic_type
 
 LIVE, DELETED, EXPUNGED = "live", "deleted", "expunged"
 #: How read leads to readOnly and an entry to its value, and how the mutex lies, from generation to generation.

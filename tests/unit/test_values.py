@@ -18,9 +18,8 @@ from gomap.errors import MemoryFault
 from gomap.gotypes import GoType, Kind, Lazy, fixed
 from gomap.target import Arch
 from gomap.values import Limits, Values, float_text, quote, shown
-from tests.unit.build import ClassicPlan, SwissPlan, build_classic, build_swiss
-from tests.unit.describe import Descriptors, interface
-from tests.unit.space import (
+from tests.support.describe import Descriptors, interface
+from tests.support.space import (
     AMD64,
     ARCHES,
     FakeTarget,
@@ -33,6 +32,7 @@ from tests.unit.space import (
     struct,
     target,
 )
+from tests.support.synthetic import ClassicPlan, SwissPlan, build_classic, build_swiss
 
 GO = load("strconv.json")
 by_arch = pytest.mark.parametrize("arch", ARCHES, ids=lambda arch: arch.name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.live import debuggers, session, toolchains
+from tests.support import debuggers, session, toolchains
 
 FOLDER = Path(__file__).resolve().parent
 #: One row a layout, and the oldest.

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gomap.gotypes import GoType, Kind
-from tests.unit.build import group_type, hmap, stored, swiss_header, table_type
-from tests.unit.space import FakeTarget, Space, array_of, basic, pointer, scalar, struct
+from tests.support.space import FakeTarget, Space, array_of, basic, pointer, scalar, struct
+from tests.support.synthetic import group_type, hmap, stored, swiss_header, table_type
 
 #: reflect.Kind of what is no basic type.
 NUMBERS = {

@@ -1,7 +1,7 @@
 """The Go toolchains of the matrix, and the programs of go_targets/ built with them.
 
-    python -m tests.live.toolchains fetch [ROW ...]                   unpack toolchains, print each one's `go`
-    python -m tests.live.toolchains build PROGRAM ROW [--optimised]   build, print the program's path
+    python -m tests.support.toolchains fetch [ROW ...]                   unpack toolchains, print each one's `go`
+    python -m tests.support.toolchains build PROGRAM ROW [--optimised]   build, print the program's path
 
 Everything is kept in a cache outside the checkout: $GOMAP_CACHE, or gomap in the user's cache directory.
 """
@@ -227,7 +227,7 @@ def _sources(program: str) -> str:
 
 def main() -> int:
     rows = {row.name: row for row in (SYSTEM, *MATRIX)}
-    parser = argparse.ArgumentParser(prog="python -m tests.live.toolchains")
+    parser = argparse.ArgumentParser(prog="python -m tests.support.toolchains")
     commands = parser.add_subparsers(dest="command", required=True)
     fetch = commands.add_parser("fetch", help="unpack toolchains and print each one's go command")
     fetch.add_argument("row", nargs="*", help=f"of {', '.join(rows)}; all of the matrix when none is named")

@@ -1,6 +1,6 @@
 """The Delves of the matrix, and the bridge run on a program or a core: one dlv for all questions about it.
 
-Answers come in the same form as gdb's (tests/live/debuggers.py), so the same checks look at both.
+Answers come in the same form as gdb's (tests/support/debuggers.py), so the same checks look at both.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from delve_bridge.session import Session as Bridge
 from delve_bridge.target import DelveTarget
 from gomap.errors import NoProcess, TargetRunning
 from gomap.render.text import Style
-from tests.live import debuggers, every_key, toolchains
-from tests.live.debuggers import Answer, Core, Session
-from tests.live.every_path import every_path
-from tests.live.toolchains import MATRIX, Missing, Row, cache, locked
+from tests.support import debuggers, every_key, toolchains
+from tests.support.debuggers import Answer, Core, Session
+from tests.support.every_path import every_path
+from tests.support.toolchains import MATRIX, Missing, Row, cache, locked
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 // Prints runtime.roundupsize as JSON, as the steps at which its answer changes: [first size, rounded size].
 //
-// For each toolchain of tests/unit/data/roundup.json (GOARCH is amd64 or 386):
+// For each toolchain of tests/support/data/roundup.json (GOARCH is amd64 or 386):
 //
-//	GOARCH=386 go1.27.3 run -tags noscan -ldflags=-checklinkname=0 ./tests/unit/data/roundup
+//	GOARCH=386 go1.27.3 run -tags noscan -ldflags=-checklinkname=0 ./tests/support/data/roundup
 //
 // Up to Go 1.21 there is no second argument: leave the tag and the flag away. empty.s is there because the
 // compiler takes functions without a body only beside assembly.

@@ -1,6 +1,6 @@
 // Prints what strconv and fmt make of strings, runes and floats, as JSON: the truth for tests/unit/test_text.py.
 //
-//	go run ./tests/unit/data/strconv > tests/unit/data/strconv.json
+//	go run ./tests/support/data/strconv > tests/support/data/strconv.json
 package main
 
 import (
@@ -43,7 +43,7 @@ type output struct {
 
 func main() {
 	random := rand.New(rand.NewSource(1))
-	out := output{Made: "go run ./tests/unit/data/strconv with " + runtime.Version()}
+	out := output{Made: "go run ./tests/support/data/strconv with " + runtime.Version()}
 
 	wide := []float64{0, math.Copysign(0, -1), 1, -1, 0.1, 0.5, 1.5, 100, 99999, 999999, 1e5, 1e6, 1e7, 123456, 1234567,
 		123456.5, 999999.5, 0.001, 0.0001, 0.00001, 0.00012345, 1e20, 1e21, 1e22, 1e23, 1e100, 1e-100, 1e300, math.Pi, -math.E,

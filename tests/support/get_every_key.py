@@ -14,9 +14,9 @@ from pathlib import Path
 import gdb
 
 from gdbext.target import GdbTarget
-from tests.live.all_maps import in_gdb
-from tests.live.every_key import answer
-from tests.live.every_path import every_path
+from tests.support.all_maps import in_gdb
+from tests.support.every_key import answer
+from tests.support.every_path import every_path
 
 
 class GetEveryKey(gdb.Command):

@@ -6,7 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.unit.build import (
+from tests.support.space import ARCHES
+from tests.support.synthetic import (
     CTRL_DELETED,
     CTRL_EMPTY,
     EMPTY_ONE,
@@ -23,7 +24,6 @@ from tests.unit.build import (
     live_tophash,
     types_for,
 )
-from tests.unit.space import ARCHES
 
 _tophash = st.one_of(st.just(EMPTY_ONE), st.integers(MIN_TOPHASH, 255), st.sampled_from([MIN_TOPHASH, 255]))
 _ctrl = st.one_of(st.just(CTRL_EMPTY), st.integers(0, 0x7F), st.sampled_from([0, 0x7F]))

@@ -14,7 +14,7 @@ from typing import Any
 
 from gomap.gotypes import Field, GoType, Kind, Lazy, fixed
 from gomap.target import Arch
-from tests.unit.space import FakeTarget, Heap, Space, array_of, basic, heap, pointer, slice_of, struct
+from tests.support.space import FakeTarget, Heap, Space, array_of, basic, heap, pointer, slice_of, struct
 
 Marks = list[int]
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tests.live import schema
-from tests.live.debuggers import Answer
-from tests.live.every_key import same_value
+from tests.support import schema
+from tests.support.debuggers import Answer
+from tests.support.every_key import same_value
 
 #: Keys of one map that are asked for, of those it has and of those it has not.
 EACH = 1

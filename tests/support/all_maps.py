@@ -84,7 +84,7 @@ def in_gdb(line: str) -> tuple[str, str | None]:
 
 
 if "GOMAP_ANSWER" in os.environ:
-    from tests.live.every_path import every_path
+    from tests.support.every_path import every_path
 
     told = every_map(in_gdb, "GOMAP_SEARCH" in os.environ)
     told["paths"] = every_path(in_gdb, None, most=1) if "GOMAP_PASTE" in os.environ else None

@@ -31,7 +31,7 @@ from gomap.ongoroutine import OnGoroutine
 from gomap.render.text import Style
 from gomap.target import Target
 from gomap.values import Limits, Values
-from tests.live import holders
+from tests.support import holders
 
 #: Keys looked up in one map: all of them, but for a few maps of hundreds of thousands.
 MOST = 8000

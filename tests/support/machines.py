@@ -1,6 +1,6 @@
 """Programs for other machines than this one: 386 runs natively, arm64 and s390x under qemu-user's gdb stub.
 
-python -m tests.live.machines      fetch qemu-user where it is not there yet, print its programs
+python -m tests.support.machines      fetch qemu-user where it is not there yet, print its programs
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.live import debuggers
-from tests.live.debuggers import DRIVER, LOAD, Answer, Gdb, Session
-from tests.live.toolchains import Missing, cache, locked
+from tests.support import debuggers
+from tests.support.debuggers import DRIVER, LOAD, Answer, Gdb, Session
+from tests.support.toolchains import Missing, cache, locked
 
 #: Debian's and Ubuntu's packages that have the programs; the first has them without libraries.
 PACKAGES = ("qemu-user-static", "qemu-user")

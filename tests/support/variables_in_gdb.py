@@ -15,7 +15,7 @@ from gdbext.program import arch
 from gdbext.symbols import package_variables
 from gdbext.types import Converter
 from gomap.gotypes import GoType
-from tests.live import type_graph
+from tests.support import type_graph
 
 type_graph.MOST = 1 << 20
 converter = Converter(arch())

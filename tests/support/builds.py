@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.live.toolchains import TARGETS, Missing, Row, compile_, made_once
+from tests.support.toolchains import TARGETS, Missing, Row, compile_, made_once
 
 #: Debian's packages of what is needed beside Go.
 _TOOLS = {"cc": "gcc", "objcopy": "binutils", "strip": "binutils"}

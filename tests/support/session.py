@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.live import debuggers
-from tests.live.debuggers import Answer, Core, Gdb, Session
-from tests.live.lookups import check
+from tests.support import debuggers
+from tests.support.debuggers import Answer, Core, Gdb, Session
+from tests.support.lookups import check
 
 #: Every program that stops at stages and publishes maps.
 PROGRAMS = (

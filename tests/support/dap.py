@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.live import delves, toolchains
-from tests.live.toolchains import Missing
+from tests.support import delves, toolchains
+from tests.support.toolchains import Missing
 
 GO_DAP = "github.com/google/go-dap@v0.12.0"
 #: Requests on standard input go to the adapter, what comes from it to standard output, one JSON object a line.

@@ -14,7 +14,7 @@ sys.path.insert(0, os.environ["GOMAP_ROOT"])
 from gdbext.types import Converter
 from gomap.gotypes import GoType
 from gomap.target import Arch
-from tests.live.type_graph import graph
+from tests.support.type_graph import graph
 
 converter = Converter(Arch("", gdb.lookup_type("uintptr").sizeof, "little"))
 

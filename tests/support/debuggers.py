@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.live.toolchains import ROOT, Missing, cache, locked
+from tests.support.toolchains import ROOT, Missing, cache, locked
 
 LOAD = ROOT / "gdbext" / "load.py"
 DRIVER = Path(__file__).with_name("in_gdb.py")

@@ -148,7 +148,7 @@ class StackList(gdb.Command):
         super().__init__("gomap_stacks", gdb.COMMAND_USER)
 
     def invoke(self, argument: str, from_tty: bool) -> None:
-        from tests.live.stack_list import stack_list
+        from tests.support.stack_list import stack_list
 
         print(json.dumps(stack_list(GdbTarget())))
 
