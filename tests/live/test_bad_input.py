@@ -7,14 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.support import debuggers, schema, session, toolchains
-from tests.support.debuggers import LOAD, Answer, Gdb, Session
+from tests.support.complaints import batch
+from tests.support.debuggers import Answer, Gdb, Session
 from tests.support.toolchains import TARGETS, Row
 
 #: Expressions that name no map, and the code of the error.
@@ -68,22 +67,6 @@ COMMANDS = {
     "hmap-alias main.Maps.Whole nosuch": "no-such-variable",
 }
 GOOD = "hmap-show main.Maps.Whole"
-
-
-def batch(
-    gdb: Gdb, args: Sequence[str], commands: Sequence[str], env: dict[str, str] | None = None
-) -> tuple[list[str], list[str], int]:
-    """Lines of standard output and error that the commands gave, and gdb's exit status."""
-    mark = "python import sys; gdb.write('=====\\n'); gdb.write('=====\\n', gdb.STDERR)"
-    started = time.monotonic()
-    asked = [part for command in (mark, *commands) for part in ("-ex", command)]
-    settings = ["-iex", "set auto-load python-scripts off", "-iex", "set startup-with-shell off", "-x", str(LOAD)]
-    run = debuggers.run_gdb(gdb, [*settings, *args, *asked], env, timeout=120)
-    assert time.monotonic() - started < 100, "gdb takes minutes"
-    for text in (run.stdout, run.stderr):
-        assert not re.search(r"Traceback|Python Exception|gdb\.error|please report", text), text[-3000:]
-    out, err = (text.split("=====\n")[1].splitlines() for text in (run.stdout, run.stderr))
-    return out, [line for line in err if not line.startswith("warning: ")], run.returncode
 
 
 def stopped(toolchain: Row, optimised: bool = False) -> tuple[list[str], dict[str, str]]:

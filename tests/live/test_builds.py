@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,14 +11,13 @@ from typing import Any
 import pytest
 
 from tests import conftest
-from tests.live import test_truth
-from tests.live.test_bad_input import batch
-from tests.support import builds, debuggers, delves, machines, session, toolchains
-from tests.support.builds import BARE, CLASSIC, WHOLE
+from tests.support import debuggers, delves, machines, session, toolchains, truths
+from tests.support.builds import BARE, CLASSIC, WHOLE, bridge, built
+from tests.support.complaints import batch
 from tests.support.debuggers import Gdb, Session
 from tests.support.delves import Dlv
 from tests.support.lookups import check, intact
-from tests.support.toolchains import MATRIX, ROOT, SYSTEM, Missing, Row
+from tests.support.toolchains import MATRIX, SYSTEM, Row
 
 ALIAS = "hmap-alias --scope all --all --json"
 #: A classic toolchain with one gdb, a Swiss one with the other, and that with Delve.
@@ -45,13 +42,6 @@ def row_gdb(request: pytest.FixtureRequest) -> tuple[Row, Gdb]:
     return conftest.ensured(request.config, row), conftest.find_gdb(request.config, gdb)
 
 
-def built(config: pytest.Config, name: str, row: Row) -> Path:
-    try:
-        return builds.build(name, WHOLE[name] if name in WHOLE else BARE[name][0], row)
-    except Missing as missing:
-        conftest.leave_out(config, str(missing))
-
-
 def keys_of(expr: str) -> tuple[str, ...]:
     """Keys that the program's map of this name has, and one that it has not."""
     known = {".Keep.M": ("7", "1000"), ".Keep.Ints": ("3", "-1"), ".Keep.Words": ('"word-c"', '"word 3"', '"no"')}
@@ -69,7 +59,7 @@ def questions(exprs: tuple[str, ...]) -> list[str]:
 
 def judge(answers: Session, binary: Path, kind: str, unwound: bool = True) -> None:
     """Every answer, against what the program published. unwound: whether the debugger knows the goroutines' stacks."""
-    test_truth.check_all(answers, binary, False, kind)
+    truths.check_all(answers, binary, False, kind)
     stages = dict.fromkeys(answer.stage for answer in answers.answers)
     found = 0
     for stage in stages:
@@ -151,15 +141,6 @@ def test_core_through_delve(name: str, swiss_go: Row, dlv: Dlv, request: pytest.
     judge(delves.examine(dlv, core, asked), binary, "core", unwound=name not in LOST)
 
 
-def bridge(dlv: Dlv, *arguments: str) -> tuple[str, list[str], int]:
-    """Standard output, lines of standard error and status of dlv-hmap."""
-    env = {**os.environ, "GOMAP_DLV": str(dlv.path), "GOMAP_TRUTH": os.devnull, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "delve_bridge.main", *arguments]
-    run = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
-    assert "Traceback" not in run.stderr
-    return run.stdout, run.stderr.splitlines(), run.returncode
-
-
 @pytest.mark.parametrize("name", ["c-shared", "plugin"])
 def test_delve_reads_no_libraries_of_cores(name: str, swiss_go: Row, dlv: Dlv, request: pytest.FixtureRequest) -> None:
     """A limit of Delve's: the first line says so, and what to use."""
@@ -204,7 +185,7 @@ def test_at_exit(swiss_go: Row, system_gdb: Gdb) -> None:
     exprs = session.published(binary)["start"]
     start = ("catch syscall exit_group", "run")
     answers = machines.visit(system_gdb, machines.HERE, binary, {"start": session.questions(exprs)}, start=start)
-    test_truth.check_all(answers, binary, True, "live")  # locals are gone
+    truths.check_all(answers, binary, True, "live")  # locals are gone
 
 
 def test_in_exec(swiss_go: Row, system_gdb: Gdb, tmp_path: Path) -> None:

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from gomap import elf
-from tests.live import test_truth
-from tests.live.test_bad_input import batch
-from tests.live.test_builds import bridge, built
-from tests.support import debuggers, delves, session, toolchains
+from tests.support import debuggers, delves, session, toolchains, truths
+from tests.support.builds import bridge, built
+from tests.support.complaints import batch
 from tests.support.debuggers import LOAD, Core, Gdb
 from tests.support.delves import Dlv
 from tests.support.toolchains import Row
@@ -89,7 +88,7 @@ def test_nothing_needed_is_cut_off(swiss_go: Row, system_gdb: Gdb, dlv: Dlv, tmp
     # The stack lies behind the heap, and with it the locals.
     asked = session.questions(exprs)
     for answers in (debuggers.examine(system_gdb, short, asked), delves.examine(dlv, short, asked[1:])):
-        test_truth.check_all(answers, binary, True, "core")
+        truths.check_all(answers, binary, True, "core")
 
 
 def test_the_heap_is_cut_off(swiss_go: Row, system_gdb: Gdb, dlv: Dlv, tmp_path: Path) -> None:

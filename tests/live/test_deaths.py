@@ -12,11 +12,10 @@ from typing import Any
 
 from delve_bridge.console import Console
 from gomap.render.text import Style
-from tests.live import test_race
-from tests.live.test_race import RACE, TOURED, WORDS, told
-from tests.support import debuggers, delves, toolchains
+from tests.support import debuggers, delves, races, toolchains
 from tests.support.debuggers import LOAD, Answer, Gdb
 from tests.support.delves import Dlv
+from tests.support.races import RACE, TOURED, WORDS, told
 from tests.support.toolchains import Row
 
 WAYS = (
@@ -86,7 +85,7 @@ def check(data: Any, words: Answer, report: Said, truth: Mapping[str, Any]) -> N
 
 
 def ways(row: Row, names: tuple[str, ...]) -> tuple[str, ...]:
-    classic = test_race.is_classic(row)
+    classic = races.is_classic(row)
     return tuple(way for way in names if classic or way != "badstate")
 
 
@@ -94,7 +93,7 @@ def test_deaths(toolchain: Row, system_gdb: Gdb, dlv: Dlv) -> None:
     everything = toolchain.name in TOURED
     for way in ways(toolchain, WAYS if everything else EVERYWHERE):
         binary = toolchains.build("deaths", toolchain, optimised=way not in PLAIN or toolchain.name == "1.21.13")
-        core, report = test_race.dead(binary, way)
+        core, report = races.dead(binary, way)
         truth = core.truth[way]
         sessions = [debuggers.examine(system_gdb, core, [RACE, WORDS])]
         # The old Delve does not know this Go, and the new one may lose calls of goroutines in system calls.
@@ -130,7 +129,7 @@ def test_about_to_die(both_layouts: Row, system_gdb: Gdb, dlv: Dlv, tmp_path: Pa
         ("overflow", "fatal error", ("runtime.fatalthrow",)),  # on the thread's own stack, where gdb shows no goroutine
         ("unhashable", "panic", ("runtime.gopanic", "runtime.fatalpanic")),
     ):
-        core, report = test_race.dead(binary, way)
+        core, report = races.dead(binary, way)
         wanted = said(report, True)
         stops = [line for place in places for line in (f"break {place}", "continue", RACE)]
         stops[1] = "run"

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests.live.test_truth import check_all
 from tests.support import FOLDER, debuggers, delves, lookups, session, toolchains, type_graph
 from tests.support.debuggers import Answer, Gdb, Session
 from tests.support.delves import Dlv
 from tests.support.toolchains import Row
+from tests.support.truths import check_all
 
 Target = Callable[[str], Path]
 

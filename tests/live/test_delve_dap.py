@@ -7,6 +7,7 @@ import json
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,37 +20,17 @@ from typing import Any
 import pexpect
 import pytest
 
-from tests.live.test_delve_failures import environment, of_session
-from tests.live.test_delve_program import headless
-from tests.live.test_delve_prompt import module  # noqa: F401
 from tests.support import dap, debuggers, delves, toolchains
 from tests.support.dap import Editor
 from tests.support.delves import Dlv
 from tests.support.fake_server import serving
 from tests.support.toolchains import ROOT, Row
+from tests.support.windows import environment, headless, of_session
 
 ADAPTER = ROOT / "bin" / "dlv-hmap"
 #: The line of the module's program that puts an entry into a map.
 PUTS = 6
 EDITS = {"adapterID": "go", "linesStartAt1": True, "columnsStartAt1": True, "pathFormat": "path"}
-#: Reads a line from its terminal into a map, and prints in line 15.
-READS = """package main
-
-import (
-	"bufio"
-	"fmt"
-	"os"
-)
-
-func main() {
-	m, lines := map[string]int{}, bufio.NewScanner(os.Stdin)
-	state, _ := os.Stdout.Stat()
-	fmt.Println("a terminal:", state.Mode()&os.ModeCharDevice != 0)
-	lines.Scan()
-	m[lines.Text()] = 1
-	fmt.Println(len(m))
-}
-"""
 #: A program of the old Delve's has a newer Go than it knows.
 ANY_GO = "--check-go-version=false"
 
@@ -168,7 +149,7 @@ def both(request: pytest.FixtureRequest) -> tuple[Dlv, Row]:
 # -- one session, and another one --------------------------------------------------------------------------------
 
 
-def test_launches(both: tuple[Dlv, Row], module: Path) -> None:  # noqa: F811
+def test_launches(both: tuple[Dlv, Row], module: Path) -> None:
     """A package is built and debugged, then its program is run: gomap answers, and dlv's own features are intact."""
     dlv, go = both
     with session(dlv, go, module) as (opened, editor):
@@ -223,7 +204,7 @@ def build_module(go: Row, folder: Path) -> None:
     subprocess.run(command, cwd=folder, env=toolchains._environment(go), check=True, stdin=subprocess.DEVNULL)
 
 
-def test_completions(dlv: Dlv, system_go: Row, module: Path) -> None:  # noqa: F811
+def test_completions(dlv: Dlv, system_go: Row, module: Path) -> None:
     with session(dlv, system_go, module) as (opened, editor):
         begin(editor, at_line(module), mode="debug", program=".")
         _, frames = stopped(editor)
@@ -319,7 +300,7 @@ LAUNCHES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", LAUNCHES)
-def test_as_dlv_does_it(both: tuple[Dlv, Row], module: Path, name: str) -> None:  # noqa: F811
+def test_as_dlv_does_it(both: tuple[Dlv, Row], module: Path, name: str) -> None:
     """A launch has the same messages in the same order, and prints the same, as with dlv itself."""
     dlv, go = both
     (module / "bad.go").write_text("//go:build bad\n\npackage main\n\nvar _ int = nosuch\n")
@@ -363,7 +344,7 @@ def test_attaches_as_dlv_does_it(both: tuple[Dlv, Row], spinning: Path, tmp_path
     assert [line.replace(', "supportsCompletionsRequest": true', "") for line in ours] == real
 
 
-def test_passes_on_what_else_an_editor_asks(dlv: Dlv, system_go: Row, module: Path) -> None:  # noqa: F811
+def test_passes_on_what_else_an_editor_asks(dlv: Dlv, system_go: Row, module: Path) -> None:
     """It may even be called dlv, and be the first dlv on PATH."""
     folder = module / "bin"
     folder.mkdir()
@@ -387,9 +368,9 @@ def test_passes_on_what_else_an_editor_asks(dlv: Dlv, system_go: Row, module: Pa
         assert (ours.returncode, ours.stdout, ours.stderr) == (real.returncode, real.stdout, real.stderr)
 
 
-def test_in_a_terminal(dlv: Dlv, system_go: Row, module: Path) -> None:  # noqa: F811
+def test_in_a_terminal(dlv: Dlv, system_go: Row, module: Path) -> None:
     """--client-addr: it is started in a terminal, which is the program's, and dials the editor, which listens."""
-    (module / "main.go").write_text(READS)
+    shutil.copy(toolchains.TARGETS / "small" / "reads" / "main.go", module)
     client = subprocess.Popen([str(dap.go_dap()), "listen", "127.0.0.1:0"], stdin=-1, stdout=-1, bufsize=0)
     assert client.stdout is not None
     where = client.stdout.readline().decode().strip()
@@ -467,7 +448,7 @@ def test_attaches(dlv: Dlv, system_go: Row, spinning: Path, leaves: str, tmp_pat
             waits_until(lambda: goes_on(process))
 
 
-def test_attaches_to_a_server(dlv: Dlv, system_go: Row, module: Path) -> None:  # noqa: F811
+def test_attaches_to_a_server(dlv: Dlv, system_go: Row, module: Path) -> None:
     """Several sessions at one server, whose program stays; and a server that takes an editor alone."""
     build_module(system_go, module)
     with headless(dlv, module / "fills") as where:
@@ -536,7 +517,7 @@ def test_servers_that_take_no_editor(dlv: Dlv, system_go: Row, tmp_path: Path) -
 # -- sessions that end otherwise -----------------------------------------------------------------------------------
 
 
-def test_restarts(dlv: Dlv, system_go: Row, module: Path) -> None:  # noqa: F811
+def test_restarts(dlv: Dlv, system_go: Row, module: Path) -> None:
     with session(dlv, system_go, module) as (opened, editor):
         begin(editor, at_line(module, condition="n == 3"), mode="debug", program=".")
         first = editor.wait("event", "stopped")
@@ -580,7 +561,7 @@ def test_nothing_is_left(dlv: Dlv, system_go: Row, spinning: Path, end: str, tmp
         waits_until(lambda: not Path(f"/proc/{pid}").exists())
 
 
-def test_the_build_is_given_up(dlv: Dlv, system_go: Row, module: Path) -> None:  # noqa: F811
+def test_the_build_is_given_up(dlv: Dlv, system_go: Row, module: Path) -> None:
     script = module / "go"
     script.write_text("#!/bin/sh\nexec sleep 1000\n")
     script.chmod(0o755)
@@ -618,7 +599,7 @@ def test_connect_names_it_where_nothing_answers() -> None:
         assert "has not answered for 4 seconds" in problem
 
 
-def test_connect_names_it(dlv: Dlv, system_go: Row, module: Path) -> None:  # noqa: F811
+def test_connect_names_it(dlv: Dlv, system_go: Row, module: Path) -> None:
     """An editor's own server has no second client: that is told at once, and the editor's session is not harmed."""
     for program in (dlv.path, ADAPTER):
         with session(dlv, system_go, module, program=program) as (opened, editor):

@@ -34,6 +34,7 @@ from tests.support import debuggers, delves, toolchains
 from tests.support.delves import Dlv
 from tests.support.fake_server import HANG_UP, POLITE, FakeServer, Refusal, response, serving
 from tests.support.toolchains import Row
+from tests.support.windows import bridge_command, environment, left_of
 
 Request = Mapping[str, Any]
 
@@ -578,37 +579,6 @@ def test_core_that_this_side_does_not_have(
 
 
 # -- one-shot use ------------------------------------------------------------------------------------------
-
-
-def bridge_command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "delve_bridge.main", *arguments]
-
-
-def environment(dlv: Path, **more: str) -> dict[str, str]:
-    return {
-        **os.environ,
-        "GOMAP_DLV": str(dlv),
-        "GOMAP_TRUTH": "/dev/null",
-        "PYTHONPATH": str(toolchains.ROOT),
-        **more,
-    }
-
-
-def left_of(pid: Path) -> list[int]:
-    """Processes of dlv's session, dlv itself and what it started, that are still there."""
-    return of_session(int(pid.read_text()))
-
-
-def of_session(session: int) -> list[int]:
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == session and fields[0] != "Z":
-            found.append(int(stat.parent.name))
-    return found
 
 
 def test_exec_answers_and_leaves_nothing(recorded_dlv: tuple[Path, Path], system_go: Row) -> None:

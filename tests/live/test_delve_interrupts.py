@@ -22,13 +22,12 @@ from delve_bridge.rpc import Call, Client, Result
 from delve_bridge.session import Session
 from gomap.frontend import Outcome
 from gomap.render.text import Style
-from tests.live.test_delve_failures import bridge_command, environment, left_of
-from tests.live.test_delve_program import headless
-from tests.live.test_delve_prompt import Terminal
 from tests.support import delves, toolchains
 from tests.support.delves import Dlv
 from tests.support.fake_server import relaying
+from tests.support.terminals import Terminal
 from tests.support.toolchains import Row
+from tests.support.windows import bridge_command, environment, headless, left_of
 
 
 class PressedAt:

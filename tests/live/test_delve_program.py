@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from delve_bridge.console import Console
-from delve_bridge.rpc import Address, Client, address
+from delve_bridge.rpc import Client
 from delve_bridge.server import Server
 from delve_bridge.session import Session
 from gomap.render.text import Style
-from tests.live.test_delve_failures import environment, left_of, of_session
 from tests.support import dap, debuggers, delves, toolchains
 from tests.support.delves import Dlv
 from tests.support.toolchains import ROOT, Row
+from tests.support.windows import environment, headless, left_of, switches
 
 
 def answers(dlv: Path, *arguments: str) -> str:
@@ -123,35 +120,6 @@ def test_ended_while_dlv_takes_hold(stopped: bool, tmp_path: Path, monkeypatch: 
     finally:
         process.kill()
         process.wait()
-
-
-def switches(status: Path) -> int:
-    """How often threads of the process have waited."""
-    tasks = (status.parent / "task").glob("*/status")
-    return sum(int(re.findall(r"^voluntary_ctxt_switches:\s*(\d+)", task.read_text(), re.M)[0]) for task in tasks)
-
-
-@contextmanager
-def headless(dlv: Dlv, binary: Path, **more: str) -> Iterator[Address]:
-    """README's own server, but for the port's number."""
-    listen = "--listen=127.0.0.1:0"
-    server = subprocess.Popen(
-        [str(dlv.path), "exec", str(binary), "--headless", "--accept-multiclient", "--api-version=2", listen],
-        env={**os.environ, "GOMAP_TRUTH": "/dev/null", **more},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        assert server.stdout is not None
-        yield address(server.stdout.readline().split()[-1])
-        assert server.poll() is None, "the server has ended"
-    finally:
-        server.terminate()
-        server.communicate(timeout=30)
-    assert of_session(server.pid) == []
 
 
 def test_connect(dlv: Dlv, system_go: Row) -> None:

@@ -7,115 +7,18 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-import pexpect
-import pytest
-
-from tests.live.test_delve_program import headless
 from tests.support import debuggers, toolchains
 from tests.support.delves import Dlv
+from tests.support.terminals import Terminal, environment
 from tests.support.toolchains import ROOT, Row
+from tests.support.windows import headless
 
-PROMPT = r"\(dlv\) "
 BOOTSTRAP = ROOT / "delve_bridge" / "gomap.star"
-
-SOURCE = """package main
-
-import "fmt"
-
-func fill(m map[string]int, n int) {
-	m[fmt.Sprint("k", n)] = n
-}
-
-func main() {
-	fill(map[string]int{}, 0)
-	m := map[string]int{}
-	for i := 0; i < 10; i++ {
-		fill(m, i)
-	}
-	fmt.Println(len(m))
-}
-"""
-TEST = """package main
-
-import "testing"
-
-func TestFill(t *testing.T) {
-	main()
-}
-"""
-
-
-class Terminal:
-    """dlv-hmap, or a plain dlv, in a terminal. Every read has a deadline, and waits for words and not for time."""
-
-    def __init__(
-        self, dlv: Dlv, home: Path, *arguments: str, plain: bool = False, cwd: Path | None = None, **more: str
-    ) -> None:
-        self.child: Any = pexpect.spawn(
-            str(dlv.path) if plain else str(ROOT / "bin" / "dlv-hmap"),
-            list(arguments),
-            env={**environment(dlv, home), **more},
-            cwd=None if cwd is None else str(cwd),
-            encoding="utf-8",
-            dimensions=(40, 120),
-            timeout=60,
-        )
-
-    def ready(self) -> str:
-        """What came before the next prompt, without colours."""
-        self.child.expect(PROMPT)
-        return re.sub(r"\x1b\[[\d;]*m", "", str(self.child.before))
-
-    def ask(self, line: str) -> str:
-        """The answer to one line, behind its echo."""
-        self.child.send(line + "\r")
-        self.child.expect("\n")
-        return self.ready()
-
-    def leave(self, answer: str = "") -> str:
-        self.child.send("exit\r" + answer)
-        self.child.expect(pexpect.EOF)
-        self.child.close()
-        assert self.child.exitstatus == 0
-        return str(self.child.before)
-
-    @property
-    def folder(self) -> Path:
-        """Where the pipes to its worker are: dlv-hmap has become dlv."""
-        (found,) = Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp").glob(f"gomap-dlv-{self.child.pid}-*")
-        return found
-
-
-def environment(dlv: Dlv, home: Path) -> dict[str, str]:
-    return {
-        **toolchains._environment(toolchains.SYSTEM),
-        "HOME": str(home),
-        "XDG_CONFIG_HOME": str(home / "config"),
-        "XDG_CACHE_HOME": str(home / "cache"),
-        "GOMAP_DLV": str(dlv.path),
-        "GOMAP_PYTHON": sys.executable,
-        "GOMAP_TRUTH": "/dev/null",
-        "TERM": "xterm",
-        "NO_COLOR": "1",
-        "COLUMNS": "80",  # of another window
-    }
-
-
-@pytest.fixture
-def module(tmp_path: Path) -> Path:
-    """A Go module with a program and its test, for `dlv debug` and `dlv test`."""
-    folder = tmp_path / "module"
-    folder.mkdir()
-    for name, text in (("go.mod", "module fills\n\ngo 1.21\n"), ("main.go", SOURCE), ("main_test.go", TEST)):
-        (folder / name).write_text(text)
-    return folder
 
 
 def worker_of(folder: Path) -> int:

@@ -26,408 +26,18 @@ from delve_bridge.types import BARE
 from gomap import frontend
 from gomap.errors import MemoryFault, TargetRunning
 from gomap.render.text import Style
-from tests.live.test_delve_failures import bridge_command, environment, left_of
-from tests.live.test_delve_program import switches
 from tests.support import debuggers, delves, toolchains
 from tests.support.debuggers import Gdb
 from tests.support.delves import Dlv
 from tests.support.toolchains import Row
+from tests.support.windows import bridge_command, environment, left_of, switches
 
-#: FIELDS and VALUE of its type, MORE package variables: what changes when it is built anew.
-SHOP = """package main
-
-import "os"
-
-type Item struct{ FIELDS }
-
-var Items = map[string]Item{}
-
-MORE
-
-func put(m map[string]Item) { println(len(m), len(os.Args)) }
-
-func main() {
-	m := map[string]Item{}
-	for _, name := range []string{"a", "b", "c"} {
-		m[name] = Item{VALUE}
-		Items[name] = Item{VALUE}
-		put(m)
-	}
+#: What changes when the shop is built anew: fields of its type, a package variable.
+ANEW = {
+    "struct{ N int }": "struct{ S string; N int8 }",
+    "Item{1}": 'Item{"x", 2}',
+    "func put": "var Pad [5000]int\n\nvar More = map[int]int{len(Pad): 1}\n\nfunc put",
 }
-"""
-FIRST = SHOP.replace("FIELDS", "N int").replace("VALUE", "1").replace("MORE", "")
-SECOND = (
-    SHOP.replace("FIELDS", "S string; N int8")
-    .replace("VALUE", '"x", 2')
-    .replace("MORE", "var Pad [5000]int; var More = map[int]int{len(Pad): 1}")
-)
-#: Workers that all stop at one breakpoint, and a main that goes on for as long as it is wanted.
-WORKERS = """package main
-
-import "time"
-
-func worker(m map[int]int, wait chan bool) {
-	m[0] = 1
-	m[1] = 2
-	m[2] = 3
-	wait <- true
-}
-
-func main() {
-	wait := make(chan bool)
-	for i := 0; i < 8; i++ {
-		go worker(map[int]int{}, wait)
-	}
-	for i := 0; i < 8; i++ {
-		<-wait
-	}
-	seen := map[int]int{}
-	for i := 0; ; i++ {
-		turn(seen, i)
-		time.Sleep(100 * time.Microsecond)
-	}
-}
-
-func turn(seen map[int]int, i int) { seen[i%10]++ }
-"""
-#: The first worker is on its second line until the second one has been through all of worker.
-TWO_WORKERS = """package main
-
-func worker(first bool, turn chan bool) {
-	m := map[bool]int{}
-	meet(first, turn)
-	m[first] = 1
-}
-
-func meet(first bool, turn chan bool) {
-	if first {
-		turn <- true
-		<-turn
-	}
-}
-
-func main() {
-	turn := make(chan bool)
-	go worker(true, turn)
-	<-turn
-	worker(false, turn)
-	turn <- true
-}
-"""
-#: waits is stopped where it has no frame of its own: preempted, and then interrupted. Both of its callers hold a map.
-LEAF = """package main
-
-import (
-	"runtime"
-	"sync/atomic"
-	"time"
-)
-
-var there, done atomic.Bool
-
-//go:noinline
-func waits(n int) int {
-	there.Store(true)
-	for !done.Load() {
-		n++
-	}
-	return n
-}
-
-//go:noinline
-func inner(m map[string]int) { m["woken"] = waits(len(m)) }
-
-//go:noinline
-func outer(m map[int]int) {
-	inner(map[string]int{"a": 1})
-	m[2] = 2
-}
-
-func main() {
-	runtime.GOMAXPROCS(1)
-	go outer(map[int]int{1: 1})
-	for !there.Load() {
-		time.Sleep(time.Millisecond)
-	}
-	runtime.Breakpoint()
-	runtime.GOMAXPROCS(2)
-	time.Sleep(time.Hour)
-}
-"""
-#: The map lies on main's stack, which is moved as it grows; a caller's m is not needed any more, and stays as it was.
-DEEP = """package main
-
-import "runtime"
-
-//go:noinline
-func down(n int, m map[string]int) int {
-	if n == 0 {
-		runtime.Breakpoint()
-		return len(m)
-	}
-	return down(n-1, m) + 1
-}
-
-func main() {
-	println(down(2000, map[string]int{"a": 1}))
-}
-"""
-#: Its callback is called by C on a thread of Go's, and on one of C's own.
-CALLED_BY_C = """package main
-
-/*
-#include <pthread.h>
-extern void back(int);
-static void *run(void *x) { back(2); return 0; }
-static void call(void) { back(1); }
-static void thread(void) { pthread_t t; pthread_create(&t, 0, run, 0); pthread_join(t, 0); }
-*/
-import "C"
-import "runtime"
-
-//export back
-func back(n C.int) { stop(map[int]string{int(n): "back"}) }
-
-//go:noinline
-func stop(m map[int]string) {
-	runtime.Breakpoint()
-	m[9] = "more"
-}
-
-func main() {
-	C.call()
-	C.thread()
-}
-"""
-#: A stack that grows at every call of deep, whose callers' callers each hold a map.
-GROWING = """package main
-
-import (
-	"runtime"
-	"time"
-)
-
-//go:noinline
-func deep(n int) int {
-	var room [200]int
-	room[n%200] = n
-	if n > 0 {
-		n = deep(n - 1)
-	}
-	return room[n%200]
-}
-
-//go:noinline
-func inner(m map[string]int) int {
-	m["deep"] = deep(200)
-	return len(m)
-}
-
-//go:noinline
-func outer(m map[int]int) { m[2] = inner(map[string]int{"a": 1}) }
-
-func main() {
-	runtime.GOMAXPROCS(1)
-	runtime.Breakpoint()
-	go outer(map[int]int{1: 1})
-	time.Sleep(time.Hour)
-}
-"""
-#: Every access to memory is a call of C on the system's stack, in a -race build. Each goroutine's calls hold two maps.
-RACY = """package main
-
-import (
-	"runtime"
-	"sync/atomic"
-	"time"
-)
-
-var done, started, turns atomic.Int64
-
-//go:noinline
-func leaf(numbers []int) (sum int) {
-	for i := range numbers {
-		sum += numbers[i]
-	}
-	return sum
-}
-
-//go:noinline
-func inner(m map[string]int, numbers []int) {
-	started.Add(1)
-	for done.Load() == 0 {
-		turns.Add(int64(leaf(numbers)))
-	}
-	m["sum"] = leaf(numbers)
-}
-
-//go:noinline
-func outer(m map[int]int) {
-	inner(map[string]int{"a": 1}, make([]int, 10))
-	m[2] = 2
-}
-
-func main() {
-	for i := 0; i < 4; i++ {
-		go outer(map[int]int{1: 1})
-	}
-	for started.Load() < 4 {
-		time.Sleep(time.Millisecond)
-	}
-	for {
-		time.Sleep(5 * time.Millisecond)
-		runtime.Breakpoint()
-	}
-}
-"""
-DIES = """package main
-
-func main() {
-	m := map[string]int{"a": 1}
-	var n map[string]int
-	println(len(m))
-	n["x"] = 1
-}
-"""
-
-#: A local with the name of its package: Keep has one entry in the package, and two in the local.
-HIDES = """package main
-
-import "runtime"
-
-var Keep = map[string]int{"package": 1}
-
-//go:noinline
-func stop() {}
-
-func main() {
-	type holder struct{ Keep, Other map[string]int }
-	main := &holder{map[string]int{"a": 1, "b": 2}, map[string]int{"a": 1, "b": 2, "c": 3}}
-	stop()
-	runtime.KeepAlive(main)
-}
-"""
-#: The optimised build keeps nothing of the capacity of `all`, as no more is appended.
-NO_ROOM = """package main
-
-import "os"
-
-//go:noinline
-func stop() {}
-
-//go:noinline
-func made(n int) []map[int]int {
-	var all []map[int]int
-	for i := 0; i < n; i++ {
-		all = append(all, map[int]int{i: i})
-	}
-	return all
-}
-
-func main() {
-	total := 0
-	all := made(len(os.Args) + 2)
-	for _, m := range all {
-		stop()
-		total += len(m)
-	}
-	println(total)
-}
-"""
-#: The optimised build keeps the maps of `r`, and nothing of its name.
-IN_PART = """package main
-
-import "os"
-
-type registry struct {
-	name  string
-	byID  map[int]string
-	other map[string]int
-}
-
-//go:noinline
-func stop(n int) {}
-
-func (r registry) grow(n int) int {
-	for i := 0; i < n; i++ {
-		r.byID[i] = "v"
-		stop(len(r.byID))
-	}
-	return len(r.byID) + len(r.other)
-}
-
-//go:noinline
-func run(n int) int {
-	r := registry{"r", map[int]string{}, map[string]int{"a": 1}}
-	return r.grow(n)
-}
-
-func main() {
-	println(run(len(os.Args) + 2))
-}
-"""
-#: Three variables m, of which one goroutine's says that it has more entries than there are.
-DAMAGED = """package main
-
-import (
-	"runtime"
-	"unsafe"
-)
-
-func keep(id int, ready, wait chan bool) {
-	m := map[int]int{id: id}
-	if id == ID {
-		**(**int)(unsafe.Pointer(&m)) += 5
-	}
-	ready <- true
-	<-wait
-	runtime.KeepAlive(m)
-}
-
-func main() {
-	ready, wait := make(chan bool), make(chan bool)
-	for id := 0; id < 3; id++ {
-		go keep(id, ready, wait)
-		<-ready
-	}
-	runtime.Breakpoint()
-}
-"""
-IN_C = """package main
-
-// #include <unistd.h>
-// static void rest(void) { for (;;) usleep(1000); }
-import "C"
-
-func rest(name string) {
-	m := map[string]int{name: 1}
-	println("running")
-	C.rest()
-	println(len(m))
-}
-
-func main() {
-	go rest("one")
-	rest("two")
-}
-"""
-
-
-def built(source: str, name: str, row: Row, optimised: bool = False, race: bool = False) -> Path:
-    flags = (*(() if optimised else ("-gcflags=all=-N -l",)), *(("-race",) if race else ()))
-
-    def make(made: Path) -> None:
-        (made.parent / "main.go").write_text(source)
-        (made.parent / "go.mod").write_text(f"module {name}\n\ngo 1.21\n")
-        subprocess.run(
-            [str(toolchains.ensure(row)), "build", *flags, "-o", str(made), "."],
-            cwd=made.parent,
-            env={**toolchains._environment(row), "CGO_ENABLED": str(int(race or 'import "C"' in source))},
-            check=True,
-            stdin=subprocess.DEVNULL,
-        )
-
-    return toolchains.made_once(name, row.name, row, [source], make)
 
 
 @contextmanager
@@ -456,7 +66,7 @@ def test_built_anew_and_started_again(
 ) -> None:
     """By another client: types, package variables, memory and the layout of maps are the new program's."""
     program = tmp_path / "shop"
-    shutil.copy(built(FIRST, "shop-first", system_go), program)
+    shutil.copy(toolchains.small("shop", system_go), program)
     with window(dlv, str(program), direct=direct) as console:
         says(console, "break main.put")
         for _ in range(2):
@@ -466,7 +76,7 @@ def test_built_anew_and_started_again(
         says(console, "hmap-top")
 
         program.unlink()
-        shutil.copy(built(SECOND, "shop-second", old_go if other_go else system_go), program)
+        shutil.copy(toolchains.small("shop", old_go if other_go else system_go, edits=ANEW), program)
         other = Console(Session(Client(console.session.client.where)), Style())
         says(other, "restart")
         assert delves.news(console.session) == "started again"
@@ -486,7 +96,7 @@ def test_built_anew_and_started_again(
 
 def test_started_again_in_mid_command(dlv: Dlv, system_go: Row, monkeypatch: pytest.MonkeyPatch) -> None:
     """By another client: what was read of two processes is no answer."""
-    with window(dlv, str(built(FIRST, "shop-first", system_go))) as console:
+    with window(dlv, str(toolchains.small("shop", system_go))) as console:
         says(console, "break main.put")
         says(console, "continue")
         other = Console(Session(Client(console.session.client.where)), Style())
@@ -507,7 +117,7 @@ def test_started_again_in_mid_command(dlv: Dlv, system_go: Row, monkeypatch: pyt
 
 def test_failed_as_the_program_moved(dlv: Dlv, system_go: Row, monkeypatch: pytest.MonkeyPatch) -> None:
     """By another client: what the command failed of may be of two moments, and of two processes it is no reason."""
-    with window(dlv, str(built(FIRST, "shop-first", system_go))) as console:
+    with window(dlv, str(toolchains.small("shop", system_go))) as console:
         says(console, "break main.put")
         other = Console(Session(Client(console.session.client.where)), Style())
         resumed = "another client resumed the program: ask once more"
@@ -557,7 +167,7 @@ def test_resumed_in_mid_command(dlv: Dlv, spinning: Path, monkeypatch: pytest.Mo
 
 def test_restart(dlv: Dlv, system_go: Row) -> None:
     """A program that has ended, and one that has not: with the breakpoints and arguments that it had."""
-    program = built(FIRST, "shop-first", system_go)
+    program = toolchains.small("shop", system_go)
     with window(dlv, str(program), "--", "one") as console:
         says(console, "break main.put")
         for _ in range(2):
@@ -579,7 +189,7 @@ def test_restart(dlv: Dlv, system_go: Row) -> None:
 @pytest.mark.parametrize("direct", [True, False], ids=["direct", "rpc"])
 def test_killed_from_outside(direct: bool, dlv: Dlv, system_go: Row) -> None:
     """As by the kernel when memory is short: Delve still takes it for stopped."""
-    with window(dlv, str(built(DIES, "dies", system_go)), direct=direct) as console:
+    with window(dlv, str(toolchains.small("dies", system_go)), direct=direct) as console:
         says(console, "continue")
         assert "1 entry" in says(console, "hmap-show m")
         os.kill(int(console.session.client.call("ProcessPid")["Pid"]), signal.SIGKILL)
@@ -595,7 +205,7 @@ def test_killed_from_outside(direct: bool, dlv: Dlv, system_go: Row) -> None:
 
 def test_dies(dlv: Dlv, system_go: Row) -> None:
     """Why it stopped is told, and the user's m is not the runtime's of the frames before."""
-    with window(dlv, str(built(DIES, "dies", system_go))) as console:
+    with window(dlv, str(toolchains.small("dies", system_go))) as console:
         assert says(console, "continue").endswith("main.go:7  unrecovered panic\n")
         assert [e["key"] for e in entries(console, "m")] == ["a"]
         assert "m is taken from frame " in says(console, "hmap-show m")
@@ -603,7 +213,7 @@ def test_dies(dlv: Dlv, system_go: Row) -> None:
 
 
 def test_a_local_hides_a_package_in_its_own_function(dlv: Dlv, system_go: Row) -> None:
-    with window(dlv, str(built(HIDES, "hides", system_go))) as console:
+    with window(dlv, str(toolchains.small("hides", system_go))) as console:
         says(console, "break main.stop")
         says(console, "continue")
         assert [e["key"] for e in entries(console, "main.Keep")] == ["package"]
@@ -614,7 +224,7 @@ def test_a_local_hides_a_package_in_its_own_function(dlv: Dlv, system_go: Row) -
 
 
 def test_a_slice_whose_capacity_is_nowhere(toolchain: Row, dlv: Dlv) -> None:
-    with window(dlv, str(built(NO_ROOM, "no-room", toolchain, optimised=True))) as console:
+    with window(dlv, str(toolchains.small("no-room", toolchain, optimised=True))) as console:
         says(console, "break main.stop")
         says(console, "continue")
         found = json.loads(says(console, "hmap-alias --scope all --all --json"))["data"]["groups"]
@@ -623,7 +233,7 @@ def test_a_slice_whose_capacity_is_nowhere(toolchain: Row, dlv: Dlv) -> None:
 
 
 def test_a_struct_that_is_kept_in_part(toolchain: Row, dlv: Dlv) -> None:
-    with window(dlv, str(built(IN_PART, "in-part", toolchain, optimised=True))) as console:
+    with window(dlv, str(toolchains.small("in-part", toolchain, optimised=True))) as console:
         says(console, "break main.stop")
         says(console, "continue")
         paths = {one["path"] for one in json.loads(says(console, "hmap-top -n 0 --json"))["data"]["maps"]}
@@ -631,7 +241,7 @@ def test_a_struct_that_is_kept_in_part(toolchain: Row, dlv: Dlv) -> None:
 
 
 def test_only_its_own_goroutine_is_at_the_breakpoint(dlv: Dlv, system_go: Row) -> None:
-    with window(dlv, str(built(WORKERS, "workers", system_go))) as console:
+    with window(dlv, str(toolchains.small("workers", system_go))) as console:
         says(console, "break main.turn")
         assert re.fullmatch(r"goroutine 1 in main\.turn  \S+  breakpoint 1\n", says(console, "continue"))
         listed = console.session.client.call("ListGoroutines", Start=0, Count=0)["Goroutines"]
@@ -645,7 +255,7 @@ def test_only_its_own_goroutine_is_at_the_breakpoint(dlv: Dlv, system_go: Row) -
 
 def test_breakpoint_during_a_step(dlv: Dlv, system_go: Row) -> None:
     """Another goroutine's breakpoint breaks in on `next`: the one after that steps from there."""
-    with window(dlv, str(built(TWO_WORKERS, "two-workers", system_go))) as console:
+    with window(dlv, str(toolchains.small("two-workers", system_go))) as console:
         says(console, "break main.worker")
         first = says(console, "continue")
         assert "goroutine 1 " not in first
@@ -658,7 +268,7 @@ def test_breakpoint_during_a_step(dlv: Dlv, system_go: Row) -> None:
 
 def test_tracepoints_stop_nothing(dlv: Dlv, system_go: Row) -> None:
     """Another client's: `continue` goes past them, as Delve's own does."""
-    with window(dlv, str(built(FIRST, "shop-first", system_go))) as console:
+    with window(dlv, str(toolchains.small("shop", system_go))) as console:
         trace = {"functionName": "main.put", "line": -1, "continue": True}
         made = console.session.client.call("CreateBreakpoint", Breakpoint=trace)["Breakpoint"]
         says(console, "break main.main")
@@ -725,14 +335,14 @@ def test_halted_again_where_it_waits(dlv: Dlv, spinning: Path) -> None:
 
 @pytest.mark.parametrize("line", ["goroutine ²", "frame ²", "up ²", "clear ²", "set hmap entries ²"])
 def test_digits_that_are_no_number(line: str, dlv: Dlv, system_go: Row) -> None:
-    with window(dlv, str(built(FIRST, "shop-first", system_go))) as console:
+    with window(dlv, str(toolchains.small("shop", system_go))) as console:
         assert "Traceback" not in (error := str(console.execute(line).error))
         assert "fault in gomap" not in error
         assert "number" in error
 
 
 def test_a_fault_of_its_own_ends_no_session(dlv: Dlv, system_go: Row, monkeypatch: pytest.MonkeyPatch) -> None:
-    with window(dlv, str(built(FIRST, "shop-first", system_go))) as console:
+    with window(dlv, str(toolchains.small("shop", system_go))) as console:
         with monkeypatch.context() as patch:
             patch.setattr(console.session, "stack", lambda depth: [][depth])
             assert "frame: a fault in gomap itself" in str(console.execute("frame 1").error)
@@ -745,7 +355,7 @@ def test_a_fault_of_its_own_ends_no_session(dlv: Dlv, system_go: Row, monkeypatc
 
 def test_breakpoints_where_the_location_says(dlv: Dlv, system_go: Row) -> None:
     """All the places that a pattern stands for; one of the runtime's by its own name; none at no place."""
-    with window(dlv, str(built(FIRST, "shop-first", system_go))) as console:
+    with window(dlv, str(toolchains.small("shop", system_go))) as console:
         assert console.execute("break *0x0").error == "break: no location matches *0x0"
         assert "main.put  " in (made := says(console, "break /^main.(put|main)$/"))
         assert "main.main  " in made
@@ -761,8 +371,7 @@ def test_breakpoints_where_the_location_says(dlv: Dlv, system_go: Row) -> None:
 @pytest.mark.parametrize("damaged", [0, 1, 2])
 def test_check_of_maps_of_one_name(damaged: int, dlv: Dlv, system_go: Row) -> None:
     """Each is counted, and an intact m of another goroutine does not hide the one that is corrupt."""
-    source = DAMAGED.replace("ID", str(damaged))
-    with window(dlv, str(built(source, f"damaged-{damaged}", system_go))) as console:
+    with window(dlv, str(toolchains.small("damaged", system_go, edits={"id == 0": f"id == {damaged}"}))) as console:
         says(console, "continue")
         data = json.loads(says(console, "hmap-check --all --json"))["data"]
         assert [one["path"] for one in data["maps"] if one["path"] == "m"] == ["m", "m", "m"]
@@ -778,7 +387,7 @@ def test_check_of_maps_of_one_name(damaged: int, dlv: Dlv, system_go: Row) -> No
 def test_calls_that_are_skipped(toolchain: Row, dlv: Dlv, system_gdb: Gdb) -> None:
     """Delve goes by frame pointers, which a function that is stopped in front of its own does not have yet: either its
     callers' maps are told, or that they may be missing. gdb skips nothing."""
-    binary, search = built(LEAF, "leaf", toolchain, optimised=True), "hmap-alias --scope all --all --json"
+    binary, search = toolchains.small("leaf", toolchain, optimised=True), "hmap-alias --scope all --all --json"
     whole, other = {"map[string]int", "map[int]int"}, r"goroutine (?!1 )\d+ in runtime\.sigtramp "
     with window(dlv, str(binary)) as console:
         says(console, "continue")
@@ -805,7 +414,11 @@ def test_calls_that_are_skipped(toolchain: Row, dlv: Dlv, system_gdb: Gdb) -> No
 
 def test_a_deep_stack(both_layouts: Row, dlv: Dlv, system_gdb: Gdb, monkeypatch: pytest.MonkeyPatch) -> None:
     """All frames of a goroutine are one request, and its one map is one, whatever old stacks still have of it."""
-    binary, search, shown = built(DEEP, "deep", both_layouts), "hmap-alias --scope all --json", "hmap-show m --json"
+    binary, search, shown = (
+        toolchains.small("deep", both_layouts),
+        "hmap-alias --scope all --json",
+        "hmap-show m --json",
+    )
     asked, exchange = [0], Client._exchange
 
     def counting(client: Client, calls: Sequence[Any], wait: float | None) -> list[Any]:
@@ -839,7 +452,7 @@ def test_called_by_c(toolchain: Row, dlv: Dlv) -> None:
     is, where Delve does not find back to it, or takes the stack for it that was moved in the meantime."""
     if shutil.which("gcc") is None:
         pytest.skip("no C compiler")
-    with window(dlv, str(built(CALLED_BY_C, "called-by-c", toolchain))) as console:
+    with window(dlv, str(toolchains.small("called-by-c", toolchain))) as console:
         for key in (1, 2):
             says(console, "continue")
             assert [one["key"] for one in entries(console, "m")] == [key]
@@ -858,7 +471,7 @@ def problems(answer: Any) -> list[str]:
 def test_calls_that_are_skipped_while_a_stack_grows(toolchain: Row, dlv: Dlv) -> None:
     """There the thread is on the system's stack, from which Delve goes on with a goroutine that has no frame yet."""
     whole = {"map[string]int", "map[int]int"}
-    with window(dlv, str(built(GROWING, "growing", toolchain, optimised=True))) as console:
+    with window(dlv, str(toolchains.small("growing", toolchain, optimised=True))) as console:
         says(console, "continue")
         says(console, "break runtime.newstack")
         for _ in range(4):
@@ -877,7 +490,7 @@ def test_calls_that_are_skipped_while_a_stack_grows(toolchain: Row, dlv: Dlv) ->
 def test_calls_that_are_skipped_in_a_race_build(dlv: Dlv, system_go: Row) -> None:
     if shutil.which("gcc") is None:
         pytest.skip("there is no C compiler")
-    with window(dlv, str(built(RACY, "racy", system_go, optimised=True, race=True))) as console:
+    with window(dlv, str(toolchains.small("racy", system_go, optimised=True, race=True))) as console:
         says(console, "continue")
         for _ in range(40):
             says(console, "continue")
@@ -894,7 +507,7 @@ def test_stacks_that_are_lost_in_c(dlv: Dlv, system_go: Row) -> None:
     if shutil.which("gcc") is None:
         pytest.skip("no C compiler")
     process = subprocess.Popen(
-        [built(IN_C, "in-c", system_go)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [toolchains.small("in-c", system_go)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     try:
         assert process.stderr is not None
@@ -927,7 +540,7 @@ def test_streams_that_are_closed_or_full(
 ) -> None:
     """Nothing but answers is said, and nothing that is opened takes the number of what is closed."""
     script, pid = recorded_dlv
-    command = bridge_command("exec", str(built(FIRST, "shop-first", system_go)), "--break", "main.put")
+    command = bridge_command("exec", str(toolchains.small("shop", system_go)), "--break", "main.put")
     line = shlex.join([*command, "-c", "hmap-show m", "-c", "continue", "-c", "hmap-show main.Items"])
     run = subprocess.run(
         ["sh", "-c", f"{line} {redirected}"], env=environment(script), capture_output=True, text=True, timeout=120

@@ -17,46 +17,13 @@ from gomap import frontend
 from gomap.commands.declare import Settings
 from gomap.errors import GomapError
 from gomap.render.text import Style
-from tests.live.test_delve_sessions import built
-from tests.live.test_truth import check_all
 from tests.support import debuggers, session, toolchains
 from tests.support.debuggers import Answer, Session
 from tests.support.toolchains import ROOT, Row
+from tests.support.truths import check_all
 
 #: Every layout, growth, all types of keys and values, constants of the runtime.
 PROGRAMS = (("basic", False), ("growth", False), ("layout", True), ("types", True), ("overload", False))
-#: A program that writes to a map for as long as it is let, and counts what it did.
-WRITES = """package main
-
-import (
-	"fmt"
-	"os"
-	"time"
-)
-
-var (
-	Still = map[string]int{}
-	Busy  = map[int]int{}
-	Done  int
-)
-
-func main() {
-	for i := 0; i < 1000; i++ {
-		Still[fmt.Sprint("key ", i)] = i
-	}
-	fmt.Println("ready")
-	for {
-		Busy[Done%5000] = Done
-		Done++
-		if Done%1000 == 0 {
-			time.Sleep(time.Millisecond)
-		}
-		if os.Getppid() == 1 {
-			return
-		}
-	}
-}
-"""
 
 
 def ask(target: DirectTarget, line: str, depth: int = 40) -> frontend.Outcome:
@@ -95,7 +62,7 @@ def running(binary: Path) -> Iterator[int]:
 
 
 def test_process(toolchain: Row) -> None:
-    binary = built(WRITES, "writes-on", toolchain, optimised=True)
+    binary = toolchains.small("writes-on", toolchain, optimised=True)
     with running(binary) as pid:
         opened = of_process(pid)
         seen = []

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tests.live.test_get_check import KEYS, PATHS
 from tests.support import debuggers, delves, session, toolchains
 from tests.support.debuggers import Gdb, Session
 from tests.support.delves import Dlv
+from tests.support.session import KEYS, NAMED, PATHS
 from tests.support.toolchains import Row
 
 #: What is said to those who type these.
@@ -53,8 +53,6 @@ REFUSED = {
 }
 
 
-#: As `get-every-key named` answers it: the program says what it is to be asked as it runs.
-NAMED = "get-every-key named"
 #: What an optimised build may keep nowhere.
 LOCAL = ("k1", "ch", "i", "key")
 VARIABLE = re.compile(r"[*&(]*(doc|input|pm|ppm|inner|fn|m|e|iface|shards|map\[string\]interface \{\}\)\(&doc)\b")

@@ -10,11 +10,11 @@ from typing import Any, Callable
 from delve_bridge.console import Console
 from delve_bridge.moves import resume, set_breakpoint
 from gomap.render.text import Style
-from tests.live.test_gdb_session import NO_SCRIPTS, batch
-from tests.live.test_goroutines import ways
 from tests.support import debuggers, delves, toolchains
 from tests.support.debuggers import LOAD, Gdb
 from tests.support.delves import Dlv
+from tests.support.gdb_sessions import NO_SCRIPTS, batch
+from tests.support.holders_told import ways
 
 Target = Callable[[str], Path]
 

@@ -13,120 +13,12 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.live.test_delve_sessions import DIES, HIDES, IN_PART, NO_ROOM, built
 from tests.support import dap, debuggers, session, toolchains
 from tests.support.debuggers import LOAD, Answer, Gdb
+from tests.support.gdb_sessions import ESCAPES, NO_SCRIPTS, batch
 from tests.support.toolchains import ROOT, Row
 
-#: Goroutines that are preempted anywhere in a short function with a frame, in front of its last instructions too, and
-#: one that is preempted while it recovers from a fault in a function's first instruction. None runs while main does.
-SHORT = """package main
-
-import (
-	"runtime"
-	"sync/atomic"
-	"time"
-)
-
-type pair struct{ a, b int }
-
-var turns atomic.Int64
-
-//go:noinline
-func slow() { turns.Store(0) }
-
-// The addition takes longest, and what comes behind it is to give back the frame pointer.
-//
-//go:noinline
-func short(n int) {
-	if n < 0 {
-		slow()
-	}
-	turns.Add(1)
-}
-
-//go:noinline
-func spins(m map[int]int) {
-	for m[1] != 0 {
-		for i := 0; i < 1000000; i++ {
-			short(i)
-		}
-	}
-}
-
-//go:noinline
-func faults(p *pair) int { return p.b }
-
-//go:noinline
-func recovers(m map[string]int) (n int) {
-	defer func() {
-		recover()
-		for i := 0; i < 100000000; i++ {
-			short(i)
-		}
-	}()
-	return faults(nil) + len(m)
-}
-
-func main() {
-	runtime.GOMAXPROCS(1)
-	for i := 0; i < 8; i++ {
-		go spins(map[int]int{1: 1})
-	}
-	go func() {
-		for m := map[string]int{"a": 1}; ; m["a"]++ {
-			recovers(m)
-		}
-	}()
-	time.Sleep(500 * time.Millisecond)
-	for i := 0; ; i++ {
-		time.Sleep(5 * time.Millisecond)
-		stop(i)
-	}
-}
-
-//go:noinline
-func stop(int) {}
-"""
-#: It asks for the time, which is told on the system's stack, and writes now and then.
-ASKS = """package main
-
-import (
-	"os"
-	"time"
-)
-
-//go:noinline
-func writes(f *os.File, m map[string]int) {
-	f.Write([]byte("x"))
-	m["written"]++
-}
-
-//go:noinline
-func asks(m map[int]int) {
-	null, _ := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	for i := 0; m[1] != 0; i++ {
-		if i%5000 == 0 {
-			writes(null, map[string]int{"a": 1})
-		}
-		time.Now()
-	}
-}
-
-func main() {
-	go asks(map[int]int{1: 1})
-	time.Sleep(50 * time.Millisecond)
-	for i := 0; ; i++ {
-		time.Sleep(2 * time.Millisecond)
-		stop(i)
-	}
-}
-
-//go:noinline
-func stop(int) {}
-"""
 COMMANDS = ("hmap-show", "hmap-alias", "hmap-evac", "hmap-record")
-NO_SCRIPTS = ("-iex", "set auto-load python-scripts off", "-iex", "set startup-with-shell off")
 
 
 def asked(program: str, row: Row, gdb: Gdb, commands: Sequence[str], optimised: bool = False) -> dict[str, Answer]:
@@ -135,15 +27,6 @@ def asked(program: str, row: Row, gdb: Gdb, commands: Sequence[str], optimised: 
     first = debuggers.stages(binary)[0]
     answers = debuggers.visit(gdb, binary, {first: commands})
     return {answer.command: answer for answer in answers.answers}
-
-
-def batch(gdb: Gdb, *args: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
-    """Standard output of a gdb that must have nothing to complain about."""
-    run = debuggers.run_gdb(gdb, args, {"GOMAP_TRUTH": os.devnull, **(env or {})}, timeout=120, cwd=cwd)
-    noise = ("warning: ", "[")
-    complaints = [line for line in run.stderr.splitlines() if line and not line.startswith(noise)]
-    assert not [line for line in complaints if re.search("Traceback|Error|hmap", line)], run.stderr
-    return run.stdout
 
 
 # -- help, completion, settings ----------------------------------------------------------------------
@@ -394,8 +277,6 @@ def test_functions_in_conditions(toolchain: Row, gdb: Gdb) -> None:
 
 # -- screens -----------------------------------------------------------------------------------------
 
-ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
-
 
 @pytest.mark.parametrize("width", [80, 140])
 @pytest.mark.parametrize("color", [True, False], ids=["colour", "NO_COLOR"])
@@ -631,7 +512,7 @@ def test_a_local_hides_a_package_in_its_own_function(system_go: Row, gdb: Gdb) -
     asked = [f"hmap-show main.{name}" for name in ("Keep", "Other")]
     commands = ("break main.stop", "run", *asked, "up", asked[0])
     args = [word for command in commands for word in ("-ex", command)]
-    told = batch(gdb, *NO_SCRIPTS, "-x", str(LOAD), *args, str(built(HIDES, "hides", system_go)))
+    told = batch(gdb, *NO_SCRIPTS, "-x", str(LOAD), *args, str(toolchains.small("hides", system_go)))
     counts = re.findall(r"^map\[string\]int  (main\.\w+)  0x\w+\n(\d) entr.*\n(\(.*\))?", told, re.M)
     note = "(main is taken from frame 1, main.main)"
     assert counts == [("main.Keep", "1", ""), ("main.Other", "3", note), ("main.Keep", "2", "")], told
@@ -641,64 +522,27 @@ def test_names_where_a_program_dies(system_go: Row, gdb: Gdb) -> None:
     """m is the user's, and not an argument of the runtime's functions that stand before it."""
     commands = ("break runtime.fatalpanic", "run", "hmap-show m", "hmap-show n")
     args = [word for command in commands for word in ("-ex", command)]
-    told = batch(gdb, *NO_SCRIPTS, "-x", str(LOAD), *args, str(built(DIES, "dies", system_go)))
+    told = batch(gdb, *NO_SCRIPTS, "-x", str(LOAD), *args, str(toolchains.small("dies", system_go)))
     assert re.search(r"map\[string\]int  m  0x\S+\n1 entry .*\n\(m is taken from frame \d, main\.main", told), told
     assert "map[string]int  n  nil" in told
-
-
-#: A map that leads to something else, as a result does before it is set.
-NO_MAP = """package main
-
-import "unsafe"
-
-var Junk = [16]uint64{9: 1}
-var M map[int]int
-
-//go:noinline
-func stop() {}
-
-func main() {
-	for i := range Junk {
-		Junk[i] = 0x4189374bc6a7ef9e
-	}
-	*(*unsafe.Pointer)(unsafe.Pointer(&M)) = unsafe.Pointer(&Junk)
-	stop()
-}
-"""
 
 
 def test_what_is_no_map_has_no_entries(system_go: Row, gdb: Gdb) -> None:
     """Neither a number of them nor any: breakpoint conditions would go by it."""
     asked = ("print 'main.M'", "print $hmap_len('main.M')", "print $hmap_load('main.M')", 'print $hmap_len("main.M")')
     args = [word for command in ("break main.stop", "run", *asked) for word in ("-ex", command)]
-    run = debuggers.run_gdb(gdb, [*NO_SCRIPTS, "-x", str(LOAD), *args, str(built(NO_MAP, "no-map", system_go))])
+    run = debuggers.run_gdb(gdb, [*NO_SCRIPTS, "-x", str(LOAD), *args, str(toolchains.small("no-map", system_go))])
     why = r"or not yet: its header has addresses that are not aligned"
     assert re.search(rf"^\$1 = map\[int\]int <no map, {why}>$", run.stdout, re.M), run.stdout
     refused = re.findall(rf"^\$hmap_(len|load): no map is at 0x[0-9a-f]+, {why}$", run.stderr, re.M)
     assert refused == ["len", "load", "len"], run.stderr
 
 
-#: A program that stops where a map is made, and has not been.
-MAKES = """package main
-
-//go:noinline
-func stop(m map[int]int) {}
-
-func main() {
-	m := map[int]int{1: 1}
-	for i := 0; i < 1; i++ {
-		m := map[int]int{1: len(m), 2: 2}
-		stop(m)
-	}
-}
-"""
-
-
 def test_a_variable_whose_line_has_not_run(system_go: Row, gdb: Gdb) -> None:
     show = "hmap-show m"
     stops = [(f"tbreak main.go:{line}", how, show) for line, how in ((7, "run"), (9, "continue"), (10, "continue"))]
     args = [word for stop in stops for command in stop for word in ("-ex", command)]
-    run = debuggers.run_gdb(gdb, [*NO_SCRIPTS, "-x", str(LOAD), *args, str(built(MAKES, "makes", system_go))])
+    run = debuggers.run_gdb(gdb, [*NO_SCRIPTS, "-x", str(LOAD), *args, str(toolchains.small("makes", system_go))])
     # What lies there before may look like a map or not.
     said = "m is declared at line 7, where the program stands: it may not be set yet"
     assert " ".join((run.stdout + run.stderr).split()).count(said) == 1 and "Traceback" not in run.stderr, run
@@ -710,7 +554,7 @@ def test_a_variable_whose_line_has_not_run(system_go: Row, gdb: Gdb) -> None:
 def test_a_slice_whose_capacity_is_nowhere(toolchain: Row, gdb: Gdb) -> None:
     commands = ("break main.stop", "run", "hmap-alias --scope all --all --json")
     args = [word for command in commands for word in ("-ex", command)]
-    program = built(NO_ROOM, "no-room", toolchain, optimised=True)
+    program = toolchains.small("no-room", toolchain, optimised=True)
     told = batch(gdb, *NO_SCRIPTS, "-x", str(LOAD), *args, str(program))
     answer = json.loads(next(line for line in told.splitlines() if line.startswith("{")))
     paths = {holder["path"] for group in answer["data"]["groups"] for holder in group["holders"]}
@@ -721,40 +565,9 @@ def test_a_slice_whose_capacity_is_nowhere(toolchain: Row, gdb: Gdb) -> None:
 def test_a_struct_that_is_kept_in_part(toolchain: Row, gdb: Gdb) -> None:
     commands = ("break main.stop", "run", "hmap-top -n 0 --json")
     args = [word for command in commands for word in ("-ex", command)]
-    told = batch(gdb, *NO_SCRIPTS, "-x", str(LOAD), *args, str(built(IN_PART, "in-part", toolchain, optimised=True)))
+    told = batch(gdb, *NO_SCRIPTS, "-x", str(LOAD), *args, str(toolchains.small("in-part", toolchain, optimised=True)))
     answer = json.loads(next(line for line in told.splitlines() if line.startswith("{")))
     assert {"r.byID", "r.other"} <= {one["path"] for one in answer["data"]["maps"]}
-
-
-#: One goroutine stops, and one goes on.
-GOES_ON = """package main
-
-import (
-	"runtime"
-	"time"
-)
-
-var Kept, Written = map[int]int{1: 1}, map[int]int{}
-
-func init() {
-	runtime.LockOSThread() // main stays on the thread that gdb has selected
-}
-
-//go:noinline
-func stop() {}
-
-func main() {
-	go func() {
-		for i := 0; ; i++ {
-			Written[i%1000] = i
-		}
-	}()
-	for len(Written) < 1000 {
-		time.Sleep(time.Millisecond)
-	}
-	stop()
-}
-"""
 
 
 def test_other_threads_go_on(system_go: Row, gdb: Gdb) -> None:
@@ -764,7 +577,7 @@ def test_other_threads_go_on(system_go: Row, gdb: Gdb) -> None:
     others = "python print('others', len(gdb.selected_inferior().threads()) - 1)"
     commands = ("set non-stop on", "break main.stop", "run", others, *answers_of, others, "hmap-race", "kill")
     args = [word for command in commands for word in ("-ex", command)]
-    program = built(GOES_ON, "goes-on", system_go)
+    program = toolchains.small("goes-on", system_go)
     told = batch(gdb, *NO_SCRIPTS, "-x", str(LOAD), *args, str(program), env={"GOMAXPROCS": "4"})
     answers = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
     assert [answer["command"] for answer in answers] == [command.split()[0] for command in asked]
@@ -781,7 +594,7 @@ def test_other_threads_go_on(system_go: Row, gdb: Gdb) -> None:
 def test_a_place_that_a_goroutine_has_left(system_go: Row, gdb: Gdb) -> None:
     """What the runtime saved of a goroutine for its last system call says nothing of it once it is back."""
     again = ["-ex", "continue", "-ex", "hmap-alias --scope all --all --json"] * 40
-    binary = built(ASKS, "asks", system_go, optimised=True)
+    binary = toolchains.small("asks", system_go, optimised=True)
     out = batch(gdb, "-x", str(LOAD), "-ex", "break main.stop", "-ex", "run", *again, str(binary))
     answers = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
     assert len(answers) == 40
@@ -794,7 +607,10 @@ def test_a_place_that_a_goroutine_has_left(system_go: Row, gdb: Gdb) -> None:
 def test_preempted_anywhere(system_go: Row, gdb: Gdb) -> None:
     """gdb finds every call, and gomap does not say otherwise."""
     again = ["-ex", "continue", "-ex", "hmap-alias --scope all --all --json"] * 30
-    binary, settings = built(SHORT, "short", system_go, optimised=True), ["-ex", "handle SIGSEGV nostop noprint pass"]
+    binary, settings = (
+        toolchains.small("short", system_go, optimised=True),
+        ["-ex", "handle SIGSEGV nostop noprint pass"],
+    )
     out = batch(gdb, "-x", str(LOAD), *settings, "-ex", "break main.stop", "-ex", "run", *again, str(binary))
     answers = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
     assert len(answers) == 30

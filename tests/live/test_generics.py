@@ -6,12 +6,12 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from tests.live.test_exprs import NAMED
-from tests.live.test_truth import check_all
 from tests.support import debuggers, delves, session, toolchains
 from tests.support.debuggers import Gdb, Session
 from tests.support.delves import Dlv
+from tests.support.session import NAMED
 from tests.support.toolchains import Row
+from tests.support.truths import check_all
 
 STAGE, TOP = "parked", "hmap-top -n 0 --json"
 #: The stage of which a core is looked at besides.

@@ -15,9 +15,8 @@ from tests.support import debuggers, delves, every_key, schema, session, toolcha
 from tests.support.debuggers import Gdb, Session
 from tests.support.delves import Dlv
 from tests.support.lookups import check, get, intact
+from tests.support.session import EVERYWHERE, KEYS, PATHS
 from tests.support.toolchains import Row
-
-KEYS, EVERYWHERE, PATHS = "get-every-key", "get-every-key everywhere", "get-every-key paths"
 
 BUILDS = [*((program, False) for program in session.PROGRAMS), *((program, True) for program in session.LOOKED_UP_FAST)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Callable
 
@@ -12,9 +12,10 @@ import pytest
 
 from delve_bridge.console import Console
 from gomap.render.text import Style
-from tests.support import debuggers, delves, schema, session, toolchains
+from tests.support import debuggers, delves, session, toolchains
 from tests.support.debuggers import Answer, Gdb
 from tests.support.delves import Dlv
+from tests.support.holders_told import answered, ways
 from tests.support.stack_list import stack_list
 from tests.support.toolchains import Row
 
@@ -118,22 +119,6 @@ def test_delve_core(target: Target, dlv: Dlv, optimised: bool) -> None:
 
 
 # -- who holds what ----------------------------------------------------------------------------------
-
-
-def answered(answer: Answer) -> Any:
-    assert answer.error is None, (answer.command, answer.error)
-    said = answer.json()
-    faults = schema.faults(said, schema.answer("hmap-alias"))
-    assert not faults, faults[:10]
-    return said["data"]
-
-
-def ways(data: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(the map's address, how it is held) of every way that is told."""
-    for group in data["groups"]:
-        for holder in group["holders"]:
-            for way in (holder, *holder["also"]):
-                yield group["address"], way
 
 
 def check_holders(

@@ -8,9 +8,8 @@ from __future__ import annotations
 import functools
 import json
 import subprocess
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 
@@ -21,48 +20,14 @@ from gomap.golang.hashing.memhash import MemHash, load
 from gomap.golang.hashing.plans import Plan, plans, typehash_plan
 from gomap.golang.rtype import Types
 from gomap.gotypes import Field, GoType, Kind, fixed
-from gomap.memory import Memory, RegionMemory
-from gomap.target import Arch, Captured, Frame, Goroutine, Location, Variable, Wanted
+from gomap.memory import RegionMemory
+from gomap.target import Arch
 from tests.support import debuggers, machines, toolchains
+from tests.support.nothing import Nothing
 from tests.support.toolchains import Row
 
 ARCHS = ("amd64", "386")
 AES = ("on", "off")
-
-
-class Nothing:
-    """A target that has memory and nothing else."""
-
-    backend, kind, running, go_version, package = "test", "live", 0, None, None
-
-    def __init__(self, arch: Arch, memory: Memory) -> None:
-        self.arch, self.memory = arch, memory
-
-    def variable(self, name: str, callers: bool = True) -> Variable | None:
-        return None
-
-    def find_type(self, name: str) -> GoType | None:
-        return None
-
-    def symbol(self, name: str) -> int | None:
-        return None
-
-    def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
-        return iter(())
-
-    def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
-        return iter(())
-
-    goroutine = None
-
-    def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
-        raise AssertionError
-
-    def captured(self, code: int, slot: int) -> Sequence[Captured]:
-        return ()
-
-    def location(self, pc: int) -> Location | None:
-        return None
 
 
 @functools.cache

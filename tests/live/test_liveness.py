@@ -9,10 +9,10 @@ from typing import Any, Callable
 
 from delve_bridge.console import Console
 from gomap.render.text import Style
-from tests.live.test_goroutines import answered, ways
 from tests.support import debuggers, delves
 from tests.support.debuggers import Answer, Gdb
 from tests.support.delves import Dlv
+from tests.support.holders_told import answered, ways
 
 Target = Callable[[str], Path]
 

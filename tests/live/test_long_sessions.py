@@ -12,10 +12,10 @@ import pexpect
 import pytest
 
 from tests.conftest import leave_out
-from tests.live.test_bad_input import batch
-from tests.live.test_gdb_session import ESCAPES, NO_SCRIPTS
 from tests.support import debuggers, toolchains
+from tests.support.complaints import batch
 from tests.support.debuggers import LOAD, Gdb
+from tests.support.gdb_sessions import ESCAPES, NO_SCRIPTS
 from tests.support.toolchains import Missing, Row
 
 QUIET = {"GOMAP_TRUTH": os.devnull}

@@ -15,14 +15,12 @@ from tests.live import (
     test_cycles,
     test_goroutines,
     test_iterators,
-    test_race,
     test_record,
     test_sync,
     test_top,
-    test_truth,
     test_whatis,
 )
-from tests.support import FOLDER, debuggers, machines, session, toolchains
+from tests.support import FOLDER, debuggers, machines, races, session, toolchains, truths
 from tests.support.debuggers import Gdb, Session
 from tests.support.lookups import check, intact
 from tests.support.machines import MACHINES, Machine
@@ -116,7 +114,7 @@ def test_maps(
     """hmap-show and hmap-evac of every map, hmap-get of its keys, hmap-check without a finding; and all of it again
     of a map that was recorded."""
     answers, own = asked(tools, program, records=tmp_path)
-    test_truth.check_all(answers, own, False, "live")
+    truths.check_all(answers, own, False, "live")
     machine = tools[0]
     binary = toolchains.build(program, tools[1], False, machine.name)
     with elf.mapped(str(binary)) as data:
@@ -182,7 +180,7 @@ def test_without_aes(program: str, tools: tuple[Machine, Row, Gdb]) -> None:
     answers, own = asked(tools, program, ("cpu.aes=off",))
     (stage,) = debuggers.stages(own)
     assert uses_aes(answers, stage) is False
-    test_truth.check_all(answers, own, False, "live")
+    truths.check_all(answers, own, False, "live")
     every_key_is_found(answers, [stage])
 
 
@@ -213,9 +211,9 @@ def goroutines(found: Session, machine: Machine, row: Row) -> None:
 
 
 def race(found: Session, machine: Machine, row: Row) -> None:
-    quiet, inside = (test_race.told(found.at(stage, test_race.RACE)) for stage in ("quiet", "inside"))
-    test_race.check_quiet(quiet, found.at("quiet", test_race.WORDS))
-    test_race.check_staying(inside, found.at("inside", test_race.WORDS), found.truth["inside"])
+    quiet, inside = (races.told(found.at(stage, races.RACE)) for stage in ("quiet", "inside"))
+    races.check_quiet(quiet, found.at("quiet", races.WORDS))
+    races.check_staying(inside, found.at("inside", races.WORDS), found.truth["inside"])
 
 
 def pointers(found: Session, machine: Machine, row: Row) -> None:
@@ -247,7 +245,7 @@ CYCLES = (*test_cycles.EXPRESSIONS[:12], test_cycles.LOCAL)
 #: What is asked about the whole process, by stage, and how the answers are looked at.
 PROCESSES: Mapping[str, tuple[Callable[[Session, Machine, Row], None], Mapping[str, Sequence[str]]]] = {
     "goroutines": (goroutines, {"all": [*test_goroutines.IN_GDB, TOP, test_top.CHECK]}),
-    "race": (race, {stage: [test_race.RACE, test_race.WORDS] for stage in ("quiet", "inside")}),
+    "race": (race, {stage: [races.RACE, races.WORDS] for stage in ("quiet", "inside")}),
     "pointers": (pointers, {stage: test_whatis.commands(stage) for stage in test_whatis.PLACES}),
     "syncmap": (
         syncmap,

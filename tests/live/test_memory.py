@@ -7,9 +7,7 @@ from typing import Callable
 
 from tests.support import debuggers, session
 from tests.support.debuggers import Gdb
-
-#: What the runtime allocates for itself meanwhile (threads, timers) is in the program's figure too.
-NOISE = 16 << 10
+from tests.support.session import NOISE
 
 
 def test_allocated_is_what_the_heap_grew_by(target: Callable[[str], Path], gdb: Gdb, optimised: bool) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import functools
 import re
-import resource
 import subprocess
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,25 +16,26 @@ import pytest
 
 from gomap.golang import mapcalls
 from tests import conftest
-from tests.support import builds, debuggers, delves, schema, toolchains
+from tests.support import builds, debuggers, delves, toolchains
 from tests.support.debuggers import Answer, Core, Gdb
 from tests.support.delves import Dlv
+from tests.support.races import (
+    LISTED,
+    RACE,
+    TOURED,
+    WORDS,
+    Step,
+    check_inside,
+    check_maps,
+    check_quiet,
+    check_staying,
+    dead,
+    holders,
+    inside,
+    told,
+    warned,
+)
 from tests.support.toolchains import Missing, Row
-
-RACE, WORDS, LISTED = "hmap-race --json", "hmap-race", "goroutines"
-
-
-@dataclass(frozen=True)
-class Step:
-    """One map operation as the program tells of it: address and type of its map."""
-
-    goroutine: int
-    operation: str
-    function: str
-    line: int
-    address: str | None
-    type: str | None
-
 
 #: Where the goroutine stands that spins while it compares keys: main.spins, and what is inlined there.
 SPINNING = ("main.spins", "sync/atomic.(*Bool).Load")
@@ -54,17 +54,6 @@ def itinerary(binary: Path) -> tuple[str, ...]:
     return tuple(words[2] for words in steps)
 
 
-def inside(truth: Mapping[str, Any]) -> list[Step]:
-    """The goroutines that are kept inside an operation."""
-    found = []
-    for expr, facts in truth["unnamed"].items():
-        who, *words = expr.split()
-        if who == "inside":
-            goroutine, operation, function, line = words
-            found.append(Step(int(goroutine), operation, function, int(line), facts["address"], facts["type"]))
-    return found
-
-
 def steps(truth: Mapping[str, Any]) -> list[Step]:
     """What the tour does, in order: main.main's goroutine is the first."""
     found = {}
@@ -76,62 +65,7 @@ def steps(truth: Mapping[str, Any]) -> list[Step]:
     return [found[number] for number in sorted(found)]
 
 
-def holders(truth: Mapping[str, Any]) -> list[tuple[str, int, str, str]]:
-    """(address of the map, goroutine, function, variable) of those that only have it."""
-    found = []
-    for expr, facts in truth["unnamed"].items():
-        who, *words = expr.split()
-        if who == "holds":
-            found.append((facts["address"], int(words[0]), words[1], words[2]))
-    return found
-
-
 # -- one answer against the truth ----------------------------------------------------------------------------
-
-
-def told(answer: Answer, unsure: Collection[int] = ()) -> Any:
-    """The answer's data, as it should be. unsure: goroutines of which a debugger may skip calls, and then says so."""
-    assert answer.error is None, (answer.command, answer.error)
-    said = answer.json()
-    faults = schema.faults(said, schema.answer("hmap-race"))
-    assert not faults, faults[:10]
-    assert warned(answer) <= set(unsure), said["anomalies"]
-    assert not [a for a in said["anomalies"] if a["severity"] != "note" and a["code"] != "stack"], said["anomalies"]
-    return said["data"]
-
-
-def warned(answer: Answer) -> set[int]:
-    """Goroutines of whose stack the answer says that it is not seen whole."""
-    messages = [a["message"] for a in answer.json()["anomalies"] if a["code"] == "stack"]
-    return {int(message.split(":")[0].split()[1]) for message in messages}
-
-
-def check_inside(data: Any, wanted: Sequence[Step]) -> None:
-    """Exactly these goroutines are inside exactly these operations on these maps, from these lines."""
-    found = [
-        Step(one["goroutine"], one["operation"], one["function"], one["line"], one["address"], one["type"])
-        for one in data["inside"]
-    ]
-    assert sorted(found, key=str) == sorted(wanted, key=str)
-    assert all(one["file"].endswith(".go") for one in data["inside"])
-
-
-def check_maps(data: Any, truth: Mapping[str, Any]) -> None:
-    """The maps that somebody is inside, and those whose own header says that they are written to."""
-    flags = {facts["address"]: "writing" in facts["flags"] for facts in truth["unnamed"].values()}
-    wanted = {step.address for step in inside(truth)} | {address for address, writing in flags.items() if writing}
-    found = {one["address"]: one["writing"] for one in data["maps"]}
-    assert wanted and found == {address: flags[address] for address in wanted}
-    for address, goroutine, function, variable in holders(truth):
-        if address in found:
-            held = next(one["holders"] for one in data["maps"] if one["address"] == address)
-            ways = [(way["goroutine"], way["function"], way["path"]) for h in held for way in (h, *h["also"])]
-            assert (goroutine, function, variable) in ways, (address, ways)
-
-
-def check_quiet(data: Any, words: Answer) -> None:
-    assert (data["inside"], data["maps"]) == ([], [])
-    assert re.match(r"no goroutine is inside a map operation \(\d+ goroutines\)\n", words.output), words.output
 
 
 # -- the runtime's sources -----------------------------------------------------------------------------------
@@ -186,14 +120,6 @@ def test_live(toolchain: Row, system_gdb: Gdb, optimised: bool) -> None:
         check_tour([answer for answer in asked if answer.command == RACE], answers.truth["tour"])
 
 
-def check_staying(data: Any, words: Answer, truth: Mapping[str, Any]) -> None:
-    check_inside(data, inside(truth))
-    assert {one["operation"] for one in data["inside"]} == {"read", "write", "delete", "grow"}
-    assert not any(one["fatal"] for one in data["inside"])
-    check_maps(data, truth)
-    assert words.output.startswith("5 goroutines are inside a map operation, on 5 maps\n"), words.output
-
-
 def check_tour(answers: Sequence[Answer], truth: Mapping[str, Any], listed: Sequence[Answer] = ()) -> None:
     """listed: Delve's own list of the goroutines at each stop."""
     wanted = steps(truth)
@@ -243,59 +169,9 @@ class Report:
     line: int
 
 
-@functools.cache
-def dead(binary: Path, stage: str) -> tuple[Core, str]:
-    """A core of the program that the runtime ended, as GOTRACEBACK=crash leaves one, and what the runtime wrote."""
-    folder = Path(tempfile.mkdtemp(dir=debuggers.scratch()))
-    truth = folder / "truth"
-    env = debuggers._environment({"GOMAP_STAGE": stage, "GOMAP_TRUTH": str(truth), "GOTRACEBACK": "crash"})
-    pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
-    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
-    if hard == 0 or pattern.startswith("|") or "/" in pattern:  # the kernel pipes cores away
-        args = ["-iex", "set startup-with-shell off", "-ex", "handle SIGURG nostop noprint", "-ex", "run"]
-        run = debuggers.run_gdb(
-            debuggers.find("system"),
-            [*args, "-ex", f"gcore {folder}/core", "-ex", "kill", str(binary)],
-            env,
-            cwd=folder,
-        )
-    else:
-        run = _crashed(binary, folder, env, hard)
-    cores = [path for path in folder.iterdir() if path != truth]
-    assert len(cores) == 1, (run.returncode, run.stderr[-2000:])
-    return Core(cores[0], binary, stage, debuggers._published(truth)), run.stderr
-
-
-def _crashed(binary: Path, folder: Path, env: dict[str, str], limit: int) -> subprocess.CompletedProcess[str]:
-    """The program, run until it dies. With GOTRACEBACK=crash the runtime itself hangs there once in thousands of times,
-    its threads waiting for each other's tracebacks: it is run again then."""
-    for timeout in (60, 60, 300):
-        try:
-            return subprocess.run(
-                [str(binary)],
-                cwd=folder,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=timeout,
-                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (limit, limit)),
-            )
-        except subprocess.TimeoutExpired:
-            for left in folder.iterdir():
-                left.unlink()
-    raise AssertionError(f"{binary} hangs while it dies")
-
-
 def death(binary: Path, stage: str) -> tuple[Core, Report]:
     core, said = dead(binary, stage)
     return core, report(said)
-
-
-def is_classic(row: Row) -> bool:
-    """Whether the row's maps are runtime.hmap: its toolchain's sources and experiment say so."""
-    sources = toolchains.ensure(row).parents[1] / "src/internal/runtime/maps/map.go"
-    return not sources.exists() or row.experiment == "noswissmap"
 
 
 def report(text: str) -> Report:
@@ -431,15 +307,11 @@ def test_race_detector(
     check_quiet(told(live.at("quiet", RACE)), live.at("quiet", WORDS))
     check_staying(told(live.at("inside", RACE)), live.at("inside", WORDS), live.truth["inside"])
     core, said = death(detector, "writes")
-    for dead in (debuggers.examine(system_gdb, core, [RACE, WORDS]), delves.examine(dlv, core, [RACE, WORDS])):
-        check_death(told(dead.at("writes", RACE)), dead.at("writes", WORDS), said, core.truth["writes"])
+    for one in (debuggers.examine(system_gdb, core, [RACE, WORDS]), delves.examine(dlv, core, [RACE, WORDS])):
+        check_death(told(one.at("writes", RACE)), one.at("writes", WORDS), said, core.truth["writes"])
 
 
 # -- Delve ---------------------------------------------------------------------------------------------------
-
-
-#: A classic and a Swiss toolchain, whose tour Delve makes too.
-TOURED = ("system", "1.23.9", "1.27.3")
 
 
 def test_delve(toolchain: Row, dlv: Dlv) -> None:

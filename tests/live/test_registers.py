@@ -10,219 +10,12 @@ from pathlib import Path
 from delve_bridge.console import Console
 from delve_bridge.moves import set_breakpoint
 from gomap.render.text import Style
-from tests.live.test_delve_sessions import built
-from tests.live.test_gdb_session import NO_SCRIPTS, batch
-from tests.support import delves
+from tests.support import delves, toolchains
 from tests.support.debuggers import LOAD, Gdb
 from tests.support.delves import Dlv
+from tests.support.gdb_sessions import NO_SCRIPTS, batch
 from tests.support.toolchains import Row
 
-#: Functions give their maps on in the registers that they got them in, and what they call puts others there; some are
-#: needed again. A map has as many entries as the variable's name has letters.
-CALLS = """package main
-
-import (
-	"runtime"
-	"sync/atomic"
-)
-
-type box struct {
-	eight888 map[string]int
-	n        int
-}
-
-var (
-	sum    int
-	parked atomic.Int32
-	never  chan int
-	reads  map[string]int
-)
-
-func of(n int) map[string]int {
-	m := map[string]int{}
-	for i := 0; i < n; i++ {
-		m[string(rune('a'+i))] = i
-	}
-	return m
-}
-
-//go:noinline
-func stop(a map[string]int) {
-	sum += len(a)
-}
-
-//go:noinline
-func waits(a map[string]int, n int) {
-	if n > 0 {
-		parked.Add(1)
-		<-never
-	}
-	stop(a)
-}
-
-//go:noinline
-func third(bb, a, ccc map[string]int, n int) int {
-	waits(a, n)
-	return len(bb)
-}
-
-//go:noinline
-func alike(bb, a, ccc map[string]int, n int) int { return third(bb, a, ccc, n) + n }
-
-//go:noinline
-func parts(b box, list []map[string]int, v any, n int) int { return alike(list[1], list[0], list[2], n) + n }
-
-//go:noinline
-func whole(b box, list []map[string]int, v any, n int) int { return parts(b, list, v, n) + n }
-
-//go:noinline
-func second(ccc, a, bb map[string]int, n int) int {
-	return whole(box{of(8), n}, []map[string]int{a, bb, ccc}, box{of(8), n}, n) + len(ccc)
-}
-
-func between(bb, ccc, a map[string]int, n int) int { return second(ccc, a, bb, n) + 1 }
-
-//go:noinline
-func same(a, bb, ccc map[string]int, n int) int { return between(bb, ccc, a, n) + n }
-
-//go:noinline
-func first(a, bb, ccc map[string]int, n int) int { return same(a, bb, ccc, n) + n }
-
-//go:noinline
-func touches(ccc map[string]int, p *int) int {
-	*p = 1
-	return len(ccc)
-}
-
-//go:noinline
-func faults(bb, ccc map[string]int, p *int) (n int) {
-	defer func() { recover() }()
-	return touches(ccc, p) + len(bb)
-}
-
-func main() {
-	runtime.LockOSThread()
-	a, bb, ccc := of(1), of(2), of(3)
-	for i := 1; i <= 3; i++ {
-		go first(of(1), of(2), of(3), i)
-	}
-	for parked.Load() < 3 {
-		runtime.Gosched()
-	}
-	sum += first(a, bb, ccc, 0)
-	sum += faults(bb, ccc, nil)
-}
-"""
-
-#: Variables that the compiler takes apart, and of which it drops what is not needed any more.
-APART = """package main
-
-import "runtime"
-
-type two struct{ a, bb map[string]int }
-
-type three struct {
-	a   map[string]int
-	n   int
-	ccc map[string]int
-}
-
-type padded struct {
-	ok bool
-	bb map[string]int
-	n  int32
-	a  map[string]int
-}
-
-var sum int
-
-func of(n int) map[string]int {
-	m := map[string]int{}
-	for i := 0; i < n; i++ {
-		m[string(rune('a'+i))] = i
-	}
-	return m
-}
-
-//go:noinline
-func stop() { sum++ }
-
-//go:noinline
-func given2(t two) int {
-	stop()
-	return len(t.bb)
-}
-
-//go:noinline
-func given3(t three) int {
-	stop()
-	return len(t.ccc)
-}
-
-//go:noinline
-func givenPadded(t padded) int {
-	stop()
-	return len(t.bb) + int(t.n)
-}
-
-func inlined(t three) int {
-	sum += len(t.a)
-	stop()
-	return len(t.ccc) + t.n
-}
-
-func copied(t *three) int {
-	u := *t
-	stop()
-	return len(u.ccc)
-}
-
-//go:noinline
-func locals(a, bb, ccc map[string]int, n int) int {
-	t := two{a, bb}
-	stop()
-	u := three{a, n, ccc}
-	stop()
-	p := padded{n > 1, bb, int32(n), a}
-	stop()
-	return len(t.bb) + len(u.ccc) + len(p.a)
-}
-
-//go:noinline
-func ranges(list []three, v any) int {
-	for _, item := range list {
-		stop()
-		sum += len(item.ccc)
-	}
-	t, _ := v.(two)
-	stop()
-	return len(t.bb)
-}
-
-//go:noinline
-func parts(list []map[string]int, v any) int {
-	last := list[1:]
-	stop()
-	if t, ok := v.(three); ok {
-		stop()
-		sum += t.n
-	}
-	return len(last[0])
-}
-
-func main() {
-	runtime.LockOSThread()
-	a, bb, ccc := of(1), of(2), of(3)
-	sum += given2(two{a, bb})
-	sum += given3(three{a, 7, ccc})
-	sum += givenPadded(padded{true, bb, 8, a})
-	sum += inlined(three{a, len(bb), ccc})
-	sum += copied(&three{a, len(bb), ccc})
-	sum += locals(a, bb, ccc, 5)
-	sum += ranges([]three{{a, 1, ccc}, {a, 2, ccc}}, two{a, bb})
-	sum += parts([]map[string]int{a, bb}, three{a, 3, ccc})
-}
-"""
 STOPS = 13
 
 #: Asks for a map by name in the function's frame, which is selected, and prints what gomap said.
@@ -298,7 +91,7 @@ def ask_gdb(gdb: Gdb, *arguments: str) -> str:
 
 
 def test_callers(toolchain: Row, system_gdb: Gdb, tmp_path: Path) -> None:
-    binary, core, script = built(CALLS, "calls", toolchain, optimised=True), tmp_path / "core", tmp_path / "ask.py"
+    binary, core, script = toolchains.small("calls", toolchain, optimised=True), tmp_path / "core", tmp_path / "ask.py"
     script.write_text(ASK)
     asked = [f"python ask('{function}', '{path}')" for function, paths in FRAMES.items() for path in paths]
     questions = ["-x", str(script), *(word for line in (SEARCH, *asked, SEARCH) for word in ("-ex", line))]
@@ -319,7 +112,7 @@ def test_callers(toolchain: Row, system_gdb: Gdb, tmp_path: Path) -> None:
 
 def test_interrupted(gdb: Gdb, system_go: Row) -> None:
     """Where a signal came the registers are all known, and what is in them is told."""
-    binary = built(CALLS, "calls", system_go, optimised=True)
+    binary = toolchains.small("calls", system_go, optimised=True)
     fault = ["handle SIGSEGV nostop noprint pass", "break main.faults", "continue"]
     at_the_handler = ["break runtime.sighandler if sig == 11", "continue", "hmap-show ccc --json", SEARCH]
     told = ask_gdb(gdb, *RUN, *(word for line in (*fault, *at_the_handler) for word in ("-ex", line)), str(binary))
@@ -347,7 +140,7 @@ def check_parts(answers: list[str]) -> None:
 
 
 def test_taken_apart(toolchain: Row, system_gdb: Gdb) -> None:
-    binary = built(APART, "apart", toolchain, optimised=True)
+    binary = toolchains.small("apart", toolchain, optimised=True)
     again = [word for line in (*[SEARCH, "continue"] * STOPS,) for word in ("-ex", line)]
     told = ask_gdb(system_gdb, *RUN, *again, str(binary))
     answers = [line for line in told.splitlines() if line.startswith("{")]
@@ -358,7 +151,7 @@ def test_taken_apart(toolchain: Row, system_gdb: Gdb) -> None:
 
 def test_taken_apart_in_delve(dlv: Dlv, system_go: Row) -> None:
     answers = []
-    with delves.bridge(dlv, ["exec", str(built(APART, "apart", system_go, optimised=True))]) as session:
+    with delves.bridge(dlv, ["exec", str(toolchains.small("apart", system_go, optimised=True))]) as session:
         console = Console(session, Style())
         set_breakpoint(session, "main.stop")
         while "has exited" not in str(console.execute("continue").error):
@@ -368,7 +161,7 @@ def test_taken_apart_in_delve(dlv: Dlv, system_go: Row) -> None:
 
 
 def test_delve(dlv: Dlv, system_go: Row) -> None:
-    with delves.bridge(dlv, ["exec", str(built(CALLS, "calls", system_go, optimised=True))]) as session:
+    with delves.bridge(dlv, ["exec", str(toolchains.small("calls", system_go, optimised=True))]) as session:
         set_breakpoint(session, "main.stop")
         delves.run_to_first_stop(session)
         check_search(Console(session, Style()).execute(SEARCH).output)

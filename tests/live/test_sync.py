@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.live.test_truth import check_all
 from tests.support import debuggers, delves, schema, session, toolchains
 from tests.support.debuggers import Answer, Gdb, Session
 from tests.support.delves import Dlv
 from tests.support.toolchains import Row
+from tests.support.truths import check_all
 
 ENTRIES = 5000
 #: What the runtime allocates for itself meanwhile.

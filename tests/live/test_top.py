@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.live.test_memory import NOISE
 from tests.support import debuggers, delves, schema, session, toolchains
 from tests.support.debuggers import Answer, Gdb, Session
 from tests.support.delves import Dlv
+from tests.support.session import NOISE
 from tests.support.toolchains import Row
 
 ALL = "hmap-top -n 0 --json --values"

@@ -8,91 +8,12 @@ from pathlib import Path
 from delve_bridge.console import Console
 from delve_bridge.moves import resume, set_breakpoint
 from gomap.render.text import Style
-from tests.live.test_delve_sessions import built
-from tests.live.test_gdb_session import NO_SCRIPTS
-from tests.support import debuggers, delves
+from tests.support import debuggers, delves, toolchains
 from tests.support.debuggers import LOAD, Gdb
 from tests.support.delves import Dlv
+from tests.support.gdb_sessions import NO_SCRIPTS
 from tests.support.toolchains import Row
 
-#: main.unset waits for main.stop, on the line that declares m, t and pair: its frame holds what main.dirty left there.
-#: What old pointed to is something else by now.
-UNSET = """package main
-
-import (
-	"runtime"
-	"sync"
-)
-
-type table struct {
-	m    map[string]int
-	all  []map[string]int
-	s    sync.Map
-	next *table
-}
-
-var Nil map[string]int
-
-//go:noinline
-func stop() {}
-
-//go:noinline
-func dirty(n uintptr) (sum uintptr) {
-	var frame [512]uintptr
-	for i := range frame {
-		frame[i] = n + uintptr(i)*7
-	}
-	for i := range frame {
-		sum += frame[i] >> 60
-	}
-	return sum
-}
-
-//go:noinline
-func made() (map[string]int, *table, [2]table) {
-	stop()
-	result := map[string]int{"one": 1}
-	return result, &table{m: result}, [2]table{}
-}
-
-type node struct {
-	next    *node
-	numbers [5]uintptr
-}
-
-var (
-	kept map[string]int
-	list *node
-)
-
-// fill puts other objects where the maps were that nothing needs any more.
-//
-//go:noinline
-func fill() {
-	kept = nil
-	for i := uintptr(0); i < 3; i++ {
-		runtime.GC()
-		for j := uintptr(0); j < 10000; j++ {
-			list = &node{list, [5]uintptr{j<<40 | 3, j << 50, 7, j<<30 | 1, 9}}
-		}
-	}
-}
-
-//go:noinline
-func unset() int {
-	old := map[string]int{"old": 1}
-	kept = old
-	fill()
-	m, t, pair := made()
-	later := map[string]int{"two": 2}
-	stop()
-	return len(m) + len(t.m) + len(later) + len(pair[0].m)
-}
-
-func main() {
-	println(dirty(0x12345678), unset(), len(Nil))
-}
-"""
 ASKED = (
     *("hmap-show m", "hmap-get m one", "hmap-check m", "hmap-evac m", "hmap-alias m", "hmap-cycle t"),
     *("hmap-show t.m", "hmap-show pair[1].m", "hmap-sync pair[0].s", "hmap-show pair[0].all[0]", "hmap-show t.next.m"),
@@ -150,7 +71,7 @@ def through_delve(dlv: Dlv, lines: tuple[str, ...], *arguments: str, live: bool)
 
 
 def test_unset(toolchain: Row, gdb: Gdb, dlv: Dlv, tmp_path: Path) -> None:
-    program, core, script = str(built(UNSET, "unset", toolchain)), str(tmp_path / "core"), tmp_path / "script"
+    program, core, script = str(toolchains.small("unset", toolchain)), str(tmp_path / "core"), tmp_path / "script"
     live = "-ex", "break main.stop", "-ex", "run"
     for line, output in in_gdb(gdb, script, OLD + ASKED + LATER, *live, "-ex", f"gcore {core}", program):
         judge(line, output)
@@ -165,7 +86,7 @@ def test_unset(toolchain: Row, gdb: Gdb, dlv: Dlv, tmp_path: Path) -> None:
 
 def test_before_main(system_go: Row, gdb: Gdb, dlv: Dlv, tmp_path: Path) -> None:
     """A nil map is still to be made by the program's own initialisation."""
-    program, asked = str(built(UNSET, "unset", system_go)), ("hmap-show main.Nil",)
+    program, asked = str(toolchains.small("unset", system_go)), ("hmap-show main.Nil",)
     early, late = (in_gdb(gdb, tmp_path / "s", asked, *stop, program)[0][1] for stop in (EARLY, LATE))
     assert "main has not started yet" in " ".join(early.split()) and "make(" not in early
     assert "make(map[string]int)" in late

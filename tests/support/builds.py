@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.toolchains import TARGETS, Missing, Row, compile_, made_once
+import pytest
+
+from tests import conftest
+from tests.support.delves import Dlv
+from tests.support.toolchains import ROOT, TARGETS, Missing, Row, compile_, made_once
 
 #: Debian's packages of what is needed beside Go.
 _TOOLS = {"cc": "gcc", "objcopy": "binutils", "strip": "binutils"}
@@ -90,3 +96,19 @@ def _run(command: Sequence[str]) -> None:
     run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if run.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} failed: {run.stderr}")
+
+
+def bridge(dlv: Dlv, *arguments: str) -> tuple[str, list[str], int]:
+    """Standard output, lines of standard error and status of dlv-hmap."""
+    env = {**os.environ, "GOMAP_DLV": str(dlv.path), "GOMAP_TRUTH": os.devnull, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "delve_bridge.main", *arguments]
+    run = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    assert "Traceback" not in run.stderr
+    return run.stdout, run.stderr.splitlines(), run.returncode
+
+
+def built(config: pytest.Config, name: str, row: Row) -> Path:
+    try:
+        return build(name, WHOLE[name] if name in WHOLE else BARE[name][0], row)
+    except Missing as missing:
+        conftest.leave_out(config, str(missing))

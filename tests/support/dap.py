@@ -17,75 +17,17 @@ from tests.support import delves, toolchains
 from tests.support.toolchains import Missing
 
 GO_DAP = "github.com/google/go-dap@v0.12.0"
-#: Requests on standard input go to the adapter, what comes from it to standard output, one JSON object a line.
-CLIENT = """package main
-
-import (
-	"bufio"
-	"encoding/json"
-	"fmt"
-	"net"
-	"os"
-
-	"github.com/google/go-dap"
-)
-
-func check(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
-func connected(how, address string) net.Conn {
-	if how == "connect" {
-		conn, err := net.Dial("tcp", address)
-		check(err)
-		return conn
-	}
-	listener, err := net.Listen("tcp", address)
-	check(err)
-	fmt.Println(listener.Addr())
-	conn, err := listener.Accept()
-	check(err)
-	return conn
-}
-
-func main() {
-	conn := connected(os.Args[1], os.Args[2])
-	go func() {
-		lines := bufio.NewScanner(os.Stdin)
-		lines.Buffer(nil, 1<<24)
-		for lines.Scan() {
-			message, err := dap.DecodeProtocolMessage(lines.Bytes())
-			check(err)
-			check(dap.WriteProtocolMessage(conn, message))
-		}
-		conn.Close()
-	}()
-	reader, out := bufio.NewReader(conn), bufio.NewWriter(os.Stdout)
-	for {
-		message, err := dap.ReadProtocolMessage(reader)
-		if err != nil {
-			return // the adapter has ended the session
-		}
-		line, err := json.Marshal(message)
-		check(err)
-		fmt.Fprintf(out, "%s\\n", line)
-		check(out.Flush())
-	}
-}
-"""
 
 
 @functools.cache
 def go_dap() -> Path:
     """The client, built from the Go module proxy where it is not in the cache. Raises Missing."""
     row = delves.built_with(delves.NEW)
+    source = (toolchains.TARGETS / "small" / "dap-client" / "main.go").read_text()
 
     def make(made: Path) -> None:
         folder = made.parent
-        (folder / "main.go").write_text(CLIENT)
+        (folder / "main.go").write_text(source)
         (folder / "go.mod").write_text("module client\n\ngo 1.21\n")
         environment = delves.with_proxy(row)
         for words in (["get", GO_DAP], ["build", "-o", str(made), "."]):
@@ -100,7 +42,7 @@ def go_dap() -> Path:
             if run.returncode != 0:
                 raise Missing(f"{GO_DAP}: {(run.stderr.strip().splitlines() or ['no word'])[-1]}")
 
-    return toolchains.made_once("dap-client", row.name, row, [CLIENT, GO_DAP], make)
+    return toolchains.made_once("dap-client", row.name, row, [source, GO_DAP], make)
 
 
 class Editor:

@@ -216,3 +216,14 @@ def _part(part: tuple[str, Any], whole: tuple[str, Any]) -> bool:
     # A string of its own is cut at a number of bytes, without a word in it.
     head, text = (value[1].encode("utf-8", "surrogateescape") for value in (part, whole))
     return len(head) >= 256 and bool(text.startswith(head))
+
+
+#: What the runtime allocates for itself meanwhile (threads, timers) is in the program's figure too.
+NOISE = 16 << 10
+
+
+KEYS, EVERYWHERE, PATHS = "get-every-key", "get-every-key everywhere", "get-every-key paths"
+
+
+#: As `get-every-key named` answers it: the program says what it is to be asked as it runs.
+NAMED = "get-every-key named"

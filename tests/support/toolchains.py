@@ -151,6 +151,33 @@ def made_once(program: str, kind: str, row: Row, facts: Sequence[str], make: Cal
     return binary
 
 
+def small(
+    program: str, row: Row, optimised: bool = False, race: bool = False, edits: Mapping[str, str] | None = None
+) -> Path:
+    """Build go_targets/small/PROGRAM, a module of its own, or find it built already. edits: text of its source ->
+    what stands there instead."""
+    sources = {file.name: file.read_text() for file in sorted((TARGETS / "small" / program).glob("*.go"))}
+    for old, new in (edits or {}).items():
+        assert old in sources["main.go"], (program, old)
+        sources["main.go"] = sources["main.go"].replace(old, new)
+    flags = (*(() if optimised else ("-gcflags=all=-N -l",)), *(("-race",) if race else ()))
+    cgo = race or 'import "C"' in sources["main.go"]
+
+    def make(made: Path) -> None:
+        for name, source in {**sources, "go.mod": f"module {program}\n\ngo 1.21\n"}.items():
+            (made.parent / name).write_text(source)
+        subprocess.run(
+            [str(ensure(row)), "build", *flags, "-o", str(made), "."],
+            cwd=made.parent,
+            env={**_environment(row), "CGO_ENABLED": str(int(cgo))},
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+
+    kind = f"{row.name}-{hashlib.sha256(repr((flags, sources)).encode()).hexdigest()[:8]}"
+    return made_once(program, kind, row, [*flags, *sources.values()], make)
+
+
 def compile_(
     program: str, row: Row, made: Path, flags: Sequence[str] = (), env: Mapping[str, str] | None = None
 ) -> None:

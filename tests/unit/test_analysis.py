@@ -15,12 +15,10 @@ from gomap.golang import heap
 from gomap.golang.malloc import allocator
 from gomap.target import Place, Variable
 from tests.support import plans
+from tests.support.by_hand import INT, ask, world
 from tests.support.describe import Descriptors, interface
-from tests.support.space import AMD64, FakeTarget, array_of, basic, pointer, slice_of, struct, target
+from tests.support.space import AMD64, pointer, slice_of, struct, target
 from tests.support.synthetic import ClassicPlan, SwissPlan, build_classic, build_swiss, classic_type
-from tests.unit.test_maps import ask
-
-INT = basic("int")
 
 
 @given(plans.classic(max_B=4), st.sampled_from([None, 12, 13]))
@@ -54,23 +52,6 @@ def test_the_fullest_table_of_a_swiss_map_grows_first(plan: SwissPlan) -> None:
         assert said.entries_left == min(table["growth_left"] for table in built.tables)
     else:
         assert said.entries_left == 8 - len(built.entries)
-
-
-def world() -> tuple[FakeTarget, Any, Any]:
-    fake, space = target(AMD64)
-    described = Descriptors(fake)
-    one, two = (build_swiss(fake, SwissPlan([1, 2] + [0x80] * 6), INT, INT) for _ in range(2))
-    t, at = one.type, space.word(one.address)
-    box = struct("main.Box", 8, [("N", INT), ("M", t)])
-    fake.add("m", t, at)
-    fake.add("other", t, space.word(two.address))
-    fake.add("none", t, space.word(0))
-    fake.add("box", pointer(box), space.word(space.put(bytes(8) + at)))
-    fake.add("list", slice_of(box), space.slice(bytes(8) + at, 1))
-    fake.add("fixed", array_of(2, t), at + space.word(0))
-    fake.add("any", interface(8), described.eface(t, at))
-    fake.variables["local"] = Variable("local", t, data=at, place=Place("local", 1, 0, "main.f", "/x/main.go", 7))
-    return fake, one, two
 
 
 def paths(group: dict[str, Any]) -> set[str]:

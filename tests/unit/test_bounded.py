@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import islice
 from struct import pack_into
 
@@ -13,48 +12,11 @@ import pytest
 from gomap import maps
 from gomap.golang.malloc import allocator
 from gomap.golang.structure import Structure
-from gomap.gotypes import GoType
-from tests.support.space import AMD64, FakeTarget, Space, array_of, basic, mspan
+from tests.support.by_hand import make
+from tests.support.space import array_of, basic
 from tests.support.synthetic import classic_type, swiss_type
 
 MB = 1 << 20
-
-
-@dataclass
-class Lazily:
-    """Memory with regions whose bytes are computed when they are read."""
-
-    space: Space
-    regions: list[tuple[int, int, Callable[[int, int], bytes]]] = field(default_factory=list)
-    reads: int = 0
-    total: int = 0
-    largest: int = 0
-
-    def read(self, address: int, size: int) -> bytes:
-        self.reads += 1
-        self.total += size
-        self.largest = max(self.largest, size)
-        for start, length, content in self.regions:
-            if start <= address and address + size <= start + length:
-                return content(address - start, size)
-        return self.space.read(address, size)
-
-    def repeat(self, start: int, count: int, pattern: bytes) -> None:
-        def content(offset: int, size: int) -> bytes:
-            first = offset // len(pattern)
-            data = pattern * (size // len(pattern) + 2)
-            skip = offset - first * len(pattern)
-            return data[skip : skip + size]
-
-        self.regions.append((start, count * len(pattern), content))
-
-    def compute(self, start: int, count: int, size: int, element: Callable[[int], bytes]) -> None:
-        def content(offset: int, length: int) -> bytes:
-            first, last = offset // size, (offset + length - 1) // size
-            data = b"".join(element(i) for i in range(first, last + 1))
-            return data[offset - first * size : offset - first * size + length]
-
-        self.regions.append((start, count * size, content))
 
 
 def peak(work: Callable[[], Structure]) -> tuple[Structure, int]:
@@ -63,13 +25,6 @@ def peak(work: Callable[[], Structure]) -> tuple[Structure, int]:
         return work(), tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-
-
-def make(t: GoType, **header: int) -> tuple[FakeTarget, Lazily, int]:
-    space = Space(AMD64)
-    memory = Lazily(space)
-    fake = FakeTarget(AMD64, memory, types={"runtime.mspan": mspan(True, 8)})
-    return fake, memory, space.put(space.record(t.header, **header))
 
 
 @pytest.mark.parametrize("wide", [False, True], ids=["144-byte-buckets", "1168-byte-buckets"])

@@ -23,13 +23,10 @@ from gomap.gotypes import GoType, Kind
 from gomap.render.text import Style
 from gomap.report import Report
 from tests.support import plans
+from tests.support.by_hand import FULL, HALF, INT, ask, classic, made, poke, swiss
 from tests.support.space import AMD64, FakeTarget, Space, basic, target
-from tests.support.synthetic import Built, ClassicPlan, Marks, SwissPlan, TablePlan, build_classic, build_swiss
-from tests.unit.test_maps import ask
+from tests.support.synthetic import Built, ClassicPlan, Marks, SwissPlan, TablePlan, build_classic
 
-INT = basic("int")
-FULL: Marks = [9, 9, 9, 9, 9, 9, 9, 9]
-HALF: Marks = [9, 9, 9, 9, 0, 0, 0, 0]
 CTRL: Marks = [1, 2, 3, 0x80, 0x80, 0x80, 0x80, 0xFE]
 
 
@@ -48,40 +45,14 @@ def quickly() -> Iterator[None]:
     assert time.process_time() - start < 20
 
 
-def classic(plan: ClassicPlan) -> tuple[FakeTarget, Built]:
-    fake, _ = target(AMD64)
-    built = build_classic(fake, plan, INT, INT)
-    fake.add("m", built.type, fake.memory.word(built.address))
-    return fake, built
-
-
-def swiss(plan: SwissPlan) -> tuple[FakeTarget, Built]:
-    fake, _ = target(AMD64)
-    built = build_swiss(fake, plan, INT, INT)
-    fake.add("m", built.type, fake.memory.word(built.address))
-    return fake, built
-
-
 def walk(fake: FakeTarget, built: Built) -> tuple[MapView, Structure, int]:
     found = maps.view(fake, built.type, built.address)
     structure = found.structure(allocator(fake))
     return found, structure, sum(1 for _ in found.entries())
 
 
-def poke(space: Space, t: GoType, address: int, name: str, value: int) -> None:
-    found = t.field(name)
-    assert found is not None
-    space.write(address + found.offset, space.uint(value % (1 << 8 * found.type.size), found.type.size))
-
-
 def codes(structure: Structure) -> set[str]:
     return {anomaly.code for anomaly in structure.anomalies}
-
-
-def overflow_pointer(fake: FakeTarget, built: Built, bucket: int) -> int:
-    """Address of a bucket's overflow pointer."""
-    size: int = built.type.header.fields[5].type.elem.size
-    return bucket + size - 8
 
 
 def test_a_chain_that_leads_back_into_itself() -> None:
@@ -454,8 +425,6 @@ def test_scribbled_memory_never_breaks_the_walk(
     plan: ClassicPlan | SwissPlan, types: dict[str, Any], data: st.DataObject
 ) -> None:
     """Random bytes over everything: an answer or one clear error, and soon."""
-    from tests.unit.test_maps import made
-
     fake, built = made(plan, types)
     space: Space = fake.memory
     pointers = [*built.places.values(), built.address, 0, 1, (1 << 8 * fake.arch.pointer_size) - 1]

@@ -5,24 +5,22 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gomap.analysis import cycles
-from gomap.analysis.cycles import Found, find
+from gomap.analysis.cycles import find
 from gomap.commands import cycle
 from gomap.commands.declare import Context
 from gomap.errors import OptimizedOut
 from gomap.gotypes import Field, GoType, Kind, Lazy
 from gomap.graph import components
 from gomap.target import Arch, Variable
-from tests.support.space import AMD64, ARCHES, FakeTarget, Space, array_of, basic, pointer, slice_of, struct, target
+from tests.support.graphs import LIMIT, Graph
+from tests.support.space import AMD64, ARCHES, array_of, basic, pointer, slice_of, struct, target
 from tests.support.synthetic import classic_type
-
-LIMIT = 16
 
 
 @pytest.fixture(autouse=True)
@@ -30,46 +28,6 @@ def quickly() -> Iterator[None]:
     start = time.process_time()
     yield
     assert time.process_time() - start < 30
-
-
-@dataclass
-class Graph:
-    """Nodes of type struct { value int; next *Node; pair [2]*Node; more []*Node } in memory."""
-
-    arch: Arch = AMD64
-    fake: FakeTarget = field(init=False)
-    node: GoType = field(init=False)
-    places: list[int] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.fake, _ = target(self.arch)
-        word = self.arch.pointer_size
-        itself: list[GoType] = []
-        to = GoType(Kind.POINTER, "*main.Node", word, lazy_elem=Lazy(lambda: itself[0]))
-        fields = [("value", basic("int", word)), ("next", to), ("pair", array_of(2, to)), ("more", slice_of(to, word))]
-        self.node = struct("main.Node", word, fields)
-        itself.append(self.node)
-
-    @property
-    def space(self) -> Space:
-        space: Space = self.fake.memory
-        return space
-
-    def lay(self, edges: list[list[int]]) -> None:
-        """Node i leads to edges[i]: the first through next, the next two through pair, the rest through more."""
-        self.places = [self.space.alloc(self.node.size) for _ in edges]
-        word = self.arch.pointer_size
-        for place, out in zip(self.places, edges):
-            to = [self.places[n] for n in out]
-            words = [len(out), *(to[:3] + [0] * 3)[:3]]
-            data = b"".join(map(self.space.word, words))
-            rest = b"".join(map(self.space.word, to[3:]))
-            data += self.space.slice(rest, len(to[3:])) if rest else bytes(3 * word)
-            self.space.write(place, data)
-
-    def find(self, number: int = 0, limit: int = LIMIT) -> Found:
-        variable = self.fake.add("p", pointer(self.node, self.arch.pointer_size), self.space.word(self.places[number]))
-        return find(self.fake, variable, limit)
 
 
 def has_cycle(edges: list[list[int]], start: int) -> bool:

@@ -13,12 +13,11 @@ from gomap.gotypes import Field, GoType, Kind, can_reach_map, fixed
 from gomap.graph.edges import Edges
 from gomap.graph.path import DEREF, Captured, Key, Names, Part, Path, plain
 from gomap.target import Place
+from tests.support.by_hand import ask, world
 from tests.support.describe import interface
+from tests.support.graphs import Graph
 from tests.support.space import AMD64, ARCHES, array_of, basic, pointer, slice_of, struct, target
 from tests.support.synthetic import classic_type
-from tests.unit.test_analysis import world
-from tests.unit.test_cycles import Graph
-from tests.unit.test_maps import ask
 
 INT, STRING = basic("int"), basic("string")
 UNSAFE = GoType(Kind.UNSAFE_POINTER, "unsafe.Pointer", 8)

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from gomap import image
-from tests.live.test_truth import check
 from tests.support import session
 from tests.support.debuggers import Answer
+from tests.support.truths import check
 
 FOLDER = Path(__file__).with_name("images")
 INDEX: list[dict[str, Any]] = json.loads((FOLDER / "index.json").read_text())

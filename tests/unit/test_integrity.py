@@ -16,11 +16,9 @@ from gomap.golang.hashing.hasher import hasher_of
 from gomap.golang.swiss import check as swiss_check
 from gomap.render.text import Style
 from gomap.target import Variable
+from tests.support.by_hand import ARRAY, INT, SEED, ask, make, with_hashes
 from tests.support.space import FakeTarget, basic
 from tests.support.synthetic import classic_type, swiss_type
-from tests.unit.test_bounded import make
-from tests.unit.test_lookup import ARRAY, INT, SEED, with_hashes
-from tests.unit.test_maps import ask
 
 IMAGES = Path(__file__).with_name("images")
 

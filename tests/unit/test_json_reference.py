@@ -20,9 +20,9 @@ from gomap.commands.iterations import MAX_SHOWN
 from gomap.render.text import Style
 from gomap.target import Frame, Goroutine
 from tests.support import schema
+from tests.support.by_hand import ask
 from tests.support.space import AMD64, basic, target
 from tests.support.synthetic import ClassicPlan, build_classic
-from tests.unit.test_maps import ask
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = (ROOT / "docs" / "json.md").read_text()

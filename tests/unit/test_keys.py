@@ -13,7 +13,7 @@ from gomap.keys import Keys
 from gomap.memory import RegionMemory
 from gomap.target import Arch
 from gomap.typenames import _as_linked
-from tests.live.test_hashes import Nothing
+from tests.support.nothing import Nothing
 
 INT8, INT32, INT64, UINT8, UINT16 = (
     GoType(Kind.INT, "int8", 1),

@@ -11,9 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("gomap", "gdbext", "delve_bridge", "direct")
-FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+from tests.support.sources import FILES, PACKAGES, ROOT, tree
 
 #: A module may import modules of lower layers, and of its own package. From docs/architecture.md.
 LAYERS = (
@@ -51,10 +49,6 @@ ALLOWED_LATE = {
 def name_of(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text("utf-8"), str(path), feature_version=(3, 9))
 
 
 MODULES = {name_of(path): path for path in FILES}

@@ -27,11 +27,10 @@ from gomap.gotypes import GoType
 from gomap.render.text import Style
 from gomap.report import Facts
 from gomap.target import Arch, Record, Target, read_record
+from tests.support.by_hand import ask, with_hashes
+from tests.support.sources import FILES, ROOT, tree
 from tests.support.space import AMD64, FakeTarget, array_of, basic, pointer, struct, target
 from tests.support.synthetic import map_of
-from tests.unit.test_layers import FILES, ROOT, tree
-from tests.unit.test_lookup import with_hashes
-from tests.unit.test_maps import ask
 
 MARKS = mark_code(live=range(2, 256), empty=0, tombstone=1)
 TERMS = Terms("shelf", "label", "label", "label", {0: "free", 1: "removed"}, 0, "busy", "toy.cursor")

@@ -24,25 +24,26 @@ from gomap.golang.swiss import check as swiss_check
 from gomap.render.text import Style
 from gomap.target import Variable
 from tests.support import plans
+from tests.support.by_hand import (
+    ARRAY,
+    FULL,
+    HALF,
+    SEED,
+    Lazily,
+    ask,
+    classic,
+    made,
+    make,
+    overflow_pointer,
+    poke,
+    swiss,
+    with_hashes,
+)
 from tests.support.space import AMD64, FakeTarget, Space, basic
 from tests.support.synthetic import Built, ClassicPlan, SwissPlan, TablePlan, classic_type, swiss_type
-from tests.unit.test_bounded import Lazily, make
-from tests.unit.test_corrupt import FULL, HALF, classic, overflow_pointer, poke, swiss
-from tests.unit.test_maps import ask, made
 
 INT = basic("int")
 KEY, VALUE = 4711, 42
-SEED = 0x1234567
-
-
-def with_hashes(fake: FakeTarget) -> FakeTarget:
-    """Gives the process its random keys: it hashes without AES, as Go 1.23 to 1.26."""
-    space = fake.memory if isinstance(fake.memory, Space) else fake.memory.space
-    word = fake.arch.pointer_size
-    keys = b"".join(space.word(0x9E3779B97F4A7C15 * (i + 1) | 1) for i in range(4))
-    fake.symbols["runtime.hashkey"] = space.put(keys)
-    assert len(keys) == 4 * word
-    return fake
 
 
 def hash_of(fake: FakeTarget) -> int:
@@ -55,7 +56,6 @@ def hash_of(fake: FakeTarget) -> int:
 # -- reads -------------------------------------------------------------------------------------------
 
 SMALL, LARGE = 5, 24
-ARRAY = 0x7F0000000000
 
 
 def classic_of(B: int, old: bool) -> tuple[FakeTarget, Lazily]:

@@ -12,42 +12,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gomap.memory
-from gomap import frontend, maps
-from gomap.commands.declare import Settings
+from gomap import maps
 from gomap.golang.malloc import allocator
 from gomap.gotypes import Kind
 from gomap.listing import entries_json
-from gomap.render.text import Style
 from gomap.values import Values
 from tests.support import plans
+from tests.support.by_hand import ask, made
 from tests.support.space import AMD64, FakeTarget, basic, target
 from tests.support.synthetic import (
     Built,
     ClassicPlan,
     SwissPlan,
     build_classic,
-    build_swiss,
     classic_type,
     nil_show,
     swiss_type,
 )
 
 MANY = settings(max_examples=120)
-
-
-def made(plan: ClassicPlan | SwissPlan, types: dict[str, Any]) -> tuple[FakeTarget, Built]:
-    types = dict(types)
-    fake, _ = target(types.pop("arch"), types["headers"])
-    built = build_classic(fake, plan, **types) if isinstance(plan, ClassicPlan) else build_swiss(fake, plan, **types)
-    fake.add("m", built.type, fake.memory.word(built.address))
-    return fake, built
-
-
-def ask(fake: FakeTarget, name: str, line: str) -> dict[str, Any]:
-    outcome = frontend.run(name, line, lambda: fake, Settings(), Style())
-    assert outcome.error is None, outcome.error
-    answer: dict[str, Any] = json.loads(outcome.output)
-    return answer
 
 
 def check_structure(fake: FakeTarget, built: Built) -> None:

@@ -11,9 +11,9 @@ from gomap.commands.declare import Context, Settings
 from gomap.commands.whatis import address_of
 from gomap.errors import BadExpression, NoDebugInfo
 from gomap.golang.heap import Heap, heap_of
+from tests.support.by_hand import INT
 from tests.support.space import AMD64, FakeTarget, pointer, struct, target
 from tests.support.synthetic import ClassicPlan, SwissPlan, build_classic, build_swiss
-from tests.unit.test_analysis import INT
 
 
 def process() -> tuple[FakeTarget, Found]:

@@ -18,8 +18,8 @@ from gomap.render.color import Paint
 from gomap.render.text import Style, columns, fit, pad, render
 from gomap.report import Bars, Facts, Heat, Lines, Progress, Report, Table
 from tests.support import plans
+from tests.support.by_hand import made
 from tests.support.synthetic import ClassicPlan, SwissPlan
-from tests.unit.test_maps import made
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -1,0 +1,7 @@
+package main
+
+import "testing"
+
+func TestFill(t *testing.T) {
+	main()
+}
