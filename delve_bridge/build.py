@@ -9,7 +9,7 @@ from typing import Any, Callable
 from delve_bridge.memory import RpcMemory
 from delve_bridge.rpc import Api, Refused
 from delve_bridge.target import split
-from delve_bridge.types import BARE, NOWHERE, Raw, Types, at
+from delve_bridge.types import BARE, NOWHERE, DelveTypes, Raw, at
 from gomap import elf
 from gomap.corefile import CoreMemory, Shortcut, go_libraries
 from gomap.errors import GomapError, NoDebugInfo
@@ -75,8 +75,8 @@ class Build:
         return Arch(name, int(children[1]["addr"]) - int(children[0]["addr"]), "little")
 
     @cached_property
-    def types(self) -> Types:
-        types = Types(self.arch, self.evaluate)
+    def types(self) -> DelveTypes:
+        types = DelveTypes(self.arch, self.evaluate)
         types.described = self._described
         types.listed = lambda pattern: list(self._client.call("ListTypes", Filter=pattern)["Types"] or ())
         for raw in self.package_variables().values():

@@ -20,8 +20,8 @@ from typing import Any, BinaryIO, Callable, NoReturn
 from delve_bridge import launch
 from delve_bridge.debug_console import Commands, is_ours
 from delve_bridge.inside import core_warnings, seconds, taken
-from delve_bridge.rpc import DEADLINE, Address, Client, Refused, address, ended, same_user
-from delve_bridge.server import END, LOG, Inside, NoDelve, OtherMachine, Server, find_dlv
+from delve_bridge.rpc import DEADLINE, Client, Refused, ServerAddress, address, ended, same_user
+from delve_bridge.server import END, LOG, EditorsDlv, NoDelve, OtherMachine, Server, find_dlv
 from delve_bridge.wire import Message, Wire, answer, arguments, event, message_of, output, part, replied
 from delve_bridge.worker import Process
 from gomap.errors import GomapError, NoProcess, UsageError
@@ -87,7 +87,7 @@ class Adapter:
         editor: Wire,
         options: Sequence[str],
         relay: Callable[[int, bytes], None],
-        remote: Callable[[Message], Address | None],
+        remote: Callable[[Message], ServerAddress | None],
         commands: Commands,
         guard: Guard,
     ) -> None:
@@ -102,7 +102,7 @@ class Adapter:
         self._stacks: dict[int, tuple[Any, Any]] = {}
         self._told: Message | None = None
         #: `dlv dap`, and the dlv whose server has the program, which it has launched or attached to.
-        self._front = Server(["dap"], relay, None, Inside(("--listen=127.0.0.1:0", *options)))
+        self._front = Server(["dap"], relay, None, EditorsDlv(("--listen=127.0.0.1:0", *options)))
         self._front_wire = Wire(self._front.listens().open(END))
         self._server: Server | None = None
         self._launched = False
@@ -206,7 +206,7 @@ class Adapter:
             if start.program is not None and start.core is not None:
                 for warning in core_warnings(start.program, start.core):
                     self._editor.put(output(f"warning: {warning}\n"))
-            inside = Inside((*SERVER, *self._options), start.folder, (1, 2) if start.remote_output else ())
+            inside = EditorsDlv((*SERVER, *self._options), start.folder, (1, 2) if start.remote_output else ())
             relay = self._as_events if start.remote_output else self._relay
             server = Server(start.words, relay, start.environment, inside)
         except OtherMachine as error:
@@ -272,7 +272,7 @@ class Adapter:
         self._listen(wire)
         self._front_wire.close()
 
-    def _introduced(self, where: Address) -> Wire:
+    def _introduced(self, where: ServerAddress) -> Wire:
         """A connection to a dlv that knows what the editor can do. Raises GomapError, OSError."""
         wire = Wire(where.open(END))
         wire.patience(self._commands.timeout)
@@ -281,7 +281,7 @@ class Adapter:
         wire.patience(None)
         return wire
 
-    def _join(self, request: Message, body: bytes, where: Address | None) -> bool:
+    def _join(self, request: Message, body: bytes, where: ServerAddress | None) -> bool:
         """Attaches the editor to a server that has a program."""
         if where is None:
             return False
@@ -420,13 +420,13 @@ def run(words: Sequence[str]) -> int:
     find_dlv()  # before an editor waits for it
     guard = Guard()
     log = _log(own["--log-dest"])
-    listening: Address | None = None
+    listening: ServerAddress | None = None
     if own["--client-addr"]:
         connected: Any = address(own["--client-addr"]).open(DEADLINE, "editor")
     else:
         wanted = address(own["-l"] or own["--listen"] or "127.0.0.1:0", here=True)
         listener = wanted.listen()
-        listening = wanted if wanted.path else Address(*listener.getsockname()[:2])
+        listening = wanted if wanted.path else ServerAddress(*listener.getsockname()[:2])
         if not listening.is_here():
             print(f"warning: {listening.in_the_clear()}", file=sys.stderr)
         place = wanted.path or str(listening)
@@ -443,14 +443,14 @@ def run(words: Sequence[str]) -> int:
             stream.write(data)
             stream.flush()
 
-    def remote(given: Message) -> Address | None:
+    def remote(given: Message) -> ServerAddress | None:
         """--connect, or where the request says, but for our own port, which an editor may give back."""
         if connect is not None:
             return connect
         port = given.get("port")
         if not isinstance(port, int) or not 0 < port < 65536 or (listening is not None and port == listening.port):
             return None
-        return Address(str(given.get("host") or "127.0.0.1"), port)
+        return ServerAddress(str(given.get("host") or "127.0.0.1"), port)
 
     editor = Wire(connected)
     commands = Commands(editor.put, "--no-direct" not in own, timeout)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, Callable, NoReturn
 
 from delve_bridge.console import Console
-from delve_bridge.rpc import Address, Client, ConnectionLost
+from delve_bridge.rpc import Client, ConnectionLost, ServerAddress
 from delve_bridge.session import Session
 from delve_bridge.wire import Message, answer, arguments, output
 from delve_bridge.worker import CONFIG
@@ -29,7 +29,7 @@ class Commands:
     """
 
     def __init__(self, send: Callable[[Message], None], direct: bool, timeout: float) -> None:
-        self.server: Address | None = None
+        self.server: ServerAddress | None = None
         self.why = "no program has been started yet"
         self.files: tuple[str | None, str | None] = (None, None)
         self.frames: dict[int, tuple[int, int]] = {}

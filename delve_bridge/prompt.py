@@ -26,7 +26,7 @@ from gomap.render.terminal import style
 ONCE = 1.5
 
 
-class Prompt:
+class DelvePrompt:
     """process: dlv's own."""
 
     def __init__(self, folder: Path, process: Process, options: Options) -> None:

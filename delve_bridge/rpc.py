@@ -79,7 +79,7 @@ def _is_loopback(number: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Address:
+class ServerAddress:
     """Where a server listens: HOST:PORT, or the path of a unix socket."""
 
     host: str = ""
@@ -151,7 +151,7 @@ class Address:
                     raise NotDelve(f"{self} (dlv dap, process {pid}) {ALONE}")
 
 
-def _listeners(where: Address) -> Iterator[int]:
+def _listeners(where: ServerAddress) -> Iterator[int]:
     """The processes that have a socket listening there, as far as this user may see."""
     inodes = set()
     for table in ("unix",) if where.path else ("tcp", "tcp6"):
@@ -197,7 +197,7 @@ def claim(name: str) -> socket.socket | None:
     return claimed
 
 
-def address(text: str, here: bool = False) -> Address:
+def address(text: str, here: bool = False) -> ServerAddress:
     """HOST:PORT, [HOST]:PORT, :PORT (this machine) or unix:PATH. Raises UsageError.
 
     here: it is to listen at, so that port 0 and no host stand for any.
@@ -205,11 +205,11 @@ def address(text: str, here: bool = False) -> Address:
     if text.startswith("unix:"):
         if text == "unix:":
             raise UsageError("unix: needs the path of a socket, as in unix:/tmp/dlv.sock")
-        return Address(path=text[5:])
+        return ServerAddress(path=text[5:])
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdigit() or not (not here) <= int(port) < 65536:
         raise UsageError(f"{text!r} is not an address: write HOST:PORT or unix:PATH")
-    return Address(host.strip("[]") or ("" if here else "127.0.0.1"), int(port))
+    return ServerAddress(host.strip("[]") or ("" if here else "127.0.0.1"), int(port))
 
 
 Call = tuple[str, Mapping[str, Any]]
@@ -219,7 +219,7 @@ Result = Union[Any, Refused]
 class Api(ABC):
     """Delve's API, however it is reached. loopback: whether the other end is on this machine, as far as is known."""
 
-    def __init__(self, where: Address, loopback: bool, deadline: float = DEADLINE) -> None:
+    def __init__(self, where: ServerAddress, loopback: bool, deadline: float = DEADLINE) -> None:
         self.where = where
         self.loopback = loopback
         self.deadline = deadline
@@ -269,7 +269,7 @@ class Api(ABC):
 class Client(Api):
     """One connection. A failure other than Refused, NoAnswer and TargetRunning ends it."""
 
-    def __init__(self, where: Address, deadline: float = DEADLINE) -> None:
+    def __init__(self, where: ServerAddress, deadline: float = DEADLINE) -> None:
         super().__init__(where, where.is_here(), deadline)
         self._buffer = bytearray()
         self._searched = 0

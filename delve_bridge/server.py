@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Callable
 
-from delve_bridge.rpc import Address, Client, ConnectionLost, address
+from delve_bridge.rpc import Client, ConnectionLost, ServerAddress, address
 from gomap import elf
 from gomap.errors import GomapError
 
@@ -106,7 +106,7 @@ def _trap_waits(pid: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Inside:
+class EditorsDlv:
     """How a dlv is started that works inside an editor's session.
 
     It says where it listens in its log, which has a stream of its own. piped: streams that are to be relayed; others
@@ -168,7 +168,7 @@ class Server:
         arguments: Sequence[str],
         relay: Callable[[int, bytes], None],
         environment: Mapping[str, str] | None = None,
-        inside: Inside | None = None,
+        inside: EditorsDlv | None = None,
     ) -> None:
         """arguments: exec PROG [-- ARGS], core PROG CORE or attach PID; with inside any of dlv's. Raises NoDelve."""
         self.attached = int(arguments[1]) if arguments[0] == "attach" and arguments[1].isdecimal() else None
@@ -176,7 +176,7 @@ class Server:
         self._relay = relay
         self._said: deque[bytes] = deque(maxlen=64)
         self._unrelayed: list[tuple[int, bytes]] = []
-        self._address: Address | None = None
+        self._address: ServerAddress | None = None
         self._listening = threading.Event()
         self._lock = threading.Lock()
         self._connected = False
@@ -230,7 +230,7 @@ class Server:
                 self._relay(number, data)
             self._unrelayed.clear()
 
-    def listens(self, seconds: float | None = START) -> Address:
+    def listens(self, seconds: float | None = START) -> ServerAddress:
         """Where it listens. seconds: how long it may take to build the program, say. Raises NoDelve."""
         until = None if seconds is None else time.monotonic() + seconds
         while not self._listening.wait(0.05):

@@ -9,8 +9,8 @@ from typing import Any
 from delve_bridge.build import Build
 from delve_bridge.memory import RpcMemory
 from delve_bridge.rpc import GONE, Api, Client, NotDelve, Refused, ended
-from delve_bridge.target import Called, DelveTarget, Frame
-from delve_bridge.types import BARE, Raw, Types
+from delve_bridge.target import Called, DelveFrame, DelveTarget
+from delve_bridge.types import BARE, DelveTypes, Raw
 from gomap.errors import MemoryFault, NoProcess, TargetRunning
 from gomap.golang.descriptors import map_parts
 from gomap.golang.dictionaries import Known
@@ -191,7 +191,7 @@ class Session:
         return self.build.arch
 
     @property
-    def types(self) -> Types:
+    def types(self) -> DelveTypes:
         return self.build.types
 
     @property
@@ -217,7 +217,7 @@ class Session:
 
     # -- frames ----------------------------------------------------------------------------------------
 
-    def stack(self, depth: int) -> list[Frame]:
+    def stack(self, depth: int) -> list[DelveFrame]:
         """The selected goroutine's frames, the newest first."""
         return [call.frame for call in self.calls(depth)]
 
@@ -244,7 +244,7 @@ class Session:
         for level, raw in enumerate(answer["Locations"] or ()):
             function = raw.get("function") or {}
             name, optimised = str(function.get("name") or ""), bool(function.get("optimized", True))
-            frame = Frame(level, name, raw.get("file") or None, raw.get("line") or None, optimised)
+            frame = DelveFrame(level, name, raw.get("file") or None, raw.get("line") or None, optimised)
             known = [*(raw.get("Arguments") or ()), *(raw.get("Locals") or ())]
             calls.append(Called(frame, int(raw["pc"]), int(raw["FrameOffset"]), known))
         # From where it has no function's name, in C, Delve may go on without one for as long as it is let.

@@ -9,10 +9,10 @@ from functools import cached_property
 from itertools import islice
 from typing import Any, Callable, Protocol
 
-from delve_bridge.types import BARE, PARTS, Raw, Types, at
+from delve_bridge.types import BARE, PARTS, DelveTypes, Raw, at
 from gomap.analysis.references import given
 from gomap.errors import MemoryFault
-from gomap.golang.closures import MAX_CAPTURED, Part, captured
+from gomap.golang.closures import MAX_CAPTURED, CapturedPart, captured
 from gomap.golang.dictionaries import (
     MAX_CALLERS,
     Arguments,
@@ -27,8 +27,7 @@ from gomap.golang.dictionaries import VARIABLE as DICTIONARY
 from gomap.golang.liveness import waits
 from gomap.golang.pclntab import Functions
 from gomap.golang.pieces import are_all
-from gomap.golang.rtype import KINDS
-from gomap.golang.rtype import Types as Descriptors
+from gomap.golang.rtype import KINDS, DescribedTypes
 from gomap.gotypes import GoType, Kind, can_reach_map, fixed
 from gomap.memory import CachedMemory, Memory
 from gomap.target import (
@@ -36,6 +35,7 @@ from gomap.target import (
     Arch,
     Call,
     Captured,
+    Frame,
     Goroutine,
     Local,
     Location,
@@ -45,7 +45,6 @@ from gomap.target import (
     build_version,
 )
 from gomap.target import MAX_FRAMES as MAX_UNWOUND
-from gomap.target import Frame as StackFrame
 
 #: Frames searched outward for a local variable, and how many of them are asked for at once at most.
 MAX_FRAMES = 256
@@ -71,7 +70,7 @@ _IDENTIFIER = re.compile(r"[^\W\d]\w*\Z")
 
 
 @dataclass(frozen=True)
-class Frame:
+class DelveFrame:
     """optimised: whether the compiler may have taken the function's variables apart."""
 
     level: int
@@ -86,7 +85,7 @@ class Called:
     """A frame with its pc and its call frame's address: an offset (negative) from the end of the goroutine's stack, an
     address on the system's. variables: arguments and locals, those of inner scopes last."""
 
-    frame: Frame
+    frame: DelveFrame
     pc: int
     offset: int
     variables: Sequence[Raw] = ()
@@ -104,7 +103,7 @@ class Program(Protocol):
     @property
     def arch(self) -> Arch: ...
     @property
-    def types(self) -> Types: ...
+    def types(self) -> DelveTypes: ...
     @property
     def dictionaries(self) -> Known: ...
     def memory(self) -> Memory: ...
@@ -188,7 +187,7 @@ class DelveTarget:
 
     # -- frames --------------------------------------------------------------------------------------
 
-    def frames(self) -> list[Frame]:
+    def frames(self) -> list[DelveFrame]:
         """The session's frame and those that called it."""
         return [call.frame for call in self._calls[self._session.frame :]]
 
@@ -213,11 +212,11 @@ class DelveTarget:
             return None
         return Call(own.pc, self._stack_end + own.offset)
 
-    def _user_frame(self) -> Frame | None:
+    def _user_frame(self) -> DelveFrame | None:
         return next((f for f in self.frames() if f.function and _package(f.function) not in _RUNTIME), None)
 
-    def _frame(self, level: int) -> Frame:
-        return next((frame for frame in self.frames() if frame.level == level), Frame(level, "", None, None))
+    def _frame(self, level: int) -> DelveFrame:
+        return next((frame for frame in self.frames() if frame.level == level), DelveFrame(level, "", None, None))
 
     def _outward(self) -> Iterator[int]:
         """Levels in which a name is looked for: the session's frame, for which the stack is not asked, and those that
@@ -235,7 +234,7 @@ class DelveTarget:
     def _ask(self, levels: Sequence[int]) -> None:
         self._variables.update(zip(levels, self._session.variables(levels, BARE)))
 
-    def _in_frame(self, raw: Raw, frame: Frame, name: str) -> Variable:
+    def _in_frame(self, raw: Raw, frame: DelveFrame, name: str) -> Variable:
         place = Place("", self._session.goroutine, frame.level, frame.function or None, frame.file, frame.line)
         t, call = self._type(raw, frame, self._of_frame(frame.level)), self._waiting(frame.level)
         found = self._placed(raw, t, name, place, frame.optimised, None if call is None else call.top)
@@ -244,7 +243,7 @@ class DelveTarget:
         slot = _slot(raw, call.top)
         return found if slot is None else replace(found, call=replace(call, slot=slot))
 
-    def _type(self, raw: Raw, frame: Frame, raws: Sequence[Raw], calls: Sequence[Called] | None = None) -> GoType:
+    def _type(self, raw: Raw, frame: DelveFrame, raws: Sequence[Raw], calls: Sequence[Called] | None = None) -> GoType:
         """The variable's type. In a generic function it is the one that the function was called with, where it can be
         told, as Delve itself does for some variables: else its shape. raws: the frame's variables. calls: the
         goroutine's, None for the session's."""
@@ -304,7 +303,7 @@ class DelveTarget:
 
     @cached_property
     def _arguments(self) -> Arguments:
-        return Arguments(Descriptors(self))
+        return Arguments(DescribedTypes(self))
 
     def _placed(self, raw: Raw, t: GoType, name: str, place: Place, optimised: bool, cfa: int | None) -> Variable:
         """t: its type. place: the frame's, without the kind. cfa: its call frame's address."""
@@ -362,8 +361,8 @@ class DelveTarget:
     def goroutine(self) -> int | None:
         return self._session.goroutine
 
-    def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[StackFrame]:
-        found: list[StackFrame] = []
+    def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
+        found: list[Frame] = []
         stack = self._session.calls_of(goroutine.id, MAX_UNWOUND, BARE)
         # A thread's own stack pointer is not asked for.
         sp = goroutine.sp if stack and stack[0].pc == goroutine.pc and goroutine.thread is None else 0
@@ -380,7 +379,7 @@ class DelveTarget:
                 sp = goroutine.sp
             place = Place("", goroutine.id, level, frame.function or None, frame.file, frame.line)
             local = tuple(self._locals(call.variables, frame, place, cfa, stack, wanted))
-            found.append(StackFrame(frame.function, frame.file, frame.line, call.pc, sp, local))
+            found.append(Frame(frame.function, frame.file, frame.line, call.pc, sp, local))
             following = stack[level + 1] if level + 1 < len(stack) else None
             if following is None or (following.pc, following.offset) != (call.pc, call.offset):
                 # At the end of a signal's frame Delve has the interrupted call's frame pointer, and takes the stack
@@ -389,7 +388,7 @@ class DelveTarget:
         return found
 
     def _locals(
-        self, raws: Sequence[Raw], frame: Frame, place: Place, cfa: int, calls: Sequence[Called], wanted: Wanted
+        self, raws: Sequence[Raw], frame: DelveFrame, place: Place, cfa: int, calls: Sequence[Called], wanted: Wanted
     ) -> Iterator[Local]:
         for raw, hidden in _with_hidden(raws[::-1]):
             name, t = str(raw["name"]), self._type(raw, frame, raws, calls)
@@ -409,7 +408,7 @@ class DelveTarget:
         for child in raw["children"]:
             t, address = self._session.types.of(child), int(child["addr"])
             offset = None if int(child["flags"]) & ESCAPED else address - closure
-            parts.append(Part(str(child["name"]), t, offset, address))
+            parts.append(CapturedPart(str(child["name"]), t, offset, address))
             words = _WORDS.fullmatch(t.name) if child["name"] == DICTIONARY and offset is not None else None
             if words is not None:
                 where = self.arch.pointer(self.memory.read(address, word))

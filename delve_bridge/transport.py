@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable
 
-from delve_bridge.rpc import Address, Api, Call, ConnectionLost, Refused, Result
+from delve_bridge.rpc import Api, Call, ConnectionLost, Refused, Result, ServerAddress
 
 #: dlv reads a batch of calls while it writes the results of earlier ones: what waits for it must fit a pipe's 64 KiB.
 BATCH = 32 << 10
@@ -218,7 +218,7 @@ class Through(Api):
     """Delve's API by way of a Dlv."""
 
     def __init__(self, dlv: Dlv) -> None:
-        super().__init__(Address(), True)
+        super().__init__(ServerAddress(), True)
         self._dlv = dlv
         self._last = 0
 

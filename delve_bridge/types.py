@@ -45,7 +45,7 @@ _NUMBERS = frozenset({Kind.BOOL, Kind.INT, Kind.UINT, Kind.FLOAT, Kind.COMPLEX})
 _HEADERS = ("map<", "hash<")
 
 
-class Types:
+class DelveTypes:
     """Makes every type once. What a program's debug information says never changes while it is debugged."""
 
     def __init__(self, arch: Arch, evaluate: Evaluate) -> None:

@@ -195,10 +195,10 @@ def _keep_terminal() -> None:
 
 
 def _work(folder: Path, dlv: Process, options: Options) -> None:
-    from delve_bridge.prompt import Prompt
+    from delve_bridge.prompt import DelvePrompt
 
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    Prompt(folder, dlv, options).run()
+    DelvePrompt(folder, dlv, options).run()
 
 
 # -- any dlv -----------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ def _run(options: argparse.Namespace) -> int:
         if len(options.FILES) > 2:
             raise UsageError("core takes the program and the core file, or the core file alone")
         opened = of_core(options.FILES[0] if len(options.FILES) > 1 else None, options.FILES[-1])
-    prompt = Prompt(opened)
+    prompt = DirectPrompt(opened)
     if options.c is None:
         prompt.ask()
         return 0
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class Prompt(cmd.Cmd):
+class DirectPrompt(cmd.Cmd):
     """The commands by their own names, help, exit."""
 
     prompt = "(gomap) "

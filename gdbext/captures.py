@@ -12,7 +12,7 @@ from gdbext.variables import Variables
 from gomap.dwarf import BadDwarf, DebugInfo, Kept
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang import dictionaries
-from gomap.golang.closures import MAX_CAPTURED, Part, captured
+from gomap.golang.closures import MAX_CAPTURED, CapturedPart, captured
 from gomap.golang.dictionaries import Dictionary, candidates, is_shaped
 from gomap.golang.pclntab import Functions
 from gomap.gotypes import Kind
@@ -53,9 +53,9 @@ class Captures:
             if one.name == dictionaries.VARIABLE and t.kind is Kind.POINTER and t.elem.kind is Kind.ARRAY:
                 dictionary.append(Dictionary(self.arch.pointer(own, one.offset), t.elem.length))
             if one.name.startswith("&") and t.kind is Kind.POINTER:
-                parts.append(Part(one.name[1:], t.elem, None, self.arch.pointer(own, one.offset)))
+                parts.append(CapturedPart(one.name[1:], t.elem, None, self.arch.pointer(own, one.offset)))
             else:
-                parts.append(Part(one.name, t, one.offset))
+                parts.append(CapturedPart(one.name, t, one.offset))
         found = captured(parts, own, self.arch)
         if not any(is_shaped(part.type) for part in found):
             return found

@@ -17,7 +17,7 @@ _WORD = re.compile(r"empty (\d+)-byte|DW_OP_(\w+)(?: (-?\d+))?|\$\w+|\[(\d+)-byt
 
 
 @dataclass(frozen=True)
-class Part:
+class Piece:
     """A piece of a variable. size: in bytes, 0 for the whole of it in one place. offset: from the call frame's address;
     None if it lies nowhere or in a register."""
 
@@ -26,12 +26,12 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Entry:
+class LocationEntry:
     """One entry of a location list: the addresses that it is for, and the parts in order."""
 
     start: int
     end: int
-    parts: tuple[Part, ...]
+    parts: tuple[Piece, ...]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Told:
     """What a location list tells of one place of the function: the parts, none where the variable lies nowhere there.
     whole: whether a single place is the whole variable's, and not that of the only part that the list has."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[Piece, ...]
     whole: bool
 
 
@@ -62,7 +62,7 @@ def told(symbol: gdb.Symbol, frame: gdb.Frame, known: Known) -> Told | None:
     return known[key]
 
 
-def _is_whole(entries: Sequence[Entry]) -> bool:
+def _is_whole(entries: Sequence[LocationEntry]) -> bool:
     """Whether a variable that is in a single place somewhere is whole there: a part is in a register before it comes
     into memory, or is an argument's, whose memory is the caller's. Without optimisation the list has an argument in
     pieces at first."""
@@ -71,10 +71,12 @@ def _is_whole(entries: Sequence[Entry]) -> bool:
     return len(alone) == 1 and all(offset is not None and (offset < 0 or pieces) for offset in alone)
 
 
-def _entries(symbol: gdb.Symbol, frame: gdb.Frame) -> list[Entry] | None:
+def _entries(symbol: gdb.Symbol, frame: gdb.Frame) -> list[LocationEntry] | None:
     with selected(frame):
         text = gdb.execute(f"info address {symbol.name}", to_string=True)
-    found = [Entry(int(start, 16), int(end, 16), tuple(_parts(what))) for start, end, what in _ENTRY.findall(text)]
+    found = [
+        LocationEntry(int(start, 16), int(end, 16), tuple(_parts(what))) for start, end, what in _ENTRY.findall(text)
+    ]
     if not found and "optimized out" not in text:
         return None
     nearest, _ = gdb.lookup_symbol(symbol.name, frame.block())
@@ -82,11 +84,11 @@ def _entries(symbol: gdb.Symbol, frame: gdb.Frame) -> list[Entry] | None:
     return found if nearest is not None and nearest.line == symbol.line else []
 
 
-def _parts(text: str) -> list[Part]:
+def _parts(text: str) -> list[Piece]:
     parts, offset, places = [], None, 0
     for empty, operation, argument, end in _WORD.findall(text):
         if empty or end:
-            parts.append(Part(int(empty or end), offset if places == 1 else None))
+            parts.append(Piece(int(empty or end), offset if places == 1 else None))
             offset, places = None, 0
             continue
         places += 1
@@ -94,4 +96,4 @@ def _parts(text: str) -> list[Part]:
             offset = int(argument)
         elif operation == "call_frame_cfa":
             offset = 0
-    return parts or [Part(0, offset if places == 1 else None)]
+    return parts or [Piece(0, offset if places == 1 else None)]

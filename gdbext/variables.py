@@ -18,7 +18,7 @@ from gomap.errors import GomapError, MemoryFault, OptimizedOut
 from gomap.golang import dictionaries
 from gomap.golang.dictionaries import Arguments, Dictionary, candidates, is_shaped
 from gomap.golang.pieces import are_all
-from gomap.golang.rtype import Types
+from gomap.golang.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind
 from gomap.gotypes import same as same_type
 from gomap.memory import Memory
@@ -135,9 +135,9 @@ class Variables:
 
     @cached_property
     def arguments(self) -> Arguments:
-        return Arguments(Types(self.target))
+        return Arguments(DescribedTypes(self.target))
 
-    def _in_memory(self, parts: Sequence[locations.Part], base: int, t: GoType, name: str, place: Place) -> Variable:
+    def _in_memory(self, parts: Sequence[locations.Piece], base: int, t: GoType, name: str, place: Place) -> Variable:
         """A variable of a function that has called another, as far as it lies in memory. base: its call frame's."""
         if len(parts) == 1 and not parts[0].size:
             at = parts[0].offset

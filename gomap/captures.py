@@ -16,7 +16,7 @@ from gomap.golang.layout import MapView
 from gomap.golang.lookup import candidates, lookup
 from gomap.golang.malloc import allocator
 from gomap.golang.pclntab import Functions
-from gomap.golang.rtype import Types
+from gomap.golang.rtype import DescribedTypes
 from gomap.gotypes import Alike, GoType, Kind, same
 from gomap.maps import nonsense, view
 from gomap.target import Captured, Target, Variable
@@ -35,7 +35,9 @@ def of(target: Target, variable: Variable) -> list[Variable]:
     closure = target.arch.pointer(variable.read(target.memory, 0, word))
     if not closure:
         return []
-    found = Closures(target, Room(target), Types(target)).variables(closure, variable.address or 0, lambda t: True)
+    found = Closures(target, Room(target), DescribedTypes(target)).variables(
+        closure, variable.address or 0, lambda t: True
+    )
     return [Variable(name, t, address, place=variable.place) for name, t, address in found]
 
 
@@ -48,7 +50,7 @@ class Closures:
 
     target: Target
     room: Room
-    types: Types
+    types: DescribedTypes
     type_at: Callable[[int], GoType | None] = lambda address: None
     hasher: Hasher | None = None
     alike: Alike = field(default_factory=Alike)

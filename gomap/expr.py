@@ -20,7 +20,7 @@ from gomap.golang.heap import Room
 from gomap.golang.liveness import judged
 from gomap.golang.lookup import candidates, lookup
 from gomap.golang.malloc import allocator
-from gomap.golang.rtype import Types, dynamic
+from gomap.golang.rtype import DescribedTypes, dynamic
 from gomap.golang.search import Lookup
 from gomap.golang.slots import MAX_ITEM
 from gomap.gotypes import Field, GoType, Kind, can_reach_map, fixed
@@ -28,7 +28,7 @@ from gomap.human import an, plural
 from gomap.keys import Keys, SyncKeys
 from gomap.maps import nonsense, view
 from gomap.ongoroutine import OnGoroutine
-from gomap.syntax import Address, Assert, At, Convert, Deref, Index, KeyOf, Select, Step
+from gomap.syntax import Assert, At, Convert, Deref, Index, KeyOf, Select, Step, TypedAddress
 from gomap.target import Target, Variable, read_record
 from gomap.typenames import means
 from gomap.values import Limits, Values
@@ -305,7 +305,7 @@ class _Follow:
     def __init__(self, target: Target, seek: Seek | None = None) -> None:
         self.target = target
         self._seek = seek
-        self.types = Types(target)
+        self.types = DescribedTypes(target)
         self._nested = 0
         #: What is to be said of the variables that the expression and its indexes name.
         self._notes: dict[str, None] = {}
@@ -423,7 +423,7 @@ class _Follow:
             if variable.type.kind is not Kind.POINTER:
                 raise BadExpression(f"{variable.name} is not a pointer: it is {an(variable.type.name)}")
             return self.deref(variable)
-        if isinstance(step, Address):
+        if isinstance(step, TypedAddress):
             return self._address(variable)
         if isinstance(step, Assert):
             return self._assert(variable, step.type)

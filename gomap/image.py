@@ -21,7 +21,7 @@ from gomap.anomaly import Anomaly
 from gomap.errors import BadImage, GomapError
 from gomap.expr import resolve_map
 from gomap.golang.hashing.plans import typehash_plan
-from gomap.golang.rtype import Types
+from gomap.golang.rtype import DescribedTypes
 from gomap.golang.structure import TOO_MANY
 from gomap.gotypes import GoType
 from gomap.maps import view
@@ -150,7 +150,7 @@ def _read_all(target: Target, t: GoType, address: int, depth: int) -> None:
     assert values.types is not None
     for place, made in values.types.made():
         with contextlib.suppress(GomapError):
-            Types(target).at(place)  # by itself: whatever is asked for first must find all it reads
+            DescribedTypes(target).at(place)  # by itself: whatever is asked for first must find all it reads
         if typehash_plan(made) is not None:  # hmap-get's keys are written with the names of these
             named = target.find_type(made.name)
             if named is not None:

@@ -90,7 +90,7 @@ class Scratch:
         return self._inner.read(address, size)
 
 
-class Key(NamedTuple):
+class KeyBytes(NamedTuple):
     """A key that a map has: its bytes, None where they can't be read, and where they lie."""
 
     key: bytes | None
@@ -116,12 +116,12 @@ class SyncKeys:
     def count(self) -> int:
         return sum(1 for _ in syncmap.entries(self._target, self._variable))
 
-    def entries(self) -> Iterator[Key]:
+    def entries(self) -> Iterator[KeyBytes]:
         for entry in syncmap.entries(self._target, self._variable):
             data = None
             with suppress(MemoryFault):
                 data = self._target.memory.read(entry.key_address, min(entry.key_type.size, MAX_ITEM))
-            yield Key(data, entry.key_address)
+            yield KeyBytes(data, entry.key_address)
 
 
 @dataclass
@@ -149,7 +149,7 @@ class Keys:
 
     def parse(self, t: GoType, text: str) -> bytes:
         """The key of type t that `text` writes or names. Raises BadExpression."""
-        reader = _Reader(self, text)
+        reader = _LiteralReader(self, text)
         data = reader.value(t)
         reader.space()
         if reader.at < len(text):
@@ -309,7 +309,7 @@ class Keys:
 
 
 @dataclass
-class _Reader:
+class _LiteralReader:
     """Reads a literal from left to right; the type says what has to come."""
 
     keys: Keys

@@ -85,12 +85,12 @@ class Deref:
 
 
 @dataclass(frozen=True)
-class Address:
+class TypedAddress:
     pass
 
 
 Root = Union[Name, At, Convert]
-Step = Union[Select, Index, KeyOf, Load, Assert, Deref, Address]
+Step = Union[Select, Index, KeyOf, Load, Assert, Deref, TypedAddress]
 
 
 def parse(text: str) -> tuple[Root, list[Step]]:
@@ -103,7 +103,7 @@ def parse(text: str) -> tuple[Root, list[Step]]:
 def _parse(body: str, text: str) -> tuple[Root, list[Step]]:
     prefixes: list[Step] = []
     while body[:1] in ("*", "&"):
-        prefixes.append(Deref() if body[0] == "*" else Address())
+        prefixes.append(Deref() if body[0] == "*" else TypedAddress())
         body = body[1:].strip()
     root, steps, rest = _operand(body, text)
     return root, [*steps, *_steps(rest, text), *prefixes[::-1]]

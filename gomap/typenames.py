@@ -11,7 +11,7 @@ from math import prod
 from gomap.errors import BadExpression, GomapError
 from gomap.golang.maptypes import map_types
 from gomap.golang.pclntab import package_paths
-from gomap.golang.rtype import Types
+from gomap.golang.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind, fixed
 from gomap.target import Target
 
@@ -48,7 +48,7 @@ def listed(target: Target, name: str) -> GoType | None:
     linked = canonical(name)
     if target.kind == "recorded" or not (linked.startswith("map[") or "." in linked):
         return None
-    types = Types(target)
+    types = DescribedTypes(target)
     try:
         found = [one.descriptor for one in map_types(types) if types.name(one.descriptor) == linked]
         return types.at(found[0]) if len(found) == 1 else None

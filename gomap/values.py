@@ -15,7 +15,7 @@ from operator import and_, rshift
 from typing import Union
 
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang.rtype import Types, dynamic
+from gomap.golang.rtype import DescribedTypes, dynamic
 from gomap.golang.slots import MAX_ITEM
 from gomap.gotypes import POINTER_KINDS, SCALAR_KINDS, Field, GoType, Kind, holds_interface
 from gomap.human import escaped
@@ -51,7 +51,7 @@ class Values:
 
     target: Target
     limits: Limits = Limits()
-    types: Types | None = None
+    types: DescribedTypes | None = None
     cut: bool = False
     #: Whether what pointers within keys point to is told, in a comment.
     comments: bool = True
@@ -63,7 +63,7 @@ class Values:
     _asked: int = 0  # strings, so far
 
     def __post_init__(self) -> None:
-        self.types = self.types or Types(self.target)
+        self.types = self.types or DescribedTypes(self.target)
 
     # -- entry points ------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from gomap.golang.heap import SMALL
 from gomap.golang.layout import MapView
 from gomap.gotypes import Alike, GoType, Kind, can_reach_map, same
 from gomap.graph.path import Names, Path, plain
-from gomap.graph.walk import MAX_STEPS, Reference, Walk
+from gomap.graph.walk import MAX_STEPS, GraphWalk, Reference
 from gomap.maps import nonsense, view
 from gomap.progress import Progress, silent
 from gomap.target import Place, Target, Variable
@@ -64,7 +64,7 @@ NONE: list[Holder] = []
 
 
 @dataclass
-class Found:
+class AliasSearch:
     """maps: header address -> holders. doubtful: the same of what can't be a map, with the reason: a variable that
     has not been set yet, debug information that is wrong, or a corrupt header. nil: holders of nil maps.
     syncs: address of a sync.Map -> its holders, each with its type; the maps inside of one are not in `maps`.
@@ -95,7 +95,7 @@ def holders(
     progress: Progress = silent,
     items: int = MAX_ITEMS,
     once: bool = False,
-) -> Found:
+) -> AliasSearch:
     """Every map reachable from roots through structs, pointers, arrays, slices, interfaces, maps and channels.
 
     depth: how many of these are followed from a root. What a goroutine's variable points to is told for each
@@ -109,7 +109,9 @@ def holders(
     return HolderSearch(target, depth, items, once).search(roots, progress)
 
 
-def everywhere(target: Target, roots: Iterable[Variable], progress: Progress = silent, once: bool = False) -> Found:
+def everywhere(
+    target: Target, roots: Iterable[Variable], progress: Progress = silent, once: bool = False
+) -> AliasSearch:
     """holders() to the end of whatever the roots lead to."""
     return holders(target, roots, WHOLE_DEPTH, progress, ALL_ITEMS, once)
 
@@ -122,7 +124,7 @@ class HolderSearch:
     depth: int
     items: int = MAX_ITEMS
     once: bool = False
-    found: Found = field(default_factory=Found)
+    found: AliasSearch = field(default_factory=AliasSearch)
     reaches: Reach = field(default_factory=lambda: Reach(can_reach_map))
     always: frozenset[Kind] = frozenset({Kind.MAP})
     with_dead: bool = True
@@ -130,7 +132,9 @@ class HolderSearch:
 
     def __post_init__(self) -> None:
         found = self.found
-        self.walk = Walk(self.target, self, self.reaches, self.items, self.always, self.depth, type_at=found.types.get)
+        self.walk = GraphWalk(
+            self.target, self, self.reaches, self.items, self.always, self.depth, type_at=found.types.get
+        )
         self.names = self.walk.names
         self.sound = Soundness(self.target, self.walk.room, self.walk.closures)
         self.alike = Alike()
@@ -141,7 +145,7 @@ class HolderSearch:
 
     # -- the search ----------------------------------------------------------------------------------
 
-    def search(self, roots: Iterable[Variable], progress: Progress) -> Found:
+    def search(self, roots: Iterable[Variable], progress: Progress) -> AliasSearch:
         """What the roots lead to. Ctrl-C ends it with what it has."""
         found = self.found
         try:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from gomap.analysis.alias import Found
+from gomap.analysis.alias import AliasSearch
 from gomap.analysis.identify import Identifier
 from gomap.analysis.roots import of_runtime
 from gomap.errors import GomapError
 from gomap.golang import syncmap
 from gomap.golang.heap import Heap
 from gomap.golang.malloc import allocator
-from gomap.golang.rtype import Types
+from gomap.golang.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind
 from gomap.heap.census import Census, StackObject, census
 from gomap.progress import Progress, silent
@@ -45,13 +45,13 @@ class Beyond:
 def header_size(target: Target) -> int:
     """Bytes of a map's header; 0 where debug information does not describe it."""
     try:
-        return Types(target).map_header().size
+        return DescribedTypes(target).map_header().size
     except GomapError:
         return 0
 
 
 def beyond(
-    target: Target, found: Found, objects: Sequence[StackObject], progress: Progress = silent
+    target: Target, found: AliasSearch, objects: Sequence[StackObject], progress: Progress = silent
 ) -> tuple[Beyond, Identifier | None]:
     """The maps that are not among those that were found, and what tells their types. objects: as Roots notes them."""
     result = Beyond()
@@ -60,11 +60,11 @@ def beyond(
         return result, None
     try:
         heap = Heap(target)
-        every = result.census = census(target, heap, Types(target), objects, progress)
+        every = result.census = census(target, heap, DescribedTypes(target), objects, progress)
     except GomapError as error:
         result.why = str(error)
         return result, None
-    identifier = Identifier(target, heap, Types(target), list(found.types.values()))
+    identifier = Identifier(target, heap, DescribedTypes(target), list(found.types.values()))
     known = {*found.types, *found.doubtful, *_inside(target, found), *_of_runtime(target)}
     try:
         for row in every.doubtful[:MAX_DOUBTFUL]:
@@ -95,7 +95,7 @@ def _lacks(every: Census) -> str | None:
     return None
 
 
-def _inside(target: Target, found: Found) -> Iterator[int]:
+def _inside(target: Target, found: AliasSearch) -> Iterator[int]:
     """The maps that sync.Maps are made of."""
     rules = allocator(target)
     for address, holders in found.syncs.items():

@@ -22,8 +22,8 @@ from gomap.golang import syncmap
 from gomap.golang.layout import MapView
 from gomap.gotypes import Alike, GoType, Kind
 from gomap.graph.components import MISSING, Graph, cycles
-from gomap.graph.path import DEREF, Part, Path
-from gomap.graph.walk import Reference, Walk
+from gomap.graph.path import DEREF, Path, PathPart
+from gomap.graph.walk import GraphWalk, Reference
 from gomap.maps import nonsense, view
 from gomap.progress import Progress, silent
 from gomap.target import Target, Variable
@@ -73,7 +73,7 @@ class Cycle:
 
 
 @dataclass
-class Found:
+class CycleSearch:
     """objects: how many the variable leads to that can be part of a cycle; of: number of cycles, None when there
     are more than were worked out. shortened: what was not looked at: (what, how much was, of how much)."""
 
@@ -87,11 +87,11 @@ class Found:
     anomalies: list[Anomaly] = field(default_factory=list)
 
 
-def find(target: Target, variable: Variable, limit: int, progress: Progress = silent) -> Found:
+def find(target: Target, variable: Variable, limit: int, progress: Progress = silent) -> CycleSearch:
     """The cycles that a variable leads to, at most `limit` of them, nearest first. Ctrl-C ends the search with what
     it has."""
     graph = _Graph(target, variable)
-    found = Found(possible=graph.can_cycle(variable.type))
+    found = CycleSearch(possible=graph.can_cycle(variable.type))
     if found.possible:
         try:
             graph.explore(progress)
@@ -113,7 +113,7 @@ class _Graph:
     def __init__(self, target: Target, variable: Variable) -> None:
         self.target = target
         self.variable = variable
-        self.walk = Walk(target, self, self.can_cycle, MAX_ITEMS, inline=True, max_steps=MAX_SCANNED)
+        self.walk = GraphWalk(target, self, self.can_cycle, MAX_ITEMS, inline=True, max_steps=MAX_SCANNED)
         self.names = self.walk.names
         self.objects: list[Object] = [Object(variable.address or 0, variable.type, False)]
         self.graph = Graph()
@@ -269,7 +269,7 @@ class _Graph:
 
     # -- words -----------------------------------------------------------------------------------
 
-    def path_of(self, edge: int) -> list[Part]:
+    def path_of(self, edge: int) -> list[PathPart]:
         """How the reference of that number is written; "?" where memory has changed, or can't be read any more."""
         number = self.graph.owner(edge)
         one = self.objects[number]
@@ -330,6 +330,6 @@ class _Graph:
         return Cycle(start, whole, steps, [self.objects[n] for n in shown], len(edges), own)
 
 
-def _is_own(part: Part) -> bool:
+def _is_own(part: PathPart) -> bool:
     """Whether this part of a path leads to what the variable itself holds or points to."""
     return isinstance(part, str) and (part == DEREF or part.startswith(".("))

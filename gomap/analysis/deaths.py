@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from gomap.errors import GomapError
 from gomap.golang.goroutines import threads
 from gomap.golang.pclntab import Functions
-from gomap.golang.rtype import Types, dynamic
+from gomap.golang.rtype import DescribedTypes, dynamic
 from gomap.gotypes import GoType, Kind
 from gomap.target import Goroutine, Record, Target, read_record
 from gomap.values import Limits, Values
@@ -181,7 +181,7 @@ def panics(target: Target, goroutine: int) -> list[str | None]:
         return []
     argument = panic_type.field("arg")
     result: list[str | None] = []
-    types = Types(target)
+    types = DescribedTypes(target)
     seen: set[int] = set()
     try:
         address = read_record(target, g_type, goroutine)["_panic"]
@@ -197,7 +197,7 @@ def panics(target: Target, goroutine: int) -> list[str | None]:
     return result
 
 
-def value(target: Target, types: Types, interface: GoType, data: bytes) -> str | None:
+def value(target: Target, types: DescribedTypes, interface: GoType, data: bytes) -> str | None:
     """A panic's value as the runtime prints it: printpanicval, or the error's own text where the runtime has not asked
     for that yet. None where it can't be read. data: of an interface."""
     word = target.arch.pointer_size
@@ -217,7 +217,7 @@ def value(target: Target, types: Types, interface: GoType, data: bytes) -> str |
         return None
 
 
-def _runtime_error(target: Target, types: Types, t: GoType, content: bytes) -> str | None:
+def _runtime_error(target: Target, types: DescribedTypes, t: GoType, content: bytes) -> str | None:
     """What Error returns for the runtime's own errors."""
     word = target.arch.pointer_size
     if t.name in _PREFIXED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gomap.analysis.alias import Found, Holder
+from gomap.analysis.alias import AliasSearch, Holder
 from gomap.anomaly import Anomaly
 from gomap.errors import GomapError
 from gomap.gotypes import GoType
@@ -23,7 +23,7 @@ class Group:
     headers: list[int] = field(default_factory=list)
 
 
-def groups(found: Found) -> list[Group]:
+def groups(found: AliasSearch) -> list[Group]:
     """Holders by map; maps whose headers differ and whose buckets are the same come together."""
     owner: dict[int, int] = {}  # address of an array -> first header that has it
     union: dict[int, int] = {}  # header -> header that stands for its group

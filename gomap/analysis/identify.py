@@ -22,7 +22,7 @@ from gomap.golang.lookup import agreement
 from gomap.golang.malloc import Allocator, allocator
 from gomap.golang.maptypes import map_types
 from gomap.golang.marks import SLOTS
-from gomap.golang.rtype import Types, descriptor_of
+from gomap.golang.rtype import DescribedTypes, descriptor_of
 from gomap.gotypes import GoType, Kind, has_pointers
 from gomap.heap.census import Rule, rule_of
 from gomap.maps import shape_of, view
@@ -67,7 +67,7 @@ class Identifier:
 
     target: Target
     heap: Heap
-    types: Types
+    types: DescribedTypes
     known: Iterable[GoType] = ()
     _of_array: dict[tuple[int, int, bool], list[_Known]] = field(default_factory=dict)
 

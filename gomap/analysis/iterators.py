@@ -17,7 +17,7 @@ from gomap.golang import mapcalls
 from gomap.golang.goroutines import goroutines
 from gomap.golang.layout import MapView
 from gomap.golang.marks import SLOTS
-from gomap.golang.rtype import Types
+from gomap.golang.rtype import DescribedTypes
 from gomap.golang.stackmap import StackMaps
 from gomap.golang.stacks import Stack, Stacks, Unseen
 from gomap.gotypes import GoType, Kind
@@ -52,7 +52,7 @@ class Iteration:
 
 
 @dataclass
-class Search:
+class IterationSearch:
     iterations: list[Iteration]
     told: list[Anomaly]
     unseen: Unseen = field(default_factory=Unseen)
@@ -64,10 +64,10 @@ class Search:
         return [*self.told, *self.unseen.anomalies()]
 
 
-def search(target: Target, found: MapView, progress: Progress = silent) -> Search:
+def search(target: Target, found: MapView, progress: Progress = silent) -> IterationSearch:
     """Every iteration over the map. Raises NoDebugInfo, MemoryFault."""
     everyone, anomalies = goroutines(target)
-    result = Search([], anomalies)
+    result = IterationSearch([], anomalies)
     t = target.find_type(found.terms.iterator)
     if t is None or not t.fields:
         result.told.append(Anomaly("note", "no-iterators", "the debug information has no iterator type", None))
@@ -127,7 +127,7 @@ class _Looker:
         self._only_alive = only_alive
         self._target, self._found, self._type = target, found, t
         self._maps = StackMaps(target)
-        self._types = Types(target)
+        self._types = DescribedTypes(target)
         head = t.field("h") or t.field("m")
         assert head is not None
         self.offset = head.offset

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gomap.analysis.alias import Found
+from gomap.analysis.alias import AliasSearch
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang.layout import MapView
 from gomap.golang.malloc import Allocator
@@ -12,7 +12,7 @@ from gomap.golang.marks import SLOTS
 from gomap.golang.spot import BUCKETS, Spot
 
 
-def locate(found: Found, address: int, rules: Allocator, object_size: int | None) -> Spot | None:
+def locate(found: AliasSearch, address: int, rules: Allocator, object_size: int | None) -> Spot | None:
     """Where in the maps that were found the address lies; the first one's where several share it.
 
     object_size: bytes of the heap's object that address is in, 0 outside of the heap, None where that is not known.

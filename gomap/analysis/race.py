@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from gomap.analysis import iterators
-from gomap.analysis.alias import Found, Holder
+from gomap.analysis.alias import AliasSearch, Holder
 from gomap.analysis.deaths import FATAL, PANIC, Death, deaths, panics, signal_name, thrown, value
 from gomap.analysis.references import passed, referenced, root_of
 from gomap.analysis.roots import MAX_PROBLEMS
@@ -16,7 +16,7 @@ from gomap.golang import mapcalls
 from gomap.golang.dictionaries import has_shape, is_shaped
 from gomap.golang.goroutines import goroutines
 from gomap.golang.modules import OWN, STANDARD, Modules, modules
-from gomap.golang.rtype import MAP_DESCRIPTORS, Types
+from gomap.golang.rtype import MAP_DESCRIPTORS, DescribedTypes
 from gomap.golang.stackmap import StackMaps
 from gomap.golang.stacks import Stack, Stacks, Unseen
 from gomap.gotypes import GoType, Kind, same
@@ -33,7 +33,7 @@ MAX_FRAME = 1 << 12
 
 
 @dataclass(frozen=True)
-class Inside:
+class MapOperation:
     """One goroutine inside one operation.
 
     call: the runtime's function that the operation began in. direct: the frame that called it, at `level` of the
@@ -80,7 +80,7 @@ class Inside:
 
 
 @dataclass(frozen=True)
-class Place:
+class InFunction:
     """Where a goroutine is in a function."""
 
     goroutine: Goroutine
@@ -92,10 +92,10 @@ class Searched:
     """goroutines: how many were looked at. stood: the goroutines by id. deaths: what ended the program; died_at: where,
     by the goroutine's id. suspects: other goroutines in a function in which one died of a data race."""
 
-    inside: list[Inside] = field(default_factory=list)
+    inside: list[MapOperation] = field(default_factory=list)
     deaths: list[Death] = field(default_factory=list)
     died_at: dict[int, Frame] = field(default_factory=dict)
-    suspects: list[Place] = field(default_factory=list)
+    suspects: list[InFunction] = field(default_factory=list)
     stood: dict[int, Goroutine] = field(default_factory=dict)
     unreadable: list[Anomaly] = field(default_factory=list)
     unseen: Unseen = field(default_factory=Unseen)
@@ -112,7 +112,7 @@ def search(target: Target, progress: Progress = silent) -> Searched:
     found, unreadable = goroutines(target)
     searched = Searched(unreadable=unreadable[:MAX_PROBLEMS], deaths=deaths(target, found))
     dead = {death.goroutine: death for death in searched.deaths}
-    types, owners = Types(target), modules(target)
+    types, owners = DescribedTypes(target), modules(target)
     # Who died, and who may just do so, comes first: the others are asked whether they are in the same function.
     order = sorted(found, key=lambda goroutine: (goroutine.id not in dead, goroutine.thread is None))
     first: list[Stack] = []
@@ -151,16 +151,16 @@ def search(target: Target, progress: Progress = silent) -> Searched:
     return searched
 
 
-def _suspects(searched: Searched, stack: Stack) -> list[Place]:
+def _suspects(searched: Searched, stack: Stack) -> list[InFunction]:
     """Where the goroutine is in a function in which another died of a data race."""
     raced = [one for one in searched.inside if one.raced and one.caller is not None]
     functions = {one.caller.function for one in raced if one.caller is not None}
     if not functions or any(one.goroutine.id == stack.goroutine.id for one in raced):
         return []
-    return [Place(stack.goroutine, frame) for frame in stack.frames if frame.function in functions][:1]
+    return [InFunction(stack.goroutine, frame) for frame in stack.frames if frame.function in functions][:1]
 
 
-def with_write_flag(target: Target, found: Found) -> list[int]:
+def with_write_flag(target: Target, found: AliasSearch) -> list[int]:
     """Headers of the maps that say a write is under way.
 
     A variable that is dead may still point to where its map was: what lies there now is no header.
@@ -168,7 +168,7 @@ def with_write_flag(target: Target, found: Found) -> list[int]:
     return [a for a, one in found.views.items() if one.writing and _is_header(target, a)]
 
 
-def located(one: Inside, found: Found) -> Inside:
+def located(one: MapOperation, found: AliasSearch) -> MapOperation:
     """The same with the map's header, where the operation has only kept where in the map it is: a lookup in a classic
     map forgets the header once it has the bucket."""
     if one.address is not None or one.nil or not one.parts:
@@ -185,7 +185,7 @@ def located(one: Inside, found: Found) -> Inside:
     return one
 
 
-def concluded(target: Target, one: Inside, found: Found, flagged: Sequence[int]) -> Inside:
+def concluded(target: Target, one: MapOperation, found: AliasSearch, flagged: Sequence[int]) -> MapOperation:
     """The same with the map that the operation can only be on, where its code has forgotten the header."""
     if one.address is not None or one.nil:
         return one
@@ -205,7 +205,7 @@ def concluded(target: Target, one: Inside, found: Found, flagged: Sequence[int])
     return one
 
 
-def _suits(one: Inside, t: GoType) -> bool:
+def _suits(one: MapOperation, t: GoType) -> bool:
     return mapcalls.has_key_kind(one.call, t.key) and (
         one.type is None or one.type.name == "map" or _is_of(one.type, t)
     )
@@ -217,7 +217,7 @@ def _is_of(t: GoType, of_holder: GoType) -> bool:
     return same(t, of_holder) or (is_shaped(of_holder) and has_shape(t, of_holder))
 
 
-def _kept(target: Target, one: Inside, found: Found) -> list[int]:
+def _kept(target: Target, one: MapOperation, found: AliasSearch) -> list[int]:
     """Maps that the operation's own frames have pointers to, in slots that are alive."""
     if one.stack is None:
         return []
@@ -239,7 +239,7 @@ def _kept(target: Target, one: Inside, found: Found) -> list[int]:
     return addresses
 
 
-def _passed(target: Target, one: Inside, found: Found) -> list[int]:
+def _passed(target: Target, one: MapOperation, found: AliasSearch) -> list[int]:
     """The map of the package variable that the calling function passes to the runtime's."""
     frame = one.direct
     if frame is None or one.stack is None or not one.level or one.stack.frames[one.level - 1].function != one.call:
@@ -255,7 +255,7 @@ def _passed(target: Target, one: Inside, found: Found) -> list[int]:
     return [] if place is None else [held[place]]
 
 
-def nil_variables(target: Target, one: Inside, found: Found) -> list[Holder]:
+def nil_variables(target: Target, one: MapOperation, found: AliasSearch) -> list[Holder]:
     """Where the operation's map is nil: nil maps that may be the one. Package variables that the calling function's
     code refers to, then what the variables of the functions from that to the program's own lead to."""
     if not one.nil or one.level is None or one.stack is None:
@@ -284,7 +284,9 @@ def _wanted(function: str, name: str, t: GoType) -> bool:
     return name in _TEXTS and (mapcalls.is_death(function) or function == mapcalls.PANIC)
 
 
-def _inside(target: Target, types: Types, owners: Modules, stack: Stack, death: Death | None = None) -> Inside | None:
+def _inside(
+    target: Target, types: DescribedTypes, owners: Modules, stack: Stack, death: Death | None = None
+) -> MapOperation | None:
     frames = stack.frames
     newest = next((i for i, frame in enumerate(frames) if mapcalls.operation(frame.function) is not None), None)
     if newest is None:
@@ -300,7 +302,7 @@ def _inside(target: Target, types: Types, owners: Modules, stack: Stack, death: 
     ended, message, left = _ending(target, types, stack, newest, death)
     nil = address == 0 or (message is not None and mapcalls.NIL_MAP in message)
     told = _told_level(owners, frames, end)
-    return Inside(
+    return MapOperation(
         goroutine=stack.goroutine,
         operation="grow" if "grow" in names else str(names[-1]),
         call=run[-1].function,
@@ -354,7 +356,7 @@ def _arguments(target: Target, frame: Frame) -> Iterator[tuple[str, int]]:
             continue
 
 
-def _spilled(target: Target, types: Types, stack: Stack, newest: int) -> list[tuple[str, int]]:
+def _spilled(target: Target, types: DescribedTypes, stack: Stack, newest: int) -> list[tuple[str, int]]:
     """The first two arguments of a function that is at its beginning, on the way to runtime.newstack: it was preempted
     there, as those are that spun until the program died, or its stack could not grow. It spilled its register arguments
     to where the caller has room for them (cmd/compile/abi-internal.md), and debug information does not say so. Taken
@@ -415,14 +417,14 @@ def iterator_at(target: Target, t: GoType, address: int) -> Record | None:
     return read_record(target, t, address) if address and known else None
 
 
-def _map_of(target: Target, types: Types, held: Sequence[tuple[str, int]]) -> tuple[int | None, GoType | None]:
+def _map_of(target: Target, types: DescribedTypes, held: Sequence[tuple[str, int]]) -> tuple[int | None, GoType | None]:
     """The header and the type, of the newest frame that has what can be true."""
     kinds = (_map_type(types, value) for what, value in held if what == "type")
     headers = (value for what, value in held if what == "header" and (not value or _is_header(target, value)))
     return next(headers, None), next((t for t in kinds if t is not None), None)
 
 
-def _map_type(types: Types, descriptor: int) -> GoType | None:
+def _map_type(types: DescribedTypes, descriptor: int) -> GoType | None:
     if not descriptor:
         return None
     try:
@@ -453,7 +455,7 @@ def _is_header(target: Target, address: int) -> bool:
 
 
 def _ending(
-    target: Target, types: Types, stack: Stack, newest: int, death: Death | None
+    target: Target, types: DescribedTypes, stack: Stack, newest: int, death: Death | None
 ) -> tuple[str | None, str | None, bool]:
     """(FATAL or PANIC, what the runtime said, whether deferred functions have run since) of the operation whose newest
     frame is at `newest`; (None, None, False) when it goes on. death: what the goroutine died of."""
@@ -485,7 +487,7 @@ def _ending(
     return FATAL, message, False
 
 
-def _panic_value(target: Target, types: Types, stack: Stack, at: int) -> str | None:
+def _panic_value(target: Target, types: DescribedTypes, stack: Stack, at: int) -> str | None:
     """The value of the panic whose runtime.gopanic is the frame at `at`."""
     calls = [i for i, frame in enumerate(stack.frames) if frame.function == mapcalls.PANIC]
     chain = panics(target, stack.goroutine.address)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from heapq import nlargest
 
-from gomap.analysis.alias import Found, Holder
+from gomap.analysis.alias import AliasSearch, Holder
 from gomap.analysis.beyond import Beyond
 from gomap.analysis.identify import Identifier
 from gomap.analysis.referents import Referents
@@ -80,7 +80,7 @@ ORDERS: dict[str, Callable[[Ranked], float]] = {
 }
 
 
-def measure(target: Target, found: Found, progress: Progress = silent) -> Ranking:
+def measure(target: Target, found: AliasSearch, progress: Progress = silent) -> Ranking:
     """Every map that was found, once, those with the most bytes first. Ctrl-C ends it with what it has."""
     ranking = Ranking(interrupted=found.interrupted)
     rules = allocator(target)
@@ -111,7 +111,7 @@ def measure(target: Target, found: Found, progress: Progress = silent) -> Rankin
 
 
 def _measured(
-    found: Found, address: int, t: GoType, rules: Allocator, owners: dict[int, int], ranking: Ranking
+    found: AliasSearch, address: int, t: GoType, rules: Allocator, owners: dict[int, int], ranking: Ranking
 ) -> Ranked:
     one = found.views[address]
     structure = one.structure(rules)

@@ -16,7 +16,7 @@ from gomap.golang import syncmap
 from gomap.golang.heap import IN_USE, PAGE_SIZE, Heap
 from gomap.golang.layout import MapView
 from gomap.golang.marks import SLOTS, words
-from gomap.golang.rtype import Types
+from gomap.golang.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind, has_pointers
 from gomap.graph.edges import Edge, Edges, Unpack, unpacker
 from gomap.memory import gather
@@ -68,7 +68,7 @@ class Referents:
 
     def __post_init__(self) -> None:
         self.edges = Edges(self.target, lambda t: t.kind is not Kind.MAP and has_pointers(t), flat=True)
-        self.types = Types(self.target)
+        self.types = DescribedTypes(self.target)
         self._hchan = self.target.find_type("runtime.hchan")
 
     def of_map(self, found: MapView) -> int:

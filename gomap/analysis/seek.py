@@ -12,7 +12,7 @@ from gomap.errors import GomapError, Interrupted
 from gomap.expr import resolve_map
 from gomap.golang.goroutines import goroutines
 from gomap.golang.heap import Heap, heap_of, segment_of
-from gomap.golang.rtype import Types
+from gomap.golang.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind
 from gomap.graph.path import Path
 from gomap.human import an
@@ -137,7 +137,7 @@ def _object(target: Target, heap: Heap, address: int) -> Variable | None:
         if noted is None:
             return None
         descriptor, start = noted
-        t = Types(target).at(descriptor)
+        t = DescribedTypes(target).at(descriptor)
         if t.size and address >= start:
             inner = _part_at(t, (address - start) % t.size)
             if inner is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gomap.analysis.alias import Found, HolderSearch
+from gomap.analysis.alias import AliasSearch, HolderSearch
 from gomap.analysis.roots import Reach
 from gomap.gotypes import GoType, Kind, can_reach_slice
 from gomap.graph.path import plain
@@ -73,7 +73,7 @@ def overlaps(slices: Iterable[Slice]) -> list[Shared]:
 
 def search(
     target: Target, roots: Iterable[Variable], depth: int, progress: Progress = silent
-) -> tuple[Found, list[Slice]]:
+) -> tuple[AliasSearch, list[Slice]]:
     """Every slice that the roots lead to (alias.holders, for slices). Dead variables do not count."""
     search = SliceSearch(target, depth)
     return search.search(roots, progress), search.slices

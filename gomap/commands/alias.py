@@ -7,7 +7,7 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis import slices
-from gomap.analysis.alias import ALL_ITEMS, MAX_ITEMS, WHOLE_DEPTH, Found, Holder, holders
+from gomap.analysis.alias import ALL_ITEMS, MAX_ITEMS, WHOLE_DEPTH, AliasSearch, Holder, holders
 from gomap.analysis.groups import Group, groups
 from gomap.analysis.roots import Reach, Roots
 from gomap.analysis.slices import Shared, Slice, overlaps
@@ -51,7 +51,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     return report
 
 
-def _search(context: Context, scope: str, depth: int) -> tuple[Roots, Found]:
+def _search(context: Context, scope: str, depth: int) -> tuple[Roots, AliasSearch]:
     searched = Roots(context.target, scope, context.progress)
     items = ALL_ITEMS if scope == "all" else MAX_ITEMS
     found = holders(context.target, searched, depth, context.progress, items=items)
@@ -106,7 +106,7 @@ def _slices(context: Context, options: Mapping[str, Any], scope: str, depth: int
     searched = Roots(context.target, scope, context.progress, Reach(can_reach_slice))
     found, every = slices.search(context.target, searched, depth, context.progress)
     shared = overlaps(every)
-    data = _json([], Found(), searched)
+    data = _json([], AliasSearch(), searched)
     data["slices"] = [_array_json(array) for array in shared]
     report = Report(data, anomalies=[*found.anomalies, *searched.anomalies])
     holding = sum(len(array.slices) for array in shared)
@@ -163,7 +163,7 @@ def _left_out(report: Report, groups: int) -> None:
         report.sections.append(Lines([f"... {groups - MAX_GROUPS:,} more (--json lists them all)"]))
 
 
-def _partial(report: Report, found: Found, depth: int | None) -> None:
+def _partial(report: Report, found: AliasSearch, depth: int | None) -> None:
     """Says what the search left out. depth: how far it went, None where it was not to."""
     if found.interrupted:
         report.answer.append("(interrupted: this is what the search had come to)")
@@ -171,7 +171,7 @@ def _partial(report: Report, found: Found, depth: int | None) -> None:
     search_cut(report, found, depth)
 
 
-def _describe(report: Report, listed: list[Group], found: Found, nil: bool, told: bool) -> None:
+def _describe(report: Report, listed: list[Group], found: AliasSearch, nil: bool, told: bool) -> None:
     """The sections a person reads. told: see _by_place."""
     shown = [(group, _by_place(group.holders, told)) for group in listed[:MAX_GROUPS]]
     width = max((len(place) for _, rows in shown for place, _ in rows), default=0)
@@ -189,7 +189,7 @@ def _named(context: Context, text: str) -> Variable:
     return Variable(text, t, variable.address, variable.data, variable.holes, variable.place)
 
 
-def _json(listed: list[Group], found: Found, searched: Roots | None) -> dict[str, Any]:
+def _json(listed: list[Group], found: AliasSearch, searched: Roots | None) -> dict[str, Any]:
     places = {(h.place.goroutine, h.place.frame) for held in found.maps.values() for h in held}
     own = {place for place in places if place != (None, None)}
     return {
@@ -219,7 +219,7 @@ def _json(listed: list[Group], found: Found, searched: Roots | None) -> dict[str
     }
 
 
-def _goroutines_json(listed: list[Group], found: Found, searched: Roots) -> list[dict[str, Any]]:
+def _goroutines_json(listed: list[Group], found: AliasSearch, searched: Roots) -> list[dict[str, Any]]:
     """The goroutines that the holders belong to: what each does, and the go statement that made it."""
     holders_ = [holder for group in listed for holder in group.holders] + found.nil
     ids = {each.place.goroutine or 0 for holder in holders_ for each in (holder, *holder.also)}
@@ -233,7 +233,7 @@ def _goroutines_json(listed: list[Group], found: Found, searched: Roots) -> list
     return rows
 
 
-def _summary(shared: list[Group], together: list[Group], found: Found, searched: Roots | None) -> str:
+def _summary(shared: list[Group], together: list[Group], found: AliasSearch, searched: Roots | None) -> str:
     if searched is None:
         if not together and not found.anomalies:
             return "nil maps only: nothing is shared"
@@ -309,7 +309,7 @@ def _goroutines(frames: frozenset[tuple[int, int | None]]) -> str:
     return f"{len(ids):,} goroutines: {human.ranges(ids)}{frame}"
 
 
-def _nil_section(found: Found, listed: bool, told: bool) -> list[Section]:
+def _nil_section(found: AliasSearch, listed: bool, told: bool) -> list[Section]:
     if not found.nil:
         return []
     if not listed:

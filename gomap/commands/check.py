@@ -8,7 +8,7 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis import integrity_sync
-from gomap.analysis.alias import Found, everywhere
+from gomap.analysis.alias import AliasSearch, everywhere
 from gomap.analysis.beyond import beyond, header_size
 from gomap.analysis.roots import Roots
 from gomap.anomaly import Anomaly
@@ -50,7 +50,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     hasher = hasher_of(target)
     if numpy() is not None and not options["--full"]:  # recording asks for all, and for nothing besides
         hasher.pool = Pool(target)
-    found: Found | None = None
+    found: AliasSearch | None = None
     if every:
         searched = Roots(target, "all", context.progress, object_size=header_size(target))
         found = everywhere(target, searched, context.progress, once=True)
@@ -109,7 +109,7 @@ def _cut(report: Report, partly: Sequence[tuple[str, Checked]], every: bool) -> 
         report.cut(what, sum(one.hashes_checked for one in rest), sum(one.entries for one in rest))
 
 
-def _all(context: Context, report: Report, found: Found) -> Iterator[tuple[str, str, Place, GoType, int]]:
+def _all(context: Context, report: Report, found: AliasSearch) -> Iterator[tuple[str, str, Place, GoType, int]]:
     """Every map of the process, each once, with its path, its name, and the frame that the path starts in: what can't
     be a map is told as the search tells it."""
     if found.interrupted:
@@ -136,12 +136,12 @@ def map_or_sync(context: Context, expr: str) -> tuple[GoType, int]:
     return t, address
 
 
-def _number(found: Found) -> int:
+def _number(found: AliasSearch) -> int:
     """How many maps there are to check."""
     return len(found.types) + len(found.syncs) + _doubtful_globals(found)
 
 
-def _doubtful_globals(found: Found) -> int:
+def _doubtful_globals(found: AliasSearch) -> int:
     return sum(holder.place.kind == "global" for holder, _ in found.doubtful.values())
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gomap import human
-from gomap.analysis.cycles import Cycle, Found, find
+from gomap.analysis.cycles import Cycle, CycleSearch, find
 from gomap.commands.declare import Context
 from gomap.commands.facts import hex_or_none
 from gomap.gotypes import Kind
@@ -37,7 +37,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     return report
 
 
-def _json(expr: str, variable: Variable, found: Found) -> dict[str, Any]:
+def _json(expr: str, variable: Variable, found: CycleSearch) -> dict[str, Any]:
     return {
         "expr": expr,
         "type": variable.type.name,
@@ -58,7 +58,7 @@ def _cycle_json(cycle: Cycle) -> dict[str, Any]:
     }
 
 
-def _answer(expr: str, variable: Variable, found: Found) -> str:
+def _answer(expr: str, variable: Variable, found: CycleSearch) -> str:
     if not found.possible and found.unread:
         return f"it can't be told whether there is a cycle: not all of type {variable.type.name} is known here"
     if not found.possible:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gomap import human
-from gomap.analysis.alias import WHOLE_DEPTH, Found, Holder
+from gomap.analysis.alias import WHOLE_DEPTH, AliasSearch, Holder
 from gomap.analysis.beyond import Beyond
 from gomap.anomaly import Anomaly
 from gomap.golang.layout import MapView
@@ -49,7 +49,7 @@ def holder_json(holder: Holder) -> dict[str, Any]:
     }
 
 
-def search_cut(report: Report, found: Found, depth: int | None = WHOLE_DEPTH) -> None:
+def search_cut(report: Report, found: AliasSearch, depth: int | None = WHOLE_DEPTH) -> None:
     """Says what a search left out. depth: how far it went, None where it was not to go anywhere."""
     for text in found.shortened:
         report.cut(text, 0, None)

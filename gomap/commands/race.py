@@ -8,9 +8,9 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis import race
-from gomap.analysis.alias import Found, Holder, everywhere
+from gomap.analysis.alias import AliasSearch, Holder, everywhere
 from gomap.analysis.deaths import PANIC, SIGNAL, Death
-from gomap.analysis.race import Inside, Place, Searched
+from gomap.analysis.race import InFunction, MapOperation, Searched
 from gomap.analysis.roots import Roots
 from gomap.anomaly import Anomaly
 from gomap.commands.declare import Context
@@ -46,7 +46,7 @@ class Raced:
     type: GoType | None
     writing: bool
     mark: str | None = None
-    inside: list[Inside] = field(default_factory=list)
+    inside: list[MapOperation] = field(default_factory=list)
     holders: list[Holder] = field(default_factory=list)
 
     @property
@@ -98,7 +98,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
 Nil = Mapping[int, Sequence[Holder]]
 
 
-def _maps(searched: Searched, found: Found, flagged: Sequence[int], nil: Nil) -> list[Raced]:
+def _maps(searched: Searched, found: AliasSearch, flagged: Sequence[int], nil: Nil) -> list[Raced]:
     """Maps that goroutines are inside, of those that died of it first, and those marked as being written to."""
     maps: dict[object, Raced] = {}
     for one in searched.inside:
@@ -114,7 +114,7 @@ def _maps(searched: Searched, found: Found, flagged: Sequence[int], nil: Nil) ->
     return sorted(maps.values(), key=lambda one: one.rank)
 
 
-def _mark(found: Found, address: int | None) -> str | None:
+def _mark(found: AliasSearch, address: int | None) -> str | None:
     """The runtime's name of the mark of a write under way, in this map's layout."""
     each = found.views.get(address) if address else None
     return None if each is None else each.terms.writing
@@ -130,7 +130,7 @@ def _type(held: Sequence[Holder], told: GoType | None) -> GoType | None:
 # -- JSON --------------------------------------------------------------------------------------------------
 
 
-def _json(searched: Searched, found: Found, maps: Sequence[Raced], nil: Nil) -> dict[str, Any]:
+def _json(searched: Searched, found: AliasSearch, maps: Sequence[Raced], nil: Nil) -> dict[str, Any]:
     named = [one for one in maps if one.address is not None]
     return {
         "deaths": [_death_json(death, searched) for death in searched.deaths],
@@ -175,7 +175,7 @@ def _death_json(death: Death, searched: Searched) -> dict[str, Any]:
     }
 
 
-def _inside_json(one: Inside, raced: Raced, nil: Nil) -> dict[str, Any]:
+def _inside_json(one: MapOperation, raced: Raced, nil: Nil) -> dict[str, Any]:
     through = one.direct if one.direct is not one.caller else None
     return {
         "goroutine": one.goroutine.id,
@@ -223,7 +223,7 @@ def _answer(searched: Searched, maps: Sequence[Raced], nil: Nil, running: int) -
     yield _living(searched, maps, running)
 
 
-def _ended_text(one: Inside, each: Raced, searched: Searched, nil: Nil) -> str:
+def _ended_text(one: MapOperation, each: Raced, searched: Searched, nil: Nil) -> str:
     """How a goroutine ended inside an operation."""
     death = next((d for d in searched.deaths if d.goroutine == one.goroutine.id and d.message == one.message), None)
     said = _said(one.ended, one.message) + _fault(death)
@@ -235,7 +235,7 @@ def _ended_text(one: Inside, each: Raced, searched: Searched, nil: Nil) -> str:
     return f"{said} {_while(one, each)}"
 
 
-def _while(one: Inside, each: Raced) -> str:
+def _while(one: MapOperation, each: Raced) -> str:
     where = f" in {one.caller.function} ({_line(one.caller.file, one.caller.line)})" if one.caller else ""
     return f"while {_WHILE[one.operation]} {each.name}{where}"
 
@@ -267,7 +267,7 @@ def _died_at(death: Death, searched: Searched) -> Frame | None:
     return None if death.goroutine is None else searched.died_at.get(death.goroutine)
 
 
-def _ended_by(death: Death, searched: Searched) -> Inside | None:
+def _ended_by(death: Death, searched: Searched) -> MapOperation | None:
     """The operation that this death ended."""
     inside = (one for one in searched.inside if one.goroutine.id == death.goroutine and one.fatal and not one.left)
     return None if death.kind == SIGNAL else next(inside, None)
@@ -320,7 +320,7 @@ def _sections(each: Raced, searched: Searched) -> Iterator[Section]:
         yield Facts([("through", ", ".join(sorted(through)))])
 
 
-def _row(one: Inside) -> tuple[str, ...]:
+def _row(one: MapOperation) -> tuple[str, ...]:
     ended = "panicked" if one.left else "panics" if one.panics else "died"
     does = f"{one.operation}, {ended}" if one.fatal else one.operation
     function = one.caller.function if one.caller else one.call
@@ -328,7 +328,7 @@ def _row(one: Inside) -> tuple[str, ...]:
     return (str(one.goroutine.id), does, function, line, one.goroutine.status)
 
 
-def _suspected(each: Raced, suspects: Sequence[Place]) -> list[tuple[str, ...]]:
+def _suspected(each: Raced, suspects: Sequence[InFunction]) -> list[tuple[str, ...]]:
     """Goroutines in the function in which one died of a race on the map, those at one place together."""
     within = {one.goroutine.id for one in each.inside}
     places: dict[tuple[str, str, str], set[int]] = {}
@@ -371,7 +371,7 @@ def _rows(places: Mapping[tuple[str, str, str], Iterable[int]], does: str) -> li
     return rows
 
 
-def _not_followed(found: Found) -> list[Anomaly]:
+def _not_followed(found: AliasSearch) -> list[Anomaly]:
     """How many values the search for holders could not follow: optimized builds are full of variables that are not
     set."""
     if not found.not_followed:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gomap import human
-from gomap.analysis.alias import Found, everywhere
+from gomap.analysis.alias import AliasSearch, everywhere
 from gomap.analysis.locate import locate
 from gomap.analysis.ranking import shortest
 from gomap.analysis.roots import Roots
@@ -16,7 +16,7 @@ from gomap.commands.declare import Context
 from gomap.commands.facts import hex_or_none, place_json, search_cut, where
 from gomap.errors import BadExpression, GomapError
 from gomap.golang.goroutines import goroutines
-from gomap.golang.heap import DEAD, MANUAL, STATES, Heap, Place, heap_of, segment_of
+from gomap.golang.heap import DEAD, MANUAL, STATES, Heap, HeapPlace, heap_of, segment_of
 from gomap.golang.layout import MapView
 from gomap.golang.malloc import allocator
 from gomap.golang.spot import Spot
@@ -113,7 +113,7 @@ def _checked(target: Target, address: int, text: str) -> int:
 # -- in a map ----------------------------------------------------------------------------------------
 
 
-def _in_map(target: Target, found: Found, spot: Spot) -> tuple[_Answer, Scalar | None]:
+def _in_map(target: Target, found: AliasSearch, spot: Spot) -> tuple[_Answer, Scalar | None]:
     t, holder = found.types[spot.header], shortest(found.maps[spot.header])
     one = found.views[spot.header]
     word = one.terms.bucket
@@ -193,7 +193,7 @@ def _stored(target: Target, at: int, t: GoType, indirect: bool) -> bytes | None:
 # -- elsewhere ---------------------------------------------------------------------------------------
 
 
-def _outside(target: Target, address: int, heap: Heap | None, place: Place | None, found: Found) -> _Answer:
+def _outside(target: Target, address: int, heap: Heap | None, place: HeapPlace | None, found: AliasSearch) -> _Answer:
     """What the address is where no map has it."""
     stack = _stack(target, address)
     if stack is not None:
@@ -238,7 +238,7 @@ def _on_stack(target: Target, address: int, goroutine: Goroutine) -> _Answer:
     return answer
 
 
-def _in_heap(place: Place, maps: int) -> _Answer:
+def _in_heap(place: HeapPlace, maps: int) -> _Answer:
     span = place.span
     if span is None:
         return _Answer("in an arena of the heap, in pages that were never used", "heap")
@@ -284,7 +284,7 @@ def _in_segment(target: Target, address: int, what: str) -> _Answer:
     return answer
 
 
-def _object(place: Place) -> str:
+def _object(place: HeapPlace) -> str:
     span = place.span
     assert span is not None and place.base is not None and place.index is not None
     state = {True: "given out", False: "free", None: "unknown"}[place.allocated]
@@ -300,7 +300,7 @@ def _whose(goroutine: int | None) -> str:
 # -- JSON --------------------------------------------------------------------------------------------
 
 
-def _spot_json(found: Found, spot: Spot | None) -> dict[str, Any]:
+def _spot_json(found: AliasSearch, spot: Spot | None) -> dict[str, Any]:
     if spot is None:
         nothing: dict[str, Any] = dict.fromkeys(
             ("map", "array", "bucket", "slot", "part", "overflow", "state", "table")
@@ -321,7 +321,7 @@ def _spot_json(found: Found, spot: Spot | None) -> dict[str, Any]:
     }
 
 
-def _span_json(place: Place | None) -> dict[str, Any] | None:
+def _span_json(place: HeapPlace | None) -> dict[str, Any] | None:
     span = place.span if place is not None else None
     if place is None or span is None:
         return None

@@ -19,7 +19,7 @@ MAX_PARTS = 64
 
 
 @dataclass(frozen=True)
-class Part:
+class CapturedPart:
     """A captured variable as debug information has it. offset: in the closure, None for one that has the name of a
     pointer, whose first word, if it is one, is `pointer`.
 
@@ -36,13 +36,13 @@ class Part:
         """Whether it can be nothing else."""
         return self.name != RECEIVER and not word < self.type.size <= BY_VALUE
 
-    def is_like(self, other: Part) -> bool:
+    def is_like(self, other: CapturedPart) -> bool:
         """Whether nothing but the name tells one from the other."""
         unknown = self.offset is None and other.offset is None
         return unknown and self.pointer == other.pointer and self.type is other.type
 
 
-def captured(parts: Sequence[Part], closure: bytes, arch: Arch) -> list[Captured]:
+def captured(parts: Sequence[CapturedPart], closure: bytes, arch: Arch) -> list[Captured]:
     """The parts whose place in the closure (runtime.funcval) is known.
 
     They lie one behind the other, aligned, without gaps. Where that leaves more than one possibility, what all of
@@ -73,7 +73,7 @@ def captured(parts: Sequence[Part], closure: bytes, arch: Arch) -> list[Captured
 
 
 class _Layouts:
-    def __init__(self, parts: Sequence[Part], closure: bytes, arch: Arch) -> None:
+    def __init__(self, parts: Sequence[CapturedPart], closure: bytes, arch: Arch) -> None:
         self.parts, self.closure, self.arch = parts, closure, arch
         self.steps = 0
 
@@ -90,7 +90,7 @@ class _Layouts:
                     if self.steps <= MAX_STEPS:
                         yield from self._from(end, {**placed, i: (at, pointer)})
 
-    def _next(self, part: Part, start: int) -> Iterator[tuple[int, bool, int]]:
+    def _next(self, part: CapturedPart, start: int) -> Iterator[tuple[int, bool, int]]:
         """(offset, is a pointer, end) of the part if it comes next."""
         word, size = self.arch.pointer_size, part.type.size
         by_value = _up(start, alignment(part.type, word))

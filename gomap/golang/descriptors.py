@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from gomap.errors import GomapError
-from gomap.golang.rtype import KIND_MASK, KINDS, TFLAG_NAMED, Types
+from gomap.golang.rtype import KIND_MASK, KINDS, TFLAG_NAMED, DescribedTypes
 from gomap.gotypes import Kind
 from gomap.target import Target, read_record
 
@@ -22,7 +22,7 @@ def map_parts(target: Target, name: str) -> tuple[str, str] | None:
     """Names of key and elem of the named map type `name`, None when the program has no descriptor of it."""
     try:
         for base, data in _sections(target):
-            types = Types(target)
+            types = DescribedTypes(target)
             for address in _candidates(target, data, base, name):
                 try:
                     found = types.at(address)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from gomap import elf
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang.rtype import Types
+from gomap.golang.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind, fixed, plain_name
 from gomap.target import Captured, Target
 
@@ -87,7 +87,7 @@ class Dictionary:
 class Arguments:
     """What dictionaries say. types: the program's own descriptors."""
 
-    types: Types
+    types: DescribedTypes
     _known: dict[tuple[tuple[Dictionary, ...], int | None, str], GoType | None] = field(default_factory=dict)
 
     def actual(self, dictionaries: Iterable[Dictionary], index: int | None, shape: GoType) -> GoType | None:

@@ -73,7 +73,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Place:
+class HeapPlace:
     """Where in the heap an address lies. base, size: the object. allocated: None where that is not known.
 
     span: None in an arena's page that was never used.
@@ -145,17 +145,17 @@ class Heap:
         self.span_of(address)
         return self._tables.get((address + self._offset) // self.arena_bytes) is not None
 
-    def at(self, address: int) -> Place | None:
+    def at(self, address: int) -> HeapPlace | None:
         """What lies at the address; None outside of the heap's arenas. Raises MemoryFault."""
         span = self.span_of(address)
         if span is None:
-            return Place(None) if self.in_arena(address) else None
+            return HeapPlace(None) if self.in_arena(address) else None
         if span.state != IN_USE or not span.object:
-            return Place(span)
+            return HeapPlace(span)
         index = (address - span.start) // span.object
         if index >= span.objects:
-            return Place(span)  # what is left over at the end of the span
-        return Place(span, index, span.start + index * span.object, self._is_allocated(span, index))
+            return HeapPlace(span)  # what is left over at the end of the span
+        return HeapPlace(span, index, span.start + index * span.object, self._is_allocated(span, index))
 
     def type_at(self, address: int) -> tuple[int, int] | None:
         """(*abi.Type, where its first value begins) as the allocator noted them for the object that address lies in:
@@ -211,7 +211,7 @@ class Heap:
             end = min(address + span.object - (address - span.start) % span.object, end)
         return address + size <= end
 
-    def survived(self, place: Place) -> bool:
+    def survived(self, place: HeapPlace) -> bool:
         """Whether the object was in use when the last collection ended."""
         span, index = place.span, place.index
         if span is None or index is None:
@@ -358,7 +358,7 @@ def heap_of(target: Target) -> Heap | None:
 
 
 @dataclass(frozen=True)
-class Segment:
+class LinkedPart:
     """A part of the program that the linker laid out. what: code, read-only data, data."""
 
     what: str
@@ -376,7 +376,7 @@ _SEGMENTS = (
 )
 
 
-def segments(target: Target) -> list[Segment]:
+def segments(target: Target) -> list[LinkedPart]:
     """The linker's parts of the program, its plugins' too: runtime.moduledata (runtime/symtab.go)."""
     module, t = target.symbol("runtime.firstmoduledata"), target.find_type("runtime.moduledata")
     seen: set[int] = set()
@@ -387,12 +387,12 @@ def segments(target: Target) -> list[Segment]:
             record = read_record(target, t, module)
         except MemoryFault:
             break
-        found += [Segment(what, record.get(low), record.get(high)) for what, low, high in _SEGMENTS]
+        found += [LinkedPart(what, record.get(low), record.get(high)) for what, low, high in _SEGMENTS]
         module = record.get("next")
     return found
 
 
-def segment_of(target: Target, address: int) -> Segment | None:
+def segment_of(target: Target, address: int) -> LinkedPart | None:
     """The part that address lies in."""
     return next((one for one in segments(target) if one.start <= address < one.end), None)
 

@@ -15,10 +15,10 @@ from gomap.golang.hashing.plans import Plan
 from gomap.golang.integrity import Checked
 from gomap.golang.malloc import Allocator
 from gomap.golang.marks import MarkCode
-from gomap.golang.search import Search, Step
+from gomap.golang.search import KeySearch, Step
 from gomap.golang.slots import Bucket, SlotShape
 from gomap.golang.spot import Spot
-from gomap.golang.structure import Entry, Structure, SwissTable
+from gomap.golang.structure import MapEntry, Structure, SwissTable
 from gomap.gotypes import GoType
 from gomap.report import Section
 from gomap.target import Arch, Record, Target
@@ -160,7 +160,7 @@ class MapView(Protocol):
     def structure(self, allocator: Allocator) -> Structure:
         """Counts everything."""
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[MapEntry]:
         """Live entries."""
 
     def windows(self) -> Iterator[tuple[list[Bucket], bool]]:
@@ -177,7 +177,7 @@ class MapView(Protocol):
     def mark(self, hash_: int) -> int:
         """What a slot keeps of this hash."""
 
-    def follow(self, search: Search, hash_: int) -> None:
+    def follow(self, search: KeySearch, hash_: int) -> None:
         """Looks for a key as the runtime does. Raises MemoryFault, Corrupt, Endless."""
 
     def arrays_of(self, most: int) -> Iterator[tuple[int, int]]:

@@ -14,7 +14,7 @@ from gomap.golang.hashing.hasher import Hasher
 from gomap.golang.hashing.plans import Plan, typehash_plan
 from gomap.golang.layout import MapView
 from gomap.golang.marks import SLOTS
-from gomap.golang.search import Corrupt, Endless, Lookup, Search, Step
+from gomap.golang.search import Corrupt, Endless, KeySearch, Lookup, Step
 from gomap.golang.structure import counted
 from gomap.memory import CHUNK
 
@@ -52,7 +52,7 @@ def _lookup(found: MapView, hasher: Hasher, plan: Plan, key: bytes, bounded: boo
     equality = typehash_plan(found.shape.key) or plan
     try:
         slots, rest = found.shape.slots, found.terms.rest
-        found.follow(Search(found.target, slots, hasher, equality, key, result, rest), result.hash)
+        found.follow(KeySearch(found.target, slots, hasher, equality, key, result, rest), result.hash)
     except MemoryFault as fault:
         result.broken = Anomaly(
             "error", "unreadable", f"the lookup goes no further: {fault}", fault.address or found.address

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gomap.errors import GomapError
-from gomap.golang.rtype import KIND_MASK, KINDS, TFLAG_UNCOMMON, Types
+from gomap.golang.rtype import KIND_MASK, KINDS, TFLAG_UNCOMMON, DescribedTypes
 from gomap.gotypes import Kind
 from gomap.target import Record
 
@@ -37,7 +37,7 @@ class MapType:
     noscan: bool
 
 
-def map_types(types: Types) -> list[MapType]:
+def map_types(types: DescribedTypes) -> list[MapType]:
     """All map types that the linker lists; those that reflect has made are not among them. Raises NoDebugInfo,
     MemoryFault."""
     found: dict[int, MapType] = {}
@@ -52,7 +52,7 @@ def map_types(types: Types) -> list[MapType]:
     return list(found.values())
 
 
-def _addresses(types: Types) -> Iterator[int]:
+def _addresses(types: DescribedTypes) -> Iterator[int]:
     """Addresses of the descriptors of map types."""
     target = types.target
     word, pointer = target.arch.pointer_size, target.arch.pointer
@@ -70,7 +70,7 @@ def _addresses(types: Types) -> Iterator[int]:
                 yield start + offset
 
 
-def _offsets(types: Types, module: Record, data: bytes) -> Iterator[int]:
+def _offsets(types: DescribedTypes, module: Record, data: bytes) -> Iterator[int]:
     """Where the descriptors of types that are listed begin, from the module's first. data: its descriptors."""
     target = types.target
     word, pointer = target.arch.pointer_size, target.arch.pointer
@@ -84,7 +84,7 @@ def _offsets(types: Types, module: Record, data: bytes) -> Iterator[int]:
         yield from (target.arch.uint(links, i, 4) for i in range(0, len(links), 4))
 
 
-def _one_by_one(types: Types, module: Record, data: bytes) -> Iterator[int]:
+def _one_by_one(types: DescribedTypes, module: Record, data: bytes) -> Iterator[int]:
     word, arch = types.target.arch.pointer_size, types.target.arch
     of_map = types.map_record_size()
     at, end = word, min(module.get("typedesclen"), len(data))

@@ -101,7 +101,7 @@ class Descriptor:
 
 
 @dataclass
-class Types:
+class DescribedTypes:
     """The runtime's type descriptors of one target. Every type is read once."""
 
     target: Target
@@ -510,7 +510,7 @@ def _substitute(t: GoType, name: str, **types: GoType) -> GoType:
     return GoType(Kind.STRUCT, name, t.size, fields=fields)
 
 
-def dynamic(types: Types, interface: GoType, data: bytes) -> tuple[GoType, int, bool] | None:
+def dynamic(types: DescribedTypes, interface: GoType, data: bytes) -> tuple[GoType, int, bool] | None:
     """What an interface holds: (type, data word, whether the data word is the value itself); None if nil.
 
     data: the interface's two words (runtime.eface or runtime.iface). Raises MemoryFault, GomapError.
@@ -523,7 +523,7 @@ def dynamic(types: Types, interface: GoType, data: bytes) -> tuple[GoType, int, 
     return t, word, direct
 
 
-def descriptor_of(types: Types, first: int, methods: bool) -> int:
+def descriptor_of(types: DescribedTypes, first: int, methods: bool) -> int:
     """Address of the dynamic type's descriptor. first: the interface's first word. Raises MemoryFault, GomapError."""
     if not methods:
         return first

@@ -60,7 +60,7 @@ class Endless(Corrupt):
 
 
 @dataclass(frozen=True)
-class Place:
+class ProbedBucket:
     """A bucket (group) that a lookup comes to. overflow, table: as in Step."""
 
     bucket: int
@@ -71,7 +71,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Search:
+class KeySearch:
     """A key that is looked for. equality: how keys are compared. rest: the mark behind which a bucket has nothing more,
     None where there is none."""
 
@@ -83,12 +83,12 @@ class Search:
     result: Lookup
     rest: int | None
 
-    def step(self, place: Place, slot: int | None, reason: str, held: bytes | None = None) -> None:
+    def step(self, place: ProbedBucket, slot: int | None, reason: str, held: bytes | None = None) -> None:
         """Adds a step to the path."""
         at, depth, table = place.address, place.overflow, place.table
         self.result.path.append(Step(place.bucket, slot, place.old, reason, at, depth, table, held))
 
-    def bucket(self, place: Place, data: bytes) -> bool:
+    def bucket(self, place: ProbedBucket, data: bytes) -> bool:
         """Compares the keys of one bucket (group) whose mark matches. Whether the key is there.
 
         Raises MemoryFault, Corrupt.

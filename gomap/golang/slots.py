@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from gomap.errors import UnsupportedLayout
 from gomap.golang.marks import SLOTS
-from gomap.golang.structure import Entry
+from gomap.golang.structure import MapEntry
 from gomap.gotypes import GoType, Kind, has_pointers
 from gomap.memory import Memory, gather
 from gomap.target import MAX_RECORD, Arch
@@ -191,7 +191,7 @@ def entries_of(
     buckets: list[Bucket],
     live: bytes,
     old: bool,
-) -> Iterator[Entry]:
+) -> Iterator[MapEntry]:
     """Live entries of buckets given as (bucket index, chain position, address, bytes), in order.
 
     live: translation table, 1 for marks of live slots. Indirect keys and elems are fetched together, those
@@ -210,7 +210,7 @@ def _entries(
     buckets: list[Bucket],
     live: bytes,
     old: bool,
-) -> Iterator[Entry]:
+) -> Iterator[MapEntry]:
     found = []
     for bucket, depth, address, data in buckets:
         marks = data[:8].translate(live)
@@ -226,7 +226,7 @@ def _entries(
     for bucket, depth, slot, address, key_at, elem_at, data in found:
         key_address, key = _item(arch, shape.key, keys, address, key_at, data)
         elem_address, elem = _item(arch, shape.elem, elems, address, elem_at, data)
-        yield Entry(bucket, slot, old, depth, key_address, elem_address, key, elem)
+        yield MapEntry(bucket, slot, old, depth, key_address, elem_address, key, elem)
 
 
 def _indirect(

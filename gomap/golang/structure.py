@@ -106,7 +106,7 @@ class Structure:
         return self.total.live / self.slots if self.slots else 0.0
 
 
-class Entry(NamedTuple):
+class MapEntry(NamedTuple):
     """One live entry. bucket: index of its bucket (group), within its array; slot: 0..7 in its bucket;
     overflow: how many buckets down the chain; old: it lies in the old array."""
 
@@ -120,7 +120,7 @@ class Entry(NamedTuple):
     elem: bytes | None
 
 
-def counted(count: int, entries: Iterator[Entry]) -> Iterator[Entry]:
+def counted(count: int, entries: Iterator[MapEntry]) -> Iterator[MapEntry]:
     """A map's entries, as long as there are not many more than its header counts: then it is corrupt, and there may
     be no end to them. Raises GomapError."""
     for number, entry in enumerate(entries):

@@ -57,7 +57,7 @@ class Edge(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Layout:
+class TypeEdges:
     """All edges of a type, by offset. unpack: the words of a value that starts at an offset of these bytes."""
 
     type: GoType
@@ -90,10 +90,10 @@ class Edges:
     wanted: Callable[[GoType], bool]
     always: frozenset[Kind] = frozenset()
     flat: bool = False
-    _known: dict[int, Layout] = field(default_factory=dict)  # by id(), which the layout keeps in use
+    _known: dict[int, TypeEdges] = field(default_factory=dict)  # by id(), which the layout keeps in use
     _syncs: dict[int, tuple[GoType, bool]] = field(default_factory=dict)
 
-    def of(self, t: GoType) -> Layout:
+    def of(self, t: GoType) -> TypeEdges:
         found = self._known.get(id(t))
         if found is None:
             found = self._known[id(t)] = self._layout(t)
@@ -122,9 +122,9 @@ class Edges:
             raise NoDebugInfo(f"the parts of type {t.name} do not lie one behind another")
         return edges, whole
 
-    def _layout(self, t: GoType) -> Layout:
+    def _layout(self, t: GoType) -> TypeEdges:
         edges, _ = self.of_type(t)
-        return Layout(t, edges, unpacker(self.target.arch, _offsets(edges, self.target.arch)))
+        return TypeEdges(t, edges, unpacker(self.target.arch, _offsets(edges, self.target.arch)))
 
     def _add(self, edges: list[Edge], t: GoType, offset: int, path: str, fields: int) -> bool:
         """Adds the edges of a part of a type; whether all of them."""

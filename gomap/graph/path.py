@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import NamedTuple, Union
 
 from gomap.errors import MemoryFault
-from gomap.golang.rtype import Types
+from gomap.golang.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind
 from gomap.syntax import closes
 from gomap.target import GLOBAL, Place, Target
@@ -16,7 +16,7 @@ from gomap.values import Limits, Values
 KEY = Limits(depth=2, text=128, total=256)
 
 
-class Key(NamedTuple):
+class KeyPart(NamedTuple):
     """Part of a path: what a key leads to, or the key itself. form: how it is written, with {} for the key; empty
     where that takes too long. behind, address: type and address of what it leads to."""
 
@@ -27,7 +27,7 @@ class Key(NamedTuple):
     address: int
 
 
-class Captured(str):
+class CapturedName(str):
     """Part of a path: a captured variable."""
 
 
@@ -35,7 +35,7 @@ class Captured(str):
 DEREF = "(*)"
 #: The variable's name, fields (".a.b"), ".Load()", ".(T)", DEREF; 0xADDR:TYPE in brackets, in place of what is before
 #: it; an index; or a key.
-Part = Union[str, int, Key]
+PathPart = Union[str, int, KeyPart]
 
 
 class Path:
@@ -44,12 +44,12 @@ class Path:
 
     __slots__ = ("before", "part", "place")
 
-    def __init__(self, before: Path | None, part: Part, place: Place = GLOBAL) -> None:
+    def __init__(self, before: Path | None, part: PathPart, place: Place = GLOBAL) -> None:
         self.before, self.part = before, part
         self.place: Place = place if before is None else before.place
 
     @property
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[PathPart]:
         """All parts, the variable's name first."""
         found, path = [self.part], self.before
         while path is not None:
@@ -67,14 +67,14 @@ class Path:
             return self.place.kind
         part = path.part
         if isinstance(part, str):
-            return "captured" if isinstance(part, Captured) else "interface" if part.startswith(".(") else "field"
-        return "map-value" if isinstance(part, Key) else "element"
+            return "captured" if isinstance(part, CapturedName) else "interface" if part.startswith(".(") else "field"
+        return "map-value" if isinstance(part, KeyPart) else "element"
 
 
 class Names:
     """Writes paths down."""
 
-    def __init__(self, target: Target, types: Types) -> None:
+    def __init__(self, target: Target, types: DescribedTypes) -> None:
         self.target = target
         self.values = Values(target, KEY, types, comments=False)
 
@@ -88,7 +88,7 @@ class Names:
             text = self.extended(text, part)
         return text
 
-    def extended(self, text: str, part: Part) -> str:
+    def extended(self, text: str, part: PathPart) -> str:
         """The text with one part behind it. What a key that can't be typed leads to is 0xADDR:TYPE in brackets."""
         if isinstance(part, str):
             return f"(*{text})" if part == DEREF else part if part.startswith("(0x") else text + part

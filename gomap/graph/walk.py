@@ -23,12 +23,12 @@ from gomap.errors import GomapError, MemoryFault
 from gomap.golang import syncmap
 from gomap.golang.heap import SMALL, Room
 from gomap.golang.layout import MapView
-from gomap.golang.rtype import Types
+from gomap.golang.rtype import DescribedTypes
 from gomap.golang.slots import MAX_ITEM
 from gomap.golang.structure import counted
 from gomap.gotypes import SCALAR_KINDS, GoType, Kind, holds_interface
 from gomap.graph.edges import Edges
-from gomap.graph.path import DEREF, Captured, Key, Names, Part, Path
+from gomap.graph.path import DEREF, CapturedName, KeyPart, Names, Path, PathPart
 from gomap.progress import Progress
 from gomap.target import Target, Variable, read_record
 
@@ -88,7 +88,7 @@ class Visitor(Protocol):
         """Whether the search ends here."""
 
 
-class Walk:
+class GraphWalk:
     """One search.
 
     wanted: whether a value of a type leads to what is searched for. always: kinds that the visitor meets where they are
@@ -111,7 +111,7 @@ class Walk:
         self.target, self.visitor, self.wanted = target, visitor, wanted
         self.items, self.depth, self.inline, self.max_steps = items, depth, inline, max_steps
         self.watch: Callable[[GoType, int, Path], None] | None = None
-        self.types, self.room = Types(target), Room(target)
+        self.types, self.room = DescribedTypes(target), Room(target)
         self.edges, self.names = Edges(target, wanted, always), Names(target, self.types)
         self.closures = Closures(target, self.room, self.types, type_at)
         self.steps = self.too_deep = self.level = self._nested = 0
@@ -190,7 +190,13 @@ class Walk:
     # -- values --------------------------------------------------------------------------------------
 
     def _inside(
-        self, owner: Reference, t: GoType, block: bytes | None, at: int, address: int | None, part: Part | None = None
+        self,
+        owner: Reference,
+        t: GoType,
+        block: bytes | None,
+        at: int,
+        address: int | None,
+        part: PathPart | None = None,
     ) -> None:
         """Comes to the references in a value that the owner leads to. block: bytes in which it starts at `at`; None
         where they can't be read in one piece. address: None in a register. part: of the path to it."""
@@ -323,7 +329,7 @@ class Walk:
 
     # -- what references lead to ---------------------------------------------------------------------
 
-    def _behind(self, found: Reference, t: GoType, address: int, part: Part | None = None) -> None:
+    def _behind(self, found: Reference, t: GoType, address: int, part: PathPart | None = None) -> None:
         """Looks at a value that the reference leads to."""
         try:
             block = self._block(address, t)
@@ -363,7 +369,7 @@ class Walk:
             ):
                 if wanted and data is not None:
                     told = spelt and not (alike and self.names.key(t.key, entry.key) in alike)
-                    key = Key(t.key, entry.key, form if told else "", part, at)
+                    key = KeyPart(t.key, entry.key, form if told else "", part, at)
                     self._inside(found, part, data, 0, at, key)
 
     def _channel(self, found: Reference) -> None:
@@ -385,7 +391,7 @@ class Walk:
         for name, t, address in self.closures.variables(found.address, found.slot or 0, self.wanted):
             # Of several that only their names tell apart none is named: "a or b".
             text = f".{name}" if name.isidentifier() else self.names.at(t, address)
-            self._inside(found, t, self._block(address, t), 0, address, Captured(text))
+            self._inside(found, t, self._block(address, t), 0, address, CapturedName(text))
 
     def _sync(self, found: Reference) -> None:
         """Keys and values of a sync.Map, whichever way it keeps them."""
@@ -407,7 +413,7 @@ class Walk:
                 if self.wanted(t):
                     key = self._key(entry.key_type, entry.key_address) if key is None else key
                     told = count < MAX_SPELT and not (alike and self.names.key(entry.key_type, key) in alike)
-                    self._behind(found, t, at, Key(entry.key_type, key, form if told else "", t, at))
+                    self._behind(found, t, at, KeyPart(entry.key_type, key, form if told else "", t, at))
 
     def _key(self, t: GoType, address: int) -> bytes | None:
         try:
@@ -417,10 +423,10 @@ class Walk:
 
 
 _CONTENTS = {
-    Kind.POINTER: Walk._pointer,
-    Kind.SLICE: Walk._slice,
-    Kind.MAP: Walk._map,
-    Kind.CHAN: Walk._channel,
-    Kind.FUNC: Walk._closure,
-    Kind.STRUCT: Walk._sync,
+    Kind.POINTER: GraphWalk._pointer,
+    Kind.SLICE: GraphWalk._slice,
+    Kind.MAP: GraphWalk._map,
+    Kind.CHAN: GraphWalk._channel,
+    Kind.FUNC: GraphWalk._closure,
+    Kind.STRUCT: GraphWalk._sync,
 }

@@ -31,7 +31,7 @@ from gomap.golang.heap import INLINE_MARKS, MARKS_AT, PAGE_SIZE, Heap, Span
 from gomap.golang.liveness import pointers_of
 from gomap.golang.malloc import MALLOC_HEADER, allocator
 from gomap.golang.marks import SLOTS, words
-from gomap.golang.rtype import Types
+from gomap.golang.rtype import DescribedTypes
 from gomap.golang.slots import member
 from gomap.golang.structure import Candidate
 from gomap.golang.swiss.header import SwissHeaders
@@ -86,13 +86,13 @@ StackObject = tuple[int, tuple[int, int]]
 
 
 def census(
-    target: Target, heap: Heap, types: Types, objects: Sequence[StackObject] = (), progress: Progress = silent
+    target: Target, heap: Heap, types: DescribedTypes, objects: Sequence[StackObject] = (), progress: Progress = silent
 ) -> Census:
     """Every map header. objects: variables on stacks that have a header's size. Ctrl-C ends it with what it has. Raises
     NoDebugInfo, MemoryFault where nothing can be told."""
     header = types.map_header()
     found = Census(header)
-    reader = _Reader(target, heap, types, found)
+    reader = _HeaderReader(target, heap, types, found)
     try:
         reader.heap_headers(progress)
         reader.stack_headers(objects)
@@ -101,8 +101,8 @@ def census(
     return found
 
 
-class _Reader:
-    def __init__(self, target: Target, heap: Heap, types: Types, found: Census) -> None:
+class _HeaderReader:
+    def __init__(self, target: Target, heap: Heap, types: DescribedTypes, found: Census) -> None:
         self.target, self.heap, self.types, self.found = target, heap, types, found
         self.arch, self.word = target.arch, target.arch.pointer_size
         self.rules = allocator(target)

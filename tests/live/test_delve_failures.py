@@ -139,7 +139,7 @@ def test_bad_addresses(text: str) -> None:
 )
 def test_who_is_on_this_machine(peer: str, here: bool) -> None:
     with mock.patch("socket.getaddrinfo", return_value=[(socket.AF_INET, socket.SOCK_STREAM, 6, "", (peer, 4040))]):
-        assert rpc.Address("somewhere", 4040).is_here() is here
+        assert rpc.ServerAddress("somewhere", 4040).is_here() is here
 
 
 def test_names_of_this_machine(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_names_of_this_machine(tmp_path: Path) -> None:
 
 
 def test_addresses() -> None:
-    assert rpc.address(":4040") == rpc.Address("127.0.0.1", 4040)
+    assert rpc.address(":4040") == rpc.ServerAddress("127.0.0.1", 4040)
     assert str(rpc.address("[::1]:4040")) == "[::1]:4040"
     assert rpc.address("unix:/tmp/s").path == "/tmp/s"
 
@@ -477,7 +477,7 @@ def test_warning_of_what_is_in_the_clear(capsys: pytest.CaptureFixture[str], sig
         command = ["connect", str(server.address), "-c", "hmap-show m"]
         assert main.main(command) == 1
         assert "warning" not in capsys.readouterr().err
-        with mock.patch.object(rpc.Address, "is_here", lambda address: False):
+        with mock.patch.object(rpc.ServerAddress, "is_here", lambda address: False):
             assert main.main(command) == 1
     warning, error = capsys.readouterr().err.splitlines()
     assert warning.startswith(f"warning: {server.address} is reached in the clear")

@@ -18,7 +18,7 @@ from gomap.errors import MemoryFault
 from gomap.golang.hashing.hasher import KNOWN, RANDOM, Hasher
 from gomap.golang.hashing.memhash import MemHash, load
 from gomap.golang.hashing.plans import Plan, plans, typehash_plan
-from gomap.golang.rtype import Types
+from gomap.golang.rtype import DescribedTypes
 from gomap.gotypes import Field, GoType, Kind, fixed
 from gomap.memory import RegionMemory
 from gomap.target import Arch
@@ -114,7 +114,7 @@ def hasher_of(said: Any, key: Any) -> Hasher:
     arch = Arch(said["Arch"], said["PointerSize"], "little")
     regions = {(int(r["Address"], 16), len(r["Data"])): bytes.fromhex(r["Data"]) for r in key["Regions"]}
     target = Nothing(arch, _Regions([(address, data) for (address, _), data in regions.items()]))
-    hasher = Hasher(target, mem_of(said), Types(target), said["Moved"])
+    hasher = Hasher(target, mem_of(said), DescribedTypes(target), said["Moved"])
     for held in key["Held"]:
         t = type_of(held["Type"])
         first = int(held["First"], 16), held["Methods"]

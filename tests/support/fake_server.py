@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Union
 
-from delve_bridge.rpc import Address, Api, Refused
+from delve_bridge.rpc import Api, Refused, ServerAddress
 
 #: What to do with one request: bytes are sent as they are, None is silence, anything else is the result;
 #: HANG_UP closes the connection.
@@ -40,7 +40,7 @@ class FakeServer:
         self._greeting = greeting
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
-        self.address = Address("127.0.0.1", self._listener.getsockname()[1])
+        self.address = ServerAddress("127.0.0.1", self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:

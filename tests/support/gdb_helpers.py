@@ -39,7 +39,7 @@ from gomap.expr import resolve_map
 from gomap.golang.goroutines import goroutines
 from gomap.golang.heap import Heap
 from gomap.golang.malloc import allocator
-from gomap.golang.rtype import Types
+from gomap.golang.rtype import DescribedTypes
 from gomap.golang.stacks import Stacks
 from gomap.heap.census import census
 from gomap.maps import shape_of, view
@@ -187,7 +187,7 @@ class CensusCommand(gdb.Command):
         target = GdbTarget()
         roots = Roots(target, "all", object_size=header_size(target))
         assert list(roots)
-        found = census(target, Heap(target), Types(target), roots.objects)
+        found = census(target, Heap(target), DescribedTypes(target), roots.objects)
         rows = zip(found.addresses, found.counts, found.arrays)
         told = [[hex(at), count, array != 0, at in found.stacked] for at, count, array in rows]
         size = allocator(target).allocated(found.header.size, True)

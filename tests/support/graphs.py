@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gomap.analysis.cycles import Found, find
+from gomap.analysis.cycles import CycleSearch, find
 from gomap.gotypes import GoType, Kind, Lazy
 from gomap.target import Arch
 from tests.support.space import AMD64, FakeTarget, Space, array_of, basic, pointer, slice_of, struct, target
@@ -47,6 +47,6 @@ class Graph:
             data += self.space.slice(rest, len(to[3:])) if rest else bytes(3 * word)
             self.space.write(place, data)
 
-    def find(self, number: int = 0, limit: int = LIMIT) -> Found:
+    def find(self, number: int = 0, limit: int = LIMIT) -> CycleSearch:
         variable = self.fake.add("p", pointer(self.node, self.arch.pointer_size), self.space.word(self.places[number]))
         return find(self.fake, variable, limit)

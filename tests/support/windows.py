@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from delve_bridge.rpc import Address, address
+from delve_bridge.rpc import ServerAddress, address
 from tests.support import toolchains
 from tests.support.delves import Dlv
 
@@ -53,7 +53,7 @@ def switches(status: Path) -> int:
 
 
 @contextmanager
-def headless(dlv: Dlv, binary: Path, **more: str) -> Iterator[Address]:
+def headless(dlv: Dlv, binary: Path, **more: str) -> Iterator[ServerAddress]:
     """README's own server, but for the port's number."""
     listen = "--listen=127.0.0.1:0"
     server = subprocess.Popen(

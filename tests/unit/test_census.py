@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from gomap.analysis.alias import Found
+from gomap.analysis.alias import AliasSearch
 from gomap.analysis.beyond import beyond
 from gomap.commands.facts import beyond_json, more_maps
 from gomap.errors import GomapError
 from gomap.golang.heap import INLINE_MARKS, PAGE_SIZE, Heap
 from gomap.golang.malloc import allocator
-from gomap.golang.rtype import Types
+from gomap.golang.rtype import DescribedTypes
 from gomap.gotypes import GoType
 from gomap.heap.census import Census, census
 from gomap.target import Arch
@@ -160,7 +160,7 @@ class World:
         return self.again()
 
     def again(self) -> Census:
-        return census(self.target, Heap(self.target), Types(self.target))
+        return census(self.target, Heap(self.target), DescribedTypes(self.target))
 
 
 def worlds() -> list[World]:
@@ -248,7 +248,7 @@ def test_what_no_variable_led_to() -> None:
     maps = [world.map(n, at) for n, at in zip([1, 5, 8], arrays)] + [world.map(0, 0)]
     start = world.span(world.object, maps, {0, 1, 2, 3}, set())
     world.look()
-    found = Found()
+    found = AliasSearch()
     found.types[start] = pointer(basic("uint8"))
     more, identifier = beyond(world.target, found, [])
     assert (len(more.maps), more.entries, more.empty, more.why) == (2, 13, 1, None)
@@ -263,14 +263,14 @@ def test_why_no_census_was_made() -> None:
     world.groups([1])
     world.look()
     world.space.write(world.heap_at + 8, bytes(8) + world.space.word(1 << 40))  # allspans
-    more, identifier = beyond(world.target, Found(), [])
+    more, identifier = beyond(world.target, AliasSearch(), [])
     assert identifier is None and beyond_json(more)["searched"] is False
     assert more_maps(more, True) == [
         "(the heap was not searched for more maps: runtime.mheap_.allspans has 1,099,511,627,776 spans: it is corrupt)"
     ]
     del world.target.symbols["runtime.mheap_"]
-    told = more_maps(beyond(world.target, Found(), [])[0], True)
+    told = more_maps(beyond(world.target, AliasSearch(), [])[0], True)
     assert len(told) == 1 and "the debug information has no runtime.mheap_" in told[0]
-    assert more_maps(beyond(world.target, Found(interrupted=True), [])[0], True) == [
+    assert more_maps(beyond(world.target, AliasSearch(interrupted=True), [])[0], True) == [
         "(the heap was not searched for more maps: the search was interrupted)"
     ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gomap.golang.closures import BY_VALUE, RECEIVER, Part, captured
+from gomap.golang.closures import BY_VALUE, RECEIVER, CapturedPart, captured
 from gomap.gotypes import GoType
 from gomap.target import Arch, Captured
 from tests.support.space import align, array_of, basic, struct
@@ -30,7 +30,7 @@ class Given:
     first: int
 
 
-def lay_out(variables: list[Given]) -> tuple[list[Part], bytes, list[tuple[int, bool]]]:
+def lay_out(variables: list[Given]) -> tuple[list[CapturedPart], bytes, list[tuple[int, bool]]]:
     """The parts, the closure, and where each part really lies."""
     closure, parts, truth = bytearray(b"\x11" * 8), [], []
     for i, one in enumerate(variables):
@@ -40,7 +40,7 @@ def lay_out(variables: list[Given]) -> tuple[list[Part], bytes, list[tuple[int, 
         word = one.first.to_bytes(8, "little")
         closure += word if one.kind == "pointer" else (word + b"\x22" * one.type.size)[: one.type.size]
         truth.append((at, one.kind == "pointer"))
-        parts.append(Part(f"v{i}", one.type, at if one.kind == "value" else None, one.first))
+        parts.append(CapturedPart(f"v{i}", one.type, at if one.kind == "value" else None, one.first))
     return parts, bytes(closure), truth
 
 
@@ -89,22 +89,22 @@ def test_two_that_could_be_exchanged() -> None:
 
 def test_a_method_value_has_its_receiver_inside() -> None:
     closure = b"\x11" * 8 + b"\0" * HUGE.size
-    assert captured([Part(RECEIVER, HUGE, None, 0)], closure, ARCH) == [Captured(RECEIVER, HUGE, 8, False)]
+    assert captured([CapturedPart(RECEIVER, HUGE, None, 0)], closure, ARCH) == [Captured(RECEIVER, HUGE, 8, False)]
 
 
 def test_too_many_possibilities_are_none() -> None:
     """Pieces of many sizes, all zero, between which no known place lies: what was found until then proves nothing."""
-    parts = [Part(f"v{i}", array_of(2 + i, INT), None, 0) for i in range(12)]
+    parts = [CapturedPart(f"v{i}", array_of(2 + i, INT), None, 0) for i in range(12)]
     assert captured(parts, b"\0" * 2048, ARCH) == []
-    known = Part("known", INT, 8, 0)
+    known = CapturedPart("known", INT, 8, 0)
     assert captured([*parts, known], b"\0" * 2048, ARCH) == [Captured("known", INT, 8, False)]
 
 
 def test_very_many_parts() -> None:
     """More than a closure has that anybody wrote, as corrupt debug information may say."""
-    parts = [Part(f"v{i}", INT, 8 + 8 * i) for i in range(5000)]
+    parts = [CapturedPart(f"v{i}", INT, 8 + 8 * i) for i in range(5000)]
     assert len(captured(parts, b"\0" * 520, ARCH)) == 5000
-    pointers = [Part(f"v{i}", INT, None, i) for i in range(5000)]
+    pointers = [CapturedPart(f"v{i}", INT, None, i) for i in range(5000)]
     assert len(captured(pointers, b"\1\0\0\0\0\0\0\0" * 65, ARCH)) == 1
 
 

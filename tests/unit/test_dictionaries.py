@@ -9,7 +9,7 @@ import pytest
 from gomap.golang.dictionaries import ANY_POINTER, Arguments, Dictionary, candidates, has_shape, index_of, within
 from gomap.golang.hashing.hasher import hasher_of
 from gomap.golang.hashing.plans import Interface
-from gomap.golang.rtype import Types
+from gomap.golang.rtype import DescribedTypes
 from gomap.gotypes import Alike, Field, GoType, Kind, fixed, same
 from gomap.keys import Keys
 from gomap.target import Arch, Variable
@@ -81,7 +81,7 @@ def test_a_type_is_told_where_one_alone_is_possible() -> None:
     nodes = dictionary(described.of(to_node), 0, described.of(NODE))
     ints = dictionary(described.of(to_int), nodes.address)
     both = dictionary(described.of(to_int), described.of(to_node))
-    arguments = Arguments(Types(fake))
+    arguments = Arguments(DescribedTypes(fake))
 
     def told(dictionaries: list[Dictionary], index: int | None = None) -> str | None:
         found = arguments.actual(dictionaries, index, POINTER)

@@ -8,10 +8,10 @@ import struct as packing
 import pytest
 
 from gomap.errors import NoDebugInfo
-from gomap.golang.rtype import Types
+from gomap.golang.rtype import DescribedTypes
 from gomap.gotypes import Field, GoType, Kind, can_reach_map, fixed
 from gomap.graph.edges import Edges
-from gomap.graph.path import DEREF, Captured, Key, Names, Part, Path, plain
+from gomap.graph.path import DEREF, CapturedName, KeyPart, Names, Path, PathPart, plain
 from gomap.target import Place
 from tests.support.by_hand import ask, world
 from tests.support.describe import interface
@@ -96,27 +96,27 @@ def test_types_that_cannot_be() -> None:
         ([".a", DEREF], "(*v.a)", "field"),
         ([DEREF], "(*v)", "argument"),
         ([".p.Load()", ".(main.T)"], "v.p.Load().(main.T)", "interface"),
-        ([Captured(".x")], "v.x", "captured"),
-        ([Captured("(0x10:main.T)"), ".m"], "(0x10:main.T).m", "field"),
+        ([CapturedName(".x")], "v.x", "captured"),
+        ([CapturedName("(0x10:main.T)"), ".m"], "(0x10:main.T).m", "field"),
     ],
 )
-def test_paths(parts: list[Part], text: str, kind: str) -> None:
+def test_paths(parts: list[PathPart], text: str, kind: str) -> None:
     fake, _ = target(AMD64)
     path = Path(None, "v", Place("argument"))
     for part in parts:
         path = Path(path, part)
-    assert (Names(fake, Types(fake)).text(path), path.kind) == (text, kind)
+    assert (Names(fake, DescribedTypes(fake)).text(path), path.kind) == (text, kind)
 
 
 def test_keys_in_paths() -> None:
     """What a key leads to is named by its address where the key can't be typed, and a map by that of its header."""
     fake, space = target(AMD64)
-    names, float64, m = Names(fake, Types(fake)), basic("float64"), classic_type(INT, INT, 8)
+    names, float64, m = Names(fake, DescribedTypes(fake)), basic("float64"), classic_type(INT, INT, 8)
     nan, one = packing.pack("<d", math.nan), packing.pack("<d", 1.5)
     root, place = Path(None, "v"), space.put(space.word(0x50))
 
     def text(key: GoType, data: bytes | None, form: str = "[{}]", behind: GoType = INT) -> str:
-        path = Path(root, Key(key, data, form, behind, place))
+        path = Path(root, KeyPart(key, data, form, behind, place))
         assert path.kind == "map-value"
         return names.text(path)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gomap.arrays import numpy
 from gomap.golang.hashing.memhash import MIX, SBOX, MemHash, aes
-from gomap.golang.hashing.plans import Float, Interface, Memory, String, plans, regular, typehash_plan
+from gomap.golang.hashing.plans import Float, Interface, PlainBytes, String, plans, regular, typehash_plan
 from gomap.gotypes import Field, GoType, Kind, fixed
 
 INT32, INT64, UINT8 = (
@@ -80,7 +80,7 @@ def test_plain_memory() -> None:
     assert not regular(struct(4, ("_", 0, INT32)))
     assert regular(array(STRING, 0)) and not regular(array(STRING, 1))
     for signatures in (False, True):
-        assert plans(INT64, signatures) == [(Memory(0, 8, True),)]
+        assert plans(INT64, signatures) == [(PlainBytes(0, 8, True),)]
         assert plans(STRING, signatures) == [(String(0),)]
         assert plans(GoType(Kind.SLICE, "[]int", 24), signatures) == []
 
@@ -98,10 +98,10 @@ def test_runs_of_fields() -> None:
     )
     before, after = plans(t, False)[0], plans(t, True)[0]
     rest = (Float(16, 8), Interface(24, False))
-    assert before == (Memory(0, 16, False), *rest, Memory(40, 1, False))
-    assert after == (Memory(0, 16, True), *rest, Memory(40, 1, True))
+    assert before == (PlainBytes(0, 16, False), *rest, PlainBytes(40, 1, False))
+    assert after == (PlainBytes(0, 16, True), *rest, PlainBytes(40, 1, True))
     assert typehash_plan(t) == (
-        Memory(0, 4, True), Memory(4, 4, True), Memory(8, 8, True), *rest, Memory(40, 1, True),
+        PlainBytes(0, 4, True), PlainBytes(4, 4, True), PlainBytes(8, 8, True), *rest, PlainBytes(40, 1, True),
     )  # fmt: skip
     nested = struct(24, ("A", 0, struct(16, ("S", 0, INT64), ("T", 8, FLOAT64))), ("B", 16, INT64))
-    assert plans(nested, True)[0] == (Memory(0, 8, True), Float(8, 8), Memory(16, 8, True))
+    assert plans(nested, True)[0] == (PlainBytes(0, 8, True), Float(8, 8), PlainBytes(16, 8, True))

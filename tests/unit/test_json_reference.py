@@ -252,7 +252,7 @@ def test_truncated_tells_of_what_is_not_there_and_of_nothing_else(monkeypatch: p
     goroutine = Goroutine(7, 0xC000, "running", 1, 2, 3, (0x1000, 0x2000))
     frame = Frame("main.loop", "/x/main.go", 12, 1, 2)
     every = [Iteration(goroutine, frame, 1, 0x1000 + 8 * i, False, 16, 0, {"i": 1}, 0, 1) for i in range(MAX_SHOWN + 6)]
-    monkeypatch.setattr(iterators, "search", lambda *_: iterators.Search(every, [], goroutines=1))
+    monkeypatch.setattr(iterators, "search", lambda *_: iterators.IterationSearch(every, [], goroutines=1))
     fake, _ = target(AMD64)
     built = build_classic(fake, ClassicPlan(0, [[[5] * 8]]), basic("int"), basic("int"))
     fake.add("m", built.type, fake.memory.word(built.address))

@@ -19,10 +19,10 @@ from gomap.golang.integrity import Checked, Findings, KeyCheck, checked
 from gomap.golang.layout import Description, Forecast, Growing, Layout, Terms
 from gomap.golang.malloc import Allocator
 from gomap.golang.marks import SLOTS, Strip, mark_code, marks_of
-from gomap.golang.search import Place, Search, Step
+from gomap.golang.search import KeySearch, ProbedBucket, Step
 from gomap.golang.slots import Bucket, SlotShape, SlottedShape, entries_of, member
 from gomap.golang.spot import Spot
-from gomap.golang.structure import Bytes, Entry, Structure
+from gomap.golang.structure import Bytes, MapEntry, Structure
 from gomap.gotypes import GoType
 from gomap.render.text import Style
 from gomap.report import Facts
@@ -101,7 +101,7 @@ class ToyMap:
         data, size = self._data(), self.shape.slots.size
         yield [(i, 0, self.array_address + i * size, data[i * size : (i + 1) * size]) for i in range(self.size)], False
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[MapEntry]:
         for window, old in self.windows():
             yield from entries_of(self.target.memory, self.target.arch, self.shape.slots, window, MARKS.live, old)
 
@@ -114,10 +114,10 @@ class ToyMap:
     def mark(self, hash_: int) -> int:
         return 2 + hash_ % 254
 
-    def follow(self, search: Search, hash_: int) -> None:
+    def follow(self, search: KeySearch, hash_: int) -> None:
         for i in range(self.size):
             shelf = (hash_ + i) % self.size
-            place = Place(shelf, False, self.array_address + shelf * self.shape.slots.size, i)
+            place = ProbedBucket(shelf, False, self.array_address + shelf * self.shape.slots.size, i)
             data = self.target.memory.read(place.address, self.shape.slots.size)
             if search.bucket(place, data):
                 return

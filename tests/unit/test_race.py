@@ -8,11 +8,11 @@ import pytest
 
 from gomap.analysis import race
 from gomap.analysis.deaths import FATAL, PANIC, Death
-from gomap.analysis.race import Inside
+from gomap.analysis.race import MapOperation
 from gomap.golang import mapcalls
 from gomap.golang.modules import DEPENDENCY, OWN, STANDARD, Modules, package
 from gomap.golang.pclntab import varint
-from gomap.golang.rtype import Types
+from gomap.golang.rtype import DescribedTypes
 from gomap.golang.stacks import Stack
 from gomap.memory import RegionMemory
 from gomap.target import Arch, Frame, Goroutine
@@ -34,12 +34,12 @@ class Nothing:
         return None
 
 
-def inside(*functions: str, death: Death | None = None) -> Inside | None:
+def inside(*functions: str, death: Death | None = None) -> MapOperation | None:
     target: Any = Nothing()
     frames = tuple(
         Frame(name, "/x/f.go", 10 + i, 0x400000 + i, 0xC000100000 + 16 * i) for i, name in enumerate(functions)
     )
-    return race._inside(target, Types(target), Modules("example.com/own"), Stack(GOROUTINE, frames), death)
+    return race._inside(target, DescribedTypes(target), Modules("example.com/own"), Stack(GOROUTINE, frames), death)
 
 
 @pytest.mark.parametrize(

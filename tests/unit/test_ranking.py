@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gomap.analysis.alias import Found, holders
+from gomap.analysis.alias import AliasSearch, holders
 from gomap.analysis.ranking import ORDERS, measure, shortest
 from gomap.commands import check
 from gomap.commands.declare import Context, Settings
@@ -16,7 +16,7 @@ from tests.support.space import AMD64, FakeTarget, pointer, struct, target
 from tests.support.synthetic import ClassicPlan, SwissPlan, build_classic, build_swiss
 
 
-def process() -> tuple[FakeTarget, Found]:
+def process() -> tuple[FakeTarget, AliasSearch]:
     """Four maps: one is held twice, one is full, one has a header that was copied."""
     fake, space = target(AMD64)
     swiss = build_swiss(fake, SwissPlan([1, 2, 3] + [0x80] * 5), INT, INT)

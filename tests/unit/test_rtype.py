@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gomap import maps
 from gomap.errors import BadExpression, GomapError, NoDebugInfo
-from gomap.golang.rtype import Types, dynamic
+from gomap.golang.rtype import DescribedTypes, dynamic
 from gomap.gotypes import GoType, Kind, Lazy, fixed
 from gomap.target import Arch
 from tests.support.describe import Descriptors, interface
@@ -86,7 +86,7 @@ def same(a: GoType, b: GoType, depth: int = 6) -> None:
 def test_types_of_every_kind(arch: Arch, new: bool) -> None:
     fake, _ = target(arch)
     described = Descriptors(fake, direct_in_tflag=new)
-    types = Types(fake)
+    types = DescribedTypes(fake)
     for t in samples(arch.pointer_size):
         same(types.at(described.of(t)), t)
 
@@ -100,7 +100,7 @@ def test_a_type_is_made_once_and_may_contain_itself(arch: Arch) -> None:
     to_node = GoType(Kind.POINTER, "*main.Node", word, lazy_elem=Lazy(lambda: holder[0]))
     node = struct("main.Node", word, [("Next", to_node), ("V", basic("int", word))])
     holder.append(node)
-    types = Types(fake)
+    types = DescribedTypes(fake)
     found = types.at(described.of(node))
     same(found, node)
     assert found.fields[0].type.elem is found
@@ -127,7 +127,7 @@ def test_maps_in_interfaces(arch: Arch, new: bool, layout: str) -> None:
         else:
             built = build_swiss(fake, SwissPlan([1, 0x80, 3, 4, 0x80, 0, 7, 8], split=layout == "split"), key, elem)
         data = described.eface(built.type, fake.memory.word(built.address))
-        held = dynamic(Types(fake), interface(word), data)
+        held = dynamic(DescribedTypes(fake), interface(word), data)
         assert held is not None
         t, address, direct = held
         assert direct
@@ -144,7 +144,7 @@ def test_what_interfaces_hold(arch: Arch, new: bool) -> None:
     fake, space = target(arch)
     word = arch.pointer_size
     described = Descriptors(fake, direct_in_tflag=new)
-    types = Types(fake)
+    types = DescribedTypes(fake)
     pair = struct("main.Pair", word, [("A", basic("int", word)), ("B", basic("int", word))])
     single = struct("main.Single", word, [("P", pointer(pair, word))])
     value = space.word(1) + space.word(2)
@@ -167,7 +167,7 @@ def test_types_that_reflect_made_have_their_structure() -> None:
     described = Descriptors(fake)
     record = space.record(fake.types["runtime.moduledata"], types=0x10, etypes=0x20)
     space.write(fake.symbols["runtime.firstmoduledata"], record)
-    t = Types(fake).at(described.of(slice_of(pointer(basic("int")))))
+    t = DescribedTypes(fake).at(described.of(slice_of(pointer(basic("int")))))
     assert (t.kind, t.name, t.elem.elem.kind) == (Kind.SLICE, "[]*int", Kind.INT)
 
 
@@ -177,26 +177,26 @@ def test_what_is_missing_is_named() -> None:
     address = described.of(struct("main.T", 8, [("A", basic("int"))]))
     del fake.symbols["runtime.firstmoduledata"]
     with pytest.raises(NoDebugInfo, match="firstmoduledata"):
-        Types(fake).at(address)
+        DescribedTypes(fake).at(address)
     fake, _ = target(AMD64)
     described = Descriptors(fake)
     address = described.of(map_of(basic("int"), basic("int"), basic("int"), 8))
     del fake.types["internal/abi.MapType"]
     with pytest.raises(NoDebugInfo, match="MapType"):
-        Types(fake).at(address)
+        DescribedTypes(fake).at(address)
 
 
 def test_no_descriptor_at_all() -> None:
     fake, space = target(AMD64)
     with pytest.raises(BadExpression):
-        Types(fake).at(space.put(bytes(64)))
+        DescribedTypes(fake).at(space.put(bytes(64)))
 
 
 def test_names_that_could_move_the_terminal_are_refused() -> None:
     fake, _ = target(AMD64)
     address = Descriptors(fake).of(struct("main.\x1b[2J", 8, []))
     with pytest.raises(BadExpression, match="corrupt"):
-        Types(fake).at(address)
+        DescribedTypes(fake).at(address)
 
 
 @pytest.mark.parametrize("name", ["bool", "int32", "uint8", "float64", "complex128"])
@@ -205,7 +205,7 @@ def test_sizes_that_no_such_type_has_are_refused(name: str) -> None:
     address = Descriptors(fake).of(basic(name))
     space.write(address, space.word(0))
     with pytest.raises(BadExpression, match="corrupt"):
-        Types(fake).at(address)
+        DescribedTypes(fake).at(address)
 
 
 @given(st.data())
@@ -218,7 +218,7 @@ def test_scribbled_descriptors_give_one_clear_error(data: st.DataObject) -> None
         at = data.draw(st.integers(0, len(space.data) - 9))
         space.write(space.base + at, data.draw(st.binary(min_size=1, max_size=8)))
     for address in addresses:
-        types = Types(fake)
+        types = DescribedTypes(fake)
         with contextlib.suppress(GomapError):
             _look_through(types.at(address), fake)
 

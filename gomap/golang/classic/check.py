@@ -11,7 +11,7 @@ from gomap.errors import MemoryFault
 from gomap.golang.classic.map import ClassicMap
 from gomap.golang.classic.shape import EVACUATED, MAX_BYTES, MIN_TOPHASH
 from gomap.golang.classic.walk import MAX_CHAIN
-from gomap.golang.classic.writing import Clear, before_growth, chain_of, clearing, is_part_evacuated
+from gomap.golang.classic.writing import ClassicClear, before_growth, chain_of, clearing, is_part_evacuated
 from gomap.golang.hashing.hasher import Hasher
 from gomap.golang.hashing.plans import Plan
 from gomap.golang.integrity import (
@@ -67,7 +67,7 @@ class _Link(NamedTuple):
 
 
 @dataclass
-class _Wrong:
+class _MisplacedKey:
     """A key that lies where its hash does not name it."""
 
     array: _Array
@@ -86,17 +86,17 @@ def check(
 ) -> Checked:
     """Every invariant of the map. plan: its hash function, None when it is not known. absent: whether memory that can't
     be read is only missing in a core file."""
-    result = _Checker(found, hasher, plan, allocator, full, absent).run()
+    result = _ClassicChecker(found, hasher, plan, allocator, full, absent).run()
     before = before_growth(found) if result.kinds else None
     if before is None:
         return result
-    earlier = _Checker(before, hasher, plan, allocator, full, absent)
+    earlier = _ClassicChecker(before, hasher, plan, allocator, full, absent)
     earlier.findings.note("writing", f"the new array of a growth is being installed ({EXPLAINED})", found.address)
     other = earlier.run()
     return result if other.kinds else other
 
 
-class _Checker:
+class _ClassicChecker:
     def __init__(
         self,
         found: ClassicMap,
@@ -122,7 +122,7 @@ class _Checker:
         self.allocator, self.full = allocator, full
         self.live = self.main_live = 0
         self.step = sample_step(found.count, full)
-        self.wrong: list[_Wrong] = []
+        self.wrong: list[_MisplacedKey] = []
         self.untold: dict[str, int] = {}  # kinds of wrong keys that are not kept
         self.wrong_marks = self.wrong_places = 0
         self.seen: dict[int, int] = {}  # overflow bucket -> main bucket whose chain it is in
@@ -133,7 +133,7 @@ class _Checker:
         self.ended: list[tuple[_Array, int, str, int]] = []  # live slots behind the end of their chain
         self.main = _Array(False, found.header["buckets"], 0)
         self.old: _Array | None = None
-        self.clear: Clear | None = None  # how far a clear has come
+        self.clear: ClassicClear | None = None  # how far a clear has come
         self.shift = 8 * self.target.arch.pointer_size - 8
 
     def run(self) -> Checked:
@@ -371,7 +371,7 @@ class _Checker:
             if int(self._top(slot.hash)) != slot.mark:
                 self.wrong_marks += 1
             if len(self.wrong) < MAX_KEPT:
-                self.wrong.append(_Wrong(array, buckets[slot.block], addresses[slot.block], slot))
+                self.wrong.append(_MisplacedKey(array, buckets[slot.block], addresses[slot.block], slot))
             else:
                 named = slot.hash & (array.count - 1)
                 code = "misplaced-key" if named != buckets[slot.block] else "bad-tophash"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gomap.golang.classic.shape import EVACUATED, HASH_WRITING, HEADER_FIELDS, MIN_TOPHASH, SAME_SIZE_GROW
 from gomap.golang.marks import SLOTS
-from gomap.golang.rtype import Types
+from gomap.golang.rtype import DescribedTypes
 from gomap.golang.structure import Candidate
 from gomap.target import Record
 
@@ -55,7 +55,7 @@ class ClassicHeaders:
             return None  # emptyRest: there is nothing behind it
         return bool(size) or unsettled or sum(mark >= MIN_TOPHASH for mark in marks) == count
 
-    def array(self, types: Types, header: Record) -> tuple[int, int]:
+    def array(self, types: DescribedTypes, header: Record) -> tuple[int, int]:
         """(address, buckets) of its array, with the overflow buckets behind it (makeBucketArray of runtime/map.go)."""
         b = min(header["B"], MAX_B)
         return header["buckets"], (1 << b) + (1 << b - 4 if b >= 4 else 0)

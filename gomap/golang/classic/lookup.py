@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gomap.golang.classic.map import ClassicMap
 from gomap.golang.classic.shape import EMPTY_REST, EVACUATED, MAX_BYTES, MIN_TOPHASH
 from gomap.golang.marks import SLOTS
-from gomap.golang.search import Endless, Place, Search, Step
+from gomap.golang.search import Endless, KeySearch, ProbedBucket, Step
 from gomap.target import Arch
 
 
@@ -17,16 +17,16 @@ def tophash(hash_: int, arch: Arch) -> int:
     return top + MIN_TOPHASH if top < MIN_TOPHASH else top
 
 
-def follow(found: ClassicMap, search: Search, hash_: int) -> None:
+def follow(found: ClassicMap, search: KeySearch, hash_: int) -> None:
     """layout.MapView.follow."""
     target, shape, header = found.target, found.shape, found.header
     size = shape.slots.size
     if not found.count or not header["buckets"]:
         return
-    place = Place(bucket := hash_ & (1 << found.B) - 1, False, header["buckets"] + bucket * size)
+    place = ProbedBucket(bucket := hash_ & (1 << found.B) - 1, False, header["buckets"] + bucket * size)
     if header["oldbuckets"]:
         before = hash_ & found.old_count - 1
-        old = Place(before, True, header["oldbuckets"] + before * size)
+        old = ProbedBucket(before, True, header["oldbuckets"] + before * size)
         if target.memory.read(old.address, 1)[0] not in EVACUATED:
             place = old
         else:
@@ -34,7 +34,7 @@ def follow(found: ClassicMap, search: Search, hash_: int) -> None:
     passed: set[int] = set()
     address = place.address
     while address not in passed:
-        place = Place(place.bucket, place.old, address, len(passed))
+        place = ProbedBucket(place.bucket, place.old, address, len(passed))
         passed.add(address)
         data = target.memory.read(address, size)
         if search.bucket(place, data):

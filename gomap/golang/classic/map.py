@@ -25,11 +25,11 @@ from gomap.golang.classic.shape import (
     SAME_SIZE_GROW,
     ClassicShape,
 )
-from gomap.golang.classic.walk import Walk, add_runs, outside
+from gomap.golang.classic.walk import BucketWalk, add_runs, outside
 from gomap.golang.malloc import Allocator
 from gomap.golang.marks import SLOTS, Strip, Tally, marks_of
 from gomap.golang.slots import Bucket, entries_of
-from gomap.golang.structure import Bytes, Entry, Growth, Structure
+from gomap.golang.structure import Bytes, Growth, MapEntry, Structure
 from gomap.gotypes import has_pointers
 from gomap.memory import gather, one_by_one, stream
 from gomap.target import Record, Target, read_record
@@ -161,9 +161,9 @@ class ClassicMap:
 
     # -- walking ---------------------------------------------------------------------------------
 
-    def _walk(self, structure: Structure | None = None) -> Walk:
+    def _walk(self, structure: Structure | None = None) -> BucketWalk:
         arrays = ((self.header["buckets"], 1 << min(self.B, 64)), (self.header["oldbuckets"], self.old_count))
-        return Walk(self.target, self.shape, arrays, structure or Structure(address=None))
+        return BucketWalk(self.target, self.shape, arrays, structure or Structure(address=None))
 
     def structure(self, allocator: Allocator) -> Structure:
         """Counts everything by reading the mark columns and overflow pointers of all buckets."""
@@ -198,7 +198,7 @@ class ClassicMap:
         structure.anomalies.append(Anomaly("error", "bad-B", message, self.address))
         return False
 
-    def _walk_old(self, walk: Walk, structure: Structure) -> None:
+    def _walk_old(self, walk: BucketWalk, structure: Structure) -> None:
         address, count = self.header["oldbuckets"], self.old_count
         if not self._sane(count, "B", structure):
             return
@@ -233,7 +233,7 @@ class ClassicMap:
         state = "same-size" if self.header["flags"] & SAME_SIZE_GROW else "doubling"
         structure.growth = Growth(state, count, evacuated, self.header["nevacuate"])
 
-    def _bytes(self, structure: Structure, walk: Walk, allocator: Allocator) -> Bytes:
+    def _bytes(self, structure: Structure, walk: BucketWalk, allocator: Allocator) -> Bytes:
         shape, slots = self.shape, self.shape.slots
         main = self._array_bytes(structure.main.buckets, allocator)
         old = self._array_bytes(structure.old_count if structure.old else 0, allocator)
@@ -315,7 +315,7 @@ class ClassicMap:
                 total += allocator.allocated(extra.type.elem.size, True)
         return total
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[MapEntry]:
         """Live entries in the order of the arrays: the current array, then old buckets not yet evacuated."""
         for window, old in self.windows():
             yield from entries_of(self.target.memory, self.target.arch, self.shape.slots, window, MARKS.live, old)

@@ -27,7 +27,7 @@ MAX_RUNS = 1024
 
 
 @dataclass
-class Walk:
+class BucketWalk:
     """Reads arrays of buckets and the chains that hang off them; remembers every overflow bucket.
 
     arrays: (address, number of main buckets) of both.

@@ -73,7 +73,7 @@ def is_part_evacuated(chain: Sequence[bytes]) -> bool:
 
 
 @dataclass(frozen=True)
-class Clear:
+class ClassicClear:
     """How far a clear has come. bucket: the main bucket whose chain it is emptying, of the old array where `old`; None
     where it empties no tophashes (Go 1.24). room: entries that it can have taken and not counted yet. uncounted:
     noverflow is reset. zeroing: count is reset, too, and the array is being zeroed."""
@@ -85,23 +85,23 @@ class Clear:
     zeroing: bool = False
 
 
-def clearing(found: ClassicMap) -> Clear | None:
+def clearing(found: ClassicMap) -> ClassicClear | None:
     """How far a clear of this map has come, if the map can be one that is being cleared."""
     header = found.header
     reset = not (header["oldbuckets"] or header["noverflow"] or header["nevacuate"])
     if reset and not found.count:
-        return Clear(uncounted=True, zeroing=True)
+        return ClassicClear(uncounted=True, zeroing=True)
     if header.type.field("clearSeq") is not None:  # mapclear of Go 1.24 drops the arrays with what they have
         if header["oldbuckets"]:
             return None
-        return Clear(room=found.limit() + 1 if _has_empty(found) else 0, uncounted=reset)
+        return ClassicClear(room=found.limit() + 1 if _has_empty(found) else 0, uncounted=reset)
     main = _emptied(found, header["buckets"], 1 << found.B)
     if main.chain < 1 << found.B:
-        return Clear(main.chain, room=main.slots) if main.slots else None
+        return ClassicClear(main.chain, room=main.slots) if main.slots else None
     if not header["oldbuckets"]:
-        return Clear(room=found.count, uncounted=reset)
+        return ClassicClear(room=found.count, uncounted=reset)
     old = _emptied(found, header["oldbuckets"], found.old_count)
-    return Clear(old.chain, True, main.slots + old.slots)
+    return ClassicClear(old.chain, True, main.slots + old.slots)
 
 
 @dataclass(frozen=True)

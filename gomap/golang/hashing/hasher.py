@@ -9,9 +9,19 @@ from gomap.arrays import numpy
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang.hashing.fetch import Pool, fetch
 from gomap.golang.hashing.memhash import MASK32, MASK64, Data, MemHash, Word, load, part
-from gomap.golang.hashing.plans import MAX_HASHED, Float, Interface, Memory, Part, Plan, String, plans, typehash_plan
+from gomap.golang.hashing.plans import (
+    MAX_HASHED,
+    Float,
+    Interface,
+    Part,
+    PlainBytes,
+    Plan,
+    String,
+    plans,
+    typehash_plan,
+)
 from gomap.golang.hashing.process import memhash_of
-from gomap.golang.rtype import Types, descriptor_of
+from gomap.golang.rtype import DescribedTypes, descriptor_of
 from gomap.gotypes import GoType, same
 from gomap.memory import CHUNK
 from gomap.target import Target
@@ -42,7 +52,7 @@ class Hasher:
 
     target: Target
     known: MemHash | None  # None: the process's random keys could not be read
-    types: Types
+    types: DescribedTypes
     signatures: bool = False  # as `plans` has it
     #: Many keys are read in large blocks. None: nothing is read but what is asked for.
     pool: Pool | None = None
@@ -91,7 +101,7 @@ class Hasher:
         return h
 
     def _part(self, one: Part, key: bytes, h: int, depth: int) -> int | None:
-        if isinstance(one, Memory):
+        if isinstance(one, PlainBytes):
             return int(self._memory(one, key, h))
         if isinstance(one, Float):
             zero, nan = self._float(key, one)
@@ -122,7 +132,7 @@ class Hasher:
         assert inner is not None
         return self._c1 * inner & self._mask
 
-    def _memory(self, one: Memory, key: Data, h: Word) -> Word:
+    def _memory(self, one: PlainBytes, key: Data, h: Word) -> Word:
         content = part(key, one.offset, one.size)
         if one.whole and one.size == 4:
             return self.mem.memhash32(content, h)
@@ -170,7 +180,7 @@ class Hasher:
         return all(self._equal(one, a, b, depth) for one in plan)
 
     def _equal(self, one: Part, a: bytes, b: bytes, depth: int) -> bool:
-        if isinstance(one, Memory):
+        if isinstance(one, PlainBytes):
             return bool(part(a, one.offset, one.size) == part(b, one.offset, one.size))
         if isinstance(one, Float):
             (zero_a, nan_a), (zero_b, _) = self._float(a, one), self._float(b, one)
@@ -213,7 +223,7 @@ class Hasher:
         assert np is not None
         states = np.zeros(len(keys), np.uint8)
         for one in plan:
-            if isinstance(one, Memory):
+            if isinstance(one, PlainBytes):
                 h = self._memory(one, keys, h)
             elif isinstance(one, Float):
                 zero, nan = self._float(keys, one)
@@ -289,8 +299,8 @@ class Hasher:
         return result
 
 
-def hasher_of(target: Target, types: Types | None = None) -> Hasher:
+def hasher_of(target: Target, types: DescribedTypes | None = None) -> Hasher:
     """The hasher of this process. Without its random keys it can still compare."""
     found = memhash_of(target)
     mem, signatures = found if found is not None else (None, False)
-    return Hasher(target, mem, types or Types(target), signatures)
+    return Hasher(target, mem, types or DescribedTypes(target), signatures)

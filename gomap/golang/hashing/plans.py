@@ -22,7 +22,7 @@ MAX_HASHED = 1 << 14
 
 
 @dataclass(frozen=True)
-class Memory:
+class PlainBytes:
     """Plain bytes. whole: by memhash32 or memhash64 where they are 4 or 8, else always by memhash."""
 
     offset: int
@@ -47,7 +47,7 @@ class Interface:
     methods: bool
 
 
-Part = Union[Memory, Float, String, Interface]
+Part = Union[PlainBytes, Float, String, Interface]
 Plan = tuple[Part, ...]
 
 
@@ -75,7 +75,7 @@ def regular(t: GoType) -> bool:
 def _single(t: GoType, offset: int) -> list[Part] | None:
     """Parts of a type that has a function of its own; None for arrays and structs."""
     if t.kind in _PLAIN:
-        return [Memory(offset, t.size, True)]
+        return [PlainBytes(offset, t.size, True)]
     if t.kind is Kind.FLOAT:
         return [Float(offset, t.size)]
     if t.kind is Kind.COMPLEX:
@@ -103,7 +103,7 @@ def _repeated(t: GoType, offset: int, parts: Callable[[int], Iterator[Part]]) ->
 def _typehash(t: GoType, offset: int, as_memory: bool) -> Iterator[Part]:
     """runtime.typehash: every part by itself, but what is plain memory as a whole."""
     if as_memory:
-        yield Memory(offset, t.size, True)
+        yield PlainBytes(offset, t.size, True)
         return
     single = _single(t, offset)
     if single is not None:
@@ -130,7 +130,7 @@ def _genhash(t: GoType, offset: int) -> Iterator[Part]:
         for f in t.fields:
             plain = f.name != "_" and regular(f.type)
             if end >= 0 and not (plain and f.offset == end):
-                yield Memory(offset + start, end - start, False)
+                yield PlainBytes(offset + start, end - start, False)
                 end = -1
             if plain:
                 start = f.offset if end < 0 else start
@@ -138,7 +138,7 @@ def _genhash(t: GoType, offset: int) -> Iterator[Part]:
             elif f.name != "_":
                 yield from _genhash(f.type, offset + f.offset)
         if end >= 0:
-            yield Memory(offset + start, end - start, False)
+            yield PlainBytes(offset + start, end - start, False)
 
 
 def _compiled(t: GoType) -> Iterator[Part]:
@@ -146,7 +146,7 @@ def _compiled(t: GoType) -> Iterator[Part]:
     if not regular(t):
         yield from _genhash(t, 0)
     elif t.size:  # memhash0 leaves the seed as it is
-        yield Memory(0, t.size, True)
+        yield PlainBytes(0, t.size, True)
 
 
 def _signature(t: GoType, offset: int) -> Iterator[Part | None]:
@@ -160,7 +160,7 @@ def _signature(t: GoType, offset: int) -> Iterator[Part | None]:
         yield from _single(t, offset) or ()
         return
     if regular(t):
-        yield Memory(offset, t.size, True)
+        yield PlainBytes(offset, t.size, True)
         return
     size, length = t.elem.size, t.length
     if length == 1:
@@ -181,15 +181,15 @@ def _signature(t: GoType, offset: int) -> Iterator[Part | None]:
 
 def _joined(parts: Iterator[Part | None]) -> Iterator[Part]:
     """Neighbouring plain memory as one part each, as eqSigBuilder.regular collects it."""
-    held: Memory | None = None
+    held: PlainBytes | None = None
     for one in parts:
-        if isinstance(one, Memory) and held is not None and held.offset + held.size == one.offset:
-            held = Memory(held.offset, held.size + one.size, True)
+        if isinstance(one, PlainBytes) and held is not None and held.offset + held.size == one.offset:
+            held = PlainBytes(held.offset, held.size + one.size, True)
             continue
         if held is not None and held.size:
             yield held
-        held = one if isinstance(one, Memory) else None
-        if one is not None and not isinstance(one, Memory):
+        held = one if isinstance(one, PlainBytes) else None
+        if one is not None and not isinstance(one, PlainBytes):
             yield one
     if held is not None and held.size:
         yield held

@@ -18,7 +18,7 @@ from gomap.golang.structure import Structure, SwissTable
 from gomap.golang.swiss.lookup import h2, probe
 from gomap.golang.swiss.map import SwissMap
 from gomap.golang.swiss.shape import CTRL_DELETED, CTRL_EMPTY, MARKS, MAX_DIRECTORY
-from gomap.golang.swiss.writing import Clear, are_renumbered, clearing, mended, replaced, settled
+from gomap.golang.swiss.writing import SwissClear, are_renumbered, clearing, mended, replaced, settled
 from gomap.gotypes import has_pointers
 
 #: Findings of Structure that say the same here.
@@ -29,7 +29,7 @@ MAX_COMPARED = 1 << 18
 MAX_KEPT = 4096
 
 
-class _Wrong(NamedTuple):
+class _WrongKey(NamedTuple):
     """A key that its hash does not lead to. table: its address, or that of a small map's group."""
 
     code: str
@@ -52,10 +52,10 @@ def check(
 ) -> Checked:
     """Every invariant of the map. plan: its hash function, None when it is not known. absent: whether memory that can't
     be read is only missing in a core file."""
-    return _Checker(found, hasher, plan, full, absent).run()
+    return _SwissChecker(found, hasher, plan, full, absent).run()
 
 
-class _Checker:
+class _SwissChecker:
     def __init__(
         self, found: SwissMap, hasher: Hasher, plan: Plan | None, full: bool, absent: Callable[[int | None], bool]
     ) -> None:
@@ -68,7 +68,7 @@ class _Checker:
         self.step = sample_step(found.count, full)
         self.bits = 8 * self.target.arch.pointer_size
         self.depth = 0
-        self.wrong: list[_Wrong] = []
+        self.wrong: list[_WrongKey] = []
         self.untold: dict[str, int] = {}  # kinds of wrong keys that are not kept
         self.places: set[tuple[int, int]] = set()  # (group, slot) of wrong keys
         self.wrong_marks = 0
@@ -76,7 +76,7 @@ class _Checker:
         self.live: dict[int, int] = {}  # table (address) -> live slots
         self.spoilt: set[int] = set()  # tables whose control bytes make no sense: they do not add up
         self.incoming: set[int] = set()  # tables that are about to replace another, which still counts
-        self.clear: Clear | None = None  # how far a clear has come
+        self.clear: SwissClear | None = None  # how far a clear has come
 
     def run(self) -> Checked:
         findings, header = self.findings, self.map.header
@@ -429,7 +429,7 @@ class _Checker:
 
     def _wrong(self, code: str, message: str, group: int, slot: int, table: int, hash_: int) -> None:
         if len(self.wrong) < MAX_KEPT:
-            self.wrong.append(_Wrong(code, message, group, slot, table, hash_))
+            self.wrong.append(_WrongKey(code, message, group, slot, table, hash_))
             self.places.add((group, slot))
         else:
             self.untold[code] = self.untold.get(code, 0) + 1
@@ -496,7 +496,7 @@ class _Checker:
         live = structure.total.live if table is None else self.live.get(table.address, 0)
         return bad if live - used == 1 and self.keys.is_cleared(group, slot) else set()
 
-    def _is_cut_off(self, one: _Wrong, tables: dict[int, SwissTable]) -> bool:
+    def _is_cut_off(self, one: _WrongKey, tables: dict[int, SwissTable]) -> bool:
         """Whether the search for the key ends in a group that a clear has emptied."""
         clear, table = self.clear, tables.get(one.table)
         if clear is None or table is None or one.code != "unreachable-key" or clear.table != one.table:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gomap.golang.marks import SLOTS
-from gomap.golang.rtype import Types
+from gomap.golang.rtype import DescribedTypes
 from gomap.golang.slots import member
 from gomap.golang.structure import Candidate
 from gomap.golang.swiss.shape import CTRL_DELETED, CTRL_EMPTY, HEADER_FIELDS, MAX_TABLE_CAPACITY
@@ -64,7 +64,7 @@ class SwissHeaders:
             return None
         return bool(size) or unsettled or live == count
 
-    def array(self, types: Types, header: Record) -> tuple[int, int]:
+    def array(self, types: DescribedTypes, header: Record) -> tuple[int, int]:
         """(address, groups) of its group, or of the groups of its first table. Raises MemoryFault."""
         if not header["dirLen"]:
             return header["dirPtr"], 1

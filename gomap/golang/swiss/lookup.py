@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gomap.errors import MemoryFault
 from gomap.golang.marks import SLOTS
-from gomap.golang.search import Corrupt, Endless, Place, Search, Step
+from gomap.golang.search import Corrupt, Endless, KeySearch, ProbedBucket, Step
 from gomap.golang.slots import member
 from gomap.golang.swiss.map import SwissMap
 from gomap.golang.swiss.shape import CTRL_EMPTY, MAX_TABLE_CAPACITY
@@ -30,13 +30,13 @@ def probe(hash_: int, mask: int) -> Iterator[int]:
         offset = (offset + index) & mask
 
 
-def follow(found: SwissMap, search: Search, hash_: int) -> None:
+def follow(found: SwissMap, search: KeySearch, hash_: int) -> None:
     """layout.MapView.follow."""
     target, header, size = found.target, found.header, found.shape.slots.size
     if not found.count or not header["dirPtr"]:
         return
     if found.small:
-        place = Place(0, False, header["dirPtr"])
+        place = ProbedBucket(0, False, header["dirPtr"])
         if not search.bucket(place, target.memory.read(place.address, size)):
             search.step(place, None, "ends")
         return
@@ -45,7 +45,7 @@ def follow(found: SwissMap, search: Search, hash_: int) -> None:
         raise Corrupt(f"the hash names directory entry {index}, of {header['dirLen']}")
     table, base, groups, first = table_at(found, index)
     for depth, group in enumerate(probe(hash_, groups - 1)):
-        place = Place(group, False, base + group * size, depth, first)
+        place = ProbedBucket(group, False, base + group * size, depth, first)
         data = target.memory.read(place.address, size)
         if search.bucket(place, data):
             return

@@ -20,7 +20,7 @@ from gomap.errors import MemoryFault
 from gomap.golang.malloc import Allocator
 from gomap.golang.marks import SLOTS, Strip, marks_of, marks_of_arrays
 from gomap.golang.slots import Bucket, entries_of, member
-from gomap.golang.structure import Bytes, Entry, Structure, SwissTable
+from gomap.golang.structure import Bytes, MapEntry, Structure, SwissTable
 from gomap.golang.swiss.shape import (
     CTRL_DELETED,
     CTRL_EMPTY,
@@ -401,7 +401,7 @@ class SwissMap:
             for batch in self.batches(structure):
                 yield b"".join(data for _, data in batch)
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[MapEntry]:
         """Live entries in the order of groups, table by table as the directory names them."""
         for window, old in self.windows():
             yield from entries_of(self.target.memory, self.target.arch, self.shape.slots, window, MARKS.live, old)

@@ -144,7 +144,7 @@ def _is(tables: dict[int, SwissTable], address: int, wanted: tuple[int, int, int
 
 
 @dataclass(frozen=True)
-class Clear:
+class SwissClear:
     """How far a clear has come. table: address of the one that it is at (0: all are done, or the map is small). ahead:
     how many of its groups are empty. group: the one that is zeroed and not yet empty, 0 for none."""
 
@@ -153,15 +153,15 @@ class Clear:
     group: int
 
 
-def clearing(found: SwissMap, tables: list[SwissTable], live: dict[int, int]) -> Clear | None:
+def clearing(found: SwissMap, tables: list[SwissTable], live: dict[int, int]) -> SwissClear | None:
     """How far a clear of this map has come, if the map can be one that is being cleared. tables: in the order of the
     directory. live: slots of each table."""
     if found.small:
         group = found.header["dirPtr"]
         control = _control(found, group)
         if not any(control):  # a new group is so, too: Map.growToSmall
-            return Clear(0, 0, group)
-        return Clear(0, 1, 0) if control == EMPTY_GROUP else None
+            return SwissClear(0, 0, group)
+        return SwissClear(0, 1, 0) if control == EMPTY_GROUP else None
     left = list(tables)
     while left and not (left[0].used or live.get(left[0].address) or left[0].tombstones):
         left.pop(0)
@@ -169,7 +169,7 @@ def clearing(found: SwissMap, tables: list[SwissTable], live: dict[int, int]) ->
     if counted > found.count or (len(left) == len(tables) and counted != found.count):
         return None
     if not left:
-        return Clear(0, 0, 0)
+        return SwissClear(0, 0, 0)
     table, size = left[0], found.shape.slots.size
     ahead = group = 0
     while ahead < table.groups and _control(found, table.groups_address + ahead * size) == EMPTY_GROUP:
@@ -178,7 +178,7 @@ def clearing(found: SwissMap, tables: list[SwissTable], live: dict[int, int]) ->
         group = table.groups_address + ahead * size
     missing = table.used - live.get(table.address, 0)
     begun = ahead or group or len(left) < len(tables)
-    return Clear(table.address, ahead, group) if begun and missing <= SLOTS * ahead else None
+    return SwissClear(table.address, ahead, group) if begun and missing <= SLOTS * ahead else None
 
 
 def _control(found: SwissMap, group: int) -> bytes:
