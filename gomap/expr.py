@@ -11,9 +11,8 @@ from difflib import get_close_matches
 from functools import cached_property, partial
 from typing import Callable, Optional, TypeVar
 
-from gomap import captures, syntax, typenames
+from gomap import captures, syncmap, syntax, typenames
 from gomap.errors import BadExpression, GomapError, NoSuchType, NoSuchVariable, NotAMap, NotSet, OptimizedOut
-from gomap.golang import syncmap
 from gomap.golang.hashing.hasher import hasher_of
 from gomap.golang.hashing.plans import typehash_plan
 from gomap.golang.heap import Room
@@ -23,7 +22,7 @@ from gomap.golang.malloc import allocator
 from gomap.golang.rtype import DescribedTypes, dynamic
 from gomap.golang.search import Lookup
 from gomap.golang.slots import MAX_ITEM
-from gomap.gotypes import Field, GoType, Kind, can_reach_map, fixed
+from gomap.gotypes import Field, GoType, Kind, atomic_pointee, can_reach_map, fixed
 from gomap.human import an, plural
 from gomap.keys import Keys, SyncKeys
 from gomap.maps import nonsense, view
@@ -506,7 +505,7 @@ class _Follow:
             raise BadExpression(f"{variable.name} has no field {name}: {self._has(variable, holder, name)}")
         for field in path:
             holder = self.concrete(holder)
-            pointee = syncmap.atomic_pointee(holder.type) if field.name == "v" else None
+            pointee = atomic_pointee(holder.type) if field.name == "v" else None
             holder = holder.part(f"{variable.name}.{name}", field.type, field.offset)
             if pointee is not None:  # of an atomic.Pointer[T], which is an unsafe.Pointer
                 holder = replace(holder, type=self._pointer_to(pointee[1]))

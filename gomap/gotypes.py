@@ -235,3 +235,14 @@ class Alike:
 def plain_name(t: GoType) -> str:
     """The type's name as the program's own descriptor has it."""
     return _LOCAL.sub("", t.name) if "·" in t.name else t.name
+
+
+def atomic_pointee(t: GoType) -> tuple[int, GoType] | None:
+    """(offset of the pointer, type it points to) of a sync/atomic.Pointer[T]: its first field is a [0]*T."""
+    word = t.field("v") if t.kind is Kind.STRUCT else None
+    if word is None or word.type.kind is not Kind.UNSAFE_POINTER:
+        return None
+    for f in t.fields:
+        if f.name == "_" and f.type.kind is Kind.ARRAY and not f.type.length and f.type.elem.kind is Kind.POINTER:
+            return word.offset, f.type.elem.elem
+    return None

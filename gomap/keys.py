@@ -17,8 +17,8 @@ from functools import cached_property
 from itertools import islice
 from typing import Any, Callable, NamedTuple, Protocol
 
+from gomap import syncmap
 from gomap.errors import BadExpression, GomapError, MemoryFault, NoSuchVariable
-from gomap.golang import syncmap
 from gomap.golang.hashing.hasher import Hasher
 from gomap.golang.hashing.plans import typehash_plan
 from gomap.golang.rtype import descriptor_of, dynamic

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from gomap import syncmap
 from gomap.analysis.roots import MAX_PROBLEMS, Reach, Roots
 from gomap.analysis.soundness import Soundness
 from gomap.anomaly import Anomaly
 from gomap.errors import GomapError, MemoryFault, OptimizedOut
-from gomap.golang import syncmap
 from gomap.golang.dictionaries import is_shaped
 from gomap.golang.heap import SMALL
 from gomap.golang.layout import MapView

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from gomap import syncmap
 from gomap.analysis.alias import AliasSearch
 from gomap.analysis.identify import Identifier
 from gomap.analysis.roots import of_runtime
 from gomap.errors import GomapError
-from gomap.golang import syncmap
 from gomap.golang.heap import Heap
 from gomap.golang.malloc import allocator
 from gomap.golang.rtype import DescribedTypes

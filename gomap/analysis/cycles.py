@@ -18,9 +18,8 @@ from typing import NamedTuple
 
 from gomap.anomaly import Anomaly
 from gomap.errors import GomapError
-from gomap.golang import syncmap
 from gomap.golang.layout import MapView
-from gomap.gotypes import Alike, GoType, Kind
+from gomap.gotypes import Alike, GoType, Kind, atomic_pointee
 from gomap.graph.components import MISSING, Graph, cycles
 from gomap.graph.path import DEREF, Path, PathPart
 from gomap.graph.walk import GraphWalk, Reference
@@ -161,7 +160,7 @@ class _Graph:
         """Types of what a value of type t consists of or points to."""
         try:
             if t.kind is Kind.STRUCT:
-                pointer = syncmap.atomic_pointee(t)
+                pointer = atomic_pointee(t)
                 return [pointer[1]] if pointer else [f.type for f in t.fields if f.name != "_"]
             if t.kind is Kind.MAP:
                 return [t.key, t.elem]

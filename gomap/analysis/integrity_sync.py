@@ -13,18 +13,12 @@ from gomap.golang.hashing.plans import Plan, typehash_plan
 from gomap.golang.integrity import NOT_IN_CORE, Checked, Findings, sample_step
 from gomap.golang.malloc import allocator
 from gomap.golang.slots import member
-from gomap.golang.syncmap import (
-    BATCH,
-    CHILD_BITS,
-    ReadDirtyShape,
-    ReadDirtyWalk,
-    Shape,
-    TrieEntry,
-    TrieShape,
-    TrieWalk,
-    look,
-)
 from gomap.gotypes import GoType
+from gomap.syncmap import look
+from gomap.syncmap.facts import BATCH
+from gomap.syncmap.read_dirty import ReadDirtyWalk
+from gomap.syncmap.shape import ReadDirtyShape, Shape, TrieShape
+from gomap.syncmap.trie import CHILD_BITS, TrieEntry, TrieWalk
 from gomap.target import Target, Variable
 
 #: Anomalies of a walk that are no faults of the map, and what was not looked at because of them.

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from heapq import nlargest
 
+from gomap import syncmap
 from gomap.analysis.alias import AliasSearch, Holder
 from gomap.analysis.beyond import Beyond
 from gomap.analysis.identify import Identifier
 from gomap.analysis.referents import Referents
 from gomap.anomaly import Anomaly
 from gomap.errors import GomapError
-from gomap.golang import syncmap
 from gomap.golang.malloc import Allocator, allocator
 from gomap.golang.structure import Bytes
 from gomap.gotypes import GoType, Kind

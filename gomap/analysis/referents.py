@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 
+from gomap import syncmap
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang import syncmap
 from gomap.golang.heap import IN_USE, PAGE_SIZE, Heap
 from gomap.golang.layout import MapView
 from gomap.golang.marks import SLOTS, words

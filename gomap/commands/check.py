@@ -22,10 +22,10 @@ from gomap.golang.integrity import Absent, Checked, Findings, Unchecked
 from gomap.golang.layout import MapView
 from gomap.golang.lookup import choose
 from gomap.golang.malloc import allocator
-from gomap.golang.syncmap import detect
 from gomap.gotypes import GoType, Kind
 from gomap.maps import view
 from gomap.report import Facts, Report, Table
+from gomap.syncmap import detect
 from gomap.target import GLOBAL, Place, Variable
 
 #: Maps that were not checked in full that are told one by one.

@@ -6,15 +6,14 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from gomap import human
+from gomap import human, syncmap
 from gomap.commands.declare import Context
 from gomap.commands.facts import hex_or_none
 from gomap.errors import MemoryFault, NotAMap
-from gomap.golang import syncmap
 from gomap.golang.malloc import allocator
-from gomap.golang.syncmap import Half, ReadDirty, SyncMap, Trie
 from gomap.gotypes import GoType
 from gomap.report import Facts, Report, Section, Table
+from gomap.syncmap.facts import Half, ReadDirty, SyncMap, Trie
 from gomap.target import Target, Variable
 from gomap.values import Limits, Values, shown
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from struct import Struct
 from typing import NamedTuple
 
+from gomap import syncmap
 from gomap.errors import GomapError, NoDebugInfo
-from gomap.golang import syncmap
-from gomap.gotypes import GoType, Kind
+from gomap.gotypes import GoType, Kind, atomic_pointee
 from gomap.memory import Buffer
 from gomap.target import Arch, Target
 
@@ -134,7 +134,7 @@ class Edges:
         if len(edges) >= MAX_EDGES:
             return False
         if kind is Kind.STRUCT and not self.is_sync(t):
-            pointer = syncmap.atomic_pointee(t)
+            pointer = atomic_pointee(t)
             if pointer is None:  # a blank field is zero, whatever its type
                 parts = [f for f in t.fields if f.name != "_"]
                 return all(self._add(edges, f.type, offset + f.offset, f"{path}.{f.name}", fields + 1) for f in parts)

@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Protocol, TypeVar
 
+from gomap import syncmap
 from gomap.captures import Closures
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang import syncmap
 from gomap.golang.heap import SMALL, Room
 from gomap.golang.layout import MapView
 from gomap.golang.rtype import DescribedTypes

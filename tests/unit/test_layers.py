@@ -21,7 +21,7 @@ LAYERS = (
     ("gomap.golang",),
     ("gomap.heap",),
     ("gomap.maps", "gomap.ongoroutine"),
-    ("gomap.golang.syncmap", "gomap.dwarf"),
+    ("gomap.syncmap", "gomap.dwarf"),
     ("gomap.values",),
     ("gomap.listing", "gomap.syntax"),
     ("gomap.captures", "gomap.typenames"),

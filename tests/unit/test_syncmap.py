@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gomap import syncmap
 from gomap.errors import GomapError, NoDebugInfo
-from gomap.golang import syncmap
 from gomap.golang.malloc import allocator
-from gomap.golang.syncmap import SyncMap
 from gomap.gotypes import GoType, Kind, Lazy
+from gomap.syncmap.facts import SyncMap
 from gomap.target import Arch, Variable
 from tests.support.space import AMD64, ARCHES, FakeTarget, Space, array_of, basic, pointer, struct, target
 from tests.support.synthetic import ClassicPlan, build_classic, classic_type
