@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from gomap.errors import MemoryFault
 from gomap.gotypes import GoType, Kind, Lazy, fixed
+from gomap.spelling import float_text, quote
 from gomap.target import Arch
-from gomap.values import Limits, Values, float_text, quote, shown
+from gomap.values import Limits, Values, shown
 from tests.support.describe import Descriptors, interface
 from tests.support.space import (
     AMD64,
