@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Any, Callable, Protocol
 
+from delve_bridge.locations import _IN_FRAME, _IN_LIST, _OPERATION, in_frame, missing_pieces, slot_of
 from delve_bridge.types import BARE, PARTS, DelveTypes, Raw, at
 from gomap.analysis.references import given
 from gomap.errors import MemoryFault
@@ -55,15 +56,8 @@ ESCAPED, CONSTANT, ARGUMENT, RETURNED, FAKE = 1, 4, 8, 16, 32
 LOWEST = 1 << 32
 SIGNAL_FRAMES = ("runtime.sigtrampgo", "runtime.sigreturn")
 _RUNTIME = ("runtime", "internal/runtime/maps", "internal/runtime/sys")
-_OPERATION = re.compile(r"DW_OP_(\w+)((?: -?0x[0-9a-f]+| -?\d+)*)")
-#: An entry of a location list. What lies in one place in the whole function begins with [block].
-_IN_LIST = re.compile(r"\[0x[0-9a-f]+:0x[0-9a-f]+\] (.*)")
-#: Where the compiler keeps the pointer to a variable that it moved to the heap, from the call frame's address.
-_SLOT = re.compile(r"\[block\] DW_OP_fbreg (-?0x[0-9a-f]+|-?\d+)")
 #: The type of a dictionary's variable.
 _WORDS = re.compile(r"\*\[(\d+)\]uintptr")
-#: A variable in the function's frame.
-_IN_FRAME = re.compile(r"\] DW_OP_fbreg (-?0x[0-9a-f]+|-?\d+)\s*$")
 #: Larger frames are not searched; and words behind a frame, where functions have their arguments spilled.
 MAX_FRAME, MAX_ARGUMENTS = 1 << 16, 16
 _IDENTIFIER = re.compile(r"[^\W\d]\w*\Z")
@@ -240,7 +234,7 @@ class DelveTarget:
         found = self._placed(raw, t, name, place, frame.optimised, None if call is None else call.top)
         if call is None or not int(raw["flags"]) & ESCAPED:
             return replace(found, call=call)
-        slot = _slot(raw, call.top)
+        slot = slot_of(raw, call.top)
         return found if slot is None else replace(found, call=replace(call, slot=slot))
 
     def _type(self, raw: Raw, frame: DelveFrame, raws: Sequence[Raw], calls: Sequence[Called] | None = None) -> GoType:
@@ -393,7 +387,7 @@ class DelveTarget:
         for raw, hidden in _with_hidden(raws[::-1]):
             name, t = str(raw["name"]), self._type(raw, frame, raws, calls)
             if wanted(frame.function, name, t):
-                slot = _slot(raw, cfa) if int(raw["flags"]) & ESCAPED else None
+                slot = slot_of(raw, cfa) if int(raw["flags"]) & ESCAPED else None
                 found = self._placed(raw, t, name, place, frame.optimised, cfa)
                 yield Local(replace(found, hidden=hidden), slot)
 
@@ -450,45 +444,9 @@ def _with_hidden(raws: Sequence[Raw]) -> Iterator[tuple[Raw, bool]]:
         seen.add(raw["name"])
 
 
-def _slot(raw: Raw, cfa: int) -> int | None:
-    """Address of the word of the frame that points to a variable which the compiler moved to the heap."""
-    found = _SLOT.match(str(raw["LocationExpr"]))
-    return cfa + int(found.group(1), 0) if found else None
-
-
 def _nowhere(name: str, t: GoType, place: Place) -> Variable:
     """A variable that is optimized out."""
     return Variable(name, t, data=bytes(t.size), holes=((0, t.size),), place=place)
-
-
-def missing_pieces(location: str, size: int) -> Iterator[tuple[int, int]]:
-    """Parts (offset, size) of a variable that a DWARF location expression, as Delve prints it, lacks.
-
-    Delve reads them as zeros.
-    """
-    start, pieces, empty = 0, False, True
-    for operation, arguments in _OPERATION.findall(location):
-        if operation != "piece":
-            empty = False
-            continue
-        length, pieces = int(arguments, 0), True
-        if empty:
-            yield start, length
-        start, empty = start + length, True
-    if pieces and start < size:
-        yield start, size - start
-
-
-def in_frame(location: str, cfa: int) -> Iterator[tuple[int, int, int]]:
-    """Pieces (offset, size, address) of a variable that lie in its frame."""
-    start, operations = 0, []
-    for operation, arguments in _OPERATION.findall(location):
-        if operation != "piece":
-            operations.append((operation, arguments))
-            continue
-        if len(operations) == 1 and operations[0][0] in ("fbreg", "call_frame_cfa"):
-            yield start, int(arguments, 0), cfa + int(operations[0][1] or "0", 0)
-        start, operations = start + int(arguments, 0), []
 
 
 def split(name: str) -> tuple[str, str] | None:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 
 from gomap.analysis import iterators
 from gomap.analysis.alias import AliasSearch, Holder
-from gomap.analysis.deaths import FATAL, PANIC, Death, deaths, panics, signal_name, thrown, value
+from gomap.analysis.deaths import FATAL, PANIC, Death, deaths
+from gomap.analysis.endings import ending, two_spilled
 from gomap.analysis.references import passed, referenced, root_of
 from gomap.analysis.roots import MAX_PROBLEMS
 from gomap.anomaly import Anomaly
-from gomap.errors import GomapError, OptimizedOut
+from gomap.errors import GomapError
 from gomap.golang import mapcalls
 from gomap.golang.dictionaries import has_shape, is_shaped
 from gomap.golang.goroutines import goroutines
@@ -27,7 +28,6 @@ from gomap.target import Frame, Goroutine, Record, Target, Variable, read_record
 #: they die of.
 _NAMES = frozenset({"m", "h", "src", "it", "t", "typ", "b", "oldb", "g"})
 _TEXTS = frozenset({"s", "e"})
-MAX_TEXT = 256
 #: Bytes of one call's frame that are searched for the map.
 MAX_FRAME = 1 << 12
 
@@ -299,7 +299,7 @@ def _inside(
     if stack.goroutine.thread is None or death is not None:
         held += _spilled(target, types, stack, newest)
     address, t = _map_of(target, types, held)
-    ended, message, left = _ending(target, types, stack, newest, death)
+    ended, message, left = ending(target, types, stack, newest, death)
     nil = address == 0 or (message is not None and mapcalls.NIL_MAP in message)
     told = _told_level(owners, frames, end)
     return MapOperation(
@@ -361,24 +361,10 @@ def _spilled(target: Target, types: DescribedTypes, stack: Stack, newest: int) -
     there, as those are that spun until the program died, or its stack could not grow. It spilled its register arguments
     to where the caller has room for them (cmd/compile/abi-internal.md), and debug information does not say so. Taken
     where they are a map's type and a header."""
-    descriptor, header = _two_spilled(target, stack, newest)
+    descriptor, header = two_spilled(target, stack, newest)
     if _map_type(types, descriptor) is None or not header or not _is_header(target, header):
         return []
     return [("type", descriptor), ("header", header)]
-
-
-def _two_spilled(target: Target, stack: Stack, level: int) -> tuple[int, int]:
-    """The words where the function at `level`, the newest on the goroutine's stack, spills its first two register
-    arguments; zeros where it is not the newest, or they are not there."""
-    frames, (low, high), word = stack.frames, stack.goroutine.stack, target.arch.pointer_size
-    caller = next((frame for frame in frames[level:] if frame.sp != frames[level].sp), None)
-    if caller is None or target.arch.name != "amd64" or any(low <= frame.sp < high for frame in frames[:level]):
-        return 0, 0
-    try:
-        data = target.memory.read(caller.sp, 2 * word)
-    except GomapError:
-        return 0, 0
-    return target.arch.pointer(data), target.arch.pointer(data, word)
 
 
 def _argument(target: Target, variable: Variable) -> Iterator[tuple[str, int]]:
@@ -452,82 +438,3 @@ def _is_header(target: Target, address: int) -> bool:
 
 
 # -- how it ended ------------------------------------------------------------------------------------------
-
-
-def _ending(
-    target: Target, types: DescribedTypes, stack: Stack, newest: int, death: Death | None
-) -> tuple[str | None, str | None, bool]:
-    """(FATAL or PANIC, what the runtime said, whether deferred functions have run since) of the operation whose newest
-    frame is at `newest`; (None, None, False) when it goes on. death: what the goroutine died of."""
-    frames = stack.frames
-    at = next((i for i in reversed(range(newest)) if mapcalls.ends(frames[i].function)), None)
-    own_death = death if death is not None and death.kind == FATAL else None
-    if at is None:
-        # The runtime may have died on the thread's own stack, where it allocates memory and stacks.
-        return (None, None, False) if own_death is None else (FATAL, own_death.message, False)
-    # A fault goes on in a panic or in a fatal error.
-    while frames[at].function == mapcalls.FAULT:
-        further = next((i for i in reversed(range(at)) if mapcalls.ends(frames[i].function)), None)
-        if further is None:
-            return PANIC, signal_name(target, stack.goroutine), False
-        at = further
-    if frames[at].function == mapcalls.PANIC:
-        left = any(not frame.function.startswith(mapcalls.RUNTIME) for frame in frames[:at])
-        return PANIC, _panic_value(target, types, stack, at), left
-    message = own_death.message if own_death is not None else None
-    if message is None:
-        texts = (_text(target, frame) for frame in reversed(frames[: at + 1]) if mapcalls.is_death(frame.function))
-        message = next((text for text in texts if text), None)
-        low, high = stack.goroutine.stack
-        if message is None and stack.goroutine.thread is None:  # preempted where it begins
-            message = _printable(target, *_two_spilled(target, stack, at))
-        if message is None and low <= frames[at].sp < high:
-            start = next(frame.sp for frame in frames if low <= frame.sp < high)
-            message = thrown(target, start, high)
-    return FATAL, message, False
-
-
-def _panic_value(target: Target, types: DescribedTypes, stack: Stack, at: int) -> str | None:
-    """The value of the panic whose runtime.gopanic is the frame at `at`."""
-    calls = [i for i, frame in enumerate(stack.frames) if frame.function == mapcalls.PANIC]
-    chain = panics(target, stack.goroutine.address)
-    index = calls.index(at) - max(len(calls) - len(chain), 0)  # the newest may not be linked yet
-    if 0 <= index < len(chain):
-        return chain[index]
-    for local in stack.frames[at].locals:
-        variable = local.variable
-        if variable.type.kind is not Kind.INTERFACE:
-            continue
-        try:
-            return value(target, types, variable.type, variable.read(target.memory, 0, variable.type.size))
-        except (GomapError, OptimizedOut):
-            continue
-    return None
-
-
-def _text(target: Target, frame: Frame) -> str | None:
-    """The argument of runtime.fatal and throw (s string)."""
-    word = target.arch.pointer_size
-    for local in frame.locals:
-        variable = local.variable
-        if variable.type.kind is not Kind.STRING:
-            continue
-        try:
-            data = variable.read(target.memory, 0, 2 * word)
-        except (GomapError, OptimizedOut):
-            continue
-        told = _printable(target, target.arch.pointer(data), target.arch.pointer(data, word))
-        if told is not None:
-            return told
-    return None
-
-
-def _printable(target: Target, address: int, length: int) -> str | None:
-    """The text that lies there: what a register or a stack holds by now need not be one."""
-    if not address or not length:
-        return None
-    try:
-        told = target.memory.read(address, min(length, MAX_TEXT)).decode("utf-8", "replace")
-    except GomapError:
-        return None
-    return told if told.isprintable() else None

@@ -102,7 +102,7 @@ class Context(NamedTuple):
         """What work finds behind the variable. Raises NotSet where something is wrong with it and the variable may not
         be set."""
         from gomap.errors import NotSet
-        from gomap.expr import unless_unset
+        from gomap.follow import unless_unset
 
         if variable.doubt is not None and variable.address is None and variable.data is None:
             raise NotSet(variable.doubt)

@@ -20,7 +20,8 @@ from gomap.errors import (
     NotAMap,
     OptimizedOut,
 )
-from gomap.expr import find_field, resolve, resolve_map
+from gomap.expr import resolve, resolve_map
+from gomap.fields import find_field
 from gomap.gotypes import GoType, Kind, Lazy
 from gomap.syntax import unquote
 from gomap.target import Variable

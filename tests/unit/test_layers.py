@@ -29,6 +29,8 @@ LAYERS = (
     ("gomap.literals",),
     ("gomap.keys",),
     ("gomap.graph",),
+    ("gomap.names", "gomap.fields"),
+    ("gomap.follow",),
     ("gomap.expr",),
     ("gomap.analysis",),
     ("gomap.commands",),
