@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gomap.errors import BadExpression, GomapError, MemoryFault, NoDebugInfo
-from gomap.golang.slots import MAX_INLINE, member
+from gomap.golang.mapheaders import header_of
 from gomap.gotypes import POINTER_KINDS, Field, GoType, Kind, Lazy, fixed
 from gomap.target import Record, Target, read_record
 
@@ -73,9 +73,6 @@ MAP_DESCRIPTORS = (
     "internal/abi.OldMapType",
     "runtime.maptype",
 )
-
-#: Fields of groups and their slots as reflect names them.
-_CAPITALISED = {"Ctrl", "Slots", "Key", "Elem", "Keys", "Elems"}
 
 
 @dataclass(frozen=True)
@@ -146,6 +143,10 @@ class DescribedTypes:
     def is_of_program(self, address: int) -> bool:
         """Whether `address` is where the linker has put type descriptors. Raises NoDebugInfo, MemoryFault."""
         return self._module(address) is not None
+
+    def size_at(self, address: int) -> int:
+        """Bytes of a value of the type whose descriptor is at `address`. Raises NoDebugInfo, MemoryFault."""
+        return self.descriptor(address).size
 
     def pretend(self, address: int, t: GoType) -> None:
         """From now on type t, an object of its own, has its descriptor at `address`, where the target has none."""
@@ -415,11 +416,11 @@ class DescribedTypes:
     def map_header(self) -> GoType:
         """The runtime's own struct of map headers, of whatever map. Raises NoDebugInfo."""
         swiss = self._map_descriptor().field("Group") is not None
-        return self._runtime("internal/runtime/maps.Map" if swiss else "runtime.hmap")
+        return self.runtime_type("internal/runtime/maps.Map" if swiss else "runtime.hmap")
 
     def map_table(self) -> GoType:
         """The runtime's own struct of a Swiss map's table. Raises NoDebugInfo."""
-        return self._runtime("internal/runtime/maps.table")
+        return self.runtime_type("internal/runtime/maps.table")
 
     def _map_descriptor(self) -> GoType:
         for name in MAP_DESCRIPTORS:
@@ -432,7 +433,7 @@ class DescribedTypes:
         record = read_record(self.target, self._map_descriptor(), d.address)
         key, elem = (record["Key"], record["Elem"]) if record.type.field("Key") else (record["key"], record["elem"])
         key_name, elem_name = self._name_of(key), self._name_of(elem)
-        header = Lazy(lambda: self._header(record, key_name, elem_name))
+        header = Lazy(lambda: header_of(self, record, key_name, elem_name))
         word = self.target.arch.pointer_size
         return GoType(
             Kind.MAP,
@@ -443,71 +444,11 @@ class DescribedTypes:
             lazy_elem=self._lazy(elem),
         )
 
-    def _header(self, record: Record, key: str, elem: str) -> GoType:
-        """The header as debug information synthesises it: the runtime's struct with this map's buckets."""
-        names = f"<{key},{elem}>"
-        word = self.target.arch.pointer_size
-        group = record.type.field("Group")
-        if group is not None:
-            header, table = (
-                self._runtime("internal/runtime/maps.Map"),
-                self._runtime("internal/runtime/maps.table"),
-            )
-            _, groups = member(table, "groups")
-            data = _pointer(_uncapitalised(self.at(record["Group"])), word)
-            groups = _substitute(groups, "groupReference" + names, data=data)
-            table = _substitute(table, "table" + names, groups=groups)
-            return _substitute(header, "map" + names, dirPtr=_pointer(_pointer(table, word), word))
-        bucket = record["Bucket"] if record.type.field("Bucket") else record["bucket"]
-        header = self._runtime("runtime.hmap")
-        pointer = _pointer(self._bucket(record, bucket), word)
-        return _substitute(header, "hash" + names, buckets=pointer, oldbuckets=pointer)
-
-    def _bucket(self, record: Record, address: int) -> GoType:
-        """runtime.bmap with its keys and elems. Of a map type that reflect made the descriptor has no fields
-        (reflect.bucketOf), and they lie as reflect puts them."""
-        if self._module(address) is not None:
-            return self.at(address)
-        word = self.target.arch.pointer_size
-        parts = [self.at(record[name] if record.type.field(name) else record[name.lower()]) for name in ("Key", "Elem")]
-        fields, offset = [Field("tophash", 0, _eight(GoType(Kind.UINT, "uint8", 1)))], 8
-        for name, t in zip(("keys", "elems"), parts):
-            fields.append(Field(name, offset, _eight(_pointer(t, word) if t.size > MAX_INLINE else t)))
-            offset += fields[-1].type.size
-        fields.append(Field("overflow", offset, GoType(Kind.UNSAFE_POINTER, "unsafe.Pointer", word)))
-        size = self.descriptor(address).size
-        if size != offset + word:
-            raise BadExpression(f"the bucket type at {address:#x} has {size} bytes and not {offset + word}")
-        return GoType(Kind.STRUCT, f"bucket<{parts[0].name},{parts[1].name}>", size, fields=tuple(fields))
-
-    def _runtime(self, name: str) -> GoType:
+    def runtime_type(self, name: str) -> GoType:
         found = self.target.find_type(name)
         if found is None:
             raise NoDebugInfo(f"the program has no debug information on {name}")
         return found
-
-
-def _pointer(t: GoType, size: int) -> GoType:
-    return GoType(Kind.POINTER, "*" + t.name, size, lazy_elem=fixed(t))
-
-
-def _eight(t: GoType) -> GoType:
-    return GoType(Kind.ARRAY, f"[8]{t.name}", 8 * t.size, 8, lazy_elem=fixed(t))
-
-
-def _uncapitalised(group: GoType) -> GoType:
-    """A group with the compiler's names: reflect's have capitals (reflect.groupAndSlotOf)."""
-    if group.kind is Kind.ARRAY:
-        return GoType(Kind.ARRAY, group.name, group.size, group.length, lazy_elem=fixed(_uncapitalised(group.elem)))
-    if group.kind is not Kind.STRUCT or not {f.name for f in group.fields} <= _CAPITALISED:
-        return group
-    fields = tuple(Field(f.name.lower(), f.offset, _uncapitalised(f.type)) for f in group.fields)
-    return GoType(Kind.STRUCT, group.name, group.size, fields=fields)
-
-
-def _substitute(t: GoType, name: str, **types: GoType) -> GoType:
-    fields = tuple(Field(f.name, f.offset, types.get(f.name, f.type), f.embedded) for f in t.fields)
-    return GoType(Kind.STRUCT, name, t.size, fields=fields)
 
 
 def dynamic(types: DescribedTypes, interface: GoType, data: bytes) -> tuple[GoType, int, bool] | None:
