@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from array import array
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,16 +13,15 @@ from gomap.golang.integrity import EXPLAINED, NOT_IN_CORE, WRITING, Checked, Fin
 from gomap.golang.malloc import Allocator
 from gomap.golang.marks import SLOTS, marks_of
 from gomap.golang.structure import Structure, SwissTable
+from gomap.golang.swiss.directory import Directory, size_of
 from gomap.golang.swiss.lookup import h2, probe
 from gomap.golang.swiss.map import SwissMap
-from gomap.golang.swiss.shape import CTRL_DELETED, CTRL_EMPTY, MARKS, MAX_DIRECTORY
-from gomap.golang.swiss.writing import SwissClear, are_renumbered, clearing, mended, replaced, settled
+from gomap.golang.swiss.shape import CTRL_DELETED, CTRL_EMPTY, MARKS
+from gomap.golang.swiss.writing import SwissClear, clearing, mended, settled
 from gomap.gotypes import has_pointers
 
 #: Findings of Structure that say the same here.
 _TAKEN = frozenset({"nil-table", "bad-table"})
-#: Entries of a directory that are kept beside each other: those of some hundred million entries.
-MAX_COMPARED = 1 << 18
 #: Wrong keys that are kept to be told.
 MAX_KEPT = 4096
 
@@ -94,9 +91,15 @@ class _SwissChecker:
         if before is not None:
             findings.note("writing", f"{before.what} ({EXPLAINED})", self.map.address)
             self.map = mended(self.map, before.length, before.depth)
-        if not self._directory_size():
+        size = size_of(self.map.header, self.bits)
+        if size.code is not None:
+            findings.add(size.code, size.message, self.map.address)
+        if size.depth is None:
             findings.skip("entries", self.map.count, None, "not found: the directory makes no sense")
             return checked(findings, 0, self.keys)
+        if size.code is not None:
+            self.map = mended(self.map, 0 if size.small else 1 << size.depth, size.depth)
+        self.depth = size.depth
         structure = self.map.structure(Allocator())
         for one in structure.anomalies:
             if one.code == "unreadable":
@@ -126,130 +129,6 @@ class _SwissChecker:
         incoming = sum(self.live.get(address, 0) for address in self.incoming)
         return checked(findings, structure.total.live - incoming, self.keys)
 
-    # -- the directory ---------------------------------------------------------------------------
-
-    def _directory_size(self) -> bool:
-        """dirLen, globalDepth and globalShift say one thing three times: the odd one out is told, and mended
-        in our copy of the header. False: they say three things."""
-        header, bits, add = self.map.header, self.bits, self.findings.add
-        length, depth, shift = header["dirLen"], header["globalDepth"], header["globalShift"]
-        if length == depth == shift == 0:
-            return True
-        of_length = length.bit_length() - 1 if length and not length & (length - 1) and length <= MAX_DIRECTORY else -1
-        of_shift = bits - shift
-        if of_length == depth == of_shift:
-            self.depth = depth
-            return True
-        if not length and depth != of_shift:
-            # Neither is a directory's: the map is small, and one of them is wrong.
-            wrong = f"globalDepth is {depth}" if depth else f"globalShift is {shift}"
-            add(
-                "bad-depth" if depth else "bad-shift",
-                f"{wrong}, and the map has no directory",
-                self.map.address,
-            )
-            self.map = mended(self.map, 0, 0)
-            return True
-        if depth == of_shift and 0 <= depth < 40:
-            what = f"dirLen is {length:,}, and globalDepth {depth} and globalShift {shift} say {1 << depth:,}"
-            add("bad-dirlen", what, self.map.address)
-        elif of_length == of_shift >= 0:
-            add(
-                "bad-depth",
-                f"globalDepth is {depth}, and dirLen {length:,} and globalShift say {of_length}",
-                self.map.address,
-            )
-        elif of_length == depth:
-            add(
-                "bad-shift",
-                f"globalShift is {shift}, and dirLen {length:,} says {bits - depth}",
-                self.map.address,
-            )
-        else:
-            what = f"dirLen {length:,}, globalDepth {depth} and globalShift {shift} fit no two together"
-            add("bad-dirlen", what, self.map.address)
-            return False
-        self.depth = of_length if of_length in (depth, of_shift) else depth
-        self.map = mended(self.map, 1 << self.depth, self.depth)
-        return True
-
-    def _entries_of_directory(self) -> dict[int, list[int]]:
-        """Every table with the indices of the directory entries that name it."""
-        word = self.target.arch.pointer_size
-        data = self.target.memory.read(self.map.header["dirPtr"], self.map.header["dirLen"] * word)
-        entries = array("Q" if word == 8 else "I", data)
-        if self.target.arch.byte_order != sys.byteorder:
-            entries.byteswap()
-        found: dict[int, list[int]] = {}
-        for index, table in enumerate(entries):
-            found.setdefault(table, []).append(index)
-        return found
-
-    def _directory(self, tables: dict[int, SwissTable]) -> dict[int, tuple[int, int]]:
-        """Each table's part of the directory, as (first index, how many entries): what the entries and the
-        table say, and where they differ, what fits the other tables."""
-        length = self.map.header["dirLen"]
-        if length > MAX_COMPARED:
-            what = f"the directory has {length:,} entries: they were not compared one by one with their tables"
-            self.findings.note("directory-not-compared", what, self.map.address)
-            self.findings.skip(
-                "directory-entries", length, length, "not compared with their tables: there are too many"
-            )
-            return {}
-        try:
-            entries = self._entries_of_directory()
-        except GomapError:
-            return {}  # told already
-        header, size = self.map.header, 1 << self.depth
-        swap = replaced(entries, tables, self.depth) if self.map.writing else None
-        if swap is not None:
-            old, self.incoming = swap
-            what = f"table {old:#x} is being replaced in the directory ({EXPLAINED})"
-            self.findings.note("writing", what, old)
-        first_of = {address: named[0] for address, named in entries.items()}
-        renumbered = self.map.writing and are_renumbered(tables.values(), first_of, self.depth)
-        lost = header["used"] != sum(table.used for table in tables.values())
-        claimed: dict[int, int] = {}
-        claims = {}
-        for address, table in tables.items():
-            length = size >> table.local_depth if table.local_depth <= self.depth else 0
-            claims[address] = range(table.index, table.index + length)
-            if table.index >= 0 and length and all(i in claims[address] for i in entries[address]):
-                claimed.update((i, address) for i in entries[address])
-        parts = {}
-        if sum(map(len, claims.values())) > 4 * size:
-            what = f"by the tables' localDepth the directory of {size:,} entries would have to be several times as long"
-            self.findings.add("bad-local-depth", what, header["dirPtr"])
-            self.findings.unsure = True
-            return {}
-        for address, table in tables.items():
-            named, claim = entries[address], claims[address]
-            first, length = named[0], len(named)
-            parts[address] = (first, length)
-            if swap is not None and (address == old or address in self.incoming):
-                parts[address] = (claim.start, len(claim))
-                continue
-            if named == list(claim):
-                continue
-            extra = [i for i in named if i not in claim]
-            naming = set(named)
-            missing = [i for i in claim if i not in naming]
-            if named == list(range(first, first + length)) and length == len(claim):
-                what = f"table {address:#x} has index {table.index}, but the directory names it at {first}"
-                self.findings.add("bad-index", what, address, renumbered)
-            elif extra and len(extra) < length and (lost or named != list(range(first, first + length))):
-                at = header["dirPtr"] + extra[0] * self.target.arch.pointer_size
-                what = f"directory entry {extra[0]} names table {table.index}, whose entries are {claim.start} to"
-                self.findings.add("bad-directory", f"{what} {claim.stop - 1}", at)
-                self.findings.unsure = True
-                parts[address] = (claim.start, len(claim))
-            elif missing and not extra and not all(i in claimed for i in missing):
-                parts[address] = (claim.start, len(claim))  # the entry that names none, or another, is told
-            else:
-                what = f"table {table.index} has localDepth {table.local_depth}, and {length} entries of the directory"
-                self.findings.add("bad-local-depth", f"{what} name it (globalDepth {self.depth})", address)
-        return parts
-
     # -- groups ----------------------------------------------------------------------------------
 
     def _small(self, structure: Structure) -> None:
@@ -270,7 +149,9 @@ class _SwissChecker:
 
     def _tables(self, structure: Structure) -> None:
         tables = {table.address: table for table in structure.tables}
-        first_of = self._directory(tables)
+        directory = Directory(self.map, self.findings, self.depth)
+        first_of = directory.parts(tables)
+        self.incoming = directory.incoming
         unread = set(tables)
         for table in structure.tables:
             if table.capacity != table.groups * SLOTS:
