@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,14 @@ from tests.support.toolchains import Row
 @pytest.fixture
 def spinning(system_go: Row) -> Path:
     return toolchains.small("spins", system_go)
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> Path:
+    """A Go module with a program and its test, for `dlv debug` and `dlv test`."""
+    folder = shutil.copytree(toolchains.TARGETS / "small" / "fills", tmp_path / "module")
+    (folder / "go.mod").write_text("module fills\n\ngo 1.21\n")
+    return folder
 
 
 @pytest.fixture

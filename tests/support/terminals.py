@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import pexpect
-import pytest
 
 from tests.support import toolchains
 from tests.support.delves import Dlv
@@ -73,11 +71,3 @@ def environment(dlv: Dlv, home: Path) -> dict[str, str]:
         "NO_COLOR": "1",
         "COLUMNS": "80",  # of another window
     }
-
-
-@pytest.fixture
-def module(tmp_path: Path) -> Path:
-    """A Go module with a program and its test, for `dlv debug` and `dlv test`."""
-    folder = shutil.copytree(toolchains.TARGETS / "small" / "fills", tmp_path / "module")
-    (folder / "go.mod").write_text("module fills\n\ngo 1.21\n")
-    return folder
