@@ -7,6 +7,7 @@ with --matrix full it is everything, and a test that is skipped makes the run fa
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -22,6 +23,11 @@ from tests.support.toolchains import MATRIX, SYSTEM, Missing, Row
 # Example times say nothing on a machine that builds Go programs at the same time.
 hypothesis.settings.register_profile("gomap", deadline=None)
 hypothesis.settings.load_profile("gomap")
+
+
+# A run in a shell's background ignores Ctrl-C, and all programs that it starts would, too: dlv ends some by it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 #: One classic toolchain and one Swiss.
