@@ -16,7 +16,7 @@ from gomap.commands.declare import Settings
 from gomap.errors import GomapError
 from gomap.golang import integrity
 from gomap.golang.classic import check as classic_check
-from gomap.golang.classic.lookup import tophash
+from gomap.golang.classic.scan import tophash
 from gomap.golang.hashing.hasher import hasher_of
 from gomap.golang.hashing.plans import Float, PlainBytes, typehash_plan
 from gomap.golang.lookup import lookup

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from gomap.arrays import numpy
 from gomap.errors import MemoryFault
+from gomap.golang.classic.cause import Evidence, MisplacedKey
 from gomap.golang.classic.map import ClassicMap
-from gomap.golang.classic.shape import EVACUATED, MAX_BYTES, MIN_TOPHASH
+from gomap.golang.classic.overflow import NOT_OWN, BucketArray, Overflow, OverflowLink
+from gomap.golang.classic.scan import LIVE, MOVED, scan, tophash
+from gomap.golang.classic.shape import MAX_BYTES, MIN_TOPHASH
 from gomap.golang.classic.walk import MAX_CHAIN
 from gomap.golang.classic.writing import ClassicClear, before_growth, chain_of, clearing, is_part_evacuated
 from gomap.golang.hashing.hasher import Hasher
@@ -21,7 +23,6 @@ from gomap.golang.integrity import (
     Checked,
     Findings,
     KeyCheck,
-    Slot,
     checked,
     sample_step,
 )
@@ -31,49 +32,10 @@ from gomap.memory import CHUNK, gather
 
 #: noverflow counts every overflow bucket below this B, and only some of them from it on: incrnoverflow.
 EXACT_B = 16
-_MOVED = frozenset(EVACUATED)
-_MOVED_MARKS = bytes(EVACUATED)
-_LIVE = bytes(range(MIN_TOPHASH, 256))
 #: Wrong keys that are kept to be told: when there are more, one field of the header is to blame.
 MAX_KEPT = 4096
-#: Overflow buckets that are compared with the map's own list of them: a list of more is not looked at.
-MAX_OWN = 1 << 20
 #: After so many overflow pointers that lead nowhere, the others are not followed.
 MAX_LOST = 1 << 13
-NOT_OWN = "overflow-outside", "which is not in the map's list of overflow buckets"
-
-
-@dataclass
-class _Array:
-    """The current array, or the old one. moved: 1 for every bucket that has been evacuated."""
-
-    old: bool
-    address: int
-    count: int
-    moved: bytearray = field(default_factory=bytearray)
-    overflow: int = 0
-    spare: tuple[int, int] | None = None
-    lost: int = 0  # overflow pointers that lead nowhere
-
-
-class _Link(NamedTuple):
-    """An overflow pointer, in the bucket at `address` of the chain of main bucket `bucket`. after_end: that
-    chain has said already that all after it is empty."""
-
-    bucket: int
-    address: int
-    pointer: int
-    after_end: bool
-
-
-@dataclass
-class _MisplacedKey:
-    """A key that lies where its hash does not name it."""
-
-    array: _Array
-    bucket: int
-    address: int
-    slot: Slot
 
 
 def check(
@@ -122,19 +84,18 @@ class _ClassicChecker:
         self.allocator, self.full = allocator, full
         self.live = self.main_live = 0
         self.step = sample_step(found.count, full)
-        self.wrong: list[_MisplacedKey] = []
+        self.wrong: list[MisplacedKey] = []
         self.untold: dict[str, int] = {}  # kinds of wrong keys that are not kept
         self.wrong_marks = self.wrong_places = 0
-        self.seen: dict[int, int] = {}  # overflow bucket -> main bucket whose chain it is in
         self.odd: set[int] = set()  # buckets with a finding about their marks: their keys say nothing
         self.torn: dict[int, list[tuple[str, int]]] = {}  # old bucket -> what shows that it is evacuated in part
         self.outside: list[tuple[str, str, int]] = []  # links to what is none of the map's overflow buckets
         self.moving: int | None = None  # the old bucket that is being evacuated
-        self.ended: list[tuple[_Array, int, str, int]] = []  # live slots behind the end of their chain
-        self.main = _Array(False, found.header["buckets"], 0)
-        self.old: _Array | None = None
+        self.ended: list[tuple[BucketArray, int, str, int]] = []  # live slots behind the end of their chain
+        self.main = BucketArray(False, found.header["buckets"], 0)
+        self.old: BucketArray | None = None
+        self.overflow = Overflow(found, allocator, self.findings, [self.main])
         self.clear: ClassicClear | None = None  # how far a clear has come
-        self.shift = 8 * self.target.arch.pointer_size - 8
 
     def run(self) -> Checked:
         header, findings = self.map.header, self.findings
@@ -157,10 +118,15 @@ class _ClassicChecker:
             self._tell_torn()
             self._tell_ended()
             self._tell_outside()
-            self._next_overflow()
+            self.overflow.check_next(self._is_fresh())
             if self.old is not None:
                 self._evacuation(self.old)
-        if not self._one_cause():
+        cause = self._evidence().cause()
+        if cause is not None and cause.zeroed:
+            findings.note(cause.code, f"{cause.message} ({EXPLAINED})", self.map.address)
+        elif cause is not None:
+            findings.only(cause.code, cause.message, self.map.address)
+        else:
             twins = self._twins()
             hand = self._in_hand(twins)
             self.keys.tell_unreadable(lambda bucket, slot: (bucket, slot) in hand)
@@ -188,26 +154,8 @@ class _ClassicChecker:
         if not header["oldbuckets"]:
             return
         count = self.map.old_count
-        self.old = _Array(True, header["oldbuckets"], count)
-
-    def _next_overflow(self) -> None:
-        """extra.nextOverflow points into the buckets that were allocated behind the array, if at all."""
-        pointer = self.map.header["extra"]
-        if not pointer:
-            return
-        try:
-            next_ = self.target.arch.pointer(self.target.memory.read(pointer + 2 * self._word, self._word))
-        except MemoryFault:
-            self.findings.add("bad-extra", f"the header's extra part at {pointer:#x} can't be read", self.map.address)
-            return
-        arrays = [self.main, self.old] if self.old is not None and self._is_fresh() else [self.main]
-        for array in arrays:
-            start, end = self._spare(array)
-            if not next_ or (start <= next_ < end and (next_ - start) % self.size == 0):
-                break
-        else:
-            what = f"extra.nextOverflow is {next_:#x}, which is not behind the array of buckets"
-            self.findings.add("bad-next-overflow", what, pointer)
+        self.old = BucketArray(True, header["oldbuckets"], count)
+        self.overflow.arrays.append(self.old)
 
     def _is_fresh(self) -> bool:
         """Whether hashGrow has just installed a new array, and may not have set all that goes with it."""
@@ -217,19 +165,11 @@ class _ClassicChecker:
     def _word(self) -> int:
         return self.target.arch.pointer_size
 
-    def _spare(self, array: _Array) -> tuple[int, int]:
-        """Where the overflow buckets lie that were allocated with the array: makeBucketArray."""
-        if array.spare is None:
-            start = array.address + array.count * self.size
-            whole = self.map.array_buckets(array.count.bit_length() - 1, self.allocator)
-            array.spare = start, array.address + whole * self.size
-        return array.spare
-
     # -- buckets ---------------------------------------------------------------------------------
 
-    def _array(self, array: _Array) -> None:
+    def _array(self, array: BucketArray) -> None:
         """Looks at all main buckets and their chains."""
-        own = self._own_overflow(array)
+        own = self.overflow.own(array)
         step = max(CHUNK // self.size, 1)
         faults = 0
         for first in range(0, array.count, step):
@@ -252,7 +192,7 @@ class _ClassicChecker:
             gone = array.moved if array.old and self.shape.scan else None
             if array.lost <= MAX_LOST:
                 links = [
-                    _Link(first + i, addresses[i], pointer, ended[i])
+                    OverflowLink(first + i, addresses[i], pointer, ended[i])
                     for i, pointer in enumerate(pointers)
                     if pointer and not (gone and gone[first + i] and addresses[i] in self.odd)
                 ]
@@ -260,7 +200,7 @@ class _ClassicChecker:
 
     def _blocks(
         self,
-        array: _Array,
+        array: BucketArray,
         buckets: Sequence[int],
         addresses: Sequence[int],
         data: bytes,
@@ -268,7 +208,7 @@ class _ClassicChecker:
     ) -> Sequence[bool]:
         """Looks at buckets of one array, or of its chains. after_end: whether the bucket before in its chain
         says that all after it is empty (None for main buckets). Returns the same of each of these."""
-        rows = _scan(data, self.size, array.old)
+        rows = scan(data, self.size, array.old)
         if array.old and after_end is None:
             array.moved += rows.moved
         moved = rows.moved if after_end is None or not array.old else [array.moved[b] for b in buckets]
@@ -296,9 +236,9 @@ class _ClassicChecker:
         self._hash(array, buckets, addresses, data)
         return rows.ended
 
-    def _marks(self, array: _Array, bucket: int, address: int, marks: bytes, moved: bool, after_end: bool) -> None:
+    def _marks(self, array: BucketArray, bucket: int, address: int, marks: bytes, moved: bool, after_end: bool) -> None:
         """Tells what is wrong with the tophash bytes of one bucket, if anything is."""
-        strange = [slot for slot in range(SLOTS) if marks[slot] in _MOVED]
+        strange = [slot for slot in range(SLOTS) if marks[slot] in MOVED]
         rest = marks.find(0)
         name = f"{'old ' if array.old else ''}bucket {bucket}"
         if moved or (array.old and strange):
@@ -331,7 +271,7 @@ class _ClassicChecker:
             what = f"old bucket {bucket} is being evacuated ({EXPLAINED})"
             self.findings.note("evacuation-marks", what, blocks[0][0])
             self.moving = bucket
-            self.live += sum(SLOTS - len(data[:SLOTS].translate(None, _LIVE)) for _, data in blocks)
+            self.live += sum(SLOTS - len(data[:SLOTS].translate(None, LIVE)) for _, data in blocks)
             self._hash(self.old, [bucket] * len(blocks), [at for at, _ in blocks], b"".join(d for _, d in blocks))
             return
         self.findings.unsure = True
@@ -351,7 +291,7 @@ class _ClassicChecker:
             self.findings.add(code, what, address, zeroing)
             self.findings.unsure = self.findings.unsure or not zeroing
 
-    def _hash(self, array: _Array, buckets: Sequence[int], addresses: Sequence[int], data: bytes) -> None:
+    def _hash(self, array: BucketArray, buckets: Sequence[int], addresses: Sequence[int], data: bytes) -> None:
         """Compares the places of the keys with their hashes."""
         if not addresses:
             return
@@ -363,33 +303,23 @@ class _ClassicChecker:
             mask = np.uint64(mask)
 
         def wanted(block: Any, mark: Any, hash_: Any) -> Any:
-            return (hash_ & mask == index[block]) & (self._top(hash_) == mark)
+            return (hash_ & mask == index[block]) & (tophash(hash_, self.target.arch) == mark)
 
         for slot in self.keys.bad(data, addresses, wanted):
             if array.count > 1 and slot.hash & (array.count - 1) != buckets[slot.block]:
                 self.wrong_places += 1
-            if int(self._top(slot.hash)) != slot.mark:
+            if int(tophash(slot.hash, self.target.arch)) != slot.mark:
                 self.wrong_marks += 1
             if len(self.wrong) < MAX_KEPT:
-                self.wrong.append(_MisplacedKey(array, buckets[slot.block], addresses[slot.block], slot))
+                self.wrong.append(MisplacedKey(array, buckets[slot.block], addresses[slot.block], slot))
             else:
                 named = slot.hash & (array.count - 1)
                 code = "misplaced-key" if named != buckets[slot.block] else "bad-tophash"
                 self.untold[code] = self.untold.get(code, 0) + 1
 
-    def _top(self, hash_: Any) -> Any:
-        """runtime.tophash."""
-        if isinstance(hash_, int):
-            top = hash_ >> self.shift
-            return top + MIN_TOPHASH if top < MIN_TOPHASH else top
-        np = numpy()
-        assert np is not None
-        top = hash_ >> np.uint64(self.shift)
-        return np.where(top < MIN_TOPHASH, top + np.uint64(MIN_TOPHASH), top)
-
     # -- overflow chains -------------------------------------------------------------------------
 
-    def _chains(self, array: _Array, level: list[_Link], own: set[int] | None) -> None:
+    def _chains(self, array: BucketArray, level: list[OverflowLink], own: set[int] | None) -> None:
         depth = 0
         while level:
             depth += 1
@@ -405,15 +335,15 @@ class _ClassicChecker:
                         "overflow-buckets", len(level), None, "not followed: too many others lead nowhere"
                     )
                     return
-                problem = self._link_problem(array, link, own)
+                problem = self.overflow.problem(array, link, own)
                 if problem is None:
-                    self.seen[link.pointer] = link.bucket
+                    self.overflow.seen[link.pointer] = link.bucket
                     fresh.append(link)
                 else:
                     name = f"{'old ' if array.old else ''}bucket {link.bucket}"
                     what = f"{name}: the overflow pointer of {link.address:#x} leads to {link.pointer:#x}"
                     if problem is NOT_OWN:
-                        self.seen[link.pointer] = link.bucket
+                        self.overflow.seen[link.pointer] = link.bucket
                         self.outside.append((problem[0], f"{what}, {problem[1]}", link.address))
                         if self.map.writing and not own:  # a clear may have dropped the list
                             fresh.append(link)
@@ -441,7 +371,7 @@ class _ClassicChecker:
                     batch, held = [], 0
             level += self._chained(array, batch)
 
-    def _chained(self, array: _Array, batch: list[tuple[_Link, bytes]]) -> list[_Link]:
+    def _chained(self, array: BucketArray, batch: list[tuple[OverflowLink, bytes]]) -> list[OverflowLink]:
         """Looks at overflow buckets; returns the links that lead on from them."""
         if not batch:
             return []
@@ -450,59 +380,10 @@ class _ClassicChecker:
         ended = self._blocks(array, buckets, addresses, data, [link.after_end for link, _ in batch])
         pointers = words(data, self.shape.overflow_off, self.size, self._word, self.target.arch.byte_order)
         return [
-            _Link(bucket, address, pointer, bool(link.after_end or end))
+            OverflowLink(bucket, address, pointer, bool(link.after_end or end))
             for (link, _), bucket, address, pointer, end in zip(batch, buckets, addresses, pointers, ended)
             if pointer
         ]
-
-    def _link_problem(self, array: _Array, link: _Link, own: set[int] | None) -> tuple[str, str] | None:
-        pointer = link.pointer
-        if pointer in self.seen:
-            if self.seen[pointer] == link.bucket:
-                return "overflow-cycle", "which the chain has passed before"
-            return "overflow-shared", f"which is in the chain of bucket {self.seen[pointer]} too"
-        for other in (self.main, self.old):
-            if other is None or not other.address:
-                continue
-            start, end = self._spare(other)
-            if other.address <= pointer < start:
-                inside = (pointer - other.address) // self.size
-                if other is array and inside == link.bucket:
-                    return "overflow-cycle", "the start of its own chain"
-                return "overflow-outside", f"bucket {inside} of the {'old ' if other.old else ''}array itself"
-            if start <= pointer < end and (pointer - start) % self.size:
-                return "overflow-outside", "in the middle of a bucket"
-        if pointer % self._word:
-            return "overflow-outside", "which is not aligned"
-        if own is not None and pointer not in own:
-            return NOT_OWN
-        return None
-
-    def _own_overflow(self, array: _Array) -> set[int] | None:
-        """mapextra.overflow and oldoverflow: all overflow buckets, listed where buckets have no pointers. As a write
-        starts a growth the list becomes the old one after the array does."""
-        if self.shape.scan or not self.map.header["extra"]:
-            return None
-        lists = [self._listed(old) for old in ((False, True) if self.map.writing else (array.old,))]
-        found = [one for one in lists if one is not None]
-        return set[int]().union(*found) if len(found) == len(lists) else None
-
-    def _listed(self, old: bool) -> set[int] | None:
-        memory, arch, word = self.target.memory, self.target.arch, self._word
-        try:
-            at = arch.pointer(memory.read(self.map.header["extra"] + (word if old else 0), word))
-            if not at:
-                return set()
-            head = memory.read(at, 2 * word)
-            start, length = arch.pointer(head), arch.pointer(head, word)
-            if length <= MAX_OWN:
-                data = memory.read(start, length * word) if length else b""
-                return set(words(data, 0, word, word, arch.byte_order)) if length else set()
-            why = "not compared with the list of them: it is too long"
-        except MemoryFault:
-            length, why = 1, "not compared with the list of them: it can't be read"
-        self.findings.skip("overflow-buckets", length, length, why)
-        return None
 
     def _lost(self, code: str, message: str, address: int) -> None:
         self.findings.add(code, message, address)
@@ -510,7 +391,7 @@ class _ClassicChecker:
 
     # -- growth ----------------------------------------------------------------------------------
 
-    def _evacuation(self, old: _Array) -> None:
+    def _evacuation(self, old: BucketArray) -> None:
         header = self.map.header
         nevacuate, swept = header["nevacuate"], min(header["nevacuate"], len(old.moved))
         fresh = self._is_fresh() or (self.clear is not None and self.clear.old)
@@ -526,67 +407,16 @@ class _ClassicChecker:
 
     # -- what it adds up to ----------------------------------------------------------------------
 
-    def _one_cause(self) -> bool:
-        """Whether one field of the header explains that many keys are not where their hashes name them."""
-        judged, findings = self.keys.checked, self.findings
-        few = max(4, judged // 2)
-        if self.wrong_marks >= few and self.wrong_marks * 10 >= judged * 9:
-            what = f"hash0 is {self.map.header['hash0']:#x}, and with it no key has the tophash it is stored under"
-            if self.clear is not None and self.clear.zeroing:
-                findings.note("bad-seed", f"{what} ({EXPLAINED})", self.map.address)
-            else:
-                findings.only("bad-seed", what, self.map.address)
-            return True
-        if self.old is not None:
-            return False
-        if self.wrong_places >= max(4, judged // 8):
-            for B in reversed(range(self.map.B)):
-                if self._fits(B):
-                    what = f"B is {self.map.B}, but the keys lie as in a map of B {B}"
-                    findings.only("bad-B", what, self.map.address)
-                    return True
-        if self.live < self.map.count and self.main.count and self._goes_on():
-            what = f"B is {self.map.B}, but the array goes on behind its {self.main.count:,} buckets"
-            findings.only("bad-B", what, self.map.address)
-            return True
-        return False
-
-    def _fits(self, B: int) -> bool:
-        """Whether the keys in the first 2^B buckets are where a map of that B has them."""
-        inside = [w for w in self.wrong if w.bucket < 1 << B]
-        return len(inside) >= 4 and all(w.slot.hash & (1 << B) - 1 == w.bucket for w in inside)
-
-    def _goes_on(self) -> bool:
-        """Whether behind the array lie buckets with keys that belong there if B were one more."""
-        count = self.main.count
-        address = self.main.address + count * self.size
-        here = min(count, max(CHUNK // self.size, 1))
-        try:
-            data = self.target.memory.read(address, here * self.size)
-        except MemoryFault:
-            return False
-        probe = KeyCheck(
-            self.target, self.shape.slots, self.keys.hasher, self.keys.plan, self.keys.seed, self.keys.live,
-            Findings(False, 0), bounded=not self.full,
-        )  # fmt: skip
-        addresses = range(address, address + here * self.size, self.size)
-
-        np = numpy()
-        mask: Any = 2 * count - 1 if np is None else np.uint64(2 * count - 1)
-        first: Any = count if np is None else np.uint64(count)
-
-        def wanted(block: Any, mark: Any, hash_: Any) -> Any:
-            index = block if np is None else block.astype(np.uint64)
-            return (hash_ & mask == first + index) & (self._top(hash_) == mark)
-
-        bad = sum(1 for _ in probe.bad(data, addresses, wanted))
-        return probe.checked > 0 and bad * 10 <= probe.checked
+    def _evidence(self) -> Evidence:
+        zeroing = self.clear is not None and self.clear.zeroing
+        growing, wrong = self.old is not None, (self.wrong, self.wrong_marks, self.wrong_places)
+        return Evidence(self.map, self.main, self.keys, growing, zeroing, self.live, *wrong)
 
     def _tell_wrong(self, hand: set[tuple[int, int]]) -> None:
         for w in self.wrong:
             what = f"{'old ' if w.array.old else ''}bucket {w.bucket} slot {w.slot.slot}"
             named = w.slot.hash & (w.array.count - 1)
-            top = int(self._top(w.slot.hash))
+            top = int(tophash(w.slot.hash, self.target.arch))
             explained = (w.address, w.slot.slot) in hand
             if named != w.bucket:
                 self.findings.add("misplaced-key", f"{what}: its key hashes to bucket {named}", w.address, explained)
@@ -641,43 +471,3 @@ class _ClassicChecker:
             # An insert and a delete count last; evacuate marks an entry first and copies it then.
             cleared = clear is not None and (clear.zeroing or 0 < missing <= clear.room)
             findings.add("count-mismatch", what, self.map.address, abs(missing) == 1 or cleared)
-
-
-@dataclass
-class _Rows:
-    """Of each bucket: whether it has moved (tophash[0] says so), its live slots, whether it ends in emptyRest.
-    suspects: those whose marks need a closer look."""
-
-    moved: bytes
-    full: Sequence[int]
-    ended: Sequence[bool]
-    suspects: list[int]
-
-
-def _scan(data: bytes, size: int, old: bool) -> _Rows:
-    np = numpy()
-    if np is None:
-        return _scan_one_by_one(data, size, old)
-    marks = np.frombuffer(data, np.uint8).reshape(-1, size)[:, :SLOTS]
-    zero = marks == 0
-    strange = (marks > 1) & (marks < MIN_TOPHASH)
-    suspects = (zero[:, :-1] & ~zero[:, 1:]).any(1)
-    moved = strange[:, 0] if old else np.zeros(len(marks), bool)
-    suspects |= strange.any(1) & ~(moved & strange.all(1))
-    full = (marks >= MIN_TOPHASH).sum(1)
-    return _Rows(moved.tobytes(), full.tolist(), zero.any(1).tolist(), np.flatnonzero(suspects).tolist())
-
-
-def _scan_one_by_one(data: bytes, size: int, old: bool) -> _Rows:
-    count = len(data) // size
-    moved, full, ended, suspects = bytearray(count), [0] * count, [False] * count, []
-    for i in range(count):
-        marks = data[i * size : i * size + SLOTS]
-        full[i] = SLOTS - len(marks.translate(None, _LIVE))
-        rest = marks.find(0)
-        ended[i] = rest >= 0
-        moved[i] = old and marks[0] in _MOVED
-        strange = len(marks) - len(marks.translate(None, _MOVED_MARKS))
-        if (strange and not (moved[i] and strange == SLOTS)) or (rest >= 0 and marks[rest:].strip(b"\0")):
-            suspects.append(i)
-    return _Rows(bytes(moved), full, ended, suspects)

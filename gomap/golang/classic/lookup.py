@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gomap.golang.classic.map import ClassicMap
-from gomap.golang.classic.shape import EMPTY_REST, EVACUATED, MAX_BYTES, MIN_TOPHASH
+from gomap.golang.classic.shape import EMPTY_REST, EVACUATED, MAX_BYTES
 from gomap.golang.marks import SLOTS
 from gomap.golang.search import Endless, KeySearch, ProbedBucket, Step
-from gomap.target import Arch
-
-
-def tophash(hash_: int, arch: Arch) -> int:
-    """runtime.tophash: the top byte, kept clear of the marks with a meaning."""
-    top = hash_ >> 8 * arch.pointer_size - 8
-    return top + MIN_TOPHASH if top < MIN_TOPHASH else top
 
 
 def follow(found: ClassicMap, search: KeySearch, hash_: int) -> None:

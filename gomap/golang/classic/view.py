@@ -5,6 +5,7 @@ from __future__ import annotations
 from gomap import human
 from gomap.golang.classic import check, growth, iterator, locate, lookup
 from gomap.golang.classic.map import ClassicMap
+from gomap.golang.classic.scan import tophash
 from gomap.golang.classic.shape import EMPTY_REST, MARKS, detect
 from gomap.golang.layout import Description, Forecast, Layout, Terms
 from gomap.golang.structure import Structure
@@ -42,7 +43,7 @@ class ClassicView(ClassicMap):
         return self.header["hash0"]
 
     def mark(self, hash_: int) -> int:
-        return lookup.tophash(hash_, self.target.arch)
+        return int(tophash(hash_, self.target.arch))
 
     def forecast(self, structure: Structure) -> Forecast:
         return growth.forecast(self)
