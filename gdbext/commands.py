@@ -219,7 +219,7 @@ def _parameters() -> None:
     _SettingsPrefix("set")
     _SettingsPrefix("show")
     _Parameter("hmap color", "colour of hmap output: auto, on or off.", gdb.PARAM_ENUM, "auto", ["auto", "on", "off"])
-    _Parameter("hmap entries", "how many entries hmap-show lists when not told.", gdb.PARAM_ZUINTEGER, 0)
+    _Parameter("hmap entries", "how many entries hmap-show lists when not told.", gdb.PARAM_ZUINTEGER, 8)
     _Parameter("hmap depth", "how deep values are printed and hmap-alias searches.", gdb.PARAM_ZUINTEGER, 6)
     _Parameter(
         "hmap printer",

@@ -18,10 +18,12 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Facts:
-    """Label and text, one pair a line. label: columns that labels take at least, to line up with others."""
+    """Label and text, one pair a line. label: columns that labels take at least, to line up with others. apart: after
+    an empty line."""
 
     rows: Sequence[tuple[str, str]]
     label: int = 0
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,11 @@ class Heat:
 
 @dataclass(frozen=True)
 class Bars:
-    """A histogram: (label, amount)."""
+    """A histogram: (label, amount). headings: what labels and amounts are."""
 
     label: str
     rows: Sequence[tuple[str, int]]
+    headings: tuple[str, str]
 
 
 @dataclass(frozen=True)

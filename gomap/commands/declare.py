@@ -30,10 +30,10 @@ HELP_WIDTH = 79
 
 
 class Settings(NamedTuple):
-    """What the user can set once for all commands. entries: shown by default; depth: how far hmap-alias and
-    printed values look."""
+    """What the user can set once for all commands. entries: how many hmap-show lists when not told; depth: how far
+    hmap-alias and printed values look."""
 
-    entries: int = 0
+    entries: int = 8
     depth: int = 6
 
 

@@ -14,11 +14,12 @@ COMMANDS: tuple[Command, ...] = (
 Counts what is really there by walking the buckets, and sets it beside the header.
 Works on locals, arguments, captured and package variables, fields, elements, pointers to maps
 and interfaces that hold one, in live processes, core files and recorded maps.
-A map of a million entries takes well under a second: entries are read only when asked for.
+The first entries are listed; with --json only as many as --entries says. A map of a million entries takes well
+under a second.
 """,
         args=(
             Arg("EXPR", EXPR_HELP),
-            Arg("--entries", "also list the first N entries, with bucket and slot", "N", natural),
+            Arg("--entries", "list N entries, with bucket and slot (8 when not told, 0 for none)", "N", natural),
             Arg(
                 "--buckets",
                 "draw the bytes of one bucket (group) or of a range: 3 or 0-2",

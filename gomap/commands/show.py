@@ -32,7 +32,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     target, expr = context.target, options["EXPR"]
     variable, t, address = context.resolve_map(expr)
     shape = shape_of(t, target.arch)
-    wanted = context.settings.entries if options["--entries"] is None else options["--entries"]
+    json = bool(options.get("--json"))
+    wanted = options["--entries"]
     if not address:
         report = _nil(expr, variable, t, shape.layout, shape.group)
         if wanted:
@@ -49,10 +50,9 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         what = f"the program does not need {expr} here any more: {where}"
         report.anomalies.append(Anomaly("warning", "left-behind", what, address))
     report.answer = [f"{t.name}  {expr}  {address:#x}", _summary(found, structure, target.kind)]
-    report.sections = _sections(found, structure)
-    json = bool(options.get("--json"))
-    if wanted:
+    if wanted or (wanted is None and not json):
         _add_entries(context, report, t, found, wanted, json)
+    report.sections += _sections(found, structure)
     if options["--iterators"]:
         add_iterators(context, report, t, found, json)
     if options["--buckets"]:
@@ -155,7 +155,7 @@ def _summary(found: MapView, structure: Structure, kind: str) -> str:
 
 
 def _sections(found: MapView, structure: Structure) -> list[Section]:
-    return [Facts(_facts(found, structure)), *_pictures(structure)]
+    return [Facts(_facts(found, structure), apart=True), *_pictures(structure, f"{found.terms.bucket}s")]
 
 
 def _facts(found: MapView, structure: Structure) -> list[tuple[str, str]]:
@@ -164,7 +164,8 @@ def _facts(found: MapView, structure: Structure) -> list[tuple[str, str]]:
     if told.growth is not None:
         rows.append(("growth", told.growth))
     rows.append(("next", found.forecast(structure).next))
-    rows.append(("flags", ", ".join(found.flags) or "none"))
+    if found.flags:
+        rows.append(("flags", ", ".join(found.flags)))
     slots = [f"{structure.total.live:,} live", f"{structure.total.empty:,} empty"]
     if structure.total.tombstones:
         slots.append(f"{structure.total.tombstones:,} deleted (tombstones)")
@@ -174,15 +175,15 @@ def _facts(found: MapView, structure: Structure) -> list[tuple[str, str]]:
     return rows
 
 
-def _pictures(structure: Structure) -> list[Section]:
+def _pictures(structure: Structure, buckets: str) -> list[Section]:
     if not structure.main.buckets:
         return []
     rows = [(str(k), amount) for k, amount in enumerate(structure.main.fill) if amount]
-    sections: list[Section] = [Bars("fill", rows)]
+    sections: list[Section] = [Bars("fill", rows, ("entries", buckets))]
     if structure.strip is not None and structure.strip.buckets > 1:
         per = structure.strip.per_cell
-        cell = "one bucket a cell" if per == 1 else f"{per:,} buckets a cell"
-        sections.append(Heat("buckets", structure.strip.fractions(), cell))
+        cell = f"one {buckets[:-1]} a cell" if per == 1 else f"{per:,} {buckets} a cell"
+        sections.append(Heat(buckets, structure.strip.fractions(), cell))
     return sections
 
 
@@ -196,9 +197,10 @@ def _advice(structure: Structure) -> list[str]:
     return [f"a Go map never shrinks: copying the {what} into a new map gives back {human.size(back)}"]
 
 
-def _add_entries(context: Context, report: Report, t: GoType, found: MapView, wanted: int, json: bool) -> None:
+def _add_entries(context: Context, report: Report, t: GoType, found: MapView, asked: int | None, json: bool) -> None:
+    """asked: how many entries, None where none were asked for: the first few then."""
     values = Values(context.target, Limits(depth=context.settings.depth))
-    wanted = min(wanted, found.count + TOO_MANY)
+    wanted = min(context.settings.entries if asked is None else asked, found.count + TOO_MANY)
     if json:
         texts, listed = entries_json(values, t, found, wanted)
         report.data["entries"] = Encoded(texts)
@@ -212,6 +214,11 @@ def _add_entries(context: Context, report: Report, t: GoType, found: MapView, wa
         report.sections.append(Table(headings, rows, frozenset({0}), frozenset({1, 2}), kept=1))
         listed = len(rows)
     total = report.data["live"]
+    if asked is None:
+        if listed < total:
+            more = f"{human.plural(total - listed, 'entry')}, shown by --entries N"
+            report.sections.append(Facts([("more", more)]))
+        return
     if listed < total:
         report.cut("entries", listed, total)
     if values.cut:

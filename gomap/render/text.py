@@ -64,7 +64,7 @@ def _visible(section: Section) -> Section:
 
 
 def _spaced(section: Section) -> bool:
-    return isinstance(section, (Table, Lines))
+    return isinstance(section, (Table, Lines)) or (isinstance(section, Facts) and section.apart)
 
 
 def _wrapped(lines: Sequence[str], width: int) -> list[str]:
@@ -230,14 +230,16 @@ def _bars(section: Bars, style: Style, paint: Paint) -> list[str]:
         return []
     most = max(amount for _, amount in section.rows)
     numbers = [f"{amount:,}" for _, amount in section.rows]
-    room = max(min(style.width - LABEL - 8 - max(map(len, numbers)), 32), 4)
-    lines = []
-    for i, ((label, amount), text) in enumerate(zip(section.rows, numbers)):
-        name = paint("dim", pad(section.label if i == 0 else "", LABEL))
+    width = max(columns(label) for label in (section.headings[0], *(label for label, _ in section.rows)))
+    room = max(min(style.width - LABEL - 6 - width - max(map(len, numbers)), 32), 1)
+    headings = f"{pad(section.headings[0], width)}  {section.headings[1]}"
+    lines = ["  " + paint("dim", f"{pad(section.label, LABEL)} {headings}")]
+    for (label, amount), text in zip(section.rows, numbers):
         length = max(round(amount * room / most), 1) if amount else 0
         bar = ("█" if style.blocks else "#") * length
         filled = paint.heat(int(label) / 8 if label.isdigit() else 1.0, bar)
-        lines.append(f"  {name} {label} {filled}{' ' * (room - length)} {text:>{max(map(len, numbers))}}")
+        name = f"{' ' * LABEL} {label:>{width}}"
+        lines.append(f"  {name}  {filled}{' ' * (room - length)} {text:>{max(map(len, numbers))}}")
     return lines
 
 

@@ -83,9 +83,11 @@ def test_settings(gdb: Gdb) -> None:
 
 
 def test_settings_work(toolchain: Row, gdb: Gdb) -> None:
-    commands = ["set hmap entries 3", "hmap-show words --json", "set hmap depth 0", "hmap-alias --all --json"]
+    shown = ("hmap-show words", "hmap-show words --json", "hmap-show words --entries 2")
+    commands = ["set hmap entries 3", *shown, "set hmap depth 0", "hmap-alias --all --json"]
     told = asked("basic", toolchain, gdb, commands)
-    assert len(told["hmap-show words --json"].json()["data"]["entries"]) == 3
+    assert [told[line].output.count('"word') for line in (shown[0], shown[2])] == [3, 2]
+    assert "entries" not in told[shown[1]].json()["data"]  # JSON has what the line asks for
     paths = [h["path"] for g in told["hmap-alias --all --json"].json()["data"]["groups"] for h in g["holders"]]
     assert "main.Keep.M" in paths and not any("[" in path for path in paths)
 

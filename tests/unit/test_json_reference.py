@@ -49,7 +49,7 @@ TYPES = {
     schema.SIGNED: "signed",
 }
 #: Functions that take an anomaly's code.
-TELLING = frozenset("Anomaly add more note only tell _lost _odd _wrong _anomaly _report".split())
+TELLING = frozenset("Anomaly add more note only tell _lost _odd _wrong _anomaly _report Size Cause".split())
 CODE = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{4,}")
 SEVERITIES = {"error", "warning", "note"}
 
@@ -206,7 +206,7 @@ def codes(tree: ast.AST) -> Iterator[str]:
             names = {one.id for target in node.targets for one in ast.walk(target) if isinstance(one, ast.Name)}
             if "code" in names:
                 yield from strings(node.value)
-        elif isinstance(node, ast.FunctionDef) and node.name == "_link_problem":
+        elif isinstance(node, ast.FunctionDef) and node.name == "link_problem":
             for inner in ast.walk(node):
                 if isinstance(inner, ast.Return) and isinstance(inner.value, ast.Tuple):
                     yield from strings(inner.value.elts[0])

@@ -46,7 +46,7 @@ _sections = st.one_of(
     tables(),
     st.builds(Heat, st.just("buckets"), st.lists(_fraction, min_size=1, max_size=64), st.just("16 buckets a cell")),
     st.lists(st.tuples(st.sampled_from("012345678"), st.integers(0, 1 << 40)), max_size=9).map(
-        lambda rows: Bars("fill", rows)
+        lambda rows: Bars("fill", rows, ("entries", "groups"))
     ),
     st.builds(Progress, _fraction),
     st.lists(_any, max_size=4).map(Lines),
@@ -147,8 +147,10 @@ def test_the_heat_strip_shows_empty_and_full() -> None:
 
 
 def test_bars_show_what_is_there_at_all() -> None:
-    text = render(Report({}, ["answer"], [Bars("fill", [("0", 1), ("8", 1_000_000), ("3", 0)])]), Style())
-    lengths = [line.count("#") for line in text.split("\n")[2:5]]
+    bars = Bars("fill", [("0", 1), ("8", 1_000_000), ("3", 0)], ("entries", "groups"))
+    text = render(Report({}, ["answer"], [bars]), Style())
+    assert text.split("\n")[2].split() == ["fill", "entries", "groups"]
+    lengths = [line.count("#") for line in text.split("\n")[3:6]]
     assert lengths[0] == 1
     assert lengths[1] > 10
     assert lengths[2] == 0

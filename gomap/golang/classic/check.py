@@ -335,7 +335,7 @@ class _ClassicChecker:
                         "overflow-buckets", len(level), None, "not followed: too many others lead nowhere"
                     )
                     return
-                problem = self.overflow.problem(array, link, own)
+                problem = self.overflow.link_problem(array, link, own)
                 if problem is None:
                     self.overflow.seen[link.pointer] = link.bucket
                     fresh.append(link)

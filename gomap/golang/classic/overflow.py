@@ -84,7 +84,7 @@ class Overflow:
             array.spare = start, array.address + whole * self.map.shape.slots.size
         return array.spare
 
-    def problem(self, array: BucketArray, link: OverflowLink, own: set[int] | None) -> tuple[str, str] | None:
+    def link_problem(self, array: BucketArray, link: OverflowLink, own: set[int] | None) -> tuple[str, str] | None:
         pointer = link.pointer
         if pointer in self.seen:
             if self.seen[pointer] == link.bucket:

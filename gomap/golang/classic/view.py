@@ -56,7 +56,7 @@ class ClassicView(ClassicMap):
         if buckets:
             numerator, denominator = self.load_factor
             load = f"{structure.total.live / buckets:.2f} entries a bucket, limit {numerator / denominator}"
-        state = "none under way"
+        state = None
         if grown.state != "none":
             moved = f"{grown.evacuated:,} of {grown.old_buckets:,} old buckets moved"
             state = f"{grown.state}, {moved} ({human.percent(grown.fraction)})"
