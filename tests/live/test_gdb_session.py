@@ -63,7 +63,7 @@ def test_completion(toolchain: Row, gdb: Gdb) -> None:
 def test_settings(gdb: Gdb) -> None:
     good = {
         "color": ("off", "auto"),
-        "entries": ("7", "0"),
+        "entries": ("7", "8"),
         "depth": ("3", "6"),
         "printer": ("off", "on"),
         "debug": ("on", "off"),
