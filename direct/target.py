@@ -181,7 +181,7 @@ class DirectTarget:
 
     def location(self, pc: int) -> Location | None:
         try:
-            return Location(self._functions.name(pc - 1), *self._functions.line(pc - 1))
+            return self._functions.frames(pc - 1)[0]
         except GomapError:
             return None
 

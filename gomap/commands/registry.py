@@ -193,20 +193,48 @@ Maps that no variable leads to are counted: the headers of all maps are among th
 stacks. --heap ranks these maps too, with their types where these can be determined. Such a map may be
 garbage that is not collected yet, or only a value without a type, or a variable that was optimized out,
 leads to it.
+--origin adds the lines that allocated the maps of the whole heap, by the heap profiler's samples whose stack is
+in a map operation.
 """,
         args=(
             Arg("--by", "bytes, waste, entries, load or values", "ORDER", order, default="bytes"),
             Arg("-n", "how many maps to list; 0: all", "N", natural, default=20),
             Arg("--values", "also what keys and values keep alive"),
             Arg("--heap", "also the maps of the heap and of stacks that no variable leads to"),
+            Arg("--origin", "also the line that allocated most of each map (hmap-origin), and of all maps"),
         ),
         examples=(
             ("hmap-top", "the 20 maps that hold the most memory"),
             ("hmap-top --by waste -n 5", "where rebuilding a map gives back the most"),
             ("hmap-top --by values", "maps whose keys and values hold the memory"),
             ("hmap-top --heap", "maps that no variable leads to as well"),
+            ("hmap-top --origin", "which line grew each of them"),
         ),
         session="Which map takes the memory",
+    ),
+    Command(
+        name="hmap-origin",
+        summary="which source lines allocated a map's memory, by the heap profiler's records",
+        about="""
+The runtime samples allocations, one in every runtime.MemProfileRate bytes (512 KiB unless the program sets
+it), and keeps the stack of each sampled object until the object is freed. Lists the lines that allocated
+what the map consists of now: header, buckets or groups, tables, directory, overflow buckets, indirect keys
+and elems; of a sync.Map its nodes and entries. Each line is the innermost call that is not in the runtime,
+reflect, maps, iter, sync or unique. Bytes are what the samples stand for, weighted as runtime/pprof does: with
+few samples they are rough. The line that grew the map last allocated its arrays, so a line whose arrays were
+replaced since is not there.
+""",
+        args=(
+            Arg("EXPR", f"{EXPR_HELP}; or a sync.Map"),
+            Arg("--full", "also the whole stack of each allocation"),
+        ),
+        examples=(
+            ("hmap-origin main.cache", "which lines made it this large?"),
+            ("hmap-origin srv.users --full", "with the calls that led there"),
+            ("hmap-origin 0xc000012345", "the map at an address"),
+        ),
+        session="Which line grew a map",
+        of_a_map=False,
     ),
     Command(
         name="hmap-whatis",

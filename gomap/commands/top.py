@@ -13,6 +13,7 @@ from gomap.analysis.referents import Referents
 from gomap.analysis.roots import Roots
 from gomap.commands.declare import Context
 from gomap.commands.facts import beyond_json, goroutines_seen, more_maps, named, place_json, search_cut
+from gomap.commands.origin import add_origins
 from gomap.golang.heap import Heap
 from gomap.report import Facts, Report, Table
 
@@ -52,6 +53,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         report.cut("values: not everything that they keep alive was followed", referents.followed, None)
     if referents is not None and referents.unreadable:
         report.cut(f"values: {human.plural(referents.unreadable, 'object')} could not be read", 0, None)
+    if options["--origin"]:
+        add_origins(context, report, shown, options["-n"])
     return report
 
 

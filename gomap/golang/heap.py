@@ -32,6 +32,7 @@ _FIELDS = (
 )  # fmt: skip
 #: There since Go 1.20.
 _SCANNED = "freeIndexForScan"
+_SPECIALS = "specials"
 #: No heap has more spans. After so many that are corrupt, and fewer that are not, the rest are not tried.
 MAX_SPANS, MAX_LOST = 1 << 26, 1 << 10
 #: Bytes of runtime.spanInlineMarkBits, at the end of the span's page (runtime/mgcmark_greenteagc.go, from Go 1.25 on).
@@ -48,7 +49,8 @@ class Span:
     """One mspan. address: *mspan. start, size: of the pages. object: bytes of one object. objects: how many it has.
     free_index: all objects below it are given out; alloc_bits: address of the bitmap for the rest. mark_bits: of the
     bitmap that the collector marks, which takes its place when the span is swept. sweepgen: as mspan.sweepgen has it,
-    less the heap's. scanned: as free_index, of objects that are initialized.
+    less the heap's. scanned: as free_index, of objects that are initialized. specials: *special of the first record
+    that the runtime has of one of its objects.
     """
 
     address: int
@@ -65,6 +67,7 @@ class Span:
     mark_bits: int = 0
     sweepgen: int = 0
     scanned: int = 0
+    specials: int = 0
 
     @property
     def bits_size(self) -> int:
@@ -108,7 +111,8 @@ class Heap:
         marks = target.find_type("runtime.spanInlineMarkBits")  # empty without GOEXPERIMENT=greenteagc
         self._inline_marks = marks.size if marks is not None and marks.size == INLINE_MARKS else 0
         self._offset = AMD64_OFFSET if target.arch.name == "amd64" else 0
-        fields = [*_FIELDS, _SCANNED] if span.field(_SCANNED) is not None else _FIELDS
+        self._more = [name for name in (_SCANNED, _SPECIALS) if span.field(name) is not None]
+        fields = [*_FIELDS, *self._more]
         self._unpack = unpacker(target.arch, [_place(span, name) for name in fields])
         self._mspan, self._span_size = span, span.size
         self._word = word
@@ -267,7 +271,8 @@ class Heap:
         return self._span(pointer, data)
 
     def _span(self, pointer: int, data: Any) -> Span:
-        start, pages, size, objects, free, spanclass, state, sweepgen, bits, marks, *scanned = self._unpack(data)
+        start, pages, size, objects, free, spanclass, state, sweepgen, bits, marks, *more = self._unpack(data)
+        others = dict(zip(self._more, more))
         return Span(
             address=pointer,
             start=start,
@@ -283,7 +288,8 @@ class Heap:
             large=spanclass >> 1 == 0,
             mark_bits=marks,
             sweepgen=(sweepgen - self._sweepgen + 2 & 0xFFFFFFFF) - 2,
-            scanned=scanned[0] if scanned else free,
+            scanned=others.get(_SCANNED, free),
+            specials=others.get(_SPECIALS, 0),
         )
 
     def every(self) -> tuple[list[Span], int]:

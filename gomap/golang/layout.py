@@ -6,7 +6,7 @@ called is in its Terms. Nothing outside of a layout's package asks which one a m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, Protocol
 
@@ -151,6 +151,10 @@ class MapView(Protocol):
 
     def has_part(self, parts: Sequence[int]) -> bool:
         """Whether one of these addresses is a bucket, a group or a table of the map."""
+
+    def objects(self) -> Iterator[tuple[str, Iterable[int]]]:
+        """Addresses of all that was allocated for the map, with what it is: header, directory, table, groups, buckets,
+        oldbuckets, overflow, extra, key or elem. Others may be among them that lie in one of these, or are 0."""
 
     def layout_facts(self, structure: Structure) -> dict[str, object]:
         """The object of this layout in the JSON contract."""

@@ -32,6 +32,11 @@ _OPERATIONS = {
 |internal/runtime/maps\.(\(\*Map\)\.(Clear|clearSmall)|\(\*table\)\.Clear)""",
     "grow": _GROW,
 }
+#: Functions that allocate for a map and are not operations: makemap, what allocates its parts, and a sync.Map's.
+_MAKE = re.compile(
+    r"(runtime|reflect)\.(reflect_)?makemap\w*|runtime\.(makeBucketArray|\(\*hmap\)\.\w+)|internal/runtime/maps\..+"
+    r"|sync\.\(\*Map\)\..+|internal/(sync|concurrent)\.\(\*HashTrieMap\[.+"
+)
 _COMPILED = {name: re.compile(pattern.replace("\n", "")) for name, pattern in _OPERATIONS.items()}
 #: runtime/panic.go.
 _DEATHS = frozenset(
@@ -49,6 +54,9 @@ _BETWEEN = (
     "maps.",
     "iter.",
     "sync.",
+    "internal/sync.",
+    "internal/concurrent.",
+    "unique.",
     "type:",  # hash and equal functions that the compiler made for a type
     "type..",
 )
@@ -61,6 +69,12 @@ NIL_MAP = "assignment to entry in nil map"
 def operation(function: str) -> str | None:
     """read, write, delete, iterate, clear or grow; None for a function that is not a map operation."""
     return next((name for name, pattern in _COMPILED.items() if pattern.fullmatch(function)), None)
+
+
+@lru_cache(maxsize=4096)
+def is_of_map(function: str) -> bool:
+    """Whether the function makes a map or a sync.Map or operates on one: what it allocates is the map's."""
+    return operation(function) is not None or _MAKE.fullmatch(function) is not None
 
 
 def is_death(function: str) -> bool:

@@ -1,6 +1,7 @@
 """The runtime's own table of functions (pclntab): what holds at a program counter, as its tracebacks know it.
 
-runtime/symtab.go: findfunc, pcvalue, funcspdelta. Debug information is not asked.
+runtime/symtab.go: findfunc, pcvalue, funcspdelta, funcdata; runtime/symtabinl.go: inlineUnwinder. Debug information
+is not asked but for the layout of its structs.
 """
 
 from __future__ import annotations
@@ -8,15 +9,21 @@ from __future__ import annotations
 import bisect
 import sys
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from gomap.errors import GomapError
-from gomap.target import Record, Target, read_record
+from gomap.target import Location, Record, Target, read_record
 
 MAX_FUNCTIONS = 1 << 22
 MAX_TABLE = 1 << 16
 MAX_NAME, MAX_NAMES = 1 << 10, 1 << 28
+MAX_INLINED = 1 << 8  # calls that are inlined one into another
+#: Bytes of a table that are read first: most end within them.
+_FIRST = 256
+PCDATA_INLINED, FUNCDATA_INLINED = 2, 3  # PCDATA_InlTreeIndex and FUNCDATA_InlTree of internal/abi/symtab.go
+NOTHING = 0xFFFFFFFF  # what _func's funcdata has for what a function has not
 SP_WRITE = 2  # FuncFlagSPWrite of internal/abi/symtab.go
 #: sys.PCQuantum: bytes that a program counter advances by at least. Others have 4.
 _QUANTUM = {"amd64": 1, "386": 1, "s390x": 2}
@@ -34,6 +41,7 @@ class Functions:
     _module: Record | None = None
     _entries: array[int] = field(default_factory=lambda: array("I"))
     _frame_sizes: dict[int, int | None] = field(default_factory=dict)
+    _frames: dict[int, tuple[Location, ...]] = field(default_factory=dict)
 
     @property
     def module(self) -> Record:
@@ -70,8 +78,33 @@ class Functions:
 
     def name(self, pc: int) -> str:
         """Linker name of pc's function: of the one that others may be inlined into. Raises GomapError, MemoryFault."""
+        return self._name(self.at(pc)["nameOff"])
+
+    def frames(self, pc: int) -> tuple[Location, ...]:
+        """The calls that the instruction at pc belongs to, each with the line where it stands: of functions that were
+        inlined first, the innermost in front, and last the function that they are inlined into. pc: of an instruction,
+        so for a return address the one in front of it. Raises GomapError, MemoryFault."""
+        if pc not in self._frames:
+            self._frames[pc] = tuple(self._frames_at(pc))
+        return self._frames[pc]
+
+    def _frames_at(self, pc: int) -> Iterator[Location]:
+        function = self.at(pc)
+        tree = self.funcdata(function, FUNCDATA_INLINED)
+        call = self.target.find_type("runtime.inlinedCall")
+        index = self.pcdata(function, PCDATA_INLINED, pc) if tree is not None and call is not None else -1
+        for _ in range(MAX_INLINED):
+            if index < 0 or tree is None or call is None:
+                break
+            inlined = read_record(self.target, call, tree + index * call.size)
+            yield Location(self._name(inlined["nameOff"]), *self.line(pc))
+            # An instruction whose line is the one of the call.
+            pc = self.module["text"] + function["entryOff"] + inlined["parentPc"]
+            index = self.pcdata(function, PCDATA_INLINED, pc)
+        yield Location(self._name(function["nameOff"]), *self.line(pc))
+
+    def _name(self, offset: int) -> str:
         table, length = self._slice("funcnametab")
-        offset = self.at(pc)["nameOff"]
         data = self.target.memory.read(table + offset, max(min(length - offset, MAX_NAME), 0))
         return data.split(b"\0", 1)[0].decode("utf-8", "replace")
 
@@ -95,21 +128,31 @@ class Functions:
         pctab, length = self._slice("pctab")
         if not table or table >= length:
             return -1
-        data = self.target.memory.read(pctab + table, min(length - table, MAX_TABLE))
-        quantum, position, value, first = _QUANTUM.get(self.target.arch.name, 4), 0, -1, True
-        end = self.module["text"] + function["entryOff"]
-        try:
-            while True:
-                delta, position = varint(data, position)
-                if not delta and not first:
-                    return -1
-                value += ~(delta >> 1) if delta & 1 else delta >> 1
-                step, position = varint(data, position)
-                end, first = end + step * quantum, False
-                if pc < end:
-                    return value
-        except IndexError:
-            raise GomapError(f"the runtime's table for {pc:#x} has no end") from None
+        quantum, start = _QUANTUM.get(self.target.arch.name, 4), self.module["text"] + function["entryOff"]
+        size, most = 0, min(length - table, MAX_TABLE)
+        while size < most:
+            size = min(max(8 * size, _FIRST), most)
+            try:
+                return _value(self.target.memory.read(pctab + table, size), start, quantum, pc)
+            except IndexError:
+                pass
+        raise GomapError(f"the runtime's table for {pc:#x} has no end")
+
+    def pcdata(self, function: Record, which: int, pc: int) -> int:
+        """runtime.pcdatavalue: what the function's table of that kind has for pc; -1 for nothing. Raises GomapError,
+        MemoryFault."""
+        if function["npcdata"] <= which:
+            return -1
+        at = function.address + function.type.size + 4 * which
+        return self.value(function, self.target.arch.uint(self.target.memory.read(at, 4), 0, 4), pc)
+
+    def funcdata(self, function: Record, which: int) -> int | None:
+        """runtime.funcdata: address of what the function has of that kind. Raises GomapError, MemoryFault."""
+        if function["nfuncdata"] <= which:
+            return None
+        at = function.address + function.type.size + 4 * (function["npcdata"] + which)
+        offset = self.target.arch.uint(self.target.memory.read(at, 4), 0, 4)
+        return None if offset == NOTHING else self.module["gofunc"] + offset
 
     def frame_size(self, pc: int) -> int | None:
         """Bytes from a frame's stack pointer, when it stands at pc, to its caller's: the frame's top. None where that
@@ -169,6 +212,20 @@ def _paths_in(names: bytes) -> list[str]:
         if dot > 0 and b":" not in name[:dot]:
             paths.setdefault(name[:dot].decode("utf-8", "replace"))
     return sorted(paths)
+
+
+def _value(data: bytes, end: int, quantum: int, pc: int) -> int:
+    """What a table has for pc, -1 for nothing. end: where its function starts. Raises IndexError at the data's end."""
+    position, value, first = 0, -1, True
+    while True:
+        delta, position = varint(data, position)
+        if not delta and not first:
+            return -1
+        value += ~(delta >> 1) if delta & 1 else delta >> 1
+        step, position = varint(data, position)
+        end, first = end + step * quantum, False
+        if pc < end:
+            return value
 
 
 def varint(data: bytes, position: int) -> tuple[int, int]:

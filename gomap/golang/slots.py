@@ -11,10 +11,10 @@ from struct import calcsize
 from typing import Any, TypeVar
 
 from gomap.errors import UnsupportedLayout
-from gomap.golang.marks import SLOTS
+from gomap.golang.marks import SLOTS, words
 from gomap.golang.structure import MapEntry
 from gomap.gotypes import GoType, Kind, has_pointers
-from gomap.memory import Memory, gather
+from gomap.memory import Buffer, Memory, gather
 from gomap.target import MAX_RECORD, Arch
 
 T = TypeVar("T")
@@ -47,6 +47,16 @@ class SlotShape:
     def scan(self) -> bool:
         """Whether slots contain pointers for the collector."""
         return self.indirect_key or self.indirect_elem or has_pointers(self.key) or has_pointers(self.elem)
+
+
+def behind(shape: SlotShape, arch: Arch, data: Buffer) -> Iterator[tuple[str, Sequence[int]]]:
+    """The pointers to keys and elems that are stored indirectly, of all slots in whole buckets (groups)."""
+    for what, is_indirect, offset, stride in (
+        ("key", shape.indirect_key, shape.keys_off, shape.key_stride),
+        ("elem", shape.indirect_elem, shape.elems_off, shape.elem_stride),
+    ):
+        for slot in range(SLOTS if is_indirect else 0):
+            yield what, words(data, offset + slot * stride, shape.size, arch.pointer_size, arch.byte_order)
 
 
 @dataclass(frozen=True)

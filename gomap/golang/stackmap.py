@@ -15,7 +15,6 @@ from gomap.target import Record, Target
 
 PCDATA_STACK_MAP = 1  # internal/abi/symtab.go
 FUNCDATA_ARGUMENTS, FUNCDATA_LOCALS, FUNCDATA_OBJECTS, FUNCDATA_OPEN_DEFERS = 0, 1, 2, 4
-NOTHING = 0xFFFFFFFF
 #: Architectures whose frames keep the caller's frame pointer.
 _FRAME_POINTER = frozenset({"amd64", "arm64"})
 #: Where the arguments in memory start, in bytes from the caller's stack pointer (sys.MinFrameSize).
@@ -94,7 +93,7 @@ class StackMaps:
 
     def funcdata(self, pc: int, which: int) -> int | None:
         """Address of what the runtime has of that kind for pc's function. Raises GomapError, MemoryFault."""
-        return self._data(self._functions.at(self._at_or_before(pc)), which)
+        return self._functions.funcdata(self._functions.at(self._at_or_before(pc)), which)
 
     def _at_or_before(self, pc: int) -> int:
         """The call that returns to pc, or the beginning of a function that has not started."""
@@ -112,21 +111,13 @@ class StackMaps:
         """The maps for a call that returns to pc, or for a function that has not started."""
         at = self._at_or_before(pc)
         function = self._functions.at(at)
-        index = self._index(function, at)
+        index = max(self._functions.pcdata(function, PCDATA_STACK_MAP, at), 0)  # the first where none is named
         own, arguments = (self._bits(function, which, index) for which in (FUNCDATA_LOCALS, FUNCDATA_ARGUMENTS))
         return None if own is None or arguments is None else _Maps(own, arguments, self._objects(function))
 
-    def _data(self, function: Record, which: int) -> int | None:
-        """runtime.funcdata: address of what the function has of that kind."""
-        arch, after = self.target.arch, function.address + function.type.size
-        if function["nfuncdata"] <= which:
-            return None
-        offset = arch.uint(self.target.memory.read(after + 4 * function["npcdata"] + 4 * which, 4), 0, 4)
-        return None if offset == NOTHING else self._functions.module["gofunc"] + offset
-
     def _bits(self, function: Record, which: int, index: int) -> _Bits | None:
         """One bitmap of a runtime.stackmap: n, nbit int32, then the bitmaps."""
-        start, memory, arch = self._data(function, which), self.target.memory, self.target.arch
+        start, memory, arch = self._functions.funcdata(function, which), self.target.memory, self.target.arch
         if start is None:
             return None
         head = memory.read(start, 8)
@@ -139,7 +130,7 @@ class StackMaps:
         return _Bits(count, memory.read(start + 8 + index * size, size))
 
     def _objects(self, function: Record) -> tuple[tuple[int, int], ...]:
-        start, arch, memory = self._data(function, FUNCDATA_OBJECTS), self.target.arch, self.target.memory
+        start, arch, memory = self._functions.funcdata(function, FUNCDATA_OBJECTS), self.target.arch, self.target.memory
         if start is None:
             return ()
         count = arch.pointer(memory.read(start, arch.pointer_size))
@@ -150,11 +141,3 @@ class StackMaps:
             offset, size = arch.uint(data, record, 4), arch.uint(data, record + 4, 4)
             found.append((offset - (1 << 32) if offset >> 31 else offset, size))
         return tuple(found)
-
-    def _index(self, function: Record, pc: int) -> int:
-        """Which of the function's stack maps holds at pc: the first where none is named."""
-        if function["npcdata"] <= PCDATA_STACK_MAP:
-            return 0
-        at = function.address + function.type.size + 4 * PCDATA_STACK_MAP
-        table = self.target.arch.uint(self.target.memory.read(at, 4), 0, 4)
-        return max(self._functions.value(function, table, pc), 0)

@@ -9,7 +9,7 @@ its entries have weak pointers to the keys, and no values.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gomap.golang.heap import Room
 from gomap.golang.malloc import Allocator
@@ -21,7 +21,7 @@ from gomap.syncmap.shape import ReadDirtyShape, Shape, detect
 from gomap.syncmap.trie import TrieWalk
 from gomap.target import Target, Variable
 
-__all__ = ["detect", "entries", "look", "nonsense"]
+__all__ = ["detect", "entries", "look", "nonsense", "objects"]
 
 
 def look(target: Target, shape: Shape, variable: Variable, allocator: Allocator) -> SyncMap:
@@ -29,6 +29,14 @@ def look(target: Target, shape: Shape, variable: Variable, allocator: Allocator)
     if isinstance(shape, ReadDirtyShape):
         return ReadDirtyWalk(target, shape, variable).look(allocator)
     return TrieWalk(target, shape, variable).look(allocator)
+
+
+def objects(target: Target, shape: Shape, variable: Variable) -> Iterator[tuple[str, Iterable[int]]]:
+    """Addresses of all that the sync.Map has taken from the heap beside itself, as layout.MapView.objects has a map's:
+    readOnly, entry, value (the interfaces that entries point to) and the objects of both maps, or node and entry."""
+    if isinstance(shape, ReadDirtyShape):
+        return ReadDirtyWalk(target, shape, variable).objects()
+    return TrieWalk(target, shape, variable).objects()
 
 
 def nonsense(target: Target, shape: Shape, variable: Variable, room: Room) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -108,6 +108,16 @@ class ReadDirtyWalk:
                     value = values.get(entry)
                     if value and value != expunged:
                         yield SyncEntry(key_type, key, value_type, value, where)
+
+    def objects(self) -> Iterator[tuple[str, Iterable[int]]]:
+        read, dirty, _, readonly = self.halves()
+        yield "readOnly", (readonly,)
+        for half, what in ((read, "read"), (dirty, "dirty")):
+            if half is not None:
+                yield from half.objects()
+                entries = [entry for _, entry in self._keys(half, what)]
+                yield "entry", entries
+                yield "value", self._values(entries).values()
 
     def look(self, allocator: Allocator) -> SyncMap:
         target, shape = self.target, self.shape

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import NamedTuple
@@ -51,6 +51,7 @@ class TrieWalk:
     shape: TrieShape
     variable: Variable
     strange: int = 0  # inner nodes that name another parent
+    inner: list[int] = field(default_factory=list)  # those that were walked
     facts: Trie = field(default_factory=Trie)
     told: Told = field(default_factory=Told)
 
@@ -87,6 +88,7 @@ class TrieWalk:
                 self._odd("trie-too-deep", "the trie is deeper than a hash is long", min(level))
                 return
             self.facts.depth += 1
+            self.inner += level
             children = self._children(level, seen)
             level = {}
             chained: list[tuple[int, int]] = []
@@ -217,6 +219,10 @@ class TrieWalk:
         names = arguments_of(self.shape.trie.name.partition("[")[2][:-1])
         name = names[number] if number < len(names) else ANY_POINTER
         return name if name == ANY_POINTER or not name.startswith(SHAPE) else name[len(SHAPE) :]
+
+    def objects(self) -> Iterator[tuple[str, Iterable[int]]]:
+        yield "entry", [one.address for one in self.walk()]
+        yield "node", self.inner
 
     def look(self, allocator: Allocator) -> SyncMap:
         count = cleared = size = live = 0

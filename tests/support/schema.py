@@ -319,6 +319,28 @@ CYCLE = {
     "visited": int,
     "unreadable": int,
 }
+CALL = {"function": str, "file": (str, None), "line": (int, None)}
+ORIGIN = {
+    "location": (CALL, None),
+    "caller": (CALL, None),
+    "samples": int,
+    "sampled_bytes": int,
+    "objects": int,
+    "bytes": int,
+    "parts": {"*": int},
+    "stacks?": [{"samples": int, "bytes_each": int, "calls": [CALL]}],
+}
+ORIGINS = {
+    "expr": str,
+    "type": str,
+    "address": (HEX, None),
+    "bytes": {"allocated": int},
+    "profiling": {"linked": (bool, None), "rate": (int, None)},
+    "samples": int,
+    "estimated": {"objects": int, "bytes": int},
+    "probability": (FRACTION, None),
+    "origins": [ORIGIN],
+}
 TOP = {
     "by": {"bytes", "waste", "entries", "load", "values"},
     "maps": [
@@ -334,10 +356,13 @@ TOP = {
             "bytes": SIZES,
             "values": (int, None),
             "shares": (HEX, None),
+            "origin?": (ORIGIN, None),
+            "samples?": (int, None),
         }
     ],
     "total": {"maps": int, "entries": int, "bytes": SIZES, "gives_back": int, "values": (int, None)},
     "heap": HEAP,
+    "lines?": [ORIGIN],
     "bytes_from": {"size-classes"},
     "scanned": SCANNED,
 }
@@ -379,6 +404,7 @@ DATA: dict[str, dict[str, Any]] = {
     "hmap-sync": SYNC,
     "hmap-cycle": CYCLE,
     "hmap-top": TOP,
+    "hmap-origin": ORIGINS,
     "hmap-whatis": WHATIS,
     "hmap-get": GET,
     "hmap-check": CHECK,

@@ -35,6 +35,8 @@ SHARED: dict[str, Mapping[str, Any]] = {
     "heap": schema.HEAP,
     "scanned": schema.SCANNED,
     "half": schema.HALF,
+    "call": schema.CALL,
+    "origin": schema.ORIGIN,
 }
 TYPES = {
     int: "integer",

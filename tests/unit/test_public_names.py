@@ -38,7 +38,8 @@ OPTIONS = {
     "hmap-race": ["--json"],
     "hmap-alias": ["EXPR", "--scope", "--depth", "--all", "--slices", "--goroutine", "--frame", "--json"],
     "hmap-evac": ["EXPR", "--goroutine", "--frame", "--json"],
-    "hmap-top": ["--by", "-n", "--values", "--heap", "--json"],
+    "hmap-top": ["--by", "-n", "--values", "--heap", "--origin", "--json"],
+    "hmap-origin": ["EXPR", "--full", "--goroutine", "--frame", "--json"],
     "hmap-whatis": ["ADDR", "--goroutine", "--frame", "--json"],
     "hmap-record": ["EXPR", "FILE", "--goroutine", "--frame"],
 }

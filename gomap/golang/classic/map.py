@@ -7,7 +7,8 @@ makeBucketArray, evacuated, growWork, evacuate, tooManyOverflowBuckets.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import itemgetter
 
@@ -28,7 +29,7 @@ from gomap.golang.classic.shape import (
 from gomap.golang.classic.walk import BucketWalk, add_runs, outside
 from gomap.golang.malloc import Allocator
 from gomap.golang.marks import SLOTS, Strip, Tally, marks_of
-from gomap.golang.slots import Bucket, entries_of
+from gomap.golang.slots import Bucket, behind, entries_of
 from gomap.golang.structure import Bytes, Growth, MapEntry, Structure
 from gomap.gotypes import has_pointers
 from gomap.memory import gather, one_by_one, stream
@@ -131,6 +132,24 @@ class ClassicMap:
     def overflow_limit(self) -> int:
         """hmap.noverflow at which the next insert starts a same-size growth: tooManyOverflowBuckets."""
         return 1 << min(self.B, 15)
+
+    def objects(self) -> Iterator[tuple[str, Iterable[int]]]:
+        """As layout.MapView has it."""
+        word, record = self.target.arch.pointer_size, self._extra_record()
+        yield "header", (self.address,)
+        yield "buckets", (self.header["buckets"],)
+        yield "oldbuckets", (self.header["oldbuckets"],)
+        yield "extra", (self.header["extra"],)
+        for name in ("overflow", "oldoverflow") if record is not None else ():
+            listed = record.get(name) if record is not None else 0
+            if listed:  # *[]*bmap
+                yield "extra", (listed,)
+                with suppress(MemoryFault):
+                    yield "extra", (self.target.arch.pointer(self.target.memory.read(listed, word)),)
+        walk, slots = self._walk(), self.shape.slots
+        for data in self.contents():
+            yield "overflow", walk.chained(data)
+            yield from behind(slots, self.target.arch, data)
 
     def layout_facts(self, structure: Structure) -> dict[str, object]:
         """The `classic` object of the JSON contract."""

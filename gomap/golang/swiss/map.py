@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
 
@@ -19,7 +19,7 @@ from gomap.arrays import expect
 from gomap.errors import MemoryFault
 from gomap.golang.malloc import Allocator
 from gomap.golang.marks import SLOTS, Strip, marks_of, marks_of_arrays
-from gomap.golang.slots import Bucket, entries_of, member
+from gomap.golang.slots import Bucket, behind, entries_of, member
 from gomap.golang.structure import Bytes, MapEntry, Structure, SwissTable
 from gomap.golang.swiss.shape import (
     CTRL_DELETED,
@@ -123,6 +123,21 @@ class SwissMap:
         found = {pointer: "directory"}
         found.update((address, "table") for address in self._directory(Structure(address=None)))
         return found
+
+    def objects(self) -> Iterator[tuple[str, Iterable[int]]]:
+        """As layout.MapView has it."""
+        yield "header", (self.address,)
+        if self.small:
+            yield "groups", (self.header["dirPtr"],)
+        else:
+            yield "directory", (self.header["dirPtr"],)
+            tables = self.tables(Structure(address=None))
+            yield "table", [table.address for table in tables]
+            yield "groups", [table.groups_address for table in tables]
+        slots = self.shape.slots
+        if slots.indirect_key or slots.indirect_elem:
+            for data in self.contents():
+                yield from behind(slots, self.target.arch, data)
 
     def layout_facts(self, structure: Structure) -> dict[str, object]:
         """The `swiss` object of the JSON contract."""
