@@ -234,6 +234,31 @@ replaced since is not there.
             ("hmap-origin 0xc000012345", "the map at an address"),
         ),
         session="Which line grew a map",
+    ),
+    Command(
+        name="hmap-advise",
+        summary="what to change about maps, and how many bytes each change saves",
+        about="""
+Looks for maps that are larger than their entries need, that grew where make could have been given a size, that
+have the same value under every key, or whose strings are several times in the heap or keep much larger ones alive;
+for very many tiny maps of one type; and for maps that would have no pointers for the collector to scan if values
+or keys lay in them. Without EXPR it looks at all maps of the process, those that no variable leads to as well.
+Each figure is worked out from what is in memory, in the allocator's size classes, and is what this change alone
+saves. An estimate says by how much chance may change it, and `if` says what has to hold, which memory does not show.
+Keys and elems of more than 128 bytes, and what lies behind pointers, are not searched for strings, and sync.Maps are
+not looked at.
+""",
+        args=(
+            Arg("EXPR", EXPR_HELP, optional=True),
+            Arg("--min", "leave out changes that save fewer bytes", "BYTES", natural, default=16384),
+            Arg("-n", "how many changes to list; 0: all", "N", natural, default=10),
+        ),
+        examples=(
+            ("hmap-advise", "the ten changes that save the most"),
+            ("hmap-advise main.cache --min 0", "all that can be said of one map"),
+            ("hmap-advise --json", "the same for a script"),
+        ),
+        session="What to change about maps",
         of_a_map=False,
     ),
     Command(

@@ -18,7 +18,7 @@ from gomap.golang.marks import MarkCode
 from gomap.golang.search import KeySearch, Step
 from gomap.golang.slots import Bucket, SlotShape
 from gomap.golang.spot import Spot
-from gomap.golang.structure import MapEntry, Structure, SwissTable
+from gomap.golang.structure import Estimate, MapEntry, Structure, SwissTable
 from gomap.gotypes import GoType
 from gomap.report import Section
 from gomap.target import Arch, Record, Target
@@ -175,6 +175,29 @@ class MapView(Protocol):
 
     def rebuilt(self, entries: int, allocator: Allocator) -> int:
         """Bytes of a new map of so many entries."""
+
+    # -- other sizes that it could have ----------------------------------------------------------
+
+    def reshaped(self, key: GoType, elem: GoType) -> MapView | None:
+        """The same header, read as if the map had keys and elems of these types: for its sizes alone. None where the
+        rule that lays slots out does not give the map's own type the size that it has."""
+
+    def arrays_size(self, structure: Structure, allocator: Allocator) -> int:
+        """Bytes of its arrays of buckets, as many as the structure has, of this view's shape."""
+
+    def remade(self, entries: int, allocator: Allocator) -> Estimate:
+        """Bytes of a map that make made for so many entries, with these in it, keys and elems behind pointers apart."""
+
+    def filled(self, entries: int, structure: Structure, allocator: Allocator) -> Estimate:
+        """Bytes that were allocated, freed ones too, while the map grew from nothing to what it is."""
+
+    def oversized(self, structure: Structure) -> bool:
+        """Whether it has more buckets than growing to so many entries makes: entries were deleted, or make was given a
+        larger size."""
+
+    def has_grown(self, structure: Structure) -> bool | None:
+        """Whether its arrays became as large as they are by growing; False where make made them so; None where memory
+        does not tell."""
 
     # -- looking up ------------------------------------------------------------------------------
 

@@ -48,6 +48,15 @@ class Bytes:
         return max(self.allocated - self.live, 0)
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes that a map takes, or took. within: by how many chance may make them more or fewer, where keys' hashes fall
+    decides; 0: they are exact."""
+
+    bytes: int
+    within: int = 0
+
+
 @dataclass
 class SwissTable:
     """One internal/runtime/maps.table as its directory entry names it. tombstones: counted."""
@@ -80,6 +89,7 @@ class Structure:
     old_address: int | None = None
     overflow: int = 0
     old_overflow: int = 0
+    apart: int = 0  # overflow buckets that are objects of their own, not part of an array
     longest_chain: int = 0
     growth: Growth = field(default_factory=Growth)
     bytes: Bytes = field(default_factory=Bytes)

@@ -44,6 +44,7 @@ COMMANDS = (
 ONCE = (
     "hmap-top -n 0",
     "hmap-top -n 0 --values",
+    "hmap-advise -n 0 --min 0",
     "hmap-race",
     "hmap-whatis main.Keep.Tagged",
     f"hmap-whatis main.More.Own[{KEY}]",
@@ -54,7 +55,7 @@ ONCE = (
     "hmap-alias --all --scope all --slices",
 )
 #: Those of them that have to show the text, and not only what leads to it.
-SHOWING = ONCE[3:]
+SHOWING = ONCE[4:]
 REFUSED = (f"hmap-sync main.Keep.{KEY}", f"hmap-sync main.More.Own[{KEY}]", f"hmap-cycle main.Keep.{KEY}")
 IN_COLOUR = (
     "set hmap color on",

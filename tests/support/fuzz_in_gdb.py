@@ -35,6 +35,7 @@ SEARCHES = (
     "hmap-top",
     "hmap-top --values --json",
     "hmap-top --heap -n 0 --json",
+    "hmap-advise -n 0 --min 0",
     "hmap-race",
     "hmap-race --json",
     "hmap-alias --all --scope all",

@@ -366,6 +366,41 @@ TOP = {
     "bytes_from": {"size-classes"},
     "scanned": SCANNED,
 }
+ADVISE = {
+    "expr": (str, None),
+    "min": int,
+    "maps": int,
+    "entries": int,
+    "advice": [
+        {
+            "kind": {
+                "array-keys",
+                "duplicate-strings",
+                "empty-maps",
+                "pinned",
+                "presize",
+                "rebuild",
+                "set",
+                "tiny-maps",
+                "values-inline",
+            },
+            "path": (str, None),
+            "address": (HEX, None),
+            "type": (str, None),
+            "maps": int,
+            "do": str,
+            "how": str,
+            "saves": {"held": SIGNED, "allocated": int, "scanned": int},
+            "within": int,
+            "assumes": (str, None),
+            "capacity": (int, None),
+            "strings": [{"text": str, "length": int, "slots": int, "copies": int, "bytes": int}],
+        }
+    ],
+    "below_min": int,
+    "heap": (HEAP, None),
+    "scanned": (SCANNED, None),
+}
 PARTS = {"key", "elem", "tophash", "ctrl", "overflow-pointer"}
 WHATIS = {
     "address": HEX,
@@ -405,6 +440,7 @@ DATA: dict[str, dict[str, Any]] = {
     "hmap-cycle": CYCLE,
     "hmap-top": TOP,
     "hmap-origin": ORIGINS,
+    "hmap-advise": ADVISE,
     "hmap-whatis": WHATIS,
     "hmap-get": GET,
     "hmap-check": CHECK,

@@ -40,6 +40,7 @@ OPTIONS = {
     "hmap-evac": ["EXPR", "--goroutine", "--frame", "--json"],
     "hmap-top": ["--by", "-n", "--values", "--heap", "--origin", "--json"],
     "hmap-origin": ["EXPR", "--full", "--goroutine", "--frame", "--json"],
+    "hmap-advise": ["EXPR", "--min", "-n", "--goroutine", "--frame", "--json"],
     "hmap-whatis": ["ADDR", "--goroutine", "--frame", "--json"],
     "hmap-record": ["EXPR", "FILE", "--goroutine", "--frame"],
 }

@@ -265,7 +265,8 @@ class ClassicMap:
                 self._array_size(structure.old_count if structure.old else 0, allocator),
             ),
         ]
-        new_outside = one * outside(walk.overflow_seen[:1], ranges)
+        structure.apart = outside(walk.overflow_seen[:1], ranges)
+        new_outside = one * structure.apart
         old_outside = one * outside(walk.overflow_seen[1:], ranges)
         allocated = allocator.allocated(shape.header.size, True) + main + old + new_outside + old_outside
         allocated += self._extra_bytes(allocator)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gomap import human
-from gomap.golang.classic import check, growth, iterator, locate, lookup
+from gomap.golang.classic import check, growth, iterator, locate, lookup, sizes
 from gomap.golang.classic.map import ClassicMap
 from gomap.golang.classic.scan import tophash
 from gomap.golang.classic.shape import EMPTY_REST, MARKS, detect
@@ -36,6 +36,9 @@ class ClassicView(ClassicMap):
     iteration = iterator.iteration
     check = check.check
     arrays_of = lookup.arrays_of
+    arrays_size, remade, filled = sizes.arrays_size, sizes.remade, sizes.filled
+    oversized, has_grown = sizes.oversized, sizes.has_grown
+    reshaped = sizes.reshaped
     iterated = "buckets"
 
     @property

@@ -11,7 +11,7 @@ from gomap.golang.integrity import Checked
 from gomap.golang.layout import Description, Layout, Terms
 from gomap.golang.malloc import Allocator
 from gomap.golang.structure import Structure
-from gomap.golang.swiss import check, growth, iterator, locate, lookup
+from gomap.golang.swiss import check, growth, iterator, locate, lookup, sizes
 from gomap.golang.swiss.map import SwissMap
 from gomap.golang.swiss.shape import CTRL_DELETED, CTRL_EMPTY, MARKS, detect
 
@@ -41,6 +41,9 @@ class SwissView(SwissMap):
     iteration = iterator.iteration
     forecast = growth.forecast
     arrays_of = lookup.arrays_of
+    arrays_size, remade, filled = sizes.arrays_size, sizes.remade, sizes.filled
+    oversized, has_grown = sizes.oversized, sizes.has_grown
+    reshaped = sizes.reshaped
 
     @property
     def iterated(self) -> str:
