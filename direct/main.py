@@ -6,7 +6,9 @@ import argparse
 import cmd
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 
+from direct.pause import Stop
 from direct.target import DirectTarget, Opened, of_core, of_process
 from gomap import frontend
 from gomap.commands import registry
@@ -29,7 +31,7 @@ def _run(options: argparse.Namespace) -> int:
         if len(options.FILES) > 2:
             raise UsageError("core takes the program and the core file, or the core file alone")
         opened = of_core(options.FILES[0] if len(options.FILES) > 1 else None, options.FILES[-1])
-    prompt = DirectPrompt(opened)
+    prompt = DirectPrompt(opened, options.how == "pid" and options.pause)
     if options.c is None:
         prompt.ask()
         return 0
@@ -49,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     ways = parser.add_subparsers(dest="how", required=True, metavar="pid|core", prog="gomap")
     pid = ways.add_parser("pid", parents=[common], help="a process: it runs on while it is read")
     pid.add_argument("PID", type=int)
+    pid.add_argument("--pause", action="store_true", help="stop the process while a command reads it, and say how long")
     core = ways.add_parser("core", parents=[common], help="a core file: core [PROG] CORE")
     core.add_argument("FILES", nargs="+", metavar="FILE")
     return parser
@@ -60,23 +63,32 @@ class DirectPrompt(cmd.Cmd):
     prompt = "(gomap) "
     identchars = cmd.Cmd.identchars + "-"
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: Opened, pause: bool = False) -> None:
         super().__init__()
-        self._opened = opened
+        self._opened, self._pause = opened, pause
 
     def answer(self, line: str) -> bool:
         """Runs one command. Whether it answered."""
         name, _, rest = line.strip().partition(" ")
         shown = style(sys.stdout)
         line_of_progress = progress(sys.stdout, shown.width)
-        outcome = frontend.run(name, rest, self._target, Settings(), shown, False, line_of_progress)
+        stops: list[Stop] = []
+        with ExitStack() as held:
+
+            def target() -> DirectTarget:
+                if not self._pause:
+                    return DirectTarget(self._opened)
+                still = self._opened.still(held)
+                stops.append(still.stop)
+                return DirectTarget(self._opened, still)
+
+            outcome = frontend.run(name, rest, target, Settings(), shown, False, line_of_progress)
         write(outcome.output)
         if outcome.error is not None:
             print(outcome.error, file=sys.stderr)
+        for stop in stops:
+            print(f"process {self._opened.pid} stood still for {1000 * stop.seconds:.1f} ms", file=sys.stderr)
         return outcome.error is None
-
-    def _target(self) -> DirectTarget:
-        return DirectTarget(self._opened)
 
     def ask(self) -> None:
         """Takes commands until the user leaves. Ctrl-C gives up the line or the command, and not the prompt."""

@@ -1,41 +1,65 @@
-"""A process or a core file as a Target, by its memory and its file's debug information alone.
-
-Package variables are known. Local variables are not: no stack is unwound. The census (gomap/heap) finds the maps that
-only they hold.
-"""
+"""A process or a core file as a Target, by its memory and its file's debug information alone."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Callable
 
-from gomap import elf
+from direct import copied
+from direct.frames import Files, Frames
+from direct.pause import Stop, stopped
+from direct.refusals import why_not_read
+from gomap import elf, registers
 from gomap.corefile import CoreMemory, ProgramMemory, Shortcut, check
 from gomap.dwarf import BadDwarf, DebugInfo
-from gomap.errors import GomapError, NoDebugInfo, NoLocals, NoProcess
+from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, NoSuchGoroutine, TargetRunning
+from gomap.golang.goroutines import Reader, goroutine_of_thread
 from gomap.golang.pclntab import Functions
 from gomap.gotypes import GoType
-from gomap.memory import CachedMemory, Memory
+from gomap.memory import CachedMemory, HeldMemory, Memory
+from gomap.ongoroutine import OnGoroutine
 from gomap.process import ProcessMemory
+from gomap.registers import Registers
 from gomap.target import GLOBAL, Captured, Frame, Goroutine, Location, Variable, Wanted, build_version
 
-WITHOUT = "without a debugger local variables are not known: goroutines' frames were not searched for maps"
-_YAMA = "/proc/sys/kernel/yama/ptrace_scope"
+#: How often a stack is read that changes while it is, and the bytes of the largest that are read at once.
+MAX_TRIES, MAX_STACK = 8, 1 << 22
+
+
+@dataclass(frozen=True)
+class Still:
+    """A process that was stopped, and its memory as it was then."""
+
+    stop: Stop
+    memory: Memory
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A process or core file. moved: how far the program lies from where it was linked. threads: how many of its
-    threads run on while it is read."""
+    """A process or core file. threads: how many of its threads run on while it is read. registers: those of threads in
+    a core file, by the operating system's id, the one that ended the program first. pid: of a process."""
 
     kind: str
     memory: Memory
-    info: DebugInfo
-    moved: int
+    files: Files
     threads: Callable[[], int]
+    registers: Mapping[int, Registers] = field(default_factory=dict)
+    pid: int = 0
+
+    def still(self, until: ExitStack) -> Still:
+        """Stops the process, copies what it can write to, and lets it run on. Where that can't be copied, the process
+        stands still until `until` ends. Raises NoProcess, GomapError."""
+        copy = copied.room(self.memory, self.pid)
+        with ExitStack() as own:
+            stop = own.enter_context(stopped(self.pid, self.files.info.arch))
+            if copy is not None and copy.copy(self.pid):
+                return Still(stop, copy)
+            until.enter_context(own.pop_all())
+            return Still(stop, self.memory)
 
 
 def of_core(program: str | None, core: str) -> Opened:
@@ -45,6 +69,7 @@ def of_core(program: str | None, core: str) -> Opened:
         raise GomapError(problem)
     with elf.mapped(core) as data:
         entry, named = elf.entry_in_core(data), elf.program_in_core(data)
+        notes = list(elf.notes(data, elf.parse(data), elf.NT_PRSTATUS))
     program = program or named
     if program is None or not os.path.isfile(program):
         told = f"{program} is not on this machine" if program else "the core file does not name it"
@@ -55,7 +80,8 @@ def of_core(program: str | None, core: str) -> Opened:
         memory = Shortcut(CoreMemory(core), ProgramMemory(program, moved))
     except OSError as error:
         raise GomapError(f"{program} can't be read: {error.strerror}") from error
-    return Opened("core", memory, info, moved, lambda: 0)
+    known = registers.of_notes(info.arch, notes)
+    return Opened("core", memory, Files(info, moved), lambda: 0, known)
 
 
 def of_process(pid: int) -> Opened:
@@ -69,10 +95,10 @@ def of_process(pid: int) -> Opened:
             entry = elf.entry_in_vector(file.read(), elf.parse(data))
         moved = _moved(program, entry)
     except PermissionError as error:
-        raise GomapError(f"process {pid} can't be read: {_refused(pid)}") from error
+        raise GomapError(f"process {pid} can't be read: {why_not_read(pid)}") from error
     except OSError as error:
         raise NoProcess(f"process {pid} can't be read: {error.strerror}") from error
-    return Opened("live", memory, info, moved, lambda: _threads(pid))
+    return Opened("live", memory, Files(info, moved), lambda: _threads(pid), pid=pid)
 
 
 def _threads(pid: int) -> int:
@@ -80,24 +106,6 @@ def _threads(pid: int) -> int:
         return len(os.listdir(f"/proc/{pid}/task"))
     except OSError:
         raise NoProcess(f"process {pid} has ended") from None
-
-
-def _refused(pid: int) -> str:
-    """Which setting refuses it."""
-    try:
-        owner: int | None = os.stat(f"/proc/{pid}").st_uid
-    except OSError:
-        owner = None
-    try:
-        with open(_YAMA) as file:
-            scope = file.read().strip()
-    except OSError:
-        scope = "0"  # a kernel without Yama
-    if owner != os.geteuid():
-        return "it belongs to another user: run gomap as that user, or with CAP_SYS_PTRACE"
-    if scope != "0":
-        return f"{_YAMA} is {scope}: run gomap with CAP_SYS_PTRACE, or set that to 0"
-    return "the kernel refuses it: in a container gomap needs CAP_SYS_PTRACE"
 
 
 def _info(program: str) -> DebugInfo:
@@ -121,26 +129,48 @@ class DirectTarget:
     """The Target port."""
 
     backend = "direct"
-    goroutine = None
-    package: str | None = "main"
 
-    def __init__(self, opened: Opened) -> None:
-        self._opened, self._info = opened, opened.info
-        self.kind, self.arch = opened.kind, opened.info.arch
-        self.running = opened.threads()
-        self.memory: Memory = CachedMemory(opened.memory)
+    def __init__(self, opened: Opened, still: Still | None = None) -> None:
+        """still: of a process, where it was stopped."""
+        self._opened, self._info, self._moved = opened, opened.files.info, opened.files.moved
+        self.kind, self.arch = opened.kind, self._info.arch
+        self.running = opened.threads() if still is None else 0
+        self._registers = opened.registers if still is None else still.stop.registers
+        cached = CachedMemory(opened.memory if still is None else still.memory)
+        self._held = HeldMemory(cached)
+        self.memory: Memory = self._held if self.running else cached
         self._types: dict[str, GoType | None] = {}
 
     @property
     def go_version(self) -> str | None:
         return build_version(self.arch, self.memory, self.variable("runtime.buildVersion"))
 
+    @cached_property
+    def goroutine(self) -> int | None:
+        """Of a core file, the one that the thread ran which ended the program."""
+        thread = next(iter(self._registers), None) if self.kind == "core" else None
+        return None if thread is None else goroutine_of_thread(self, thread)
+
+    @property
+    def package(self) -> str | None:
+        return (self._selected.package if self._selected is not None else None) or "main"
+
+    @cached_property
+    def _selected(self) -> OnGoroutine | None:
+        """The program as it is seen from the selected goroutine's frames."""
+        try:
+            return None if self.goroutine is None else OnGoroutine(self)
+        except NoSuchGoroutine:
+            return None
+
     def variable(self, name: str, callers: bool = True) -> Variable | None:
+        if "." not in name:
+            return None if self._selected is None else self._selected.variable(name, callers)
         static = self._info.variables.get(name)
         try:
             if static is not None:
-                return Variable(name, self._info.type(static.type_at), static.address + self._opened.moved)
-            found = self._info.constant(name) if "." in name else None
+                return Variable(name, self._info.type(static.type_at), static.address + self._moved)
+            found = self._info.constant(name)
         except BadDwarf:
             return None
         if found is None:
@@ -159,10 +189,10 @@ class DirectTarget:
 
     def symbol(self, name: str) -> int | None:
         at = self._info.symbols.get(name.encode())
-        return None if at is None else at + self._opened.moved
+        return None if at is None else at + self._moved
 
     def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
-        return iter(())
+        return iter(()) if self._selected is None else self._selected.frame_variables(wanted)
 
     def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         for name, static in self._info.variables.items():
@@ -171,13 +201,48 @@ class DirectTarget:
             except BadDwarf:
                 continue
             if wanted(t):
-                yield Variable(name, t, static.address + self._opened.moved)
+                yield Variable(name, t, static.address + self._moved)
+
+    def settled(self, goroutine: Goroutine) -> Goroutine:
+        """See gomap.target.settled. What a goroutine's stack holds and where it goes on belong together where it stood
+        there before the stack was read and afterwards."""
+        if not self.running:
+            return goroutine
+        raw, reader = self._opened.memory, self._reader
+        for _ in range(MAX_TRIES):
+            found = reader.goroutine(goroutine.address, raw.read(goroutine.address, reader.size))
+            if found is None or found.id != goroutine.id:
+                raise GomapError("it has ended since the list of goroutines was read")
+            if found.status == "running":
+                return found if found.thread is not None else replace(found, thread=0)
+            low, high = found.stack
+            if not low <= found.sp < high or high - found.sp > MAX_STACK:
+                return found
+            try:
+                held = raw.read(found.sp, high - found.sp)
+            except MemoryFault:
+                continue
+            if found == reader.goroutine(goroutine.address, raw.read(goroutine.address, reader.size)):
+                self._held.hold(found.sp, held)
+                return found
+        raise TargetRunning("it did not stand still while its stack was read")
+
+    @cached_property
+    def _reader(self) -> Reader:
+        return Reader(self)
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
-        raise NoLocals(WITHOUT)
+        known = None if goroutine.thread is None else self._registers.get(goroutine.thread)
+        if known is None and goroutine.thread is not None and self.running:
+            raise TargetRunning("its thread is running, and its stack was not read (gomap pid --pause reads it)")
+        return self._frames.of(goroutine, known, wanted)
+
+    @cached_property
+    def _frames(self) -> Frames:
+        return Frames(self, self._opened.files)
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
-        return ()
+        return self._frames.captured(code, slot)
 
     def location(self, pc: int) -> Location | None:
         try:

@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Optional
 
 import gdb
 
 from gdbext.stacks import selected
+from gomap.places import LocationEntry, Piece, is_whole
 
 _ENTRY = re.compile(r"\b(0x[0-9a-f]+)-(0x[0-9a-f]+): (.*?)(?=^  \S+ 0x[0-9a-f]+-0x|\Z)", re.M | re.S)
 #: A place in the order that gdb tells it: an empty piece, an operation, a register, and the end of a piece.
 _WORD = re.compile(r"empty (\d+)-byte|DW_OP_(\w+)(?: (-?\d+))?|\$\w+|\[(\d+)-byte")
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A piece of a variable. size: in bytes, 0 for the whole of it in one place. offset: from the call frame's address;
-    None if it lies nowhere or in a register."""
-
-    size: int
-    offset: int | None
-
-
-@dataclass(frozen=True)
-class LocationEntry:
-    """One entry of a location list: the addresses that it is for, and the parts in order."""
-
-    start: int
-    end: int
-    parts: tuple[Piece, ...]
 
 
 @dataclass(frozen=True)
@@ -58,17 +40,8 @@ def told(symbol: gdb.Symbol, frame: gdb.Frame, known: Known) -> Told | None:
             known[key] = None
         else:
             parts = next((entry.parts for entry in entries if entry.start <= key[0] < entry.end), ())
-            known[key] = Told(parts, _is_whole(entries))
+            known[key] = Told(parts, is_whole(entries))
     return known[key]
-
-
-def _is_whole(entries: Sequence[LocationEntry]) -> bool:
-    """Whether a variable that is in a single place somewhere is whole there: a part is in a register before it comes
-    into memory, or is an argument's, whose memory is the caller's. Without optimisation the list has an argument in
-    pieces at first."""
-    alone = {entry.parts[0].offset for entry in entries if not entry.parts[0].size}
-    pieces = any(entry.parts[0].size for entry in entries)
-    return len(alone) == 1 and all(offset is not None and (offset < 0 or pieces) for offset in alone)
 
 
 def _entries(symbol: gdb.Symbol, frame: gdb.Frame) -> list[LocationEntry] | None:

@@ -9,6 +9,7 @@ from typing import Any
 import gdb
 
 from gomap.errors import NoDebugInfo
+from gomap.places import meant, undeclared
 
 #: Frames searched outward for a local variable.
 MAX_FRAMES = 256
@@ -61,8 +62,7 @@ def type_named(name: str) -> gdb.Type | None:
 def symbols(frame: gdb.Frame) -> Iterator[tuple[gdb.Symbol, bool]]:
     """Variables of a frame from the innermost block outward, with whether they are declared further down.
 
-    A block's variables exist in debug information from its first instruction on, but hold whatever was
-    there before until their declaration has run. C functions have none that matter here.
+    C functions have none that matter here.
     """
     try:
         block: gdb.Block | None = frame.block()
@@ -75,7 +75,7 @@ def symbols(frame: gdb.Frame) -> Iterator[tuple[gdb.Symbol, bool]]:
     while block is not None:
         for symbol in block:
             if symbol.is_variable or symbol.is_argument:
-                yield symbol, not symbol.is_argument and bool(line) and symbol.line > line
+                yield symbol, undeclared(symbol.is_argument, symbol.line, line)
         if block.function is not None:
             return
         block = block.superblock
@@ -95,23 +95,14 @@ def declared(frame: gdb.Frame) -> Iterator[tuple[gdb.Symbol, bool]]:
     for one in every:
         by_name.setdefault(one[0].name.lstrip("&"), []).append(one)
     line = frame.find_sal().line if len(by_name) < len(every) else 0
-    for symbol, undeclared in every:
+    for symbol, below in every:
         named = by_name[symbol.name.lstrip("&")]
-        if not undeclared:
+        if not below:
             yield symbol, len(named) > 1 and _meant(named, line)[0] is not symbol
 
 
 def _meant(named: Iterable[tuple[gdb.Symbol, bool]], line: int) -> tuple[gdb.Symbol | None, bool]:
-    """The one of a frame's variables of one name that the name means at the line, and whether its declaration is
-    further down; one that is set goes before it, as in `m := m`."""
-    later: gdb.Symbol | None = None
-    further = False
-    for symbol, undeclared in named:
-        if not undeclared and (symbol.is_argument or symbol.line != line):
-            return symbol, False
-        if later is None:
-            later, further = symbol, undeclared
-    return later, further
+    return meant(((symbol, symbol.is_argument, symbol.line) for symbol, _ in named), line)
 
 
 def static_symbol(name: str) -> gdb.Symbol | None:

@@ -14,7 +14,7 @@ from gdbext.stacks import call_frame, has_registers, waiting
 from gdbext.symbols import symbols, type_named, type_of
 from gdbext.types import Converter
 from gdbext.values import bytes_of
-from gomap.errors import GomapError, MemoryFault, OptimizedOut
+from gomap.errors import GomapError
 from gomap.golang import dictionaries
 from gomap.golang.dictionaries import Arguments, Dictionary, candidates, is_shaped
 from gomap.golang.pieces import are_all
@@ -22,6 +22,7 @@ from gomap.golang.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind
 from gomap.gotypes import same as same_type
 from gomap.memory import Memory
+from gomap.places import pieced
 from gomap.target import (
     GLOBAL,
     Arch,
@@ -87,7 +88,8 @@ class Variables:
                 if told is not None and not told.whole and not are_all(t, pieces, self.arch.pointer_size):
                     return Variable(name, t, place=place)
                 if not has_registers(frame) and (told is not None or t.kind not in _OF_WORDS):
-                    return self._in_memory(parts, call_frame(frame), t, name, place)
+                    unplaced = Variable(name, t, place=place)
+                    return pieced(self.memory, self.arch, parts, call_frame(frame), {}, unplaced)
             return self._of_value(value, t, name, place)
         except (gdb.error, GomapError):
             return Variable(name, t, place=place)
@@ -136,26 +138,6 @@ class Variables:
     @cached_property
     def arguments(self) -> Arguments:
         return Arguments(DescribedTypes(self.target))
-
-    def _in_memory(self, parts: Sequence[locations.Piece], base: int, t: GoType, name: str, place: Place) -> Variable:
-        """A variable of a function that has called another, as far as it lies in memory. base: its call frame's."""
-        if len(parts) == 1 and not parts[0].size:
-            at = parts[0].offset
-            return Variable(name, t, None if at is None else base + at, place=place)
-        data, holes, read = bytearray(), [], []
-        for part in parts:
-            try:
-                if part.offset is None:
-                    raise OptimizedOut(f"{name} is optimized out")
-                read.append((len(data), part.size, base + part.offset))
-                data += self.memory.read(base + part.offset, part.size)
-            except (OptimizedOut, MemoryFault):
-                holes.append((len(data), part.size))
-                data += bytes(part.size)
-        if len(data) < t.size:
-            holes.append((len(data), t.size - len(data)))
-        whole = bytes(data).ljust(t.size, b"\0")
-        return Variable(name, t, None, whole, tuple(holes), place, parts=tuple(read))
 
     def from_value(self, value: gdb.Value) -> Variable:
         """A value that gdb's own expression evaluation gave."""

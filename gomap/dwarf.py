@@ -26,7 +26,7 @@ from gomap.target import Arch
 
 _COMPILE_UNIT, _SUBPROGRAM, _VARIABLE, _MEMBER, _SUBRANGE, _CONSTANT = 0x11, 0x2E, 0x34, 0x0D, 0x21, 0x27
 _ARRAY, _POINTER, _STRUCT, _SUBROUTINE, _TYPEDEF, _BASE, _UNSPECIFIED = 0x01, 0x0F, 0x13, 0x15, 0x16, 0x24, 0x3B
-_NAME, _SIZE, _LOCATION, _LOW_PC, _LANGUAGE, _COUNT, _OFFSET, _TYPE = 0x03, 0x0B, 0x02, 0x11, 0x13, 0x37, 0x38, 0x49
+NAME, _SIZE, LOCATION, LOW_PC, _LANGUAGE, _COUNT, _OFFSET, TYPE = 0x03, 0x0B, 0x02, 0x11, 0x13, 0x37, 0x38, 0x49
 _CONST_VALUE = 0x1C
 _GO_KIND, _GO_ELEM, _GO_CLOSURE_OFFSET = 0x2900, 0x2902, 0x2907
 _OF_GO = 0x16  # DW_LANG_Go
@@ -75,7 +75,7 @@ _Table = Mapping[int, _Abbreviation]
 
 
 @dataclass(frozen=True)
-class _Unit:
+class Unit:
     """A compilation unit: where its first entry is, where it ends."""
 
     first: int
@@ -115,8 +115,9 @@ class DebugInfo:
             found = {section.name: section for section in self.sections}
             if ".zdebug_info" in found:
                 raise BadDwarf("it is compressed in the old way (.zdebug_info)")
+            self.path = path
             missing = ".debug_info" not in found or ".debug_abbrev" not in found
-            self._data = b"" if missing else elf.contents(data, found[".debug_info"])
+            self.data = b"" if missing else elf.contents(data, found[".debug_info"])
             self._abbreviations = b"" if missing else elf.contents(data, found[".debug_abbrev"])
             self.symbols: Mapping[bytes, int] = elf.symbols(data)
         self._order = header.order
@@ -127,14 +128,14 @@ class DebugInfo:
         self._four = struct.Struct(header.order + "I")
         self._tables: dict[int, _Table] = {}
         self._abbreviated = 0
-        self._units = list(self._go_units())
-        self._starts = [unit.first for unit in self._units]
+        self.units = list(self._go_units())
+        self._starts = [unit.first for unit in self.units]
         self._types: dict[int, GoType] = {}
         self._making: set[int] = set()
 
     @property
     def is_go(self) -> bool:
-        return bool(self._units)
+        return bool(self.units)
 
     # -- variables -----------------------------------------------------------------------------------
 
@@ -143,7 +144,7 @@ class DebugInfo:
         """The package variables, by name."""
         found = {}
         for pattern, start, end in self._patterns():
-            for match in pattern.finditer(self._data, start, end):
+            for match in pattern.finditer(self.data, start, end):
                 name, address, type_at = match.groups()
                 (at,) = self._address.unpack(address)
                 # Else these bytes are something else, or C's, whose names have no package.
@@ -158,18 +159,18 @@ class DebugInfo:
         for table, start, end, size in self._stretches():
             for code, abbreviation in table.items():
                 forms = [(attribute, form) for attribute, form, _ in abbreviation.forms]
-                located = forms[1:2] in ([(_LOCATION, _BLOCK1)], [(_LOCATION, _EXPRLOC)])
-                expected = forms[:1] == [(_NAME, _STRING)] and located and forms[2:3] == [(_TYPE, _REF_ADDR)]
+                located = forms[1:2] in ([(LOCATION, _BLOCK1)], [(LOCATION, _EXPRLOC)])
+                expected = forms[:1] == [(NAME, _STRING)] and located and forms[2:3] == [(TYPE, _REF_ADDR)]
                 if abbreviation.tag != _VARIABLE or not expected or code >= 0x20:
                     continue  # a code from 0x20 on could be a part of a name
                 location = re.escape(bytes([1 + size]) + _OP_ADDR)
-                text = re.escape(bytes([code])) + rb"([^\0-\x1f]+)\0" + location + b"(.{%d})(.{4})" % size
-                yield re.compile(text, re.S), start, end
+                entry = re.escape(bytes([code])) + rb"([^\0-\x1f]+)\0" + location + b"(.{%d})(.{4})" % size
+                yield re.compile(entry, re.S), start, end
 
     def _stretches(self) -> list[tuple[_Table, int, int, int]]:
         """(abbreviations, start, end, bytes of a pointer) of neighbouring units that have these in common."""
         found: list[tuple[_Table, int, int, int]] = []
-        for unit in self._units:
+        for unit in self.units:
             if found and found[-1][0] is unit.table and found[-1][3] == unit.pointer_size:
                 found[-1] = (unit.table, found[-1][1], unit.end, unit.pointer_size)
             else:
@@ -179,10 +180,10 @@ class DebugInfo:
     def is_plain(self, at: int) -> bool:
         """Whether the type there is a number or a string."""
         try:
-            tag, attributes, _ = self._entry(at)
+            tag, attributes, _ = self.entry(at)
         except BadDwarf:
             return False
-        return tag == _BASE or (tag == _STRUCT and attributes.get(_NAME) == b"string")
+        return tag == _BASE or (tag == _STRUCT and attributes.get(NAME) == b"string")
 
     # -- by name -------------------------------------------------------------------------------------
 
@@ -196,17 +197,17 @@ class DebugInfo:
         at = self._named(name, frozenset({_CONSTANT}))
         if at is None:
             return None
-        _, attributes, _ = self._entry(at)
-        return self.type(_number(attributes, _TYPE)), _number(attributes, _CONST_VALUE)
+        _, attributes, _ = self.entry(at)
+        return self.type(number(attributes, TYPE)), number(attributes, _CONST_VALUE)
 
     def _named(self, name: str, tags: frozenset[int]) -> int | None:
         """Where an entry of this name is: its abbreviation's number, and the name behind it."""
-        text = name.encode() + b"\0"
+        wanted = name.encode() + b"\0"
         for table, start, end, _ in self._stretches():
             for code, abbreviation in table.items():
-                if abbreviation.tag not in tags or abbreviation.forms[:1] != ((_NAME, _STRING, 0),) or code >= 0x80:
+                if abbreviation.tag not in tags or abbreviation.forms[:1] != ((NAME, _STRING, 0),) or code >= 0x80:
                     continue
-                at = self._data.find(bytes([code]) + text, start, end)
+                at = self.data.find(bytes([code]) + wanted, start, end)
                 if at >= 0:
                     return at
         return None
@@ -224,9 +225,9 @@ class DebugInfo:
             return None
         found = []
         for tag, attributes in self._variables_of(at):
-            offset = _number(attributes, _GO_CLOSURE_OFFSET)
+            offset = number(attributes, _GO_CLOSURE_OFFSET)
             if tag == _VARIABLE and offset:
-                found.append(Kept(_text(attributes), _number(attributes, _TYPE), offset))
+                found.append(Kept(text(attributes), number(attributes, TYPE), offset))
         return found
 
     @cached_property
@@ -239,49 +240,49 @@ class DebugInfo:
                 continue
             for code, abbreviation in table.items():
                 forms = [(attribute, form) for attribute, form, _ in abbreviation.forms[:2]]
-                if abbreviation.tag == _SUBPROGRAM and forms[:1] == [(_NAME, _STRING)] and forms[1][0] == _LOW_PC:
+                if abbreviation.tag == _SUBPROGRAM and forms[:1] == [(NAME, _STRING)] and forms[1][0] == LOW_PC:
                     pattern = re.compile(re.escape(bytes([code])) + rb"([^\0-\x1f]+)\0")
-                    found.update((match[1], match.start()) for match in pattern.finditer(self._data, start, end))
+                    found.update((match[1], match.start()) for match in pattern.finditer(self.data, start, end))
         return found
 
     def _variables_of(self, at: int) -> Iterator[tuple[int, Attributes]]:
         """Entries of a function's own block. Those that have entries below them, inner blocks and calls that were
         inlined, come last (putscope of cmd/internal/dwarf/dwarf.go)."""
         unit = self._unit(at)
-        _, _, nested, at = self._read(unit, at)
-        tag, attributes, has, at = self._read(unit, at)
+        _, _, nested, at = self.read(unit, at)
+        tag, attributes, has, at = self.read(unit, at)
         while nested and tag and not has:
             yield tag, attributes
-            tag, attributes, has, at = self._read(unit, at)
+            tag, attributes, has, at = self.read(unit, at)
 
     # -- units ---------------------------------------------------------------------------------------
 
-    def _go_units(self) -> Iterator[_Unit]:
+    def _go_units(self) -> Iterator[Unit]:
         at = 0
-        while at < len(self._data):
+        while at < len(self.data):
             start, wide = at, False
             try:
-                (length,) = struct.unpack_from(self._order + "I", self._data, at)
+                (length,) = struct.unpack_from(self._order + "I", self.data, at)
                 wide = length >= 0xFFFFFFF0
                 end = at + 4 + length
-                (version,) = struct.unpack_from(self._order + "H", self._data, at + 4)
+                (version,) = struct.unpack_from(self._order + "H", self.data, at + 4)
                 if version >= 5:
-                    kind, size, table = struct.unpack_from(self._order + "BBI", self._data, at + 6)
+                    kind, size, table = struct.unpack_from(self._order + "BBI", self.data, at + 6)
                     first, known = at + 12, kind == 1  # DW_UT_compile
                 else:
-                    table, size = struct.unpack_from(self._order + "IB", self._data, at + 6)
+                    table, size = struct.unpack_from(self._order + "IB", self.data, at + 6)
                     first, known = at + 11, True
             except struct.error as error:
                 raise BadDwarf("its debug information is cut short") from error
-            if wide or end > len(self._data) or end <= start + 11 or not 2 <= version <= 5:
+            if wide or end > len(self.data) or end <= start + 11 or not 2 <= version <= 5:
                 raise BadDwarf("its debug information is not as Go's toolchain writes it")
             if known:
-                unit = _Unit(first, end, size, self._table(table))
+                unit = Unit(first, end, size, self._table(table))
                 if self._is_of_go(unit):
                     yield unit
             at = end
 
-    def _is_of_go(self, unit: _Unit) -> bool:
+    def _is_of_go(self, unit: Unit) -> bool:
         code, at = self._uleb(unit.first)
         abbreviation = unit.table.get(code)
         if abbreviation is None or abbreviation.tag != _COMPILE_UNIT:
@@ -302,20 +303,20 @@ class DebugInfo:
         data, start, table = self._abbreviations, at, {}
         try:
             while True:
-                code, at = _uleb(data, at)
+                code, at = uleb(data, at)
                 if not code:
                     break
-                tag, at = _uleb(data, at)
+                tag, at = uleb(data, at)
                 children, at = bool(data[at]), at + 1
                 forms = []
                 while True:
-                    attribute, at = _uleb(data, at)
-                    form, at = _uleb(data, at)
+                    attribute, at = uleb(data, at)
+                    form, at = uleb(data, at)
                     if not attribute and not form:
                         break
                     constant = 0
                     if form == _IMPLICIT_CONST:
-                        constant, at = _uleb(data, at)
+                        constant, at = uleb(data, at)
                     forms.append((attribute, form, constant))
                 table[code] = _Abbreviation(tag, children, tuple(forms))
         except IndexError:
@@ -328,18 +329,18 @@ class DebugInfo:
 
     # -- entries -------------------------------------------------------------------------------------
 
-    def _unit(self, at: int) -> _Unit:
+    def _unit(self, at: int) -> Unit:
         index = bisect_right(self._starts, at) - 1
-        if index < 0 or not self._units[index].first <= at < self._units[index].end:
+        if index < 0 or not self.units[index].first <= at < self.units[index].end:
             raise BadDwarf(f"no entry of Go's is at {at:#x} of its debug information")
-        return self._units[index]
+        return self.units[index]
 
-    def _entry(self, at: int) -> tuple[int, Attributes, int]:
+    def entry(self, at: int) -> tuple[int, Attributes, int]:
         """(tag, attributes, where the next entry is)."""
-        tag, attributes, _, behind = self._read(self._unit(at), at)
+        tag, attributes, _, behind = self.read(self._unit(at), at)
         return tag, attributes, behind
 
-    def _read(self, unit: _Unit, at: int) -> tuple[int, dict[int, int | bytes], bool, int]:
+    def read(self, unit: Unit, at: int) -> tuple[int, dict[int, int | bytes], bool, int]:
         """(tag, attributes, whether it has children, where the next entry is). The tag is 0 at the end of children."""
         code, at = self._uleb(at)
         if not code:
@@ -354,8 +355,8 @@ class DebugInfo:
             raise BadDwarf("its debug information is cut short")
         return abbreviation.tag, attributes, abbreviation.children, at
 
-    def _value(self, unit: _Unit, form: int, constant: int, at: int) -> tuple[int | bytes, int]:
-        data = self._data
+    def _value(self, unit: Unit, form: int, constant: int, at: int) -> tuple[int | bytes, int]:
+        data = self.data
         if form == _STRING:
             end = data.find(b"\0", at, unit.end)
             if end < 0:
@@ -380,16 +381,16 @@ class DebugInfo:
 
     def _uleb(self, at: int) -> tuple[int, int]:
         try:
-            return _uleb(self._data, at)
+            return uleb(self.data, at)
         except IndexError:
             raise BadDwarf("its debug information is cut short") from None
 
     def _children(self, at: int) -> Iterator[tuple[int, Attributes]]:
         """Entries below the one at `at`, those of a type: none has children of its own."""
         unit = self._unit(at)
-        _, _, has, at = self._read(unit, at)
+        _, _, has, at = self.read(unit, at)
         while has:
-            tag, attributes, nested, at = self._read(unit, at)
+            tag, attributes, nested, at = self.read(unit, at)
             if not tag:
                 return
             if nested:
@@ -416,66 +417,66 @@ class DebugInfo:
 
     def _make(self, at: int, given: str | None) -> GoType:
         """given: name of the typedef that this is behind."""
-        tag, attributes, _ = self._entry(at)
-        name = given if given is not None else _text(attributes)
-        word, size, kind = self.arch.pointer_size, _number(attributes, _SIZE), _number(attributes, _GO_KIND)
+        tag, attributes, _ = self.entry(at)
+        name = given if given is not None else text(attributes)
+        word, size, kind = self.arch.pointer_size, number(attributes, _SIZE), number(attributes, _GO_KIND)
         if tag == _TYPEDEF:
             return self._typedef(attributes, name)
         if tag == _BASE:
             return GoType(_BASIC.get(kind, Kind.OPAQUE), name, size)
         if tag == _POINTER:
-            target = attributes.get(_TYPE)
-            if not isinstance(target, int) or self._entry(target)[0] == _UNSPECIFIED:
+            target = attributes.get(TYPE)
+            if not isinstance(target, int) or self.entry(target)[0] == _UNSPECIFIED:
                 return GoType(Kind.UNSAFE_POINTER, name or "unsafe.Pointer", word)
-            return GoType(Kind.POINTER, name or f"*{_text(self._entry(target)[1])}", word, lazy_elem=self._lazy(target))
+            return GoType(Kind.POINTER, name or f"*{text(self.entry(target)[1])}", word, lazy_elem=self._lazy(target))
         if tag == _SUBROUTINE:
             return GoType(Kind.FUNC, name, word)
         if tag == _ARRAY:
-            length = next((_number(each, _COUNT) for tag, each in self._children(at) if tag == _SUBRANGE), 0)
-            return GoType(Kind.ARRAY, name, size, length, lazy_elem=self._lazy(_number(attributes, _TYPE)))
+            length = next((number(each, _COUNT) for tag, each in self._children(at) if tag == _SUBRANGE), 0)
+            return GoType(Kind.ARRAY, name, size, length, lazy_elem=self._lazy(number(attributes, TYPE)))
         if tag == _STRUCT:
             if kind == _GO_STRING:
                 return GoType(Kind.STRING, name, size)
             if kind == _GO_SLICE:
-                return GoType(Kind.SLICE, name, size, lazy_elem=self._lazy(_number(attributes, _GO_ELEM)))
+                return GoType(Kind.SLICE, name, size, lazy_elem=self._lazy(number(attributes, _GO_ELEM)))
             return GoType(Kind.STRUCT, name, size, fields=self._fields(at))
         return GoType(Kind.OPAQUE, name, size)
 
     def _fields(self, at: int) -> tuple[Field, ...]:
         members = [each for tag, each in self._children(at) if tag == _MEMBER]
-        return tuple(Field(_text(each), _number(each, _OFFSET), self.type(_number(each, _TYPE))) for each in members)
+        return tuple(Field(text(each), number(each, _OFFSET), self.type(number(each, TYPE))) for each in members)
 
     def _typedef(self, attributes: Attributes, name: str) -> GoType:
         """Interfaces, maps and channels are typedefs of a struct, or of a pointer to one, that the linker makes."""
-        word, at = self.arch.pointer_size, _number(attributes, _TYPE)
+        word, at = self.arch.pointer_size, number(attributes, TYPE)
         if name == ANY_POINTER:
             return GoType(Kind.UNSAFE_POINTER, name, word)
         for _ in range(MAX_NESTED):
-            kind = _number(attributes, _GO_KIND)
+            kind = number(attributes, _GO_KIND)
             if kind == _GO_CHAN:
-                return GoType(Kind.CHAN, name, word, lazy_elem=self._lazy(_number(attributes, _GO_ELEM)))
-            tag, behind, _ = self._entry(at)
+                return GoType(Kind.CHAN, name, word, lazy_elem=self._lazy(number(attributes, _GO_ELEM)))
+            tag, behind, _ = self.entry(at)
             if kind == _GO_MAP and tag == _POINTER:
-                return maps.map_type(name, word, self._lazy(_number(behind, _TYPE)), self.arch)
-            if tag == _STRUCT and _text(behind) in _INTERFACES and _text(behind) != name:
-                return GoType(Kind.INTERFACE, name, _number(behind, _SIZE), methods=_INTERFACES[_text(behind)])
+                return maps.map_type(name, word, self._lazy(number(behind, TYPE)), self.arch)
+            if tag == _STRUCT and text(behind) in _INTERFACES and text(behind) != name:
+                return GoType(Kind.INTERFACE, name, number(behind, _SIZE), methods=_INTERFACES[text(behind)])
             if tag != _TYPEDEF:
                 return self._make(at, name)
-            at, attributes = _number(behind, _TYPE), behind if _GO_KIND in behind else attributes
+            at, attributes = number(behind, TYPE), behind if _GO_KIND in behind else attributes
         raise BadDwarf("a type of its debug information has no end")
 
 
-def _text(attributes: Attributes) -> str:
-    name = attributes.get(_NAME, b"")
+def text(attributes: Attributes) -> str:
+    name = attributes.get(NAME, b"")
     return name.decode("utf-8", "replace") if isinstance(name, bytes) else ""
 
 
-def _number(attributes: Attributes, which: int) -> int:
+def number(attributes: Attributes, which: int) -> int:
     value = attributes.get(which, 0)
     return value if isinstance(value, int) else 0
 
 
-def _uleb(data: bytes, at: int) -> tuple[int, int]:
+def uleb(data: bytes, at: int) -> tuple[int, int]:
     """(unsigned LEB128 number, position behind it). Raises IndexError where it has no end."""
     byte = data[at]
     at += 1

@@ -9,7 +9,7 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Union
 
@@ -269,6 +269,7 @@ def why_no_debug_info(path: str | None) -> str:
 
 # -- core files --------------------------------------------------------------------------------------
 
+NT_PRSTATUS = 1
 _NT_AUXV, _NT_FILE, _AT_ENTRY = 6, 0x46494C45, 9
 
 
@@ -313,15 +314,19 @@ def _files_in_core(data: Data) -> dict[str, bool]:
 
 def _note(data: Data, elf: Elf, wanted: int) -> bytes:
     """Contents of the core's first note of that kind."""
+    return next(notes(data, elf, wanted), b"")
+
+
+def notes(data: Data, elf: Elf, wanted: int) -> Iterator[bytes]:
+    """Contents of the core's notes of that kind, in order."""
     for segment in (s for s in elf.segments if s.kind == _NOTE):
         at, end = segment.offset, min(segment.offset + segment.size, len(data))
         while at + 12 <= end:
             name, size, kind = struct.unpack_from(elf.order + "III", data, at)
             start = at + 12 + (name + 3) // 4 * 4
             if kind == wanted:
-                return bytes(data[start : min(start + size, end)])
+                yield bytes(data[start : min(start + size, end)])
             at = start + (size + 3) // 4 * 4
-    return b""
 
 
 def why_no_core(path: str) -> str | None:

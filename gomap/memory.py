@@ -65,6 +65,9 @@ class CachedMemory:
             return self._inner.read(address, size)
         return data[offset : offset + size]
 
+    def forget(self) -> None:
+        self._pages.clear()
+
     def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
         return stream(self._inner, pieces)
 
@@ -79,6 +82,46 @@ class CachedMemory:
                 self._pages.clear()
             self._pages[number] = page
         return page
+
+
+class HeldMemory:
+    """Memory of a process that goes on, with stretches that were read at one moment and stay as they were then."""
+
+    def __init__(self, inner: Memory, limit: int = 1 << 28) -> None:
+        self._inner, self._left = inner, limit
+        self._starts: list[int] = []
+        self._data: list[bytes] = []
+
+    def hold(self, address: int, data: bytes) -> None:
+        """Keeps what was read there, in place of what it overlaps, up to the limit in all."""
+        first = bisect.bisect_left(self._starts, address)
+        last = bisect.bisect_left(self._starts, address + len(data))
+        if first and self._starts[first - 1] + len(self._data[first - 1]) > address:
+            first -= 1
+        self._left += sum(map(len, self._data[first:last]))
+        del self._starts[first:last], self._data[first:last]
+        if self._left >= len(data):
+            self._left -= len(data)
+            self._starts.insert(first, address)
+            self._data.insert(first, data)
+
+    def read(self, address: int, size: int) -> bytes:
+        index = bisect.bisect_right(self._starts, address) - 1
+        if index >= 0:
+            offset, data = address - self._starts[index], self._data[index]
+            if offset + size <= len(data):
+                return data[offset : offset + size]
+        return self._inner.read(address, size)
+
+    def forget(self) -> None:
+        """What is held stays."""
+        forget(self._inner)
+
+    def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
+        return stream(self._inner, pieces)
+
+    def joined(self, addresses: Sequence[int], sizes: Sequence[int]) -> Buffer | None:
+        return joined(self._inner, addresses, sizes)
 
 
 class RecordingMemory:
@@ -147,6 +190,13 @@ def one_by_one(memory: Memory, pieces: Iterable[tuple[int, int]]) -> Iterator[Re
             yield address, size, memory.read(address, size)
         except MemoryFault as fault:
             yield address, size, fault
+
+
+def forget(memory: Memory) -> None:
+    """From now on reads what is there now: of a program that goes on, what was kept may have changed."""
+    own = getattr(memory, "forget", None)
+    if own is not None:
+        own()
 
 
 def joined(memory: Memory, addresses: Sequence[int], sizes: Sequence[int]) -> Buffer | None:

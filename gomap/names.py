@@ -53,6 +53,8 @@ def root_of(target: Target, name: str, quoted: bool) -> tuple[Variable, list[Ste
         unseen = f" ({target.problem})" if target.problem else ""
         where = f"in the frames of goroutine {target.goroutine}{unseen} or the packages"
     hint = "package variables need their full name, like main.cache"
+    if target.kind == "live" and target.goroutine is None:
+        hint = f"no goroutine is selected (--goroutine N names one); {hint}"
     if target.kind == "recorded":
         where = "in the file"
         hint = f"it has {', '.join(v.name for v in target.frame_variables(can_reach_map) if can_reach_map(v.type))}"

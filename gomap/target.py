@@ -274,6 +274,14 @@ class Target(Protocol):
         ...
 
 
+def settled(target: Target, goroutine: Goroutine) -> Goroutine:
+    """The goroutine, its stack read at one moment: where the program goes on while it is read, as it stood then. A
+    target that is read so has a `settled` of its own. Raises GomapError where it does not stand still."""
+    own = getattr(target, "settled", None)
+    found: Goroutine = goroutine if own is None else own(goroutine)
+    return found
+
+
 def build_version(arch: Arch, memory: Memory, found: Variable | None) -> str | None:
     """What runtime.buildVersion, a string, says; None where the program has none that can be read."""
     if found is None or found.type.kind is not Kind.STRING:

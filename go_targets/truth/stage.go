@@ -49,18 +49,29 @@ func Done() {
 }
 
 // Reached says whether to stop at this stage: GOMAP_STAGE names it or is unset.
-// When GOMAP_ABORT names it the process dumps core here instead. Each program's
+// When GOMAP_ABORT names it the process dumps core here instead, and when GOMAP_WAIT
+// does it says so and lives until its input ends. Each program's
 // stop calls it and then runtime.Breakpoint itself, so that the frames at a stop
 // are runtime.breakpoint, runtime.Breakpoint, main.stop and the user's function.
 func Reached(stage string) bool {
 	if os.Getenv("GOMAP_ABORT") == stage && stage != "" {
 		abort()
 	}
-	if os.Getenv("GOMAP_ABORT") != "" {
+	if os.Getenv("GOMAP_WAIT") == stage && stage != "" {
+		wait()
+	}
+	if os.Getenv("GOMAP_ABORT") != "" || os.Getenv("GOMAP_WAIT") != "" {
 		return false
 	}
 	wanted, set := os.LookupEnv("GOMAP_STAGE")
 	return !set || wanted == stage
+}
+
+// wait stays in a system call. The program ends with the one that started it.
+func wait() {
+	fmt.Println("waiting")
+	os.Stdin.Read(make([]byte, 1))
+	os.Exit(0)
 }
 
 // Check panics unless what the program expects of its own data holds.

@@ -12,6 +12,7 @@
 //	GOMAP_STAGE  the one stage to stop at with a breakpoint (every stage unless
 //	             set; "none" runs through)
 //	GOMAP_ABORT  the stage to dump core at, instead of any breakpoint
+//	GOMAP_WAIT   the stage to wait at, instead of any breakpoint
 //
 // and its only argument, -stages, prints the names of its stages.
 //

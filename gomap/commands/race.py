@@ -86,7 +86,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     report.answer = list(dict.fromkeys(_answer(searched, maps, nil, target.running)))
     if not options.get("--json"):
         report.sections = [section for one in maps for section in _sections(one, searched)]
-    report.advice = _advice(searched, maps)
+    report.advice = _advice(searched, maps, bool(target.running or searched.unseen.count))
     if found.interrupted or searched.interrupted:
         report.answer.append("(interrupted: this is what the search had come to)")
         report.cut("the search was interrupted", 0, None)
@@ -405,7 +405,8 @@ def _unknown(searched: Searched) -> list[Anomaly]:
     ]
 
 
-def _advice(searched: Searched, maps: Sequence[Raced]) -> list[str]:
+def _advice(searched: Searched, maps: Sequence[Raced], unseen: bool) -> list[str]:
+    """unseen: whether there are stacks that were not read."""
     advice = []
     inside = [one for each in maps for one in each.inside]
     if any(one.nil and one.fatal and mapcalls.NIL_MAP in (one.message or "") for one in inside):
@@ -416,7 +417,7 @@ def _advice(searched: Searched, maps: Sequence[Raced]) -> list[str]:
             "a build with -race reports both sides at the first unguarded access"
         )
     idle = next((each for each in maps if each.writing and not each.inside), None)
-    if idle is not None:
+    if idle is not None and not unseen:
         advice.append(
             f"{idle.mark or 'writing'} is set but no goroutine is writing: a recovered panic, or a header copied "
             "during a write"

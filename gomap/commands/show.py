@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gomap import human
+from gomap.analysis.moving import Walked, walked
 from gomap.anomaly import Anomaly
 from gomap.commands.declare import Context
 from gomap.commands.drawing import bucket_sections
@@ -19,7 +20,7 @@ from gomap.golang.marks import SLOTS
 from gomap.golang.structure import TOO_MANY, Structure
 from gomap.gotypes import GoType
 from gomap.listing import entries_json
-from gomap.maps import LAYOUTS, shape_of, view
+from gomap.maps import LAYOUTS, shape_of
 from gomap.report import Bars, Encoded, Facts, Heat, Report, Section, Table
 from gomap.target import Variable
 from gomap.values import Limits, Values, shown
@@ -41,15 +42,17 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         if options["--iterators"]:
             report.data["iterators"] = []
         return report
-    found = view(target, t, address)
-    structure = found.structure(allocator(target))
-    data = show_json(expr, t, found, structure)
-    report = Report(data, anomalies=count_anomalies(found, structure))
+    read = walked(target, t, address, allocator(target))
+    found, structure = read.found, read.structure
+    data = {**show_json(expr, t, found, structure), "count": read.count, "bound": read.bound}
+    report = Report(data, anomalies=[*structure.anomalies, *read.anomalies])
+    if not read.bound:
+        report.anomalies = count_anomalies(found, structure)
     if Room(target).is_left(address):
         where = "its header lies in free pages, or on a stack that has been moved since"
         what = f"the program does not need {expr} here any more: {where}"
         report.anomalies.append(Anomaly("warning", "left-behind", what, address))
-    report.answer = [f"{t.name}  {expr}  {address:#x}", _summary(found, structure, target.kind)]
+    report.answer = [f"{t.name}  {expr}  {address:#x}", _summary(read, target.kind)]
     if wanted or (wanted is None and not json):
         _add_entries(context, report, t, found, wanted, json)
     report.sections += _sections(found, structure)
@@ -116,6 +119,7 @@ def _nil(expr: str, variable: Variable, t: GoType, layout: str, group: str | Non
         "layout": layout,
         "group": group,
         "count": 0,
+        "bound": None,
         "live": 0,
         "load": 0.0,
         "buckets": {
@@ -142,8 +146,11 @@ def _nil(expr: str, variable: Variable, t: GoType, layout: str, group: str | Non
     return report
 
 
-def _summary(found: MapView, structure: Structure, kind: str) -> str:
+def _summary(read: Walked, kind: str) -> str:
+    found, structure = read.found, read.structure
     entries = human.plural(structure.total.live, "entry")
+    if read.bound:
+        entries = f"{read.count:,} ± {read.bound:,} entries"
     if structure.unreadable:
         why = "corrupt, not set yet, or not in the core file" if kind == "core" else "corrupt, or not set yet"
         return f"not all of it can be read ({why}): {entries} found, its header counts {found.count:,}"

@@ -38,39 +38,58 @@ def goroutines(target: Target) -> tuple[list[Goroutine], list[Anomaly]]:
         raise NoDebugInfo("the debug information has no runtime.g or runtime.allgs: the goroutines can't be told")
     arch, memory, word = target.arch, target.memory, target.arch.pointer_size
     head = allgs.read(memory, 0, 2 * word)
+    reader = Reader(target)
     length = arch.pointer(head, word)
     if length > MAX_GOROUTINES:
         raise NoDebugInfo(f"runtime.allgs says there are {length:,} goroutines, which can't be")
     listed = memory.read(arch.pointer(head), length * word)
     addresses = [arch.pointer(listed, i) for i in range(0, len(listed), word)]
-    unpack = unpacker(arch, [_place(g_type, name) for name in _G_FIELDS])
-    bp_in_call = _optional(g_type, "syscallbp")
-    reasons = _Reasons(target)
-    threads = _threads(target)
     found: dict[int, Goroutine] = {}
     anomalies = []
     for address, data in gather(memory, [a for a in addresses if a], g_type.size):
         if data is None:
             anomalies.append(Anomaly("error", "unreadable", f"goroutine at {address:#x} can't be read", address))
             continue
-        goid, low, high, sp, pc, bp, status, reason, m, gopc, start, call_sp, call_pc, deferred, since = unpack(data)
+        one = reader.goroutine(address, data)
+        if one is not None:
+            found[address] = one
+    return [found[address] for address in addresses if address in found], anomalies
+
+
+class Reader:
+    """Makes a Goroutine of a runtime.g. Raises NoDebugInfo."""
+
+    def __init__(self, target: Target) -> None:
+        g_type = target.find_type("runtime.g")
+        if g_type is None or g_type.kind is not Kind.STRUCT:
+            raise NoDebugInfo("the debug information has no runtime.g: the goroutines can't be told")
+        self.size, self._arch = g_type.size, target.arch
+        self._unpack = unpacker(target.arch, [_place(g_type, name) for name in _G_FIELDS])
+        self._bp_in_call = _optional(g_type, "syscallbp")
+        self._reasons = _Reasons(target)
+        self._threads = _threads(target)
+
+    def goroutine(self, address: int, data: bytes | memoryview) -> Goroutine | None:
+        """None where it is dead. data: the runtime.g at that address."""
+        goid, low, high, sp, pc, bp, status, reason, m, gopc, start, call_sp, call_pc, deferred, since = self._unpack(
+            data
+        )
         status &= ~_SCAN
         if status in _DEAD:
-            continue
+            return None
         if status == SYSCALL and call_sp:
             sp, pc = call_sp, call_pc
-            if bp_in_call is not None:
-                bp = arch.uint(bytes(data), *bp_in_call)
+            if self._bp_in_call is not None:
+                bp = self._arch.uint(bytes(data), *self._bp_in_call)
         elif status == RUNNING and pc == call_pc and not call_sp:
             sp = 0  # it is back from the system call that this is still the place of
         text = _STATUS.get(status, f"status {status}")
         if status in (WAITING, LEAKED):
-            text = reasons.text(reason) or text
+            text = self._reasons.text(reason) or text
         # One in a system call goes on from where it entered it, whatever its thread does meanwhile.
-        thread = threads.get(m) if status == RUNNING else None
+        thread = self._threads.get(m) if status == RUNNING else None
         stack, collected = (low, high), status == WAITING and since != 0  # markroot of runtime/mgcmark.go sets it
-        found[address] = Goroutine(goid, address, text, pc, sp, bp, stack, gopc, thread, start, deferred, collected)
-    return [found[address] for address in addresses if address in found], anomalies
+        return Goroutine(goid, address, text, pc, sp, bp, stack, gopc, thread, start, deferred, collected)
 
 
 def goroutine_of_thread(target: Target, thread: int) -> int | None:

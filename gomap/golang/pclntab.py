@@ -24,7 +24,7 @@ MAX_INLINED = 1 << 8  # calls that are inlined one into another
 _FIRST = 256
 PCDATA_INLINED, FUNCDATA_INLINED = 2, 3  # PCDATA_InlTreeIndex and FUNCDATA_InlTree of internal/abi/symtab.go
 NOTHING = 0xFFFFFFFF  # what _func's funcdata has for what a function has not
-SP_WRITE = 2  # FuncFlagSPWrite of internal/abi/symtab.go
+TOP_FRAME, SP_WRITE = 1, 2  # FuncFlagTopFrame and FuncFlagSPWrite of internal/abi/symtab.go
 #: sys.PCQuantum: bytes that a program counter advances by at least. Others have 4.
 _QUANTUM = {"amd64": 1, "386": 1, "s390x": 2}
 #: How far behind the instruction that makes a function's frame the one is at most that sets the frame pointer.
@@ -154,12 +154,12 @@ class Functions:
         offset = self.target.arch.uint(self.target.memory.read(at, 4), 0, 4)
         return None if offset == NOTHING else self.module["gofunc"] + offset
 
-    def frame_size(self, pc: int) -> int | None:
+    def frame_size(self, pc: int, moves: bool = False) -> int | None:
         """Bytes from a frame's stack pointer, when it stands at pc, to its caller's: the frame's top. None where that
-        can't be told: in C, and in functions that change to another stack."""
+        can't be told: in C, and in functions that change to another stack. moves: of such a function, too."""
         if pc not in self._frame_sizes:
             try:
-                self._frame_sizes[pc] = self._frame_size(pc)
+                self._frame_sizes[pc] = self._frame_size(pc, moves)
             except GomapError:
                 self._frame_sizes[pc] = None
         return self._frame_sizes[pc]
@@ -176,10 +176,10 @@ class Functions:
         except GomapError:
             return False
 
-    def _frame_size(self, pc: int) -> int | None:
+    def _frame_size(self, pc: int, moves: bool) -> int | None:
         function, arch = self.at(pc), self.target.arch
         delta = self.value(function, function["pcsp"], pc)
-        if delta < 0 or function["flag"] & SP_WRITE:
+        if delta < 0 or (function["flag"] & SP_WRITE and not moves):
             return None
         return delta + (arch.pointer_size if arch.name in PUSHES else 0)
 

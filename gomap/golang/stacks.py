@@ -17,7 +17,7 @@ from gomap.errors import GomapError, MemoryFault, NoLocals
 from gomap.golang.liveness import Liveness, calls_of, waits
 from gomap.golang.mapcalls import RUNTIME
 from gomap.golang.pclntab import PUSHES, Functions
-from gomap.target import MAX_FRAMES, Frame, Goroutine, Local, Place, Target, Variable, Wanted
+from gomap.target import MAX_FRAMES, Frame, Goroutine, Local, Place, Target, Variable, Wanted, settled
 
 #: What every goroutine's oldest frame is, and a thread's (runtime/asm_*.s, runtime/proc.go).
 OLDEST = frozenset({"runtime.goexit", "runtime.mstart", "runtime.rt0_go"})
@@ -123,6 +123,7 @@ class Stacks:
         """A Stack for each goroutine. One that can't be unwound has a problem, and the frames that were come to."""
         for goroutine in goroutines:
             try:
+                goroutine = settled(self._target, goroutine)
                 frames = self._replay(goroutine) if goroutine.thread is None else None
                 if frames is not None:
                     yield Stack(goroutine, self._settled(goroutine, frames), _problem(goroutine, frames))

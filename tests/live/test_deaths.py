@@ -12,7 +12,7 @@ from typing import Any
 
 from delve_bridge.console import Console
 from gomap.render.text import Style
-from tests.support import debuggers, delves, races, toolchains
+from tests.support import debuggers, delves, directly, races, toolchains
 from tests.support.debuggers import LOAD, Answer, Gdb
 from tests.support.delves import Dlv
 from tests.support.races import RACE, TOURED, WORDS, told
@@ -98,6 +98,7 @@ def test_deaths(toolchain: Row, system_gdb: Gdb, dlv: Dlv) -> None:
         sessions = [debuggers.examine(system_gdb, core, [RACE, WORDS])]
         # The old Delve does not know this Go, and the new one may lose calls of goroutines in system calls.
         sessions += [delves.examine(dlv, core, [RACE, WORDS])] if everything else []
+        sessions.append(directly.examine(core, [RACE, WORDS]))
         for session in sessions:
             data = told(session.at(way, RACE), unsure=(1,) if way == "quit" else ())
             check(data, session.at(way, WORDS), said(report, truth["notes"]["operation"] is not None), truth)

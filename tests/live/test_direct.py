@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,13 +14,12 @@ from typing import Any
 
 import pytest
 
-from direct.target import DirectTarget, of_core, of_process
-from gomap import frontend
-from gomap.commands.declare import Settings
+from direct import pause
+from direct.pause import stopped
+from direct.target import DirectTarget, Opened, of_process
 from gomap.errors import GomapError
-from gomap.render.text import Style
-from tests.support import debuggers, session, toolchains
-from tests.support.debuggers import Answer, Session
+from tests.support import debuggers, directly, races, session, toolchains
+from tests.support.races import RACE, WORDS
 from tests.support.toolchains import ROOT, Row
 from tests.support.truths import check_all
 
@@ -26,33 +27,50 @@ from tests.support.truths import check_all
 PROGRAMS = (("basic", False), ("growth", False), ("layout", True), ("types", True), ("overload", False))
 
 
-def ask(target: DirectTarget, line: str, depth: int = 40) -> frontend.Outcome:
-    name, _, rest = line.partition(" ")
-    return frontend.run(name, rest, lambda: target, Settings(depth=depth), Style())
-
-
 @pytest.mark.parametrize(("program", "fast"), PROGRAMS)
 def test_core(program: str, fast: bool, toolchain: Row) -> None:
     binary = toolchains.build(program, toolchain, optimised=fast)
     stages = debuggers.stages(binary)
     core = debuggers.make_core(binary, stages[len(stages) // 2])
-    target = DirectTarget(of_core(str(binary), str(core.path)))
-    answers = []
-    for line in session.questions(session.published(binary)[core.stage]):
-        if not line.startswith("set "):
-            outcome = ask(target, line)
-            answers.append(Answer(core.stage, line, outcome.output, outcome.error))
-    # A local variable is nowhere here, as one is that the compiler left out.
-    check_all(Session(tuple(answers), core.truth), binary, True, "core")
-    top = json.loads(ask(target, "hmap-top -n 0 --json").output)
-    assert [one["code"] for one in top["anomalies"]].count("no-locals") == 1
-    checked = json.loads(ask(target, "hmap-check --all --json").output)["data"]["maps"]
+    asked = [line for line in session.questions(session.published(binary)[core.stage]) if not line.startswith("set ")]
+    check_all(directly.examine(core, asked), binary, fast, "core")
+    top, everything = directly.examine(core, ["hmap-top -n 0 --json", "hmap-check --all --json"]).answers
+    assert not [one for one in top.json()["anomalies"] if one["code"] == "stack"]
+    checked = everything.json()["data"]["maps"]
     assert {one["verdict"] for one in checked} <= {"intact", "no-fault-found"} or program == "overload"
+
+
+@pytest.mark.parametrize("paused", [False, True], ids=["runs", "paused"])
+def test_who_is_inside(paused: bool, toolchain: Row) -> None:
+    """A live process with no debugger: goroutines that wait inside map operations, and one that spins in one, which is
+    seen where the process stands still."""
+    binary = toolchains.build("race", toolchain, optimised=True)
+    answers = directly.visit(binary, "inside", [RACE, WORDS], paused)
+    said, truth = answers.at("inside", RACE).json(), answers.truth["inside"]
+    spins = {step.goroutine for step in races.inside(truth) if step.function == "main.(*Registry).spin"}
+    seen = {one["goroutine"] for one in said["data"]["inside"]}
+    codes = {one["code"] for one in said["anomalies"]}
+    assert len(spins) == 1 and (codes == set() if paused else codes >= {"running"})
+    if not paused and not spins & seen:  # it had a thread: the answer says so
+        assert races.warned(answers.at("inside", RACE)) == spins
+    wanted = [step for step in races.inside(truth) if paused or step.goroutine not in spins - seen]
+    races.check_inside(said["data"], wanted)
+
+
+@pytest.mark.parametrize("paused", [False, True], ids=["runs", "paused"])
+def test_who_holds(paused: bool, both_layouts: Row) -> None:
+    """Names of variables in other goroutines, and what each holds, in a live process."""
+    binary = toolchains.build("holders", both_layouts, optimised=False)
+    (answer,) = directly.visit(binary, "held", ["get-every-key holders"], paused).answers
+    told = json.loads(answer.output)
+    # A process that runs has no goroutine that is selected.
+    (problem,) = told["problems"]
+    assert told["answers"] > 40 and "no goroutine is selected (--goroutine N names one)" in problem
 
 
 @contextmanager
 def running(binary: Path) -> Iterator[int]:
-    process = subprocess.Popen([str(binary)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([str(binary)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
         yield process.pid
@@ -68,7 +86,7 @@ def test_process(toolchain: Row) -> None:
         seen = []
         for _ in range(3):
             target = DirectTarget(opened)
-            data: dict[str, Any] = json.loads(ask(target, "hmap-show main.Still --json --entries 2000").output)
+            data: dict[str, Any] = json.loads(directly.ask(target, "hmap-show main.Still --json --entries 2000").output)
             assert (data["data"]["count"], data["data"]["live"]) == (1000, 1000)
             assert {one["key"]: one["value"] for one in data["data"]["entries"]} == {f"key {i}": i for i in range(1000)}
             assert [one["code"] for one in data["anomalies"]] == ["running"]
@@ -78,12 +96,71 @@ def test_process(toolchain: Row) -> None:
             status = Path(f"/proc/{pid}/status").read_text()
             assert "TracerPid:\t0\n" in status and "State:\tT" not in status and "State:\tt" not in status
         assert seen == sorted(set(seen))  # it counts on
-        get = json.loads(ask(DirectTarget(opened), 'hmap-get main.Still "key 7" --json').output)["data"]
+        get = json.loads(directly.ask(DirectTarget(opened), 'hmap-get main.Still "key 7" --json').output)["data"]
         assert (get["found"], get["value"], get["walked"]) == (True, 7, False)
-        refused = ask(DirectTarget(opened), "hmap-race").error
-        assert refused is not None and "this needs goroutines' stacks" in refused
     with pytest.raises(GomapError, match="has ended"):
         DirectTarget(opened)
+
+
+def test_bounds(both_layouts: Row) -> None:
+    """Maps that are written to at four rates while they are walked, against the program's own counts."""
+    binary = toolchains.build("churn", both_layouts, optimised=True)
+    with running(binary) as pid:
+        opened, bounds = of_process(pid), []
+        for i in (3, 3, 2, 1, 0, 3, 2, 1, 0, 3):
+            before = length(opened, i)
+            answer = directly.ask(DirectTarget(opened), f"hmap-show main.Rates[{i}].M --json")
+            after = length(opened, i)
+            said = json.loads(answer.output)
+            data, codes = said["data"], [one["code"] for one in said["anomalies"]]
+            bounds.append(data["bound"])
+            # The counter follows each operation, and an insert comes before its delete.
+            assert min(before, after) - 1 - data["bound"] <= data["count"] <= max(before, after) + 1 + data["bound"]
+            assert abs(data["live"] - data["count"]) <= data["bound"]
+            assert not [one for one in said["anomalies"] if one["severity"] == "error"], said["anomalies"]
+            assert "count-mismatch" not in codes and ("torn-read" in codes) == (data["bound"] > 0), codes
+        words = directly.ask(DirectTarget(opened), "hmap-show main.Rates[3].M").output
+        assert max(bounds) > 0 and (" ± " in words or "entries in room" in words)
+
+
+def length(opened: Opened, i: int) -> int:
+    """What the program says that the map has."""
+    target = DirectTarget(opened)
+    rates = target.variable("main.Rates")
+    assert rates is not None
+    at = rates.part("", rates.type.elem, i * rates.type.elem.size)
+    counter = next(one for one in at.type.fields if one.name == "Len")
+    return int.from_bytes(at.read(target.memory, counter.offset, 8), "little")
+
+
+def test_killed_while_it_stands_still(system_go: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    """gomap may die at any moment: the process runs on, with no thread stopped or traced."""
+    with running(toolchains.small("writes-on", system_go, optimised=True)) as pid:
+        opened = of_process(pid)
+        counter = DirectTarget(opened).variable("main.Done")
+        assert counter is not None
+        with stopped(pid, opened.files.info.arch) as stop:
+            assert stop.registers
+            status, out, error = gomap("pid", str(pid), "--pause", "-c", "hmap-top --json")
+        assert status == 1 and json.loads(out)["error"]["message"] in error
+        assert f"process {os.getpid()} (" in error and "traces it" in error and error.count("\n") == 1
+        wait, waited = pause._wait, list[int]()
+
+        def interrupted(thread: int) -> int | None:  # Ctrl-C comes before the first thread stands still
+            waited.append(thread)
+            if len(waited) == 1:
+                raise KeyboardInterrupt
+            return wait(thread)
+
+        monkeypatch.setattr(pause, "_wait", interrupted)
+        with pytest.raises(KeyboardInterrupt), stopped(pid, opened.files.info.arch):
+            pass
+        killed = [sys.executable, "-m", "tests.support.killed", str(pid), hex(counter.address or 0), "100"]
+        run = subprocess.run(killed, capture_output=True, text=True, cwd=ROOT, check=False)
+        assert (run.returncode, run.stdout) == (0, "50 50\n"), run.stderr
+        status, out, error = gomap("pid", str(pid), "--pause", "-c", "hmap-show main.Busy --json")
+        assert status == 0 and json.loads(out)["anomalies"] == []
+        assert re.fullmatch(rf"process {pid} stood still for \d+\.\d ms\n", error)
 
 
 def gomap(*arguments: str) -> tuple[int, str, str]:

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from tests.support import debuggers, delves, session, toolchains
+from tests.support import debuggers, delves, directly, session, toolchains
 from tests.support.debuggers import Gdb, Session
 from tests.support.delves import Dlv
 from tests.support.session import NAMED
@@ -133,7 +133,7 @@ def test_in_core(both_layouts: Row, system_gdb: Gdb, dlv: Dlv, optimised: bool) 
             asked.remove(NAMED)  # which asks the program as it runs
         in_gdb = plain(debuggers.examine(system_gdb, core, asked))
         through_delve = plain(delves.examine(dlv, core, asked))
-        for answers in (in_gdb, through_delve):
+        for answers in (in_gdb, through_delve, plain(directly.examine(core, asked))):
             if stage == STAGE:
                 check_parked(answers, closures=both_layouts.name not in UNTOLD)
                 assert {one: answers.at(stage, one).json()["data"]["address"] for one in shows} == shows

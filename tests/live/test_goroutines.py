@@ -11,8 +11,9 @@ from typing import Any, Callable
 import pytest
 
 from delve_bridge.console import Console
+from direct.target import DirectTarget, of_core
 from gomap.render.text import Style
-from tests.support import debuggers, delves, session, toolchains
+from tests.support import debuggers, delves, directly, session, toolchains
 from tests.support.debuggers import Answer, Gdb
 from tests.support.delves import Dlv
 from tests.support.holders_told import answered, ways
@@ -39,6 +40,10 @@ def test_live(target: Target, gdb: Gdb, optimised: bool) -> None:
 def test_core(target: Target, system_gdb: Gdb, optimised: bool) -> None:
     core = debuggers.make_core(target("goroutines"), "all")
     check_in_gdb(debuggers.examine(system_gdb, core, IN_GDB), optimised)
+    found = directly.examine(core, [ALL, OWN])
+    check_holders(found.at("all", ALL), core.truth["all"], optimised)
+    check_own(found.at("all", OWN), found.at("all", ALL))
+    check_stacks(stack_list(DirectTarget(of_core(str(core.binary), str(core.path)))), core.truth["all"])
 
 
 def check_in_gdb(found: debuggers.Session, optimised: bool) -> None:

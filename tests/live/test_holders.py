@@ -10,7 +10,7 @@ import pytest
 
 from delve_bridge.console import Console
 from gomap.render.text import Style
-from tests.support import debuggers, delves, session, toolchains
+from tests.support import debuggers, delves, directly, session, toolchains
 from tests.support.debuggers import Gdb, Session
 from tests.support.delves import Dlv
 from tests.support.toolchains import Row
@@ -68,6 +68,7 @@ def test_core(both_layouts: Row, system_gdb: Gdb, dlv: Dlv, optimised: bool) -> 
     command = asked(optimised)
     check(debuggers.examine(system_gdb, core, [f"source {session.EVERY_KEY}", f"{command} in {truth}"]))
     check(delves.examine(dlv, core, [command]))
+    check(directly.examine(core, [command]))
 
 
 @pytest.mark.parametrize("kind", ["live", "core"])

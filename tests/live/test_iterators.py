@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tests.support import debuggers, delves, schema, toolchains
+from tests.support import debuggers, delves, directly, schema, toolchains
 from tests.support.debuggers import Answer, Gdb, Session
 from tests.support.delves import Dlv
 from tests.support.toolchains import Row
@@ -96,6 +96,7 @@ def test_delve_live(both_layouts: Row, dlv: Dlv) -> None:
 def test_core(both_layouts: Row, system_gdb: Gdb) -> None:
     core = debuggers.make_core(toolchains.build("iterate", both_layouts, optimised=True), "all")
     check(debuggers.examine(system_gdb, core, COMMANDS))
+    check(directly.examine(core, COMMANDS))
 
 
 def test_nil_and_empty(system_go: Row, system_gdb: Gdb) -> None:

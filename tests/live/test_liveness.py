@@ -9,7 +9,7 @@ from typing import Any, Callable
 
 from delve_bridge.console import Console
 from gomap.render.text import Style
-from tests.support import debuggers, delves
+from tests.support import debuggers, delves, directly
 from tests.support.debuggers import Answer, Gdb
 from tests.support.delves import Dlv
 from tests.support.holders_told import answered, ways
@@ -29,12 +29,13 @@ def test_live(target: Target, gdb: Gdb, optimised: bool) -> None:
 
 def test_core(target: Target, system_gdb: Gdb, optimised: bool) -> None:
     core = debuggers.make_core(target("liveness"), "waits")
-    found = debuggers.examine(system_gdb, core, [ALL, TOP, SLICES, RACE])
-    assert not found.at("waits", RACE).json()["anomalies"]
-    dead = answered(found.at("waits", ALL))["scanned"]["dead_variables"]
-    left_out = re.search(r"^\((\d+) dead variables were not followed\)$", found.at("waits", SLICES).output, re.M)
-    assert optimised or (left_out is not None and int(left_out.group(1)) > 0 < dead)
-    check(found.at("waits", ALL), found.at("waits", TOP), core.truth["waits"], optimised)
+    asked = [ALL, TOP, SLICES, RACE]
+    for found in (debuggers.examine(system_gdb, core, asked), directly.examine(core, asked)):
+        assert not found.at("waits", RACE).json()["anomalies"]
+        dead = answered(found.at("waits", ALL))["scanned"]["dead_variables"]
+        left_out = re.search(r"^\((\d+) dead variables were not followed\)$", found.at("waits", SLICES).output, re.M)
+        assert optimised or (left_out is not None and int(left_out.group(1)) > 0 < dead)
+        check(found.at("waits", ALL), found.at("waits", TOP), core.truth["waits"], optimised)
 
 
 def test_delve(target: Target, dlv: Dlv, optimised: bool, tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 from direct.target import DirectTarget, of_core
 from gomap.golang.pclntab import Functions
-from tests.live.test_direct import ask
 from tests.support import debuggers, delves, schema, toolchains
 from tests.support.debuggers import Answer, Gdb, Session
 from tests.support.delves import Dlv
+from tests.support.directly import ask
 from tests.support.toolchains import Row
 
 PROGRAM = "origin"

@@ -16,7 +16,7 @@ import pytest
 
 from gomap.golang import mapcalls
 from tests import conftest
-from tests.support import builds, debuggers, delves, toolchains
+from tests.support import builds, debuggers, delves, directly, toolchains
 from tests.support.debuggers import Answer, Core, Gdb
 from tests.support.delves import Dlv
 from tests.support.races import (
@@ -193,6 +193,7 @@ def test_core_of_a_race(stage: str, toolchain: Row, system_gdb: Gdb, dlv: Dlv) -
     sessions = [debuggers.examine(system_gdb, core, [RACE, WORDS])]
     # Package reflect's functions do not have the map's address: it is concluded.
     sessions += [delves.examine(dlv, core, [RACE, WORDS])] if stage == "reflect" else []
+    sessions.append(directly.examine(core, [RACE, WORDS]))
     for answers in sessions:
         check_death(told(answers.at(stage, RACE)), answers.at(stage, WORDS), said, core.truth[stage])
 
@@ -202,6 +203,7 @@ def test_core_of_a_race_of_writes(toolchain: Row, gdb: Gdb, dlv: Dlv) -> None:
     core, said = death(toolchains.build("race", toolchain, optimised=True), "writes")
     sessions = [debuggers.examine(gdb, core, [RACE, WORDS])]
     sessions += [delves.examine(dlv, core, [RACE, WORDS])] if gdb.name == "system" else []
+    sessions += [directly.examine(core, [RACE, WORDS])] if gdb.name == "system" else []
     for answers in sessions:
         check_death(told(answers.at("writes", RACE)), answers.at("writes", WORDS), said, core.truth["writes"])
 

@@ -65,6 +65,7 @@ SHOW = {
     "layout": {"classic", "swiss"},
     "group": ({"interleaved", "split"}, None),
     "count": int,
+    "bound": (int, None),
     "live": int,
     "load": float,
     "buckets": {
