@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, Callable
 
@@ -16,6 +17,8 @@ from gomap.errors import GomapError, NoDebugInfo
 from gomap.golang.dictionaries import ANCHOR, Known, of_file
 from gomap.memory import Memory
 from gomap.process import ProcessMemory, same
+from gomap.stripped.program import Stripped
+from gomap.stripped.target import StrippedTarget, opened
 from gomap.target import Arch
 
 #: The register that holds the program counter names the architecture; all that Delve knows are little-endian.
@@ -54,6 +57,7 @@ class Build:
         self._direct: ProcessMemory | CoreMemory | None = None
         self._direct_wanted = direct
         self._direct_tried: object = None
+        self._stripped: tuple[Stripped, Memory] | None = None
 
     # -- files and types -------------------------------------------------------------------------------
 
@@ -163,6 +167,51 @@ class Build:
             if opened is not None:
                 opened.close()
         return None
+
+    # -- a program without debug information -----------------------------------------------------------
+
+    def stripped(self, error: NoDebugInfo, moment: object, thread: Callable[[], int | None]) -> StrippedTarget:
+        """The program by its own tables. error: what Delve can't. Raises NoDebugInfo."""
+        if self._stripped is None:
+            program = self._program
+            if program is None and self.kind == "live" and self._direct_wanted:
+                program = f"/proc/{self._client.call('ProcessPid')['Pid']}/exe"
+            found = opened(program, self._delve, self._entry, error)
+            self._stripped = found, self._past_delve(found)
+        info, memory = self._stripped
+        return StrippedTarget("delve", self.kind, memory, info, thread)
+
+    def _entry(self) -> int | None:
+        """Where the program started."""
+        try:
+            if self.kind == "core":
+                with elf.mapped(str(self._core)) as data:
+                    return elf.entry_in_core(data)
+            pid = int(self._client.call("ProcessPid")["Pid"])
+            if not self._direct_wanted:
+                return None
+            with open(f"/proc/{pid}/auxv", "rb") as file, elf.mapped(f"/proc/{pid}/exe") as data:
+                return elf.entry_in_vector(file.read(), elf.parse(data))
+        except (OSError, elf.BadElf):
+            return None
+
+    def _past_delve(self, info: Stripped) -> Memory:
+        """The program's memory, read directly where what lies in its variables proves that it is the same."""
+        past: ProcessMemory | CoreMemory | None = None
+        if not self._direct_wanted:
+            return self._delve
+        with suppress(OSError, ValueError, GomapError):
+            if self.kind == "core":
+                past = CoreMemory(self._core) if self._core else None
+            else:
+                past = ProcessMemory(int(self._client.call("ProcessPid")["Pid"]))
+            start, size = info.own_data
+            if past is not None and same(past, self._delve, start, size):
+                self._direct = past
+                return Shortcut(past, self._delve)
+        if past is not None:
+            past.close()
+        return self._delve
 
     @property
     def direct(self) -> bool:

@@ -20,6 +20,7 @@ from gomap.human import one_line, visible_lines
 from gomap.render.color import Paint
 from gomap.render.terminal import progress
 from gomap.render.text import Style
+from gomap.stripped.target import StrippedTarget
 
 SETTINGS = {"color": ("auto", "on", "off"), "entries": (), "depth": (), "debug": ("on", "off")}
 
@@ -57,7 +58,7 @@ class Console:
     def _hmap(self, name: str, rest: str, problem: GomapError | None = None) -> Outcome:
         """problem: why the program can't be asked, where that is known."""
 
-        def target() -> DelveTarget:
+        def target() -> DelveTarget | StrippedTarget:
             if problem is not None:
                 raise problem
             return self.session.target()

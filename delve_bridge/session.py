@@ -11,10 +11,11 @@ from delve_bridge.memory import RpcMemory
 from delve_bridge.rpc import GONE, Api, Client, NotDelve, Refused, ended
 from delve_bridge.target import Called, DelveFrame, DelveTarget
 from delve_bridge.types import BARE, DelveTypes, Raw
-from gomap.errors import MemoryFault, NoProcess, TargetRunning
+from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, TargetRunning
 from gomap.golang.descriptors import map_parts
 from gomap.golang.dictionaries import Known
 from gomap.memory import Memory
+from gomap.stripped.target import StrippedTarget
 from gomap.target import Arch, Location
 
 API_VERSION = 2
@@ -144,7 +145,7 @@ class Session:
         except MemoryFault:
             return b""
 
-    def target(self) -> DelveTarget:
+    def target(self) -> DelveTarget | StrippedTarget:
         """The stopped program as a Target. Raises TargetRunning, NoProcess, NoDebugInfo."""
         self.stopped()
         if self._stop is not None and self._looked != self._stop.moment:
@@ -155,7 +156,15 @@ class Session:
             if self._built is None:
                 self._built = self._new(libraries)
             self._looked = self._stop.moment
-        return DelveTarget(self)
+        try:
+            return DelveTarget(self)
+        except NoDebugInfo as error:
+            moment = self._stop and self._stop.moment
+            return self.build.stripped(error, moment, self._thread)
+
+    def _thread(self) -> int | None:
+        thread = self.state().get("currentThread")
+        return int(thread["id"]) if thread else None
 
     @property
     def build(self) -> Build:

@@ -23,6 +23,7 @@ from gomap.gotypes import GoType, Kind
 from gomap.places import Declared, is_whole, meant, pieced, undeclared
 from gomap.registers import Registers
 from gomap.scopes import Scope, Scopes
+from gomap.stripped.program import Stripped
 from gomap.target import Captured, Frame, Goroutine, Local, Location, Place, Target, Variable, Wanted
 
 #: Kinds of values that may be in pieces.
@@ -33,10 +34,17 @@ class Files:
     """What is known of the program's file for as long as it is looked at. moved: how far the program lies from where it
     was linked."""
 
-    def __init__(self, info: DebugInfo, moved: int) -> None:
+    def __init__(self, info: DebugInfo | Stripped, moved: int) -> None:
         self.info, self.moved = info, moved
-        self.scopes = Scopes(info)
+        self._scopes = Scopes(info) if isinstance(info, DebugInfo) else None
         self._dictionaries: dictionaries.Known | None = None
+
+    @property
+    def scopes(self) -> Scopes:
+        """Raises BadDwarf for a stripped program."""
+        if self._scopes is None:
+            raise BadDwarf("the program is stripped of debug information")
+        return self._scopes
 
     def dictionaries(self, anchor: int | None) -> dictionaries.Known:
         if self._dictionaries is None:
@@ -105,11 +113,14 @@ class Frames:
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
         """See Target.captured."""
+        info = self._files.info
+        if isinstance(info, Stripped):
+            return ()
         try:
             name = self._functions.name(code)
-            kept = self._files.info.captured(name)
+            kept = info.captured(name)
             if kept is not None:
-                return self._enclosed.kept(self._files.info, name, kept, slot)
+                return self._enclosed.kept(info, name, kept, slot)
         except GomapError:
             pass
         try:

@@ -26,11 +26,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     if options.how == "pid":
-        opened = of_process(options.PID)
+        opened = of_process(options.PID, options.symbols)
     else:
         if len(options.FILES) > 2:
             raise UsageError("core takes the program and the core file, or the core file alone")
-        opened = of_core(options.FILES[0] if len(options.FILES) > 1 else None, options.FILES[-1])
+        opened = of_core(options.FILES[0] if len(options.FILES) > 1 else None, options.FILES[-1], options.symbols)
     prompt = DirectPrompt(opened, options.how == "pid" and options.pause)
     if options.c is None:
         prompt.ask()
@@ -42,6 +42,8 @@ def _run(options: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("-c", metavar="COMMAND", action="append", help="a command to run, then leave; may be repeated")
+    of_twin = "names and types from an unstripped build of the same source"
+    common.add_argument("--symbols", metavar="PROG", help=of_twin)
     parser = argparse.ArgumentParser(
         prog="gomap",
         description="Look into the maps of a process or of a core file, with no debugger.",

@@ -24,6 +24,8 @@ from gomap.memory import CachedMemory, HeldMemory, Memory
 from gomap.ongoroutine import OnGoroutine
 from gomap.process import ProcessMemory
 from gomap.registers import Registers
+from gomap.stripped import twin
+from gomap.stripped.program import Stripped
 from gomap.target import GLOBAL, Captured, Frame, Goroutine, Location, Variable, Wanted, build_version
 
 #: How often a stack is read that changes while it is, and the bytes of the largest that are read at once.
@@ -62,8 +64,8 @@ class Opened:
             return Still(stop, self.memory)
 
 
-def of_core(program: str | None, core: str) -> Opened:
-    """Raises BadCore, WrongProgram, NoDebugInfo, GomapError."""
+def of_core(program: str | None, core: str, symbols: str | None = None) -> Opened:
+    """symbols: an unstripped build of the program. Raises BadCore, WrongProgram, NoDebugInfo, GomapError."""
     problem = elf.why_no_core(core)
     if problem is not None:
         raise GomapError(problem)
@@ -76,24 +78,26 @@ def of_core(program: str | None, core: str) -> Opened:
         raise GomapError(f"{core}: which program dumped it? {told}: gomap core PROG {core}")
     try:
         check(program, core)
-        info, moved = _info(program), _moved(program, entry)
+        moved = _moved(program, entry)
         memory = Shortcut(CoreMemory(core), ProgramMemory(program, moved))
+        info = _info(program, memory, moved, symbols)
     except OSError as error:
         raise GomapError(f"{program} can't be read: {error.strerror}") from error
     known = registers.of_notes(info.arch, notes)
     return Opened("core", memory, Files(info, moved), lambda: 0, known)
 
 
-def of_process(pid: int) -> Opened:
-    """Raises NoProcess, NoDebugInfo, GomapError."""
+def of_process(pid: int, symbols: str | None = None) -> Opened:
+    """symbols: an unstripped build of the program. Raises NoProcess, WrongProgram, NoDebugInfo, GomapError."""
     program = f"/proc/{pid}/exe"
     if not os.path.exists(f"/proc/{pid}"):
         raise NoProcess(f"process {pid} does not exist")
     try:
-        memory, info = ProcessMemory(pid), _info(program)
+        memory = ProcessMemory(pid)
         with open(f"/proc/{pid}/auxv", "rb") as file, elf.mapped(program) as data:
             entry = elf.entry_in_vector(file.read(), elf.parse(data))
         moved = _moved(program, entry)
+        info = _info(program, memory, moved, symbols)
     except PermissionError as error:
         raise GomapError(f"process {pid} can't be read: {why_not_read(pid)}") from error
     except OSError as error:
@@ -108,14 +112,24 @@ def _threads(pid: int) -> int:
         raise NoProcess(f"process {pid} has ended") from None
 
 
-def _info(program: str) -> DebugInfo:
+def _info(program: str, memory: Memory, moved: int, symbols: str | None) -> DebugInfo | Stripped:
+    if symbols is not None:
+        try:
+            twin.check(program, symbols)
+        except (elf.BadElf, OSError) as error:
+            what = error.strerror if isinstance(error, OSError) else error
+            raise GomapError(f"{symbols} can't be used: {what}") from error
+        program = symbols
     try:
         info = DebugInfo(program)
         if info.is_go and info.variables:
             return info
     except (elf.BadElf, BadDwarf) as error:
-        raise NoDebugInfo(elf.why_no_debug_info(program)) from error
-    raise NoDebugInfo(elf.why_no_debug_info(program))
+        if symbols is not None or not elf.is_go(program):
+            raise NoDebugInfo(elf.why_no_debug_info(program)) from error
+    if symbols is not None or not elf.is_go(program):
+        raise NoDebugInfo(elf.why_no_debug_info(program))
+    return Stripped(program, memory, moved)
 
 
 def _moved(program: str, entry: int | None) -> int:
@@ -139,6 +153,11 @@ class DirectTarget:
         cached = CachedMemory(opened.memory if still is None else still.memory)
         self._held = HeldMemory(cached)
         self.memory: Memory = self._held if self.running else cached
+        self.stripped: str | None = None
+        self.notes: Sequence[str] = ()
+        if isinstance(self._info, Stripped):
+            self._info.again(opened.memory if still is None else still.memory)
+            self.stripped, self.notes = self._info.nameless, self._info.notes
         self._types: dict[str, GoType | None] = {}
 
     @property
@@ -164,6 +183,8 @@ class DirectTarget:
             return None
 
     def variable(self, name: str, callers: bool = True) -> Variable | None:
+        if isinstance(self._info, Stripped):
+            return self._info.variable(name, callers)
         if "." not in name:
             return None if self._selected is None else self._selected.variable(name, callers)
         static = self._info.variables.get(name)
@@ -180,6 +201,8 @@ class DirectTarget:
         return Variable(name, t, data=data, place=GLOBAL)
 
     def find_type(self, name: str) -> GoType | None:
+        if isinstance(self._info, Stripped):
+            return self._info.find_type(name)
         if name not in self._types:
             try:
                 self._types[name] = self._info.type_named(name)
@@ -188,6 +211,8 @@ class DirectTarget:
         return self._types[name]
 
     def symbol(self, name: str) -> int | None:
+        if isinstance(self._info, Stripped):
+            return self._info.symbol(name)
         at = self._info.symbols.get(name.encode())
         return None if at is None else at + self._moved
 
@@ -195,6 +220,9 @@ class DirectTarget:
         return iter(()) if self._selected is None else self._selected.frame_variables(wanted)
 
     def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        if isinstance(self._info, Stripped):
+            yield from self._info.package_variables(wanted)
+            return
         for name, static in self._info.variables.items():
             try:
                 t = self._info.type(static.type_at)

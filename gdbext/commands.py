@@ -53,11 +53,11 @@ class _Command(gdb.Command):
             raise gdb.GdbError(outcome.error)
 
     def _run(self, argument: str, look: Style) -> Outcome:
-        from gdbext.target import GdbTarget
+        from gdbext.stripped import open_target
         from gomap import frontend
 
         debug = bool(gdb.parameter("hmap debug"))
-        return frontend.run(self._command.name, argument, GdbTarget, settings(), look, debug, _progress(look.width))
+        return frontend.run(self._command.name, argument, open_target, settings(), look, debug, _progress(look.width))
 
     def complete(self, text: str, word: str | None) -> list[str] | int:
         last = text.split()[-1] if text and not text[-1].isspace() else ""
@@ -234,6 +234,9 @@ def _files_changed(_event: Any) -> None:
     target = sys.modules.get("gdbext.target")
     if target is not None:
         target.GdbTarget.forget()
+    stripped = sys.modules.get("gdbext.stripped")
+    if stripped is not None:
+        stripped.forget()
 
 
 def register() -> None:

@@ -8,6 +8,7 @@ import gdb
 
 if TYPE_CHECKING:
     from gomap.golang.layout import MapView
+    from gomap.target import Target
 
 Number = Union[int, float]
 
@@ -33,16 +34,19 @@ class _Function(gdb.Function):
 
 def _map_of(value: gdb.Value) -> MapView | None:
     """The map that a value is or leads to, or that the expression in a string names; None when nil."""
+    from gdbext.stripped import open_target
     from gdbext.target import GdbTarget
     from gomap.errors import NotAMap
     from gomap.expr import map_in, resolve_map
     from gomap.maps import view
 
-    target = GdbTarget()
+    target: Target
     if value.type.strip_typedefs().code == gdb.TYPE_CODE_ARRAY:
+        target = open_target()
         _, t, address = resolve_map(target, value.string())
     else:
-        _, t, address = map_in(target, target.from_value(value))
+        target = own = GdbTarget()
+        _, t, address = map_in(target, own.from_value(value))
     found = view(target, t, address) if address else None
     if found is not None and found.nonsense:
         raise NotAMap(f"no map is at {address:#x}, or not yet: its header has {found.nonsense}")

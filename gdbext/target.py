@@ -55,6 +55,28 @@ _LEAVES_STACK = frozenset({"runtime.systemstack", "runtime.mcall", "runtime.more
 _WORDS = {"int": Kind.INT, "uint": Kind.UINT}
 
 
+def checked_inferior() -> gdb.Inferior:
+    """The selected inferior, stopped. Raises NoProcess, TargetRunning."""
+    inferior = gdb.selected_inferior()
+    if not inferior.pid:
+        refused = refused_core()
+        raise NoProcess(
+            f"no process: {refused}"
+            if refused is not None
+            else "no process: start one with run, attach PID or target remote, or open a core with core FILE"
+        )
+    if is_running():
+        if any(not thread.is_running() for thread in inferior.threads()):
+            raise TargetRunning("the selected thread is running: select one that is not (info threads, thread N)")
+        raise TargetRunning("the program is running: stop it first (Ctrl-C or interrupt)")
+    return inferior
+
+
+def kind_of(inferior: gdb.Inferior) -> str:
+    connection = inferior.connection
+    return "core" if connection is not None and connection.type == "core" else "live"
+
+
 class GdbTarget:
     """The program that gdb has selected, as it is stopped now. Made anew for each command."""
 
@@ -63,21 +85,10 @@ class GdbTarget:
     _known: ClassVar[dict[gdb.Progspace, Known]] = {}
 
     def __init__(self) -> None:
-        inferior = gdb.selected_inferior()
+        inferior = checked_inferior()
         connection = inferior.connection
-        if not inferior.pid:
-            refused = refused_core()
-            raise NoProcess(
-                f"no process: {refused}"
-                if refused is not None
-                else "no process: start one with run, attach PID or target remote, or open a core with core FILE"
-            )
-        if is_running():
-            if any(not thread.is_running() for thread in inferior.threads()):
-                raise TargetRunning("the selected thread is running: select one that is not (info threads, thread N)")
-            raise TargetRunning("the program is running: stop it first (Ctrl-C or interrupt)")
         self.running = sum(runs_on(thread) for thread in inferior.threads())
-        self.kind = "core" if connection is not None and connection.type == "core" else "live"
+        self.kind = kind_of(inferior)
         self.memory: Memory = CachedMemory(GdbMemory(self.kind == "core"))
         self.arch = arch()
         self._files = self._known.setdefault(inferior.progspace, Known())

@@ -25,7 +25,7 @@ from gomap.keys import Keys, SyncKeys
 from gomap.maps import nonsense, view
 from gomap.names import root_of
 from gomap.syntax import Assert, At, Convert, Deref, Index, KeyOf, Select, Step, TypedAddress
-from gomap.target import Target, Variable, read_record
+from gomap.target import Target, Variable, read_record, without_names
 from gomap.typenames import means
 from gomap.values import Limits, Values
 
@@ -92,8 +92,9 @@ class Follow:
     def _type(self, name: str) -> GoType:
         t = typenames.find(self.target, name)
         if t is None:
+            where = "debug information" if without_names(self.target) is None else "program"
             raise NoSuchType(
-                f"the debug information has no type {name!r}: write it with full package paths, as in "
+                f"the {where} has no type {name!r}: write it with full package paths, as in "
                 "0xc000012345:map[string]*example.com/shop/cart.Item"
             )
         return t

@@ -83,7 +83,7 @@ def run(
             not_started = _not_started(target)
             if not_started:
                 report.advice = []  # package variables are still to be set
-            report.anomalies += not_started + _running(target)
+            report.anomalies += not_started + _running(target) + _assumed(target)
             if options.get("--json"):
                 return Outcome(as_json.success(name, target, report))
             return Outcome(as_text.render(report, style))
@@ -137,6 +137,11 @@ def _running(target: Target) -> list[Anomaly]:
     threads = plural(target.running, "thread")
     message = f"{threads} kept running: their stacks were not read, and their changes may be partly visible"
     return [Anomaly("warning", "running", message)]
+
+
+def _assumed(target: Target) -> list[Anomaly]:
+    """What was taken for granted of a stripped program."""
+    return [Anomaly("warning", "unknown-version", message) for message in getattr(target, "notes", ())]
 
 
 def fault(error: Exception) -> GomapError:

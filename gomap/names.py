@@ -5,11 +5,11 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from gomap import typenames
-from gomap.errors import GomapError, NoSuchVariable
+from gomap.errors import GomapError, NoDebugInfo, NoSuchVariable
 from gomap.gotypes import can_reach_map
 from gomap.ongoroutine import OnGoroutine
 from gomap.syntax import Select, Step
-from gomap.target import Target, Variable
+from gomap.target import Target, Variable, without_names
 
 
 def root_of(target: Target, name: str, quoted: bool) -> tuple[Variable, list[Step]]:
@@ -48,6 +48,9 @@ def root_of(target: Target, name: str, quoted: bool) -> tuple[Variable, list[Ste
                 found = target.variable(f"{path}.{'.'.join(parts[1:end])}")
                 if found is not None:
                     return found, [Select(part) for part in parts[end:]]
+    nameless = without_names(target)
+    if nameless is not None:
+        raise NoDebugInfo(f"no variable {name!r}: {nameless}")
     where = "in this frame, the frames that called it, or the packages"
     if isinstance(target, OnGoroutine):
         unseen = f" ({target.problem})" if target.problem else ""

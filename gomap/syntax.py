@@ -13,6 +13,8 @@ from typing import Union
 from gomap.errors import BadExpression
 
 ADDRESS = re.compile(r"0[xX][0-9a-fA-F]+")
+#: A package variable of a stripped program, by where it lies.
+PLACE = re.compile(r"(?:data|bss)\+0x[0-9a-f]+")
 #: Words that begin a type: what follows in brackets is converted.
 _TYPE_WORDS = re.compile(r"(?:\*|\[|map\b|chan\b|<-|func\b|struct\b|interface\b|unsafe\.Pointer\Z)")
 # A package path may contain everything up to the last slash but white space and brackets.
@@ -125,6 +127,9 @@ def _operand(body: str, text: str) -> tuple[Root, list[Step], str]:
         if end < 0:
             raise BadExpression(f"{text!r} has a quote without its end")
         return Name(body[1:end], quoted=True), [], body[end + 1 :]
+    place = PLACE.match(body)
+    if place is not None:
+        return Name(place.group()), [], body[place.end() :]
     address = ADDRESS.match(body)
     if address is not None:
         rest = body[address.end() :].lstrip()

@@ -274,6 +274,12 @@ class Target(Protocol):
         ...
 
 
+def without_names(target: Target) -> str | None:
+    """What is to be said of names that are not known because the program is stripped; None where it is not."""
+    said: str | None = getattr(target, "stripped", None)
+    return said
+
+
 def settled(target: Target, goroutine: Goroutine) -> Goroutine:
     """The goroutine, its stack read at one moment: where the program goes on while it is read, as it stood then. A
     target that is read so has a `settled` of its own. Raises GomapError where it does not stand still."""

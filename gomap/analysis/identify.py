@@ -14,6 +14,7 @@ from functools import cached_property
 from itertools import islice
 
 from gomap.errors import GomapError
+from gomap.golang.dictionaries import SHAPE
 from gomap.golang.hashing.hasher import Hasher, hasher_of
 from gomap.golang.heap import Heap, Room
 from gomap.golang.layout import MapView, Shape
@@ -70,6 +71,8 @@ class Identifier:
     types: DescribedTypes
     known: Iterable[GoType] = ()
     _of_array: dict[tuple[int, int, bool], list[_Known]] = field(default_factory=dict)
+    #: By id() of a map type, which the types keep, and number of groups.
+    _pointers: dict[tuple[int, int], int] = field(default_factory=dict)
 
     @cached_property
     def _every(self) -> list[_Known]:
@@ -135,20 +138,29 @@ class Identifier:
             bits = self.heap.pointers_of(array) if array and noted is None else None
         except GomapError:
             bits = None
+        hashed_as: dict[tuple[int, ...], tuple[int, int] | None] = {}
         for one in candidates[:MAX_TRIED]:
             t = self._type(one)
             if t is None:
                 continue
             try:
-                if bits is not None and not self._has_pointers(shape_of(t, self.target.arch), bits, count):
+                shape = shape_of(t, self.target.arch)
+                if bits is not None and not self._has_pointers(t, shape, bits, count):
                     by_pointers = True
                     continue
                 looked = view(self.target, t, address)
-                agreed = agreement(looked, self.hasher)
+                # Of types that have keys of one type at the same places one is hashed.
+                slots = shape.slots
+                alike = id(slots.key), slots.keys_off, slots.key_stride, int(slots.indirect_key), slots.size
+                if alike not in hashed_as:
+                    hashed_as[alike] = agreement(looked, self.hasher)
+                agreed = hashed_as[alike]
             except GomapError:
                 continue
             if agreed is None or agreed[0] == agreed[1]:
                 found.append((looked, t, agreed[1] if agreed else 0))
+        # No map has a shape for its type: these are what generic functions are compiled for.
+        found = [one for one in found if SHAPE not in one[1].name] or found
         if not found:
             return Identified()
         fits = [(self._fit(looked), looked, t, hashed) for looked, t, hashed in found] if len(found) > 1 else []
@@ -254,8 +266,17 @@ class Identifier:
             ]
         return found
 
-    def _has_pointers(self, shape: Shape, bits: int, count: int) -> bool:
-        """Whether so many groups (buckets) of this shape have pointers where the collector finds them."""
+    def _has_pointers(self, t: GoType, shape: Shape, bits: int, count: int) -> bool:
+        """Whether so many groups (buckets) of this map type have pointers where the collector finds them."""
+        key, each = (id(t), count), shape.slots.size // self.target.arch.pointer_size
+        wanted = self._pointers.get(key)
+        if wanted is None:
+            one = self._pointers_in(shape)
+            wanted = self._pointers[key] = sum(one << i * each for i in range(min(count, 64)))
+        return wanted == bits & ((1 << each * min(count, 64)) - 1)
+
+    def _pointers_in(self, shape: Shape) -> int:
+        """Where one group (bucket) has pointers, a bit a word."""
         slots, word = shape.slots, self.target.arch.pointer_size
         one = 0
         for offset, stride, t, indirect in (
@@ -268,6 +289,4 @@ class Identifier:
                     one |= 1 << (offset + i * stride + at) // word
         if shape.overflow_off is not None:
             one |= 1 << shape.overflow_off // word
-        each = slots.size // word
-        wanted = sum(one << i * each for i in range(min(count, 64)))
-        return wanted == bits & ((1 << each * min(count, 64)) - 1)
+        return one

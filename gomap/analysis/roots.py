@@ -13,9 +13,14 @@ from gomap.golang.liveness import Liveness, dead
 from gomap.golang.stacks import Stacks, Unseen
 from gomap.gotypes import GoType, can_reach_map
 from gomap.progress import Progress, silent
-from gomap.target import Goroutine, Target, Variable
+from gomap.target import Goroutine, Target, Variable, without_names
 
 MAX_PROBLEMS = 16
+_NO_LOCALS = Anomaly(
+    "note",
+    "no-locals",
+    "the program is stripped, and local variables are not known: what only they lead to is in the heap",
+)
 
 
 @dataclass
@@ -64,7 +69,8 @@ class Roots:
 
     @property
     def anomalies(self) -> list[Anomaly]:
-        return [*self.unreadable, *self.unseen.anomalies()]
+        nameless = without_names(self.target) is not None and self.goroutines > 0
+        return [*self.unreadable, *self.unseen.anomalies(), *([_NO_LOCALS] if nameless else ())]
 
     def __iter__(self) -> Iterator[Variable]:
         for variable in self._selected_frame() if self.scope == "frame" else self._stacks():

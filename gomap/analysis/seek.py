@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gomap.analysis.alias import ALL_ITEMS, WHOLE_DEPTH, Holder, HolderSearch
+from gomap.analysis.identify import Identified, Identifier
 from gomap.analysis.roots import Roots
 from gomap.errors import GomapError, Interrupted
 from gomap.expr import resolve_map
@@ -15,7 +16,8 @@ from gomap.golang.heap import Heap, heap_of, segment_of
 from gomap.golang.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind
 from gomap.graph.path import Path
-from gomap.human import an
+from gomap.heap.census import census
+from gomap.human import an, plural
 from gomap.progress import Progress, silent
 from gomap.target import Place, Target, Variable
 
@@ -47,11 +49,39 @@ def value_at(target: Target, address: int, progress: Progress = silent) -> Varia
     roots = Roots(target, "frame" if target.kind == "recorded" else "all", progress)
     try:
         search.run(roots, progress)
+        return None if target.kind == "recorded" else _map_of_heap(target, address, progress)
     except _Met as met:
         return met.value
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted: the search for {address:#x} is not complete; name its type") from None
+
+
+def _map_of_heap(target: Target, address: int, progress: Progress) -> Variable | None:
+    """The map whose header lies there, that no variable leads to; its type is the first that fits it."""
+    with suppress(GomapError):
+        heap, types = Heap(target), DescribedTypes(target)
+        every = census(target, heap, types, (), progress)
+        if every.interrupted:
+            raise KeyboardInterrupt
+        if address in every.addresses or any(row[0] == address for row in every.doubtful):
+            known = Identifier(target, heap, types).identify(address)
+            if known.type is not None:
+                return Variable(
+                    "", known.type, data=target.arch.pack(address), place=Place("heap"), note=_told(address, known)
+                )
     return None
+
+
+def _told(address: int, known: Identified) -> str:
+    """How the type is known of a map that no variable leads to."""
+    how = {
+        "allocator": "as the allocator has noted",
+        "hashes": f"as the hashes of {plural(known.keys, 'key')} tell",
+        "size": "as the size of its array tells",
+    }[str(known.known_by)]
+    more = f"; {' or '.join(known.others[:3])} would fit as well" if known.others else ""
+    more += f", and {len(known.others) - 3} more" if len(known.others) > 3 else ""
+    return f"{address:#x} is {an(str(known.type and known.type.name))}, {how}{more}; no variable leads to it"
 
 
 def _recorded(target: Target, address: int) -> Variable | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from gomap import human
 from gomap.analysis.alias import AliasSearch, everywhere
 from gomap.analysis.locate import locate
+from gomap.analysis.owner import Owners, add_owners
 from gomap.analysis.ranking import shortest
 from gomap.analysis.roots import Roots
 from gomap.commands.declare import Context
@@ -54,12 +56,22 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     size = None
     if heap is not None:
         size = place.span.object if place is not None and place.span is not None else 0
-    spot = locate(found, address, allocator(target), size)
+    rules = allocator(target)
+    spot = locate(found, address, rules, size)
+    owners = Owners()
+    if spot is None and size and not found.interrupted:
+        with suppress(GomapError):
+            owners = add_owners(target, found, address, context.progress)
+        spot = locate(found, address, rules, size)
     report = Report({"address": hex(address)}, anomalies=[*found.anomalies, *searched.anomalies])
     report.data.update(_spot_json(found, spot))
     key: Scalar | None = None
     if spot is not None:
         answer, key = _in_map(target, found, spot)
+        others = owners.others.get(spot.header)
+        if others:
+            more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+            answer.rows.insert(1, ("or", f"{', '.join(others[:3])}{more}, which fit as well"))
     else:
         answer = _outside(target, address, heap, place, found)
     report.data.update(
@@ -77,6 +89,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if found.interrupted:
         report.answer.append("(interrupted: not all maps were looked at)")
         report.cut("the search was interrupted", 0, None)
+    if owners.why is not None and spot is None:
+        report.cut(owners.why, 0, None)
     search_cut(report, found)
     return report
 
@@ -121,7 +135,9 @@ def _in_map(target: Target, found: AliasSearch, spot: Spot) -> tuple[_Answer, Sc
     answer = _Answer(f"{_part(spot, word)} of {holder.path}", "map")
     entries = human.plural(one.count, "entry")
     answer.rows.append(("map", f"{t.name}, {entries}, header {spot.header:#x}"))
-    if holder.place.kind != "global":
+    if holder.place.kind == "heap":
+        answer.rows.append(("held by", "no variable searched leads to the map, which may be garbage not collected yet"))
+    elif holder.place.kind != "global":
         answer.rows.append(("held by", f"{where(holder.place)}{_whose(holder.place.goroutine)}"))
     if spot.shared:
         others = ", ".join(f"{shortest(found.maps[other]).path} {other:#x}" for other in spot.shared[:4])

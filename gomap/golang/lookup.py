@@ -120,13 +120,27 @@ def agreement(found: MapView, hasher: Hasher) -> tuple[int, int] | None:
     if not plans:
         return None
     hasher.begin(bounded=True)
-    sample = list(islice(_keys(found, FEW), SAMPLE)) or list(islice(_keys(found, MANY), SAMPLE))
+    sample = sample_of(found, SAMPLE)
     best = (0, len(sample))
     for plan in plans:
         fits = [_fits(found, hasher, plan, mark, key) for mark, key in sample]
         known = [one for one in fits if one is not None]
         best = max(best, (sum(known), len(known)), key=lambda pair: (pair[0] - pair[1], pair[0]))
     return best
+
+
+def sample_of(found: MapView, most: int) -> list[tuple[int, bytes]]:
+    """Marks and keys of so many live slots at most."""
+    return list(islice(_keys(found, FEW), most)) or list(islice(_keys(found, MANY), most))
+
+
+def all_fit(found: MapView, hasher: Hasher, sample: Sequence[tuple[int, bytes]]) -> bool:
+    """Whether one of the hash functions of the map's type gives all these keys their marks. Ends at the first that it
+    does not."""
+    hasher.begin(bounded=True)
+    return any(
+        all(_fits(found, hasher, plan, mark, key) for mark, key in sample) for plan in hasher.plans(found.shape.key)
+    )
 
 
 def _fits(found: MapView, hasher: Hasher, plan: Plan, mark: int, key: bytes) -> bool | None:

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gomap.errors import GomapError
-from gomap.golang.rtype import KIND_MASK, KINDS, TFLAG_UNCOMMON, DescribedTypes
+from gomap.golang.pclntab import varint
+from gomap.golang.rtype import KIND_MASK, KINDS, TFLAG_EXTRA_STAR, TFLAG_UNCOMMON, DescribedTypes
 from gomap.gotypes import Kind
 from gomap.target import Record
 
@@ -54,6 +55,32 @@ def map_types(types: DescribedTypes) -> list[MapType]:
 
 def _addresses(types: DescribedTypes) -> Iterator[int]:
     """Addresses of the descriptors of map types."""
+    for start, offset, kind, _ in _listed(types):
+        if kind is Kind.MAP:
+            yield start + offset
+
+
+def descriptors(types: DescribedTypes) -> Iterator[tuple[int, str]]:
+    """All types that the linker lists, and those that listed pointers lead to: (address, name as reflect gives it, with
+    short package names). Raises NoDebugInfo, MemoryFault."""
+    word = types.target.arch.pointer_size
+    seen: set[int] = set()
+    for start, offset, _, data in _listed(types):
+        if offset in seen:
+            continue
+        seen.add(offset)
+        at = types.target.arch.uint(data, offset + 4 * word + 8, 4)
+        try:
+            length, text = varint(data, at + 1)
+        except IndexError:
+            continue
+        name = data[text : text + length].decode("utf-8", "replace")
+        yield start + offset, name[1:] if data[offset + 2 * word + 4] & TFLAG_EXTRA_STAR else name
+
+
+def _listed(types: DescribedTypes) -> Iterator[tuple[int, int, Kind | None, bytes]]:
+    """(where the module's descriptors begin, offset of one, its kind, the descriptors' bytes): first a pointer, then
+    what it leads to."""
     target = types.target
     word, pointer = target.arch.pointer_size, target.arch.pointer
     for module in types.modules():
@@ -63,11 +90,12 @@ def _addresses(types: DescribedTypes) -> Iterator[int]:
         data = target.memory.read(start, end - start)
         for offset in _offsets(types, module, data):
             kind = _kind(data, offset, word)
+            yield start, offset, kind, data
             if kind is Kind.POINTER and offset + 5 * word + 16 <= len(data):
                 offset = pointer(data, offset + 4 * word + 16) - start
                 kind = _kind(data, offset, word)
-            if kind is Kind.MAP:
-                yield start + offset
+                if kind is not None:
+                    yield start, offset, kind, data
 
 
 def _offsets(types: DescribedTypes, module: Record, data: bytes) -> Iterator[int]:

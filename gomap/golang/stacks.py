@@ -77,7 +77,7 @@ class Unseen:
     def refuse(self) -> None:
         """Raises NoLocals where no stack of any goroutine can be seen."""
         if self.of_all is not None:
-            raise NoLocals("this needs goroutines' stacks, which are not read without a debugger: use gdb or dlv")
+            raise NoLocals(f"this needs goroutines' stacks: {self.of_all.partition(':')[0]}")
 
     def anomalies(self) -> list[Anomaly]:
         if self.of_all is not None:

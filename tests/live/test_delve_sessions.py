@@ -104,6 +104,7 @@ def test_started_again_in_mid_command(dlv: Dlv, system_go: Row, monkeypatch: pyt
 
         def meddled() -> DelveTarget:
             made = target()
+            assert isinstance(made, DelveTarget)
             says(other, "restart")
             return made
 

@@ -166,7 +166,9 @@ def _ask(console: Console, stage: str, commands: Sequence[str], truth: Mapping[s
 
             def at_frame(level: int, session: Bridge = session) -> DelveTarget:
                 session.frame = level
-                return session.target()
+                target = session.target()
+                assert isinstance(target, DelveTarget)
+                return target
 
             yield Answer(stage, command, every_key.answer(session.target(), truth, where, at_frame), None)
             session.frame = selected

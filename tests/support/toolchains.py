@@ -14,6 +14,7 @@ import fcntl
 import functools
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -118,15 +119,18 @@ def _unpack(wheel: Path, place: Path) -> None:
             program.chmod(0o755)
 
 
-def build(program: str, row: Row, optimised: bool, arch: str | None = None, cgo: bool = False) -> Path:
+def build(
+    program: str, row: Row, optimised: bool, arch: str | None = None, cgo: bool = False, extra: Sequence[str] = ()
+) -> Path:
     """Build go_targets/PROGRAM with the row's toolchain, or find it built already. arch: another GOARCH.
 
-    cgo: with C code, for which a C compiler has to be there. Raises Missing.
+    cgo: with C code, for which a C compiler has to be there. extra: flags of go build. Raises Missing.
     """
     if cgo and shutil.which("gcc") is None:
         raise Missing("no `gcc` on PATH, which programs with C code need: install gcc")
-    flags = [] if optimised else ["-gcflags=all=-N -l"]
-    kind = f"{row.name}-{'optimised' if optimised else 'plain'}{f'-{arch}' if arch else ''}"
+    flags = [*([] if optimised else ["-gcflags=all=-N -l"]), *extra]
+    named = "".join(re.sub(r"[^\w]+", "-", one) for one in extra)
+    kind = f"{row.name}-{'optimised' if optimised else 'plain'}{f'-{arch}' if arch else ''}{named}"
     env = {"CGO_ENABLED": str(int(cgo)), **({"GOARCH": arch} if arch else {})}
     return made_once(program, kind, row, [*flags, arch or ""], lambda made: compile_(program, row, made, flags, env))
 

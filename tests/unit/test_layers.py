@@ -35,6 +35,7 @@ LAYERS = (
     ("gomap.follow",),
     ("gomap.expr",),
     ("gomap.analysis",),
+    ("gomap.stripped",),
     ("gomap.commands",),
     ("gomap.render",),
     ("gomap.frontend",),

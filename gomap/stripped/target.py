@@ -1,0 +1,111 @@
+"""A stripped program behind a debugger as a Target: memory and the selected thread are the debugger's, all else comes
+from the program's own tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Callable
+
+from gomap import elf
+from gomap.errors import GomapError, NoDebugInfo
+from gomap.golang.goroutines import goroutine_of_thread
+from gomap.golang.pclntab import Functions
+from gomap.golang.unwind import Unwinder
+from gomap.gotypes import GoType
+from gomap.memory import CachedMemory, Memory
+from gomap.stripped.program import Stripped
+from gomap.target import Captured, Frame, Goroutine, Location, Variable, Wanted
+
+
+class StrippedTarget:
+    """Made anew for each command. info: what is known of the program for as long as it runs. thread: the operating
+    system's id of the selected thread, where the debugger tells it."""
+
+    package: str | None = "main"
+
+    def __init__(
+        self,
+        backend: str,
+        kind: str,
+        memory: Memory,
+        info: Stripped,
+        thread: Callable[[], int | None],
+        running: int = 0,
+    ) -> None:
+        self.backend, self.kind, self.running = backend, kind, running
+        self.memory: Memory = CachedMemory(memory)
+        self._info, self._thread = info.again(memory), thread
+        self.arch, self.notes, self.stripped = info.arch, info.notes, info.nameless
+
+    @property
+    def go_version(self) -> str | None:
+        return self._info.go_version
+
+    def variable(self, name: str, callers: bool = True) -> Variable | None:
+        return self._info.variable(name, callers)
+
+    def find_type(self, name: str) -> GoType | None:
+        return self._info.find_type(name)
+
+    def symbol(self, name: str) -> int | None:
+        return self._info.symbol(name)
+
+    def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        return iter(())
+
+    def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        return self._info.package_variables(wanted)
+
+    @cached_property
+    def goroutine(self) -> int | None:
+        thread = self._thread()
+        return None if thread is None else goroutine_of_thread(self, thread)
+
+    def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
+        if goroutine.thread is not None:
+            raise GomapError("its thread runs it, and where that stands is not read of a stripped program")
+        found: list[Frame] = []
+        for call in self._unwinder.goroutine(goroutine, None):
+            for location in self._functions.frames(call.instruction):
+                found.append(Frame(location.function, location.file, location.line, call.pc, call.sp))
+        return found
+
+    @cached_property
+    def _unwinder(self) -> Unwinder:
+        return Unwinder(self, self._functions)
+
+    def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        return ()
+
+    def location(self, pc: int) -> Location | None:
+        try:
+            return self._functions.frames(pc - 1)[0]
+        except GomapError:
+            return None
+
+    @cached_property
+    def _functions(self) -> Functions:
+        return Functions(self)
+
+
+def opened(program: str | None, memory: Memory, entry: Callable[[], int | None], error: NoDebugInfo) -> Stripped:
+    """The program in this file, which a debugger finds no debug information in. entry: where it started, where that is
+    known. Raises error for one that is not a stripped Go program; NoDebugInfo."""
+    if program is None or not os.path.isfile(program) or not elf.is_go(program):
+        raise error
+    try:
+        with elf.mapped(program) as data:
+            parsed, names = elf.parse(data), {one.name for one in elf.sections(data)}
+        if names & {".debug_info", ".zdebug_info"}:
+            raise error  # it has some that the debugger can't read, and says so
+        moved = 0
+        if parsed.kind == elf.SHARED:
+            started = entry()
+            if started is None:
+                raise error
+            moved = started - parsed.entry
+        return Stripped(program, memory, moved)
+    except (OSError, elf.BadElf):
+        raise error from None

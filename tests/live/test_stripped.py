@@ -1,0 +1,297 @@
+"""Programs linked with -s -w, and the table of the runtime's structures: the program's own truth, and the numbers that
+the unstripped build has."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from direct.target import DirectTarget, of_core, of_process
+from gomap import frontend
+from gomap.commands.declare import Settings
+from gomap.dwarf import DebugInfo
+from gomap.errors import GomapError, NoDebugInfo
+from gomap.render.text import Style
+from gomap.stripped import layouts
+from tests.live.test_census import check_rows
+from tests.live.test_direct import running
+from tests.support import debuggers, delves, schema, session, toolchains
+from tests.support.debuggers import Answer, Core, Gdb
+from tests.support.delves import Dlv
+from tests.support.session import Asked
+from tests.support.toolchains import ROOT, Row
+from tests.support.truths import check
+from tools.layouts import read_row
+
+BARE = ("-ldflags=-s -w",)
+ALL = "hmap-top --heap -n 0 --json"
+
+
+def ask(target: DirectTarget, stage: str, line: str) -> Answer:
+    name, _, rest = line.partition(" ")
+    outcome = frontend.run(name, rest, lambda: target, Settings(depth=40), Style())
+    return Answer(stage, line, outcome.output, outcome.error)
+
+
+def core_of(program: str, row: Row, stage: str | None = None) -> tuple[DirectTarget, Core]:
+    binary = toolchains.build(program, row, optimised=True, extra=BARE)
+    stages = debuggers.stages(binary)
+    core = debuggers.make_core(binary, stage or stages[len(stages) // 2])
+    return DirectTarget(of_core(str(binary), str(core.path))), core
+
+
+# -- the table -----------------------------------------------------------------------------------------
+
+
+def test_table_of_structures(toolchain: Row) -> None:
+    """Each structure in the program's debug information is the table's, to the last field."""
+    same_structures(toolchain, "amd64", toolchains.build("basic", toolchain, False))
+
+
+def test_table_of_386(both_layouts: Row) -> None:
+    same_structures(both_layouts, "386", toolchains.build("basic", both_layouts, False, "386"))
+
+
+def same_structures(toolchain: Row, arch: str, binary: Path) -> None:
+    version = str(toolchain.version).split(".")[1]
+    wanted = read_row(str(binary), int(version), arch, toolchain.experiment)
+    row, notes = layouts.row_of(int(version), arch, [toolchain.experiment] if toolchain.experiment else [])
+    assert row is not None and not notes
+    assert len(wanted.types) >= 16
+    assert {name: row.types.get(name) for name in wanted.types} == wanted.types
+    assert (row.reasons, {name: row.constants[name] for name in wanted.constants}) == (wanted.reasons, wanted.constants)
+    info = DebugInfo(str(binary))
+    made = layouts.Layouts(row, info.arch.pointer_size)
+    for name in wanted.types:
+        own, other = made.find(name), info.type_named(name)
+        assert own is not None and other is not None and own.size == other.size
+        places = [(f.name, f.offset, f.type.size) for f in other.fields if f.type.size]
+        assert [(f.name, f.offset, f.type.size) for f in own.fields] == places
+
+
+# -- core files ----------------------------------------------------------------------------------------
+
+
+def test_every_map_of_the_heap(toolchain: Row) -> None:
+    target, core = core_of("census", toolchain, "collected")
+    answer = ask(target, core.stage, ALL)
+    data = check_rows(answer, core.truth[core.stage]["notes"])
+    assert len(data["maps"]) > 200 and answer.json()["target"]["go"].startswith(f"go{toolchain.version}")
+    assert "unknown-version" not in {one["code"] for one in answer.json()["anomalies"]}
+    checked = ask(target, core.stage, "hmap-check --all --json").json()
+    assert {one["verdict"] for one in checked["data"]["maps"]} <= {"intact", "no-fault-found"}
+    looked_into(target, core, data)
+
+
+def looked_into(target: DirectTarget, core: Core, data: Any) -> None:
+    """What hmap-top lists is taken by the other commands: a path, an address alone, an address in a map's memory."""
+    for row in [one for one in data["maps"] if one["count"] == 200 and one["type"] == "map[string]string"]:
+        for expr in (row["path"], row["address"]):
+            shown = ask(target, core.stage, f"hmap-show {expr} --json --entries 300").json()["data"]
+            assert (shown["address"], shown["type"], shown["count"]) == (row["address"], row["type"], row["count"])
+            wanted = {f"key {i}": "v" * (i % 50) for i in range(200)}
+            assert {one["key"]: one["value"] for one in shown["entries"]} == wanted
+        got = ask(target, core.stage, f'hmap-get {row["address"]} "key 7" --json').json()["data"]
+        assert (got["found"], got["value"], got["walked"]) == (True, "v" * 7, False)
+        inside = got["path"][-1]["address"] if "address" in got["path"][-1] else row["address"]
+        told = ask(target, core.stage, f"hmap-whatis {inside} --json")
+        assert not schema.faults(told.json(), schema.answer("hmap-whatis"))
+        assert told.json()["data"]["map"]["address"] == row["address"], told.output
+        checked = ask(target, core.stage, f"hmap-check {row['address']} --json").json()["data"]["maps"][0]
+        assert (checked["verdict"], checked["hashes_checked"]) == ("intact", 200)
+        break
+    else:
+        raise AssertionError("no map[string]string of 200 entries is listed")
+    refused = ask(target, core.stage, "hmap-show main.Named").error
+    assert refused is not None and "was built with -ldflags=-s, or stripped" in refused and "\n" not in refused
+
+
+@pytest.mark.parametrize("program", ["growth", "types"])
+def test_maps_by_address_and_type(program: str, both_layouts: Row) -> None:
+    """Everything that hmap-show and hmap-evac say of a map is what the program says."""
+    target, core = core_of(program, both_layouts)
+    problems, seen = [], 0
+    for truth in core.truth[core.stage]["maps"].values():
+        if truth["nil"]:
+            continue
+        expr = f"{truth['address']}:{truth['type']}"
+        answers = [ask(target, core.stage, line) for line in (session.show(expr), session.evac(expr))]
+        one = Asked(core.stage, expr, truth, answers[0], answers[1])
+        if answers[0].error is not None:
+            problems.append(f"{one.where}: {answers[0].error}")
+            continue
+        problems += [f"{one.where}: {problem}" for problem in check(one, "core")]
+        seen += 1
+    assert not problems, "\n".join(problems[:40])
+    assert seen
+
+
+def test_names_from_an_unstripped_build(both_layouts: Row) -> None:
+    """--symbols: the answers of the unstripped build; another build is refused."""
+    bare, whole = (toolchains.build("basic", both_layouts, True, extra=(*one, "-trimpath")) for one in (BARE, ()))
+    core = debuggers.make_core(bare, "start")
+    target = DirectTarget(of_core(str(bare), str(core.path), str(whole)))
+    truth = core.truth["start"]["maps"]["main.Keep.M"]
+    lines = (session.show("main.Keep.M"), session.evac("main.Keep.M"))
+    shown, evac = (ask(target, "start", line) for line in lines)
+    assert not check(Asked("start", "main.Keep.M", truth, shown, evac), "core")
+    same_numbers(DirectTarget(of_core(str(bare), str(core.path))), target)
+    other = toolchains.build("alias", both_layouts, False)
+    for program, said in ((other, "has other code than"), (core.path.parent / "truth", "can't be used: it is not")):
+        with pytest.raises(GomapError, match=said):
+            of_core(str(bare), str(core.path), str(program))
+    with pytest.raises(NoDebugInfo, match="stripped"):
+        of_core(str(bare), str(core.path), str(bare))
+
+
+def same_numbers(bare: DirectTarget, whole: DirectTarget) -> None:
+    """Of one core file: each map that is found with debug information is found without, with the same numbers. Those
+    that never had an entry are only counted there."""
+    own, its = (ask(target, "", ALL).json()["data"]["maps"] for target in (bare, whole))
+    found = {one["address"]: one for one in own}
+    wanted = [one for one in its if str(one["type"]).startswith("map[") and one["kind"] != "stack" and one["count"]]
+    assert len(wanted) >= 8
+    for one in wanted:
+        other = found[one["address"]]
+        assert {name: other[name] for name in ("count", "load", "bytes", "layout")} == {
+            name: one[name] for name in ("count", "load", "bytes", "layout")
+        }
+        assert one["type"] in (other["type"], *other["type_or"]), (one, other)
+
+
+#: Ways in which programs are linked and stripped: flags of go build, C code, GOARCH.
+WAYS = {
+    "pie": ((*BARE, "-buildmode=pie"), False, None),
+    "cgo-external": (("-ldflags=-s -w -linkmode=external",), True, None),
+    "386": (BARE, False, "386"),
+    "strip": ((), False, None),
+}
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+def test_ways_of_linking(way: str, both_layouts: Row, tmp_path: Path) -> None:
+    extra, cgo, arch = WAYS[way]
+    binary = toolchains.build("census", both_layouts, True, arch, cgo, extra)
+    if way == "strip":
+        subprocess.run(["strip", "-o", str(tmp_path / "census"), str(binary)], check=True)
+        binary = tmp_path / "census"
+    core = debuggers.make_core(binary, "collected")
+    target = DirectTarget(of_core(str(binary), str(core.path)))
+    assert target.stripped
+    check_rows(ask(target, core.stage, ALL), core.truth[core.stage]["notes"])
+
+
+# -- processes -----------------------------------------------------------------------------------------
+
+
+def test_process(both_layouts: Row, tmp_path: Path) -> None:
+    binary = tmp_path / "writes-on"
+    whole = toolchains.small("writes-on", both_layouts, optimised=True)
+    subprocess.run(["strip", "-o", str(binary), str(whole)], check=True)
+    with running(binary) as pid:
+        opened = of_process(pid)
+        for _ in range(2):
+            target = DirectTarget(opened)
+            told = ask(target, "", ALL).json()
+            assert [one["code"] for one in told["anomalies"]].count("running") == 1
+            # The other map may have as many at the moment.
+            still = [
+                one
+                for one in told["data"]["maps"]
+                if one["count"] == 1000 and "map[string]int" in (one["type"], *one["type_or"])
+            ]
+            assert len(still) == 1
+            shown = ask(target, "", f"hmap-show {still[0]['address']}:map[string]int --json --entries 2000").json()
+            data = shown["data"]
+            assert (data["count"], data["live"]) == (1000, 1000)
+            assert {one["key"]: one["value"] for one in data["entries"]} == {f"key {i}": i for i in range(1000)}
+            status = Path(f"/proc/{pid}/status").read_text()
+            assert "TracerPid:\t0\n" in status and "State:\tT" not in status
+
+
+# -- gdb -----------------------------------------------------------------------------------------------
+
+
+def test_in_gdb(both_layouts: Row, system_gdb: Gdb) -> None:
+    """A process and its core file: the maps of the heap, and what is typed back."""
+    binary = toolchains.build("census", both_layouts, optimised=True, extra=BARE)
+    asked = debuggers.visit(system_gdb, binary, {"collected": [ALL, "hmap-show main.Named --json"]})
+    check_rows(asked.at("collected", ALL), asked.truth["collected"]["notes"])
+    assert asked.at("collected", "hmap-show main.Named --json").json()["error"]["code"] == "no-debug-info"
+    core = debuggers.make_core(binary, "collected")
+    dead = debuggers.examine(system_gdb, core, [ALL])
+    check_rows(dead.at("collected", ALL), core.truth["collected"]["notes"])
+
+
+# -- Delve ---------------------------------------------------------------------------------------------
+
+
+def test_through_delve(both_layouts: Row, dlv: Dlv) -> None:
+    """Delve opens such a program without variables, types and goroutines: memory is all that it is asked for."""
+    binary = toolchains.build("census", both_layouts, optimised=True, extra=BARE)
+    asked = delves.visit(dlv, binary, {"collected": [ALL]})
+    check_rows(asked.at("collected", ALL), asked.truth["collected"]["notes"])
+    core = debuggers.make_core(binary, "collected")
+    dead = delves.examine(dlv, core, [ALL], direct=False)
+    check_rows(dead.at("collected", ALL), core.truth["collected"]["notes"])
+
+
+# -- what can't be ---------------------------------------------------------------------------------------
+
+
+def test_versions_outside_the_table(system_go: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Go newer than the table is read by its newest row, and the answer says so; an older one is refused."""
+    binary = toolchains.build("basic", system_go, optimised=True, extra=BARE)
+    core = debuggers.make_core(binary, debuggers.stages(binary)[0])
+    rows = layouts.read()
+    newest = next(key for key in sorted(row.key for row in rows) if key[1:] == ("amd64", ""))
+    version = DirectTarget(of_core(str(binary), str(core.path))).go_version
+    minor = int(str(version).split(".")[1])
+    assert newest[0] < minor
+    monkeypatch.setattr(layouts, "read", lambda: [row for row in rows if row.key[0] > minor])
+    with pytest.raises(NoDebugInfo, match="gomap's table of the runtime's structures has Go 1"):
+        of_core(str(binary), str(core.path))
+    if minor == 26:  # what Go 1.25 has without Green Tea is not what 1.26 has
+        older = [row for row in rows if row.key[0] < minor]
+        monkeypatch.setattr(layouts, "read", lambda: older)
+        try:
+            target = DirectTarget(of_core(str(binary), str(core.path)))
+        except NoDebugInfo as error:
+            assert "Its module data" in str(error)
+        else:
+            answer = json.loads(ask(target, "", "hmap-top --heap --json").output)
+            assert "unknown-version" in json.dumps(answer)
+
+
+def test_cores_that_are_cut_short(swiss_go: Row, tmp_path: Path) -> None:
+    """What the runtime's variables are found by is missing: one line says what, and nothing is guessed."""
+    binary = toolchains.build("census", swiss_go, optimised=True, extra=BARE)
+    core = debuggers.make_core(binary, "collected")
+    whole = core.path.read_bytes()
+    said = set()
+    for size in (len(whole) // 200, len(whole) // 20, len(whole) // 5):
+        cut = tmp_path / "cut"
+        cut.write_bytes(whole[:size])
+        try:
+            target = DirectTarget(of_core(str(binary), str(cut)))
+        except GomapError as error:
+            said.add(error.code)
+            continue
+        answer = ask(target, "", ALL)
+        if answer.error is not None:
+            assert "\n" not in answer.error
+            said.add(answer.json()["error"]["code"])
+            continue
+        heap = answer.json()["data"]["heap"]
+        assert not heap["complete"] and heap["why"]
+        said.add("incomplete")
+    assert said & {"memory-fault", "no-debug-info"} and said <= {"memory-fault", "no-debug-info", "incomplete"}
+
+
+def test_data_file_ships_with_the_package() -> None:
+    assert '"gomap.stripped" = ["*.txt"]' in (ROOT / "pyproject.toml").read_text()
+    assert layouts.known() == "Go 1.21 to 1.27 for 386, amd64, arm64, s390x"
