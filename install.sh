@@ -9,6 +9,9 @@ config=${XDG_CONFIG_HOME:-$HOME/.config}
 cache=${GOMAP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gomap}
 bin=$HOME/.local/bin
 launchers=(gdb-hmap dlv-hmap gomap)
+# The man page, and the completion of command lines in files of the programs' names, as bash looks for them.
+share=${XDG_DATA_HOME:-$HOME/.local/share}
+pages=(man/man1/gomap.1 bash-completion/completions/{gomap,dlv-hmap})
 pypi_gdb_package="gdb-for-pwndbg==18.1.0.post1"
 demo_go=1.26.6
 dlv_package=github.com/go-delve/delve/cmd/dlv@v1.27.1
@@ -18,17 +21,21 @@ usage() {
 usage: ./install.sh [--force]
        ./install.sh --uninstall [--force]
        ./install.sh --demo
-       ./install.sh --test [--full] [PYTEST ARGUMENTS]
+       ./install.sh --test [unit|live|all] [--full] [FILE...] [PYTEST ARGUMENTS]
+       ./install.sh --version
 
   (nothing)       set gomap up for your gdb: a block in its initialisation
                   file, the programs gdb-hmap, dlv-hmap and gomap in
-                  ~/.local/bin, and Delve where it is missing
+                  ~/.local/bin, their man page and completion for bash, and
+                  Delve where it is missing
   --uninstall     take all of that away: every file is as it was
   --force         also where another checkout is the one installed: take its
                   place, or uninstall it
   --demo          read maps out of a live Go program; writes to the cache only
   --test          ruff, shellcheck, mypy and the tests, with your Go and gdb;
                   writes to the checkout and the cache only
+  --test unit     tests that need no gdb and no Go; live: the others; with
+                  FILEs these alone; neither runs ruff, shellcheck and mypy
   --test --full   the same with every Go and gdb of the matrix, and qemu-user
                   where it is missing, downloaded once (about 660 MB)
 
@@ -203,7 +210,7 @@ delve_imports() { PYTHONPATH=$site "$python" -c "import $1" </dev/null >/dev/nul
 # What makes output prettier, and large maps quicker; without it the commands work all the same. numpy is compiled: it
 # may be missing where the others are not.
 install_delve_packages() {
-    local python=${GOMAP_PYTHON:-python3} site=$data/site-delve names
+    local python=${GOMAP_PYTHON:-python3} site=$data/site-delve names list
     local get=("$python" -m pip install --quiet --upgrade --target "$site" --only-binary=:all:)
     if ! delve_imports 'pygments, tabulate'; then
         read -ra names < <(requirements dependencies)
@@ -214,9 +221,11 @@ install_delve_packages() {
             return
         fi
     fi
-    delve_imports numpy && return
-    read -ra names < <(requirements large)
-    "${get[@]}" "${names[@]}" </dev/null >/dev/null 2>&1 || true
+    # gomap top's screen, and numpy.
+    for list in top large; do
+        read -ra names < <(requirements "$list")
+        delve_imports "${names[0]%%[<>=]*}" || "${get[@]}" "${names[@]}" </dev/null >/dev/null 2>&1 || true
+    done
 }
 
 # --- files of the user's -----------------------------------------------------------------------------------
@@ -323,6 +332,12 @@ install() { # FORCE, or nothing
 
     make_directory "$bin"
     for name in "${launchers[@]}"; do ln -sfn "$root/bin/$name" "$bin/$name"; done
+    for name in "${pages[@]}"; do
+        # A file of somebody else's stays.
+        if [[ -e $share/$name ]] && ! is_our_page "$name"; then continue; fi
+        make_directory "$(dirname "$share/$name")"
+        ln -sfn "$root/share/$name" "$share/$name"
+    done
     make_directory "$(dirname "$init")"
     for file in "$config/gdb/gdbinit" "$HOME/.gdbinit"; do
         if [[ $file != "$init" ]] || ! grep -qxF "$(source_line)" "$init" 2>/dev/null; then remove_block "$file"; fi
@@ -346,6 +361,7 @@ install() { # FORCE, or nothing
 }
 
 is_ours() { [[ -L $bin/$1 && $(readlink "$bin/$1") == */bin/$1 ]]; } # NAME of a launcher
+is_our_page() { [[ -L $share/$1 && $(readlink "$share/$1") == */share/$1 ]]; }
 
 # Fails when there was nothing to take away.
 take_away() {
@@ -362,6 +378,9 @@ take_away() {
             rm "$bin/$name"
             found=1
         fi
+    done
+    for name in "${pages[@]}"; do
+        if is_our_page "$name"; then rm "$share/$name"; fi
     done
     if [[ -d $data ]]; then
         rm -rf "$data"
@@ -466,10 +485,25 @@ END
 }
 
 run_tests() {
-    local python=${GOMAP_PYTHON:-python3} matrix=system arguments=() argument
+    local python=${GOMAP_PYTHON:-python3} matrix=system arguments=() argument kind='' files='' run=(-n 2 --dist loadgroup)
+    case ${1:-} in
+    unit | live | all)
+        kind=$1
+        shift
+        ;;
+    esac
     for argument in "$@"; do
         if [[ $argument == --full ]]; then matrix=full; else arguments+=("$argument"); fi
+        if [[ $argument != -* && -e $root/${argument%%::*} ]]; then files=1; fi
     done
+    if [[ -z $files ]]; then
+        case $kind in
+        unit) arguments+=(tests/unit tests/fuzz) ;;
+        live) arguments+=(tests/live tests/test_install.py) ;;
+        esac
+    elif [[ $kind == unit ]]; then
+        run=() # other processes would take longer to start than most files to run
+    fi
     python_runs "$python" 9 || fail "the tests need Python 3.9 or newer, and $python is not" \
         "install python3, or set GOMAP_PYTHON to one"
     local venv wanted
@@ -492,10 +526,13 @@ run_tests() {
     exec 9>&-
 
     cd "$root"
-    "$venv/bin/ruff" check || fail "ruff found the above"
-    "$venv/bin/shellcheck" install.sh bin/gdb-hmap bin/dlv-hmap bin/gomap .ci/run || fail "shellcheck found the above"
-    "$venv/bin/mypy" || fail "mypy found the above"
-    exec "$venv/bin/python" -m pytest --matrix "$matrix" -n 2 --dist loadgroup "${arguments[@]}"
+    if [[ $kind == all || ($kind == '' && -z $files) ]]; then
+        "$venv/bin/ruff" check || fail "ruff found the above"
+        "$venv/bin/shellcheck" install.sh bin/gdb-hmap bin/dlv-hmap bin/gomap .ci/run \
+            share/bash-completion/completions/gomap || fail "shellcheck found the above"
+        "$venv/bin/mypy" || fail "mypy found the above"
+    fi
+    exec "$venv/bin/python" -m pytest --matrix "$matrix" "${run[@]}" "${arguments[@]}"
 }
 
 case ${1:-} in
@@ -508,10 +545,11 @@ case ${1:-} in
     [[ $# == 1 || $* == '--uninstall --force' ]] || fail "$1 takes no argument but --force, and there is ${*:2}"
     uninstall "${2:-}"
     ;;
---demo | -h | --help)
+--demo | --version | -h | --help)
     (($# == 1)) || fail "$1 takes no arguments, and there is $2"
     case $1 in
     --demo) demo ;;
+    --version) say "gomap $(sed -n 's/^__version__ = "\(.*\)"$/\1/p' "$root/gomap/__init__.py")" ;;
     *) usage ;;
     esac
     ;;

@@ -16,6 +16,7 @@ from delve_bridge.interrupts import Interrupts
 from delve_bridge.rpc import ALONE, DEADLINE, Client, address
 from delve_bridge.server import Server
 from delve_bridge.session import Session
+from gomap import __version__
 from gomap.commands import registry
 from gomap.human import visible_lines
 from gomap.render.terminal import INTERRUPTED, ended, open_streams, style, write
@@ -24,7 +25,8 @@ USAGE = """
   dlv-hmap debug|test|exec|attach|core|connect ARGUMENTS   your dlv, with gomap's commands at its prompt
   dlv-hmap exec|attach|core|connect ARGUMENTS -c COMMAND   answer and leave; -c may be repeated
   dlv-hmap dap [ARGUMENTS OF dlv dap]                      an editor's debug adapter, with the commands at its prompt
-  dlv-hmap worker                                          the commands for a dlv that is running already"""
+  dlv-hmap worker                                          the commands for a dlv that is running already
+  dlv-hmap --version"""
 #: Seconds without a first answer after which it is told what server never gives one.
 SILENT = 1.5
 
@@ -38,6 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _start(arguments: list[str]) -> int:
     split = arguments.index("--") if "--" in arguments else len(arguments)
+    if arguments == ["--version"]:
+        write(f"gomap {__version__}\n")
+        return 0
     if arguments == ["worker"]:
         return worker.daemon()
     if arguments[:1] == ["dap"] and not {"-h", "--help"}.intersection(arguments):

@@ -1,23 +1,65 @@
-"""gomap as it is started: Ctrl-C ends it in one line while it is loaded, too."""
+"""gomap as it is started: which file carries a subcommand out. Ctrl-C ends it in one line while it is loaded, too."""
 
 from __future__ import annotations
 
 import sys
 
+USAGE = """\
+usage: gomap pid PID [-c COMMAND]           a process, which runs on while it is read
+       gomap core [PROG] CORE [-c COMMAND]  a core file
+       gomap FILE [-c COMMAND]              a map that hmap-record saved
+       gomap top PID                        a process's maps, ranked, on a screen that refreshes
+       gomap doctor [PROG] [CORE|PID]       what is missing on this machine, and the command that mends it
+       gomap gdbinit                        the line that loads gomap in gdb's initialization file
+       gomap zipapp [FILE]                  write gomap.pyz: gomap in one file, for containers
+       gomap completion                     what to source in bash or zsh to complete command lines
+       gomap --version
+
+`gomap pid --help` and so on show the options of each.
+
+commands:
+"""
+#: The file that carries each subcommand out, by its main. Imported when it is asked for.
+PARTS = {
+    "pid": "direct.main",
+    "core": "direct.main",
+    "top": "direct.top",
+    "doctor": "direct.doctor",
+    "gdbinit": "direct.package",
+    "zipapp": "direct.package",
+    "completion": "direct.package",
+}
+
 
 def run() -> int:
-    """`gomap pid PID`, `gomap core [PROG] CORE`, or `gomap FILE` for a recorded map."""
+    """The status that gomap leaves with."""
     try:
-        if sys.argv[1:2] in (["pid"], ["core"]):
-            from direct.main import main
-
-            return main()
-        from gomap.image import main as recorded
-
-        return recorded()
+        return _run(sys.argv[1:])
     except KeyboardInterrupt:
         print("gomap: interrupted", file=sys.stderr)
         return 130
+
+
+def _run(arguments: list[str]) -> int:
+    from importlib import import_module
+
+    first = arguments[0] if arguments else "--help"
+    if first in PARTS:
+        return int(import_module(PARTS[first]).main(arguments))
+    if first in ("-h", "--help", "--version"):
+        from gomap import __version__
+        from gomap.commands.registry import overview
+        from gomap.render.terminal import ended, open_streams, write
+
+        def told() -> int:
+            write(f"gomap {__version__}\n" if first == "--version" else USAGE + overview() + "\n")
+            return 0 if arguments else 2
+
+        open_streams()
+        return ended("gomap", told)
+    from gomap.image import main
+
+    return main(arguments)
 
 
 if __name__ == "__main__":

@@ -59,6 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """The command line of each subcommand."""
+    every = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return {name: parser for action in every for name, parser in action.choices.items()}
+
+
 class DirectPrompt(cmd.Cmd):
     """The commands by their own names, help, exit."""
 

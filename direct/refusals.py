@@ -13,7 +13,7 @@ _CAPABILITY = "CAP_SYS_PTRACE"
 def why_not_read(pid: int) -> str:
     owner = _owner(pid)
     if owner is not None and owner != os.geteuid():
-        return f"it belongs to another user: run gomap as that user, or with {_CAPABILITY}"
+        return f"it belongs to another user: run gomap as that user, or with {_CAPABILITY} and CAP_DAC_READ_SEARCH"
     return _setting()
 
 

@@ -112,6 +112,17 @@ def _threads(pid: int) -> int:
         raise NoProcess(f"process {pid} has ended") from None
 
 
+def info_of(program: str) -> DebugInfo:
+    """The program's debug information. Raises NoDebugInfo."""
+    try:
+        info = DebugInfo(program)
+        if info.is_go and info.variables:
+            return info
+    except (elf.BadElf, BadDwarf) as error:
+        raise NoDebugInfo(elf.why_no_debug_info(program)) from error
+    raise NoDebugInfo(elf.why_no_debug_info(program))
+
+
 def _info(program: str, memory: Memory, moved: int, symbols: str | None) -> DebugInfo | Stripped:
     if symbols is not None:
         try:
@@ -119,16 +130,12 @@ def _info(program: str, memory: Memory, moved: int, symbols: str | None) -> Debu
         except (elf.BadElf, OSError) as error:
             what = error.strerror if isinstance(error, OSError) else error
             raise GomapError(f"{symbols} can't be used: {what}") from error
-        program = symbols
+        return info_of(symbols)
     try:
-        info = DebugInfo(program)
-        if info.is_go and info.variables:
-            return info
-    except (elf.BadElf, BadDwarf) as error:
-        if symbols is not None or not elf.is_go(program):
-            raise NoDebugInfo(elf.why_no_debug_info(program)) from error
-    if symbols is not None or not elf.is_go(program):
-        raise NoDebugInfo(elf.why_no_debug_info(program))
+        return info_of(program)
+    except NoDebugInfo:
+        if not elf.is_go(program):
+            raise
     return Stripped(program, memory, moved)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import gdb
 
+from gomap import __version__
 from gomap.commands import registry
 from gomap.commands.declare import Command, Settings
 
@@ -23,12 +24,13 @@ PREFIX_HELP = """See inside Go maps: structure, sharing, growth.
 {overview}
 
 Each command has its own help, as in `help hmap-show`. Settings: `show hmap`.
-In conditions and expressions: $hmap_len(m), $hmap_load(m), $hmap_get(m, key)."""
+In conditions and expressions: $hmap_len(m), $hmap_load(m), $hmap_get(m, key).
+This is gomap {version}."""
 
 
 class _Overview(gdb.Command):
     def __init__(self) -> None:
-        self.__doc__ = PREFIX_HELP.format(overview=registry.overview())
+        self.__doc__ = PREFIX_HELP.format(overview=registry.overview(), version=__version__)
         super().__init__("hmap", gdb.COMMAND_DATA, gdb.COMPLETE_NONE)
 
     def invoke(self, argument: str, from_tty: bool) -> None:

@@ -79,6 +79,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("optimised", [False, True], scope="session", ids=["plain", "optimised"])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks, by where tests lie: `-m 'not live'` is what needs neither Go nor a debugger."""
+    for item in items:
+        if "fuzz" in item.path.stem or item.path.parent.name == "fuzz":
+            item.add_marker(pytest.mark.fuzz)
+        if item.path.parent.name == "live" or item.path.name == "test_install.py":
+            item.add_marker(pytest.mark.live)
+
+
 @pytest.fixture(scope="session")
 def toolchain(request: pytest.FixtureRequest) -> Row:
     """A row of the matrix, its toolchain there."""

@@ -12,11 +12,15 @@ from pathlib import Path
 
 import pytest
 
+import gomap
 from tests.conftest import leave_out
 from tests.support.debuggers import Gdb
 from tests.support.toolchains import ROOT, Row, cache
 
-SHIPPED = ("bin", "delve_bridge", "gdbext", "gomap", "install.sh", "pyproject.toml")
+SHIPPED = (
+    "bin", "delve_bridge", "direct", "gdbext", "gomap", "install.sh", "LICENSE", "pyproject.toml", "README.md", "share",
+)  # fmt: skip
+IMAGE = ROOT / "tests/unit/images/1.21.13-deletes-deleted-Keep.Ints.hmap"
 
 
 @dataclass(frozen=True)
@@ -279,6 +283,74 @@ def test_without_packages_one_line_says_so(user: User, system_gdb: Gdb) -> None:
     assert len(lines) == 1 and ("numpy is missing" in lines[0] or "numpy is there" in lines[0])
 
 
+# --- the package ---------------------------------------------------------------------------------------------
+
+
+def test_package(user: User, system_gdb: Gdb, index: dict[str, str]) -> None:
+    """pip install . into an empty environment: the programs, gdb through the line that gomap gdbinit prints, and a
+    gomap.pyz made there, which Python alone runs."""
+    user = with_index(user, index)
+    place = user.home / "its own"
+    made = user.type(sys.executable, "-m", "venv", "--without-pip", str(place))
+    pip = (sys.executable, "-m", "pip", "--python", str(place / "bin/python"), "install", "--quiet")
+    run = user.type(*pip, str(user.checkout))
+    assert (made.returncode, run.returncode) == (0, 0), run.stderr
+    shutil.rmtree(user.checkout)
+
+    def ours(program: str, *arguments: str, **env: str) -> str:
+        run = user.type(str(place / "bin" / program), *arguments, **env)
+        assert (run.returncode, run.stderr) == (0, ""), (program, arguments, run.stdout, run.stderr)
+        return run.stdout
+
+    version = f"gomap {gomap.__version__}\n"
+    assert [ours(name, "--version") for name in ("gomap", "dlv-hmap")] == [version, version]
+    assert ours("gdb-hmap", "--version").startswith(version + "GNU gdb")
+    told = "import importlib.metadata as m; d = m.metadata('gomap'); print(d['Version'], d.get_all('Provides-Extra'))"
+    assert ours("python", "-c", told) == f"{gomap.__version__} ['large', 'top']\n"
+    for name in ("gomap", "gdbext", "delve_bridge", "direct"):
+        assert list(place.glob(f"lib/*/site-packages/{name}/py.typed"))
+    assert (place / "share/man/man1/gomap.1").is_file()
+    assert (place / "share/bash-completion/completions/gomap").is_file()
+
+    ask = ("-q", "-batch", "-ex", "help hmap-show", "-ex", "python import sys; print(sys.path[0])")
+    write(user.home / ".gdbinit", ours("gomap", "gdbinit").encode())
+    theirs = user.type(str(system_gdb.path), *ask)
+    by_program = user.type(str(place / "bin/gdb-hmap"), "-nx", *ask)
+    for run in (theirs, by_program):
+        assert (run.returncode, run.stderr) == (0, "") and "Usage: hmap-show" in run.stdout
+        # Packages for the Python of pip do not come before those of gdb's.
+        assert "site-packages" not in run.stdout.splitlines()[-1]
+    assert "hmap-top" in ours("dlv-hmap", "--help")
+    assert "map[int]int" in ours("gomap", str(IMAGE))
+
+    assert ours("gomap", "zipapp", "a.pyz").startswith("a.pyz: ")
+    bare = (sys.executable, "-I", "-S", str(user.home / "a.pyz"))
+    run = user.type(*bare, str(IMAGE))
+    assert (run.returncode, run.stderr) == (0, "") and "map[int]int" in run.stdout
+    assert user.type(*bare, "--version").stdout == version
+    for command, said in (("gdbinit", "gdb can't load gomap from an archive"), ("zipapp", "is an archive already")):
+        run = user.type(*bare, command)
+        assert (run.returncode, run.stdout) == (1, "") and run.stderr.count("\n") == 1 and said in run.stderr
+
+    # Where the package is gone, gdb starts without a word.
+    shutil.rmtree(place)
+    run = user.type(str(system_gdb.path), "-q", "-batch", "-ex", "print 6 * 7")
+    assert (run.stdout, run.stderr) == ("$1 = 42\n", "")
+
+
+def test_version_and_gdbinit_of_a_checkout(user: User, system_gdb: Gdb) -> None:
+    """The same version from each program, and the line that install.sh writes."""
+    assert user.install().returncode == 0
+    version = f"gomap {gomap.__version__}\n"
+    programs = [str(user.checkout / "install.sh"), *(str(user.home / ".local/bin" / n) for n in ("gomap", "dlv-hmap"))]
+    assert [user.type(program, "--version").stdout for program in programs] == [version] * 3
+    assert user.type(str(user.home / ".local/bin/gdb-hmap"), "--version").stdout.startswith(version + "GNU gdb")
+    line = user.type(programs[1], "gdbinit").stdout
+    assert line in (user.home / ".config/gdb/gdbinit").read_text()
+    told = user.type(str(system_gdb.path), "-q", "-batch", "-ex", "help hmap").stdout
+    assert f"This is {version[:-1]}." in told
+
+
 # --- what is missing ---------------------------------------------------------------------------------------
 
 
@@ -347,6 +419,15 @@ def test_demo_without_go_and_python(user: User, without: Callable[..., str]) -> 
 
 def test_tests_without_python(user: User, without: Callable[..., str]) -> None:
     fails(user.install("--test", PATH=without("python")), "Python 3.9", "GOMAP_PYTHON")
+
+
+def test_tests_of_one_file(user: User, index: dict[str, str]) -> None:
+    """One file, without ruff, shellcheck and mypy; marks tell which tests need a debugger."""
+    user = with_index(user, index)
+    ours = (str(ROOT / "install.sh"), "--test", "unit", "tests/unit/test_marks.py", "-q", "-p", "no:cacheprovider")
+    run = user.type(*ours, GOMAP_CACHE=str(cache()))
+    assert run.returncode == 0 and " passed in " in run.stdout and "no issues found" not in run.stdout, run.stderr
+    assert user.type(*ours, "-m", "live", GOMAP_CACHE=str(cache())).returncode == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 import sys
 from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -317,6 +318,15 @@ class Heap:
             if lost > max(len(found), MAX_LOST):
                 raise NoDebugInfo(f"of {count:,} spans that runtime.mheap_.allspans has, {lost:,} are corrupt")
         return [found[at] for at in sorted(found)], lost
+
+    def again(self, spans: Iterable[Span]) -> list[Span]:
+        """The same spans as they are now, without those that hold no objects any more or can't be read."""
+        found = []
+        for address, data in gather(self._target.memory, sorted(span.address for span in spans), self._span_size):
+            span = None if data is None else self._span(address, data)
+            if span is not None and span.state == IN_USE and self._is_sane(span):
+                found.append(span)
+        return sorted(found, key=lambda span: span.start)
 
     def _is_sane(self, span: Span) -> bool:
         """Whether what a span says of itself can be."""

@@ -15,6 +15,7 @@ FRACTION = "a fraction"
 JSON_SCALAR = "a JSON scalar"
 NINE = "nine counts"
 SIGNED = "a whole number"
+CHANGE = "a number of either sign"
 
 TARGET = {
     "backend": {"gdb", "delve", "direct", "image"},
@@ -450,6 +451,52 @@ DATA: dict[str, dict[str, Any]] = {
     "hmap-alias": ALIAS,
 }
 
+#: The lines of gomap's own subcommands: a sample of gomap top, and what gomap doctor says.
+LINES: dict[str, dict[str, Any]] = {
+    "gomap top": {
+        "sample": int,
+        "time": float,
+        "seconds": float,
+        "by": {"bytes", "entries", "growth"},
+        "filter": (str, None),
+        "maps": [
+            {
+                "path": (str, None),
+                "kind": WAY["kind"],
+                "address": HEX,
+                "type": (str, None),
+                "type_known_by": ({"allocator", "hashes", "size"}, None),
+                "type_or": [str],
+                "count": int,
+                "bytes": int,
+                "growth": CHANGE,
+                "bytes_growth": CHANGE,
+                "new": bool,
+            }
+        ],
+        "total": {
+            "maps": int,
+            "matching": int,
+            "entries": int,
+            "bytes": int,
+            "growth": CHANGE,
+            "empty": int,
+            "appeared": int,
+            "gone": int,
+        },
+        "unmeasured": int,
+        "untold": int,
+        "unread": int,
+        "cost": float,
+    },
+    "gomap doctor": {
+        "ok": bool,
+        "checks": [
+            {"area": str, "name": str, "state": {"ok", "advice", "missing"}, "what": str, "mend": (str, None)},
+        ],
+    },
+}
+
 
 def answer(command: str, entries: bool = False) -> dict[str, Any]:
     """The whole object that a command prints when all goes well."""
@@ -516,6 +563,8 @@ def _is(value: Any, wanted: Any) -> bool:
         return type(value) in (str, bool, int, float)
     if wanted == SIGNED:
         return type(value) is int
+    if wanted == CHANGE:
+        return type(value) is float
     if wanted is int:
         return type(value) is int and value >= 0
     return type(value) is wanted

@@ -49,6 +49,7 @@ TYPES = {
     schema.JSON_SCALAR: "scalar",
     schema.NINE: "histogram",
     schema.SIGNED: "signed",
+    schema.CHANGE: "change",
 }
 #: Functions that take an anomaly's code.
 TELLING = frozenset("Anomaly add more note only tell _lost _odd _wrong _anomaly _report Size Cause".split())
@@ -137,9 +138,9 @@ def compare(heading: str, wanted: Mapping[str, Any]) -> None:
         assert words(one) <= set(re.findall(r"`([^`]+)`", meaning)), path
 
 
-@pytest.mark.parametrize("command", schema.DATA)
+@pytest.mark.parametrize("command", [*schema.DATA, *schema.LINES])
 def test_every_field_of_a_command(command: str) -> None:
-    compare(command, schema.DATA[command])
+    compare(command, {**schema.DATA, **schema.LINES}[command])
 
 
 @pytest.mark.parametrize("name", SHARED)
