@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from gomap.golang.descriptors import map_parts
 from gomap.golang.dictionaries import Known
 from gomap.memory import Memory
 from gomap.stripped.target import StrippedTarget
-from gomap.target import Arch, Location
+from gomap.target import Arch, Location, Registers
 
 API_VERSION = 2
 
@@ -265,6 +266,20 @@ class Session:
         """The same with their variables, where Delve refuses all for one frame whose variables it can't tell."""
         every = self.variables([call.frame.level for call in calls], load, goroutine)
         return [replace(call, variables=known) for call, known in zip(calls, every)]
+
+    def registers(self, thread: int) -> Registers | None:
+        """What the registers of the thread hold."""
+        try:
+            answer = self.client.call("ListRegisters", ThreadID=thread, IncludeFp=False)
+        except Refused:
+            return None
+        found: dict[str, int] = {}
+        for register in answer.get("Regs") or ():
+            with suppress(ValueError):
+                found[str(register["Name"]).lower()] = int(str(register["Value"]), 16)
+        pc = next((found[name] for name in ("rip", "pc", "eip") if name in found), None)
+        sp = next((found[name] for name in ("rsp", "sp", "esp") if name in found), None)
+        return None if pc is None or sp is None else Registers(pc, sp, dict(enumerate(found.values())))
 
     def location(self, pc: int) -> Location | None:
         """The function and line that the instruction at pc belongs to."""

@@ -41,6 +41,7 @@ from gomap.target import (
     Local,
     Location,
     Place,
+    Registers,
     Variable,
     Wanted,
     build_version,
@@ -106,6 +107,7 @@ class Program(Protocol):
     def calls(self, depth: int) -> list[Called]: ...
     def stack_end(self) -> int | None: ...
     def calls_of(self, goroutine: int, depth: int, load: Mapping[str, Any] | None = None) -> list[Called]: ...
+    def registers(self, thread: int) -> Registers | None: ...
     def location(self, pc: int) -> Location | None: ...
     def variables(
         self, levels: Sequence[int], load: Mapping[str, Any], goroutine: int | None = None
@@ -380,6 +382,9 @@ class DelveTarget:
                 # pointer from that.
                 sp = 0 if frame.function.startswith(SIGNAL_FRAMES) else cfa
         return found
+
+    def registers(self, goroutine: Goroutine) -> Registers | None:
+        return self._session.registers(goroutine.thread) if goroutine.thread is not None else None
 
     def _locals(
         self, raws: Sequence[Raw], frame: DelveFrame, place: Place, cfa: int, calls: Sequence[Called], wanted: Wanted

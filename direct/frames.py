@@ -21,10 +21,9 @@ from gomap.golang.rtype import DescribedTypes
 from gomap.golang.unwind import Standing, Unwinder
 from gomap.gotypes import GoType, Kind
 from gomap.places import Declared, is_whole, meant, pieced, undeclared
-from gomap.registers import Registers
 from gomap.scopes import Scope, Scopes
 from gomap.stripped.program import Stripped
-from gomap.target import Captured, Frame, Goroutine, Local, Location, Place, Target, Variable, Wanted
+from gomap.target import Captured, Frame, Goroutine, Local, Location, Place, Registers, Target, Variable, Wanted
 
 #: Kinds of values that may be in pieces.
 _OF_WORDS = frozenset({Kind.STRUCT, Kind.ARRAY, Kind.SLICE, Kind.INTERFACE})

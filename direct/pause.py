@@ -17,8 +17,7 @@ from dataclasses import dataclass, field
 from direct.refusals import why_not_stopped
 from gomap import registers
 from gomap.errors import GomapError, NoProcess
-from gomap.registers import Registers
-from gomap.target import Arch
+from gomap.target import Arch, Registers
 
 _SEIZE, _INTERRUPT, _DETACH, _GETREGSET = 0x4206, 0x4207, 17, 0x4204
 _NT_PRSTATUS = 1

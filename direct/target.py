@@ -23,10 +23,9 @@ from gomap.gotypes import GoType
 from gomap.memory import CachedMemory, HeldMemory, Memory
 from gomap.ongoroutine import OnGoroutine
 from gomap.process import ProcessMemory
-from gomap.registers import Registers
 from gomap.stripped import twin
 from gomap.stripped.program import Stripped
-from gomap.target import GLOBAL, Captured, Frame, Goroutine, Location, Variable, Wanted, build_version
+from gomap.target import GLOBAL, Captured, Frame, Goroutine, Location, Registers, Variable, Wanted, build_version
 
 #: How often a stack is read that changes while it is, and the bytes of the largest that are read at once.
 MAX_TRIES, MAX_STACK = 8, 1 << 22
@@ -275,6 +274,10 @@ class DirectTarget:
     @cached_property
     def _frames(self) -> Frames:
         return Frames(self, self._opened.files)
+
+    def registers(self, goroutine: Goroutine) -> Registers | None:
+        """Of a core file, and of a process that stands still."""
+        return None if goroutine.thread is None else self._registers.get(goroutine.thread)
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
         return self._frames.captured(code, slot)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 import gdb
@@ -18,7 +18,7 @@ from gdb.unwinder import Unwinder
 from gomap.errors import GomapError, TargetRunning
 from gomap.golang.liveness import waits
 from gomap.golang.stacks import OLDEST
-from gomap.target import MAX_FRAMES, Call, Goroutine
+from gomap.target import MAX_FRAMES, Call, Goroutine, Registers
 
 #: Registers by gdb's name of the architecture: pc, sp and frame pointer.
 _REGISTERS = {
@@ -232,6 +232,22 @@ def _running(goroutine: Goroutine) -> list[gdb.Frame]:
             thread.switch()
             return [f for f in _physical(gdb.newest_frame()) if _on_stack(f, goroutine)]
     return []
+
+
+def registers_of(goroutine: Goroutine) -> Registers | None:
+    """What the registers of the thread hold that runs the goroutine."""
+    with _selection_kept():
+        for thread in _threads_of(goroutine):
+            if runs_on(thread):
+                continue
+            thread.switch()
+            frame = gdb.newest_frame()
+            values = []
+            for register in frame.architecture().registers("general"):
+                with suppress(gdb.error, ValueError):
+                    values.append(int(frame.read_register(register)) & (1 << 64) - 1)
+            return Registers(frame.pc(), stack_pointer(frame), dict(enumerate(values)))
+    return None
 
 
 def _threads_of(goroutine: Goroutine) -> list[gdb.InferiorThread]:

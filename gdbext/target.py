@@ -14,7 +14,7 @@ from gdbext import files
 from gdbext.captures import Captures
 from gdbext.memory import GdbMemory
 from gdbext.program import arch, is_of_another_build, is_running, refused_core, wrong_program
-from gdbext.stacks import frames_of, runs_on, stack_pointer
+from gdbext.stacks import frames_of, registers_of, runs_on, stack_pointer
 from gdbext.symbols import (
     MAX_FRAMES,
     declared,
@@ -44,6 +44,7 @@ from gomap.target import (
     Local,
     Location,
     Place,
+    Registers,
     Variable,
     Wanted,
     build_version,
@@ -240,6 +241,9 @@ class GdbTarget:
             if newer.function == "runtime.asyncPreempt" and self._pushed_below(frame.sp) == frame.pc - 1:
                 ahead.add((frame.pc, frame.sp))
         return [replace(frame, pc=frame.pc - 1) if (frame.pc, frame.sp) in ahead else frame for frame in found]
+
+    def registers(self, goroutine: Goroutine) -> Registers | None:
+        return registers_of(goroutine)
 
     def _pushed_below(self, sp: int) -> int | None:
         word = self.arch.pointer_size

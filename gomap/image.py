@@ -28,7 +28,7 @@ from gomap.maps import view
 from gomap.memory import Memory, RecordingMemory
 from gomap.recorded import FORMAT, MANIFEST, MAX_MANIFEST, MAX_MEMORY, MAX_VALUES, MEMORY, ImageTarget, load, values_in
 from gomap.syntax import At, parse
-from gomap.target import Captured, Frame, Goroutine, Location, Target, Variable, Wanted
+from gomap.target import Captured, Frame, Goroutine, Location, Registers, Target, Variable, Wanted
 from gomap.values import Limits, Values
 
 # -- recording ---------------------------------------------------------------------------------------
@@ -80,6 +80,9 @@ class RecordingTarget:
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
         return self._inner.unwind(goroutine, wanted)
+
+    def registers(self, goroutine: Goroutine) -> Registers | None:
+        return self._inner.registers(goroutine)
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
         return self._inner.captured(code, slot)

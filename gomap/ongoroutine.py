@@ -15,7 +15,7 @@ from gomap.golang.stacks import Stacks
 from gomap.gotypes import GoType
 from gomap.human import plural, ranges
 from gomap.memory import Memory
-from gomap.target import Captured, Frame, Goroutine, Location, Target, Variable, Wanted, without_names
+from gomap.target import Captured, Frame, Goroutine, Location, Registers, Target, Variable, Wanted, without_names
 
 #: Where goroutines wait: their functions' own variables (m, l, fd) are not the ones that a user asks for.
 _WAITS = ("sync.", "internal/")
@@ -85,6 +85,9 @@ class OnGoroutine:
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
         return self._inner.unwind(goroutine, wanted)
+
+    def registers(self, goroutine: Goroutine) -> Registers | None:
+        return self._inner.registers(goroutine)
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
         return self._inner.captured(code, slot)

@@ -23,7 +23,7 @@ from gomap.golang.rtype import MAX_DEPTH, MAX_WEIGHT, SIZES, WORDS
 from gomap.gotypes import Field, GoType, Kind, Lazy
 from gomap.maps import detect
 from gomap.memory import Memory, RegionMemory
-from gomap.target import Arch, Captured, Frame, Goroutine, Location, Place, Variable, Wanted
+from gomap.target import Arch, Captured, Frame, Goroutine, Location, Place, Registers, Variable, Wanted
 
 FORMAT = "gomap-image/1"
 MANIFEST, MEMORY = "manifest.json", "memory.bin"
@@ -82,6 +82,9 @@ class ImageTarget:
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
         raise GomapError("a recorded map has no goroutines")
+
+    def registers(self, goroutine: Goroutine) -> Registers | None:
+        return None
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
         return ()

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from gomap.target import Arch
+from gomap.target import Arch, Registers
 
 #: Where the program counter is in the lists below; what is not needed of a register set is SKIP.
 PC, SKIP = -1, -2
-
-
-@dataclass(frozen=True)
-class Registers:
-    """pc, sp: of a thread, or of code that it was interrupted in. values: the others, by DWARF number; those that are
-    not known are left out."""
-
-    pc: int
-    sp: int
-    values: Mapping[int, int] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)

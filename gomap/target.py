@@ -189,6 +189,16 @@ Wanted = Callable[[str, str, GoType], bool]
 
 
 @dataclass(frozen=True)
+class Registers:
+    """pc, sp: of a thread, or of code that it was interrupted in. values: all that are known: by DWARF number where no
+    debugger gave them, else in the debugger's order."""
+
+    pc: int
+    sp: int
+    values: Mapping[int, int] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
 class Captured:
     """A variable that a closure captured: at `offset` of the closure (runtime.funcval), None where the debugger
     does not know. by_reference: what lies there points to it; None where that is not known either. of_dictionary: its
@@ -263,6 +273,10 @@ class Target(Protocol):
 
         Raises GomapError for a stack that can't be unwound. What the user has selected stays selected.
         """
+        ...
+
+    def registers(self, goroutine: Goroutine) -> Registers | None:
+        """Of the thread that runs the goroutine, where it stands still; None where they can't be told."""
         ...
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:

@@ -29,6 +29,11 @@ def locate(found: AliasSearch, address: int, rules: Allocator, object_size: int 
     return None
 
 
+def in_map(one: MapView, address: int, rules: Allocator) -> Spot | None:
+    """Where in that map's header, arrays and tables the address lies. Raises GomapError."""
+    return _head(one, address, rules, None) or _inner(one, address, rules, None)
+
+
 def _also(views: list[MapView], spot: Spot, address: int, rules: Allocator) -> tuple[int, ...]:
     """Headers of other maps that have the same array."""
     others = []

@@ -279,6 +279,29 @@ variable or function. A pointer into a bucket that was kept over a growth shows 
         session="What lies at an address",
     ),
     Command(
+        name="hmap-why",
+        summary="what keeps a map alive, and how many bytes would be freed without it",
+        about="""
+Looks at the heap as the garbage collector does: its objects, the pointers in them, and the roots: the program's
+data, goroutines' stacks, finalizers and cleanups. Shows the shortest way from each kind of root to the map, how
+many roots lead to it, how many pointers, and the bytes that a collection would free without it: of the objects
+that nothing else leads to, in the allocator's size classes. No variable has to have a name for that: it works in
+optimized programs and for any object of the heap.
+Where a function waits for another its stack map tells which of its words are pointers. Frames without one, and
+the newest of a goroutine that runs, are scanned as a whole, as the collector does: what looks like a pointer
+counts. A weak pointer keeps nothing alive; a finalizer keeps what its object leads to, not the object.
+Needs numpy and scipy in the Python that the debugger runs: python3 -m pip install numpy scipy.
+""",
+        args=(Arg("EXPR", "a map, a pointer or another variable as for hmap-whatis, or an address: 0xc000012345"),),
+        examples=(
+            ("hmap-why main.cache", "what keeps the map alive, and what it keeps alive"),
+            ("hmap-why 0xc000012345", "the same for the object that has this address"),
+            ("hmap-why m --json", "for a script"),
+        ),
+        session="What keeps a map alive",
+        of_a_map=False,
+    ),
+    Command(
         name="hmap-race",
         summary="what the program died of, who is inside a map operation, who holds these maps",
         about="""

@@ -33,7 +33,8 @@ _FIELDS = (
 )  # fmt: skip
 #: There since Go 1.20.
 _SCANNED = "freeIndexForScan"
-_SPECIALS = "specials"
+#: Address of the first of a span's specials; since Go 1.22 the type of a large object.
+_SPECIALS, _LARGE_TYPE = "specials", "largeType"
 #: No heap has more spans. After so many that are corrupt, and fewer that are not, the rest are not tried.
 MAX_SPANS, MAX_LOST = 1 << 26, 1 << 10
 #: Bytes of runtime.spanInlineMarkBits, at the end of the span's page (runtime/mgcmark_greenteagc.go, from Go 1.25 on).
@@ -50,8 +51,8 @@ class Span:
     """One mspan. address: *mspan. start, size: of the pages. object: bytes of one object. objects: how many it has.
     free_index: all objects below it are given out; alloc_bits: address of the bitmap for the rest. mark_bits: of the
     bitmap that the collector marks, which takes its place when the span is swept. sweepgen: as mspan.sweepgen has it,
-    less the heap's. scanned: as free_index, of objects that are initialized. specials: *special of the first record
-    that the runtime has of one of its objects.
+    less the heap's. scanned: as free_index, of objects that are initialized. specials: *special, the first of a list.
+    large_type: *abi.Type of the values in a large object; both 0 for none.
     """
 
     address: int
@@ -69,6 +70,7 @@ class Span:
     sweepgen: int = 0
     scanned: int = 0
     specials: int = 0
+    large_type: int = 0
 
     @property
     def bits_size(self) -> int:
@@ -112,9 +114,8 @@ class Heap:
         marks = target.find_type("runtime.spanInlineMarkBits")  # empty without GOEXPERIMENT=greenteagc
         self._inline_marks = marks.size if marks is not None and marks.size == INLINE_MARKS else 0
         self._offset = AMD64_OFFSET if target.arch.name == "amd64" else 0
-        self._more = [name for name in (_SCANNED, _SPECIALS) if span.field(name) is not None]
-        fields = [*_FIELDS, *self._more]
-        self._unpack = unpacker(target.arch, [_place(span, name) for name in fields])
+        self._more = [name for name in (_SCANNED, _SPECIALS, _LARGE_TYPE) if span.field(name) is not None]
+        self._unpack = unpacker(target.arch, [_place(span, name) for name in (*_FIELDS, *self._more)])
         self._mspan, self._span_size = span, span.size
         self._word = word
         self._tables: dict[int, array[int] | None] = {}
@@ -272,8 +273,8 @@ class Heap:
         return self._span(pointer, data)
 
     def _span(self, pointer: int, data: Any) -> Span:
-        start, pages, size, objects, free, spanclass, state, sweepgen, bits, marks, *more = self._unpack(data)
-        others = dict(zip(self._more, more))
+        start, pages, size, objects, free, spanclass, state, sweepgen, bits, marks, *rest = self._unpack(data)
+        more = dict(zip(self._more, rest))
         return Span(
             address=pointer,
             start=start,
@@ -289,8 +290,9 @@ class Heap:
             large=spanclass >> 1 == 0,
             mark_bits=marks,
             sweepgen=(sweepgen - self._sweepgen + 2 & 0xFFFFFFFF) - 2,
-            scanned=others.get(_SCANNED, free),
-            specials=others.get(_SPECIALS, 0),
+            scanned=more.get(_SCANNED, free),
+            specials=more.get(_SPECIALS, 0),
+            large_type=more.get(_LARGE_TYPE, 0),
         )
 
     def every(self) -> tuple[list[Span], int]:
@@ -334,6 +336,23 @@ class Heap:
         if not span.start or span.start % PAGE_SIZE or span.size > MAX_BYTES or end > 1 << 8 * self._word:
             return False
         return 0 < span.objects <= span.size // 8 and 0 < span.objects * span.object <= span.size
+
+    @property
+    def arena_offset(self) -> int:
+        """What is added to an address before it is divided by arena_bytes: the quotient is the arena's number."""
+        return self._offset
+
+    def check_arena_bits(self) -> None:
+        """Raises NoDebugInfo where part_of_arena() can't tell: up to Go 1.19 the bitmap is another one."""
+        if self._arena.field("bitmap") is None or self._arena.field("noMorePtrs") is None:
+            raise NoDebugInfo("runtime.heapArena has no noMorePtrs: where objects have pointers can't be told")
+
+    def part_of_arena(self, arena: int, name: str) -> bytes:
+        """A field of the heapArena of that number, such as its bitmap. Raises MemoryFault."""
+        field, found = self._arena.field(name), self._heap_arena(arena)
+        if not found or field is None:
+            raise MemoryFault(arena * self.arena_bytes - self._offset, self.arena_bytes)
+        return self._target.memory.read(found + field.offset, field.type.size)
 
     def arena_bits(self, span: Span) -> int | None:
         """Address of the bitmap of the span's pointers where the arena has it, one bit a word: heapArena.bitmap of

@@ -12,8 +12,7 @@ from gomap import registers as machine
 from gomap.errors import GomapError
 from gomap.golang.goroutines import threads
 from gomap.golang.pclntab import PUSHES, TOP_FRAME, Functions
-from gomap.registers import Registers
-from gomap.target import MAX_FRAMES, Goroutine, Record, Target
+from gomap.target import MAX_FRAMES, Goroutine, Record, Registers, Target
 
 #: Functions that a signal's handler made look as if the code where it came had called them (isInjectedCall).
 INJECTED = frozenset({"runtime.sigpanic", "runtime.asyncPreempt", "runtime.debugCallV2"})

@@ -20,7 +20,7 @@ from gomap.gotypes import GoType, Kind, consist_of_same, fixed
 from gomap.heap.census import census
 from gomap.memory import CachedMemory, Memory
 from gomap.stripped import buildinfo, find, hashkeys, layouts
-from gomap.target import GLOBAL, Arch, Captured, Frame, Goroutine, Location, Record, Variable, Wanted
+from gomap.target import GLOBAL, Arch, Captured, Frame, Goroutine, Location, Record, Registers, Variable, Wanted
 
 #: What package variables of the program are called, whose names are gone.
 PLACE = re.compile(r"(data|bss)\+0x([0-9a-f]+)\Z")
@@ -404,6 +404,9 @@ class Stripped:
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
         return ()
+
+    def registers(self, goroutine: Goroutine) -> Registers | None:
+        return None
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
         return ()

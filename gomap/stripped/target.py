@@ -16,7 +16,7 @@ from gomap.golang.unwind import Unwinder
 from gomap.gotypes import GoType
 from gomap.memory import CachedMemory, Memory
 from gomap.stripped.program import Stripped
-from gomap.target import Captured, Frame, Goroutine, Location, Variable, Wanted
+from gomap.target import Captured, Frame, Goroutine, Location, Registers, Variable, Wanted
 
 
 class StrippedTarget:
@@ -75,6 +75,9 @@ class StrippedTarget:
     @cached_property
     def _unwinder(self) -> Unwinder:
         return Unwinder(self, self._functions)
+
+    def registers(self, goroutine: Goroutine) -> Registers | None:
+        return None
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
         return ()

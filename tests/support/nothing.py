@@ -7,7 +7,7 @@ from typing import Callable
 
 from gomap.gotypes import GoType
 from gomap.memory import Memory
-from gomap.target import Arch, Captured, Frame, Goroutine, Location, Variable, Wanted
+from gomap.target import Arch, Captured, Frame, Goroutine, Location, Registers, Variable, Wanted
 
 
 class Nothing:
@@ -37,6 +37,9 @@ class Nothing:
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
         raise AssertionError
+
+    def registers(self, goroutine: Goroutine) -> Registers | None:
+        return None
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
         return ()

@@ -436,7 +436,34 @@ WHATIS = {
     "function": (str, None),
     "variable": (str, None),
 }
+WHY = {
+    "expr": str,
+    "address": HEX,
+    "where": {"heap", "stack", "data"},
+    "type": (str, None),
+    "object": ({"address": HEX, "bytes": int}, None),
+    "alive": bool,
+    "roots": int,
+    "pointers": int,
+    "freed": {"bytes": int, "objects": int, "finalizers": int},
+    "cut_frees": int,
+    "ways": [
+        {
+            **PLACE,
+            "root": {"data", "stack", "finalizer", "cleanup", "runtime"},
+            "path": str,
+            "expr": (str, None),
+            "address": (HEX, None),
+            "objects": int,
+            "others": int,
+        }
+    ],
+    "scanned": {"objects": int, "pointers": int, "roots": int, "goroutines": int, "conservative": int},
+    "complete": bool,
+    "missing": [str],
+}
 DATA: dict[str, dict[str, Any]] = {
+    "hmap-why": WHY,
     "hmap-race": RACE,
     "hmap-sync": SYNC,
     "hmap-cycle": CYCLE,

@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 from gomap.errors import GomapError, MemoryFault
 from gomap.gotypes import Field, GoType, Kind, fixed
-from gomap.target import Arch, Captured, Frame, Goroutine, Location, Variable, Wanted
+from gomap.target import Arch, Captured, Frame, Goroutine, Location, Registers, Variable, Wanted
 
 DATA = Path(__file__).parent / "data"
 
@@ -232,6 +232,9 @@ class FakeTarget:
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
         raise GomapError("there are no goroutines here")
+
+    def registers(self, goroutine: Goroutine) -> Registers | None:
+        return None
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
         return ()

@@ -28,7 +28,7 @@ from gomap.memory import PAGE, HeldMemory, RegionMemory
 from gomap.places import Declared, LocationEntry, Piece, is_whole, meant, pieced, undeclared
 from gomap.process import ProcessMemory
 from gomap.scopes import Scopes, _packed
-from gomap.target import Arch, Goroutine, Variable
+from gomap.target import Arch, Goroutine, Registers, Variable
 from tests.support.space import AMD64, I386, S390X
 
 ARM64 = Arch("arm64", 8, "little")
@@ -186,7 +186,7 @@ class Fake:
     def is_go(self, pc: int) -> bool:
         return pc & ~0xFF in self.table
 
-    def unwound(self, goroutine: Goroutine, thread: registers.Registers | None = None) -> list[str]:
+    def unwound(self, goroutine: Goroutine, thread: Registers | None = None) -> list[str]:
         data = b"".join(self.arch.pack(self.stack.get(at, 0)) for at in range(0x7000, TOP, self.arch.pointer_size))
         nothing = lambda name: None  # noqa: E731
         target: Any = SimpleNamespace(
@@ -211,10 +211,10 @@ TABLE: Table = {
 def test_calls_that_push_where_they_return_to() -> None:
     fake = Fake(AMD64, {**TABLE, 0x300: ("main.leaf", 8, 0)}, {0x7F00: 0x210, 0x7F20: 0x110})
     assert fake.unwound(parked(0x310, 0x7F00)) == ["main.leaf", "main.main", "runtime.goexit"]
-    running = registers.Registers(0x310, 0x7F00)
+    running = Registers(0x310, 0x7F00)
     assert fake.unwound(parked(0, 0), running) == ["main.leaf", "main.main", "runtime.goexit"]
     # On the system's stack it can't be followed: the goroutine goes on where the runtime saved that.
-    away = registers.Registers(0x510, 0x6000)
+    away = Registers(0x510, 0x6000)
     assert fake.unwound(parked(0x310, 0x7F00), away) == ["main.leaf", "main.main", "runtime.goexit"]
     assert fake.unwound(parked(0x310, 0), away) == []
     assert fake.unwound(parked(0x910, 0x7F00)) == ["?"]
@@ -225,7 +225,7 @@ def test_a_signal_between() -> None:
     fake = Fake(AMD64, {**TABLE, 0x300: ("main.leaf", 8, 0)}, {0x7F00: 0x210, 0x7F20: 0x110})
     for offset, value in ((160, 0x7F00), (168, 0x310)):  # rsp and rip in the ucontext at the handler's top
         fake.stack[0x7010 + offset] = value
-    assert fake.unwound(parked(0, 0), registers.Registers(0x610, 0x7000))[-3:] == [
+    assert fake.unwound(parked(0, 0), Registers(0x610, 0x7000))[-3:] == [
         "main.leaf", "main.main", "runtime.goexit",
     ]  # fmt: skip
 
@@ -235,7 +235,7 @@ def test_calls_that_leave_it_in_a_register() -> None:
     fake = Fake(ARM64, table, {0x7F00: 0x110})
     assert fake.unwound(parked(0x210, 0x7F00)) == ["main.main", "runtime.goexit"]
     # One that has no frame yet: the register of its thread has it.
-    thread = registers.Registers(0x310, 0x7F00, {30: 0x210})
+    thread = Registers(0x310, 0x7F00, {30: 0x210})
     assert fake.unwound(parked(0, 0), thread) == ["main.leaf", "main.main", "runtime.goexit"]
     # A preempted one has it on the stack, above the call that the signal made it seem to have made.
     fake.stack.update({0x7E00: 0x310, 0x7E30: 0x210, 0x7E40: 0x110})

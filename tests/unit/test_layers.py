@@ -45,7 +45,7 @@ LAYERS = (
 )
 RANKS = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
-OPTIONAL = {"numpy", "pygments", "tabulate", "textual", "rich"}
+OPTIONAL = {"numpy", "pygments", "scipy", "tabulate", "textual", "rich"}
 #: Modules that are about such a package, and imported only where it is there.
 ABOUT = {"direct.screen": {"textual", "rich"}}
 

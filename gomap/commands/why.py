@@ -1,0 +1,235 @@
+"""hmap-why: what keeps a map, or any other object of the heap, alive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gomap import human
+from gomap.analysis.retention import Retained, Retention, RootWay
+from gomap.analysis.roots import of_runtime
+from gomap.analysis.trail import Trail, Trails
+from gomap.commands.declare import Context
+from gomap.commands.facts import hex_or_none, place_json
+from gomap.commands.whatis import address_of
+from gomap.errors import BadExpression, GomapError
+from gomap.golang.heap import Heap
+from gomap.golang.rtype import DescribedTypes
+from gomap.gotypes import GoType, Kind
+from gomap.heap.graph import HeapGraph, algorithms, build
+from gomap.heap.roots import CLEANUP, DATA, FINALIZER, RUNTIME, HeapRoots, roots
+from gomap.report import Facts, Report, Table
+from gomap.target import Target, Variable
+
+_KINDS = {DATA: "package variable", FINALIZER: "finalizer", CLEANUP: "cleanup", RUNTIME: "runtime"}
+#: Variables of the runtime are named only where no other leads there, of so many roots to one object.
+CANDIDATES = 64
+#: Goroutines that are named of those whose stacks were scanned as a whole.
+MAX_NAMED = 4
+
+
+def run(context: Context, options: Mapping[str, Any]) -> Report:
+    target, text = context.target, options["EXPR"]
+    if target.kind == "recorded":
+        raise GomapError("a recorded map has no heap: this takes the process or its core")
+    algorithms()
+    variable = _variable(context, text)
+    address = address_of(context, text)
+    heap = Heap(target)
+    graph = build(target, heap, context.progress)
+    found = roots(target, graph, context.progress)
+    retained = Retained(graph, found)
+    trails = Trails(target, heap, graph, found)
+    one = graph.objects.object_at(address)
+    if one >= 0:
+        kept = retained.of_object(one)
+        where = "heap"
+    else:
+        where = _where(target, heap, found, trails, address)
+        kept = retained.of_words(address, _size(target, variable, text.strip().startswith("&")))
+    ways = _named(retained, trails, kept)
+    t = _type(variable) or next((trail.type for _, trail in ways if trail.type is not None), None)
+    missing = _missing(graph, found)
+    base = graph.objects.address(one) if one >= 0 else None
+    report = Report(_json(text, address, base, where, t, kept, ways, graph, found, missing, target.running))
+    report.answer = _answer(address, where, t, kept, trails)
+    _describe(report, kept, ways, where)
+    if missing:
+        report.answer.append(f"(not looked at: {'; '.join(missing)})")
+        report.cut("not all of the heap and its roots was looked at", 0, None)
+    return report
+
+
+def _variable(context: Context, text: str) -> Variable | None:
+    """The variable that is meant, where it is one with a type."""
+    text = text.strip()
+    if text.isalnum() and text[:1].isdigit():
+        return None
+    return context.resolve(text[1:].strip() if text.startswith("&") else text)
+
+
+def _type(variable: Variable | None) -> GoType | None:
+    if variable is None:
+        return None
+    t = variable.type
+    if t.kind is Kind.UINT:
+        return None  # a number that is meant as an address
+    if t.kind is Kind.POINTER:
+        try:
+            return t.elem
+        except GomapError:
+            return None
+    return t
+
+
+def _size(target: Target, variable: Variable | None, itself: bool) -> int:
+    """Bytes of what is meant, outside of the heap. itself: the variable, and not what it points to."""
+    if itself and variable is not None:
+        return max(variable.type.size, 1)
+    t = _type(variable)
+    if t is None:
+        return target.arch.pointer_size
+    if t.kind is Kind.MAP:
+        return DescribedTypes(target).map_header().size
+    return max(t.size, 1)
+
+
+def _where(target: Target, heap: Heap, found: HeapRoots, trails: Trails, address: int) -> str:
+    """Where it is, outside of objects. Raises BadExpression."""
+    if any(low <= address < high for low, high in found.stacks):
+        return "stack"
+    if trails.variable_at(address) is not None:
+        return "data"
+    place = heap.at(address)
+    if place is not None and place.allocated is False:
+        raise BadExpression(f"the object at {address:#x} was freed: nothing keeps it alive")
+    raise BadExpression(f"{address:#x} is in no object of the heap, in no stack and in no package variable")
+
+
+def _named(retained: Retained, trails: Trails, kept: Retention) -> list[tuple[RootWay, Trail]]:
+    """The ways in words, each from a variable that is not of the runtime where there is one."""
+    found = []
+    for way in kept.ways:
+        others = retained.candidates(way, CANDIDATES) if way.kind == DATA else []
+        variables = [(other, trails.variable_at(other.slot)) for other in others]
+        mine = [other for other, one in variables if one is not None and not of_runtime(one.name)]
+        tried = [(other, trails.of(other)) for other in (mine[:1] or others[:MAX_NAMED] or [way])]
+        found.append(min(tried, key=lambda one: (one[1].expr is None, one[1].text.count(" -> "), one[1].text)))
+    return found
+
+
+def _missing(graph: HeapGraph, found: HeapRoots) -> list[str]:
+    """What was not looked at, or not exactly."""
+    missing = list(found.problems[:MAX_NAMED])
+    if len(found.problems) > MAX_NAMED:
+        missing.append(f"{len(found.problems) - MAX_NAMED:,} more such problems")
+    if graph.interrupted:
+        missing.append("the rest of the heap, since Ctrl-C was pressed")
+    spans = graph.objects.lost + graph.objects.unread
+    if spans:
+        missing.append(f"{human.plural(spans, 'span')} of the heap, which can't be read or are corrupt")
+    if graph.unread:
+        missing.append(f"{human.plural(graph.unread, 'part')} of the heap, which can't be read")
+    if graph.lost:
+        missing.append(f"the pointers in objects of {human.plural(graph.lost, 'type')} whose descriptors can't be read")
+    if found.running > found.registers:
+        count = human.plural(found.running - found.registers, "running goroutine")
+        missing.append(f"the registers of {count}")
+    return missing
+
+
+def _answer(address: int, where: str, t: GoType | None, kept: Retention, trails: Trails) -> list[str]:
+    what = human.short(t.name) if t is not None else "the object"
+    if where == "stack":
+        first = f"{what} at {address:#x} is on a goroutine's stack: it is there until its function returns"
+        return [first, _freed(kept, "what it alone leads to")]
+    if where == "data":
+        variable = trails.variable_at(address)
+        name = variable.name if variable is not None else "a package variable"
+        return [f"{address:#x} is in {name}, which is never freed", _freed(kept, "what it alone leads to")]
+    if not kept.reached:
+        return [f"nothing keeps {what} at {address:#x} alive: the next collection frees it"]
+    leads = "root leads" if kept.roots == 1 else "roots lead"
+    pointers = human.plural(kept.references, "pointer")
+    first = f"{what} at {address:#x} is kept alive: {kept.roots:,} {leads} to it, through {pointers}"
+    return [first, _freed(kept, "without it")]
+
+
+def _freed(kept: Retention, what: str) -> str:
+    exact = f" ({kept.bytes:,} B)" if kept.bytes >= 1024 else ""
+    return f"{what}: {human.size(kept.bytes)}{exact} in {human.plural(kept.count, 'object')} would be freed"
+
+
+def _describe(report: Report, kept: Retention, ways: list[tuple[RootWay, Trail]], where: str) -> None:
+    rows = []
+    for way, trail in ways:
+        place = trail.place
+        root = _KINDS.get(way.kind, way.kind)
+        if trail.name is not None and place.goroutine is not None:
+            function = f" {human.short(place.function)}" if place.function else ""
+            root = f"goroutine {place.goroutine}{function}, frame {place.frame}"
+        more = f"{way.others:,}" if way.others else ""
+        rows.append([root, more, trail.text])
+    if rows:
+        report.sections.append(Table(["root", "more", "the shortest way"], rows, frozenset({1}), whole=2))
+    facts = []
+    if where == "heap" and kept.reached:
+        if kept.references > 1:
+            facts.append(("pointers", f"cutting one of the {kept.references:,} alone frees nothing"))
+        elif kept.references == 1:
+            facts.append(("pointers", f"cutting the one that leads to it frees the same {human.size(kept.bytes)}"))
+    if kept.finalizers:
+        has = human.plural(kept.finalizers, "object")
+        facts.append(("finalizers", f"{has} of these: freed one collection after the finalizers have run"))
+    if any(way.others for way, _ in ways):
+        facts.append(("more", "other roots of that kind that lead to it"))
+    if facts:
+        report.sections.append(Facts(facts))
+
+
+def _json(
+    text: str,
+    address: int,
+    base: int | None,
+    where: str,
+    t: GoType | None,
+    kept: Retention,
+    ways: list[tuple[RootWay, Trail]],
+    graph: HeapGraph,
+    found: HeapRoots,
+    missing: list[str],
+    running: int,
+) -> dict[str, Any]:
+    return {
+        "expr": text,
+        "address": hex(address),
+        "where": where,
+        "type": t.name if t is not None else None,
+        "object": {"address": hex(base), "bytes": kept.own} if base is not None else None,
+        "alive": kept.reached,
+        "roots": kept.roots,
+        "pointers": kept.references,
+        "freed": {"bytes": kept.bytes, "objects": kept.count, "finalizers": kept.finalizers},
+        "cut_frees": kept.bytes if kept.references == 1 else 0,
+        "ways": [
+            {
+                "root": way.kind,
+                "path": trail.text,
+                "expr": trail.expr,
+                **place_json(trail.place),
+                "address": hex_or_none(way.slot),
+                "objects": len(way.objects),
+                "others": way.others,
+            }
+            for way, trail in ways
+        ],
+        "scanned": {
+            "objects": graph.objects.count,
+            "pointers": len(graph.ends),
+            "roots": len(found.objects),
+            "goroutines": found.goroutines,
+            "conservative": found.conservative,
+        },
+        "complete": graph.complete and not missing and not running,
+        "missing": missing,
+    }

@@ -1,0 +1,221 @@
+"""hmap-why against what the program's own heap shrinks by, and its graph against the runtime's own list of objects,
+pointers and roots (debug.WriteHeapDump)."""
+
+from __future__ import annotations
+
+import subprocess
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from direct.target import DirectTarget, of_core, of_process
+from gomap import frontend
+from gomap.commands.declare import Settings
+from gomap.golang.heap import Heap
+from gomap.heap import graph
+from gomap.heap.frames import EXACT
+from gomap.heap.roots import DATA, KINDS, HeapRoots, roots
+from gomap.render.text import Style
+from tests.support import debuggers, delves, heapdump, schema, toolchains
+from tests.support.debuggers import Gdb, Session
+from tests.support.delves import Dlv
+from tests.support.heapdump import HeapDump
+from tests.support.toolchains import Row
+
+PROGRAM = "retained"
+#: gdb's Python finds numpy and scipy where the test tools are, which are of the same version of Python.
+FOUND = f"python import sys; sys.path.append({sysconfig.get_path('purelib')!r}); import scipy"
+#: What the program drops, by the name that it gives that.
+DROPPED = {
+    "typed": 'main.Typed["first"]',
+    "typed-2": 'main.Typed["second"]',
+    "cache-2": "main.Caches[2].entries",
+    "both": "main.Both[1]",
+    "any": "main.Any.(map[int]string)",
+    "untyped": "main.At.Untyped",
+    "large": "main.Large.names",
+    "large-7": "main.Large.more[7].b.(map[int]string)",
+    "large-39": "main.Large.more[39].b.(map[int]string)",
+    "worker": "main.At.Worker",
+    "object": "main.At.Object",
+}
+#: What keeps the others: the roots that lead there, and whether that is all.
+KEPT = {"main.At.Deferred": {"data", "stack"}, "main.At.Finalized": {"data"}, "main.At.Lost": {"finalizer"}}
+CLEANED = "main.At.Cleaned"
+#: Ways that end where they should: an expression that the command takes again.
+WAYS = {
+    "typed": 'main.Typed["first"]',
+    "cache-2": "main.Caches[2].entries",
+    "any": "main.Any.(map[int]string)",
+    "large-39": "main.Large.more[39].b.(map[int]string)",
+}
+#: Objects and words of the runtime's that change from the dump to the system call in which the program waits.
+CHANGED = 40
+#: Bytes at the end of a page that are no objects: a bitmap, and marks (runtime/mgcmark_greenteagc.go).
+TAIL = 256
+
+
+def why(expr: str) -> str:
+    return f"hmap-why {expr} --json"
+
+
+@contextmanager
+def dumped(binary: Path, folder: Path) -> Iterator[tuple[DirectTarget, HeapDump]]:
+    """The program, which waits in a system call, and what it has written of its heap."""
+    path = folder / "heap"
+    env = debuggers._environment({"GOMAP_DUMP": str(path), "GOMAP_TRUTH": str(folder / "truth")})
+    process = subprocess.Popen([str(binary)], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        assert [process.stdout.readline() for _ in range(2)] == [b"ready\n", b"dumped\n"]
+        wait_in_call(process.pid)
+        yield DirectTarget(of_process(process.pid)), heapdump.read(path)
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        process.wait(60)
+
+
+def wait_in_call(pid: int) -> None:
+    """Until a thread of the process is in read(0, ...): from then on nothing runs."""
+    while True:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            if (task / "syscall").read_text().startswith("0 0x0 "):
+                return
+
+
+def test_graph(toolchain: Row, tmp_path: Path) -> None:
+    """Each object of the heap, each pointer in it, and each root is as the runtime has it."""
+    binary = toolchains.build(PROGRAM, toolchain, optimised=True)
+    with dumped(binary, tmp_path) as (target, dump):
+        found = graph.build(target, Heap(target))
+        assert found.complete
+        check_objects(target, found, dump)
+        every = roots(target, found)
+        assert not every.problems
+        check_roots(target, found, every, dump)
+
+
+def check_objects(target: DirectTarget, found: graph.HeapGraph, dump: HeapDump) -> None:
+    objects = found.objects
+    numbers = np.arange(objects.count)
+    sizes = dict(zip(objects.addresses(numbers).tolist(), objects.sizes(numbers).tolist()))
+    wanted = {piece.address: piece for piece in dump.objects}
+    # From Go 1.22 on the dump has what lies behind the last object of a page, too (dumpobjs counts pages).
+    tails = {at for at, one in wanted.items() if at not in sizes and at % 8192 + len(one.contents) > 8192 - TAIL}
+    assert {at: len(one.contents) for at, one in wanted.items() if at not in tails} == sizes
+    changed = edges = 0
+    for number, (address, size) in enumerate(sizes.items()):
+        if target.memory.read(address, size) != wanted[address].contents:
+            changed += 1
+            continue
+        leads = [objects.object_at(value) for value in wanted[address].pointers().values()]
+        mine = found.ends[found.starts[number] : found.starts[number + 1]].tolist()
+        assert mine == [lead for lead in leads if lead >= 0], hex(address)
+        edges += len(mine)
+    assert changed < CHANGED and edges > 20000, (changed, edges)
+
+
+def check_roots(target: DirectTarget, found: graph.HeapGraph, every: HeapRoots, dump: HeapDump) -> None:
+    def heap_pointers(words: dict[int, int]) -> dict[int, int]:
+        known = {at: found.objects.object_at(value) for at, value in words.items()}
+        return {at: one for at, one in known.items() if one >= 0}
+
+    wanted = heap_pointers({at: value for piece in dump.variables for at, value in piece.pointers().items()})
+    own = every.kinds == KINDS.index(DATA)
+    mine = dict(zip(every.slots[own].tolist(), every.objects[own].tolist()))
+    different = {at for at in wanted.keys() | mine.keys() if wanted.get(at) != mine.get(at)}
+    contents = {at: value for piece in dump.variables for at, value in piece.pointers().items()}
+    since = {at for at in different if int.from_bytes(target.memory.read(at, 8), "little") != contents[at]}
+    assert different == since and len(since) < CHANGED, different - since
+    assert len(wanted) > 50
+    exact = 0
+    for goroutine, frames in dump.goroutines:
+        if goroutine == 1:
+            continue  # it was dumped elsewhere than where it waits
+        of_frames = heap_pointers({at: value for one in frames for at, value in one.piece.pointers().items()})
+        held = [one for one in every.held.values() if one.goroutine.id == goroutine and one.level is not None]
+        # An object of the stack that something points to is scanned as well: the dump has it in no frame.
+        in_objects = {one.address for one in held if one.function == "main.object"}
+        assert {one.address for one in held} - in_objects == of_frames.keys() - in_objects, goroutine
+        assert all(one.how == EXACT for one in held)
+        exact += len(held)
+    assert exact >= 8
+    finalizers = sorted(found.objects.address(one.object) for one in every.specials if one.kind == "finalizer")
+    assert finalizers == sorted(at for at, _ in dump.finalizers) and finalizers
+
+
+def check_freed(asked: Session, names: dict[str, str]) -> None:
+    """What hmap-why says would be freed is what was freed; of two that lead there one alone frees nothing."""
+    freed = asked.truth["dropped"]["notes"]["freed"]
+    assert freed["nothing"] == freed["one-of-both"] == 0
+    answers = {name: asked.at("held", why(expr)) for name, expr in names.items()}
+    assert {name: one.error for name, one in answers.items() if one.error is not None} == {}
+    told = {name: one.json() for name, one in answers.items()}
+    assert {name: one["data"]["freed"]["bytes"] for name, one in told.items()} == {name: freed[name] for name in names}
+    maps = asked.truth["held"]["notes"]["maps"]
+    for name, one in told.items():
+        assert not schema.faults(one, schema.answer("hmap-why"))
+        data = one["data"]
+        assert (data["alive"], data["where"], data["complete"]) == (True, "heap", True), data["missing"]
+        assert data["object"]["address"] == data["address"] == maps[name]
+        pointers = 2 if name == "both" else 1
+        assert (data["pointers"], data["roots"]) == (pointers, pointers)
+        assert data["cut_frees"] == (0 if name == "both" else freed[name])
+        if name in WAYS:
+            assert [(way["root"], way["expr"]) for way in data["ways"]] == [("data", WAYS[name])]
+        if name in ("worker", "object"):
+            (way,) = data["ways"]
+            assert (way["root"], way["function"]) == ("stack", f"main.{name.replace('worker', 'work')}")
+
+
+def check_kept(asked: Session) -> None:
+    """Which kinds of roots lead to what nothing else does."""
+    for expr, kinds in KEPT.items():
+        data = asked.at("held", why(expr)).json()["data"]
+        assert data["alive"] and {way["root"] for way in data["ways"]} == kinds, data
+    if "cleaned" in asked.truth["held"]["notes"]["maps"]:
+        data = asked.at("held", why(CLEANED)).json()["data"]
+        assert [way["root"] for way in data["ways"]] == ["cleanup"] and data["roots"] == 1
+
+
+def test_in_gdb(both_layouts: Row, system_gdb: Gdb, optimised: bool) -> None:
+    binary = toolchains.build(PROGRAM, both_layouts, optimised)
+    names = DROPPED if optimised else {name: DROPPED[name] for name in ("typed", "both", "worker", "object")}
+    others = [why(expr) for expr in (*KEPT, CLEANED)] if optimised else []
+    plan = [FOUND, *map(why, names.values()), *others]
+    asked = debuggers.visit(system_gdb, binary, {"held": plan})
+    assert asked.at("held", FOUND).error is None
+    check_freed(asked, names)
+    if optimised:
+        check_kept(asked)
+
+
+def test_over_delve(system_go: Row, dlv: Dlv) -> None:
+    names = {name: DROPPED[name] for name in ("typed", "both", "large-39", "worker", "object")}
+    binary = toolchains.build(PROGRAM, system_go, optimised=True)
+    check_freed(delves.visit(dlv, binary, {"held": [*map(why, names.values())]}), names)
+
+
+def ask(target: DirectTarget, line: str) -> frontend.Outcome:
+    name, _, rest = line.partition(" ")
+    return frontend.run(name, rest, lambda: target, Settings(), Style())
+
+
+def test_in_a_core(swiss_go: Row, system_gdb: Gdb, dlv: Dlv) -> None:
+    """gdb, Delve and gomap without a debugger say the same of one core."""
+    core = debuggers.make_core(toolchains.build(PROGRAM, swiss_go, optimised=True), "held")
+    lines = [why(DROPPED[name]) for name in ("both", "worker")]
+    target = DirectTarget(of_core(str(core.binary), str(core.path)))
+    direct = [ask(target, line) for line in lines]
+    asked = [debuggers.examine(system_gdb, core, [FOUND, *lines]), delves.examine(dlv, core, lines)]
+    for line, outcome in zip(lines, direct):
+        answers: list[Any] = [one.at("held", line).json()["data"] for one in asked]
+        answers.append(debuggers.Answer("held", line, outcome.output, outcome.error).json()["data"])
+        told = [(one["freed"], one["roots"], one["pointers"], one["complete"], one["scanned"]) for one in answers]
+        assert told[0] == told[1] == told[2], told
+        assert answers[0]["alive"] and answers[0]["complete"], answers[0]["missing"]
