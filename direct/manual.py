@@ -134,6 +134,7 @@ def completion() -> str:
 
 
 TEMPLATE = """\
+# shellcheck shell=bash
 # Completion of gomap and dlv-hmap for bash, and for zsh after `autoload -U bashcompinit && bashcompinit`.
 # Made by `python3 -m direct.manual` from the commands' declarations (gomap {version}).
 _gomap() {{
