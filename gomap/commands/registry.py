@@ -234,6 +234,7 @@ replaced since is not there.
             ("hmap-origin 0xc000012345", "the map at an address"),
         ),
         session="Which line grew a map",
+        of_a_map=False,
     ),
     Command(
         name="hmap-advise",
