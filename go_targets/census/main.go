@@ -4,7 +4,7 @@
 // The notes of a stage have maps as [address, type, entries]: "kept" ones, which
 // are alive; "dropped" ones, which nothing leads to; "miscounted" ones, which have other
 // entries than their header says; and "lookalikes": objects of a header's size
-// that are not maps. "stacked" has the entries of those maps whose
+// that are not maps. "slotted" are kept ones that only an unsafe pointer of main.slotted holds. "stacked" has the entries of those maps whose
 // header is on a stack.
 // GOMAP_N small maps more make the heap as large as a benchmark wants.
 //
@@ -63,7 +63,7 @@ func (l *list) add(m any) {
 	*l = append(*l, [3]any{truth.Hex(uintptr(header(m))), v.Type().String(), v.Len()})
 }
 
-var kept, dropped, miscounted, lookalikes list
+var kept, dropped, miscounted, lookalikes, slots list
 var stacked []int // entries; a stack moves
 
 // keep hides a map: nothing with a type leads to it any more.
@@ -149,6 +149,26 @@ func onStack(n int, then func()) int {
 	return len(m) + m[1]
 }
 
+// untyped makes a map that only its result leads to.
+//
+//go:noinline
+func untyped() unsafe.Pointer {
+	m := filled(30, func(i int) (string, int) { return text(i), i })
+	kept.add(m)
+	slots.add(m)
+	return header(m)
+}
+
+// slotted holds a map by a pointer without a type, in its frame alone, until ends is closed.
+//
+//go:noinline
+func slotted(waits, ends chan bool) int {
+	p := untyped()
+	waits <- true
+	<-ends
+	return *(*int)(p)
+}
+
 //go:noinline
 func others() {
 	kept.add(Named)
@@ -190,6 +210,7 @@ func publish(stage string) {
 	truth.Note("dropped", dropped)
 	truth.Note("miscounted", miscounted)
 	truth.Note("stacked", stacked)
+	truth.Note("slotted", slots)
 	truth.Note("lookalikes", lookalikes)
 	truth.Publish(stage)
 	path := os.Getenv("GOMAP_TRUTH") + ".heap"
@@ -229,6 +250,8 @@ func main() {
 		go func(n int) { ended <- onStack(n, func() { waits <- true; <-ends }) }(n)
 		<-waits
 	}
+	go func() { ended <- slotted(waits, ends) }()
+	<-waits
 	drop(200)
 	sum := onStack(5, func() {
 		publish("made")
@@ -261,7 +284,7 @@ func main() {
 		<-done
 	})
 	close(ends)
-	sum += <-ended + <-ended
+	sum += <-ended + <-ended + <-ended
 	truth.Check(sum > 0 && len(hidden) > 100, "the maps")
 	truth.Done()
 }

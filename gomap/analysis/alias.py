@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -15,8 +16,10 @@ from gomap.golang.dictionaries import is_shaped
 from gomap.golang.heap import SMALL
 from gomap.golang.layout import MapView
 from gomap.gotypes import Alike, GoType, Kind, can_reach_map, same
+from gomap.graph.many import Behind
 from gomap.graph.path import Names, Path, plain
 from gomap.graph.walk import MAX_STEPS, GraphWalk, Reference
+from gomap.heap.census import Census
 from gomap.maps import nonsense, view
 from gomap.progress import Progress, silent
 from gomap.target import Place, Target, Variable
@@ -65,11 +68,15 @@ NONE: list[Holder] = []
 
 @dataclass
 class AliasSearch:
-    """maps: header address -> holders. doubtful: the same of what can't be a map, with the reason: a variable that
-    has not been set yet, debug information that is wrong, or a corrupt header. nil: holders of nil maps.
+    """maps: header address -> holders. views: of those of them that are not in the census. doubtful: the same of what
+    can't be a map, with the reason: a variable that has not been set yet, debug information that is wrong, or a corrupt
+    header. type_or: of maps that no variable leads to, names of other types that fit as well. nil: holders of nil maps.
     syncs: address of a sync.Map -> its holders, each with its type; the maps inside of one are not in `maps`.
     shortened: containers seen in part only. not_followed: values that led nowhere; anomalies tell of the first few.
     dead: maps that dead variables alone lead to.
+
+    many: maps that were found by the thousand, and are not in the others. taken: a byte for each row of the census,
+    1 of those in `many`.
 
     interrupted: the user stopped the search, and this is what it had come to.
     """
@@ -78,14 +85,37 @@ class AliasSearch:
     views: dict[int, MapView] = field(default_factory=dict)
     doubtful: dict[int, tuple[Holder, str]] = field(default_factory=dict)
     types: dict[int, GoType] = field(default_factory=dict)
+    type_or: dict[int, tuple[str, ...]] = field(default_factory=dict)
     nil: list[Holder] = field(default_factory=list)
     syncs: dict[int, list[Holder]] = field(default_factory=dict)
     shortened: list[str] = field(default_factory=list)
     too_deep: int = 0
     not_followed: int = 0
     dead: int = 0
+    many: list[Many] = field(default_factory=list)
+    taken: bytearray = field(default_factory=bytearray)
     interrupted: bool = False
     anomalies: list[Anomaly] = field(default_factory=list)
+
+
+@dataclass
+class Many:
+    """Maps of one type. rows: of the census. numbers: of each among `ways`."""
+
+    census: Census = field(repr=False)
+    type: GoType
+    rows: array[int]
+    numbers: array[int]
+    ways: Behind
+    names: Names = field(repr=False)
+    place: Place
+
+    def address(self, i: int) -> int:
+        return self.census.addresses[self.rows[i]]
+
+    def holder(self, i: int) -> Holder:
+        """What holds one of them."""
+        return Holder(self.ways(self.numbers[i]), self.names, self.place, self.type, None, dead=False)
 
 
 def holders(
@@ -95,6 +125,7 @@ def holders(
     progress: Progress = silent,
     items: int = MAX_ITEMS,
     once: bool = False,
+    census: Census | None = None,
 ) -> AliasSearch:
     """Every map reachable from roots through structs, pointers, arrays, slices, interfaces, maps and channels.
 
@@ -104,16 +135,21 @@ def holders(
     Variables with a doubt, which are dead, come last: a closure, a timer or the runtime may still have what they
     hold. They add maps that nothing else leads to and that are sound, and nothing that is wrong with them is told.
     items: how many elements of one container are looked at. once: each object is visited once, whoever leads
-    there: all maps are found, and not all of their holders.
+    there, package variables before frames: all maps are found, and not all of their holders. census: the heap's
+    headers; with it maps in large containers are taken together (AliasSearch.many).
     """
-    return HolderSearch(target, depth, items, once).search(roots, progress)
+    return HolderSearch(target, depth, items, once, census).search(roots, progress)
 
 
 def everywhere(
-    target: Target, roots: Iterable[Variable], progress: Progress = silent, once: bool = False
+    target: Target,
+    roots: Iterable[Variable],
+    progress: Progress = silent,
+    once: bool = False,
+    census: Census | None = None,
 ) -> AliasSearch:
     """holders() to the end of whatever the roots lead to."""
-    return holders(target, roots, WHOLE_DEPTH, progress, ALL_ITEMS, once)
+    return holders(target, roots, WHOLE_DEPTH, progress, ALL_ITEMS, once, census)
 
 
 @dataclass
@@ -124,6 +160,7 @@ class HolderSearch:
     depth: int
     items: int = MAX_ITEMS
     once: bool = False
+    census: Census | None = None
     found: AliasSearch = field(default_factory=AliasSearch)
     reaches: Reach = field(default_factory=lambda: Reach(can_reach_map))
     always: frozenset[Kind] = frozenset({Kind.MAP})
@@ -139,7 +176,12 @@ class HolderSearch:
         self.sound = Soundness(self.target, self.walk.room, self.walk.closures)
         self.alike = Alike()
         self.kept: dict[int, GoType] = {}  # types whose id() is in use
+        if self.census is not None and self.once:
+            found.taken = bytearray(self.census.sorted)
+            self.walk.takes = self
         self.visited: set[tuple[int, int, int]] = set()
+        self.seen: dict[int, set[int]] = {}  # by the number of a type, where each object is visited once
+        self.visits = 0
         self.located: dict[int, Holder] = {}
         self.opened: set[tuple[int, int]] = set()  # sync.Maps whose entries were visited, and by whom
 
@@ -163,19 +205,24 @@ class HolderSearch:
         """Looks at whatever the roots lead to, the nearest first."""
         found_here = isinstance(roots, Roots)  # else the user has named them
         dead: list[Variable] = []
+        every = [*roots]  # the debugger is asked about nothing else while it lists them
+        turns = [every]
+        if self.once:  # what a package variable leads to has its name, and not a local variable's
+            turns = [[one for one in every if (one.place.kind == "global") is first] for first in (True, False)]
         try:
-            for root in [*roots]:  # the debugger is asked about nothing else while it lists them
-                named = not found_here or self.is_named(root)
-                one = root if named else replace(root, name=self.by_address(root))
-                if found_here and root.doubt is not None:
-                    dead.append(one)
-                else:
-                    self.start(one)
-            self.walk.run(progress)
+            for here in turns:
+                for root in here:
+                    named = not found_here or self.is_named(root)
+                    one = root if named else replace(root, name=self.by_address(root))
+                    if found_here and root.doubt is not None:
+                        dead.append(one)
+                    else:
+                        self.start(one)
+                self.walk.run(progress)
         finally:
             self.found.too_deep = self.walk.too_deep
         if not self.walk.is_done:
-            self.found.shortened.append(f"the search stopped after {len(self.visited):,} objects")
+            self.found.shortened.append(f"the search stopped after {self.visits:,} objects")
         elif self.with_dead and isinstance(roots, Roots):
             self.sound.collected = {goid for goid, one in roots.searched.items() if one.collected}
             self.add_dead(dead, progress)
@@ -200,7 +247,7 @@ class HolderSearch:
         """Adds the maps that dead variables alone lead to."""
         found = self.found
         known, shortened = len(found.maps) + len(found.syncs), len(found.shortened)
-        self.in_doubt = True
+        self.in_doubt, self.walk.takes = True, None
         try:
             for root in roots:
                 with suppress(GomapError):
@@ -248,26 +295,77 @@ class HolderSearch:
         whose = GLOBALS if place.kind == "global" else FRAMES
         if reference.depth == 0 and t.kind is not Kind.SLICE and t.size <= SMALL and place.goroutine is not None:
             whose = place.goroutine
+        if self.once:
+            seen = self._seen(t)
+            if reference.address in seen:
+                return False
+            seen.add(reference.address)
+            self.visits += 1
+            return True
         key = self._object(reference, whose)
         if key in self.visited:
             return False
         self.visited.add(key)
+        self.visits += 1
         return True
 
+    def _seen(self, t: GoType) -> set[int]:
+        """Objects that were visited once for everybody, whether their type is debug information's or the program's own
+        descriptor."""
+        number = self.alike.number(t)
+        known = self.seen.get(number)
+        if known is None:
+            known = self.seen[number] = set()
+        return known
+
+    def first_visits(self, t: GoType, addresses: array[int], path: Path) -> Sequence[int]:
+        seen, before = self._seen(t), self.visits
+        fresh = []
+        for i, address in enumerate(addresses):
+            if address not in seen:
+                seen.add(address)
+                fresh.append(i)
+        self.visits = before + len(fresh)
+        return fresh
+
+    def takes_maps(self, t: GoType, addresses: array[int], ways: Behind, path: Path) -> Sequence[int]:
+        census, taken, maps = self.census, self.found.taken, self.found.maps
+        if census is None or is_shaped(t):
+            return range(len(addresses))
+        rows, numbers, left = array("Q"), array("Q"), []
+        row_of, counts = census.row_of, census.counts
+        leads_on = self.reaches(t.elem) or self.reaches(t.key)
+        for i, address in enumerate(addresses):
+            row = row_of(address)
+            if row < 0:
+                left.append(i)
+            elif not taken[row] and address not in maps:
+                taken[row] = 1
+                rows.append(row)
+                numbers.append(i)
+                if leads_on and counts[row]:
+                    left.append(i)
+        if rows:
+            self.found.many.append(Many(census, t, rows, numbers, ways, self.names, path.place))
+        return left
+
+    def _is_taken(self, address: int) -> bool:
+        row = -1 if self.census is None else self.census.row_of(address)
+        return row >= 0 and bool(self.found.taken[row])
+
     def _object(self, reference: Reference, whose: int) -> tuple[int, int, int]:
-        """What stands for an object that was visited. Visited once it is one for everybody, whether its type is debug
-        information's or the program's own descriptor."""
+        """What stands for an object that was visited."""
         t = reference.type
-        if self.once:
-            return reference.address, self.alike.number(t), GLOBALS
         self.kept[id(t)] = t
         return reference.address, id(t), whose
 
     def knows(self, reference: Reference) -> bool:
+        if self.once:
+            return reference.address in self._seen(reference.type)
         return self._object(reference, GLOBALS if reference.path.place.kind == "global" else FRAMES) in self.visited
 
     def view(self, reference: Reference) -> MapView:
-        return self.found.views[reference.address]
+        return self.found.views.get(reference.address) or view(self.target, reference.type, reference.address)
 
     def cuts(self, reference: Reference, shown: int, of: int | None) -> None:
         name = self.names.text(reference.path)
@@ -286,7 +384,7 @@ class HolderSearch:
         self._tell(Anomaly("warning", "unreadable", message, getattr(error, "address", None)))
 
     def is_full(self) -> bool:
-        return len(self.visited) >= MAX_VISITED or self.walk.steps >= MAX_STEPS
+        return self.visits >= MAX_VISITED or self.walk.steps >= MAX_STEPS
 
     def _tell(self, anomaly: Anomaly) -> None:
         if self.in_doubt:
@@ -304,6 +402,9 @@ class HolderSearch:
 
     def _map(self, reference: Reference) -> bool:
         address, holder = reference.address, self._holder(reference)
+        if address and self.census is not None and self._is_taken(address):
+            t = reference.type
+            return (self.reaches(t.elem) or self.reaches(t.key)) and self.first_visit(reference)
         if address and address not in self.found.maps and not self._believed(address, holder):
             return False
         self._hold(address, holder)
@@ -327,6 +428,8 @@ class HolderSearch:
         found = self.found
         if address in found.doubtful:
             return False
+        if self.census is not None and self.once and not self.in_doubt and self.census.row_of(address) >= 0:
+            return True  # what a header has was looked at, and views are made where they are needed
         if self.in_doubt:
             if address in found.maps:
                 return same(found.types[address], holder.type)

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gomap import syncmap
-from gomap.analysis.alias import AliasSearch
+from gomap.analysis.alias import AliasSearch, Holder
 from gomap.analysis.identify import Identifier
-from gomap.analysis.roots import of_runtime
+from gomap.analysis.roots import Slot, of_runtime
 from gomap.errors import GomapError
 from gomap.golang.heap import Heap
 from gomap.golang.malloc import allocator
 from gomap.golang.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind
+from gomap.graph.path import Names, Path
 from gomap.heap.census import Census, StackObject, census
 from gomap.progress import Progress, silent
-from gomap.target import Target, Variable
+from gomap.target import Place, Target, Variable
 
 #: So many keys whose hashes agree with their marks prove that a header is one that counts other entries than it has.
 #: So many such headers are looked at.
 PROOF, MAX_DOUBTFUL = 2, 1 << 10
+#: The type of a map whose type is not known.
+UNKNOWN = GoType(Kind.OPAQUE, "?", 0)
+#: Kinds of holders that say where a map lies that no variable led to.
+NO_VARIABLE = frozenset({"heap", "stack"})
 #: Fields of fields of the runtime's package variables that are looked at for its maps.
 MAX_DEPTH = 8
 
@@ -50,20 +55,44 @@ def header_size(target: Target) -> int:
         return 0
 
 
+@dataclass
+class HeapSearch:
+    """The headers of the heap, found before a search that follows variables. why: why there are none."""
+
+    heap: Heap | None = None
+    census: Census | None = None
+    why: str | None = None
+
+
+def search_heap(target: Target, progress: Progress = silent) -> HeapSearch:
+    """Every header of the heap. Ctrl-C ends it with what it has."""
+    try:
+        heap = Heap(target)
+        return HeapSearch(heap, census(target, heap, DescribedTypes(target), progress))
+    except GomapError as error:
+        return HeapSearch(why=str(error))
+
+
 def beyond(
-    target: Target, found: AliasSearch, objects: Sequence[StackObject], progress: Progress = silent
+    target: Target,
+    found: AliasSearch,
+    objects: Sequence[StackObject],
+    searched: HeapSearch | None = None,
+    progress: Progress = silent,
 ) -> tuple[Beyond, Identifier | None]:
-    """The maps that are not among those that were found, and what tells their types. objects: as Roots notes them."""
+    """The maps that are not among those that were found, and what tells their types. objects: as Roots notes them.
+    searched: the heap's headers, where they are known."""
     result = Beyond()
     if found.interrupted:
         result.why = "the search was interrupted"
         return result, None
-    try:
-        heap = Heap(target)
-        every = result.census = census(target, heap, DescribedTypes(target), objects, progress)
-    except GomapError as error:
-        result.why = str(error)
+    searched = searched or search_heap(target, progress)
+    heap, every = searched.heap, searched.census
+    if heap is None or every is None:
+        result.why = searched.why
         return result, None
+    every.add_stacks(objects)
+    result.census = every
     identifier = Identifier(target, heap, DescribedTypes(target), list(found.types.values()))
     known = {*found.types, *found.doubtful, *_inside(target, found), *_of_runtime(target)}
     try:
@@ -72,8 +101,9 @@ def beyond(
                 every.add(row)
     except KeyboardInterrupt:
         every.interrupted = True
+    taken = found.taken
     for index, (address, array) in enumerate(zip(every.addresses, every.arrays)):
-        if address in known:
+        if (index < len(taken) and taken[index]) or address in known:
             continue
         if not array:
             result.empty += 1
@@ -84,6 +114,86 @@ def beyond(
     result.bytes = sum(every.held[index] for index in result.maps)
     result.why = _lacks(every)
     return result, identifier
+
+
+def place_of(more: Beyond, index: int) -> Place:
+    """Where a map lies that no variable led to: on the heap or on a stack."""
+    census = more.census
+    stacked = census is not None and census.addresses[index] in census.stacked
+    return Place("stack" if stacked else "heap")
+
+
+def holder_of(identifier: Identifier, address: int, t: GoType | None, place: Place, slot: int | None = None) -> Holder:
+    """What stands for the variable that a map has not: its address and type. slot: address of the word that points to
+    the map."""
+    path = f"{address:#x}" + (f":{t.name}" if t is not None else "")
+    names = Names(identifier.target, identifier.types)
+    return Holder(Path(None, path, place), names, place, t or UNKNOWN, slot, dead=False)
+
+
+def adopt(
+    found: AliasSearch, more: Beyond, identifier: Identifier, rows: Iterable[int], progress: Progress = silent
+) -> int:
+    """Adds maps of the census to those that were found, by their rows. How many are not added, since their types are
+    not known."""
+    census, unknown = more.census, 0
+    if census is None:
+        return 0
+    rows = list(rows)
+    for done, index in enumerate(rows):
+        progress("maps of the heap", done, len(rows))
+        address = census.addresses[index]
+        one = identifier.identify(address)
+        if one.view is None or one.type is None:
+            unknown += 1
+            continue
+        found.maps.setdefault(address, []).append(holder_of(identifier, address, one.type, place_of(more, index)))
+        found.types[address], found.views[address] = one.type, one.view
+        if one.others:
+            found.type_or[address] = one.others
+    return unknown
+
+
+def add_slots(
+    found: AliasSearch, more: Beyond, identifier: Identifier, slots: Sequence[Slot], progress: Progress = silent
+) -> None:
+    """Adds the words of stacks that hold maps and that no variable has in their frame, as holders; and the maps that
+    these alone hold, which leave `more`."""
+    census = more.census
+    if census is None:
+        return
+    rows = {census.addresses[index]: index for index in more.maps}
+    known: dict[int, set[tuple[int | None, int | None]]] = {}
+    adopted: set[int] = set()
+    for done, slot in enumerate(slots):
+        if done % (1 << 12) == 0:
+            progress("stack slots", done, len(slots))
+        address, place = slot.pointer, slot.place
+        index = rows.pop(address, None)
+        if index is not None and not adopt(found, more, identifier, [index]):
+            adopted.add(index)
+        if address not in found.types or of_runtime(place.function or ""):
+            continue
+        frames = known.get(address)
+        if frames is None:
+            ways = (way for held in found.maps[address] for way in (held, *held.also) if way.kind != "dead")
+            frames = known[address] = {(way.place.goroutine, way.place.frame) for way in ways}
+        if any((place.goroutine, level) in frames for level in range(slot.first, (place.frame or 0) + 1)):
+            continue
+        holder = holder_of(identifier, address, found.types[address], place, slot.address)
+        found.maps[address] = [one for one in found.maps[address] if one.kind not in NO_VARIABLE] + [holder]
+    _without(more, adopted)
+
+
+def _without(more: Beyond, adopted: set[int]) -> None:
+    """Takes maps that are told among the others out of `more`."""
+    census = more.census
+    if census is None or not adopted:
+        return
+    more.maps = [index for index in more.maps if index not in adopted]
+    more.entries = sum(census.counts[index] for index in more.maps)
+    more.bytes = sum(census.held[index] for index in more.maps)
+    more.on_stacks = sum(census.addresses[index] in census.stacked for index in more.maps)
 
 
 def _lacks(every: Census) -> str | None:

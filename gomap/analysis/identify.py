@@ -31,6 +31,8 @@ from gomap.target import Target, read_record
 
 #: Types that are tried for one map.
 MAX_TRIED = 256
+#: Of a corrupt map the hashes of more keys than that, and of more than half, have to agree.
+AGREEING = 2
 #: Elems that are looked at, how deep, and what no string or slice is as long as.
 ELEMS, MAX_DEPTH, MAX_LENGTH = 8, 4, 1 << 40
 
@@ -38,7 +40,7 @@ ELEMS, MAX_DEPTH, MAX_LENGTH = 8, 4, 1 << 40
 @dataclass(frozen=True)
 class Identified:
     """view: of the map, by the first type that fits; None where none does. others: names of those that fit as well.
-    keys: how many were hashed, all of which agree.
+    keys: how many were hashed, all of which agree; 0 where some do not, and the map is corrupt.
 
     known_by: `allocator` (it has noted the type, or where it has pointers and no other type has them there), `hashes`
     (of some keys), or `size` where the map has no keys whose hash tells.
@@ -73,11 +75,13 @@ class Identifier:
     _of_array: dict[tuple[int, int, bool], list[_Known]] = field(default_factory=dict)
     #: By id() of a map type, which the types keep, and number of groups.
     _pointers: dict[tuple[int, int], int] = field(default_factory=dict)
+    _largest: dict[int, int] = field(default_factory=dict)
 
     @cached_property
     def _every(self) -> list[_Known]:
         found: list[_Known] = []
-        listed = map_types(self.types)
+        # No map is made with the type of a shape: generic code takes the type from its dictionary.
+        listed = [one for one in map_types(self.types) if "go.shape." not in self.types.name(one.descriptor)]
         named = {}
         for one in listed:
             found.append(_Known(None, one.descriptor, one.slots, one.size, one.noscan))
@@ -103,29 +107,35 @@ class Identifier:
     def hasher(self) -> Hasher:
         return hasher_of(self.target, self.types)
 
-    @cached_property
-    def largest(self) -> int:
-        """Bytes that an entry of a map of whatever type may have behind pointers."""
-        rules, found = self._rules, 0
-        for one in self._every:
-            t = self._type(one)
-            if t is None:
-                continue
-            try:
-                slots = shape_of(t, self.target.arch).slots
-            except GomapError:
-                continue
-            found = max(
-                found,
-                slots.indirect_key * rules.allocated(slots.key.size, False)
-                + slots.indirect_elem * rules.allocated(slots.elem.size, False),
-            )
+    def largest_in(self, array: int, size: int) -> int:
+        """Bytes that an entry of the map with this array may have behind pointers. size: Map.dirLen, or hmap.B."""
+        groups = self._rule.groups(size)
+        try:
+            every = self._candidates(array, groups) if groups and array else self._every
+        except GomapError:
+            every = self._every
+        found = self._largest.get(id(every))
+        if found is None:
+            found = max(map(self._behind, every), default=0)
+            self._largest[id(every)] = found  # the lists are kept
         return found
+
+    def _behind(self, one: _Known) -> int:
+        t = self._type(one)
+        try:
+            slots = shape_of(t, self.target.arch).slots if t is not None else None
+        except GomapError:
+            slots = None
+        if slots is None:
+            return 0
+        key = slots.indirect_key * self._rules.allocated(slots.key.size, False)
+        return key + slots.indirect_elem * self._rules.allocated(slots.elem.size, False)
 
     def identify(self, address: int) -> Identified:
         """The type of the map whose header lies at the address."""
         array = count = 0
         found: list[tuple[MapView, GoType, int]] = []
+        partly: tuple[MapView, GoType, int] | None = None
         noted: tuple[int, int] | None = None
         candidates: Sequence[_Known] = self._every
         by_pointers = False
@@ -159,10 +169,14 @@ class Identifier:
                 continue
             if agreed is None or agreed[0] == agreed[1]:
                 found.append((looked, t, agreed[1] if agreed else 0))
+            elif agreed[0] > max(AGREEING, agreed[1] // 2, partly[2] if partly is not None else 0):
+                partly = looked, t, agreed[0]
         # No map has a shape for its type: these are what generic functions are compiled for.
         found = [one for one in found if SHAPE not in one[1].name] or found
-        if not found:
+        if not found and partly is None:
             return Identified()
+        if not found and partly is not None:  # a map with keys that are not where their hashes belong
+            return Identified(partly[0], partly[1], "hashes", (), 0)
         fits = [(self._fit(looked), looked, t, hashed) for looked, t, hashed in found] if len(found) > 1 else []
         fits = [one for one in fits if one[0] is not None]
         if fits:  # else the map is corrupt, and nothing more is known

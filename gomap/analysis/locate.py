@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gomap.analysis.alias import AliasSearch
+from gomap.analysis.beyond import Beyond, adopt
+from gomap.analysis.identify import Identifier
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang.layout import MapView
-from gomap.golang.malloc import Allocator
+from gomap.golang.malloc import MALLOC_HEADER, Allocator, allocator
 from gomap.golang.marks import SLOTS
 from gomap.golang.spot import BUCKETS, Spot
+from gomap.progress import Progress, silent
+
+#: Maps that no variable led to that are looked into together.
+TOGETHER = 256
 
 
 def locate(found: AliasSearch, address: int, rules: Allocator, object_size: int | None) -> Spot | None:
@@ -32,6 +38,47 @@ def locate(found: AliasSearch, address: int, rules: Allocator, object_size: int 
 def in_map(one: MapView, address: int, rules: Allocator) -> Spot | None:
     """Where in that map's header, arrays and tables the address lies. Raises GomapError."""
     return _head(one, address, rules, None) or _inner(one, address, rules, None)
+
+
+def locate_beyond(
+    found: AliasSearch,
+    more: Beyond,
+    identifier: Identifier,
+    address: int,
+    base: int | None,
+    object_size: int | None,
+    progress: Progress = silent,
+) -> Spot | None:
+    """The same among the maps that no variable led to; the one that has it is added to those that were found. base: of
+    the heap's object that address is in. Ctrl-C ends it, and found.interrupted says so."""
+    census = more.census
+    if census is None:
+        return None
+    # The first value of an object may lie behind the type that the allocator keeps in front.
+    begins = () if base is None else (base, base + MALLOC_HEADER)
+    size = census.header.size
+
+    def is_near(index: int) -> bool:
+        return 0 <= address - census.addresses[index] < size or census.arrays[index] in begins
+
+    near = [index for index in more.maps if is_near(index)]
+    rest = [index for index in more.maps if not is_near(index)]
+    rules = allocator(identifier.target)
+    try:
+        for first, rows in [(0, near), *((i, rest[i : i + TOGETHER]) for i in range(0, len(rest), TOGETHER))]:
+            progress("maps of the heap", first, len(rest))
+            part = AliasSearch()
+            adopt(part, more, identifier, rows)
+            spot = locate(part, address, rules, object_size)
+            if spot is not None:
+                found.maps.update(part.maps)
+                found.types.update(part.types)
+                found.views.update(part.views)
+                found.type_or.update(part.type_or)
+                return spot
+    except KeyboardInterrupt:
+        found.interrupted = True
+    return None
 
 
 def _also(views: list[MapView], spot: Spot, address: int, rules: Allocator) -> tuple[int, ...]:

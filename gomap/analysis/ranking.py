@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import nlargest
 
 from gomap import syncmap
-from gomap.analysis.alias import AliasSearch, Holder
-from gomap.analysis.beyond import Beyond
+from gomap.analysis.alias import AliasSearch, Holder, Many
+from gomap.analysis.beyond import UNKNOWN, Beyond, holder_of, place_of
 from gomap.analysis.identify import Identifier
 from gomap.analysis.referents import Referents
 from gomap.anomaly import Anomaly
 from gomap.errors import GomapError
+from gomap.golang.layout import MapView
 from gomap.golang.malloc import Allocator, allocator
-from gomap.golang.structure import Bytes
-from gomap.gotypes import GoType, Kind
-from gomap.graph.path import Names, Path
-from gomap.maps import view
+from gomap.golang.marks import SLOTS
+from gomap.golang.structure import UNTOLD, Bytes
+from gomap.gotypes import GoType, Kind, has_pointers
+from gomap.heap.census import Census
+from gomap.maps import shape_of, view
 from gomap.progress import Progress, silent
-from gomap.target import Place, Target, Variable
+from gomap.target import Target, Variable
 
 MAX_PROBLEMS = 16
 #: Maps that no variable led to that are measured before it is looked whether that was enough.
-MEASURED = 256
-#: The type of a map whose type is not known.
-UNKNOWN = GoType(Kind.OPAQUE, "?", 0)
+MEASURED = 32
 
 
 @dataclass
@@ -56,18 +57,78 @@ class Ranked:
 
 @dataclass
 class Ranking:
+    """interrupted: the user stopped it, and these are not all."""
+
     maps: list[Ranked] = field(default_factory=list)
+    alike: list[AlikeMaps] = field(default_factory=list)
     interrupted: bool = False
     anomalies: list[Anomaly] = field(default_factory=list)
 
+    @property
+    def number(self) -> int:
+        return len(self.maps) + sum(one.number for one in self.alike)
+
+    @property
+    def entries(self) -> int:
+        return sum(one.count for one in self.maps) + sum(one.example.count * one.number for one in self.alike)
+
+    @property
+    def gives_back(self) -> int:
+        return sum(one.gives_back for one in self.maps) + sum(one.example.gives_back * one.number for one in self.alike)
+
     def total(self) -> Bytes:
         """Of all maps together; buckets that several headers share are in it once."""
-        every = [one.bytes for one in self.maps]
+        every = [(one.bytes, 1) for one in self.maps] + [(one.example.bytes, one.number) for one in self.alike]
         return Bytes(
-            allocated=sum(one.allocated for one in every),
-            live=sum(one.live for one in every),
-            rebuilt=sum(one.rebuilt for one in every),
+            allocated=sum(one.allocated * number for one, number in every),
+            live=sum(one.live * number for one, number in every),
+            rebuilt=sum(one.rebuilt * number for one, number in every),
         )
+
+    def best(self, order: Callable[[Ranked], float], most: int) -> list[Ranked]:
+        """The first `most` (0: all) by that order."""
+        found = sorted(self.maps, key=order, reverse=True)
+        wanted = most or self.number
+        left = wanted
+        for alike in sorted(self.alike, key=lambda one: order(one.example), reverse=True):
+            if left <= 0:
+                break
+            found += alike.maps(left)
+            left -= alike.number
+        found.sort(key=order, reverse=True)
+        return found[:wanted]
+
+    def counted(self) -> Iterator[tuple[Ranked, int]]:
+        """Maps that have all but their addresses and paths in common as one of them, and how many they are."""
+        for one in self.maps:
+            yield one, 1
+        for alike in self.alike:
+            yield next(alike.maps(1)), alike.number
+
+    def every(self) -> Iterator[Ranked]:
+        """All of them, in no order."""
+        yield from self.maps
+        for alike in self.alike:
+            yield from alike.maps(alike.number)
+
+
+@dataclass
+class AlikeMaps:
+    """Maps of one type whose headers say the same: as many entries in as large an array. example: their figures.
+    positions: which of `many`."""
+
+    example: Ranked
+    many: Many
+    positions: array[int]
+
+    @property
+    def number(self) -> int:
+        return len(self.positions)
+
+    def maps(self, most: int) -> Iterator[Ranked]:
+        """The first of them, no more than `most`."""
+        for i in self.positions[:most]:
+            yield replace(self.example, address=self.many.address(i), holder=self.many.holder(i))
 
 
 #: What maps can be ranked by, the largest first.
@@ -80,44 +141,136 @@ ORDERS: dict[str, Callable[[Ranked], float]] = {
 }
 
 
-def measure(target: Target, found: AliasSearch, progress: Progress = silent) -> Ranking:
-    """Every map that was found, once, those with the most bytes first. Ctrl-C ends it with what it has."""
-    ranking = Ranking(interrupted=found.interrupted)
-    rules = allocator(target)
-    owners: dict[int, int] = {}  # address of an array -> header
-    unreadable = 0
-    every = [(address, found.maps[address]) for address in found.types] + list(found.syncs.items())
+def measure(target: Target, found: AliasSearch, progress: Progress = silent, census: Census | None = None) -> Ranking:
+    """Every map that was found, once, those with the most bytes first. census: that the search had. Ctrl-C ends it with
+    what it has."""
+    work = _Measuring(target, found, progress, Ranking(interrupted=found.interrupted), census)
+    ranking = work.ranking
     try:
-        for done, (address, holders) in enumerate(every):
-            if done % 256 == 0:
-                progress("maps", done, len(every))
-            try:
-                if holders is found.syncs.get(address):
-                    ranking.maps += _measured_sync(target, shortest(holders), address, rules, ranking)
-                else:
-                    ranking.maps.append(_measured(found, address, found.types[address], rules, owners, ranking))
-            except GomapError as error:
-                unreadable += 1
-                if unreadable <= MAX_PROBLEMS:
-                    path = shortest(holders).path
-                    ranking.anomalies.append(Anomaly("warning", "unreadable", f"{path}: {error}", address))
+        work.one_by_one()
+        work.many()
     except KeyboardInterrupt:
         ranking.interrupted = True
-    if unreadable > MAX_PROBLEMS:
-        what = f"{unreadable - MAX_PROBLEMS:,} more maps can't be read"
+    if work.unreadable > MAX_PROBLEMS:
+        what = f"{work.unreadable - MAX_PROBLEMS:,} more maps can't be read"
         ranking.anomalies.append(Anomaly("warning", "unreadable", what, None))
     ranking.maps.sort(key=lambda one: -one.bytes.allocated)
     return ranking
 
 
+class _Measuring:
+    def __init__(
+        self, target: Target, found: AliasSearch, progress: Progress, ranking: Ranking, census: Census | None
+    ) -> None:
+        self.target, self.found, self.progress, self.ranking, self.census = target, found, progress, ranking, census
+        self.known: dict[tuple[int, int, int, int], tuple[Bytes, str]] = {}  # by id() of a type, and what headers say
+        self.rules = allocator(target)
+        self.owners: dict[int, int] = {}  # address of an array -> header
+        self.unreadable = self.done = 0
+        self.number = len(found.types) + len(found.syncs) + sum(len(many.rows) for many in found.many)
+
+    def one_by_one(self) -> None:
+        """The maps that the search went into, and sync.Maps."""
+        for address, t in self.found.types.items():
+            self._add(address, t, self.found.maps[address])
+        for address, holders in self.found.syncs.items():
+            self._add(address, None, holders)
+
+    def many(self) -> None:
+        """Those that were found by the thousand: what their headers say is in the census."""
+        for many in self.found.many:
+            for i in self._by_columns(many):
+                self._add(many.address(i), many.type, [many.holder(i)])
+
+    def _add(self, address: int, t: GoType | None, holders: list[Holder]) -> None:
+        """Adds a map, or a sync.Map where its type is None."""
+        if self.done % 256 == 0:
+            self.progress("maps", self.done, self.number)
+        self.done += 1
+        ranking, rules = self.ranking, self.rules
+        try:
+            if t is None:
+                ranking.maps += _measured_sync(self.target, shortest(holders), address, rules, ranking)
+                return
+            row = -1 if self.census is None else self.census.row_of(address)
+            array = self.census.arrays[row] if self.census is not None and row >= 0 else 0
+            # Of a header that was copied one may not be in the heap: the second to come shares the first one's array.
+            alone = not array or self.owners.setdefault(array, address) == address
+            if self.census is not None and row >= 0 and alone:
+                like = self._like(self.census, t, row, shortest(holders))
+                if like is not None:
+                    ranking.maps.append(like)
+                    return
+            one = self.found.views.get(address) or view(self.target, t, address)
+            ranking.maps.append(_measured(one, t, shortest(holders), rules, self.owners, ranking))
+        except GomapError as error:
+            self.unreadable += 1
+            if self.unreadable <= MAX_PROBLEMS:
+                message = f"{shortest(holders).path}: {error}"
+                ranking.anomalies.append(Anomaly("warning", "unreadable", message, address))
+
+    def _by_columns(self, many: Many) -> Sequence[int]:
+        """Those that have to be walked."""
+        census, t = many.census, many.type
+        together: dict[tuple[int, int, int], array[int]] = {}
+        left: list[int] = []
+        counts, held, slots, arrays = census.counts, census.held, census.slots, census.arrays
+        shared = census.shared
+        for i, row in enumerate(many.rows):
+            if (shared and arrays[row] in shared) or arrays[row] in self.owners:
+                left.append(i)
+                continue
+            key = counts[row], held[row], slots[row]
+            known = together.get(key)
+            if known is None:
+                known = together[key] = array("I")
+            known.append(i)
+        for positions in together.values():
+            example = self._like(census, t, many.rows[positions[0]], many.holder(positions[0]))
+            if example is None:
+                left += positions
+                continue
+            self.ranking.alike.append(AlikeMaps(example, many, positions))
+            self.done += len(positions)
+            self.progress("maps", self.done, self.number)
+        return left
+
+    def _like(self, census: Census, t: GoType, row: int, holder: Holder) -> Ranked | None:
+        """A map of whose arrays the census knows the size; None of one that has to be walked."""
+        count, held, room = census.counts[row], census.held[row], census.slots[row]
+        if room == UNTOLD or count > room or census.arrays[row] in census.shared:
+            return None
+        key = id(t), count, held, room
+        figures = self.known.get(key)
+        if figures is None:
+            shape = shape_of(t, self.target.arch)
+            if room // SLOTS * shape.slots.size > held:
+                return None
+            one = view(self.target, t, census.addresses[row])
+            figures = self.known[key] = self._figures(one, count, held), shape.layout
+        bytes_, layout = figures
+        return Ranked(census.addresses[row], t, holder, count, count / room if room else 0.0, bytes_, layout)
+
+    def _figures(self, one: MapView, count: int, held: int) -> Bytes:
+        """What Structure.bytes has of a map with so many entries, whose header and arrays take `held` bytes."""
+        slots, rules = one.shape.slots, self.rules
+        word = self.target.arch.pointer_size
+        each = slots.key.size + slots.elem.size + word * (slots.indirect_key + slots.indirect_elem)
+        indirect = slots.indirect_key * rules.allocated(slots.key.size, has_pointers(slots.key))
+        indirect += slots.indirect_elem * rules.allocated(slots.elem.size, has_pointers(slots.elem))
+        return Bytes(
+            allocated=held + count * indirect,
+            live=count * each,
+            rebuilt=one.rebuilt(count, rules) + count * indirect,
+        )
+
+
 def _measured(
-    found: AliasSearch, address: int, t: GoType, rules: Allocator, owners: dict[int, int], ranking: Ranking
+    one: MapView, t: GoType, holder: Holder, rules: Allocator, owners: dict[int, int], ranking: Ranking
 ) -> Ranked:
-    one = found.views[address]
-    structure = one.structure(rules)
-    holder = shortest(found.maps[address])
+    address, structure = one.address, one.structure(rules)
     owner = owners.setdefault(one.array_address, address) if one.array_address else address
-    room = MAX_PROBLEMS - len(ranking.anomalies)
+    room = max(MAX_PROBLEMS - len(ranking.anomalies), 0)
     ranking.anomalies += [replace(a, message=f"{holder.path}: {a.message}") for a in structure.anomalies[:room]]
     counted = structure.bytes
     if owner != address:
@@ -139,10 +292,15 @@ def measure_beyond(
     most = most or len(beyond.maps)
     rules = allocator(target)
     try:
-        largest = identifier.largest if by in ("bytes", "waste") else 0
+
+        def most_bytes(index: int) -> int:
+            return every.held[index] + every.counts[index] * identifier.largest_in(
+                every.arrays[index], every.sizes[index]
+            )
+
         bounds: dict[str, Callable[[int], float]] = {
-            "bytes": lambda index: every.held[index] + every.counts[index] * largest,
-            "waste": lambda index: every.held[index] + every.counts[index] * largest,
+            "bytes": most_bytes,
+            "waste": most_bytes,
             "entries": lambda index: every.counts[index],
         }
         bound = bounds.get(by)
@@ -153,32 +311,28 @@ def measure_beyond(
                 best = nlargest(most, map(ORDERS[by], ranking.maps))
                 if bound is not None and len(best) == most and best[-1] >= bound(index):
                     break
-            kind = "stack" if every.addresses[index] in every.stacked else "heap"
-            ranking.maps.append(
-                _identified(identifier, every.addresses[index], every.counts[index], every.held[index], kind, rules)
-            )
+            ranking.maps.append(_identified(identifier, beyond, every, index, rules))
     except KeyboardInterrupt:
         ranking.interrupted = True
     ranking.maps = nlargest(most, ranking.maps, key=ORDERS[by])
     return ranking
 
 
-def _identified(identifier: Identifier, address: int, count: int, held: int, kind: str, rules: Allocator) -> Ranked:
+def _identified(identifier: Identifier, beyond: Beyond, every: Census, index: int, rules: Allocator) -> Ranked:
+    address, held = every.addresses[index], every.held[index]
     one = identifier.identify(address)
-    t, place = one.type or UNKNOWN, Place(kind)
-    path = f"{address:#x}" + (f":{t.name}" if one.type is not None else "")
-    holder = Holder(Path(None, path, place), Names(identifier.target, identifier.types), place, t, None, dead=False)
-    if one.view is not None:
+    holder = holder_of(identifier, address, one.type, place_of(beyond, index))
+    if one.view is not None and one.type is not None:
         try:
-            structure = one.view.structure(rules)
-            layout = one.view.shape.layout
+            structure, layout = one.view.structure(rules), one.view.shape.layout
             return Ranked(
-                address, t, holder, one.view.count, structure.load, structure.bytes, layout, None, None,
-                one.known_by, one.others,
+                address, one.type, holder, one.view.count, structure.load, structure.bytes, layout,
+                known_by=one.known_by, others=one.others,
             )  # fmt: skip
         except GomapError:
             pass
-    return Ranked(address, UNKNOWN, holder, count, None, Bytes(allocated=held, rebuilt=held), identifier.layout)
+    bytes_ = Bytes(allocated=held, rebuilt=held)
+    return Ranked(address, UNKNOWN, holder, every.counts[index], None, bytes_, identifier.layout)
 
 
 def _measured_sync(target: Target, holder: Holder, address: int, rules: Allocator, ranking: Ranking) -> list[Ranked]:
@@ -213,8 +367,9 @@ def add_values(target: Target, ranking: Ranking, referents: Referents, progress:
 
 
 def shortest(holders: list[Holder]) -> Holder:
-    """The shortest way that leads to a map; package variables before frames of one length."""
+    """The shortest way that leads to a map; of a package variable, if one leads there: its name means the same in
+    every frame, and as long as the program runs."""
     if len(holders) == 1 and not holders[0].also:
         return holders[0]
     every = (way for holder in holders for way in (holder, *holder.also))
-    return min(every, key=lambda way: (len(way.path), way.place.kind != "global"))
+    return min(every, key=lambda way: (way.place.kind != "global", len(way.path)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Callable
+from typing import Callable, NamedTuple
 
 from gomap.anomaly import Anomaly
 from gomap.errors import GomapError
@@ -13,7 +13,7 @@ from gomap.golang.liveness import Liveness, dead
 from gomap.golang.stacks import Stacks, Unseen
 from gomap.gotypes import GoType, can_reach_map
 from gomap.progress import Progress, silent
-from gomap.target import Goroutine, Target, Variable, without_names
+from gomap.target import Goroutine, Place, Target, Variable, without_names
 
 MAX_PROBLEMS = 16
 _NO_LOCALS = Anomaly(
@@ -37,6 +37,16 @@ class Reach:
         return found[1]
 
 
+class Slot(NamedTuple):
+    """A word of a stack that holds a live pointer. first: level of the newest frame of its call, place: of the oldest,
+    whose function has the frame; the others are inlined in it."""
+
+    address: int
+    pointer: int
+    first: int
+    place: Place
+
+
 @dataclass
 class Roots:
     """Variables that can lead to maps, frames' before packages'. What was searched is counted as it is iterated.
@@ -47,7 +57,7 @@ class Roots:
     have a doubt.
 
     object_size: addresses of the stacks' variables of so many bytes that something may point to are noted in `objects`,
-    each with its stack. 0: none are.
+    each with its stack. 0: none are. with_slots: words of stacks that hold live pointers are noted in `slots`.
     """
 
     target: Target
@@ -66,6 +76,8 @@ class Roots:
     unreadable: list[Anomaly] = field(default_factory=list)
     object_size: int = 0
     objects: list[tuple[int, tuple[int, int]]] = field(default_factory=list)
+    with_slots: bool = False
+    slots: list[Slot] = field(default_factory=list)
 
     @property
     def anomalies(self) -> list[Anomaly]:
@@ -124,6 +136,11 @@ class Roots:
             if self.object_size:
                 own = liveness.objects(stack.goroutine, stack.frames, self.object_size)
                 self.objects += [(address, stack.goroutine.stack) for address in own]
+            if self.with_slots:
+                for at, pointer, first, last in liveness.pointers(stack.goroutine, stack.frames):
+                    frame = stack.frames[last]
+                    place = Place("slot", stack.goroutine.id, last, frame.function, frame.file, frame.line)
+                    self.slots.append(Slot(at, pointer, first, place))
             yield from liveness.deferred(stack.goroutine, stack.frames)
 
     def _own(self, found: list[Goroutine]) -> list[Goroutine]:

@@ -6,20 +6,29 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from gomap import human
 from gomap.analysis.alias import ALL_ITEMS, WHOLE_DEPTH, Holder, HolderSearch
+from gomap.analysis.beyond import PROOF, header_size, search_heap
 from gomap.analysis.identify import Identified, Identifier
 from gomap.analysis.roots import Roots
 from gomap.errors import GomapError, Interrupted
 from gomap.expr import resolve_map
 from gomap.golang.goroutines import goroutines
 from gomap.golang.heap import Heap, heap_of, segment_of
+from gomap.golang.malloc import allocator
 from gomap.golang.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind
 from gomap.graph.path import Path
-from gomap.heap.census import census
-from gomap.human import an, plural
+from gomap.human import an
 from gomap.progress import Progress, silent
 from gomap.target import Place, Target, Variable
+
+#: How the type of a map is known that no variable led to (Identified.known_by).
+KNOWN_BY = {
+    "allocator": "as the allocator has noted",
+    "hashes": "by the hashes of its keys",
+    "size": "by its size",
+}
 
 
 def value_at(target: Target, address: int, progress: Progress = silent) -> Variable | None:
@@ -44,44 +53,53 @@ def value_at(target: Target, address: int, progress: Progress = silent) -> Varia
                 return None
         if known is not None:
             return known
+        alone = _header(target, heap, address)
+        if alone is not None:
+            return alone
     search = _Seek(target, WHOLE_DEPTH, ALL_ITEMS, True)
     search.address = address
-    roots = Roots(target, "frame" if target.kind == "recorded" else "all", progress)
+    roots = Roots(target, "frame" if target.kind == "recorded" else "all", progress, object_size=header_size(target))
     try:
         search.run(roots, progress)
-        return None if target.kind == "recorded" else _map_of_heap(target, address, progress)
     except _Met as met:
         return met.value
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted: the search for {address:#x} is not complete; name its type") from None
+    return None if target.kind == "recorded" else _of_census(target, roots, address, progress)
 
 
-def _map_of_heap(target: Target, address: int, progress: Progress) -> Variable | None:
-    """The map whose header lies there, that no variable leads to; its type is the first that fits it."""
+def _header(target: Target, heap: Heap | None, address: int) -> Variable | None:
+    """The map whose header the heap's object at the address is, where only one type fits its keys."""
     with suppress(GomapError):
-        heap, types = Heap(target), DescribedTypes(target)
-        every = census(target, heap, types, (), progress)
-        if every.interrupted:
-            raise KeyboardInterrupt
-        if address in every.addresses or any(row[0] == address for row in every.doubtful):
-            known = Identifier(target, heap, types).identify(address)
-            if known.type is not None:
-                return Variable(
-                    "", known.type, data=target.arch.pack(address), place=Place("heap"), note=_told(address, known)
-                )
+        types = DescribedTypes(target)
+        place = None if heap is None else heap.at(address)
+        size = allocator(target).allocated(types.map_header().size, scan=True)
+        if heap is None or place is None or place.base != address or place.span is None or place.span.object != size:
+            return None
+        found = Identifier(target, heap, types).identify(address)
+        return _map(target, address, found, "heap") if found.keys >= PROOF and not found.others else None
     return None
 
 
-def _told(address: int, known: Identified) -> str:
-    """How the type is known of a map that no variable leads to."""
-    how = {
-        "allocator": "as the allocator has noted",
-        "hashes": f"as the hashes of {plural(known.keys, 'key')} tell",
-        "size": "as the size of its array tells",
-    }[str(known.known_by)]
-    more = f"; {' or '.join(known.others[:3])} would fit as well" if known.others else ""
-    more += f", and {len(known.others) - 3} more" if len(known.others) > 3 else ""
-    return f"{address:#x} is {an(str(known.type and known.type.name))}, {how}{more}; no variable leads to it"
+def _of_census(target: Target, roots: Roots, address: int, progress: Progress) -> Variable | None:
+    """The map whose header lies at the address, on the heap or on a stack, with the type that fits it best."""
+    searched = search_heap(target, progress)
+    if searched.heap is None or searched.census is None:
+        return None
+    searched.census.add_stacks(roots.objects)
+    if address not in searched.census.addresses:
+        return None
+    found = Identifier(target, searched.heap, DescribedTypes(target)).identify(address)
+    return _map(target, address, found, "stack" if address in searched.census.stacked else "heap")
+
+
+def _map(target: Target, address: int, found: Identified, kind: str) -> Variable | None:
+    t, number = found.type, len(found.others)
+    if t is None:
+        return None
+    others = f" ({human.plural(number, 'other type')} {'fits' if number == 1 else 'fit'} as well)" if number else ""
+    how = f"{address:#x} is {an(t.name)}, {KNOWN_BY.get(found.known_by or '', '')}{others}"
+    return Variable("", t, data=target.arch.pack(address), place=Place(kind), note=how)
 
 
 def _recorded(target: Target, address: int) -> Variable | None:

@@ -8,11 +8,21 @@ from typing import Any
 from gomap import human
 from gomap.analysis import slices
 from gomap.analysis.alias import ALL_ITEMS, MAX_ITEMS, WHOLE_DEPTH, AliasSearch, Holder, holders
+from gomap.analysis.beyond import Beyond, add_slots, beyond, header_size
 from gomap.analysis.groups import Group, groups
 from gomap.analysis.roots import Reach, Roots
 from gomap.analysis.slices import Shared, Slice, overlaps
 from gomap.commands.declare import Context
-from gomap.commands.facts import goroutines_seen, hex_or_none, holder_json, place_json, search_cut, where
+from gomap.commands.facts import (
+    beyond_json,
+    goroutines_seen,
+    hex_or_none,
+    holder_json,
+    more_maps,
+    place_json,
+    search_cut,
+    where,
+)
 from gomap.errors import UsageError
 from gomap.gotypes import Kind, can_reach_slice
 from gomap.report import Facts, Lines, Report, Section
@@ -33,17 +43,21 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         return _slices(context, options, scope, depth)
     if one:
         return _who_else(context, expressions[0], scope, depth)
+    more: Beyond | None = None
     if expressions:
         searched = None
         found = holders(target, [_named(context, text) for text in expressions], 0)
     else:
-        searched, found = _search(context, scope, depth)
+        searched, found, more = _search(context, scope, depth)
     together = groups(found)
     shared = [group for group in together if len(group.holders) > 1]
     listed = together if options["--all"] or expressions else shared
     listed.sort(key=lambda group: (-len(group.holders), group.address))
     report = Report(_json(listed, found, searched), anomalies=found.anomalies)
+    report.data["heap"] = None if more is None else beyond_json(more)
     report.answer = [_summary(shared, together, found, searched)]
+    if more is not None:
+        report.answer += more_maps(more)
     if not options.get("--json"):
         told = searched is not None and searched.scope != "frame"
         _describe(report, listed, found, bool(expressions) or options["--all"], told)
@@ -51,12 +65,19 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     return report
 
 
-def _search(context: Context, scope: str, depth: int) -> tuple[Roots, AliasSearch]:
-    searched = Roots(context.target, scope, context.progress)
-    items = ALL_ITEMS if scope == "all" else MAX_ITEMS
-    found = holders(context.target, searched, depth, context.progress, items=items)
+def _search(context: Context, scope: str, depth: int) -> tuple[Roots, AliasSearch, Beyond | None]:
+    """more: with scope all, the maps that no variable and no word of a stack led to."""
+    target, whole = context.target, scope == "all"
+    searched = Roots(target, scope, context.progress, object_size=header_size(target) if whole else 0, with_slots=whole)
+    items = ALL_ITEMS if whole else MAX_ITEMS
+    found = holders(target, searched, depth, context.progress, items=items)
     found.anomalies += searched.anomalies
-    return searched, found
+    if not whole:
+        return searched, found, None
+    more, identifier = beyond(target, found, searched.objects, progress=context.progress)
+    if identifier is not None:
+        add_slots(found, more, identifier, searched.slots, context.progress)
+    return searched, found, more
 
 
 def _who_else(context: Context, text: str, scope: str, depth: int) -> Report:
@@ -64,19 +85,23 @@ def _who_else(context: Context, text: str, scope: str, depth: int) -> Report:
     variable = _named(context, text)
     named = holders(context.target, [variable], 0)
     if not named.maps:  # nothing to search for
-        report = Report({**_json([], named, None), "others": 0 if named.nil else None}, anomalies=named.anomalies)
+        data = {**_json([], named, None), "others": 0 if named.nil else None, "heap": None}
+        report = Report(data, anomalies=named.anomalies)
         report.answer = [f"{text} is nil: it shares nothing" if named.nil else f"{text} does not point to a valid map"]
         return report
     ((address, (own, *_)),) = named.maps.items()
-    searched, found = _search(context, scope, depth)
+    searched, found, more = _search(context, scope, depth)
     together = groups(found)
     group = next((one for one in together if address in one.headers), None)
     listed = [group] if group is not None else groups(named)
     others = [holder for holder in listed[0].holders if not _is_same(holder, own)] if group is not None else []
     found.nil.clear()  # they share nothing with it
-    report = Report({**_json(listed, found, searched), "others": len(others)}, anomalies=found.anomalies)
+    data = {**_json(listed, found, searched), "others": len(others), "heap": more and beyond_json(more)}
+    report = Report(data, anomalies=found.anomalies)
     by_address = own.address is None and text.startswith(("0x", "0X"))
     what, noun = ("this map", "variable") if by_address else (f"the map of {text}", "other variable")
+    if any(holder.kind == "slot" for holder in others):
+        noun = "other holder" if "other" in noun else "holder"
     verb = "holds" if len(others) == 1 else "hold"
     answer = f"{human.plural(len(others), noun)} {verb} {what}" if others else f"no {noun} was found that holds {what}"
     report.answer = [f"{answer} ({human.plural(len(found.maps), 'map')}; {_searched(searched)} searched)"]
@@ -107,6 +132,7 @@ def _slices(context: Context, options: Mapping[str, Any], scope: str, depth: int
     found, every = slices.search(context.target, searched, depth, context.progress)
     shared = overlaps(every)
     data = _json([], AliasSearch(), searched)
+    data["heap"] = None
     data["slices"] = [_array_json(array) for array in shared]
     report = Report(data, anomalies=[*found.anomalies, *searched.anomalies])
     holding = sum(len(array.slices) for array in shared)
@@ -176,7 +202,7 @@ def _describe(report: Report, listed: list[Group], found: AliasSearch, nil: bool
     shown = [(group, _by_place(group.holders, told)) for group in listed[:MAX_GROUPS]]
     width = max((len(place) for _, rows in shown for place, _ in rows), default=0)
     for group, rows in shown:
-        report.sections += _sections(group, rows, width)
+        report.sections += _sections(group, rows, width, len(found.type_or.get(group.address, ())))
     _left_out(report, len(listed))
     report.sections += _nil_section(found, nil, told)
 
@@ -199,6 +225,7 @@ def _json(listed: list[Group], found: AliasSearch, searched: Roots | None) -> di
                 "address": hex(group.address),
                 "buckets": hex_or_none(group.buckets),
                 "type": group.type.name,
+                "type_or": list(found.type_or.get(group.address, ())),
                 "count": group.count,
                 "shared_by": group.shared_by,
                 "headers": [hex(header) for header in group.headers],
@@ -264,10 +291,15 @@ def _searched(searched: Roots) -> str:
     return " and ".join([*frames, human.plural(searched.globals, "package variable")])
 
 
-def _sections(group: Group, rows: list[tuple[str, str]], width: int) -> list[Section]:
+def _sections(group: Group, rows: list[tuple[str, str]], width: int, others: int) -> list[Section]:
+    """others: how many other types the map may have."""
     buckets = f"  buckets {group.buckets:#x}" if group.buckets else ""
     entries = human.plural(group.count, "entry")
     lines = [f"{group.type.name}  {group.address:#x}  {entries}{buckets}"]
+    if others:
+        lines.append(
+            f"  {human.plural(others, 'other type')} {'fits' if others == 1 else 'fit'} as well (--json names them)"
+        )
     if group.shared_by == "buckets":
         headers = ", ".join(f"{header:#x}" for header in group.headers)
         lines.append(f"  {len(group.headers)} headers share these buckets: {headers}")
@@ -282,6 +314,8 @@ def _by_place(holders: list[Holder], told: bool) -> list[tuple[str, str]]:
     for holder in [each for known in holders for each in (known, *known.also)]:
         paths = places.setdefault(where(holder.place), {})
         named = f"{holder.path} (dead)" if holder.kind == "dead" else holder.path
+        if holder.kind == "slot":
+            named = f"{holder.path} in stack slot {holder.address or 0:#x}"
         paths.setdefault(named, set()).add((holder.place.goroutine or 0, holder.place.frame))
     rows = []
     for place, paths in places.items():

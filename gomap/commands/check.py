@@ -9,7 +9,8 @@ from typing import Any
 from gomap import human
 from gomap.analysis import integrity_sync
 from gomap.analysis.alias import AliasSearch, everywhere
-from gomap.analysis.beyond import beyond, header_size
+from gomap.analysis.beyond import Beyond, beyond, header_size, place_of
+from gomap.analysis.identify import Identifier
 from gomap.analysis.roots import Roots
 from gomap.anomaly import Anomaly
 from gomap.arrays import numpy
@@ -55,7 +56,9 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         searched = Roots(target, "all", context.progress, object_size=header_size(target))
         found = everywhere(target, searched, context.progress, once=True)
         report.anomalies += [*found.anomalies, *searched.anomalies]
-        wanted = _all(context, report, found)
+        named = _number(found)
+        more, identifier = beyond(target, found, searched.objects, progress=context.progress)
+        wanted = _all(context, report, found, more, identifier)
     else:
         wanted = iter([(expr, expr, GLOBAL, *map_or_sync(context, expr))])
     unused = 0
@@ -77,23 +80,20 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         if not every:
             raise
         stopped = True
-        report.cut(INTERRUPTED, len(findings), None if found is None else _number(found))
+        report.cut(INTERRUPTED, len(findings), None if found is None else named + len(more.maps))
     _cut(report, [(name, checked) for name, checked in findings if checked.share < 1], every)
     if found is None:
         _words(report, expr, findings[0][1], t, bool(unused) or not address)
         report.data.update(complete=not findings[0][1].unchecked, not_checked=0, heap=None)
     else:
         _words_of_all(report, findings)
-        left = _number(found) - unused - len(findings)
+        left = named + len(more.maps) - unused - len(findings)
         doubtful = len(found.doubtful) - _doubtful_globals(found)
         _left_out(report, left, doubtful, stopped)
-        if stopped:
-            found.interrupted = True
-        more, _ = beyond(target, found, searched.objects, context.progress)
-        report.answer += more_maps(more, True)
+        report.answer += more_maps(more)
         report.data["heap"] = beyond_json(more)
         whole = not any(checked.unchecked for _, checked in findings)
-        seen = not (stopped or report.truncated or searched.unseen.count or searched.unreadable)
+        seen = not (stopped or report.truncated or more.why or searched.unseen.count or searched.unreadable)
         report.data.update(complete=whole and seen and not left and not doubtful, not_checked=left + doubtful)
     return report
 
@@ -109,9 +109,12 @@ def _cut(report: Report, partly: Sequence[tuple[str, Checked]], every: bool) -> 
         report.cut(what, sum(one.hashes_checked for one in rest), sum(one.entries for one in rest))
 
 
-def _all(context: Context, report: Report, found: AliasSearch) -> Iterator[tuple[str, str, Place, GoType, int]]:
+def _all(
+    context: Context, report: Report, found: AliasSearch, more: Beyond, identifier: Identifier | None
+) -> Iterator[tuple[str, str, Place, GoType, int]]:
     """Every map of the process, each once, with its path, its name, and the frame that the path starts in: what can't
-    be a map is told as the search tells it."""
+    be a map is told as the search tells it. Those that no variable leads to come last; one whose type is not known is
+    left out."""
     if found.interrupted:
         report.cut(INTERRUPTED, 0, None)
     search_cut(report, found)
@@ -122,6 +125,15 @@ def _all(context: Context, report: Report, found: AliasSearch) -> Iterator[tuple
     for address, (holder, _) in found.doubtful.items():
         if holder.place.kind == "global":  # which is set from the start: what is wrong with it has to be said
             yield holder.path, named(holder), holder.place, holder.type, address
+    for done, index in enumerate(more.maps):
+        context.progress("maps of the heap", done, len(more.maps))
+        if identifier is None or more.census is None:
+            return
+        address = more.census.addresses[index]
+        t = identifier.identify(address).type
+        if t is not None:
+            path = f"{address:#x}:{t.name}"
+            yield path, f"{path}, no variable", place_of(more, index), t, address
 
 
 def map_or_sync(context: Context, expr: str) -> tuple[GoType, int]:
@@ -191,6 +203,7 @@ def _unread(error: GomapError, address: int, absent: Absent) -> Checked:
 def _json(path: str, place: Place, t: GoType, address: int, checked: Checked) -> dict[str, Any]:
     return {
         "path": path,
+        "kind": place.kind,
         **place_json(place),
         "address": hex(address) if address else None,
         "type": t.name,
@@ -260,6 +273,8 @@ def _left_out(report: Report, left: int, doubtful: int, stopped: bool) -> None:
     if stopped:
         more = f": {human.plural(left, 'map')} were not checked" if left else ": more maps may not have been found"
         report.answer.append(f"(interrupted{more})")
+    elif left:
+        report.answer.append(f"({human.plural(left, 'map')} whose type is not known: not checked)")
     if doubtful:
         verb = "point" if doubtful > 1 else "points"
         what = f"{human.plural(doubtful, 'variable')} that {verb} to no valid map (uninitialized, dead or corrupt)"

@@ -212,3 +212,10 @@ def order(text: str) -> str:
     if text not in ("bytes", "waste", "entries", "load", "values"):
         raise ValueError(text)
     return text
+
+
+def grouping(text: str) -> str:
+    """type, package, owner or size"""
+    if text not in ("type", "package", "owner", "size"):
+        raise ValueError(text)
+    return text

@@ -75,20 +75,24 @@ def beyond_json(more: Beyond) -> dict[str, Any]:
     }
 
 
-def more_maps(more: Beyond, pointer: bool) -> list[str]:
-    """The same in words. pointer: with the command that lists them."""
+def more_maps(more: Beyond) -> list[str]:
+    """The same in words."""
     lines = []
     if more.maps:
         one = len(more.maps) == 1
         what = f"{human.plural(len(more.maps), 'more map')} with {human.plural(more.entries, 'entry', 'entries')}"
         where = "on the stacks" if more.on_stacks == len(more.maps) else "in the heap"
         them = "it" if one else "them"
-        see = f" (hmap-top --heap lists {them})" if pointer else ""
-        lines.append(f"{what} {'is' if one else 'are'} {where}, and no variable searched leads to {them}{see}")
+        lines.append(f"{what} {'is' if one else 'are'} {where}, and no variable searched leads to {them}")
     if more.why is not None:
         not_all = "not all of the heap was" if more.census is not None else "the heap was not"
         lines.append(f"({not_all} searched for more maps: {more.why})")
     return lines
+
+
+def others_fit(number: int) -> str:
+    """How many other types a map may have that no variable led to."""
+    return f"{human.plural(number, 'other type')} {'fits' if number == 1 else 'fit'} as well"
 
 
 def goroutines_seen(number: int, unseen: Unseen) -> str:

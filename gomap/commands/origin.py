@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from gomap import human, syncmap
+from gomap.analysis.beyond import UNKNOWN
 from gomap.analysis.origins import Objects, Origin, OriginLines, Origins
-from gomap.analysis.ranking import UNKNOWN, Ranked
+from gomap.analysis.ranking import Ranked
 from gomap.anomaly import Anomaly
 from gomap.commands.check import map_or_sync
 from gomap.commands.declare import Context

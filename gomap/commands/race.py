@@ -9,6 +9,7 @@ from typing import Any
 from gomap import human
 from gomap.analysis import race
 from gomap.analysis.alias import AliasSearch, Holder, everywhere
+from gomap.analysis.beyond import Beyond, add_slots, adopt, beyond, header_size
 from gomap.analysis.deaths import PANIC, SIGNAL, Death
 from gomap.analysis.race import InFunction, MapOperation, Searched
 from gomap.analysis.roots import Roots
@@ -17,6 +18,7 @@ from gomap.commands.declare import Context
 from gomap.commands.facts import goroutines_seen, hex_or_none, holder_json, search_cut
 from gomap.golang import mapcalls
 from gomap.golang.dictionaries import is_shaped
+from gomap.golang.structure import UNTOLD
 from gomap.gotypes import GoType, same
 from gomap.report import Facts, Lines, Report, Section, Table
 from gomap.target import Frame
@@ -72,8 +74,19 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     target = context.target
     searched = race.search(target, context.progress)
     # What the runtime's map functions have under reflect's names their callers have too, and not only in registers.
-    roots = Roots(target, "all", context.progress, without=lambda name: mapcalls.operation(name) is not None)
+    roots = Roots(
+        target,
+        "all",
+        context.progress,
+        without=lambda name: mapcalls.operation(name) is not None,
+        object_size=header_size(target),
+        with_slots=True,
+    )
     found = everywhere(target, roots, context.progress)
+    more, identifier = beyond(target, found, roots.objects, progress=context.progress)
+    if identifier is not None:
+        add_slots(found, more, identifier, roots.slots, context.progress)
+        adopt(found, more, identifier, _under_write(more, searched), context.progress)
     searched.inside = [race.located(one, found) for one in searched.inside]
     flagged = race.with_write_flag(target, found)
     searched.inside = [race.concluded(target, one, found, flagged) for one in searched.inside]
@@ -92,6 +105,14 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         report.cut("the search was interrupted", 0, None)
     search_cut(report, found)
     return report
+
+
+def _under_write(more: Beyond, searched: Searched) -> list[int]:
+    """The maps that no variable led to, and that a write or growth is under way in or that a goroutine is inside."""
+    census, inside = more.census, {one.address for one in searched.inside}
+    if census is None:
+        return []
+    return [i for i in more.maps if census.slots[i] == UNTOLD or census.addresses[i] in inside]
 
 
 #: The nil maps that a goroutine's operation may be on, by the goroutine's id.

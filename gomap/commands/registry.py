@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gomap.commands.declare import EXPR_HELP, Arg, Command, bucket_range, natural, order, scope
+from gomap.commands.declare import EXPR_HELP, Arg, Command, bucket_range, grouping, natural, order, scope
 
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -189,10 +189,13 @@ interfaces), each block counted once, for the first map that leads to it; nested
 what closures captured is not followed.
 Each row ends in the map's address and type, which every command takes as EXPR, the address alone too. A
 local variable's name is found with `--goroutine N`.
-Maps that no variable leads to are counted: the headers of all maps are among the heap's objects and on the
-stacks. --heap ranks these maps too, with their types where these can be determined. Such a map may be
-garbage that is not collected yet, or only a value without a type, or a variable that was optimized out,
-leads to it.
+Maps that no variable leads to are ranked too, in every build: the headers of all maps are among the heap's
+objects and on the stacks. Their types are determined from what the allocator noted and from hashes of their
+keys. Such a map may be garbage that is not collected yet, or only a value without a type, or a variable that
+was optimized out, leads to it.
+With --group the rows are groups: all maps of one type, of one package (the one that the variable belongs
+to), of one owner (the package variable or function) or of one size (number of entries). 100,000 small maps
+of one type are one row.
 --origin adds the lines that allocated the maps of the whole heap, by the heap profiler's samples whose stack is
 in a map operation.
 """,
@@ -200,14 +203,14 @@ in a map operation.
             Arg("--by", "bytes, waste, entries, load or values", "ORDER", order, default="bytes"),
             Arg("-n", "how many maps to list; 0: all", "N", natural, default=20),
             Arg("--values", "also what keys and values keep alive"),
-            Arg("--heap", "also the maps of the heap and of stacks that no variable leads to"),
+            Arg("--group", "add up the maps of one type, package, owner or size", "WHAT", grouping),
             Arg("--origin", "also the line that allocated most of each map (hmap-origin), and of all maps"),
         ),
         examples=(
             ("hmap-top", "the 20 maps that hold the most memory"),
             ("hmap-top --by waste -n 5", "where rebuilding a map gives back the most"),
             ("hmap-top --by values", "maps whose keys and values hold the memory"),
-            ("hmap-top --heap", "maps that no variable leads to as well"),
+            ("hmap-top --group type", "which types of maps take the memory"),
             ("hmap-top --origin", "which line grew each of them"),
         ),
         session="Which map takes the memory",

@@ -10,12 +10,13 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis.alias import AliasSearch, everywhere
-from gomap.analysis.locate import locate
-from gomap.analysis.owner import Owners, add_owners
+from gomap.analysis.beyond import NO_VARIABLE, beyond, header_size
+from gomap.analysis.locate import locate, locate_beyond
 from gomap.analysis.ranking import shortest
 from gomap.analysis.roots import Roots
+from gomap.anomaly import Anomaly
 from gomap.commands.declare import Context
-from gomap.commands.facts import hex_or_none, place_json, search_cut, where
+from gomap.commands.facts import hex_or_none, others_fit, place_json, search_cut, where
 from gomap.errors import BadExpression, GomapError
 from gomap.golang.goroutines import goroutines
 from gomap.golang.heap import DEAD, MANUAL, STATES, Heap, HeapPlace, heap_of, segment_of
@@ -51,27 +52,24 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     address = address_of(context, options["ADDR"])
     heap = heap_of(target)
     place = heap.at(address) if heap is not None else None
-    searched = Roots(target, "all", context.progress)
+    searched = Roots(target, "all", context.progress, object_size=header_size(target))
     found = everywhere(target, searched, context.progress, once=True)
     size = None
     if heap is not None:
         size = place.span.object if place is not None and place.span is not None else 0
-    rules = allocator(target)
-    spot = locate(found, address, rules, size)
-    owners = Owners()
-    if spot is None and size and not found.interrupted:
-        with suppress(GomapError):
-            owners = add_owners(target, found, address, context.progress)
-        spot = locate(found, address, rules, size)
+    spot = locate(found, address, allocator(target), size)
+    base = None if place is None or place.allocated is False else place.base
+    if spot is None and not found.interrupted and (base is not None or _is_on_stack(target, address)):
+        more, identifier = beyond(target, found, searched.objects, progress=context.progress)
+        if identifier is not None:
+            spot = locate_beyond(found, more, identifier, address, base, size, context.progress)
+        if more.why is not None:
+            searched.unreadable.append(Anomaly("note", "census", f"not all of the heap was searched: {more.why}", None))
     report = Report({"address": hex(address)}, anomalies=[*found.anomalies, *searched.anomalies])
     report.data.update(_spot_json(found, spot))
     key: Scalar | None = None
     if spot is not None:
         answer, key = _in_map(target, found, spot)
-        others = owners.others.get(spot.header)
-        if others:
-            more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-            answer.rows.insert(1, ("or", f"{', '.join(others[:3])}{more}, which fit as well"))
     else:
         answer = _outside(target, address, heap, place, found)
     report.data.update(
@@ -89,8 +87,6 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if found.interrupted:
         report.answer.append("(interrupted: not all maps were looked at)")
         report.cut("the search was interrupted", 0, None)
-    if owners.why is not None and spot is None:
-        report.cut(owners.why, 0, None)
     search_cut(report, found)
     return report
 
@@ -134,9 +130,11 @@ def _in_map(target: Target, found: AliasSearch, spot: Spot) -> tuple[_Answer, Sc
     key, entry = _entry(target, one, spot)
     answer = _Answer(f"{_part(spot, word)} of {holder.path}", "map")
     entries = human.plural(one.count, "entry")
-    answer.rows.append(("map", f"{t.name}, {entries}, header {spot.header:#x}"))
-    if holder.place.kind == "heap":
-        answer.rows.append(("held by", "no variable searched leads to the map, which may be garbage not collected yet"))
+    fits = len(found.type_or.get(spot.header, ()))
+    doubt = f" ({others_fit(fits)})" if fits else ""
+    answer.rows.append(("map", f"{t.name}{doubt}, {entries}, header {spot.header:#x}"))
+    if holder.place.kind in NO_VARIABLE:
+        answer.rows.append(("held by", "no variable searched; it may be garbage that is not collected yet"))
     elif holder.place.kind != "global":
         answer.rows.append(("held by", f"{where(holder.place)}{_whose(holder.place.goroutine)}"))
     if spot.shared:
@@ -222,6 +220,12 @@ def _outside(target: Target, address: int, heap: Heap | None, place: HeapPlace |
     if heap is None:
         return _Answer("no map has it, and the debug information does not describe the heap")
     return _Answer("not Go's memory: neither heap, nor a goroutine's stack, nor the program's code or data")
+
+
+def _is_on_stack(target: Target, address: int) -> bool:
+    with suppress(GomapError):
+        return any(low <= address < high for low, high in (one.stack for one in goroutines(target)[0]))
+    return False
 
 
 def _stack(target: Target, address: int) -> _Answer | None:
@@ -324,7 +328,13 @@ def _spot_json(found: AliasSearch, spot: Spot | None) -> dict[str, Any]:
         return {**nothing, "old": False, "indirect": False}
     t, holder = found.types[spot.header], shortest(found.maps[spot.header])
     return {
-        "map": {"address": hex(spot.header), "type": t.name, "path": holder.path, **place_json(holder.place)},
+        "map": {
+            "address": hex(spot.header),
+            "type": t.name,
+            "type_or": list(found.type_or.get(spot.header, ())),
+            "path": holder.path,
+            **place_json(holder.place),
+        },
         "array": spot.array,
         "bucket": spot.bucket,
         "slot": spot.slot,

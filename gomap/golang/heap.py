@@ -453,6 +453,10 @@ class Room:
         """Whether the program's code lies there. Asked of every pointer that is followed."""
         return any(one.start <= address < one.end for one in self._code)
 
+    def has_code(self, low: int, high: int) -> bool:
+        """Whether some of the program's code lies between these addresses."""
+        return any(one.start <= high and low < one.end for one in self._code)
+
     def has(self, start: int, size: int) -> bool:
         """Whether an array of so many bytes can start there. Raises MemoryFault."""
         if size <= SMALL or not start:

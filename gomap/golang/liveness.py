@@ -166,6 +166,24 @@ class Liveness:
                 found.append(at)
         return found
 
+    def pointers(self, goroutine: Goroutine, frames: Sequence[Frame]) -> Iterator[tuple[int, int, int, int]]:
+        """The words of the stack that hold live pointers of functions that wait, with what they hold, and the first and
+        the last level of their call: (address, pointer, level, level)."""
+        (low, high), arch, level = goroutine.stack, self._target.arch, 0
+        start, word = frames[0].sp if frames else 0, arch.pointer_size
+        if not low <= start < high or high - start > MAX_STACK:
+            return
+        try:
+            data = self._target.memory.read(start, high - start)
+        except MemoryFault:
+            return
+        for call, top, waiting in self._calls(goroutine, frames):
+            first, level = level, level + len(call)
+            live = self._maps.live(call[0].pc, top) if waiting and top is not None else None
+            for at in live or ():
+                if start <= at <= high - word:
+                    yield at, arch.pointer(data, at - start), first, level - 1
+
     def _calls(self, goroutine: Goroutine, frames: Sequence[Frame]) -> Iterator[tuple[list[Frame], int | None, bool]]:
         """(the frames of a call, its caller's stack pointer, whether it waits for another call or to be run)."""
         calls = calls_of(frames)

@@ -11,8 +11,10 @@ from gomap.errors import GomapError
 from gomap.golang.marks import SLOTS, Strip, Tally
 
 #: A header that may be one: (address, entries that it counts, array, dirLen or B, whether it is amidst a write or a
-#: growth).
-Candidate = tuple[int, int, int, int, bool]
+#: growth, slots of its array: UNTOLD where the header does not tell all that the map has).
+Candidate = tuple[int, int, int, int, bool, int]
+#: Slots of a map whose size has to be found by walking it.
+UNTOLD = -1
 #: So many entries more than its header counts has no map, however far a write to it has come.
 TOO_MANY = 1 << 13
 
@@ -135,5 +137,9 @@ def counted(count: int, entries: Iterator[MapEntry]) -> Iterator[MapEntry]:
     be no end to them. Raises GomapError."""
     for number, entry in enumerate(entries):
         if number >= count + TOO_MANY:
-            raise GomapError(f"the map counts {count:,} entries and has more than {number:,}: it is corrupt")
+            raise too_many(count, number)
         yield entry
+
+
+def too_many(count: int, number: int) -> GomapError:
+    return GomapError(f"the map counts {count:,} entries and has more than {number:,}: it is corrupt")

@@ -1,6 +1,6 @@
 """A breadth-first search of what variables lead to.
 
-A Walk follows references (edges.py) and knows every kind of container; its Visitor says what is done with them: which
+A walk follows references (edges.py) and knows every kind of container; its Visitor says what is done with them: which
 of them are gone into, and when one is known. The nearest come first: at each level a step is a pointer, an element, an
 entry, and a field as well, so that of several ways to an object the shortest to write is the one. With `inline` set,
 only references count, the elements of slices are objects of their own, and the entries of a sync.Map belong to what it
@@ -13,8 +13,10 @@ and the rest goes on. Arrays are read in pieces of 64 KiB, and end where one can
 from __future__ import annotations
 
 import struct
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Protocol, TypeVar
 
@@ -24,12 +26,14 @@ from gomap.errors import GomapError, MemoryFault
 from gomap.golang.heap import SMALL, Room
 from gomap.golang.layout import MapView
 from gomap.golang.rtype import DescribedTypes
-from gomap.golang.slots import MAX_ITEM
-from gomap.golang.structure import counted
+from gomap.golang.slots import MAX_ITEM, columns
+from gomap.golang.structure import TOO_MANY, counted, too_many
 from gomap.gotypes import SCALAR_KINDS, GoType, Kind, holds_interface
-from gomap.graph.edges import Edges
+from gomap.graph import many
+from gomap.graph.edges import Edge, Edges
+from gomap.graph.many import Batch, Behind, Elements, Entries, Takes
 from gomap.graph.path import DEREF, CapturedName, KeyPart, Names, Path, PathPart
-from gomap.progress import Progress
+from gomap.progress import Progress, silent
 from gomap.target import Target, Variable, read_record
 
 #: Elements and entries that are looked at, and references that are gone into.
@@ -70,7 +74,7 @@ class Visitor(Protocol):
         """Whether it is to be gone into when its turn comes. Asked where the walk is inline."""
 
     def enters(self, reference: Reference) -> bool:
-        """Whether to go into it, now that it is its turn. It is to be checked (Walk.check). Raises GomapError."""
+        """Whether to go into it, now that it is its turn. It is to be checked (GraphWalk.check). Raises GomapError."""
 
     def knows(self, reference: Reference) -> bool:
         """Whether what it leads to has been gone into."""
@@ -93,7 +97,8 @@ class GraphWalk:
 
     wanted: whether a value of a type leads to what is searched for. always: kinds that the visitor meets where they are
     nil. items: how many elements or entries of one container are looked at. depth: how many references and elements are
-    followed, one behind another. watch: called for each value with its type, address and path.
+    followed, one behind another. watch: called for each value with its type, address and path. takes: where the
+    visitor takes many references at once.
     """
 
     def __init__(
@@ -111,11 +116,13 @@ class GraphWalk:
         self.target, self.visitor, self.wanted = target, visitor, wanted
         self.items, self.depth, self.inline, self.max_steps = items, depth, inline, max_steps
         self.watch: Callable[[GoType, int, Path], None] | None = None
+        self.takes: Takes | None = None
         self.types, self.room = DescribedTypes(target), Room(target)
         self.edges, self.names = Edges(target, wanted, always), Names(target, self.types)
         self.closures = Closures(target, self.room, self.types, type_at)
         self.steps = self.too_deep = self.level = self._nested = 0
-        self._queues: dict[int, deque[Reference]] = {}
+        self._queues: dict[int, deque[Reference | Batch]] = {}
+        self._progress: Progress = silent
         self._word = target.arch.pointer_size
         self._read, self._pointer_in = target.memory.read, target.arch.pointer
 
@@ -133,13 +140,18 @@ class GraphWalk:
     def run(self, progress: Progress) -> None:
         """Goes into whatever is in the queue, and what comes into it, the nearest first."""
         turns = 0
+        self._progress = progress
         while self._queues:
             self.level = min(self._queues)
             queue = self._queues[self.level]
             while queue:
                 if self.visitor.is_full():
                     return
-                self.turn(queue.popleft())
+                reference = queue.popleft()
+                if isinstance(reference, Batch):
+                    self._batch(reference)
+                else:
+                    self.turn(reference)
                 turns += 1
                 if turns % 1024 == 0:
                     progress("objects", turns, None)
@@ -152,7 +164,8 @@ class GraphWalk:
     def finish(self) -> None:
         """Goes into what is in the queue, and no further."""
         for reference in [reference for level in sorted(self._queues) for reference in self._queues[level]]:
-            self.turn(reference)
+            if not isinstance(reference, Batch):
+                self.turn(reference)
         self.drop()
 
     def drop(self) -> None:
@@ -181,7 +194,7 @@ class GraphWalk:
                 what = f"a slice of {length:,} elements with room for {room:,}"
                 raise GomapError(f"{what}: not set yet, or corrupt")
 
-    def _queue(self, found: Reference, level: int) -> None:
+    def _queue(self, found: Reference | Batch, level: int) -> None:
         queue = self._queues.get(level)
         if queue is None:
             queue = self._queues[level] = deque()
@@ -343,6 +356,12 @@ class GraphWalk:
         self._behind(found, found.type, found.address)
 
     def _slice(self, found: Reference) -> None:
+        t, length = found.type.elem, found.words[1]
+        if self._in_batch(t, length):
+            start = found.address
+            addresses = array("Q", range(start, start + length * t.size, t.size))
+            self._batch(Batch(t, addresses, Elements(found.path), found.path, found.depth, found.level))
+            return
         self._all(found, found.type.elem, found.words[1], None, 0, found.address)
 
     def _map(self, found: Reference) -> None:
@@ -358,6 +377,9 @@ class GraphWalk:
             self.visitor.cuts(found, 0, one.count)
             return
         self.steps += one.size
+        if elems and not keys and self._in_batch(t.elem, one.count) and not holds_interface(t.key):
+            self._entries(found, one)
+            return
         spelt = t.key.kind in SCALAR_KINDS or one.count <= MAX_SPELT
         alike: frozenset[str] = frozenset()
         if spelt and holds_interface(t.key):
@@ -371,6 +393,132 @@ class GraphWalk:
                     told = spelt and not (alike and self.names.key(t.key, entry.key) in alike)
                     key = KeyPart(t.key, entry.key, form if told else "", part, at)
                     self._inside(found, part, data, 0, at, key)
+
+    # -- many at once --------------------------------------------------------------------------------
+
+    def _in_batch(self, t: GoType, count: int) -> bool:
+        """Whether so many values of a type are looked at together."""
+        if self.takes is None or self.watch is not None or self.inline or not 0 < t.size <= SMALL:
+            return False
+        return many.FROM <= count <= min(self.items, self.max_steps - self.steps)
+
+    def _entries(self, found: Reference, one: MapView) -> None:
+        """The entries of a large map whose keys lead nowhere."""
+        slots, arch = one.shape.slots, self.target.arch
+        keys, elems, live = array("Q"), array("Q"), one.marks.live
+        for window, _ in one.windows():
+            column = columns(arch, slots, window, live)
+            for found_here, offset, stride in (
+                (keys, slots.keys_off, slots.key_stride),
+                (elems, slots.elems_off, slots.elem_stride),
+            ):
+                starts = [bucket[2] + offset for bucket in window]
+                found_here.extend(column.spread(partial(_shifted, starts, stride)))
+            if len(keys) >= one.count + TOO_MANY:
+                self.visitor.fails(found.path, too_many(one.count, len(keys)))
+                break
+        addresses = self._pointers(elems) if slots.indirect_elem else elems
+        form = "[{}]" if slots.key.kind in SCALAR_KINDS or one.count <= MAX_SPELT else ""
+        ways = Entries(found.path, slots, self.target.memory, keys, addresses, form)
+        self._batch(Batch(slots.elem, addresses, ways, found.path, found.depth, found.level))
+
+    def _pointers(self, places: array[int]) -> array[int]:
+        """The pointers that lie at these addresses; 0 where they can't be read."""
+        found, word = array("Q", bytes(8 * len(places))), self._word
+        order = sorted(range(len(places)), key=places.__getitem__)
+        for low, high, at, data in many.blocks(self.target.memory, [places[i] for i in order], word):
+            for i in order[low:high] if data is not None else ():
+                found[i] = self._pointer_in(bytes(data[places[i] - at : places[i] - at + word]))  # type: ignore[index]
+        return found
+
+    def _batch(self, batch: Batch) -> None:
+        """Comes to the references in many values."""
+        layout, takes = self.edges.of(batch.type), self.takes
+        addresses, size, unpack = batch.addresses, batch.type.size, layout.unpack
+        if takes is None or not layout.edges:
+            return
+        self.steps += len(addresses)
+        order: Sequence[int] = range(len(addresses))
+        ordered: Sequence[int] = addresses
+        if any(a > b for a, b in zip(addresses, addresses[1:])):
+            order = sorted(order, key=addresses.__getitem__)
+            ordered = [addresses[i] for i in order]
+        together = [self._alike(edge) for edge in layout.edges]
+        found = [(array("Q"), array("Q")) for _ in layout.edges]
+        plain = [
+            (edge.first, rows.append, values.append)
+            for edge, (rows, values), one in zip(layout.edges, found, together)
+            if one
+        ]
+        others = [edge for edge, one in zip(layout.edges, together) if not one]
+        for low, high, start, data in many.blocks(self.target.memory, ordered, size):
+            self._progress("objects", low, len(addresses))
+            if data is None:
+                for i in range(low, high):
+                    self._behind(self._one(batch, order[i]), batch.type, ordered[i])
+                continue
+            for i in range(low, high):
+                words = unpack(data, ordered[i] - start)
+                for first, row, value in plain:
+                    if words[first]:
+                        row(order[i])
+                        value(words[first])
+                for edge in others:
+                    if words[edge.first] or edge.always:
+                        at = ordered[i]
+                        block = bytes(data[at - start : at - start + size])
+                        self._follow(batch, order[i], edge, words[edge.first : edge.last], at, block)
+        for edge, (rows, values), one in zip(layout.edges, found, together):
+            if one and values:
+                self._column(batch, edge, rows, values)
+
+    def _alike(self, edge: Edge) -> bool:
+        """Whether what an edge leads to is looked at together."""
+        t = edge.type
+        if edge.kind is Kind.MAP:
+            return True
+        return edge.kind is Kind.POINTER and 0 < t.size <= SMALL and t.kind is not Kind.ARRAY
+
+    def _column(self, batch: Batch, edge: Edge, rows: array[int], values: array[int]) -> None:
+        """Comes to what an edge of many values leads to. rows: of the batch; values: the pointers there."""
+        takes, depth, level = self.takes, batch.depth + 1, batch.level + 1 + edge.fields
+        assert takes is not None
+        ways = Behind(batch.ways, rows, edge.path)
+        if edge.kind is Kind.MAP:
+            left = takes.takes_maps(edge.type, values, ways, batch.path)
+        elif depth >= self.depth:
+            left = range(len(values))
+        else:
+            code = self.room.has_code(min(values), max(values))
+            left = [i for i, value in enumerate(values) if self.room.is_code(value)] if code else ()
+            mine = takes.first_visits(edge.type, values, batch.path)
+            if left:
+                mine = sorted({*mine}.difference(left))
+            if mine:
+                if len(mine) < len(values):
+                    rows = array("Q", [rows[i] for i in mine])
+                    values = array("Q", [values[i] for i in mine])
+                ways = Behind(batch.ways, rows, edge.path)
+                self._queue(Batch(edge.type, values, ways, batch.path, depth, level), max(level, self.level))
+        for i in left:
+            self._follow(batch, rows[i], edge, (values[i],), batch.addresses[rows[i]], None)
+
+    def _follow(
+        self, batch: Batch, row: int, edge: Edge, words: Sequence[int], address: int, block: bytes | None
+    ) -> None:
+        """Comes to one reference of one of the values."""
+        path = batch.ways(row)
+        path = Path(path, edge.path) if edge.path else path
+        slot, level = address + edge.offset, batch.level + 1 + edge.fields
+        try:
+            self._edge(Reference(edge.kind, edge.type, words, slot, path, batch.depth + 1, level), block, edge.offset)
+        except GomapError as error:
+            self.visitor.fails(path, error)
+
+    def _one(self, batch: Batch, row: int) -> Reference:
+        """What leads to one of the values."""
+        t = batch.type
+        return Reference(t.kind, t, (batch.addresses[row],), None, batch.ways(row), batch.depth, batch.level)
 
     def _channel(self, found: Reference) -> None:
         """The values in a channel's buffer, oldest first: runtime.hchan of runtime/chan.go."""
@@ -420,6 +568,11 @@ class GraphWalk:
             return self._read(address, t.size) if t.size <= MAX_ITEM else None
         except MemoryFault:
             return None
+
+
+def _shifted(starts: Sequence[int], stride: int, slot: int) -> list[int]:
+    """Addresses of a slot in each of some buckets."""
+    return [at + slot * stride for at in starts]
 
 
 _CONTENTS = {

@@ -19,9 +19,10 @@ from __future__ import annotations
 
 import struct
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import compress
 from typing import Union
 
@@ -47,13 +48,19 @@ UNSWEPT = (-2, 1)
 STEP = 256
 
 
+#: address, count, array, size, bytes, slots.
+Row = tuple[int, int, int, int, int, int]
+
+
 @dataclass
 class Census:
     """The headers that were found, by columns. addresses: of the headers. counts: of entries, as they have it. arrays:
     what they keep them in; 0 of a map that has nothing yet. sizes: Map.dirLen, or hmap.B. held: bytes of the
-    objects that a map consists of, but for overflow buckets and for keys and elems behind pointers.
+    objects that a map consists of, but for overflow buckets and for keys and elems behind pointers. slots: of its
+    arrays; UNTOLD of a map that has to be walked, since a write or a growth is under way or it may have overflow
+    buckets or lists of them. The first `sorted` rows are in the order of their addresses.
 
-    stacked: those of them that lie on stacks. doubtful: (address, count, array, size, bytes) of what has all that a
+    stacked: those of them that lie on stacks. doubtful: rows of what has all that a
     header with one group or bucket has, but other live slots there than it counts. spans, unread: how many spans of the
     size class there are, and how many could not be read, beside `lost` that say nothing that can be.
     """
@@ -64,44 +71,69 @@ class Census:
     arrays: array[int] = field(default_factory=lambda: array("Q"))
     sizes: array[int] = field(default_factory=lambda: array("Q"))
     held: array[int] = field(default_factory=lambda: array("Q"))
+    slots: array[int] = field(default_factory=lambda: array("q"))
+    sorted: int = 0
     stacked: set[int] = field(default_factory=set)
-    doubtful: list[tuple[int, int, int, int, int]] = field(default_factory=list)
+    doubtful: list[Row] = field(default_factory=list)
     spans: int = 0
     unread: int = 0
     lost: int = 0
     interrupted: bool = False
+    reader: HeaderReader | None = None
+
+    def add_stacks(self, objects: Sequence[StackObject]) -> None:
+        """Adds the headers that lie on stacks. objects: variables there that have a header's size."""
+        try:
+            if self.reader is not None:
+                self.reader.stack_headers(objects)
+        except KeyboardInterrupt:
+            self.interrupted = True
 
     @property
     def complete(self) -> bool:
         """Whether all of the heap was looked at."""
         return not (self.unread or self.lost or self.interrupted)
 
-    def add(self, row: tuple[int, int, int, int, int]) -> None:
-        for column, value in zip((self.addresses, self.counts, self.arrays, self.sizes, self.held), row):
+    def add(self, row: Row) -> None:
+        for column, value in zip((self.addresses, self.counts, self.arrays, self.sizes, self.held, self.slots), row):
             column.append(value)
 
+    def row_of(self, address: int) -> int:
+        """The row of the heap's header at the address; -1 where there is none."""
+        row = bisect_left(self.addresses, address, 0, self.sorted)
+        return row if row < self.sorted and self.addresses[row] == address else -1
+
+    @cached_property
+    def shared(self) -> frozenset[int]:
+        """Arrays that several headers have: a header was copied."""
+        ordered = sorted(self.arrays)
+        return frozenset(a for a, b in zip(ordered, ordered[1:]) if a == b and a)
+
+
+#: See HeaderReader._proved.
+Proof = tuple[bytes, int, int]
+_NOTHING: tuple[None, int, int] = (None, 0, 0)
 
 #: (address of a variable, lowest and highest address of the stack that it lies on).
 StackObject = tuple[int, tuple[int, int]]
 
 
-def census(
-    target: Target, heap: Heap, types: DescribedTypes, objects: Sequence[StackObject] = (), progress: Progress = silent
-) -> Census:
-    """Every map header. objects: variables on stacks that have a header's size. Ctrl-C ends it with what it has. Raises
-    NoDebugInfo, MemoryFault where nothing can be told."""
-    header = types.map_header()
-    found = Census(header)
-    reader = _HeaderReader(target, heap, types, found)
+def census(target: Target, heap: Heap, types: DescribedTypes, progress: Progress = silent) -> Census:
+    """Every map header of the heap. Ctrl-C ends it with what it has. Raises NoDebugInfo, MemoryFault where nothing can
+    be told."""
+    found = Census(types.map_header())
+    reader = found.reader = HeaderReader(target, heap, types, found)
     try:
         reader.heap_headers(progress)
-        reader.stack_headers(objects)
     except KeyboardInterrupt:
         found.interrupted = True
+    found.sorted = len(found.addresses)
     return found
 
 
-class _HeaderReader:
+class HeaderReader:
+    """Finds headers, and adds them to the census."""
+
     def __init__(self, target: Target, heap: Heap, types: DescribedTypes, found: Census) -> None:
         self.target, self.heap, self.types, self.found = target, heap, types, found
         self.arch, self.word = target.arch, target.arch.pointer_size
@@ -242,12 +274,14 @@ class _HeaderReader:
         proved = self._proved([one for one in candidates if one[2]], low, high)
         header = 0 if low else self.object
         for one in candidates:
-            address, count, pointer, size, _ = one
-            marks, held = proved.get(pointer, (None, 0))
+            address, count, pointer, size, unsettled, slots = one
+            marks, held, own = proved.get(pointer, _NOTHING)
             fits = True if not pointer else None if marks is None else self.rule.fits(one, marks)
             if fits is None:
                 continue
-            row = address, count, pointer, size, header + held
+            if own and not unsettled:
+                slots = own
+            row = address, count, pointer, size, header + held, slots
             if not fits:
                 found.doubtful.append(row)
                 continue
@@ -255,12 +289,13 @@ class _HeaderReader:
             if low:
                 found.stacked.add(address)
 
-    def _proved(self, candidates: Iterable[Candidate], low: int, high: int) -> dict[int, tuple[bytes, int]]:
-        """For each pointer to a group or to buckets (the first marks there, bytes of the object); for a directory the
-        marks of its first table, and the bytes of it, of its tables and of their groups."""
+    def _proved(self, candidates: Iterable[Candidate], low: int, high: int) -> dict[int, Proof]:
+        """For each pointer to a group or to buckets (the first marks there, bytes of the object, 0); for a directory
+        the marks of its first table, the bytes of it, of its tables and of their groups, and how many slots these
+        have, 0 where not all tables can be read."""
         small: dict[int, int] = {}
         large: dict[int, tuple[int, int]] = {}
-        for _, _, pointer, size, _ in candidates:
+        for _, _, pointer, size, _, _ in candidates:
             bytes_ = self._object_at(pointer)
             if bytes_ < self.rule.smallest(size) and not low <= pointer < high:
                 continue
@@ -268,9 +303,9 @@ class _HeaderReader:
                 large[pointer] = bytes_, size
             else:
                 small[pointer] = bytes_
-        found: dict[int, tuple[bytes, int]] = {}
+        found: dict[int, Proof] = {}
         for pointer, marks in self._marks(sorted(small)):
-            found[pointer] = marks, small[pointer]
+            found[pointer] = marks, small[pointer], 0
         if large:
             found.update(self._of_tables(large))
         return found
@@ -280,7 +315,7 @@ class _HeaderReader:
             if data is not None:
                 yield pointer, bytes(data)
 
-    def _of_tables(self, directories: dict[int, tuple[int, int]]) -> Iterator[tuple[int, tuple[bytes, int]]]:
+    def _of_tables(self, directories: dict[int, tuple[int, int]]) -> Iterator[tuple[int, Proof]]:
         """The same for directories, given as address -> (bytes, entries). None for one that leads to no table."""
         memory, word = self.target.memory, self.word
         table = self.types.map_table()
@@ -302,22 +337,25 @@ class _HeaderReader:
                 except MemoryFault:
                     continue
                 leads[at] = list(dict.fromkeys(words(whole, 0, word, word, self.arch.byte_order)))
-        tables: dict[int, tuple[int, int]] = {}
-        wanted = {one for every in leads.values() for one in every}
+        tables: dict[int, tuple[int, int, int]] = {}
+        wanted = {one for some in leads.values() for one in some}
         for at, data in gather(memory, sorted(one for one in wanted if self._object_at(one)), table.size):
             if data is None:
                 continue
             groups_at, mask_is, slots = take(data)
             possible = 0 < slots <= MAX_TABLE_CAPACITY and not slots & (slots - 1)
             if possible and mask_is + 1 == slots // SLOTS:
-                tables[at] = groups_at, self._object_at(groups_at)
+                tables[at] = groups_at, self._object_at(groups_at), slots
         own = self.rules.allocated(table.size, scan=True)
-        first = {at: tables[every[0]] for at, every in leads.items() if every[0] in tables}
-        marks = dict(self._marks(sorted({groups_at for groups_at, held in first.values() if held})))
-        for at, (groups_at, _) in first.items():
+        first = {at: tables[some[0]] for at, some in leads.items() if some[0] in tables}
+        marks = dict(self._marks(sorted({groups_at for groups_at, held, _ in first.values() if held})))
+        for at, (groups_at, _, _) in first.items():
             if groups_at in marks:
-                held = sum(own + tables[one][1] for one in leads[at] if one in tables)
-                yield at, (marks[groups_at], directories[at][0] + held)
+                mine = [tables[one] for one in leads[at] if one in tables]
+                held = sum(own + bytes_ for _, bytes_, _ in mine)
+                every = len(mine) == len(leads[at]) and all(bytes_ for _, bytes_, _ in mine)
+                slots = sum(slots for _, _, slots in mine) if every else 0
+                yield at, (marks[groups_at], directories[at][0] + held, slots)
 
     def _object_at(self, pointer: int) -> int:
         """Bytes of the object of the heap that begins there; 0 where none does."""

@@ -18,7 +18,7 @@ from gomap.errors import MemoryFault
 from gomap.golang.heap import PAGE_SIZE, Heap, Span
 from gomap.golang.rtype import DescribedTypes
 from gomap.golang.structure import Candidate
-from gomap.heap.census import UNSWEPT, Census, _bits_at, _HeaderReader
+from gomap.heap.census import UNSWEPT, Census, HeaderReader, _bits_at
 from gomap.memory import extents, stream
 from gomap.target import Target
 
@@ -89,7 +89,7 @@ class HeaderWatch:
         self.heap = Heap(target)
         self.rows: dict[int, MapRow] = {}
         self.entries = self.held = 0
-        self._reader = _HeaderReader(target, self.heap, self.types, Census(self.header))
+        self._reader = HeaderReader(target, self.heap, self.types, Census(self.header))
         at = {name: index for index, name in enumerate(self._reader.names)}
         swiss = "dirPtr" in at
         names = ("used", "seed", "dirPtr", "dirLen") if swiss else ("count", "hash0", "buckets", "B")
@@ -192,7 +192,7 @@ class HeaderWatch:
         page = self._pages[span.start] = _Page(key, data, {})
         unproved: list[tuple[Candidate, int]] = []
         for one in candidates:
-            address, count, array, size, _ = one
+            address, count, array, size, *_ = one
             seed = self._seed(data, address - span.start)
             row = rows.pop(address, None)
             if not array:
@@ -247,7 +247,7 @@ class HeaderWatch:
         return int(self._record.unpack_from(data, offset)[self._columns[1]])
 
     def _allocated(self, span: Span, data: bytes) -> int:
-        """A bit for each object of the span, as _HeaderReader has it."""
+        """A bit for each object of the span, as HeaderReader has it."""
         allocated = self._bits[_bits_at(span)]
         if span.sweepgen in UNSWEPT:
             return allocated | self._reader._pointers(span, memoryview(data))[1]
@@ -294,8 +294,8 @@ class HeaderWatch:
         """Makes rows of the new headers whose arrays are what a map has."""
         proved = self._reader._proved([one for one, _ in candidates], 0, 0)
         for one, seed in candidates:
-            address, count, array, size, _ = one
-            marks, held = proved.get(array, (None, 0))
+            address, count, array, size, *_ = one
+            marks, held, _ = proved.get(array, (None, 0, 0))
             page = self._pages[address - address % PAGE_SIZE]
             if marks is None or not self._reader.rule.fits(one, marks):
                 if not self._fresh:
@@ -316,7 +316,7 @@ class HeaderWatch:
         order = dict.fromkeys(row.address for row in first if self._waiting.get(row.address) is row)
         order.update(dict.fromkeys(self._waiting))
         rows = [self._waiting.pop(address) for address in list(order)[:MEASURED]]
-        proved = self._reader._proved([(row.address, row.count, row.array, row.size, False) for row in rows], 0, 0)
+        proved = self._reader._proved([(row.address, row.count, row.array, row.size, False, 0) for row in rows], 0, 0)
         for row in rows:
             held = proved.get(row.array)
             if held is None:

@@ -25,7 +25,7 @@ from gomap.target import GLOBAL, Arch, Captured, Frame, Goroutine, Location, Rec
 #: What package variables of the program are called, whose names are gone.
 PLACE = re.compile(r"(data|bss)\+0x([0-9a-f]+)\Z")
 #: What is said of names, behind why there are none.
-BY_ADDRESS = "Maps are named by address then, as hmap-top --heap lists them"
+BY_ADDRESS = "Maps are named by address then, as hmap-top lists them"
 _ENDS = {"data": ("data", "edata", "gcdatamask"), "bss": ("bss", "ebss", "gcbssmask")}
 #: Variables without which there is no answer, and what they must satisfy.
 _NEEDED = {

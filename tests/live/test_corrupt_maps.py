@@ -81,10 +81,14 @@ def among_all(answers: Session, damages: Damages) -> None:
     for answer in every:
         assert answer.error is None and not schema.faults(answer.json(), schema.answer("hmap-check")), answer
     before, after = (answer.json() for answer in every)
-    assert findings(before) == [] and all(one["ok"] for one in before["data"]["maps"])
-    assert {one["address"] for one in before["data"]["maps"]} <= {one["address"] for one in after["data"]["maps"]}
+    # What publishes the truth leaves maps behind that no variable leads to, some with very long keys.
+    assert findings(before) == []
+    assert all(one["ok"] or (one["kind"] == "heap" and one["ok"] is None) for one in before["data"]["maps"])
+    assert {one["address"] for one in before["data"]["maps"] if one["kind"] == "global"} <= {
+        one["address"] for one in after["data"]["maps"]
+    }
     spoilt = sorted(damage["expr"] for damage in damages)
-    assert sorted(one["path"] for one in after["data"]["maps"] if not one["ok"]) == spoilt
+    assert sorted(one["path"] for one in after["data"]["maps"] if one["ok"] is False) == spoilt
     alone = [
         {**finding, "message": f"{expr}: {finding['message']}"}
         for expr in spoilt

@@ -28,7 +28,7 @@ from tests.support.truths import check
 from tools.layouts import read_row
 
 BARE = ("-ldflags=-s -w",)
-ALL = "hmap-top --heap -n 0 --json"
+ALL = "hmap-top -n 0 --json"
 
 
 def ask(target: DirectTarget, stage: str, line: str) -> Answer:
@@ -263,7 +263,7 @@ def test_versions_outside_the_table(system_go: Row, monkeypatch: pytest.MonkeyPa
         except NoDebugInfo as error:
             assert "Its module data" in str(error)
         else:
-            answer = json.loads(ask(target, "", "hmap-top --heap --json").output)
+            answer = json.loads(ask(target, "", "hmap-top --json").output)
             assert "unknown-version" in json.dumps(answer)
 
 

@@ -59,7 +59,10 @@ def searches(ask: Ask, maps: set[str]) -> list[list[Any]]:
         complaints.extend([line, one] for one in told if one["severity"] != "note")
         return answer.get("data", {"maps": []})
 
-    top, checked = data_of("hmap-top -n 0")["maps"], data_of("hmap-check --all")["maps"]
+    top, checked = (
+        [one for one in data_of(line)["maps"] if one["kind"] not in ("heap", "stack")]
+        for line in ("hmap-top -n 0", "hmap-check --all")
+    )
     syncs = {one["address"] for one in top if one["layout"] in ("read-dirty", "hash-trie")}  # hmap-alias has none
     for line, listed in (("hmap-top", top), ("hmap-check --all", checked)):
         odd = {one["address"] for one in listed} ^ (maps | syncs)

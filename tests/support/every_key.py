@@ -240,6 +240,8 @@ def type_rows(target: Target) -> dict[str, Any]:
     problems, seen, bare = [], Counter[str](), Counter[str]()
     for one in listed:
         address, name = one["address"], one["type"]
+        if name is None:
+            continue
         seen[name] += 1
         if seen[name] > OF_ONE_TYPE:
             continue

@@ -130,8 +130,10 @@ def _ways(ask: Ask, command: str, problems: list[str]) -> Iterator[Way]:
         problems.append(f"{command}: {error}")
         return
     data = json.loads(output)["data"]
-    for one in data.get("groups", data.get("maps", ())):
+    for one in data.get("maps", data.get("groups", ())):
         address, t = one["address"], one["type"]
+        if t is None and command.startswith("hmap-top"):
+            continue  # a map of the heap whose type is not known
         if "holders" not in one:
             yield _way(one, address, t, command)
             yield _way({**one, "path": f"{address}:{t}", "goroutine": None, "frame": None}, address, t, command)

@@ -34,7 +34,7 @@ from tests.fuzz.sources import Source, opened
 SEARCHES = (
     "hmap-top",
     "hmap-top --values --json",
-    "hmap-top --heap -n 0 --json",
+    "hmap-top -n 0 --group owner --json",
     "hmap-advise -n 0 --min 0",
     "hmap-race",
     "hmap-race --json",

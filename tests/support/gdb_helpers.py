@@ -11,7 +11,10 @@ gomap_objects EXPR   prints [address, size of a slot of its span, one span for i
 gomap_census         prints [address, entries, whether it has an array, whether it lies on a stack] of every map header,
                      what was not looked at, and the addresses of the objects of that size that the heap dump has which
                      the program has written, as JSON
-gomap_typed_back N   prints [a row of hmap-top --heap -n N that no variable led to, hmap-show of its path], as JSON
+gomap_unnamed        prints [a row of hmap-top, hmap-show of its address alone, hmap-whatis of header and array] of
+                     maps that no variable leads to
+gomap_typed_back N   prints [a row of hmap-top -n N, hmap-show of its address and type], as JSON: all that no variable
+                     led to, and some others
 gomap_as_if count EXPR LINE     runs a command of gomap's as if the header of the map counted an entry more
 gomap_as_if pc FUNCTION LINE    as if the goroutine that waits in the function had been parked nowhere in the code
 gomap_as_if sp FUNCTION LINE    as if its stack lay nowhere
@@ -187,7 +190,8 @@ class CensusCommand(gdb.Command):
         target = GdbTarget()
         roots = Roots(target, "all", object_size=header_size(target))
         assert list(roots)
-        found = census(target, Heap(target), DescribedTypes(target), roots.objects)
+        found = census(target, Heap(target), DescribedTypes(target))
+        found.add_stacks(roots.objects)
         rows = zip(found.addresses, found.counts, found.arrays)
         told = [[hex(at), count, array != 0, at in found.stacked] for at, count, array in rows]
         size = allocator(target).allocated(found.header.size, True)
@@ -240,6 +244,10 @@ def dumped_objects() -> Iterator[tuple[int, int]]:
             return  # the objects come before all else
 
 
+#: Of rows with a variable every so many-th is shown.
+NAMED = 97
+
+
 class TypedBack(gdb.Command):
     """Prints rows of hmap-top and what their paths lead to."""
 
@@ -248,9 +256,31 @@ class TypedBack(gdb.Command):
 
     def invoke(self, argument: str, from_tty: bool) -> None:
         told = []
-        for row in run("hmap-top", f"--heap -n {argument} --json")["data"]["maps"]:
-            if row["kind"] in ("heap", "stack") and row["type"] is not None:
-                told.append([row, run("hmap-show", row["path"] + " --json")])
+        for number, row in enumerate(run("hmap-top", f"-n {argument} --json")["data"]["maps"]):
+            is_map = row["layout"] in ("classic", "swiss") and not row["shares"] and row["type"] is not None
+            if is_map and (row["kind"] in ("heap", "stack") or number % NAMED == 0):
+                told.append([row, run("hmap-show", f"{row['address']}:{row['type']} --json")])
+        print(json.dumps(told))
+
+
+class Unnamed(gdb.Command):
+    """Prints what hmap-whatis and hmap-show say of the addresses of maps that no variable leads to."""
+
+    def __init__(self) -> None:
+        super().__init__("gomap_unnamed", gdb.COMMAND_USER)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        rows = [
+            row
+            for row in run("hmap-top", "-n 0 --json")["data"]["maps"]
+            if row["kind"] in ("heap", "stack") and row["type"] is not None and row["count"]
+        ]
+        told = []
+        for row in (rows[0], rows[len(rows) // 2], rows[-1], *[row for row in rows if row["kind"] == "stack"][:1]):
+            shown = run("hmap-show", f"{row['address']} --json")
+            array = shown["data"]["buckets"]["address"] if "data" in shown else "0"
+            found = [run("hmap-whatis", f"{at} --json") for at in (row["address"], array)]
+            told.append([row, shown, *found])
         print(json.dumps(told))
 
 
@@ -306,5 +336,5 @@ class Seen(gdb.Command):
 
 
 seen: list[str] = []
-for command in (UserFrame, Children, Watch, Seen, Shape, StackList, Objects, CensusCommand, TypedBack, AsIf):
+for command in (UserFrame, Children, Watch, Seen, Shape, StackList, Objects, CensusCommand, TypedBack, Unnamed, AsIf):
     command()

@@ -136,7 +136,7 @@ WAY = {
     "path": str,
     "kind": {
         "local", "argument", "global", "field", "element", "interface", "captured", "map-value", "dead",
-        "heap", "stack",
+        "heap", "stack", "slot",
     },
     **PLACE,
 }  # fmt: skip
@@ -168,6 +168,7 @@ ALIAS = {
             "address": HEX,
             "buckets": (HEX, None),
             "type": str,
+            "type_or": [str],
             "count": int,
             "shared_by": {"header", "buckets"},
             "headers": [HEX],
@@ -183,6 +184,7 @@ ALIAS = {
             "created_by": ({"function": (str, None), "file": (str, None), "line": (int, None)}, None),
         }
     ],
+    "heap": (HEAP, None),
     "slices?": [{"address": HEX, "elem": str, "elem_size": int, "elements": int, "holders": [SLICE]}],
     "scanned": SCANNED,
 }
@@ -211,6 +213,7 @@ CHECK = {
     "maps": [
         {
             "path": str,
+            "kind": {"local", "argument", "captured", "global", "heap", "stack"},
             **PLACE,
             "address": (HEX, None),
             "type": str,
@@ -345,6 +348,20 @@ ORIGINS = {
 }
 TOP = {
     "by": {"bytes", "waste", "entries", "load", "values"},
+    "group": ({"type", "package", "owner", "size"}, None),
+    "groups": [
+        {
+            "key": (str, None),
+            "maps": int,
+            "unnamed": int,
+            "count": int,
+            "load": (float, None),
+            "bytes": SIZES,
+            "values": (int, None),
+            "fill": [int],
+            "example": {"path": str, "address": HEX},
+        }
+    ],
     "maps": [
         {
             **WAY,
@@ -406,7 +423,7 @@ ADVISE = {
 PARTS = {"key", "elem", "tophash", "ctrl", "overflow-pointer"}
 WHATIS = {
     "address": HEX,
-    "map": ({"address": HEX, "type": str, "path": str, **PLACE}, None),
+    "map": ({"address": HEX, "type": str, "type_or": [str], "path": str, **PLACE}, None),
     "array": ({"buckets", "oldbuckets", "overflow", "group", "directory", "header", "table", "extra"}, None),
     "bucket": (int, None),
     "slot": (int, None),

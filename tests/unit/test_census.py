@@ -254,8 +254,7 @@ def test_what_no_variable_led_to() -> None:
     assert (len(more.maps), more.entries, more.empty, more.why) == (2, 13, 1, None)
     assert more.bytes == 2 * (48 + 208) and identifier is not None
     told = "2 more maps with 13 entries are in the heap, and no variable searched leads to them"
-    assert more_maps(more, False) == [told]
-    assert more_maps(more, True) == [f"{told} (hmap-top --heap lists them)"]
+    assert more_maps(more) == [told]
 
 
 def test_why_no_census_was_made() -> None:
@@ -265,12 +264,12 @@ def test_why_no_census_was_made() -> None:
     world.space.write(world.heap_at + 8, bytes(8) + world.space.word(1 << 40))  # allspans
     more, identifier = beyond(world.target, AliasSearch(), [])
     assert identifier is None and beyond_json(more)["searched"] is False
-    assert more_maps(more, True) == [
+    assert more_maps(more) == [
         "(the heap was not searched for more maps: runtime.mheap_.allspans has 1,099,511,627,776 spans: it is corrupt)"
     ]
     del world.target.symbols["runtime.mheap_"]
-    told = more_maps(beyond(world.target, AliasSearch(), [])[0], True)
+    told = more_maps(beyond(world.target, AliasSearch(), [])[0])
     assert len(told) == 1 and "the debug information has no runtime.mheap_" in told[0]
-    assert more_maps(beyond(world.target, AliasSearch(interrupted=True), [])[0], True) == [
+    assert more_maps(beyond(world.target, AliasSearch(interrupted=True), [])[0]) == [
         "(the heap was not searched for more maps: the search was interrupted)"
     ]

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from gomap.golang.classic.shape import EVACUATED, HASH_WRITING, HEADER_FIELDS, MIN_TOPHASH, SAME_SIZE_GROW
 from gomap.golang.marks import SLOTS
 from gomap.golang.rtype import DescribedTypes
-from gomap.golang.structure import Candidate
+from gomap.golang.structure import UNTOLD, Candidate
 from gomap.target import Record
 
 #: B of no map is larger, and no bucket is smaller: eight tophashes and an overflow pointer, to a multiple of a word.
 MAX_B, SMALLEST = 40, 12
+#: From this B on noverflow is approximate (incrnoverflow of runtime/map.go).
+APPROXIMATE = 16
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,10 @@ class ClassicHeaders:
             return None
         if flags & SAME_SIZE_GROW and not old:
             return None
-        return address, count, buckets, b, bool(flags & HASH_WRITING or old)
+        unsettled = bool(flags & HASH_WRITING or old)
+        # A loop over the map makes lists of overflow buckets in mapextra, whether there are any or not.
+        told = not (unsettled or record[at["noverflow"]] or record[at["extra"]] or b >= APPROXIMATE)
+        return address, count, buckets, b, unsettled, UNTOLD if not told else SLOTS << b if buckets else 0
 
     def has_directory(self, size: int) -> bool:
         return False
@@ -50,12 +55,15 @@ class ClassicHeaders:
 
     def fits(self, one: Candidate, marks: bytes) -> bool | None:
         """Whether the marks are those of the first bucket; None where they are no map's."""
-        _, count, _, size, unsettled = one
+        _, count, _, size, unsettled, _ = one
         if any(mark in EVACUATED for mark in marks) or (0 in marks and any(marks[marks.find(0) :])):
             return None  # emptyRest: there is nothing behind it
         return bool(size) or unsettled or sum(mark >= MIN_TOPHASH for mark in marks) == count
 
+    def groups(self, size: int) -> int:
+        """Buckets of the array, with the overflow buckets behind it (makeBucketArray of runtime/map.go)."""
+        return (1 << size) + (1 << size - 4 if size >= 4 else 0)
+
     def array(self, types: DescribedTypes, header: Record) -> tuple[int, int]:
-        """(address, buckets) of its array, with the overflow buckets behind it (makeBucketArray of runtime/map.go)."""
-        b = min(header["B"], MAX_B)
-        return header["buckets"], (1 << b) + (1 << b - 4 if b >= 4 else 0)
+        """(address, buckets) of its array."""
+        return header["buckets"], self.groups(min(header["B"], MAX_B))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gomap.golang.marks import SLOTS
 from gomap.golang.rtype import DescribedTypes
 from gomap.golang.slots import member
-from gomap.golang.structure import Candidate
+from gomap.golang.structure import UNTOLD, Candidate
 from gomap.golang.swiss.shape import CTRL_DELETED, CTRL_EMPTY, HEADER_FIELDS, MAX_TABLE_CAPACITY
 from gomap.target import Record
 
@@ -46,7 +46,8 @@ class SwissHeaders:
         most = length * MAX_TABLE_CAPACITY or SLOTS
         if used > most:
             return None
-        return address, used, pointer, length, writing != 0
+        slots = UNTOLD if length or writing else SLOTS if pointer else 0  # a directory's tables have theirs
+        return address, used, pointer, length, writing != 0, slots
 
     def has_directory(self, size: int) -> bool:
         return size > 0
@@ -57,12 +58,16 @@ class SwissHeaders:
 
     def fits(self, one: Candidate, marks: bytes) -> bool | None:
         """Whether the marks are those of the first group; None where they are no map's."""
-        _, count, _, size, unsettled = one
+        _, count, _, size, unsettled, _ = one
         live = sum(mark < CTRL_EMPTY for mark in marks)
         dead = marks.count(CTRL_EMPTY) + (marks.count(CTRL_DELETED) if size else 0)
         if live + dead != SLOTS:
             return None
         return bool(size) or unsettled or live == count
+
+    def groups(self, size: int) -> int:
+        """Groups of the array; 0 where it is a directory."""
+        return 0 if size else 1
 
     def array(self, types: DescribedTypes, header: Record) -> tuple[int, int]:
         """(address, groups) of its group, or of the groups of its first table. Raises MemoryFault."""

@@ -1,0 +1,107 @@
+"""The maps of a ranking, added up by what they have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from gomap.analysis.beyond import NO_VARIABLE, UNKNOWN
+from gomap.analysis.ranking import Ranked
+from gomap.golang.modules import package
+from gomap.golang.structure import Bytes
+from gomap.graph.path import Path
+
+#: Upper ends of the classes of load (Ranked.load) that `fill` counts, after the first, which is of empty maps.
+LOADS = (0.25, 0.5, 0.75)
+
+
+@dataclass
+class Together:
+    """Maps with one key. fill: how many are empty, at most a quarter, half and three quarters full, and more than
+    that. example: the first of them by the order. unnamed: how many no variable led to."""
+
+    key: str
+    example: Ranked
+    maps: int = 0
+    entries: int = 0
+    allocated: int = 0
+    live: int = 0
+    rebuilt: int = 0
+    values: int | None = None
+    unnamed: int = 0
+    loads: float = 0.0
+    loaded: int = 0
+    fill: list[int] = field(default_factory=lambda: [0] * (len(LOADS) + 2))
+
+    @property
+    def bytes(self) -> Bytes:
+        return Bytes(allocated=self.allocated, live=self.live, rebuilt=self.rebuilt)
+
+    @property
+    def count(self) -> int:
+        return self.entries
+
+    @property
+    def load(self) -> float | None:
+        """The mean of the maps that have one."""
+        return self.loads / self.loaded if self.loaded else None
+
+
+def add_up(maps: Iterable[tuple[Ranked, int]], by: str, order: Callable[[Any], float]) -> list[Together]:
+    """The groups, those with the most of what the order asks for first. maps: as Ranking.counted has them."""
+    key_of = KEYS[by]
+    found: dict[str, Together] = {}
+    for one, number in maps:
+        key = key_of(one)
+        group = found.get(key)
+        if group is None:
+            group = found[key] = Together(key, one)
+        elif order(one) > order(group.example):
+            group.example = one
+        group.maps += number
+        group.entries += one.count * number
+        group.allocated += one.bytes.allocated * number
+        group.live += one.bytes.live * number
+        group.rebuilt += one.bytes.rebuilt * number
+        if one.values is not None:
+            group.values = (group.values or 0) + one.values
+        group.unnamed += number * (one.holder.kind in NO_VARIABLE)
+        if one.load is not None:
+            group.loads += one.load * number
+            group.loaded += number
+            group.fill[1 + sum(one.load > end for end in LOADS) if one.count else 0] += number
+    return sorted(found.values(), key=order, reverse=True)
+
+
+def _size(one: Ranked) -> str:
+    """1, 2-3, 4-7, ...: the number of entries between two powers of two."""
+    if not one.count:
+        return "0 entries"
+    low = 1 << one.count.bit_length() - 1
+    return "1 entry" if low == 1 else f"{low:,} to {2 * low - 1:,} entries"
+
+
+def _owner(one: Ranked) -> str:
+    """The package variable, or the function whose variables lead to the map."""
+    if one.holder.kind in NO_VARIABLE:
+        return ""
+    if one.holder.place.kind != "global":
+        return one.holder.place.function or "?"
+    way: Path = one.holder.way
+    while way.before is not None:
+        way = way.before
+    return str(way.part)
+
+
+def _package(one: Ranked) -> str:
+    return package(_owner(one).strip("'"))
+
+
+#: How the maps are told apart. What no variable led to has the key "" where it is a variable that tells.
+KEYS: dict[str, Callable[[Ranked], str]] = {
+    "type": lambda one: one.type.name if one.type is not UNKNOWN else "",
+    "package": _package,
+    "owner": _owner,
+    "size": _size,
+}

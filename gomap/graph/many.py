@@ -1,0 +1,113 @@
+"""Many values of one type at once: what a large container holds, and what the values in it lead to.
+
+A walk makes a Batch of them where its visitor takes maps by the thousand. Their bytes are read together, in the order
+of memory, and each of the type's edges gives a column of references: maps are handed over as they are, what pointers
+point to is the next batch, and the rest is followed one by one. Ways has the path to each,
+which is made when it is asked for: few of those that are found are told.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import Protocol, Union
+
+from gomap.errors import MemoryFault
+from gomap.golang.slots import SlotShape
+from gomap.gotypes import GoType
+from gomap.graph.path import KeyPart, Path
+from gomap.memory import CHUNK, GAP, Buffer, Memory, stream
+
+#: So many elements or entries are worth a batch.
+FROM = 64
+
+
+class Elements:
+    """The ways to the elements of a slice."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __call__(self, i: int) -> Path:
+        return Path(self.path, i)
+
+
+class Entries:
+    """The ways to the elems of a map's entries. keys: addresses of their keys. form: as KeyPart has it."""
+
+    __slots__ = ("elem", "elems", "form", "keys", "memory", "path", "shape")
+
+    def __init__(
+        self, path: Path, shape: SlotShape, memory: Memory, keys: array[int], elems: array[int], form: str
+    ) -> None:
+        self.path, self.shape, self.memory = path, shape, memory
+        self.keys, self.elems, self.form = keys, elems, form
+
+    def __call__(self, i: int) -> Path:
+        shape, at = self.shape, self.keys[i]
+        try:
+            if shape.indirect_key:
+                at = _pointer(self.memory.read(at, shape.key_stride), shape)
+            data: bytes | None = self.memory.read(at, shape.key.size)
+        except MemoryFault:
+            data = None
+        return Path(self.path, KeyPart(shape.key, data, self.form, shape.elem, self.elems[i]))
+
+
+class Behind:
+    """The ways to what values lead to. rows: of `ways`, whose each leads to one of them. fields: of the value."""
+
+    __slots__ = ("fields", "rows", "ways")
+
+    def __init__(self, ways: Ways, rows: array[int], fields: str) -> None:
+        self.ways, self.rows, self.fields = ways, rows, fields
+
+    def __call__(self, i: int) -> Path:
+        path = self.ways(self.rows[i])
+        return Path(path, self.fields) if self.fields else path
+
+
+Ways = Union[Elements, Entries, Behind]
+
+
+class Batch:
+    """Values of a type at these addresses. depth, level: of the references that lead to them."""
+
+    __slots__ = ("addresses", "depth", "level", "path", "type", "ways")
+
+    def __init__(self, t: GoType, addresses: array[int], ways: Ways, path: Path, depth: int, level: int) -> None:
+        self.type, self.addresses, self.ways = t, addresses, ways
+        self.path, self.depth, self.level = path, depth, level
+
+
+class Takes(Protocol):
+    """What a visitor does with many references at once."""
+
+    def first_visits(self, t: GoType, addresses: array[int], path: Path) -> Sequence[int]:
+        """Numbers of the values at these addresses that have not been gone into, which are noted."""
+
+    def takes_maps(self, t: GoType, addresses: array[int], ways: Behind, path: Path) -> Sequence[int]:
+        """Notes maps of a type. Numbers of those that are to be followed one by one: they lead to other maps, or are
+        not known."""
+
+
+def blocks(memory: Memory, addresses: Sequence[int], size: int) -> Iterator[tuple[int, int, int, Buffer | None]]:
+    """Values of `size` bytes at these addresses, ascending, as (first, end, address, bytes that begin there): those of
+    number first up to end lie in them. None where they can't be read."""
+    runs: list[tuple[int, int]] = []
+    first, most = 0, CHUNK - size
+    for i in range(1, len(addresses)):
+        if addresses[i] - addresses[i - 1] > size + GAP or addresses[i] - addresses[first] > most:
+            runs.append((first, i))
+            first = i
+    if addresses:
+        runs.append((first, len(addresses)))
+    pieces = [(addresses[low], addresses[high - 1] + size - addresses[low]) for low, high in runs]
+    for (low, high), (at, _, data) in zip(runs, stream(memory, pieces)):
+        yield low, high, at, None if isinstance(data, MemoryFault) else data
+
+
+def _pointer(data: bytes, shape: SlotShape) -> int:
+    return int.from_bytes(data[: shape.key_stride], "big" if shape.reversed_marks else "little")
