@@ -231,11 +231,11 @@ def _bars(section: Bars, style: Style, paint: Paint) -> list[str]:
     most = max(amount for _, amount in section.rows)
     numbers = [f"{amount:,}" for _, amount in section.rows]
     width = max(columns(label) for label in (section.headings[0], *(label for label, _ in section.rows)))
-    room = max(min(style.width - LABEL - 6 - width - max(map(len, numbers)), 32), 1)
+    room = max(min(style.width - LABEL - 6 - width - max(map(len, numbers)), 32), 0)
     headings = f"{pad(section.headings[0], width)}  {section.headings[1]}"
     lines = ["  " + paint("dim", f"{pad(section.label, LABEL)} {headings}")]
     for (label, amount), text in zip(section.rows, numbers):
-        length = max(round(amount * room / most), 1) if amount else 0
+        length = min(max(round(amount * room / most), 1), room) if amount else 0
         bar = ("█" if style.blocks else "#") * length
         filled = paint.heat(int(label) / 8 if label.isdigit() else 1.0, bar)
         name = f"{' ' * LABEL} {label:>{width}}"

@@ -69,7 +69,7 @@ def check_json(fake: FakeTarget, built: Built) -> None:
     assert [one for one in answer["anomalies"] if one["code"] != "no-empty-slot"] == []
     data = answer["data"]
     listed = data.pop("entries")
-    assert data == {"expr": "m", **built.show}
+    assert data == {"expr": "m", "bound": None, **built.show}
     assert [(e["bucket"], e["slot"], e["old"]) for e in listed] == [(e.bucket, e.slot, e.old) for e in built.entries]
     for column, t in (("key", built.type.key), ("value", built.type.elem)):
         if t.kind in (Kind.INT, Kind.UINT):
@@ -168,7 +168,7 @@ def test_nil_maps(types: dict[str, Any], swiss: bool, split: bool) -> None:
     fake.add("m", t, space.word(0))
     answer = ask(fake, "hmap-show", "m --json")
     group = ("split" if split else "interleaved") if swiss else None
-    assert answer["data"] == {"expr": "m", **nil_show(t, "swiss" if swiss else "classic", group)}
+    assert answer["data"] == {"expr": "m", "bound": None, **nil_show(t, "swiss" if swiss else "classic", group)}
     evac = ask(fake, "hmap-evac", "m --json")["data"]
     assert evac["address"] is None
     assert evac["growth"]["state"] == "none"

@@ -45,7 +45,7 @@ _sections = st.one_of(
     st.lists(st.tuples(_any, _any), max_size=4).map(Facts),
     tables(),
     st.builds(Heat, st.just("buckets"), st.lists(_fraction, min_size=1, max_size=64), st.just("16 buckets a cell")),
-    st.lists(st.tuples(st.sampled_from("012345678"), st.integers(0, 1 << 40)), max_size=9).map(
+    st.lists(st.tuples(st.sampled_from("012345678"), st.integers(0, 1 << 36)), max_size=9).map(
         lambda rows: Bars("fill", rows, ("entries", "groups"))
     ),
     st.builds(Progress, _fraction),
