@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from direct.target import DirectTarget, of_process
 from gomap.analysis.retention import Retained
-from gomap.golang.heap import Heap
+from gomap.golang.runtime.heap import Heap
 from gomap.heap.graph import build
 from gomap.heap.roots import roots
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gomap.expr import resolve_map
-from gomap.golang.classic.map import ClassicMap
-from gomap.golang.structure import Structure
+from gomap.golang.layouts.classic.map import ClassicMap
+from gomap.golang.layouts.structure import Structure
 from gomap.maps import view
 from gomap.target import Target
 

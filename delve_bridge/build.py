@@ -14,7 +14,7 @@ from delve_bridge.types import BARE, NOWHERE, DelveTypes, Raw, at
 from gomap import elf
 from gomap.corefile import CoreMemory, Shortcut, go_libraries
 from gomap.errors import GomapError, NoDebugInfo
-from gomap.golang.dictionaries import ANCHOR, Known, of_file
+from gomap.golang.runtime.dictionaries import ANCHOR, Known, of_file
 from gomap.memory import Memory
 from gomap.process import ProcessMemory, same
 from gomap.stripped.program import Stripped

@@ -13,7 +13,7 @@ from delve_bridge.session import Session
 from delve_bridge.target import DelveTarget
 from gomap import frontend
 from gomap.commands import registry
-from gomap.commands.declare import Settings
+from gomap.declare import Settings
 from gomap.errors import GomapError, Interrupted, NoProcess, TargetRunning, UsageError
 from gomap.frontend import Outcome
 from gomap.human import one_line, visible_lines

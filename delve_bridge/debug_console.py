@@ -14,7 +14,7 @@ from delve_bridge.wire import Message, answer, arguments, output
 from delve_bridge.worker import CONFIG
 from gomap import frontend
 from gomap.commands import registry
-from gomap.commands.declare import Settings
+from gomap.declare import Settings
 from gomap.errors import GomapError, NoProcess
 from gomap.gotypes import can_reach_map
 from gomap.human import one_line

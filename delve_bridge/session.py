@@ -13,8 +13,8 @@ from delve_bridge.rpc import GONE, Api, Client, NotDelve, Refused, ended
 from delve_bridge.target import Called, DelveFrame, DelveTarget
 from delve_bridge.types import BARE, DelveTypes, Raw
 from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, TargetRunning
-from gomap.golang.descriptors import map_parts
-from gomap.golang.dictionaries import Known
+from gomap.golang.runtime.descriptors import map_parts
+from gomap.golang.runtime.dictionaries import Known
 from gomap.memory import Memory
 from gomap.stripped.target import StrippedTarget
 from gomap.target import Arch, Location, Registers

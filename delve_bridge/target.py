@@ -13,8 +13,8 @@ from delve_bridge.locations import _IN_FRAME, _IN_LIST, _OPERATION, in_frame, mi
 from delve_bridge.types import BARE, PARTS, DelveTypes, Raw, at
 from gomap.analysis.references import given
 from gomap.errors import MemoryFault
-from gomap.golang.closures import MAX_CAPTURED, CapturedPart, captured
-from gomap.golang.dictionaries import (
+from gomap.golang.runtime.closures import MAX_CAPTURED, CapturedPart, captured
+from gomap.golang.runtime.dictionaries import (
     MAX_CALLERS,
     Arguments,
     Dictionary,
@@ -24,11 +24,11 @@ from gomap.golang.dictionaries import (
     with_arguments,
     within,
 )
-from gomap.golang.dictionaries import VARIABLE as DICTIONARY
-from gomap.golang.liveness import waits
-from gomap.golang.pclntab import Functions
-from gomap.golang.pieces import are_all
-from gomap.golang.rtype import KINDS, DescribedTypes
+from gomap.golang.runtime.dictionaries import VARIABLE as DICTIONARY
+from gomap.golang.runtime.liveness import waits
+from gomap.golang.runtime.pclntab import Functions
+from gomap.golang.runtime.pieces import are_all
+from gomap.golang.runtime.rtype import KINDS, DescribedTypes
 from gomap.gotypes import GoType, Kind, can_reach_map, fixed
 from gomap.memory import CachedMemory, Memory
 from gomap.target import (

@@ -14,9 +14,9 @@ from typing import Any, Callable
 
 from gomap import maps
 from gomap.errors import GomapError
-from gomap.golang.dictionaries import ANY_POINTER, SHAPE
-from gomap.golang.marks import SLOTS
-from gomap.golang.rtype import KINDS
+from gomap.golang.layouts.marks import SLOTS
+from gomap.golang.runtime.dictionaries import ANY_POINTER, SHAPE
+from gomap.golang.runtime.rtype import KINDS
 from gomap.gotypes import Field, GoType, Kind, Lazy
 from gomap.target import Arch
 

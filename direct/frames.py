@@ -13,12 +13,12 @@ from gomap.analysis.references import given
 from gomap.dwarf import BadDwarf, DebugInfo
 from gomap.enclosed import Declaration, Enclosed
 from gomap.errors import GomapError
-from gomap.golang import dictionaries
-from gomap.golang.dictionaries import MAX_CALLERS, Arguments, Dictionary, candidates, is_shaped, within
-from gomap.golang.pclntab import Functions
-from gomap.golang.pieces import are_all
-from gomap.golang.rtype import DescribedTypes
-from gomap.golang.unwind import Standing, Unwinder
+from gomap.golang.runtime import dictionaries
+from gomap.golang.runtime.dictionaries import MAX_CALLERS, Arguments, Dictionary, candidates, is_shaped, within
+from gomap.golang.runtime.pclntab import Functions
+from gomap.golang.runtime.pieces import are_all
+from gomap.golang.runtime.rtype import DescribedTypes
+from gomap.golang.runtime.unwind import Standing, Unwinder
 from gomap.gotypes import GoType, Kind
 from gomap.places import Declared, is_whole, meant, pieced, undeclared
 from gomap.scopes import Scope, Scopes

@@ -12,7 +12,7 @@ from direct.pause import Stop
 from direct.target import DirectTarget, Opened, of_core, of_process
 from gomap import frontend
 from gomap.commands import registry
-from gomap.commands.declare import Settings
+from gomap.declare import Settings
 from gomap.errors import UsageError
 from gomap.render.terminal import ended, open_streams, progress, style, write
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from direct.__main__ import PARTS, USAGE
 from gomap import __version__
 from gomap.commands import registry
-from gomap.commands.declare import Command
+from gomap.declare import Command
 
 #: What dlv-hmap does, beside what dlv itself does.
 DELVE_WAYS = ("debug", "test", "exec", "attach", "core", "connect", "dap", "worker")

@@ -21,7 +21,7 @@ from textual.widgets.data_table import ColumnKey
 from direct.target import DirectTarget
 from direct.top import HEADINGS, Shown, TopSession, View, cells, heading
 from gomap import frontend
-from gomap.commands.declare import Settings
+from gomap.declare import Settings
 from gomap.errors import GomapError
 from gomap.human import short, visible
 from gomap.render.text import Style

@@ -17,8 +17,8 @@ from gomap import elf, registers
 from gomap.corefile import CoreMemory, ProgramMemory, Shortcut, check
 from gomap.dwarf import BadDwarf, DebugInfo
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, NoSuchGoroutine, TargetRunning
-from gomap.golang.goroutines import Reader, goroutine_of_thread
-from gomap.golang.pclntab import Functions
+from gomap.golang.runtime.goroutines import Reader, goroutine_of_thread
+from gomap.golang.runtime.pclntab import Functions
 from gomap.gotypes import GoType
 from gomap.memory import CachedMemory, HeldMemory, Memory
 from gomap.ongoroutine import OnGoroutine

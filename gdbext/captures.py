@@ -12,7 +12,7 @@ from gdbext.variables import Variables
 from gomap.dwarf import BadDwarf
 from gomap.enclosed import Declaration, Enclosed
 from gomap.errors import GomapError
-from gomap.golang.pclntab import Functions
+from gomap.golang.runtime.pclntab import Functions
 from gomap.target import Captured
 
 

@@ -10,7 +10,7 @@ import gdb
 
 from gomap import __version__
 from gomap.commands import registry
-from gomap.commands.declare import Command, Settings
+from gomap.declare import Command, Settings
 
 if TYPE_CHECKING:
     from gomap.frontend import Outcome

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, Union
 import gdb
 
 if TYPE_CHECKING:
-    from gomap.golang.layout import MapView
+    from gomap.golang.layouts.layout import MapView
     from gomap.target import Target
 
 Number = Union[int, float]
@@ -58,7 +58,7 @@ def _len(found: MapView | None) -> int:
 
 
 def _load(found: MapView | None) -> float:
-    from gomap.golang.malloc import Allocator
+    from gomap.golang.runtime.malloc import Allocator
 
     # The allocator only matters for byte counts, which are not asked for here.
     return found.structure(Allocator()).load if found else 0.0

@@ -1,4 +1,4 @@
-"""Which dictionary the function of a frame has got (gomap/golang/dictionaries.py).
+"""Which dictionary the function of a frame has got (gomap/golang/runtime/dictionaries.py).
 
 Without optimization it is the parameter .dict. Optimized code does not keep it, and debug information then leaves it
 out or names a place that holds something else: what remains are the dictionaries that the program has for the function,
@@ -15,7 +15,7 @@ import gdb
 
 from gomap import elf
 from gomap.analysis.references import given
-from gomap.golang.dictionaries import MAX_CALLERS, SHAPE, VARIABLE, Dictionary, Known, of_file, within
+from gomap.golang.runtime.dictionaries import MAX_CALLERS, SHAPE, VARIABLE, Dictionary, Known, of_file, within
 from gomap.target import Target
 
 #: Compiled without optimisation, as DW_AT_producer tells: `Go cmd/compile go1.27.3; -N -l regabi`.

@@ -10,7 +10,7 @@ import gdb
 from gdbext.target import GdbTarget
 from gomap.errors import GomapError
 from gomap.expr import keys_of, map_in, resolve_map
-from gomap.golang.lookup import candidates, lookup
+from gomap.golang.layouts.lookup import candidates, lookup
 from gomap.gotypes import GoType, Kind
 from gomap.keys import Keys
 from gomap.maps import view

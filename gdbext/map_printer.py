@@ -10,8 +10,8 @@ from gdbext.target import GdbTarget
 from gdbext.types import member
 from gomap.errors import GomapError
 from gomap.expr import map_in
-from gomap.golang import dictionaries
-from gomap.golang.layout import MapView
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.runtime import dictionaries
 from gomap.gotypes import GoType, Kind
 from gomap.human import one_line
 from gomap.maps import shape_of, view

@@ -16,8 +16,8 @@ import gdb
 from gdb.unwinder import Unwinder
 
 from gomap.errors import GomapError, TargetRunning
-from gomap.golang.liveness import waits
-from gomap.golang.stacks import OLDEST
+from gomap.golang.runtime.liveness import waits
+from gomap.golang.runtime.stacks import OLDEST
 from gomap.target import MAX_FRAMES, Call, Goroutine, Registers
 
 #: Registers by gdb's name of the architecture: pc, sp and frame pointer.

@@ -32,8 +32,8 @@ from gdbext.types import Converter
 from gdbext.variables import Known, Variables, call_of
 from gomap.dwarf import BadDwarf
 from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning, WrongProgram
-from gomap.golang.goroutines import by_id, goroutine_of_thread, goroutines
-from gomap.golang.liveness import at_declaration, not_reached
+from gomap.golang.runtime.goroutines import by_id, goroutine_of_thread, goroutines
+from gomap.golang.runtime.liveness import at_declaration, not_reached
 from gomap.gotypes import GoType, Kind, can_reach_map
 from gomap.memory import CachedMemory, Memory
 from gomap.target import (

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gdb
 
 from gomap import maps
-from gomap.golang import dictionaries
+from gomap.golang.runtime import dictionaries
 from gomap.gotypes import Field, GoType, Kind, Lazy
 from gomap.target import Arch
 

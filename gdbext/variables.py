@@ -15,10 +15,10 @@ from gdbext.symbols import symbols, type_named, type_of
 from gdbext.types import Converter
 from gdbext.values import bytes_of
 from gomap.errors import GomapError
-from gomap.golang import dictionaries
-from gomap.golang.dictionaries import Arguments, Dictionary, candidates, is_shaped
-from gomap.golang.pieces import are_all
-from gomap.golang.rtype import DescribedTypes
+from gomap.golang.runtime import dictionaries
+from gomap.golang.runtime.dictionaries import Arguments, Dictionary, candidates, is_shaped
+from gomap.golang.runtime.pieces import are_all
+from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind
 from gomap.gotypes import same as same_type
 from gomap.memory import Memory

@@ -9,14 +9,14 @@ from itertools import islice
 from typing import Callable
 
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang.closures import MAX_CAPTURED
 from gomap.golang.hashing.hasher import Hasher, TooLong, hasher_of
-from gomap.golang.heap import Room
-from gomap.golang.layout import MapView
-from gomap.golang.lookup import candidates, lookup
-from gomap.golang.malloc import allocator
-from gomap.golang.pclntab import Functions
-from gomap.golang.rtype import DescribedTypes
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.lookup import candidates, lookup
+from gomap.golang.runtime.closures import MAX_CAPTURED
+from gomap.golang.runtime.heap import Room
+from gomap.golang.runtime.malloc import allocator
+from gomap.golang.runtime.pclntab import Functions
+from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import Alike, GoType, Kind, same
 from gomap.maps import nonsense, view
 from gomap.target import Captured, Target, Variable

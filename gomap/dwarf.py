@@ -20,7 +20,7 @@ from typing import Union
 
 from gomap import elf, maps
 from gomap.errors import NoDebugInfo
-from gomap.golang.dictionaries import ANY_POINTER
+from gomap.golang.runtime.dictionaries import ANY_POINTER
 from gomap.gotypes import Field, GoType, Kind, Lazy
 from gomap.target import Arch
 

@@ -8,9 +8,9 @@ from typing import Callable
 
 from gomap.dwarf import DebugInfo, Kept
 from gomap.errors import MemoryFault
-from gomap.golang import dictionaries
-from gomap.golang.closures import MAX_CAPTURED, CapturedPart, captured
-from gomap.golang.dictionaries import Arguments, Dictionary, Known, candidates, is_shaped
+from gomap.golang.runtime import dictionaries
+from gomap.golang.runtime.closures import MAX_CAPTURED, CapturedPart, captured
+from gomap.golang.runtime.dictionaries import Arguments, Dictionary, Known, candidates, is_shaped
 from gomap.gotypes import GoType, Kind
 from gomap.memory import Memory
 from gomap.target import Arch, Captured

@@ -12,13 +12,13 @@ from gomap.errors import BadExpression, GomapError, NoSuchType, NotAMap, NotSet,
 from gomap.fields import MAX_EMBEDDED, find_field, promoted
 from gomap.golang.hashing.hasher import hasher_of
 from gomap.golang.hashing.plans import typehash_plan
-from gomap.golang.heap import Room
-from gomap.golang.liveness import judged
-from gomap.golang.lookup import candidates, lookup
-from gomap.golang.malloc import allocator
-from gomap.golang.rtype import DescribedTypes, dynamic
-from gomap.golang.search import Lookup
-from gomap.golang.slots import MAX_ITEM
+from gomap.golang.layouts.lookup import candidates, lookup
+from gomap.golang.layouts.search import Lookup
+from gomap.golang.layouts.slots import MAX_ITEM
+from gomap.golang.runtime.heap import Room
+from gomap.golang.runtime.liveness import judged
+from gomap.golang.runtime.malloc import allocator
+from gomap.golang.runtime.rtype import DescribedTypes, dynamic
 from gomap.gotypes import GoType, Kind, atomic_pointee, fixed
 from gomap.human import an, plural
 from gomap.keys import Keys, SyncKeys

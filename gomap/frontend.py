@@ -14,7 +14,7 @@ from typing import Any, Callable, NoReturn
 
 from gomap.anomaly import Anomaly
 from gomap.commands import registry
-from gomap.commands.declare import Arg, Command, Context, Settings
+from gomap.declare import Arg, Command, Context, Settings
 from gomap.errors import GomapError, Interrupted, UsageError
 from gomap.human import one_line, plural
 from gomap.ongoroutine import OnGoroutine

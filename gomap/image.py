@@ -21,8 +21,8 @@ from gomap.anomaly import Anomaly
 from gomap.errors import BadImage, GomapError
 from gomap.expr import resolve_map
 from gomap.golang.hashing.plans import typehash_plan
-from gomap.golang.rtype import DescribedTypes
-from gomap.golang.structure import TOO_MANY
+from gomap.golang.layouts.structure import TOO_MANY
+from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType
 from gomap.maps import view
 from gomap.memory import Memory, RecordingMemory
@@ -106,8 +106,8 @@ def record(context: Any, expr: str, path: str) -> Saved:
 
     Raises what resolving raises; BadImage when the file can't be written or the map is too large.
     """
-    from gomap.commands.declare import Context
     from gomap.commands.registry import COMMANDS
+    from gomap.declare import Context
 
     target = RecordingTarget(context.target)
     variable, t, address = resolve_map(target, expr, context.seek)
@@ -293,8 +293,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _answer(target: ImageTarget, lines: Sequence[str]) -> int:
     from gomap import frontend
-    from gomap.commands.declare import Settings
     from gomap.commands.registry import find
+    from gomap.declare import Settings
     from gomap.render.terminal import style, write
 
     status = 0

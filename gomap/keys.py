@@ -19,9 +19,9 @@ from gomap import syncmap
 from gomap.errors import BadExpression, GomapError, MemoryFault
 from gomap.golang.hashing.hasher import Hasher
 from gomap.golang.hashing.plans import typehash_plan
-from gomap.golang.rtype import descriptor_of, dynamic
-from gomap.golang.slots import MAX_ITEM
-from gomap.golang.structure import counted
+from gomap.golang.layouts.slots import MAX_ITEM
+from gomap.golang.layouts.structure import counted
+from gomap.golang.runtime.rtype import descriptor_of, dynamic
 from gomap.gotypes import POINTER_KINDS, GoType, Kind, plain_name, same
 from gomap.human import an, plural
 from gomap.literals import LiteralReader, bare, said

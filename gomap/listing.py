@@ -12,8 +12,8 @@ from itertools import chain, compress, cycle, islice
 from json.encoder import encode_basestring_ascii
 from typing import Callable
 
-from gomap.golang.layout import MapView
-from gomap.golang.slots import Bucket, Columns, columns, entries_of
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.slots import Bucket, Columns, columns, entries_of
 from gomap.gotypes import SCALAR_KINDS, GoType, Kind
 from gomap.values import Limits, Values
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 from gomap.errors import MemoryFault, NotAMap, UnsupportedLayout
-from gomap.golang.classic.view import LAYOUT as CLASSIC
-from gomap.golang.heap import Room
-from gomap.golang.layout import MapView, Shape
-from gomap.golang.swiss.view import LAYOUT as SWISS
+from gomap.golang.layouts.classic.view import LAYOUT as CLASSIC
+from gomap.golang.layouts.layout import MapView, Shape
+from gomap.golang.layouts.swiss.view import LAYOUT as SWISS
+from gomap.golang.runtime.heap import Room
 from gomap.gotypes import GoType, Kind, Lazy
 from gomap.target import Arch, Target
 

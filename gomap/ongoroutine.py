@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import Callable
 
 from gomap.errors import NoSuchGoroutine
-from gomap.golang.goroutines import by_id, goroutines
-from gomap.golang.liveness import Liveness
-from gomap.golang.mapcalls import RUNTIME
-from gomap.golang.stacks import Stacks
+from gomap.golang.runtime.goroutines import by_id, goroutines
+from gomap.golang.runtime.liveness import Liveness
+from gomap.golang.runtime.mapcalls import RUNTIME
+from gomap.golang.runtime.stacks import Stacks
 from gomap.gotypes import GoType
 from gomap.human import plural, ranges
 from gomap.memory import Memory

@@ -27,7 +27,7 @@ from gomap.dwarf import (
     text,
     uleb,
 )
-from gomap.golang.dictionaries import index_of
+from gomap.golang.runtime.dictionaries import index_of
 from gomap.gotypes import GoType
 from gomap.places import Declared, LocationEntry, Piece
 
@@ -393,7 +393,7 @@ class Scopes:
 
     def type(self, declared: Declared) -> tuple[GoType, int | None]:
         """(the variable's type, which word of its function's dictionary says so): in a generic function the type may be
-        a shape, and its word may not be told (golang/dictionaries.py). Raises BadDwarf."""
+        a shape, and its word may not be told (golang/runtime/dictionaries.py). Raises BadDwarf."""
         tag, attributes, _ = self._info.entry(declared.type_at)
         index = index_of(text(attributes)) if tag == _TYPEDEF else None
         return self._info.type(declared.type_at if index is None else number(attributes, TYPE)), index

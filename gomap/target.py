@@ -160,7 +160,7 @@ class Goroutine:
 class Local:
     """A variable of a frame. slot: address of the stack's word that points to it, for one that the compiler
     moved to the heap or that a closure captured by reference. dead: its function does not need it here. pointed_to: nor
-    does it need this one, which is alive while something alive on the stack points to it (golang/liveness.py)."""
+    does it need this one, which is alive while something alive on the stack points to it (runtime/liveness.py)."""
 
     variable: Variable
     slot: int | None = None

@@ -9,9 +9,9 @@ from itertools import product
 from math import prod
 
 from gomap.errors import BadExpression, GomapError
-from gomap.golang.maptypes import map_types
-from gomap.golang.pclntab import package_paths
-from gomap.golang.rtype import DescribedTypes
+from gomap.golang.runtime.maptypes import map_types
+from gomap.golang.runtime.pclntab import package_paths
+from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind, fixed
 from gomap.target import Target
 

@@ -14,8 +14,8 @@ from operator import and_, rshift
 from typing import Union
 
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang.rtype import DescribedTypes, dynamic
-from gomap.golang.slots import MAX_ITEM
+from gomap.golang.layouts.slots import MAX_ITEM
+from gomap.golang.runtime.rtype import DescribedTypes, dynamic
 from gomap.gotypes import POINTER_KINDS, SCALAR_KINDS, Field, GoType, Kind, holds_interface
 from gomap.maps import view
 from gomap.memory import extents, joined

@@ -30,12 +30,12 @@ from gomap.analysis.small_maps import SmallMaps
 from gomap.analysis.string_columns import collected
 from gomap.analysis.strings import Part, Repeated, Saved, parts_of
 from gomap.errors import GomapError
-from gomap.golang.heap import Heap
-from gomap.golang.layout import MapView
-from gomap.golang.malloc import Allocator
-from gomap.golang.marks import SLOTS
-from gomap.golang.slots import MAX_INLINE, Columns
-from gomap.golang.structure import Structure
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.marks import SLOTS
+from gomap.golang.layouts.slots import MAX_INLINE, Columns
+from gomap.golang.layouts.structure import Structure
+from gomap.golang.runtime.heap import Heap
+from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import GoType, Kind, fixed, has_pointers
 from gomap.memory import gather
 from gomap.progress import Progress, silent

@@ -12,9 +12,9 @@ from gomap.analysis.roots import MAX_PROBLEMS, Reach, Roots
 from gomap.analysis.soundness import Soundness
 from gomap.anomaly import Anomaly
 from gomap.errors import GomapError, MemoryFault, OptimizedOut
-from gomap.golang.dictionaries import is_shaped
-from gomap.golang.heap import SMALL
-from gomap.golang.layout import MapView
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.runtime.dictionaries import is_shaped
+from gomap.golang.runtime.heap import SMALL
 from gomap.gotypes import Alike, GoType, Kind, can_reach_map, same
 from gomap.graph.many import Behind
 from gomap.graph.path import Names, Path, plain

@@ -10,9 +10,9 @@ from gomap.analysis.alias import AliasSearch, Holder
 from gomap.analysis.identify import Identifier
 from gomap.analysis.roots import Slot, of_runtime
 from gomap.errors import GomapError
-from gomap.golang.heap import Heap
-from gomap.golang.malloc import allocator
-from gomap.golang.rtype import DescribedTypes
+from gomap.golang.runtime.heap import Heap
+from gomap.golang.runtime.malloc import allocator
+from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind
 from gomap.graph.path import Names, Path
 from gomap.heap.census import Census, StackObject, census

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from gomap import human
 from gomap.analysis.strings import Repeated
-from gomap.golang.layout import MapView
-from gomap.golang.marks import SLOTS, marks_of
-from gomap.golang.slots import Columns
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.marks import SLOTS, marks_of
+from gomap.golang.layouts.slots import Columns
 from gomap.gotypes import GoType
 
 #: Characters of a value that are shown.

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from gomap.anomaly import Anomaly
 from gomap.errors import GomapError
-from gomap.golang.layout import MapView
+from gomap.golang.layouts.layout import MapView
 from gomap.gotypes import Alike, GoType, Kind, atomic_pointee
 from gomap.graph.components import MISSING, Graph, cycles
 from gomap.graph.path import DEREF, Path, PathPart

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gomap.errors import GomapError
-from gomap.golang.goroutines import threads
-from gomap.golang.pclntab import Functions
-from gomap.golang.rtype import DescribedTypes, dynamic
+from gomap.golang.runtime.goroutines import threads
+from gomap.golang.runtime.pclntab import Functions
+from gomap.golang.runtime.rtype import DescribedTypes, dynamic
 from gomap.gotypes import GoType, Kind
 from gomap.target import Goroutine, Record, Target, read_record
 from gomap.values import Limits, Values

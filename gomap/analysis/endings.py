@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gomap.analysis.deaths import FATAL, PANIC, Death, panics, signal_name, thrown, value
 from gomap.errors import GomapError, OptimizedOut
-from gomap.golang import mapcalls
-from gomap.golang.rtype import DescribedTypes
-from gomap.golang.stacks import Stack
+from gomap.golang.runtime import mapcalls
+from gomap.golang.runtime.rtype import DescribedTypes
+from gomap.golang.runtime.stacks import Stack
 from gomap.gotypes import Kind
 from gomap.target import Frame, Target
 

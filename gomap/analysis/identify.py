@@ -14,16 +14,16 @@ from functools import cached_property
 from itertools import islice
 
 from gomap.errors import GomapError
-from gomap.golang.dictionaries import SHAPE
 from gomap.golang.hashing.hasher import Hasher, hasher_of
-from gomap.golang.heap import Heap, Room
-from gomap.golang.layout import MapView, Shape
-from gomap.golang.liveness import pointers_of
-from gomap.golang.lookup import agreement
-from gomap.golang.malloc import Allocator, allocator
-from gomap.golang.maptypes import map_types
-from gomap.golang.marks import SLOTS
-from gomap.golang.rtype import DescribedTypes, descriptor_of
+from gomap.golang.layouts.layout import MapView, Shape
+from gomap.golang.layouts.lookup import agreement
+from gomap.golang.layouts.marks import SLOTS
+from gomap.golang.runtime.dictionaries import SHAPE
+from gomap.golang.runtime.heap import Heap, Room
+from gomap.golang.runtime.liveness import pointers_of
+from gomap.golang.runtime.malloc import Allocator, allocator
+from gomap.golang.runtime.maptypes import map_types
+from gomap.golang.runtime.rtype import DescribedTypes, descriptor_of
 from gomap.gotypes import GoType, Kind, has_pointers
 from gomap.heap.census import Rule, rule_of
 from gomap.maps import shape_of, view

@@ -10,9 +10,9 @@ from gomap.arrays import numpy
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang.hashing.hasher import KNOWN, RANDOM, TOO_LONG, UNREADABLE, Hasher, TooLong
 from gomap.golang.hashing.plans import Plan, typehash_plan
-from gomap.golang.integrity import NOT_IN_CORE, Checked, Findings, sample_step
-from gomap.golang.malloc import allocator
-from gomap.golang.slots import member
+from gomap.golang.layouts.integrity import NOT_IN_CORE, Checked, Findings, sample_step
+from gomap.golang.layouts.slots import member
+from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import GoType
 from gomap.syncmap import look
 from gomap.syncmap.facts import BATCH

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 
 from gomap.anomaly import Anomaly
 from gomap.errors import GomapError
-from gomap.golang import mapcalls
-from gomap.golang.goroutines import goroutines
-from gomap.golang.layout import MapView
-from gomap.golang.marks import SLOTS
-from gomap.golang.rtype import DescribedTypes
-from gomap.golang.stackmap import StackMaps
-from gomap.golang.stacks import Stack, Stacks, Unseen
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.marks import SLOTS
+from gomap.golang.runtime import mapcalls
+from gomap.golang.runtime.goroutines import goroutines
+from gomap.golang.runtime.rtype import DescribedTypes
+from gomap.golang.runtime.stackmap import StackMaps
+from gomap.golang.runtime.stacks import Stack, Stacks, Unseen
 from gomap.gotypes import GoType, Kind
 from gomap.memory import gather
 from gomap.progress import Progress, silent

@@ -8,10 +8,10 @@ from gomap.analysis.alias import AliasSearch
 from gomap.analysis.beyond import Beyond, adopt
 from gomap.analysis.identify import Identifier
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang.layout import MapView
-from gomap.golang.malloc import MALLOC_HEADER, Allocator, allocator
-from gomap.golang.marks import SLOTS
-from gomap.golang.spot import BUCKETS, Spot
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.marks import SLOTS
+from gomap.golang.layouts.spot import BUCKETS, Spot
+from gomap.golang.runtime.malloc import MALLOC_HEADER, Allocator, allocator
 from gomap.progress import Progress, silent
 
 #: Maps that no variable led to that are looked into together.

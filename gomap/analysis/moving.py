@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gomap.anomaly import Anomaly
-from gomap.golang.layout import MapView
-from gomap.golang.malloc import Allocator
-from gomap.golang.structure import Structure
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.structure import Structure
+from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import GoType
 from gomap.maps import view
 from gomap.memory import forget

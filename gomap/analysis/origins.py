@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gomap.errors import GomapError
-from gomap.golang import mapcalls
-from gomap.golang.modules import OWN, Modules, modules
-from gomap.golang.pclntab import Functions
+from gomap.golang.runtime import mapcalls
+from gomap.golang.runtime.modules import OWN, Modules, modules
+from gomap.golang.runtime.pclntab import Functions
 from gomap.heap.profile import Profile, ProfileBucket, scaled
 from gomap.target import Location, Target
 

@@ -13,13 +13,13 @@ from gomap.analysis.references import passed, referenced, root_of
 from gomap.analysis.roots import MAX_PROBLEMS
 from gomap.anomaly import Anomaly
 from gomap.errors import GomapError
-from gomap.golang import mapcalls
-from gomap.golang.dictionaries import has_shape, is_shaped
-from gomap.golang.goroutines import goroutines
-from gomap.golang.modules import OWN, STANDARD, Modules, modules
-from gomap.golang.rtype import MAP_DESCRIPTORS, DescribedTypes
-from gomap.golang.stackmap import StackMaps
-from gomap.golang.stacks import Stack, Stacks, Unseen
+from gomap.golang.runtime import mapcalls
+from gomap.golang.runtime.dictionaries import has_shape, is_shaped
+from gomap.golang.runtime.goroutines import goroutines
+from gomap.golang.runtime.modules import OWN, STANDARD, Modules, modules
+from gomap.golang.runtime.rtype import MAP_DESCRIPTORS, DescribedTypes
+from gomap.golang.runtime.stackmap import StackMaps
+from gomap.golang.runtime.stacks import Stack, Stacks, Unseen
 from gomap.gotypes import GoType, Kind, same
 from gomap.progress import Progress, silent
 from gomap.target import Frame, Goroutine, Record, Target, Variable, read_record

@@ -8,8 +8,8 @@ from typing import Any
 
 from gomap.analysis.beyond import NO_VARIABLE, UNKNOWN
 from gomap.analysis.ranking import Ranked
-from gomap.golang.modules import package
-from gomap.golang.structure import Bytes
+from gomap.golang.layouts.structure import Bytes
+from gomap.golang.runtime.modules import package
 from gomap.graph.path import Path
 
 #: Upper ends of the classes of load (Ranked.load) that `fill` counts, after the first, which is of empty maps.

@@ -14,10 +14,10 @@ from gomap.analysis.identify import Identifier
 from gomap.analysis.referents import Referents
 from gomap.anomaly import Anomaly
 from gomap.errors import GomapError
-from gomap.golang.layout import MapView
-from gomap.golang.malloc import Allocator, allocator
-from gomap.golang.marks import SLOTS
-from gomap.golang.structure import UNTOLD, Bytes
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.marks import SLOTS
+from gomap.golang.layouts.structure import UNTOLD, Bytes
+from gomap.golang.runtime.malloc import Allocator, allocator
 from gomap.gotypes import GoType, Kind, has_pointers
 from gomap.heap.census import Census
 from gomap.maps import shape_of, view

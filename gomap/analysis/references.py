@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from gomap.errors import GomapError
-from gomap.golang.pclntab import Functions
+from gomap.golang.runtime.pclntab import Functions
 from gomap.target import Target
 
 #: Bytes of code in front of a call that are looked at.

@@ -13,10 +13,10 @@ from itertools import compress
 
 from gomap import syncmap
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang.heap import IN_USE, PAGE_SIZE, Heap
-from gomap.golang.layout import MapView
-from gomap.golang.marks import SLOTS, words
-from gomap.golang.rtype import DescribedTypes
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.marks import SLOTS, words
+from gomap.golang.runtime.heap import IN_USE, PAGE_SIZE, Heap
+from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind, has_pointers
 from gomap.graph.edges import Edge, Edges, Unpack, unpacker
 from gomap.memory import gather

@@ -8,9 +8,9 @@ from typing import Callable, NamedTuple
 
 from gomap.anomaly import Anomaly
 from gomap.errors import GomapError
-from gomap.golang.goroutines import by_id, goroutines
-from gomap.golang.liveness import Liveness, dead
-from gomap.golang.stacks import Stacks, Unseen
+from gomap.golang.runtime.goroutines import by_id, goroutines
+from gomap.golang.runtime.liveness import Liveness, dead
+from gomap.golang.runtime.stacks import Stacks, Unseen
 from gomap.gotypes import GoType, can_reach_map
 from gomap.progress import Progress, silent
 from gomap.target import Goroutine, Place, Target, Variable, without_names

@@ -13,10 +13,10 @@ from gomap.analysis.identify import Identified, Identifier
 from gomap.analysis.roots import Roots
 from gomap.errors import GomapError, Interrupted
 from gomap.expr import resolve_map
-from gomap.golang.goroutines import goroutines
-from gomap.golang.heap import Heap, heap_of, segment_of
-from gomap.golang.malloc import allocator
-from gomap.golang.rtype import DescribedTypes
+from gomap.golang.runtime.goroutines import goroutines
+from gomap.golang.runtime.heap import Heap, heap_of, segment_of
+from gomap.golang.runtime.malloc import allocator
+from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind
 from gomap.graph.path import Path
 from gomap.human import an

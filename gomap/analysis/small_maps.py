@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from gomap import human
 from gomap.analysis.changes import HEADERS, Item, Subject, if_used, up
 from gomap.errors import GomapError
-from gomap.golang.closures import alignment
-from gomap.golang.heap import IN_USE, Heap
-from gomap.golang.layout import MapView
-from gomap.golang.malloc import Allocator
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.runtime.closures import alignment
+from gomap.golang.runtime.heap import IN_USE, Heap
+from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import Field, GoType, Kind, has_pointers
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gomap.captures import Closures
-from gomap.golang.heap import Room, Span
-from gomap.golang.layout import MapView
-from gomap.golang.malloc import allocator
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.runtime.heap import Room, Span
+from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import GoType
 from gomap.maps import view
 from gomap.target import Place, Target

@@ -25,10 +25,10 @@ from gomap.analysis.strings import (
 )
 from gomap.arrays import numpy
 from gomap.errors import MemoryFault
-from gomap.golang.heap import IN_USE, PAGE_SIZE, Heap
-from gomap.golang.malloc import Allocator
-from gomap.golang.marks import SLOTS
-from gomap.golang.slots import Columns
+from gomap.golang.layouts.marks import SLOTS
+from gomap.golang.layouts.slots import Columns
+from gomap.golang.runtime.heap import IN_USE, PAGE_SIZE, Heap
+from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import GoType, has_pointers
 from gomap.memory import CHUNK, GAP, Memory
 from gomap.progress import Progress, silent

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from gomap.errors import MemoryFault
-from gomap.golang.heap import IN_USE, PAGE_SIZE, Heap
-from gomap.golang.malloc import Allocator
-from gomap.golang.slots import Columns
+from gomap.golang.layouts.slots import Columns
+from gomap.golang.runtime.heap import IN_USE, PAGE_SIZE, Heap
+from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import GoType, Kind, has_pointers
 from gomap.memory import Memory, extents
 from gomap.progress import Progress, silent

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from gomap.analysis.locate import in_map
 from gomap.analysis.retention import RootWay
 from gomap.errors import GomapError
-from gomap.golang.heap import Heap
-from gomap.golang.malloc import allocator
-from gomap.golang.rtype import DescribedTypes
-from gomap.golang.stacks import Stacks
+from gomap.golang.runtime.heap import Heap
+from gomap.golang.runtime.malloc import allocator
+from gomap.golang.runtime.rtype import DescribedTypes
+from gomap.golang.runtime.stacks import Stacks
 from gomap.gotypes import GoType, Kind, fixed
 from gomap.graph.path import DEREF, KeyPart, Names
 from gomap.heap.frames import CONSERVATIVE, Held

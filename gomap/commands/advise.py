@@ -13,10 +13,10 @@ from gomap.analysis.beyond import Beyond, beyond, header_size
 from gomap.analysis.changes import Advice, Item, Subject
 from gomap.analysis.identify import Identifier
 from gomap.analysis.roots import Roots
-from gomap.commands.declare import Context
-from gomap.commands.facts import beyond_json, goroutines_seen, named, search_cut
-from gomap.golang.heap import heap_of
-from gomap.golang.malloc import allocator
+from gomap.answers.facts import beyond_json, goroutines_seen, named, search_cut
+from gomap.declare import Context
+from gomap.golang.runtime.heap import heap_of
+from gomap.golang.runtime.malloc import allocator
 from gomap.maps import view
 from gomap.report import Facts, Lines, Report, Section, Table
 from gomap.spelling import quote

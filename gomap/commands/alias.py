@@ -12,8 +12,7 @@ from gomap.analysis.beyond import Beyond, add_slots, beyond, header_size
 from gomap.analysis.groups import Group, groups
 from gomap.analysis.roots import Reach, Roots
 from gomap.analysis.slices import Shared, Slice, overlaps
-from gomap.commands.declare import Context
-from gomap.commands.facts import (
+from gomap.answers.facts import (
     beyond_json,
     goroutines_seen,
     hex_or_none,
@@ -23,6 +22,7 @@ from gomap.commands.facts import (
     search_cut,
     where,
 )
+from gomap.declare import Context
 from gomap.errors import UsageError
 from gomap.gotypes import Kind, can_reach_slice
 from gomap.report import Facts, Lines, Report, Section

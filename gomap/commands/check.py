@@ -13,16 +13,16 @@ from gomap.analysis.beyond import Beyond, beyond, header_size, place_of
 from gomap.analysis.identify import Identifier
 from gomap.analysis.roots import Roots
 from gomap.anomaly import Anomaly
+from gomap.answers.facts import beyond_json, more_maps, named, place_json, search_cut
 from gomap.arrays import numpy
-from gomap.commands.declare import Context
-from gomap.commands.facts import beyond_json, more_maps, named, place_json, search_cut
+from gomap.declare import Context
 from gomap.errors import GomapError, NotAMap, UsageError
 from gomap.golang.hashing.fetch import Pool
 from gomap.golang.hashing.hasher import Hasher, hasher_of
-from gomap.golang.integrity import Absent, Checked, Findings, Unchecked
-from gomap.golang.layout import MapView
-from gomap.golang.lookup import choose
-from gomap.golang.malloc import allocator
+from gomap.golang.layouts.integrity import Absent, Checked, Findings, Unchecked
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.lookup import choose
+from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import GoType, Kind
 from gomap.maps import view
 from gomap.report import Facts, Report, Table

@@ -7,8 +7,8 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis.cycles import Cycle, CycleSearch, find
-from gomap.commands.declare import Context
-from gomap.commands.facts import hex_or_none
+from gomap.answers.facts import hex_or_none
+from gomap.declare import Context
 from gomap.gotypes import Kind
 from gomap.report import Lines, Report
 from gomap.target import Variable

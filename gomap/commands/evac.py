@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gomap.commands.declare import Context
-from gomap.commands.facts import count_anomalies, growth_json
-from gomap.golang.layout import Forecast
-from gomap.golang.malloc import allocator
-from gomap.golang.structure import Growth, SwissTable
+from gomap.answers.facts import count_anomalies, growth_json
+from gomap.declare import Context
+from gomap.golang.layouts.layout import Forecast
+from gomap.golang.layouts.structure import Growth, SwissTable
+from gomap.golang.runtime.malloc import allocator
 from gomap.maps import shape_of, view
 from gomap.report import Report
 

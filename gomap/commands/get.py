@@ -7,11 +7,11 @@ from typing import Any
 
 from gomap import human
 from gomap.anomaly import Anomaly
-from gomap.commands.declare import Context
+from gomap.declare import Context
 from gomap.expr import keys_of
-from gomap.golang.layout import MapView
-from gomap.golang.lookup import candidates, lookup
-from gomap.golang.search import Lookup, Step
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.lookup import candidates, lookup
+from gomap.golang.layouts.search import Lookup, Step
 from gomap.maps import view
 from gomap.report import Facts, Report
 from gomap.values import Limits, Values, shown

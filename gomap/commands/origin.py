@@ -11,13 +11,13 @@ from gomap.analysis.beyond import UNKNOWN
 from gomap.analysis.origins import Objects, Origin, OriginLines, Origins
 from gomap.analysis.ranking import Ranked
 from gomap.anomaly import Anomaly
+from gomap.answers.facts import count_anomalies, hex_or_none
 from gomap.commands.check import map_or_sync
-from gomap.commands.declare import Context
-from gomap.commands.facts import count_anomalies, hex_or_none
+from gomap.declare import Context
 from gomap.errors import GomapError, NoDebugInfo, NotAMap
-from gomap.golang import mapcalls
-from gomap.golang.heap import Heap
-from gomap.golang.malloc import allocator
+from gomap.golang.runtime import mapcalls
+from gomap.golang.runtime.heap import Heap
+from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import GoType, Kind
 from gomap.heap.profile import Profile, likelihood
 from gomap.maps import view

@@ -14,11 +14,11 @@ from gomap.analysis.deaths import PANIC, SIGNAL, Death
 from gomap.analysis.race import InFunction, MapOperation, Searched
 from gomap.analysis.roots import Roots
 from gomap.anomaly import Anomaly
-from gomap.commands.declare import Context
-from gomap.commands.facts import goroutines_seen, hex_or_none, holder_json, search_cut
-from gomap.golang import mapcalls
-from gomap.golang.dictionaries import is_shaped
-from gomap.golang.structure import UNTOLD
+from gomap.answers.facts import goroutines_seen, hex_or_none, holder_json, search_cut
+from gomap.declare import Context
+from gomap.golang.layouts.structure import UNTOLD
+from gomap.golang.runtime import mapcalls
+from gomap.golang.runtime.dictionaries import is_shaped
 from gomap.gotypes import GoType, same
 from gomap.report import Facts, Lines, Report, Section, Table
 from gomap.target import Frame

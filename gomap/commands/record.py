@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gomap import human
-from gomap.commands.declare import Context
+from gomap.declare import Context
 from gomap.report import Report
 
 

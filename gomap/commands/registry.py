@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gomap.commands.declare import EXPR_HELP, Arg, Command, bucket_range, grouping, natural, order, scope
+from gomap.declare import EXPR_HELP, Arg, Command, bucket_range, grouping, natural, order, scope
 
 COMMANDS: tuple[Command, ...] = (
     Command(

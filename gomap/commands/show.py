@@ -9,15 +9,15 @@ from typing import Any
 from gomap import human
 from gomap.analysis.moving import Walked, walked
 from gomap.anomaly import Anomaly
-from gomap.commands.declare import Context
-from gomap.commands.drawing import bucket_sections
-from gomap.commands.facts import count_anomalies, growth_json, hex_or_none
-from gomap.commands.iterations import add_iterators
-from gomap.golang.heap import Room
-from gomap.golang.layout import MapView
-from gomap.golang.malloc import allocator
-from gomap.golang.marks import SLOTS
-from gomap.golang.structure import TOO_MANY, Structure
+from gomap.answers.drawing import bucket_sections
+from gomap.answers.facts import count_anomalies, growth_json, hex_or_none
+from gomap.answers.iterations import add_iterators
+from gomap.declare import Context
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.marks import SLOTS
+from gomap.golang.layouts.structure import TOO_MANY, Structure
+from gomap.golang.runtime.heap import Room
+from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import GoType
 from gomap.listing import entries_json
 from gomap.maps import LAYOUTS, shape_of

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from gomap import human, syncmap
-from gomap.commands.declare import Context
-from gomap.commands.facts import hex_or_none
+from gomap.answers.facts import hex_or_none
+from gomap.declare import Context
 from gomap.errors import MemoryFault, NotAMap
-from gomap.golang.malloc import allocator
+from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import GoType
 from gomap.report import Facts, Report, Section, Table
 from gomap.syncmap.facts import Half, ReadDirty, SyncMap, Trie

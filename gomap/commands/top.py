@@ -20,11 +20,11 @@ from gomap.analysis.ranking import (
 )
 from gomap.analysis.referents import Referents
 from gomap.analysis.roots import Roots
-from gomap.commands.declare import Context
-from gomap.commands.facts import beyond_json, goroutines_seen, more_maps, named, place_json, search_cut
+from gomap.answers.facts import beyond_json, goroutines_seen, more_maps, named, place_json, search_cut
 from gomap.commands.origin import add_origins
-from gomap.golang.heap import Heap
-from gomap.golang.structure import Bytes
+from gomap.declare import Context
+from gomap.golang.layouts.structure import Bytes
+from gomap.golang.runtime.heap import Heap
 from gomap.report import Facts, Report, Table
 
 

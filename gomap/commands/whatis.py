@@ -15,14 +15,14 @@ from gomap.analysis.locate import locate, locate_beyond
 from gomap.analysis.ranking import shortest
 from gomap.analysis.roots import Roots
 from gomap.anomaly import Anomaly
-from gomap.commands.declare import Context
-from gomap.commands.facts import hex_or_none, others_fit, place_json, search_cut, where
+from gomap.answers.facts import hex_or_none, others_fit, place_json, search_cut, where
+from gomap.declare import Context
 from gomap.errors import BadExpression, GomapError
-from gomap.golang.goroutines import goroutines
-from gomap.golang.heap import DEAD, MANUAL, STATES, Heap, HeapPlace, heap_of, segment_of
-from gomap.golang.layout import MapView
-from gomap.golang.malloc import allocator
-from gomap.golang.spot import Spot
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.spot import Spot
+from gomap.golang.runtime.goroutines import goroutines
+from gomap.golang.runtime.heap import DEAD, MANUAL, STATES, Heap, HeapPlace, heap_of, segment_of
+from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import GoType, Kind
 from gomap.human import an
 from gomap.report import Facts, Report

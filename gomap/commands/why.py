@@ -9,12 +9,12 @@ from gomap import human
 from gomap.analysis.retention import Retained, Retention, RootWay
 from gomap.analysis.roots import of_runtime
 from gomap.analysis.trail import Trail, Trails
-from gomap.commands.declare import Context
-from gomap.commands.facts import hex_or_none, place_json
+from gomap.answers.facts import hex_or_none, place_json
 from gomap.commands.whatis import address_of
+from gomap.declare import Context
 from gomap.errors import BadExpression, GomapError
-from gomap.golang.heap import Heap
-from gomap.golang.rtype import DescribedTypes
+from gomap.golang.runtime.heap import Heap
+from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind
 from gomap.heap.graph import HeapGraph, algorithms, build
 from gomap.heap.roots import CLEANUP, DATA, FINALIZER, RUNTIME, HeapRoots, roots

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol, Union
 
 from gomap.errors import MemoryFault
-from gomap.golang.slots import SlotShape
+from gomap.golang.layouts.slots import SlotShape
 from gomap.gotypes import GoType
 from gomap.graph.path import KeyPart, Path
 from gomap.memory import CHUNK, GAP, Buffer, Memory, stream

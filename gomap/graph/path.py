@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import NamedTuple, Union
 
 from gomap.errors import MemoryFault
-from gomap.golang.rtype import DescribedTypes
+from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind
 from gomap.syntax import closes
 from gomap.target import GLOBAL, Place, Target

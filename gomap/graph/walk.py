@@ -23,11 +23,11 @@ from typing import Protocol, TypeVar
 from gomap import syncmap
 from gomap.captures import Closures
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang.heap import SMALL, Room
-from gomap.golang.layout import MapView
-from gomap.golang.rtype import DescribedTypes
-from gomap.golang.slots import MAX_ITEM, columns
-from gomap.golang.structure import TOO_MANY, counted, too_many
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.slots import MAX_ITEM, columns
+from gomap.golang.layouts.structure import TOO_MANY, counted, too_many
+from gomap.golang.runtime.heap import SMALL, Room
+from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import SCALAR_KINDS, GoType, Kind, holds_interface
 from gomap.graph import many
 from gomap.graph.edges import Edge, Edges

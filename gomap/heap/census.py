@@ -27,16 +27,16 @@ from itertools import compress
 from typing import Union
 
 from gomap.errors import MemoryFault, NoDebugInfo
-from gomap.golang.classic.header import ClassicHeaders
-from gomap.golang.heap import INLINE_MARKS, MARKS_AT, PAGE_SIZE, Heap, Span
-from gomap.golang.liveness import pointers_of
-from gomap.golang.malloc import MALLOC_HEADER, allocator
-from gomap.golang.marks import SLOTS, words
-from gomap.golang.rtype import DescribedTypes
-from gomap.golang.slots import member
-from gomap.golang.structure import Candidate
-from gomap.golang.swiss.header import SwissHeaders
-from gomap.golang.swiss.shape import MAX_TABLE_CAPACITY
+from gomap.golang.layouts.classic.header import ClassicHeaders
+from gomap.golang.layouts.marks import SLOTS, words
+from gomap.golang.layouts.slots import member
+from gomap.golang.layouts.structure import Candidate
+from gomap.golang.layouts.swiss.header import SwissHeaders
+from gomap.golang.layouts.swiss.shape import MAX_TABLE_CAPACITY
+from gomap.golang.runtime.heap import INLINE_MARKS, MARKS_AT, PAGE_SIZE, Heap, Span
+from gomap.golang.runtime.liveness import pointers_of
+from gomap.golang.runtime.malloc import MALLOC_HEADER, allocator
+from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType
 from gomap.memory import extents, gather, stream
 from gomap.progress import Progress, silent

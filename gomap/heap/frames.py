@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang.goroutines import goroutines, threads
-from gomap.golang.liveness import waits
-from gomap.golang.pclntab import MAX_TABLE, PUSHES, Functions
-from gomap.golang.stackmap import FUNCDATA_OBJECTS, MAX_OBJECTS, StackMaps
-from gomap.golang.stacks import OLDEST
+from gomap.golang.runtime.goroutines import goroutines, threads
+from gomap.golang.runtime.liveness import waits
+from gomap.golang.runtime.pclntab import MAX_TABLE, PUSHES, Functions
+from gomap.golang.runtime.stackmap import FUNCDATA_OBJECTS, MAX_OBJECTS, StackMaps
+from gomap.golang.runtime.stacks import OLDEST
 from gomap.progress import Progress, silent
 from gomap.target import MAX_FRAMES, Goroutine, Target, read_record
 

@@ -20,8 +20,8 @@ from typing import Any
 
 from gomap.arrays import no_signals
 from gomap.errors import MemoryFault
-from gomap.golang.heap import Heap, Span
-from gomap.golang.malloc import MALLOC_HEADER, allocator
+from gomap.golang.runtime.heap import Heap, Span
+from gomap.golang.runtime.malloc import MALLOC_HEADER, allocator
 from gomap.heap.masks import Masks, MaskTable
 from gomap.heap.objects import HeapObjects, NoNumpy, needed, python
 from gomap.memory import stream

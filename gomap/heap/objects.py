@@ -16,7 +16,7 @@ from typing import Any
 
 from gomap.arrays import numpy
 from gomap.errors import GomapError, NoDebugInfo
-from gomap.golang.heap import INLINE_MARKS, MARKS_AT, PAGE_SIZE, Heap, Span
+from gomap.golang.runtime.heap import INLINE_MARKS, MARKS_AT, PAGE_SIZE, Heap, Span
 from gomap.heap.census import UNSWEPT
 from gomap.memory import runs
 from gomap.progress import Progress, silent

@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo
-from gomap.golang.heap import IN_USE, PAGE_SIZE, Heap, Span
-from gomap.golang.marks import words
+from gomap.golang.layouts.marks import words
+from gomap.golang.runtime.heap import IN_USE, PAGE_SIZE, Heap, Span
 from gomap.gotypes import GoType
 from gomap.memory import gather
 from gomap.progress import Progress, silent

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang.liveness import pointers_of
-from gomap.golang.rtype import DescribedTypes
+from gomap.golang.runtime.liveness import pointers_of
+from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType
 from gomap.heap.frames import CONSERVATIVE, Held, StackPointers
 from gomap.heap.graph import HeapGraph

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gomap.errors import MemoryFault
-from gomap.golang.heap import PAGE_SIZE, Heap, Span
-from gomap.golang.rtype import DescribedTypes
-from gomap.golang.structure import Candidate
+from gomap.golang.layouts.structure import Candidate
+from gomap.golang.runtime.heap import PAGE_SIZE, Heap, Span
+from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.heap.census import UNSWEPT, Census, HeaderReader, _bits_at
 from gomap.memory import extents, stream
 from gomap.target import Target

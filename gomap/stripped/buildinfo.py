@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from gomap import elf
-from gomap.golang.pclntab import varint
+from gomap.golang.runtime.pclntab import varint
 
 _MAGIC = b"\xff Go buildinf:"
 _INLINE, _HEADER, _ALIGN = 2, 32, 16

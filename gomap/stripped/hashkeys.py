@@ -10,10 +10,10 @@ from gomap.analysis.identify import Identifier
 from gomap.errors import GomapError
 from gomap.golang.hashing.hasher import Hasher
 from gomap.golang.hashing.memhash import MemHash
-from gomap.golang.heap import Heap
-from gomap.golang.layout import MapView
-from gomap.golang.lookup import all_fit, sample_of
-from gomap.golang.rtype import DescribedTypes
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.lookup import all_fit, sample_of
+from gomap.golang.runtime.heap import Heap
+from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.heap.census import census
 from gomap.stripped.find import Area, random_blocks
 from gomap.target import Target

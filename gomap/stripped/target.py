@@ -10,9 +10,9 @@ from typing import Callable
 
 from gomap import elf
 from gomap.errors import GomapError, NoDebugInfo
-from gomap.golang.goroutines import goroutine_of_thread
-from gomap.golang.pclntab import Functions
-from gomap.golang.unwind import Unwinder
+from gomap.golang.runtime.goroutines import goroutine_of_thread
+from gomap.golang.runtime.pclntab import Functions
+from gomap.golang.runtime.unwind import Unwinder
 from gomap.gotypes import GoType
 from gomap.memory import CachedMemory, Memory
 from gomap.stripped.program import Stripped

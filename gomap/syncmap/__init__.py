@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from gomap.golang.heap import Room
-from gomap.golang.malloc import Allocator
-from gomap.golang.slots import member
+from gomap.golang.layouts.slots import member
+from gomap.golang.runtime.heap import Room
+from gomap.golang.runtime.malloc import Allocator
 from gomap.maps import nonsense as map_nonsense
 from gomap.syncmap.facts import SyncEntry, SyncMap
 from gomap.syncmap.read_dirty import ReadDirtyWalk

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gomap.anomaly import Anomaly
-from gomap.golang.layout import MapView
-from gomap.golang.structure import Bytes
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.structure import Bytes
 from gomap.gotypes import GoType
 from gomap.target import Target, Variable
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from gomap.errors import MemoryFault
-from gomap.golang.layout import MapView
-from gomap.golang.malloc import Allocator
-from gomap.golang.slots import member
-from gomap.golang.structure import Bytes
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.slots import member
+from gomap.golang.layouts.structure import Bytes
+from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import GoType, atomic_pointee
 from gomap.maps import view
 from gomap.memory import gather

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Union
 
 from gomap.errors import NoDebugInfo
-from gomap.golang.dictionaries import ANY_POINTER, SHAPE
-from gomap.golang.slots import member
+from gomap.golang.layouts.slots import member
+from gomap.golang.runtime.dictionaries import ANY_POINTER, SHAPE
 from gomap.gotypes import Field, GoType, Kind, atomic_pointee
 from gomap.target import Target
 

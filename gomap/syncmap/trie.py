@@ -8,10 +8,10 @@ from itertools import islice
 from typing import NamedTuple
 
 from gomap.errors import MemoryFault, NoDebugInfo
-from gomap.golang.dictionaries import ANY_POINTER, SHAPE
-from gomap.golang.malloc import Allocator
-from gomap.golang.slots import member
-from gomap.golang.structure import Bytes
+from gomap.golang.layouts.slots import member
+from gomap.golang.layouts.structure import Bytes
+from gomap.golang.runtime.dictionaries import ANY_POINTER, SHAPE
+from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import GoType, Kind, atomic_pointee
 from gomap.memory import gather
 from gomap.syncmap.facts import BATCH, MAX_ENTRIES, SyncEntry, SyncMap, Told, Trie

@@ -26,9 +26,9 @@ from unittest import mock
 from gomap import frontend
 from gomap.analysis import alias, cycles
 from gomap.arrays import numpy
-from gomap.commands.declare import Settings
 from gomap.commands.registry import COMMANDS
-from gomap.golang import marks
+from gomap.declare import Settings
+from gomap.golang.layouts import marks
 from gomap.render.text import Style
 from gomap.target import Target
 from tests.fuzz.scribbled import Scribbled, Unbounded

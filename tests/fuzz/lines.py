@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from gomap.commands.declare import FRAME, GOROUTINE, Arg, Command
 from gomap.commands.registry import COMMANDS
+from gomap.declare import FRAME, GOROUTINE, Arg, Command
 from tests.fuzz.sources import Source
 
 #: Values of options, by the placeholder that their help has.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gomap.golang.classic.map import ClassicMap
+from gomap.golang.layouts.classic.map import ClassicMap
 from gomap.memory import RegionMemory
 from gomap.recorded import ImageTarget, parse
 from tests.fuzz.scribbled import Filled, Scribbled

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from gomap import image, recorded
-from gomap.commands.declare import Context
+from gomap.declare import Context
 from gomap.expr import resolve_map
-from gomap.golang.classic.map import ClassicMap
-from gomap.golang.layout import MapView
-from gomap.golang.malloc import Allocator
-from gomap.golang.swiss.map import SwissMap
+from gomap.golang.layouts.classic.map import ClassicMap
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.swiss.map import SwissMap
+from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import GoType
 from gomap.maps import view
 from gomap.target import Arch, Target

@@ -11,7 +11,7 @@ import pytest
 from direct.target import DirectTarget, of_core
 from gomap import frontend
 from gomap.commands import registry
-from gomap.commands.declare import Context, Settings
+from gomap.declare import Context, Settings
 from gomap.render.text import Style
 from tests.support import debuggers, delves, schema, toolchains
 from tests.support.debuggers import Answer, Gdb

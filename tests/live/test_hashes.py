@@ -18,7 +18,7 @@ from gomap.errors import MemoryFault
 from gomap.golang.hashing.hasher import KNOWN, RANDOM, Hasher
 from gomap.golang.hashing.memhash import MemHash, load
 from gomap.golang.hashing.plans import Plan, plans, typehash_plan
-from gomap.golang.rtype import DescribedTypes
+from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import Field, GoType, Kind, fixed
 from gomap.memory import RegionMemory
 from gomap.target import Arch

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 from direct.target import DirectTarget, of_core
-from gomap.golang.pclntab import Functions
+from gomap.golang.runtime.pclntab import Functions
 from tests.support import debuggers, delves, schema, toolchains
 from tests.support.debuggers import Answer, Gdb, Session
 from tests.support.delves import Dlv

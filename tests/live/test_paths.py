@@ -8,7 +8,7 @@ import pytest
 
 from direct.target import DirectTarget, of_core
 from gomap import frontend
-from gomap.commands.declare import Settings
+from gomap.declare import Settings
 from gomap.render.text import Style
 from tests.support import debuggers, delves, session, toolchains
 from tests.support.debuggers import Answer, Gdb

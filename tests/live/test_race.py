@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gomap.golang import mapcalls
+from gomap.golang.runtime import mapcalls
 from tests import conftest
 from tests.support import builds, debuggers, delves, directly, toolchains
 from tests.support.debuggers import Answer, Core, Gdb

@@ -12,7 +12,7 @@ import pytest
 
 from direct.target import DirectTarget, of_core, of_process
 from gomap import frontend
-from gomap.commands.declare import Settings
+from gomap.declare import Settings
 from gomap.dwarf import DebugInfo
 from gomap.errors import GomapError, NoDebugInfo
 from gomap.render.text import Style

@@ -14,8 +14,8 @@ import numpy as np
 
 from direct.target import DirectTarget, of_core, of_process
 from gomap import frontend
-from gomap.commands.declare import Settings
-from gomap.golang.heap import Heap
+from gomap.declare import Settings
+from gomap.golang.runtime.heap import Heap
 from gomap.heap import graph
 from gomap.heap.frames import EXACT
 from gomap.heap.roots import DATA, KINDS, HeapRoots, roots

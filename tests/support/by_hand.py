@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gomap import frontend
-from gomap.commands.declare import Settings
+from gomap.declare import Settings
 from gomap.gotypes import GoType
 from gomap.render.text import Style
 from gomap.target import Place, Variable

@@ -12,7 +12,7 @@ from typing import Any
 
 from direct.target import DirectTarget, Opened, Still, of_core, of_process
 from gomap import frontend
-from gomap.commands.declare import Settings
+from gomap.declare import Settings
 from gomap.render.text import Style
 from tests.support import debuggers, every_key
 from tests.support.debuggers import Answer, Core, Session

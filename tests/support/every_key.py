@@ -17,14 +17,14 @@ from gomap.analysis.alias import everywhere
 from gomap.analysis.roots import Roots
 from gomap.commands import check
 from gomap.commands.check import map_or_sync
-from gomap.commands.declare import Context, Settings
+from gomap.declare import Context, Settings
 from gomap.errors import GomapError, NoSuchVariable, OptimizedOut
 from gomap.expr import keys_of, resolve_map
 from gomap.frontend import run
 from gomap.golang.hashing.hasher import hasher_of
 from gomap.golang.hashing.plans import typehash_plan
-from gomap.golang.lookup import candidates, lookup
-from gomap.golang.search import Lookup
+from gomap.golang.layouts.lookup import candidates, lookup
+from gomap.golang.layouts.search import Lookup
 from gomap.gotypes import GoType, Kind
 from gomap.maps import view
 from gomap.ongoroutine import OnGoroutine

@@ -23,7 +23,7 @@ import gdb
 
 from gdbext.target import GdbTarget
 from gomap import frontend, image
-from gomap.commands.declare import Context, Settings
+from gomap.declare import Context, Settings
 from gomap.memory import Memory, RecordingMemory
 from tests.fuzz.judge import SECONDS, style_of, unfit
 from tests.fuzz.lines import lines

@@ -37,13 +37,13 @@ from gdbext.target import GdbTarget
 from gomap import frontend
 from gomap.analysis.beyond import header_size
 from gomap.analysis.roots import Roots
-from gomap.commands.declare import Settings
+from gomap.declare import Settings
 from gomap.expr import resolve_map
-from gomap.golang.goroutines import goroutines
-from gomap.golang.heap import Heap
-from gomap.golang.malloc import allocator
-from gomap.golang.rtype import DescribedTypes
-from gomap.golang.stacks import Stacks
+from gomap.golang.runtime.goroutines import goroutines
+from gomap.golang.runtime.heap import Heap
+from gomap.golang.runtime.malloc import allocator
+from gomap.golang.runtime.rtype import DescribedTypes
+from gomap.golang.runtime.stacks import Stacks
 from gomap.heap.census import census
 from gomap.maps import shape_of, view
 from gomap.render.text import Style

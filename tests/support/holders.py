@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gomap.commands.declare import Settings
+from gomap.declare import Settings
 from gomap.frontend import run
 from gomap.recorded import ImageTarget, load
 from gomap.render.text import Style

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gomap.golang.goroutines import goroutines
-from gomap.golang.stacks import Stacks
+from gomap.golang.runtime.goroutines import goroutines
+from gomap.golang.runtime.stacks import Stacks
 from gomap.target import Target
 
 

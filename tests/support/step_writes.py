@@ -16,8 +16,8 @@ import gdb
 
 from gdbext.target import GdbTarget
 from gomap.expr import resolve_map
-from gomap.golang.classic.map import ClassicMap
-from gomap.golang.swiss.map import SwissMap
+from gomap.golang.layouts.classic.map import ClassicMap
+from gomap.golang.layouts.swiss.map import SwissMap
 from gomap.gotypes import GoType
 from gomap.maps import view
 

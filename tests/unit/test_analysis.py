@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from gomap import maps
 from gomap.analysis.alias import everywhere
-from gomap.golang import heap
-from gomap.golang.malloc import allocator
+from gomap.golang.runtime import heap
+from gomap.golang.runtime.malloc import allocator
 from gomap.target import Place, Variable
 from tests.support import plans
 from tests.support.by_hand import INT, ask, world

@@ -10,8 +10,8 @@ from struct import pack_into
 import pytest
 
 from gomap import maps
-from gomap.golang.malloc import allocator
-from gomap.golang.structure import Structure
+from gomap.golang.layouts.structure import Structure
+from gomap.golang.runtime.malloc import allocator
 from tests.support.by_hand import make
 from tests.support.space import array_of, basic
 from tests.support.synthetic import classic_type, swiss_type

@@ -10,11 +10,11 @@ import pytest
 
 from gomap.analysis.alias import AliasSearch
 from gomap.analysis.beyond import beyond
-from gomap.commands.facts import beyond_json, more_maps
+from gomap.answers.facts import beyond_json, more_maps
 from gomap.errors import GomapError
-from gomap.golang.heap import INLINE_MARKS, PAGE_SIZE, Heap
-from gomap.golang.malloc import allocator
-from gomap.golang.rtype import DescribedTypes
+from gomap.golang.runtime.heap import INLINE_MARKS, PAGE_SIZE, Heap
+from gomap.golang.runtime.malloc import allocator
+from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType
 from gomap.heap.census import Census, census
 from gomap.target import Arch

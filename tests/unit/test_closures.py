@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gomap.golang.closures import BY_VALUE, RECEIVER, CapturedPart, captured
+from gomap.golang.runtime.closures import BY_VALUE, RECEIVER, CapturedPart, captured
 from gomap.gotypes import GoType
 from gomap.target import Arch, Captured
 from tests.support.space import align, array_of, basic, struct

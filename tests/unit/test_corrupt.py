@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from gomap import frontend, maps
 from gomap.commands import check
-from gomap.commands.declare import Settings
+from gomap.declare import Settings
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang.integrity import Checked, Unchecked
-from gomap.golang.layout import MapView
-from gomap.golang.malloc import allocator
-from gomap.golang.structure import Structure
+from gomap.golang.layouts.integrity import Checked, Unchecked
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.structure import Structure
+from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import GoType, Kind
 from gomap.render.text import Style
 from gomap.report import Report
@@ -196,7 +196,7 @@ def test_a_header_that_is_garbage_is_told_in_the_first_lines(made: tuple[FakeTar
 
 
 def test_an_array_that_can_be_read_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gomap.golang.classic.walk.CHUNK", 144 * 4)
+    monkeypatch.setattr("gomap.golang.layouts.classic.walk.CHUNK", 144 * 4)
     monkeypatch.setattr("gomap.memory.CHUNK", 144 * 4)
     fake, built = classic(ClassicPlan(4, [[HALF] for _ in range(16)]))
     fake.memory.holes.append((built.places["buckets"] + 5 * 144, 8))
@@ -209,7 +209,7 @@ def test_an_array_that_can_be_read_in_part(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_an_array_of_which_nothing_can_be_read_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gomap.golang.classic.walk.CHUNK", 144)
+    monkeypatch.setattr("gomap.golang.layouts.classic.walk.CHUNK", 144)
     fake, built = classic(ClassicPlan(1, [[FULL], [HALF]]))
     poke(fake.memory, built.type.header, built.address, "B", 30)
     poke(fake.memory, built.type.header, built.address, "buckets", 0x1000)
@@ -226,7 +226,7 @@ def test_a_header_that_cannot_be_read() -> None:
 
 
 def test_a_chain_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gomap.golang.classic.walk.MAX_CHAIN", 16)
+    monkeypatch.setattr("gomap.golang.layouts.classic.walk.MAX_CHAIN", 16)
     fake, built = classic(ClassicPlan(0, [[FULL] * 40]))
     _, structure, entries = walk(fake, built)
     assert "chain-too-long" in codes(structure)
@@ -291,7 +291,7 @@ def test_a_header_that_no_map_has_is_not_followed(command: str) -> None:
 def test_many_more_entries_than_the_header_counts_are_not_followed(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gomap.golang.structure.TOO_MANY", 4)
+    monkeypatch.setattr("gomap.golang.layouts.structure.TOO_MANY", 4)
     fake, built = classic_of_anything()
     assert told_of(fake, command) == ""
     poke(fake.memory, built.type.header, built.address, "count", 1)

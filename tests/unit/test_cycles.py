@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gomap.analysis import cycles
 from gomap.analysis.cycles import find
 from gomap.commands import cycle
-from gomap.commands.declare import Context
+from gomap.declare import Context
 from gomap.errors import OptimizedOut
 from gomap.gotypes import Field, GoType, Kind, Lazy
 from gomap.graph import components

@@ -6,7 +6,7 @@ import pytest
 
 from gomap.analysis import deaths, references
 from gomap.commands import race
-from gomap.golang.modules import Modules, modules
+from gomap.golang.runtime.modules import Modules, modules
 from gomap.gotypes import GoType, Kind
 from tests.support.space import AMD64, FakeTarget, Space, array_of, basic
 

@@ -6,10 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from gomap.golang.dictionaries import ANY_POINTER, Arguments, Dictionary, candidates, has_shape, index_of, within
 from gomap.golang.hashing.hasher import hasher_of
 from gomap.golang.hashing.plans import Interface
-from gomap.golang.rtype import DescribedTypes
+from gomap.golang.runtime.dictionaries import (
+    ANY_POINTER,
+    Arguments,
+    Dictionary,
+    candidates,
+    has_shape,
+    index_of,
+    within,
+)
+from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import Alike, Field, GoType, Kind, fixed, same
 from gomap.keys import Keys
 from gomap.target import Arch, Variable

@@ -22,7 +22,7 @@ from direct import copied, refusals
 from gomap import registers
 from gomap.dwarf import BadDwarf
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang.unwind import Unwinder
+from gomap.golang.runtime.unwind import Unwinder
 from gomap.gotypes import GoType, Kind
 from gomap.memory import PAGE, HeldMemory, RegionMemory
 from gomap.places import Declared, LocationEntry, Piece, is_whole, meant, pieced, undeclared

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from gomap import frontend
 from gomap.commands import registry
-from gomap.commands.declare import Context, Settings
 from gomap.commands.whatis import address_of
+from gomap.declare import Context, Settings
 from gomap.errors import GomapError, NoProcess
 from gomap.frontend import Outcome, tokens
 from gomap.gotypes import GoType

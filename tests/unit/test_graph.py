@@ -8,7 +8,7 @@ import struct as packing
 import pytest
 
 from gomap.errors import NoDebugInfo
-from gomap.golang.rtype import DescribedTypes
+from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import Field, GoType, Kind, can_reach_map, fixed
 from gomap.graph.edges import Edges
 from gomap.graph.path import DEREF, CapturedName, KeyPart, Names, Path, PathPart, plain

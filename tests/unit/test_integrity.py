@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from gomap import arrays, frontend, image
-from gomap.commands.declare import Settings
-from gomap.golang import integrity
-from gomap.golang.classic import check as classic_check
+from gomap.declare import Settings
 from gomap.golang.hashing.hasher import hasher_of
-from gomap.golang.swiss import check as swiss_check
+from gomap.golang.layouts import integrity
+from gomap.golang.layouts.classic import check as classic_check
+from gomap.golang.layouts.swiss import check as swiss_check
 from gomap.render.text import Style
 from gomap.target import Variable
 from tests.support.by_hand import ARRAY, INT, SEED, ask, make, with_hashes

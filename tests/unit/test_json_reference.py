@@ -14,9 +14,9 @@ import pytest
 from gomap import frontend, image
 from gomap.analysis import iterators
 from gomap.analysis.iterators import Iteration
+from gomap.answers.iterations import MAX_SHOWN
 from gomap.commands import registry
-from gomap.commands.declare import Settings
-from gomap.commands.iterations import MAX_SHOWN
+from gomap.declare import Settings
 from gomap.render.text import Style
 from gomap.target import Frame, Goroutine
 from tests.support import schema

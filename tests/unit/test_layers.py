@@ -36,6 +36,8 @@ LAYERS = (
     ("gomap.expr",),
     ("gomap.analysis",),
     ("gomap.stripped",),
+    ("gomap.declare",),
+    ("gomap.answers",),
     ("gomap.commands",),
     ("gomap.render",),
     ("gomap.frontend",),
@@ -105,7 +107,7 @@ by_module = pytest.mark.parametrize("module", MODULES)
 
 
 def test_there_is_something_to_check() -> None:
-    assert {"gomap.frontend", "gomap.golang.swiss.view", "gdbext.target"} <= set(MODULES)
+    assert {"gomap.frontend", "gomap.golang.layouts.swiss.view", "gdbext.target"} <= set(MODULES)
 
 
 @by_module

@@ -12,17 +12,17 @@ import pytest
 
 from gomap import frontend, maps
 from gomap.analysis.locate import locate
-from gomap.commands.declare import Settings
+from gomap.declare import Settings
 from gomap.golang.hashing.hasher import Hasher, hasher_of
 from gomap.golang.hashing.plans import Plan
-from gomap.golang.integrity import Checked, Findings, KeyCheck, checked
-from gomap.golang.layout import Description, Forecast, Growing, Layout, Terms
-from gomap.golang.malloc import Allocator
-from gomap.golang.marks import SLOTS, Strip, mark_code, marks_of
-from gomap.golang.search import KeySearch, ProbedBucket, Step
-from gomap.golang.slots import Bucket, SlotShape, SlottedShape, entries_of, member
-from gomap.golang.spot import Spot
-from gomap.golang.structure import Bytes, MapEntry, Structure
+from gomap.golang.layouts.integrity import Checked, Findings, KeyCheck, checked
+from gomap.golang.layouts.layout import Description, Forecast, Growing, Layout, Terms
+from gomap.golang.layouts.marks import SLOTS, Strip, mark_code, marks_of
+from gomap.golang.layouts.search import KeySearch, ProbedBucket, Step
+from gomap.golang.layouts.slots import Bucket, SlotShape, SlottedShape, entries_of, member
+from gomap.golang.layouts.spot import Spot
+from gomap.golang.layouts.structure import Bytes, MapEntry, Structure
+from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import GoType
 from gomap.render.text import Style
 from gomap.report import Facts
@@ -239,7 +239,7 @@ def test_its_maps_are_checked_and_found(toy: FakeTarget) -> None:
 
 
 def test_nothing_else_asks_which_layout_a_map_has() -> None:
-    own = {ROOT / "gomap" / "golang" / name for name in ("classic", "swiss")}
+    own = {ROOT / "gomap" / "golang" / "layouts" / name for name in ("classic", "swiss")}
     for path in FILES:
         if own & set(path.parents):
             continue

@@ -12,15 +12,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gomap import arrays, frontend, maps
-from gomap.commands.declare import Settings
+from gomap.declare import Settings
 from gomap.errors import GomapError
-from gomap.golang import integrity
-from gomap.golang.classic import check as classic_check
-from gomap.golang.classic.scan import tophash
 from gomap.golang.hashing.hasher import hasher_of
 from gomap.golang.hashing.plans import Float, PlainBytes, typehash_plan
-from gomap.golang.lookup import lookup
-from gomap.golang.swiss import check as swiss_check
+from gomap.golang.layouts import integrity
+from gomap.golang.layouts.classic import check as classic_check
+from gomap.golang.layouts.classic.scan import tophash
+from gomap.golang.layouts.lookup import lookup
+from gomap.golang.layouts.swiss import check as swiss_check
 from gomap.render.text import Style
 from gomap.target import Variable
 from tests.support import plans

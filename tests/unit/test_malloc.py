@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gomap.golang.malloc import CLASSES, Allocator, allocator
+from gomap.golang.runtime.malloc import CLASSES, Allocator, allocator
 from tests.support.space import AMD64, ARCHES, I386, S390X, heap, load, target
 
 ROWS = load("roundup.json")

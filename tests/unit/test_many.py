@@ -9,8 +9,8 @@ import pytest
 from gomap.analysis.alias import AliasSearch, everywhere
 from gomap.analysis.ranked_groups import add_up
 from gomap.analysis.ranking import ORDERS, Ranking, measure
-from gomap.golang.malloc import allocator
-from gomap.golang.structure import UNTOLD
+from gomap.golang.layouts.structure import UNTOLD
+from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import Field, GoType
 from gomap.heap.census import Census
 from gomap.maps import view

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import gomap.memory
 from gomap import maps
-from gomap.golang.malloc import allocator
+from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import Kind
 from gomap.listing import entries_json
 from gomap.values import Values

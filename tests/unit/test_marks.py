@@ -11,9 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gomap.arrays import numpy
-from gomap.golang.classic import shape as classic
-from gomap.golang.marks import MarkCode, Strip, Tally, ascending, marks_of, marks_of_arrays, nonzero_words, words
-from gomap.golang.swiss import shape as swiss
+from gomap.golang.layouts.classic import shape as classic
+from gomap.golang.layouts.marks import (
+    MarkCode,
+    Strip,
+    Tally,
+    ascending,
+    marks_of,
+    marks_of_arrays,
+    nonzero_words,
+    words,
+)
+from gomap.golang.layouts.swiss import shape as swiss
 
 CLASSIC = {"live": range(5, 256), "empty": {0}, "tombstone": {1}, "evacuated": {2, 3, 4}}
 SWISS = {"live": range(0x80), "empty": {0x80}, "tombstone": {0xFE}, "evacuated": set[int]()}
@@ -27,7 +36,7 @@ def way(request: pytest.FixtureRequest) -> Iterator[None]:
     """Both ways of counting."""
     loaded = numpy() if request.param == "numpy" else None
     assert (loaded is None) == (request.param == "pure")
-    with mock.patch("gomap.golang.marks.numpy_if_loaded", lambda: loaded):
+    with mock.patch("gomap.golang.layouts.marks.numpy_if_loaded", lambda: loaded):
         yield
 
 

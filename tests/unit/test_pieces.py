@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from gomap.golang.pieces import are_all
+from gomap.golang.runtime.pieces import are_all
 from gomap.gotypes import Field, GoType, Kind, fixed
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from gomap import image
-from gomap.golang.heap import Heap, Span
+from gomap.golang.runtime.heap import Heap, Span
 from gomap.heap.profile import Profile, ProfileBucket, likelihood, scaled
 from gomap.target import Arch
 from tests.support.space import AMD64, FakeTarget, Space, basic, struct

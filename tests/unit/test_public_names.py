@@ -9,7 +9,7 @@ import pytest
 
 from gomap import errors, frontend
 from gomap.commands import registry
-from gomap.commands.declare import Command
+from gomap.declare import Command
 from gomap.errors import GomapError
 
 ROOT = Path(__file__).resolve().parents[2]

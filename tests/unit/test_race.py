@@ -9,11 +9,11 @@ import pytest
 from gomap.analysis import race
 from gomap.analysis.deaths import FATAL, PANIC, Death
 from gomap.analysis.race import MapOperation
-from gomap.golang import mapcalls
-from gomap.golang.modules import DEPENDENCY, OWN, STANDARD, Modules, package
-from gomap.golang.pclntab import varint
-from gomap.golang.rtype import DescribedTypes
-from gomap.golang.stacks import Stack
+from gomap.golang.runtime import mapcalls
+from gomap.golang.runtime.modules import DEPENDENCY, OWN, STANDARD, Modules, package
+from gomap.golang.runtime.pclntab import varint
+from gomap.golang.runtime.rtype import DescribedTypes
+from gomap.golang.runtime.stacks import Stack
 from gomap.memory import RegionMemory
 from gomap.target import Arch, Frame, Goroutine
 

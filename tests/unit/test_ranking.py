@@ -7,10 +7,10 @@ import pytest
 from gomap.analysis.alias import AliasSearch, holders
 from gomap.analysis.ranking import ORDERS, measure, shortest
 from gomap.commands import check
-from gomap.commands.declare import Context, Settings
 from gomap.commands.whatis import address_of
+from gomap.declare import Context, Settings
 from gomap.errors import BadExpression, NoDebugInfo
-from gomap.golang.heap import Heap, heap_of
+from gomap.golang.runtime.heap import Heap, heap_of
 from tests.support.by_hand import INT
 from tests.support.space import AMD64, FakeTarget, pointer, struct, target
 from tests.support.synthetic import ClassicPlan, SwissPlan, build_classic, build_swiss

@@ -498,7 +498,7 @@ def test_what_is_wrong_with_a_file_is_told_in_one_line(tmp_path: Path, capsys: p
 def test_a_recording_that_is_too_scattered_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image, "MAX_VALUES", 100)
     target = load(str(GOOD))
-    from gomap.commands.declare import Context
+    from gomap.declare import Context
 
     with pytest.raises(GomapError, match="pieces of memory"):
         image.record(Context(target), target.expr, str(tmp_path / "new"))

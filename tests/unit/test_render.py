@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gomap import frontend
 from gomap.anomaly import Anomaly
-from gomap.commands.declare import Settings
+from gomap.declare import Settings
 from gomap.render import text as as_text
 from gomap.render.color import Paint
 from gomap.render.text import Style, columns, fit, pad, render

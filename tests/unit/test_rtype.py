@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gomap import maps
 from gomap.errors import BadExpression, GomapError, NoDebugInfo
-from gomap.golang.rtype import DescribedTypes, dynamic
+from gomap.golang.runtime.rtype import DescribedTypes, dynamic
 from gomap.gotypes import GoType, Kind, Lazy, fixed
 from gomap.target import Arch
 from tests.support.describe import Descriptors, interface

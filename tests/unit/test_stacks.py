@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from gomap.golang.pclntab import Functions
-from gomap.golang.stacks import Stacks
+from gomap.golang.runtime.pclntab import Functions
+from gomap.golang.runtime.stacks import Stacks
 from gomap.gotypes import GoType, Kind
 from gomap.memory import RegionMemory
 from gomap.target import Frame, Goroutine, Local, Place, Variable, Wanted

@@ -12,9 +12,9 @@ import pytest
 
 from gomap.analysis.string_columns import StringColumns
 from gomap.analysis.strings import Collected, Part, Strings, parts_of
-from gomap.golang.heap import IN_USE, PAGE_SIZE
-from gomap.golang.malloc import Allocator
-from gomap.golang.slots import Columns, SlotShape
+from gomap.golang.layouts.slots import Columns, SlotShape
+from gomap.golang.runtime.heap import IN_USE, PAGE_SIZE
+from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import Field, GoType, Kind, fixed
 from gomap.memory import RegionMemory
 from gomap.target import Arch

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gomap import syncmap
 from gomap.errors import GomapError, NoDebugInfo
-from gomap.golang.malloc import allocator
+from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import GoType, Kind, Lazy
 from gomap.syncmap.facts import SyncMap
 from gomap.target import Arch, Variable

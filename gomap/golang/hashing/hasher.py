@@ -21,7 +21,7 @@ from gomap.golang.hashing.plans import (
     typehash_plan,
 )
 from gomap.golang.hashing.process import memhash_of
-from gomap.golang.rtype import DescribedTypes, descriptor_of
+from gomap.golang.runtime.rtype import DescribedTypes, descriptor_of
 from gomap.gotypes import GoType, same
 from gomap.memory import CHUNK
 from gomap.target import Target

@@ -1,0 +1,143 @@
+"""Parts of the JSON contract that several commands share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gomap import human
+from gomap.analysis.alias import WHOLE_DEPTH, AliasSearch, Holder
+from gomap.analysis.beyond import Beyond
+from gomap.anomaly import Anomaly
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.structure import Growth, Structure
+from gomap.golang.runtime.stacks import Unseen
+from gomap.report import Report
+from gomap.target import Place
+
+
+def growth_json(growth: Growth) -> dict[str, Any]:
+    return {
+        "state": growth.state,
+        "old_buckets": growth.old_buckets,
+        "evacuated": growth.evacuated,
+        "fraction": growth.fraction,
+        "nevacuate": growth.nevacuate,
+    }
+
+
+def hex_or_none(address: int | None) -> str | None:
+    return hex(address) if address else None
+
+
+def place_json(place: Place) -> dict[str, Any]:
+    return {
+        "goroutine": place.goroutine,
+        "frame": place.frame,
+        "function": place.function,
+        "file": place.file,
+        "line": place.line,
+    }
+
+
+def holder_json(holder: Holder) -> dict[str, Any]:
+    return {
+        "path": holder.path,
+        "kind": holder.kind,
+        **place_json(holder.place),
+        "address": hex_or_none(holder.address),
+        "also": [{"path": other.path, "kind": other.kind, **place_json(other.place)} for other in holder.also],
+    }
+
+
+def search_cut(report: Report, found: AliasSearch, depth: int | None = WHOLE_DEPTH) -> None:
+    """Says what a search left out. depth: how far it went, None where it was not to go anywhere."""
+    for text in found.shortened:
+        report.cut(text, 0, None)
+    if found.too_deep and depth is not None:
+        what = human.plural(found.too_deep, "value lies", "values lie")
+        report.cut(f"{what} deeper than {depth} pointers and elements", 0, None)
+    if found.dead:
+        who = "closures, timers or the runtime may still use them"
+        report.answer.append(f"(only dead variables lead to {human.plural(found.dead, 'map')}: {who})")
+
+
+def beyond_json(more: Beyond) -> dict[str, Any]:
+    """The maps that no variable led to."""
+    return {
+        "searched": more.census is not None,
+        "complete": more.census is not None and more.why is None,
+        "why": more.why,
+        "maps": len(more.maps),
+        "entries": more.entries,
+        "bytes": more.bytes,
+        "empty": more.empty,
+        "on_stacks": more.on_stacks,
+    }
+
+
+def more_maps(more: Beyond) -> list[str]:
+    """The same in words."""
+    lines = []
+    if more.maps:
+        one = len(more.maps) == 1
+        what = f"{human.plural(len(more.maps), 'more map')} with {human.plural(more.entries, 'entry', 'entries')}"
+        where = "on the stacks" if more.on_stacks == len(more.maps) else "in the heap"
+        them = "it" if one else "them"
+        lines.append(f"{what} {'is' if one else 'are'} {where}, and no variable searched leads to {them}")
+    if more.why is not None:
+        not_all = "not all of the heap was" if more.census is not None else "the heap was not"
+        lines.append(f"({not_all} searched for more maps: {more.why})")
+    return lines
+
+
+def others_fit(number: int) -> str:
+    """How many other types a map may have that no variable led to."""
+    return f"{human.plural(number, 'other type')} {'fits' if number == 1 else 'fit'} as well"
+
+
+def goroutines_seen(number: int, unseen: Unseen) -> str:
+    """So many were searched: those that were seen whole, of all."""
+    return (f"{number - unseen.count:,} of " if unseen.count else "") + human.plural(number, "goroutine")
+
+
+def where(place: Place) -> str:
+    """function  file:line of a variable, or what else holds it."""
+    if place.kind == "global":
+        return "package variable"
+    file = (place.file or "?").rsplit("/", 1)[-1]
+    return f"{place.function or '?'}  {file}:{place.line or '?'}"
+
+
+def named(holder: Holder) -> str:
+    """The path; of a frame's variable also the frame, which tells it from others of its name."""
+    place = holder.place
+    if place.kind == "global":
+        return holder.path
+    goroutine = f", goroutine {place.goroutine}" if place.goroutine is not None else ""
+    goroutine += f", frame {place.frame}" if goroutine and place.frame is not None else ""
+    dead = ", dead" if holder.kind == "dead" else ""
+    return f"{holder.path} in {human.short(place.function or '?')}{goroutine}{dead}"
+
+
+def count_anomalies(found: MapView, structure: Structure) -> list[Anomaly]:
+    """The header's count against the entries that are there."""
+    anomalies = list(structure.anomalies)
+    live, count = structure.total.live, found.count
+    if live != count:
+        what = f"the header counts {count:,} entries, but {live:,} are live"
+        if structure.unreadable:
+            anomalies.append(
+                Anomaly("warning", "count-mismatch", f"{what}: part of the map can't be read", found.address)
+            )
+        elif found.writing and abs(live - count) == 1:
+            why = "a write to the map is in progress, which explains it"
+            anomalies.append(Anomaly("note", "count-mismatch", f"{what}: {why}", found.address))
+        elif found.writing:
+            why = "the map is corrupt, or the clear or growth that is in progress explains it (hmap-check tells which)"
+            anomalies.append(Anomaly("warning", "count-mismatch", f"{what}: {why}", found.address))
+        else:
+            anomalies.append(Anomaly("warning", "count-mismatch", f"{what}: the map is corrupt", found.address))
+    if structure.total.strange:
+        what = f"{structure.total.strange:,} slots have a {found.terms.marks} byte that means nothing"
+        anomalies.append(Anomaly("warning", "bad-marks", what, structure.address))
+    return anomalies

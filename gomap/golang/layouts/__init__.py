@@ -1,0 +1,1 @@
+"""How maps lie in memory: a package for each layout, and what they share."""

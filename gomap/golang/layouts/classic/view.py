@@ -1,0 +1,69 @@
+"""Classic maps, as all of gomap sees them."""
+
+from __future__ import annotations
+
+from gomap import human
+from gomap.golang.layouts.classic import check, growth, iterator, locate, lookup, sizes
+from gomap.golang.layouts.classic.map import ClassicMap
+from gomap.golang.layouts.classic.scan import tophash
+from gomap.golang.layouts.classic.shape import EMPTY_REST, MARKS, detect
+from gomap.golang.layouts.layout import Description, Forecast, Layout, Terms
+from gomap.golang.layouts.structure import Structure
+
+TERMS = Terms(
+    bucket="bucket",
+    mark="tophash",
+    marks="tophash",
+    column="tophash",
+    states={0: "emptyRest", 1: "emptyOne", 2: "evacuatedX", 3: "evacuatedY", 4: "evacuatedEmpty"},
+    rest=EMPTY_REST,
+    writing="hashWriting",
+    iterator="runtime.hiter",
+)
+
+
+class ClassicView(ClassicMap):
+    """layout.MapView of a map of this layout: each part is a function of the file that is about it."""
+
+    terms = TERMS
+    marks = MARKS
+    follow = lookup.follow
+    place = staticmethod(lookup.place)
+    going_on = staticmethod(lookup.going_on)
+    head, inner, has_part = locate.head, locate.inner, locate.has_part
+    state = staticmethod(locate.state)
+    growing = growth.growing
+    iteration = iterator.iteration
+    check = check.check
+    arrays_of = lookup.arrays_of
+    arrays_size, remade, filled = sizes.arrays_size, sizes.remade, sizes.filled
+    oversized, has_grown = sizes.oversized, sizes.has_grown
+    reshaped = sizes.reshaped
+    iterated = "buckets"
+
+    @property
+    def seed(self) -> int:
+        return self.header["hash0"]
+
+    def mark(self, hash_: int) -> int:
+        return int(tophash(hash_, self.target.arch))
+
+    def forecast(self, structure: Structure) -> Forecast:
+        return growth.forecast(self)
+
+    def describe(self, structure: Structure) -> Description:
+        buckets, grown, load = structure.main.buckets, structure.growth, "no buckets"
+        many = f"{human.power(buckets)} buckets" if buckets >= 1 << 10 else human.plural(buckets, "bucket")
+        if structure.overflow:
+            many += f" + {structure.overflow:,} overflow, longest chain {structure.longest_chain}"
+        if buckets:
+            numerator, denominator = self.load_factor
+            load = f"{structure.total.live / buckets:.2f} entries a bucket, limit {numerator / denominator}"
+        state = None
+        if grown.state != "none":
+            moved = f"{grown.evacuated:,} of {grown.old_buckets:,} old buckets moved"
+            state = f"{grown.state}, {moved} ({human.percent(grown.fraction)})"
+        return Description(f"classic, {many}", load, state)
+
+
+LAYOUT = Layout("classic", detect, ClassicView, MARKS)

@@ -1,0 +1,264 @@
+"""What gomap knows of a layout of maps: one package each (classic/, swiss/), all behind the protocols of this file.
+
+A layout is found by the fields of its header (Layout.detect). What it does is asked of a MapView; how its parts are
+called is in its Terms. Nothing outside of a layout's package asks which one a map has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Callable, Protocol
+
+from gomap.golang.hashing.hasher import Hasher
+from gomap.golang.hashing.plans import Plan
+from gomap.golang.layouts.integrity import Checked
+from gomap.golang.layouts.marks import MarkCode
+from gomap.golang.layouts.search import KeySearch, Step
+from gomap.golang.layouts.slots import Bucket, SlotShape
+from gomap.golang.layouts.spot import Spot
+from gomap.golang.layouts.structure import Estimate, MapEntry, Structure, SwissTable
+from gomap.golang.runtime.malloc import Allocator
+from gomap.gotypes import GoType
+from gomap.report import Section
+from gomap.target import Arch, Record, Target
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The runtime's words for the parts of a map.
+
+    bucket: what eight slots are. mark: what a slot keeps of its key's hash. marks: the bytes of a bucket that hold
+    them, column: the same as a heading. states: marks that are no hash, by name. rest: the one behind which a bucket
+    has nothing more, None where there is none. writing: the flag of a write. iterator: the type of a range loop's
+    iterator.
+    """
+
+    bucket: str
+    mark: str
+    marks: str
+    column: str
+    states: Mapping[int, str]
+    rest: int | None
+    writing: str
+    iterator: str
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """entries_left: new keys that fit for certain before the map grows; None when that can't be said.
+    next: what happens then, in words."""
+
+    entries_left: int | None
+    next: str
+
+
+@dataclass(frozen=True)
+class Growing:
+    """How far a map's growth is. answer: in a line or two. tables: where the map grows a table at a time."""
+
+    answer: list[str]
+    sections: list[Section]
+    tables: list[SwissTable] | None = None
+
+
+@dataclass(frozen=True)
+class Description:
+    """A map's layout and load in words; growth: None where a map of this layout is never seen half grown."""
+
+    layout: str
+    load: str
+    growth: str | None = None
+
+
+class Shape(Protocol):
+    """Where a map type's header, buckets and slots have their parts. group: which kind of groups, None for buckets.
+    overflow_off: offset of a bucket's overflow pointer, None where buckets have none. key_path, elem_path: from the
+    header to what a slot holds, by names of fields; * is what a pointer points to, and an array's element."""
+
+    @property
+    def layout(self) -> str: ...
+    @property
+    def group(self) -> str | None: ...
+    @property
+    def header(self) -> GoType: ...
+    @property
+    def slots(self) -> SlotShape: ...
+    @property
+    def overflow_off(self) -> int | None: ...
+    @property
+    def key_path(self) -> Sequence[str]: ...
+    @property
+    def elem_path(self) -> Sequence[str]: ...
+    @property
+    def key(self) -> GoType: ...
+    @property
+    def elem(self) -> GoType: ...
+    @property
+    def scan(self) -> bool:
+        """Whether buckets contain pointers for the collector."""
+
+
+class MapView(Protocol):
+    """One map. What is read of its header is as it was when the view was made."""
+
+    @property
+    def target(self) -> Target: ...
+    @property
+    def shape(self) -> Shape: ...
+    @property
+    def terms(self) -> Terms: ...
+    @property
+    def marks(self) -> MarkCode: ...
+    @property
+    def address(self) -> int:
+        """Of the header (*runtime.hmap or *internal/runtime/maps.Map)."""
+
+    @property
+    def header(self) -> Record: ...
+    @property
+    def count(self) -> int:
+        """Entries, as the header counts them: len(m)."""
+
+    @property
+    def seed(self) -> int:
+        """Of the map's hashes."""
+
+    @property
+    def writing(self) -> bool:
+        """Whether a write has marked the map."""
+
+    @property
+    def flags(self) -> list[str]: ...
+    @property
+    def size(self) -> int:
+        """What a walk takes at least, by the header, however few entries there are."""
+
+    @property
+    def nonsense(self) -> str | None:
+        """What in the header no map can have; None for one that can be a map's."""
+
+    @property
+    def array_address(self) -> int:
+        """Of what the header names first; 0 where nothing is allocated."""
+
+    @property
+    def extents(self) -> list[tuple[int, int]]:
+        """(address, bytes) of what the header names."""
+
+    def storage(self) -> dict[int, str]:
+        """Addresses of what the map keeps its entries in, with what they are."""
+
+    def has_part(self, parts: Sequence[int]) -> bool:
+        """Whether one of these addresses is a bucket, a group or a table of the map."""
+
+    def objects(self) -> Iterator[tuple[str, Iterable[int]]]:
+        """Addresses of all that was allocated for the map, with what it is: header, directory, table, groups, buckets,
+        oldbuckets, overflow, extra, key or elem. Others may be among them that lie in one of these, or are 0."""
+
+    def layout_facts(self, structure: Structure) -> dict[str, object]:
+        """The object of this layout in the JSON contract."""
+
+    # -- walking ---------------------------------------------------------------------------------
+
+    def structure(self, allocator: Allocator) -> Structure:
+        """Counts everything."""
+
+    def entries(self) -> Iterator[MapEntry]:
+        """Live entries."""
+
+    def windows(self) -> Iterator[tuple[list[Bucket], bool]]:
+        """All buckets in the order of entries, some at a time, and whether they are an old array's."""
+
+    def contents(self) -> Iterator[bytes]:
+        """Whole buckets, in pieces: all that can hold live entries."""
+
+    def rebuilt(self, entries: int, allocator: Allocator) -> int:
+        """Bytes of a new map of so many entries."""
+
+    # -- other sizes that it could have ----------------------------------------------------------
+
+    def reshaped(self, key: GoType, elem: GoType) -> MapView | None:
+        """The same header, read as if the map had keys and elems of these types: for its sizes alone. None where the
+        rule that lays slots out does not give the map's own type the size that it has."""
+
+    def arrays_size(self, structure: Structure, allocator: Allocator) -> int:
+        """Bytes of its arrays of buckets, as many as the structure has, of this view's shape."""
+
+    def remade(self, entries: int, allocator: Allocator) -> Estimate:
+        """Bytes of a map that make made for so many entries, with these in it, keys and elems behind pointers apart."""
+
+    def filled(self, entries: int, structure: Structure, allocator: Allocator) -> Estimate:
+        """Bytes that were allocated, freed ones too, while the map grew from nothing to what it is."""
+
+    def oversized(self, structure: Structure) -> bool:
+        """Whether it has more buckets than growing to so many entries makes: entries were deleted, or make was given a
+        larger size."""
+
+    def has_grown(self, structure: Structure) -> bool | None:
+        """Whether its arrays became as large as they are by growing; False where make made them so; None where memory
+        does not tell."""
+
+    # -- looking up ------------------------------------------------------------------------------
+
+    def mark(self, hash_: int) -> int:
+        """What a slot keeps of this hash."""
+
+    def follow(self, search: KeySearch, hash_: int) -> None:
+        """Looks for a key as the runtime does. Raises MemoryFault, Corrupt, Endless."""
+
+    def arrays_of(self, most: int) -> Iterator[tuple[int, int]]:
+        """(address, length) of arrays of buckets, those of the first `most` directory entries where there is one."""
+
+    def place(self, step: Step) -> str:
+        """Where a step of a lookup is, in words."""
+
+    def going_on(self, step: Step) -> str:
+        """Why a lookup goes on, or ends, after this step, in words."""
+
+    # -- what else is asked ----------------------------------------------------------------------
+
+    def head(self, address: int, rules: Allocator) -> Spot | None:
+        """Where the address is in the header or in what that names."""
+
+    def inner(self, address: int, rules: Allocator, object_size: int | None) -> Spot | None:
+        """Where it is in what is allocated apart. object_size: as analysis.locate has it."""
+
+    def state(self, mark: int) -> str:
+        """Of a slot with this mark: live, empty, tombstone or evacuated."""
+
+    def check(
+        self,
+        hasher: Hasher,
+        plan: Plan | None,
+        allocator: Allocator,
+        full: bool,
+        absent: Callable[[int | None], bool],
+    ) -> Checked:
+        """Every invariant of the map."""
+
+    def forecast(self, structure: Structure) -> Forecast:
+        """What makes the map grow next."""
+
+    def growing(self, structure: Structure) -> Growing:
+        """How far its growth is."""
+
+    def describe(self, structure: Structure) -> Description: ...
+
+    def iteration(self, record: Record) -> tuple[int, int] | None:
+        """(done, total) of an iterator of this map; None for words that are none, though they begin as one does."""
+
+    @property
+    def iterated(self) -> str:
+        """What done and total of an iteration count."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """detect: the shape of maps with this header, None when it is another layout's. view: the map of a shape that
+    detect returned, at an address. Both raise UnsupportedLayout; view raises MemoryFault too."""
+
+    name: str
+    detect: Callable[[GoType, Arch], Any]
+    view: Callable[[Target, Any, int], MapView]
+    marks: MarkCode

@@ -1,0 +1,78 @@
+"""Swiss maps, as all of gomap sees them."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+from gomap import human
+from gomap.golang.hashing.hasher import Hasher
+from gomap.golang.hashing.plans import Plan
+from gomap.golang.layouts.integrity import Checked
+from gomap.golang.layouts.layout import Description, Layout, Terms
+from gomap.golang.layouts.structure import Structure
+from gomap.golang.layouts.swiss import check, growth, iterator, locate, lookup, sizes
+from gomap.golang.layouts.swiss.map import SwissMap
+from gomap.golang.layouts.swiss.shape import CTRL_DELETED, CTRL_EMPTY, MARKS, detect
+from gomap.golang.runtime.malloc import Allocator
+
+TERMS = Terms(
+    bucket="group",
+    mark="H2",
+    marks="control",
+    column="ctrl",
+    states={CTRL_EMPTY: "empty", CTRL_DELETED: "deleted (tombstone)"},
+    rest=None,
+    writing="writing",
+    iterator="internal/runtime/maps.Iter",
+)
+
+
+class SwissView(SwissMap):
+    """layout.MapView of a map of this layout: each part is a function of the file that is about it."""
+
+    terms = TERMS
+    marks = MARKS
+    follow = lookup.follow
+    place = staticmethod(lookup.place)
+    going_on = staticmethod(lookup.going_on)
+    head, inner, has_part = locate.head, locate.inner, locate.has_part
+    state = staticmethod(locate.state)
+    growing = growth.growing
+    iteration = iterator.iteration
+    forecast = growth.forecast
+    arrays_of = lookup.arrays_of
+    arrays_size, remade, filled = sizes.arrays_size, sizes.remade, sizes.filled
+    oversized, has_grown = sizes.oversized, sizes.has_grown
+    reshaped = sizes.reshaped
+
+    @property
+    def iterated(self) -> str:
+        return "slots" if self.small else "directory"
+
+    @property
+    def seed(self) -> int:
+        return self.header["seed"]
+
+    def mark(self, hash_: int) -> int:
+        return lookup.h2(hash_)
+
+    def check(
+        self, hasher: Hasher, plan: Plan | None, allocator: Allocator, full: bool, absent: Callable[[int | None], bool]
+    ) -> Checked:
+        return check.check(self, hasher, plan, full, absent)
+
+    def describe(self, structure: Structure) -> Description:
+        groups, kind, load = structure.main.buckets, f" ({self.shape.group} slots)", "no buckets"
+        many = human.plural(groups, "group")
+        if groups:
+            limit = "full at 8" if self.small else "limit 87.5% a table"
+            load = f"{human.percent(structure.load)} of the slots, {limit}"
+        if self.small:
+            return Description(f"Swiss, small: {many}, no table{kind}", load)
+        length = self.header["dirLen"]
+        depth = f"directory of {length:,}" if length > 1 else "no split yet"
+        tables = human.plural(len(structure.tables), "table")
+        return Description(f"Swiss, {tables} of {many} in all, {depth}{kind}", load)
+
+
+LAYOUT = Layout("swiss", detect, SwissView, MARKS)

@@ -1,0 +1,1 @@
+"""The Go runtime's own structures: goroutines, stacks, the heap, type descriptors."""

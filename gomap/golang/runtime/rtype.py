@@ -1,0 +1,475 @@
+"""abi.Type in target memory -> GoType: what the program itself knows of its types.
+
+Needed for the dynamic types of interfaces. Follows internal/abi/type.go (Type, PtrType, StructType, ...,
+Name), internal/abi/map.go, reflect/type.go (uncommon types) and runtime/type.go (resolveNameOff).
+The descriptors' offsets are those of Go 1.18 to 1.27 on 32 and 64 bits; the map descriptor,
+the one that changed, is read by the fields that debug information gives it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gomap.errors import BadExpression, GomapError, MemoryFault, NoDebugInfo
+from gomap.golang.runtime.mapheaders import header_of
+from gomap.gotypes import POINTER_KINDS, Field, GoType, Kind, Lazy, fixed
+from gomap.target import Record, Target, read_record
+
+#: reflect.Kind by number: (Kind, Go's name of the basic type).
+KINDS = (
+    (Kind.OPAQUE, ""),
+    (Kind.BOOL, "bool"),
+    (Kind.INT, "int"),
+    (Kind.INT, "int8"),
+    (Kind.INT, "int16"),
+    (Kind.INT, "int32"),
+    (Kind.INT, "int64"),
+    (Kind.UINT, "uint"),
+    (Kind.UINT, "uint8"),
+    (Kind.UINT, "uint16"),
+    (Kind.UINT, "uint32"),
+    (Kind.UINT, "uint64"),
+    (Kind.UINT, "uintptr"),
+    (Kind.FLOAT, "float32"),
+    (Kind.FLOAT, "float64"),
+    (Kind.COMPLEX, "complex64"),
+    (Kind.COMPLEX, "complex128"),
+    (Kind.ARRAY, ""),
+    (Kind.CHAN, ""),
+    (Kind.FUNC, ""),
+    (Kind.INTERFACE, ""),
+    (Kind.MAP, ""),
+    (Kind.POINTER, ""),
+    (Kind.SLICE, ""),
+    (Kind.STRING, "string"),
+    (Kind.STRUCT, ""),
+    (Kind.UNSAFE_POINTER, "unsafe.Pointer"),
+)
+SIZES = {
+    Kind.BOOL: (1,),
+    Kind.INT: (1, 2, 4, 8),
+    Kind.UINT: (1, 2, 4, 8),
+    Kind.FLOAT: (4, 8),
+    Kind.COMPLEX: (8, 16),
+}
+#: Sizes in words.
+WORDS = {Kind.STRING: 2, Kind.SLICE: 3, Kind.INTERFACE: 2, **dict.fromkeys(POINTER_KINDS, 1)}
+KIND_MASK = 0x1F
+DIRECT_IFACE = 1 << 5  # in Kind_ up to 1.25 (KindDirectIface), in TFlag from 1.26 on (TFlagDirectIface)
+TFLAG_UNCOMMON, TFLAG_EXTRA_STAR, TFLAG_NAMED, TFLAG_REGULAR_MEMORY = 1, 2, 4, 8
+NAME_EMBEDDED = 1 << 3
+MAX_NAME = 4096
+MAX_SIZE_BITS = 50
+MAX_FIELDS = 4096
+MAX_DEPTH = 64  # of types within types
+MAX_TYPE_NAME = 1 << 14
+#: Fields and array elements that a value consists of, an array's counted once: more has no type of a program.
+MAX_WEIGHT = 1 << 14
+
+#: Names of the type descriptor of maps, newest first.
+MAP_DESCRIPTORS = (
+    "internal/abi.MapType",
+    "internal/abi.SwissMapType",
+    "internal/abi.OldMapType",
+    "runtime.maptype",
+)
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """The leading words of one *abi.Type."""
+
+    address: int
+    size: int
+    ptr_bytes: int
+    tflag: int
+    kind: int
+    name_off: int
+
+    @property
+    def direct(self) -> bool:
+        """A value of this type is the data word of an interface itself, not behind it."""
+        return bool((self.kind | self.tflag) & DIRECT_IFACE)
+
+    @property
+    def regular_memory(self) -> bool:
+        """Values of this type are compared and hashed as plain bytes, as a whole."""
+        return bool(self.tflag & TFLAG_REGULAR_MEMORY)
+
+
+@dataclass
+class DescribedTypes:
+    """The runtime's type descriptors of one target. Every type is read once."""
+
+    target: Target
+    _types: dict[int, GoType] = field(default_factory=dict)
+    _making: set[int] = field(default_factory=set)
+    _modules: list[tuple[int, int]] | None = None
+    _direct: dict[int, bool] = field(default_factory=dict)
+    _held: dict[tuple[int, bool], tuple[GoType, bool]] = field(default_factory=dict)
+    _names: dict[int, str] = field(default_factory=dict)
+    _weights: dict[int, int] = field(default_factory=dict)
+    #: Types that have no descriptor, by their id().
+    _pretended: dict[int, GoType] = field(default_factory=dict)
+
+    def at(self, address: int) -> GoType:
+        """The type whose descriptor lies at `address` (*abi.Type). Raises MemoryFault, NoDebugInfo."""
+        found = self._types.get(address)
+        if found is None:
+            if address in self._making or len(self._making) > MAX_DEPTH:
+                raise BadExpression(f"the type descriptor at {address:#x} contains itself: it is corrupt")
+            self._making.add(address)
+            try:
+                found = self._types[address] = self._make(self.descriptor(address))
+            finally:
+                self._making.discard(address)
+        return found
+
+    def is_direct(self, address: int) -> bool:
+        """Whether an interface holds values of this type in its data word itself."""
+        found = self._direct.get(address)
+        if found is None:
+            found = self._direct[address] = self.descriptor(address).direct
+        return found
+
+    def held(self, first: int, methods: bool) -> tuple[GoType, bool]:
+        """What an interface with this first word, not 0, holds: (type, is_direct). Raises MemoryFault, GomapError."""
+        found = self._held.get((first, methods))
+        if found is None:
+            address = descriptor_of(self, first, methods)
+            found = self._held[first, methods] = self.at(address), self.is_direct(address)
+        return found
+
+    def is_of_program(self, address: int) -> bool:
+        """Whether `address` is where the linker has put type descriptors. Raises NoDebugInfo, MemoryFault."""
+        return self._module(address) is not None
+
+    def size_at(self, address: int) -> int:
+        """Bytes of a value of the type whose descriptor is at `address`. Raises NoDebugInfo, MemoryFault."""
+        return self.descriptor(address).size
+
+    def pretend(self, address: int, t: GoType) -> None:
+        """From now on type t, an object of its own, has its descriptor at `address`, where the target has none."""
+        self._types[address] = t
+        self._direct[address] = False
+        self._pretended[id(t)] = t
+
+    def is_pretended(self, *types: GoType) -> bool:
+        """Whether one of the types is only known from elsewhere than a descriptor."""
+        return any(id(t) in self._pretended for t in types)
+
+    def made(self) -> list[tuple[int, GoType]]:
+        """The types that were read so far, with where their descriptors lie."""
+        return list(self._types.items())
+
+    def descriptor(self, address: int) -> Descriptor:
+        arch, word = self.target.arch, self.target.arch.pointer_size
+        data = self.target.memory.read(address, 4 * word + 16)
+        kind = data[2 * word + 7]
+        if kind & KIND_MASK >= len(KINDS) or kind & KIND_MASK == 0:
+            raise BadExpression(f"{address:#x} is not the address of a Go type descriptor")
+        size = arch.pointer(data, 0)
+        of = KINDS[kind & KIND_MASK][0]
+        known = (WORDS[of] * word,) if of in WORDS else SIZES.get(of, (size,))
+        found = Descriptor(
+            address=address,
+            size=size,
+            ptr_bytes=arch.pointer(data, word),
+            tflag=data[2 * word + 4],
+            kind=kind,
+            name_off=arch.uint(data, 4 * word + 8, 4),
+        )
+        if size not in known or size >> MAX_SIZE_BITS or (found.direct and size != word):
+            raise BadExpression(f"the type descriptor at {address:#x} has an impossible size: it is corrupt")
+        return found
+
+    # -- names -----------------------------------------------------------------------------------
+
+    def _module(self, address: int) -> tuple[int, int] | None:
+        """(types, etypes) of the module that `address` lies in."""
+        if self._modules is None:
+            self._modules = list(self._read_modules())
+        for types, etypes in self._modules:
+            if types <= address < etypes:
+                return types, etypes
+        return None
+
+    def _read_modules(self) -> list[tuple[int, int]]:
+        return [(record["types"], record["etypes"]) for record in self.modules()]
+
+    def modules(self) -> list[Record]:
+        """runtime.moduledata of the program and of its plugins. Raises NoDebugInfo, MemoryFault."""
+        address = self.target.symbol("runtime.firstmoduledata")
+        moduledata = self.target.find_type("runtime.moduledata")
+        if address is None or moduledata is None:
+            raise NoDebugInfo("the program has no runtime.firstmoduledata: its dynamic types can't be named")
+        found: list[Record] = []
+        seen: set[int] = set()
+        while address and address not in seen and len(seen) < 4096:
+            seen.add(address)
+            record = read_record(self.target, moduledata, address)
+            found.append(record)
+            address = record["next"]
+        return found
+
+    def _name(self, address: int) -> tuple[str, int]:
+        """The abi.Name at `address` as (text, flag byte): Name.Name, Name.ReadVarint."""
+        if not address:
+            return "", 0
+        data = self._upto(address, 16)
+        flags, length, at, shift = data[0], 0, 1, 0
+        while at < len(data):
+            byte = data[at]
+            length |= (byte & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+            if not byte & 0x80:
+                break
+        text = self.target.memory.read(address + at, min(length, MAX_NAME))
+        name = text.decode("utf-8", "replace")
+        if not name.isprintable():  # it goes to the terminal as it is
+            raise BadExpression(f"the type descriptor's name at {address:#x} is not valid: the descriptor is corrupt")
+        return name, flags
+
+    def _upto(self, address: int, size: int) -> bytes:
+        """Up to `size` bytes: fewer at the end of readable memory, at least two."""
+        try:
+            return self.target.memory.read(address, size)
+        except MemoryFault:
+            return self.target.memory.read(address, 2)
+
+    def _offset_name(self, near: int, offset: int) -> str:
+        module = self._module(near)
+        if module is None:
+            return ""  # made by reflect at run time: its name lies in reflectOffs
+        return self._name(module[0] + offset)[0]
+
+    def _own_name(self, d: Descriptor) -> str | None:
+        """The full name of a named type, None for an unnamed one."""
+        if not d.tflag & TFLAG_NAMED:
+            return None
+        text = self._offset_name(d.address, d.name_off)
+        if d.tflag & TFLAG_EXTRA_STAR:
+            text = text[1:]
+        if not d.tflag & TFLAG_UNCOMMON:
+            return text
+        path_at = self._uncommon(d)
+        try:
+            offset = self.target.arch.uint(self.target.memory.read(path_at, 4), 0, 4)
+        except MemoryFault:
+            return text
+        path = self._offset_name(d.address, offset) if offset else ""
+        bracket = text.find("[")
+        dot = text.find(".", 0, bracket if bracket >= 0 else len(text))
+        return f"{path}.{text[dot + 1 :]}" if path and dot >= 0 else text
+
+    def _uncommon(self, d: Descriptor) -> int:
+        """Address of the type's abi.UncommonType: right behind the descriptor of its kind."""
+        word = self.target.arch.pointer_size
+        kind = KINDS[d.kind & KIND_MASK][0]
+        words = {
+            Kind.POINTER: 1,
+            Kind.FUNC: 1,
+            Kind.SLICE: 1,
+            Kind.ARRAY: 3,
+            Kind.CHAN: 2,
+            Kind.INTERFACE: 4,
+            Kind.STRUCT: 4,
+        }.get(kind, 0)
+        size = 4 * word + 16 + words * word
+        if kind is Kind.MAP:
+            size = self._map_descriptor().size
+        return d.address + size
+
+    # -- types -----------------------------------------------------------------------------------
+
+    def _make(self, d: Descriptor) -> GoType:
+        kind, basic = KINDS[d.kind & KIND_MASK]
+        name = self._own_name(d) or basic
+        arch, word = self.target.arch, self.target.arch.pointer_size
+        own = d.address + 4 * word + 16
+
+        def pointer(index: int) -> int:
+            return arch.pointer(self.target.memory.read(own + index * word, word))
+
+        if kind is Kind.POINTER:
+            elem = pointer(0)
+            return GoType(kind, name or "*" + self._name_of(elem), word, lazy_elem=self._lazy(elem))
+        if kind is Kind.SLICE:
+            elem = pointer(0)
+            return GoType(kind, name or "[]" + self._name_of(elem), d.size, lazy_elem=self._lazy(elem))
+        if kind is Kind.ARRAY:
+            elem, length = pointer(0), pointer(2)
+            held = self._part(d, elem, 0, length)
+            return GoType(kind, name or f"[{length}]" + held.name, d.size, length, lazy_elem=fixed(held))
+        if kind is Kind.CHAN:
+            elem, direction = pointer(0), pointer(1)
+            prefix = {1: "<-chan ", 2: "chan<- "}.get(direction, "chan ")
+            return GoType(kind, name or prefix + self._name_of(elem), word, lazy_elem=self._lazy(elem))
+        if kind is Kind.INTERFACE:
+            count = pointer(2)
+            return GoType(
+                kind,
+                name or ("interface {}" if not count else self._raw_name(d)),
+                d.size,
+                methods=bool(count),
+            )
+        if kind is Kind.STRUCT:
+            fields = self._fields(d, own)
+            return GoType(kind, name or self._struct_name(fields), d.size, fields=fields)
+        if kind is Kind.MAP:
+            return self._map(d, name)
+        if kind is Kind.FUNC:
+            return GoType(kind, name or self._raw_name(d) or "func", word)
+        return GoType(kind, name, d.size)
+
+    def _part(self, d: Descriptor, address: int, offset: int, count: int = 1) -> GoType:
+        """The type of a part that values of type d have in themselves, `count` times from `offset` on."""
+        found = self.at(address)
+        weight = self._weights[d.address] = self._weights.get(d.address, 1) + self._weights.get(address, 1)
+        if offset + count * found.size > d.size or weight > MAX_WEIGHT:
+            raise BadExpression(f"the type descriptor at {d.address:#x} has parts that do not fit: it is corrupt")
+        return found
+
+    def _lazy(self, address: int) -> Lazy:
+        return Lazy(lambda: self.at(address))
+
+    def _raw_name(self, d: Descriptor) -> str:
+        """The type's string as reflect gives it, with short package names."""
+        text = self._offset_name(d.address, d.name_off)
+        return text[1:] if d.tflag & TFLAG_EXTRA_STAR else text
+
+    def name(self, address: int) -> str:
+        """The full name of the type whose descriptor lies at `address`; none where it can't be read."""
+        try:
+            return self._name_of(address)
+        except GomapError:
+            return ""
+
+    def _name_of(self, address: int, depth: int = 0) -> str:
+        """The full name of the type at `address`, without making it: types may contain themselves."""
+        made = self._types.get(address)
+        if made is not None:
+            return made.name
+        known = self._names.get(address)
+        if known is None:
+            known = self._names[address] = self._named(address, depth)
+            if len(known) > MAX_TYPE_NAME:
+                raise BadExpression(f"the name of the type at {address:#x} has no end: its descriptor is corrupt")
+        return known
+
+    def _named(self, address: int, depth: int) -> str:
+        d = self.descriptor(address)
+        kind, basic = KINDS[d.kind & KIND_MASK]
+        name = self._own_name(d) or basic
+        if name or depth > MAX_DEPTH:
+            return name or self._raw_name(d)
+        arch, word = self.target.arch, self.target.arch.pointer_size
+        own = d.address + 4 * word + 16
+        first = arch.pointer(self.target.memory.read(own, word))
+        if kind is Kind.POINTER:
+            return "*" + self._name_of(first, depth + 1)
+        if kind is Kind.SLICE:
+            return "[]" + self._name_of(first, depth + 1)
+        if kind is Kind.ARRAY:
+            length = arch.pointer(self.target.memory.read(own + 2 * word, word))
+            return f"[{length}]" + self._name_of(first, depth + 1)
+        if kind is Kind.MAP:
+            elem = arch.pointer(self.target.memory.read(own + word, word))
+            return f"map[{self._name_of(first, depth + 1)}]{self._name_of(elem, depth + 1)}"
+        if kind in (Kind.STRUCT, Kind.CHAN):
+            return self.at(address).name
+        return self._raw_name(d)
+
+    def _fields(self, d: Descriptor, own: int) -> tuple[Field, ...]:
+        """abi.StructType: PkgPath, Fields; abi.StructField: Name, Typ, Offset."""
+        arch, word = self.target.arch, self.target.arch.pointer_size
+        head = self.target.memory.read(own, 3 * word)
+        start, count = arch.pointer(head, word), arch.pointer(head, 2 * word)
+        if count > MAX_FIELDS:
+            raise BadExpression(f"a struct type descriptor claims {count} fields: it is corrupt")
+        data = self.target.memory.read(start, count * 3 * word) if count else b""
+        found = []
+        for at in range(0, len(data), 3 * word):
+            name, flags = self._name(arch.pointer(data, at))
+            offset = arch.pointer(data, at + 2 * word)
+            t = self._part(d, arch.pointer(data, at + word), offset)
+            found.append(Field(name, offset, t, bool(flags & NAME_EMBEDDED)))
+        return tuple(found)
+
+    def _struct_name(self, fields: tuple[Field, ...]) -> str:
+        if not fields:
+            return "struct {}"
+        parts = [f.type.name if f.embedded else f"{f.name} {f.type.name}" for f in fields]
+        if sum(map(len, parts)) > MAX_TYPE_NAME:
+            raise BadExpression("the name of a struct type has no end: its descriptor is corrupt")
+        return "struct { " + "; ".join(parts) + " }"
+
+    # -- maps ------------------------------------------------------------------------------------
+
+    def map_record(self, address: int) -> Record:
+        """The descriptor (*abi.MapType) of a map type. Raises NoDebugInfo, MemoryFault."""
+        return read_record(self.target, self._map_descriptor(), address)
+
+    def map_record_size(self) -> int:
+        return self._map_descriptor().size
+
+    def map_header(self) -> GoType:
+        """The runtime's own struct of map headers, of whatever map. Raises NoDebugInfo."""
+        swiss = self._map_descriptor().field("Group") is not None
+        return self.runtime_type("internal/runtime/maps.Map" if swiss else "runtime.hmap")
+
+    def map_table(self) -> GoType:
+        """The runtime's own struct of a Swiss map's table. Raises NoDebugInfo."""
+        return self.runtime_type("internal/runtime/maps.table")
+
+    def _map_descriptor(self) -> GoType:
+        for name in MAP_DESCRIPTORS:
+            found = self.target.find_type(name)
+            if found is not None and found.fields:
+                return found
+        raise NoDebugInfo("the program has no debug information on abi.MapType: maps in interfaces can't be read")
+
+    def _map(self, d: Descriptor, name: str) -> GoType:
+        record = read_record(self.target, self._map_descriptor(), d.address)
+        key, elem = (record["Key"], record["Elem"]) if record.type.field("Key") else (record["key"], record["elem"])
+        key_name, elem_name = self._name_of(key), self._name_of(elem)
+        header = Lazy(lambda: header_of(self, record, key_name, elem_name))
+        word = self.target.arch.pointer_size
+        return GoType(
+            Kind.MAP,
+            name or f"map[{key_name}]{elem_name}",
+            word,
+            lazy_header=header,
+            lazy_key=self._lazy(key),
+            lazy_elem=self._lazy(elem),
+        )
+
+    def runtime_type(self, name: str) -> GoType:
+        found = self.target.find_type(name)
+        if found is None:
+            raise NoDebugInfo(f"the program has no debug information on {name}")
+        return found
+
+
+def dynamic(types: DescribedTypes, interface: GoType, data: bytes) -> tuple[GoType, int, bool] | None:
+    """What an interface holds: (type, data word, whether the data word is the value itself); None if nil.
+
+    data: the interface's two words (runtime.eface or runtime.iface). Raises MemoryFault, GomapError.
+    """
+    arch = types.target.arch
+    first, word = arch.pointer(data, 0), arch.pointer(data, arch.pointer_size)
+    if not first:
+        return None
+    t, direct = types.held(first, interface.methods)
+    return t, word, direct
+
+
+def descriptor_of(types: DescribedTypes, first: int, methods: bool) -> int:
+    """Address of the dynamic type's descriptor. first: the interface's first word. Raises MemoryFault, GomapError."""
+    if not methods:
+        return first
+    arch = types.target.arch  # runtime.itab: Inter, Type, ...
+    found = arch.pointer(types.target.memory.read(first + arch.pointer_size, arch.pointer_size))
+    if not found:
+        raise GomapError("an interface's itab names no type")
+    return found
