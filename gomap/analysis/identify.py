@@ -188,10 +188,13 @@ class Identifier:
         return Identified(looked, t, how, others, hashed)
 
     def _fit(self, looked: MapView) -> int | None:
-        """In how many of the first elems a pointer leads to an object of just its type's size; None where an elem can't
-        be of the map's type."""
+        """In how many of the first elems a pointer leads to an object of just its type's size; None where an elem, or
+        a small map's structure, can't be of the map's type."""
         exact = 0
         try:
+            # A bucket's overflow pointer lies at its end, which is another place for another type.
+            if looked.count <= SLOTS and looked.structure(self._rules).anomalies:
+                return None
             for entry in islice(looked.entries(), ELEMS):
                 if entry.elem is None or not self._can_be(looked.shape.elem, entry.elem):
                     return None
