@@ -26,12 +26,14 @@ HIDING = {"gdb": "frame 3", "delve": "frame 1"}
 BEFORE_CLOSURES = ("1.21.13", "1.22.10")
 #: Programs without maps of interest to this, and why.
 ELSEWHERE = {
+    "churn": "never stops",
     "cpointers": "C code",
     "deaths": "dies",
     "hashes": "never stops",
     "paths": "is asked for all its paths",
     "pluginhost": "opens the program `shared`",
     "shared": "C code, a library, a plugin",
+    "small": "programs of single tests",
     "truth": "is no program",
 }
 PROGRAMS = sorted(one.name for one in toolchains.TARGETS.iterdir() if one.is_dir() and one.name not in ELSEWHERE)

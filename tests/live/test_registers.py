@@ -128,7 +128,7 @@ def check_parts(answers: list[str]) -> None:
         assert not answer["anomalies"], answer["anomalies"]
         for group in answer["data"]["groups"]:
             for holder in group["holders"]:
-                if str(holder["function"]).startswith("main."):
+                if str(holder["function"]).startswith("main.") and holder["kind"] != "slot":
                     # The slice that begins with the second: its elements are those one further on.
                     further = holder["path"].startswith("last[")
                     assert group["count"] == entries(holder["path"]) + further, (group, holder)
