@@ -9,7 +9,7 @@ keys of one kind and elems of one size may not be told apart in this way: then s
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 
@@ -81,13 +81,15 @@ class Identifier:
     def _every(self) -> list[_Known]:
         found: list[_Known] = []
         # No map is made with the type of a shape: generic code takes the type from its dictionary.
-        listed = [one for one in map_types(self.types) if "go.shape." not in self.types.name(one.descriptor)]
+        listed = [one for one in map_types(self.types) if SHAPE not in self.types.name(one.descriptor)]
         named = {}
         for one in listed:
             found.append(_Known(None, one.descriptor, one.slots, one.size, one.noscan))
         names = {self.types.name(one.descriptor) for one in listed}
         for t in self.known:
-            if t.name not in names and t.name not in named:  # made by reflect
+            # A variable of generic code has the type of a shape, which no expression can name.
+            t = replace(t, name=t.name.replace(SHAPE, "")) if SHAPE in t.name else t
+            if t.name not in names and t.name not in named:  # made by reflect, or of generic code alone
                 try:
                     shape = shape_of(t, self.target.arch)
                 except GomapError:
@@ -171,8 +173,6 @@ class Identifier:
                 found.append((looked, t, agreed[1] if agreed else 0))
             elif agreed[0] > max(AGREEING, agreed[1] // 2, partly[2] if partly is not None else 0):
                 partly = looked, t, agreed[0]
-        # No map has a shape for its type: these are what generic functions are compiled for.
-        found = [one for one in found if SHAPE not in one[1].name] or found
         if not found and partly is None:
             return Identified()
         if not found and partly is not None:  # a map with keys that are not where their hashes belong
