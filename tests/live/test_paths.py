@@ -35,6 +35,7 @@ ELSEWHERE = {
     "shared": "C code, a library, a plugin",
     "small": "programs of single tests",
     "truth": "is no program",
+    "watched": "never stops",
 }
 PROGRAMS = sorted(one.name for one in toolchains.TARGETS.iterdir() if one.is_dir() and one.name not in ELSEWHERE)
 
