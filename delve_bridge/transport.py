@@ -148,7 +148,11 @@ class Dlv:
         seen = time.monotonic()
         while True:
             time.sleep(BEAT)
-            if self._tell() or not self._beating:
+            try:
+                read = self._tell()
+            except ConnectionLost:
+                return  # dlv has ended, and its pipes with it: the next command says so
+            if read or not self._beating:
                 seen = time.monotonic()
             elif time.monotonic() - seen > MISSED:
                 self._beating = False

@@ -111,7 +111,9 @@ OTHERS = (
 MANY = ("pointers", "process", "syncmap", "values")
 #: And why the rest is not asked here.
 ELSEWHERE = {
+    "advise": "test_advise.py compares each change with what the program measures",
     "census": "test_census.py compares all its maps with its own list",
+    "churn": "never stops: test_direct.py reads it while it runs",
     "corrupt": "what its headers claim is wild: test_corrupt_maps.py checks the map that is whole",
     "cpointers": "C code: test_whatis.py asks all keys",
     "damaged": "damages its maps: test_corrupt_maps.py has them intact before",
@@ -122,11 +124,15 @@ ELSEWHERE = {
     "holders": "test_holders.py asks it",
     "inlined": "is about frames: test_frames.py asks in them",
     "liveness": "test_liveness.py asks it",
+    "origin": "test_origin.py compares its maps with its own profile",
     "paths": "test_paths.py asks every map by every path",
     "pluginhost": "opens the program `shared`",
+    "retained": "test_why.py compares it with its own heap dump",
     "shared": "C code, a library, a plugin: test_builds.py asks all keys",
+    "small": "programs of single tests",
     "truth": "is no program",
     "writes": "test_writes.py asks at every instruction of its writes",
+    "watched": "never stops: test_gomap_top.py watches it",
 }
 
 
