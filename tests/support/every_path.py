@@ -136,7 +136,8 @@ def _ways(ask: Ask, command: str, problems: list[str]) -> Iterator[Way]:
             continue  # a map of the heap whose type is not known
         if "holders" not in one:
             yield _way(one, address, t, command)
-            yield _way({**one, "path": f"{address}:{t}", "goroutine": None, "frame": None}, address, t, command)
+            if "go.shape." not in str(t):  # as generic code has it, which not every debugger knows by name
+                yield _way({**one, "path": f"{address}:{t}", "goroutine": None, "frame": None}, address, t, command)
         for holder in one.get("holders", ()):
             # Of maps that share their buckets it is not told which is whose.
             several = len(one.get("headers", ())) > 1
