@@ -438,7 +438,8 @@ def _advice(searched: Searched, maps: Sequence[Raced], unseen: bool) -> list[str
             "a build with -race reports both sides at the first unguarded access"
         )
     idle = next((each for each in maps if each.writing and not each.inside), None)
-    if idle is not None and not unseen:
+    # One whose map is not known may be writing to this one.
+    if idle is not None and not (unseen or any(one.address is None and not one.nil for one in inside)):
         advice.append(
             f"{idle.mark or 'writing'} is set but no goroutine is writing: a recovered panic, or a header copied "
             "during a write"

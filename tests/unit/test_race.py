@@ -8,7 +8,8 @@ import pytest
 
 from gomap.analysis import race
 from gomap.analysis.deaths import FATAL, PANIC, Death
-from gomap.analysis.race import MapOperation
+from gomap.analysis.race import MapOperation, Searched
+from gomap.commands.race import Raced, _advice
 from gomap.golang.runtime import mapcalls
 from gomap.golang.runtime.modules import DEPENDENCY, OWN, STANDARD, Modules, package
 from gomap.golang.runtime.pclntab import varint
@@ -178,6 +179,14 @@ def test_whose_line_is_told(functions: list[str], told: str) -> None:
 def test_whose_a_function_is(function: str, path: str, owner: int) -> None:
     assert package(function) == path
     assert Modules("example.com/own", frozenset({"local/helpers"})).owner(function) == owner
+
+
+def test_a_mark_that_nothing_explains() -> None:
+    """A goroutine that writes to a map that is not known may be the one that the mark is of."""
+    marked, one = Raced(0xC000200000, None, True, "writing"), inside("runtime.mapassign_faststr", "main.put")
+    assert one is not None and one.address is None and not one.nil
+    assert "no goroutine is writing" in " ".join(_advice(Searched(), [marked], False))
+    assert not _advice(Searched(), [marked, Raced(None, None, False, inside=[one])], False)
 
 
 def test_no_operation() -> None:
