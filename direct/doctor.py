@@ -30,11 +30,12 @@ PACKAGES = {
     "tabulate": "tables line up",
     "pygments": "Go values have colours",
     "numpy": "hmap-check hashes all keys of large maps, and large maps take less time",
+    "scipy": "hmap-why tells what keeps a map alive",
     "textual": "gomap top has a screen",
 }
 ASK_GDB = """import gdb, importlib.util, sys
 sys.path.append({site!r} % sys.version_info[:2])
-there = [n for n in ("tabulate", "pygments", "numpy") if importlib.util.find_spec(n)]
+there = [n for n in ("tabulate", "pygments", "numpy", "scipy") if importlib.util.find_spec(n)]
 print("gomap", gdb.VERSION, "%d.%d" % sys.version_info[:2], *there)"""
 
 
@@ -146,12 +147,14 @@ def _gdb() -> Iterator[Check]:
         yield Check("gdb", "gdb", "advice", what, _set_up())
         return
     yield Check("gdb", "gdb", "ok", f"gdb {version} with Python {words[python]}: {gdb}")
-    for name in ("tabulate", "pygments", "numpy"):
+    into = str(Path(data, "gomap", f"site-py{words[python]}"))
+    for name in ("tabulate", "pygments", "numpy", "scipy"):
         if name in words[python + 1 :]:
             yield Check("gdb", f"gdb-{name}", "ok", f"{name} is there for gdb's Python")
         else:
             what = f"{name} is missing for gdb's Python; with it {PACKAGES[name]}"
-            yield Check("gdb", f"gdb-{name}", "advice", what, _set_up())
+            pip = shlex.join([f"python{words[python]}", "-m", "pip", "install", "--target", into, name])
+            yield Check("gdb", f"gdb-{name}", "advice", what, pip if name == "scipy" else _set_up())
     yield _loads(gdb)
 
 

@@ -64,6 +64,10 @@ def test_gdb(says: str, state: str, what: str, tmp_path: Path, monkeypatch: pyte
     assert (checks["gdb"].state, what in checks["gdb"].what) == (state, True)
     if state == "ok":
         assert [checks[f"gdb-{n}"].state for n in ("tabulate", "pygments", "numpy")] == ["ok", "advice", "ok"]
+        # install.sh does not get it.
+        mend = checks["gdb-scipy"].mend
+        assert mend is not None and mend.startswith("python3.13 -m pip install --target ")
+        assert mend.endswith("/gomap/site-py3.13 scipy")
         assert checks["gdb-loads"].state == "advice"
     assert (checks["dlv"].state, checks["dlv"].what) == ("ok", f"dlv 1.27.1: {tmp_path}/dlv")
 
