@@ -41,7 +41,7 @@ class CopiedMemory:
         self._zeros: list[tuple[int, int]] = []
 
     def copy(self, pid: int) -> bool:
-        """Copies what the process can write to. Whether that was all: else there is no room, or it can't be read."""
+        """Copies all memory that the process can write to. False where there is no room for it, or it can't be read."""
         call = gather()
         if call is None:
             return False

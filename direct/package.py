@@ -90,7 +90,7 @@ def archive(path: str) -> int:
                 out.close()
                 os.chmod(out.name, 0o755)
                 os.replace(out.name, path)
-            except BaseException:
+            except BaseException:  # Ctrl-C too leaves nothing behind
                 out.close()
                 os.unlink(out.name)
                 raise

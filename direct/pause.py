@@ -76,7 +76,7 @@ class _Call:
 
 
 def _seize_all(call: _Call, pid: int, held: dict[int, int]) -> None:
-    """Stops the threads, and those that they start meanwhile. held: the signal that each is about to get, or 0."""
+    """Stops the threads, and those that these start first. held: the signal that each is about to get, or 0."""
     ended: set[int] = set()
     while True:
         new = [thread for thread in _threads(pid) if thread not in held and thread not in ended]

@@ -253,7 +253,7 @@ class Scopes:
         return _Block(text(origin), number(origin, _DECL_LINE), ranges)
 
     def _origin(self, attributes: Attributes) -> Attributes:
-        """The attributes with those of what it is an instance of."""
+        """The entry's attributes, and those that only its origin has (DW_AT_abstract_origin)."""
         at = attributes.get(_ABSTRACT_ORIGIN)
         return attributes if not isinstance(at, int) else {**self._info.entry(at)[1], **attributes}
 

@@ -47,7 +47,7 @@ def algorithms() -> tuple[ModuleType, ModuleType]:
         with no_signals():
             from scipy import sparse
             from scipy.sparse import csgraph
-    except Exception:
+    except Exception:  # what a scipy that is there but does not fit numpy raises may be any of them
         raise NoScipy(f"this needs scipy, and {python()} has none: python3 -m pip install numpy scipy") from None
     return sparse, csgraph
 

@@ -17,7 +17,7 @@ READER_GONE, INTERRUPTED = 128 + 13, 128 + 2
 
 
 def ended(name: str, work: Callable[[], int]) -> int:
-    """The status that work ends with. What breaks it off is told in one line, as the program of that name."""
+    """Runs work and returns the exit status. An error is printed as one line that begins with `name`."""
     try:
         status = work()
         sys.stdout.flush()

@@ -12,6 +12,7 @@ import pytest
 
 from gomap.analysis.string_columns import StringColumns
 from gomap.analysis.strings import Collected, Part, Strings, parts_of
+from gomap.arrays import numpy
 from gomap.golang.layouts.slots import Columns, SlotShape
 from gomap.golang.runtime.heap import IN_USE, PAGE_SIZE
 from gomap.golang.runtime.malloc import Allocator
@@ -19,7 +20,7 @@ from gomap.gotypes import Field, GoType, Kind, fixed
 from gomap.memory import RegionMemory
 from gomap.target import Arch
 
-pytest.importorskip("numpy")
+assert numpy() is not None, "half of these tests are about the way with numpy"
 AMD64 = Arch("amd64", 8, "little")
 STRING, INT = GoType(Kind.STRING, "string", 16), GoType(Kind.INT, "int", 8)
 BYTES = GoType(Kind.SLICE, "[]uint8", 24, lazy_elem=fixed(GoType(Kind.UINT, "uint8", 1)))

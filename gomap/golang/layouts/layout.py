@@ -189,7 +189,7 @@ class MapView(Protocol):
         """Bytes of a map that make made for so many entries, with these in it, keys and elems behind pointers apart."""
 
     def filled(self, entries: int, structure: Structure, allocator: Allocator) -> Estimate:
-        """Bytes that were allocated, freed ones too, while the map grew from nothing to what it is."""
+        """Bytes that the map has allocated while it grew from empty to its size, those freed since included."""
 
     def oversized(self, structure: Structure) -> bool:
         """Whether it has more buckets than growing to so many entries makes: entries were deleted, or make was given a

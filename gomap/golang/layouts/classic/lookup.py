@@ -43,7 +43,7 @@ def follow(found: ClassicMap, search: KeySearch, hash_: int) -> None:
 
 
 def arrays_of(found: ClassicMap, most: int) -> Iterator[tuple[int, int]]:
-    """layout.MapView.arrays_of: both arrays, the old one first. There is no directory, whatever `most` is."""
+    """layout.MapView.arrays_of: both arrays, the old one first. `most` limits a directory, which there is none of."""
     header = found.header
     for address, count in ((header["oldbuckets"], found.old_count), (header["buckets"], 1 << min(found.B, 40))):
         if address and count * found.shape.slots.size <= MAX_BYTES:
