@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from direct.pause import Stop
+from direct.pause import PausedThreads
 from direct.target import DirectTarget, Opened, of_core, of_process
 from gomap import frontend
 from gomap.commands import registry
@@ -80,7 +80,7 @@ class DirectPrompt(cmd.Cmd):
         name, _, rest = line.strip().partition(" ")
         shown = style(sys.stdout)
         line_of_progress = progress(sys.stdout, shown.width)
-        stops: list[Stop] = []
+        stops: list[PausedThreads] = []
         with ExitStack() as held:
 
             def target() -> DirectTarget:

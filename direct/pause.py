@@ -32,7 +32,7 @@ class _Vector(ctypes.Structure):
 
 
 @dataclass
-class Stop:
+class PausedThreads:
     """registers: of the threads, by their ids. seconds: how long the process stood still, once it runs on."""
 
     registers: Mapping[int, Registers] = field(default_factory=dict)
@@ -40,10 +40,10 @@ class Stop:
 
 
 @contextmanager
-def stopped(pid: int, arch: Arch) -> Iterator[Stop]:
+def stopped(pid: int, arch: Arch) -> Iterator[PausedThreads]:
     """With all threads of the process stopped. Raises NoProcess, GomapError where the kernel refuses it."""
-    stop, held, begun = Stop(), dict[int, int](), time.monotonic()
-    call = _Call()
+    stop, held, begun = PausedThreads(), dict[int, int](), time.monotonic()
+    call = _Ptrace()
     try:
         _seize_all(call, pid, held)
         stop.registers = dict(_registers(call, arch, held))
@@ -59,7 +59,7 @@ def stopped(pid: int, arch: Arch) -> Iterator[Stop]:
         stop.seconds = time.monotonic() - begun
 
 
-class _Call:
+class _Ptrace:
     """ptrace(2), in the one thread that the kernel lets use it."""
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class _Call:
         return 0 if self._ptrace(request, thread, address, data) >= 0 else ctypes.get_errno() or errno.EIO
 
 
-def _seize_all(call: _Call, pid: int, held: dict[int, int]) -> None:
+def _seize_all(call: _Ptrace, pid: int, held: dict[int, int]) -> None:
     """Stops the threads, and those that these start first. held: the signal that each is about to get, or 0."""
     ended: set[int] = set()
     while True:
@@ -130,7 +130,7 @@ def _wait(thread: int) -> int | None:
     return None
 
 
-def _registers(call: _Call, arch: Arch, held: Mapping[int, int]) -> Iterator[tuple[int, Registers]]:
+def _registers(call: _Ptrace, arch: Arch, held: Mapping[int, int]) -> Iterator[tuple[int, Registers]]:
     buffer = ctypes.create_string_buffer(_LARGEST)
     for thread in held:
         vector = _Vector(ctypes.addressof(buffer), _LARGEST)

@@ -11,7 +11,7 @@ from typing import Callable
 
 from direct import copied
 from direct.frames import Files, Frames
-from direct.pause import Stop, stopped
+from direct.pause import PausedThreads, stopped
 from direct.refusals import why_not_read
 from gomap import elf, registers
 from gomap.corefile import CoreMemory, ProgramMemory, Shortcut, check
@@ -35,7 +35,7 @@ MAX_TRIES, MAX_STACK = 8, 1 << 22
 class Still:
     """A process that was stopped, and its memory as it was then."""
 
-    stop: Stop
+    stop: PausedThreads
     memory: Memory
 
 

@@ -28,7 +28,7 @@ from gomap.analysis.changes import (
 )
 from gomap.analysis.small_maps import SmallMaps
 from gomap.analysis.string_columns import collected
-from gomap.analysis.strings import Part, Repeated, Saved, parts_of
+from gomap.analysis.strings import Part, Repeated, SavedBytes, parts_of
 from gomap.errors import GomapError
 from gomap.golang.layouts.layout import MapView
 from gomap.golang.layouts.marks import SLOTS
@@ -317,7 +317,7 @@ class Adviser:
         strings = self.strings
         assert strings is not None
         best = 0
-        told: list[Saved] = []
+        told: list[SavedBytes] = []
         for done, (owner, (one, structure)) in enumerate(self._strings_of.items()):
             if done % STEP == 0:
                 progress("strings of maps", done, len(self._strings_of))

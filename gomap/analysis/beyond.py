@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from gomap import syncmap
 from gomap.analysis.alias import AliasSearch, Holder
 from gomap.analysis.identify import Identifier
-from gomap.analysis.roots import Slot, of_runtime
+from gomap.analysis.roots import StackSlot, of_runtime
 from gomap.errors import GomapError
 from gomap.golang.runtime.heap import Heap
 from gomap.golang.runtime.malloc import allocator
@@ -155,7 +155,7 @@ def adopt(
 
 
 def add_slots(
-    found: AliasSearch, more: Beyond, identifier: Identifier, slots: Sequence[Slot], progress: Progress = silent
+    found: AliasSearch, more: Beyond, identifier: Identifier, slots: Sequence[StackSlot], progress: Progress = silent
 ) -> None:
     """Adds the words of stacks that hold maps and that no variable has in their frame, as holders; and the maps that
     these alone hold, which leave `more`."""

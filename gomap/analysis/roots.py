@@ -37,7 +37,7 @@ class Reach:
         return found[1]
 
 
-class Slot(NamedTuple):
+class StackSlot(NamedTuple):
     """A word of a stack that holds a live pointer. first: level of the newest frame of its call, place: of the oldest,
     whose function has the frame; the others are inlined in it."""
 
@@ -77,7 +77,7 @@ class Roots:
     object_size: int = 0
     objects: list[tuple[int, tuple[int, int]]] = field(default_factory=list)
     with_slots: bool = False
-    slots: list[Slot] = field(default_factory=list)
+    slots: list[StackSlot] = field(default_factory=list)
 
     @property
     def anomalies(self) -> list[Anomaly]:
@@ -140,7 +140,7 @@ class Roots:
                 for at, pointer, first, last in liveness.pointers(stack.goroutine, stack.frames):
                     frame = stack.frames[last]
                     place = Place("slot", stack.goroutine.id, last, frame.function, frame.file, frame.line)
-                    self.slots.append(Slot(at, pointer, first, place))
+                    self.slots.append(StackSlot(at, pointer, first, place))
             yield from liveness.deferred(stack.goroutine, stack.frames)
 
     def _own(self, found: list[Goroutine]) -> list[Goroutine]:

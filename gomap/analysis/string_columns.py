@@ -19,7 +19,7 @@ from gomap.analysis.strings import (
     Collected,
     Part,
     Repeated,
-    Saved,
+    SavedBytes,
     Strings,
     Uniform,
 )
@@ -205,7 +205,7 @@ class StringColumns:
     def has(self, owner: int) -> bool:
         return len(self._slots(owner)[0]) > 0
 
-    def duplicates(self, owner: int | None = None) -> Saved:
+    def duplicates(self, owner: int | None = None) -> SavedBytes:
         """As Strings.duplicates."""
         np = self.np
         slots, times = self._slots(owner)
@@ -213,7 +213,7 @@ class StringColumns:
         slots = slots[self.object[slots] >= 0]
         comparable = self.content[slots] >= 0
         if not comparable.any():
-            return Saved()
+            return SavedBytes()
         number, first, which, copies = np.unique(
             self.content[slots[comparable]], return_index=True, return_inverse=True, return_counts=True
         )
@@ -226,13 +226,13 @@ class StringColumns:
         if owner is not None:
             free &= (self.owner[objects] == owner) & ~self.shared[objects]
         if not free.any():
-            return Saved()
+            return SavedBytes()
         # An object's bytes are told with the first string in it.
         leading = np.unique(inverse, return_index=True)[1]
         of_object = np.full(len(slots), -1, np.int64)
         of_object[comparable] = which
         gone = np.bincount(of_object[leading[free]], self.size[objects[free]], len(number)).astype(np.int64)
-        found = Saved(int(self.size[objects[free]].sum()), int(free.sum()))
+        found = SavedBytes(int(self.size[objects[free]].sum()), int(free.sum()))
         lengths = self.length[slots[comparable][first]]
         found.within = 16 * int(np.count_nonzero((gone > 0) & (lengths < 16)))
         counts = np.bincount(which, times[comparable], len(number)).astype(np.int64)
@@ -247,7 +247,7 @@ class StringColumns:
                 found.top.append(Repeated(text, length, int(counts[i]), int(held[i]), int(gone[i])))
         return found
 
-    def pins(self, owner: int | None = None) -> Saved:
+    def pins(self, owner: int | None = None) -> SavedBytes:
         """As Strings.pins."""
         np = self.np
         slots, _ = self._slots(owner)
@@ -258,7 +258,7 @@ class StringColumns:
         if owner is not None:
             chosen &= (self.owner[objects] == owner) & ~self.shared[objects]
         within = 16 * int(np.count_nonzero(self.small[slots] & chosen[inverse]))
-        return Saved(int((self.size[objects] - needs)[chosen].sum()), int(chosen.sum()), within)
+        return SavedBytes(int((self.size[objects] - needs)[chosen].sum()), int(chosen.sum()), within)
 
     def uniform(self, owner: int) -> Uniform | None:
         """As Strings.uniform."""

@@ -66,7 +66,7 @@ class Repeated(NamedTuple):
 
 
 @dataclass
-class Saved:
+class SavedBytes:
     """Bytes of the objects that a change frees, and how many they are. within: what the tiny allocator may make of it.
     top: the strings that are most of it."""
 
@@ -98,8 +98,8 @@ class Collected(Protocol):
     def add(self, owner: int, cells: Columns, part: Part, stride: int) -> None: ...
     def compare(self, progress: Progress = silent) -> None: ...
     def has(self, owner: int) -> bool: ...
-    def duplicates(self, owner: int | None = None) -> Saved: ...
-    def pins(self, owner: int | None = None) -> Saved: ...
+    def duplicates(self, owner: int | None = None) -> SavedBytes: ...
+    def pins(self, owner: int | None = None) -> SavedBytes: ...
     def uniform(self, owner: int) -> Uniform | None: ...
 
 
@@ -233,10 +233,10 @@ class Strings:
 
     # -- what can be saved ---------------------------------------------------------------------------
 
-    def duplicates(self, owner: int | None = None) -> Saved:
+    def duplicates(self, owner: int | None = None) -> SavedBytes:
         """What keeping one copy of each string frees: of those that are in one map's slots and in no other's, or, of
         None, of all."""
-        saved = Saved()
+        saved = SavedBytes()
         kept: set[int] = set()
         mine: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for key in self._objects if owner is None else self._of[owner]:
@@ -283,10 +283,10 @@ class Strings:
                 return False
         return True
 
-    def pins(self, owner: int | None = None) -> Saved:
+    def pins(self, owner: int | None = None) -> SavedBytes:
         """What copying strings and slices out of much larger objects frees: of the objects of which one map's slots
         alone have a part, or, of None, of all."""
-        saved = Saved()
+        saved = SavedBytes()
         bases: Iterable[int] = self._inside
         if owner is not None:
             bases = dict.fromkeys(self._objects[key][0] for key in self._of[owner] if key in self._objects)

@@ -32,7 +32,7 @@ Sample = Sequence[tuple[int, bytes]]
 
 
 @dataclass(frozen=True)
-class Keys:
+class HashKeys:
     """Where they are. schedule: aeskeysched, None where hashes are computed without AES. hashkey: None where that is
     not used."""
 
@@ -42,17 +42,17 @@ class Keys:
 
 def find(
     target: Target, heap: Heap, areas: Sequence[Area], make: Callable[[bytes | None, bytes], tuple[MemHash, bool]]
-) -> Keys | None:
+) -> HashKeys | None:
     """make: gives hashes with aeskeysched, or None, and hashkey; and what Hasher calls signatures."""
     types = DescribedTypes(target)
     word, order = target.arch.pointer_size, target.arch.byte_order
-    candidates: list[tuple[Keys, MemHash, bool]] = []
+    candidates: list[tuple[HashKeys, MemHash, bool]] = []
     for where in areas:
         if target.arch.name in ("amd64", "arm64", "386"):
             for address, data in random_blocks(where, word, 16 * word, order):
-                candidates.append((Keys(address, None), *make(data, bytes(4 * word))))
+                candidates.append((HashKeys(address, None), *make(data, bytes(4 * word))))
         for address, data in random_blocks(where, word, 4 * word, order):
-            candidates.append((Keys(None, address), *make(None, data)))
+            candidates.append((HashKeys(None, address), *make(None, data)))
     if not candidates:
         return None
     tried = [(one, sample_of(one, KEYS)) for one in islice(_maps(target, heap, types), MAPS)]

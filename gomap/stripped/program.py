@@ -49,7 +49,7 @@ class Root:
     type: GoType
 
 
-class Kept:
+class KeptMemory:
     """Memory of which the type descriptors, which never change, are read once."""
 
     def __init__(self, inner: Memory) -> None:
@@ -106,7 +106,7 @@ class Stripped:
         #: What is to be said of a name that is not known.
         self.nameless = f"{why}. {BY_ADDRESS}"
         self._module: Record = Record(self.arch, t, module, memory.read(module, t.size))
-        self._kept = Kept(CachedMemory(memory))
+        self._kept = KeptMemory(CachedMemory(memory))
         self._kept.keep(self._module["types"], min(self._module["etypes"] - self._module["types"], find.MAX_SECTION))
         self.memory: Memory = self._kept
         self._types = DescribedTypes(self)

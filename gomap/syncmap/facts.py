@@ -109,7 +109,7 @@ def is_locked(target: Target, t: GoType, variable: Variable) -> bool:
 
 
 @dataclass
-class Told:
+class SyncFindings:
     """Anomalies: the first few of each kind, and how many more there are."""
 
     anomalies: list[Anomaly] = field(default_factory=list)

@@ -14,7 +14,17 @@ from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import GoType, atomic_pointee
 from gomap.maps import view
 from gomap.memory import gather
-from gomap.syncmap.facts import BATCH, MAX_ENTRIES, Half, ReadDirty, SyncEntry, SyncMap, Told, is_locked, own_bytes
+from gomap.syncmap.facts import (
+    BATCH,
+    MAX_ENTRIES,
+    Half,
+    ReadDirty,
+    SyncEntry,
+    SyncFindings,
+    SyncMap,
+    is_locked,
+    own_bytes,
+)
 from gomap.syncmap.shape import ReadDirtyShape
 from gomap.target import Target, Variable, read_record
 
@@ -24,7 +34,7 @@ class ReadDirtyWalk:
     target: Target
     shape: ReadDirtyShape
     variable: Variable
-    told: Told = field(default_factory=Told)
+    told: SyncFindings = field(default_factory=SyncFindings)
 
     def _word(self, offset: int) -> int:
         arch = self.target.arch

@@ -14,7 +14,7 @@ from gomap.golang.runtime.dictionaries import ANY_POINTER, SHAPE
 from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import GoType, Kind, atomic_pointee
 from gomap.memory import gather
-from gomap.syncmap.facts import BATCH, MAX_ENTRIES, SyncEntry, SyncMap, Told, Trie
+from gomap.syncmap.facts import BATCH, MAX_ENTRIES, SyncEntry, SyncFindings, SyncMap, Trie
 from gomap.syncmap.shape import TrieShape, arguments_of, entry_type, weak_entry
 from gomap.target import Target, Variable
 
@@ -53,7 +53,7 @@ class TrieWalk:
     strange: int = 0  # inner nodes that name another parent
     inner: list[int] = field(default_factory=list)  # those that were walked
     facts: Trie = field(default_factory=Trie)
-    told: Told = field(default_factory=Told)
+    told: SyncFindings = field(default_factory=SyncFindings)
 
     def root(self) -> int:
         """Address of the root, 0 where nothing was ever stored: HashTrieMap.init."""
