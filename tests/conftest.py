@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import hypothesis
 import pytest
@@ -32,6 +32,10 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 #: One classic toolchain and one Swiss.
 LAYOUTS = ("1.23.9", "1.27.3-mapsplitgroup")
+#: What `@pytest.mark.each_kind` leaves of the matrix: the oldest Go, the last classic layout, the first Swiss one, the
+#: newest and its other Swiss layout. In between the runtime's own structures change, which truth, census and heap
+#: tests ask of every row; debug information and what a debugger makes of it change with these.
+KINDS = ("1.21.13", "1.23.9", "1.24.11", "1.27.3", "1.27.3-mapsplitgroup")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,10 +54,12 @@ def is_full(config: pytest.Config) -> bool:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     full = is_full(metafunc.config)
     if "toolchain" in metafunc.fixturenames:
+        kinds = metafunc.definition.get_closest_marker("each_kind") is not None
         # One worker takes all tests of a row, so that what a gdb session answered is asked once.
         rows = [
             pytest.param(row, id=f"go-{row.name}", marks=pytest.mark.xdist_group(row.name))
             for row in (MATRIX if full else (SYSTEM,))
+            if not (full and kinds) or row.name in KINDS
         ]
         metafunc.parametrize("toolchain", rows, indirect=True, scope="session")
     if {"gdb", "optimised"} <= set(metafunc.fixturenames):
@@ -79,8 +85,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("optimised", [False, True], scope="session", ids=["plain", "optimised"])
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def needless(item: pytest.Item) -> bool:
+    """Whether it asks the newer gdb what the older is asked: of each layout and kind of debug information once."""
+    asked: dict[str, Any] = (
+        item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    )
+    row = asked.get("toolchain")
+    return asked.get("gdb", "system") != "system" and row is not None and row.name not in LAYOUTS
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Marks, by where tests lie: `-m 'not live'` is what needs neither Go nor a debugger."""
+    if is_full(config):
+        items[:] = [item for item in items if not needless(item)]
     for item in items:
         if "fuzz" in item.path.stem or item.path.parent.name == "fuzz":
             item.add_marker(pytest.mark.fuzz)

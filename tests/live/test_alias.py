@@ -34,6 +34,8 @@ def questions(exprs: Sequence[str], optimised: bool) -> list[str]:
     return [f"source {session.HELPERS}", *compared, "gomap_user_frame", SEARCH]
 
 
+@pytest.mark.each_kind
+@pytest.mark.each_kind
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_live(program: str, toolchain: Row, gdb: Gdb) -> None:
     check_stages(toolchains.build(program, toolchain, optimised=False), gdb, optimised=False)

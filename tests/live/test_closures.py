@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.support import debuggers, delves, schema, toolchains
 from tests.support.debuggers import Gdb, Session
 from tests.support.delves import Dlv
@@ -52,6 +54,7 @@ def check(answers: Session, toolchain: Row, optimised: bool, without: set[str]) 
     assert set(maps) >= (OPTIMISED if optimised else set(truth))
 
 
+@pytest.mark.each_kind
 def test_delve(toolchain: Row, dlv: Dlv, optimised: bool) -> None:
     binary = toolchains.build("closures", toolchain, optimised)
     check(delves.visit(dlv, binary, {"captured": [COMMAND]}), toolchain, optimised, set())

@@ -31,6 +31,7 @@ ALL = "hmap-check --all --json"
 Damages = tuple[dict[str, Any], ...]
 
 
+@pytest.mark.each_kind
 @functools.cache
 def damages_of(binary: Path) -> Damages:
     """What the program does to its maps."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import pytest
+
 from tests.support import debuggers, delves, schema, toolchains
 from tests.support.debuggers import Answer, Core, Gdb, Session
 from tests.support.delves import Dlv
@@ -34,6 +36,8 @@ EXPRESSIONS = tuple(
 IN_CORES = tuple(f"main.Keep.{name}" for name in ("Self", "Sync", "Config", "Slot", "List", "Shared"))
 
 
+@pytest.mark.each_kind
+@pytest.mark.each_kind
 def test_live(toolchain: Row, gdb: Gdb) -> None:
     optimised = gdb.name != "system"
     names = [*EXPRESSIONS, *([] if optimised else [LOCAL, LONG])]

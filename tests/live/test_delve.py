@@ -53,6 +53,11 @@ def all_right(answers: Session, binary: Path, optimised: bool, kind: str) -> Non
 BUILDS = [*((program, False) for program in session.PROGRAMS), *((program, True) for program in FEW)]
 
 
+@pytest.mark.each_kind
+@pytest.mark.each_kind
+@pytest.mark.each_kind
+@pytest.mark.each_kind
+@pytest.mark.each_kind
 @pytest.mark.parametrize(("program", "fast"), BUILDS)
 def test_live(program: str, fast: bool, toolchain: Row, dlv: Dlv) -> None:
     binary = toolchains.build(program, toolchain, optimised=fast)

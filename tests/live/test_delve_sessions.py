@@ -40,6 +40,7 @@ ANEW = {
 }
 
 
+@pytest.mark.each_kind
 @contextmanager
 def window(dlv: Dlv, *arguments: str, direct: bool = True) -> Iterator[Console]:
     with delves.bridge(dlv, ["exec", *arguments], direct) as session:

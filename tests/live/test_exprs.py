@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from tests.support import debuggers, delves, session, toolchains
 from tests.support.debuggers import Gdb, Session
 from tests.support.delves import Dlv
@@ -85,6 +87,8 @@ def refused(answers: Session) -> list[str]:
     return [f"{line}: {answer.error or answer.output}" for line, answer in wrong]
 
 
+@pytest.mark.each_kind
+@pytest.mark.each_kind
 def test_in_gdb(toolchain: Row, gdb: Gdb, optimised: bool) -> None:
     binary = toolchains.build("exprs", toolchain, optimised)
     refusals = [] if optimised else list(REFUSED)

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Callable
 
+import pytest
+
 from delve_bridge.console import Console
 from delve_bridge.moves import resume, set_breakpoint
 from gomap.render.text import Style
@@ -44,6 +46,8 @@ def in_batch(gdb: Gdb, truth: Path, *arguments: str) -> list[Any]:
 # -- stopped in an inlined function ------------------------------------------------------------------
 
 
+@pytest.mark.each_kind
+@pytest.mark.each_kind
 def test_inlined(target: Target, gdb: Gdb, tmp_path: Path) -> None:
     binary, core, published = target("inlined"), tmp_path / "core", tmp_path / "truth"
     asked = words(ALL, RACE)

@@ -95,6 +95,7 @@ def test_settings_work(toolchain: Row, gdb: Gdb) -> None:
 # -- loading -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.each_kind
 def test_program_started_again_and_again(toolchain: Row, gdb: Gdb) -> None:
     """Who looks for a bug starts the program many times in one session. gdb 13's `interpreter-exec mi` calls itself
     without end after a few of these, or dies."""
@@ -159,6 +160,8 @@ def test_beside_gos_own_script(toolchain: Row, gdb: Gdb) -> None:
     assert "runtime.gopark" in out, "Go's script was not loaded, or its commands are gone"
 
 
+@pytest.mark.each_kind
+@pytest.mark.each_kind
 @pytest.mark.parametrize("language", ["auto", "c", "asm", "go"])
 def test_every_frame_and_language(language: str, toolchain: Row, gdb: Gdb) -> None:
     """Package variables mean the same wherever the user stands, with quotes and without; the setting stays."""

@@ -6,6 +6,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tests.support import debuggers, delves, directly, session, toolchains
 from tests.support.debuggers import Gdb, Session
 from tests.support.delves import Dlv
@@ -80,6 +82,7 @@ def check_named(answers: Session) -> None:
     assert named["keys"] == {f"{expr} {key}": value for expr, key, value in notes["keys"]}
 
 
+@pytest.mark.each_kind
 def test_in_gdb(toolchain: Row, gdb: Gdb, optimised: bool) -> None:
     binary = toolchains.build("generics", toolchain, optimised)
     asked = questions(binary)
@@ -94,6 +97,7 @@ def test_in_gdb(toolchain: Row, gdb: Gdb, optimised: bool) -> None:
     check_named(answers)
 
 
+@pytest.mark.each_kind
 def test_through_delve(toolchain: Row, dlv: Dlv, optimised: bool) -> None:
     binary = toolchains.build("generics", toolchain, optimised)
     answers = plain(delves.visit(dlv, binary, questions(binary), direct=not optimised))

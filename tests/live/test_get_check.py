@@ -21,6 +21,7 @@ from tests.support.toolchains import Row
 BUILDS = [*((program, False) for program in session.PROGRAMS), *((program, True) for program in session.LOOKED_UP_FAST)]
 
 
+@pytest.mark.each_kind
 @pytest.mark.parametrize(("program", "fast"), BUILDS)
 def test_intact_maps(program: str, fast: bool, toolchain: Row, system_gdb: Gdb) -> None:
     """No finding on any map that the program itself finds right, at any stage; every key is found by its hash, and

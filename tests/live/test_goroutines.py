@@ -32,11 +32,14 @@ HELPERS = f"source {session.HELPERS}"
 IN_GDB = (HELPERS, "gomap_watch", "gomap_user_frame", *SELECTED, ALL, OWN, STACKS, "gomap_seen")
 
 
+@pytest.mark.each_kind
 def test_live(target: Target, gdb: Gdb, optimised: bool) -> None:
     found = debuggers.visit(gdb, target("goroutines"), {"all": [*IN_GDB, "info frame", "bt 3"]})
     check_in_gdb(found, optimised)
 
 
+@pytest.mark.each_kind
+@pytest.mark.each_kind
 def test_core(target: Target, system_gdb: Gdb, optimised: bool) -> None:
     core = debuggers.make_core(target("goroutines"), "all")
     check_in_gdb(debuggers.examine(system_gdb, core, IN_GDB), optimised)
@@ -56,6 +59,8 @@ def check_in_gdb(found: debuggers.Session, optimised: bool) -> None:
     assert json.loads(found.at("all", "gomap_seen").output) == []
 
 
+@pytest.mark.each_kind
+@pytest.mark.each_kind
 @pytest.mark.parametrize("kind", ["live", "core"])
 def test_selection_stays(kind: str, target: Target, system_gdb: Gdb) -> None:
     """The thread and frame that the user has selected, in a program whose goroutines were all unwound."""

@@ -43,6 +43,8 @@ def through_delve(dlv: Dlv, row: Row, optimised: bool) -> None:
     check(delves.visit(dlv, toolchains.build("holders", row, optimised), {"held": [asked(optimised), ROWS]}))
 
 
+@pytest.mark.each_kind
+@pytest.mark.each_kind
 def test_in_gdb(toolchain: Row, system_gdb: Gdb) -> None:
     in_gdb(system_gdb, toolchain, optimised=False)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from tests.support import debuggers, delves, directly, schema, toolchains
 from tests.support.debuggers import Answer, Gdb, Session
 from tests.support.delves import Dlv
@@ -79,6 +81,7 @@ def check_position(one: Any, cell: Any, data: Any) -> None:
         assert one["total"] == data["swiss"]["dir_len"]
 
 
+@pytest.mark.each_kind
 def test_live(toolchain: Row, system_gdb: Gdb, optimised: bool) -> None:
     binary = toolchains.build("iterate", toolchain, optimised)
     check(debuggers.visit(system_gdb, binary, {"all": COMMANDS}))

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Callable
 
+import pytest
+
 from delve_bridge.console import Console
 from gomap.render.text import Style
 from tests.support import debuggers, delves, directly
@@ -22,11 +24,14 @@ SLICES = "hmap-alias --scope all --slices"
 RACE = "hmap-race --json"
 
 
+@pytest.mark.each_kind
+@pytest.mark.each_kind
 def test_live(target: Target, gdb: Gdb, optimised: bool) -> None:
     found = debuggers.visit(gdb, target("liveness"), {"waits": [ALL, TOP]})
     check(found.at("waits", ALL), found.at("waits", TOP), found.truth["waits"], optimised)
 
 
+@pytest.mark.each_kind
 def test_core(target: Target, system_gdb: Gdb, optimised: bool) -> None:
     core = debuggers.make_core(target("liveness"), "waits")
     asked = [ALL, TOP, SLICES, RACE]

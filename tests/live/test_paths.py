@@ -50,12 +50,14 @@ def check(answer: Answer) -> dict[str, int]:
     return missing
 
 
+@pytest.mark.each_kind
 def test_hard_to_write_in_gdb(toolchain: Row, system_gdb: Gdb) -> None:
     binary = toolchains.build("paths", toolchain, optimised=False)
     missing = check(debuggers.visit(system_gdb, binary, {"held": IN_GDB}).at("held", PASTE))
     assert missing == {"globals": 0, "captured": 0, "locals": 0}
 
 
+@pytest.mark.each_kind
 def test_hard_to_write_through_delve(toolchain: Row, dlv: Dlv) -> None:
     binary = toolchains.build("paths", toolchain, optimised=False)
     missing = check(delves.visit(dlv, binary, {"held": [PASTE]}).at("held", PASTE))

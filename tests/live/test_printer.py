@@ -90,6 +90,7 @@ def difference(told: Any, truth: Any) -> str | None:
     return session.difference(told, truth, cut=True) if truth["entries"] is not None else None
 
 
+@pytest.mark.each_kind
 def test_maps_of_several_tables(toolchain: Row, gdb: Gdb) -> None:
     """Go's prints garbage and an error from 1.24 on. (Classic maps: as large.)"""
     check("growth", toolchain, gdb, lambda expr, truth: truth["len"] > 900 or len(truth["tables"] or ()) > 1, 2)

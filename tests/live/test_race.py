@@ -41,6 +41,9 @@ from tests.support.toolchains import Missing, Row
 SPINNING = ("main.spins", "sync/atomic.(*Bool).Load")
 
 
+@pytest.mark.each_kind
+@pytest.mark.each_kind
+@pytest.mark.each_kind
 @functools.cache
 def itinerary(binary: Path) -> tuple[str, ...]:
     """The runtime's functions that the program enters after its stage "tour", in order."""

@@ -73,6 +73,7 @@ def every_key_of(file: str, expr: str, truth: Mapping[str, Any]) -> None:
     assert walked[expr]["found"] + walked[expr]["absent"] == len(truth["lookups"])
 
 
+@pytest.mark.each_kind
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_replay(
     program: str, toolchain: Row, system_gdb: Gdb, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -7,6 +7,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from delve_bridge.console import Console
 from delve_bridge.moves import set_breakpoint
 from gomap.render.text import Style
@@ -90,6 +92,7 @@ def ask_gdb(gdb: Gdb, *arguments: str) -> str:
     return batch(gdb, *NO_SCRIPTS, "-x", str(LOAD), *arguments, env={"GODEBUG": "asyncpreemptoff=1"})
 
 
+@pytest.mark.each_kind
 def test_callers(toolchain: Row, system_gdb: Gdb, tmp_path: Path) -> None:
     binary, core, script = toolchains.small("calls", toolchain, optimised=True), tmp_path / "core", tmp_path / "ask.py"
     script.write_text(ASK)

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support import debuggers, delves, schema, session, toolchains
 from tests.support.debuggers import Answer, Gdb, Session
 from tests.support.delves import Dlv
@@ -76,6 +78,8 @@ def test_live(toolchain: Row, gdb: Gdb) -> None:
         refused(answers, first)
 
 
+@pytest.mark.each_kind
+@pytest.mark.each_kind
 def test_delve(toolchain: Row, dlv: Dlv) -> None:
     binary = toolchains.build("syncmap", toolchain, optimised=True)
     answers = delves.visit(dlv, binary, questions(binary, True), direct=toolchain.name.endswith("1"))

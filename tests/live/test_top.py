@@ -36,6 +36,8 @@ PATHS = ("main.Emptied", "main.Presized", "main.Boxed", "main.Wide", "main.Shard
 Program = Callable[[str], Path]
 
 
+@pytest.mark.each_kind
+@pytest.mark.each_kind
 @pytest.fixture
 def plain(toolchain: Row) -> Program:
     return lambda program: toolchains.build(program, toolchain, optimised=False)

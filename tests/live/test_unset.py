@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from delve_bridge.console import Console
 from delve_bridge.moves import resume, set_breakpoint
 from gomap.render.text import Style
@@ -70,6 +72,7 @@ def through_delve(dlv: Dlv, lines: tuple[str, ...], *arguments: str, live: bool)
     return [[line, outcome.output or str(outcome.error)] for line, outcome in outcomes]
 
 
+@pytest.mark.each_kind
 def test_unset(toolchain: Row, gdb: Gdb, dlv: Dlv, tmp_path: Path) -> None:
     program, core, script = str(toolchains.small("unset", toolchain)), str(tmp_path / "core"), tmp_path / "script"
     live = "-ex", "break main.stop", "-ex", "run"

@@ -127,6 +127,8 @@ def place_in(address: int, facts: Mapping[str, Any], base: str, what: str = "ele
     return index, (inside - shape[f"{what}s_off"]) // shape[f"{what}_stride"]
 
 
+@pytest.mark.each_kind
+@pytest.mark.each_kind
 def test_live(toolchain: Row, system_gdb: Gdb) -> None:
     binary = toolchains.build("pointers", toolchain, optimised=False)
     session = debuggers.visit(system_gdb, binary, {stage: commands(stage) for stage in PLACES})
@@ -134,6 +136,7 @@ def test_live(toolchain: Row, system_gdb: Gdb) -> None:
         check(session, stage)
 
 
+@pytest.mark.each_kind
 def test_live_over_delve(toolchain: Row, dlv: Dlv) -> None:
     binary = toolchains.build("pointers", toolchain, optimised=False)
     session = delves.visit(dlv, binary, {stage: commands(stage) for stage in PLACES})
