@@ -31,7 +31,7 @@ _WARNED = re.compile(
     r"(?:: (?:cannot|a |the |an |there )| (?:is no map|does not point))"
 )
 _REFUSED = re.compile(r"can't be understood|no variable|has no field|not a variable|not a type|is not an interface")
-_FORM = re.compile(r'"(?:[^"\\]|\\.)*"|\d+|/\*.*?\*/')
+_FORM = re.compile(r'"(?:[^"\\]|\\.)*"|0x[0-9a-f]+|\d+|/\*.*?\*/')
 
 
 @dataclass(frozen=True)
