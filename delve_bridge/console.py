@@ -79,8 +79,8 @@ class Console:
                 if state.get("Running") or self.session.moved(state):
                     said = "another client resumed the program"
                     if outcome.error is not None:
-                        return replace(outcome, error=f"{outcome.error} ({said}: ask once more)")
-                    return Outcome(outcome.output, f"{name}: {said}: the answer may mix two moments")
+                        return replace(outcome, error=f"{outcome.error} ({said}: run the command again)")
+                    return Outcome(outcome.output, f"{name}: {said}: the answer may mix two states of the program")
             except GomapError as error:
                 return Outcome(outcome.output, one_line(f"{name}: {error}"))
             except KeyboardInterrupt:

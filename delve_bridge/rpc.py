@@ -35,7 +35,7 @@ MOMENT = 0.25
 GLANCE = 0.01
 MAX_LINE = 1 << 29
 _EXITED = re.compile(r"Process (\d+ has exited with status -?\d+)")
-GONE = "the program is gone: something has killed it. Leave (exit), and start it again"
+GONE = "the process was killed: exit and start it again"
 
 #: What is to be said of a server that an editor has started.
 ALONE = "speaks DAP to its editor alone: for hmap commands there, make `dlv-hmap dap` the editor's debug adapter"
@@ -104,8 +104,8 @@ class ServerAddress:
     def in_the_clear(self) -> str:
         """The warning of a server that is not on this machine."""
         return (
-            f"{self} is reached in the clear, without a password or encryption: whoever reaches it can run anything "
-            "there. Use a tunnel (ssh -L)"
+            f"{self} has no password and no encryption: anyone who can connect can run code there; "
+            "use a tunnel (ssh -L)"
         )
 
     def open(self, timeout: float, whose: str = "Delve server") -> socket.socket:
@@ -368,7 +368,7 @@ class Client(Api):
             if self._buffer and self._buffer[:1] != b"{":
                 raise self._garbage(repr(self._buffer[:40].decode("utf-8", "replace")))
             if len(self._buffer) > MAX_LINE:
-                raise self._garbage("a line without an end")
+                raise self._garbage("a line that never ends")
             self.give_up()
             if self._fill():
                 started = quiet = time.monotonic()

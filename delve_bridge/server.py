@@ -57,7 +57,7 @@ def find_dlv() -> str:
     if wanted:
         found = _which(wanted)
         if found is None:
-            raise NoDelve(f"GOMAP_DLV names {wanted}, which is not a program here")
+            raise NoDelve(f"GOMAP_DLV is {wanted}, which is not an executable")
         return found
     data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
     gopath = os.environ.get("GOPATH", "").split(os.pathsep)[0] or os.path.expanduser("~/go")
@@ -239,7 +239,7 @@ class Server:
                 break
             if until is not None and time.monotonic() > until:
                 self.end(None)
-                raise NoDelve(f"dlv did not come up within {START:g} seconds")
+                raise NoDelve(f"dlv did not start within {START:g} seconds")
         if self._address is None:
             raise NoDelve(self._why())
         return self._address

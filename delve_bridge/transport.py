@@ -41,7 +41,7 @@ def writer(pipe: Path) -> int:
         return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno != errno.ENXIO:
-            raise ConnectionLost("gomap's pipes to dlv are gone") from error
+            raise ConnectionLost("the pipes between gomap and dlv were removed") from error
         return -1
 
 

@@ -218,7 +218,7 @@ class DelveTypes:
                 found = self.find(other)
                 if found is not None:
                     return found
-        raise GomapError(f"Delve does not tell what {name} is a map of")
+        raise GomapError(f"Delve does not report what {name} is a map of")
 
     def _named_map(self, name: str) -> tuple[str, str] | None:
         """Key and elem of a map type with a name of its own, of which Delve shows neither.

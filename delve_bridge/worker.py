@@ -36,7 +36,7 @@ CONFIG_HELP = """Changes or prints gomap's settings.
 \thmap-config [color | entries | depth | debug [VALUE]]
 
 color is auto, on or off; entries, how many hmap-show lists by itself; depth, how far hmap-alias and printed values
-look; debug shows the traceback of a fault in gomap itself."""
+look; debug shows the traceback of an internal error in gomap."""
 SELECTS = """
 
 `goroutine 5 hmap-show m` and `frame 1 hmap-show m` are about the selected
@@ -209,10 +209,10 @@ def daemon() -> int:
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gomap" / "dlv"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o022:
-        raise GomapError(f"{folder} can be written to by others: remove it")
+        raise GomapError(f"{folder} is writable by other users: remove it")
     claimed = claim(_daemon_name(folder))
     if claimed is None:
-        print(f"a worker is running already; in any dlv: source {BOOTSTRAP}")
+        print(f"a worker is already running; in any dlv: source {BOOTSTRAP}")
         return 0
     for old in folder.iterdir():
         if old.name.isdecimal() and not Process(int(old.name)).runs:
@@ -301,4 +301,4 @@ def temporary(pid: int) -> Path:
                     if old.stat().st_uid == os.getuid() and not Process(int(old.name.split("-")[2])).runs:
                         shutil.rmtree(old)
             return Path(tempfile.mkdtemp(prefix=f"gomap-dlv-{pid}-", dir=base))
-    raise GomapError("no folder for temporary files without a space in its name: set TMPDIR")
+    raise GomapError("every directory for temporary files has a space in its path: set TMPDIR to one without")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 USAGE = """\
-usage: gomap pid PID [-c COMMAND]           a process, which runs on while it is read
+usage: gomap pid PID [-c COMMAND]           a process, which keeps running while it is read
        gomap core [PROG] CORE [-c COMMAND]  a core file
        gomap FILE [-c COMMAND]              a map that hmap-record saved
        gomap top PID                        a process's maps, ranked, on a screen that refreshes

@@ -152,7 +152,7 @@ def _held(table: int, start: int, end: int) -> Iterator[tuple[int, int]]:
         here = min(end, at + step)
         entries = os.pread(table, 8 * (here - at) // PAGE, 8 * at // PAGE)
         if len(entries) != 8 * (here - at) // PAGE:
-            raise OSError("pagemap is cut short")
+            raise OSError("pagemap is truncated")
         top = entries[7::8] if _LITTLE else entries[0::8]
         for run in _RUN.finditer(top.translate(_HELD)):
             yield at + run.start() * PAGE, (run.end() - run.start()) * PAGE

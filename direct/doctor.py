@@ -30,8 +30,8 @@ PACKAGES = {
     "tabulate": "tables line up",
     "pygments": "Go values have colours",
     "numpy": "hmap-check hashes all keys of large maps, and large maps take less time",
-    "scipy": "hmap-why tells what keeps a map alive",
-    "textual": "gomap top has a screen",
+    "scipy": "hmap-why can show what keeps a map alive",
+    "textual": "gomap top shows a live screen",
 }
 ASK_GDB = """import gdb, importlib.util, sys
 sys.path.append({site!r} % sys.version_info[:2])
@@ -138,7 +138,7 @@ def _gdb() -> Iterator[Check]:
     words = next((line.split()[1:] for line in said.splitlines() if line.startswith("gomap ")), [])
     python = next((i for i, word in enumerate(words) if word.count(".") == 1 and word.startswith("3.")), None)
     if python is None:
-        yield Check("gdb", "gdb", "advice", f"{gdb} has no Python, which gomap's commands need", _set_up())
+        yield Check("gdb", "gdb", "advice", f"{gdb} was built without Python, which gomap's commands need", _set_up())
         return
     version = " ".join(words[:python])
     number = [int(part) for part in version.split()[-1].split("-")[0].split(".")[:1] if part.isdecimal()]
@@ -179,7 +179,7 @@ def _delve() -> Iterator[Check]:
     lines = _said([dlv, "version"]).splitlines()
     version = next((line.partition(":")[2].strip() for line in lines if line.startswith("Version:")), None)
     if version is None:
-        yield Check("Delve", "dlv", "advice", f"{dlv} does not say its version", _set_up())
+        yield Check("Delve", "dlv", "advice", f"{dlv} does not print its version", _set_up())
     else:
         yield Check("Delve", "dlv", "ok", f"dlv {version}: {dlv}")
 
@@ -204,7 +204,7 @@ def settings() -> Iterator[Check]:
         what = f"{SYSTEM}yama/ptrace_scope is {scope}: only root, or CAP_SYS_PTRACE, can read processes"
         yield Check(area, "yama", "advice", what, "sudo sysctl kernel.yama.ptrace_scope=0")
     else:
-        what = f"{SYSTEM}yama/ptrace_scope is {scope}: no process can be read until the machine is started again"
+        what = f"{SYSTEM}yama/ptrace_scope is {scope}: no process can be read until the machine is rebooted"
         yield Check(area, "yama", "missing", what)
     yield _pattern(area)
     limit = resource.getrlimit(resource.RLIMIT_CORE)
@@ -223,11 +223,9 @@ def _pattern(area: str) -> Check:
         return Check(area, "core-pattern", "ok", f"core files are written to {pattern}{where}")
     handler = pattern[1:].split()[0] if pattern[1:].split() else ""
     if "systemd-coredump" in handler:
-        return Check(
-            area, "core-pattern", "ok", "core files go to systemd: coredumpctl dump PID -o core brings one back"
-        )
+        return Check(area, "core-pattern", "ok", "core files go to systemd: coredumpctl dump PID -o core extracts one")
     return Check(
-        area, "core-pattern", "advice", f"core files are handed to {handler}, which may keep none",
+        area, "core-pattern", "advice", f"core files are piped to {handler}, which may discard them",
         "sudo sysctl kernel.core_pattern=core.%p",
     )  # fmt: skip
 
@@ -235,8 +233,8 @@ def _pattern(area: str) -> Check:
 def _limit(area: str, soft: int, hard: int, whose: str, mend: str) -> Check:
     if soft == resource.RLIM_INFINITY:
         return Check(area, "core-limit", "ok", f"core files of programs {whose} may have any size (ulimit -c)")
-    told = "are not written" if not soft else f"are cut at {human.size(soft)}"
-    may = "" if hard == resource.RLIM_INFINITY else "; root alone can raise the hard limit"
+    told = "are not written" if not soft else f"are truncated at {human.size(soft)}"
+    may = "" if hard == resource.RLIM_INFINITY else "; only root can raise the hard limit"
     return Check(area, "core-limit", "advice", f"core files of programs {whose} {told} (ulimit -c){may}", mend)
 
 
@@ -259,7 +257,7 @@ def of_program(path: str) -> Iterator[Check]:
         return
     machine = elf.machine_of(path)
     if machine is None or not elf.is_go(path):
-        yield Check(area, "program", "missing", f"{path} is not a program that Go's linker made")
+        yield Check(area, "program", "missing", f"{path} is not a Go program")
         return
     yield Check(area, "program", "ok", f"a Go program for {machine}")
     try:
@@ -329,7 +327,7 @@ def of_pid(pid: int) -> Iterator[Check]:
         program = "a program that this user may not know"
     yield Check(area, "process", "ok", f"it runs {program}")
     if _other_files(pid):
-        what = f"it has other files than gomap (a container): what it calls /x is /proc/{pid}/root/x here"
+        what = f"it has its own file system (a container): its /x is /proc/{pid}/root/x here"
         yield Check(area, "namespace", "ok", what)
     yield _opens(area, lambda: DirectTarget(of_process(pid)), f"gomap pid {pid}")
     environment = _file(f"/proc/{pid}/environ")

@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     ways = parser.add_subparsers(dest="how", required=True, metavar="pid|core", prog="gomap")
-    pid = ways.add_parser("pid", parents=[common], help="a process: it runs on while it is read")
+    pid = ways.add_parser("pid", parents=[common], help="a process, which keeps running while it is read")
     pid.add_argument("PID", type=int)
     pid.add_argument("--pause", action="store_true", help="stop the process while a command reads it, and say how long")
     core = ways.add_parser("core", parents=[common], help="a core file: core [PROG] CORE")
@@ -95,7 +95,7 @@ class DirectPrompt(cmd.Cmd):
         if outcome.error is not None:
             print(outcome.error, file=sys.stderr)
         for stop in stops:
-            print(f"process {self._opened.pid} stood still for {1000 * stop.seconds:.1f} ms", file=sys.stderr)
+            print(f"process {self._opened.pid} was stopped for {1000 * stop.seconds:.1f} ms", file=sys.stderr)
         return outcome.error is None
 
     def ask(self) -> None:

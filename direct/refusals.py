@@ -21,7 +21,7 @@ def why_not_stopped(pid: int, number: int) -> str:
     """number: the error of ptrace(2)."""
     tracer = _tracer(pid)
     if tracer:
-        return f"process {tracer}{_named(tracer)} traces it, and only one can: detach that, or run without --pause"
+        return f"process {tracer}{_named(tracer)} already traces it: detach that, or run without --pause"
     if number == errno.EPERM:
         return why_not_read(pid)
     return f"{os.strerror(number)}: run gomap without --pause"
@@ -31,12 +31,12 @@ def _setting() -> str:
     """The setting that refuses a process of one's own."""
     scope = _first_line(_YAMA)  # a kernel without Yama has no such file
     if scope == "3":
-        return f"{_YAMA} is 3: Linux lets no process look at another until it is started again with another value"
+        return f"{_YAMA} is 3: no process may trace another until the machine is rebooted with another value"
     if scope not in ("", "0"):
         return f"{_YAMA} is {scope}: run gomap with {_CAPABILITY}, or set that to 0"
     return (
-        f"the kernel refuses it: in a container gomap needs {_CAPABILITY} (docker run --cap-add=SYS_PTRACE), and a "
-        "process that changed its user can only be read with that, too"
+        f"permission denied: in a container gomap needs {_CAPABILITY} (docker run --cap-add=SYS_PTRACE), and so does "
+        "a process that changed its user"
     )
 
 

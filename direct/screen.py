@@ -90,7 +90,7 @@ class TopApp(App[GomapError]):
     def compose(self) -> ComposeResult:
         yield Static("", id="heading", markup=False)
         yield Maps(cursor_type="row")
-        yield Input(placeholder="part of a path or a type; Enter keeps it, Esc drops it", id="filter")
+        yield Input(placeholder="part of a path or a type; Enter applies it, Esc clears it", id="filter")
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:

@@ -259,7 +259,7 @@ class DirectTarget:
             if found == reader.goroutine(goroutine.address, raw.read(goroutine.address, reader.size)):
                 self._held.hold(found.sp, held)
                 return found
-        raise TargetRunning("it did not stand still while its stack was read")
+        raise TargetRunning("its stack changed while it was read")
 
     @cached_property
     def _reader(self) -> Reader:

@@ -221,7 +221,7 @@ def _parameters() -> None:
     _SettingsPrefix("set")
     _SettingsPrefix("show")
     _Parameter("hmap color", "colour of hmap output: auto, on or off.", gdb.PARAM_ENUM, "auto", ["auto", "on", "off"])
-    _Parameter("hmap entries", "how many entries hmap-show lists when not told.", gdb.PARAM_ZUINTEGER, 8)
+    _Parameter("hmap entries", "how many entries hmap-show lists by default.", gdb.PARAM_ZUINTEGER, 8)
     _Parameter("hmap depth", "how deep values are printed and hmap-alias searches.", gdb.PARAM_ZUINTEGER, 6)
     _Parameter(
         "hmap printer",
@@ -229,7 +229,9 @@ def _parameters() -> None:
         gdb.PARAM_BOOLEAN,
         True,
     )
-    _Parameter("hmap debug", "whether a fault of gomap itself is shown with its traceback.", gdb.PARAM_BOOLEAN, False)
+    _Parameter(
+        "hmap debug", "whether an internal error of gomap is shown with its traceback.", gdb.PARAM_BOOLEAN, False
+    )
 
 
 def _files_changed(_event: Any) -> None:

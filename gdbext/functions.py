@@ -49,7 +49,7 @@ def _map_of(value: gdb.Value) -> MapView | None:
         _, t, address = map_in(target, own.from_value(value))
     found = view(target, t, address) if address else None
     if found is not None and found.nonsense:
-        raise NotAMap(f"no map is at {address:#x}, or not yet: its header has {found.nonsense}")
+        raise NotAMap(f"no valid map is at {address:#x}: its header has {found.nonsense}")
     return found
 
 

@@ -37,7 +37,7 @@ class MapPrinter:
         if found is None:
             return f"{name}(nil)"
         if found.nonsense:
-            return f"{name} <no map, or not yet: its header has {found.nonsense}>"
+            return f"{name} <not a valid map: its header has {found.nonsense}>"
         count = found.count
         return f"{name} with {count} entr{'y' if count == 1 else 'ies'}"
 

@@ -61,7 +61,7 @@ def why_no_debug_info() -> str:
     space = gdb.current_progspace()
     program = space.filename if space is not None else None
     if program is None and not files:
-        return "no Go debug information: gdb has no program's file: load it (file PROG)"
+        return "no Go debug information: gdb has no program file: load it (file PROG)"
     of_go = next((path for path in files if elf.is_go(path)), program)
     return elf.why_no_debug_info(of_go if of_go and os.path.isfile(of_go) else None)
 
@@ -72,7 +72,7 @@ def wrong_program(kind: str, inferior: gdb.Inferior) -> str:
     connection = inferior.connection
     here = connection is not None and connection.type == "native"
     file = f"/proc/{inferior.pid}/exe" if here else "PROG"
-    return f"process {inferior.pid} runs another program or build than gdb has the file of: load its own (file {file})"
+    return f"process {inferior.pid} does not run the file that gdb has loaded: load its own (file {file})"
 
 
 def core_path() -> str | None:

@@ -124,7 +124,7 @@ def _caller_of_newest(unwinder: _Parked) -> gdb.Frame | None:
     """
     found = _newest_call().older()
     if not unwinder.answered:
-        raise GomapError("gdb did not ask gomap's unwinder for its stack")
+        raise GomapError("gdb did not use gomap's unwinder for its stack")
     return found
 
 
@@ -205,7 +205,7 @@ def call_frame(frame: gdb.Frame) -> int:
     # Of main.main gdb shows no caller (`set backtrace past-main`).
     found = re.search(r"0x[0-9a-f]+", gdb.execute(f"info frame level {frame.level()}", to_string=True))
     if found is None:
-        raise gdb.error(f"gdb does not tell the frame of {frame.name()}")
+        raise gdb.error(f"gdb does not report the frame of {frame.name()}")
     return int(found.group(), 16)
 
 
@@ -292,7 +292,7 @@ def stack_pointer(frame: gdb.Frame) -> int:
     try:
         return int(frame.read_register(names[1] if names else "sp")) & (1 << 64) - 1
     except (gdb.error, ValueError) as error:
-        raise GomapError(f"gdb can't tell the stack pointer of {frame.name()}: {error}") from error
+        raise GomapError(f"gdb can't determine the stack pointer of {frame.name()}: {error}") from error
 
 
 def _pushed(bp: int) -> tuple[int, int]:

@@ -31,7 +31,7 @@ MODULE_WORDS = 40
 
 
 class BadCore(GomapError):
-    """No core file, or one that is packed or cut short."""
+    """No core file, or one that is packed or truncated."""
 
     code = "bad-core"
 
@@ -154,7 +154,7 @@ def check(program: str, core: str) -> list[str]:
     if problem is not None:
         raise BadCore(problem)
     missing = sum(end - start for start, end in elf.cut_off(core))
-    warnings = [f"{core} is cut short by {missing:,} bytes: what lay there can't be shown"] if missing else []
+    warnings = [f"{core} is truncated by {missing:,} bytes: what lay there can't be shown"] if missing else []
     moved = _moved(program, core)
     if moved is None or not _is_the_program(program, core, moved):
         if moved is None or not _has_the_same_layout(program, core, moved):

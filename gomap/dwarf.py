@@ -114,7 +114,7 @@ class DebugInfo:
             self.sections = elf.sections(data)
             found = {section.name: section for section in self.sections}
             if ".zdebug_info" in found:
-                raise BadDwarf("it is compressed in the old way (.zdebug_info)")
+                raise BadDwarf("it is compressed in the old format (.zdebug_info)")
             self.path = path
             missing = ".debug_info" not in found or ".debug_abbrev" not in found
             self.data = b"" if missing else elf.contents(data, found[".debug_info"])
@@ -273,7 +273,7 @@ class DebugInfo:
                     table, size = struct.unpack_from(self._order + "IB", self.data, at + 6)
                     first, known = at + 11, True
             except struct.error as error:
-                raise BadDwarf("its debug information is cut short") from error
+                raise BadDwarf("its debug information is truncated") from error
             if wide or end > len(self.data) or end <= start + 11 or not 2 <= version <= 5:
                 raise BadDwarf("its debug information is not as Go's toolchain writes it")
             if known:
@@ -320,7 +320,7 @@ class DebugInfo:
                     forms.append((attribute, form, constant))
                 table[code] = _Abbreviation(tag, children, tuple(forms))
         except IndexError:
-            raise BadDwarf("its table of abbreviations is cut short") from None
+            raise BadDwarf("its table of abbreviations is truncated") from None
         self._tables[start] = table
         self._abbreviated += len(table)
         if self._abbreviated > MAX_ABBREVIATIONS:
@@ -352,7 +352,7 @@ class DebugInfo:
         for attribute, form, constant in abbreviation.forms:
             attributes[attribute], at = self._value(unit, form, constant, at)
         if at > unit.end:
-            raise BadDwarf("its debug information is cut short")
+            raise BadDwarf("its debug information is truncated")
         return abbreviation.tag, attributes, abbreviation.children, at
 
     def _value(self, unit: Unit, form: int, constant: int, at: int) -> tuple[int | bytes, int]:
@@ -360,7 +360,7 @@ class DebugInfo:
         if form == _STRING:
             end = data.find(b"\0", at, unit.end)
             if end < 0:
-                raise BadDwarf("its debug information is cut short")
+                raise BadDwarf("its debug information is truncated")
             return data[at:end], end + 1
         size = _FIXED.get(form)
         if form == _ADDR:
@@ -383,7 +383,7 @@ class DebugInfo:
         try:
             return uleb(self.data, at)
         except IndexError:
-            raise BadDwarf("its debug information is cut short") from None
+            raise BadDwarf("its debug information is truncated") from None
 
     def _children(self, at: int) -> Iterator[tuple[int, Attributes]]:
         """Entries below the one at `at`, those of a type: none has children of its own."""

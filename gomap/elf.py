@@ -39,7 +39,7 @@ _OF_GO = frozenset({".go.buildinfo", ".note.go.buildid", ".gopclntab", ".data.re
 
 
 class BadElf(GomapError):
-    """A file that is not an ELF file, or is cut short in its headers."""
+    """A file that is not an ELF file, or is truncated in its headers."""
 
     code = "bad-elf"
 
@@ -48,7 +48,7 @@ class CutShort(MemoryFault):
     """Memory that the core file promises and does not have."""
 
     def __init__(self, address: int, size: int) -> None:
-        super().__init__(address, size, "the core file is cut short before it")
+        super().__init__(address, size, "the core file is truncated before it")
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,10 @@ def parse(data: Data) -> Elf:
         if count == 0xFFFF and sections:  # PN_XNUM: the first section header's sh_info has the count
             (count,) = struct.unpack_from(order + "I", data, sections + (44 if wide else 28))
         if table + count * max(size, 32) > len(data):  # no header is smaller
-            raise BadElf("it is cut short in its program headers")
+            raise BadElf("it is truncated in its program headers")
         segments = tuple(_segment(data, order, wide, table + i * size) for i in range(count))
     except (struct.error, OverflowError) as error:  # an offset may be larger than any that struct takes
-        raise BadElf("it is cut short in its headers") from error
+        raise BadElf("it is truncated in its headers") from error
     return Elf(kind, machine, order, wide, entry, segments)
 
 
@@ -129,7 +129,7 @@ def sections(data: Data) -> list[Section]:
         form = struct.Struct(elf.order + ("IIQQQQI" if elf.wide else "IIIIIII"))
         headers = [form.unpack_from(data, table + i * size) for i in range(count)]
     except struct.error as error:
-        raise BadElf("it is cut short in its section headers") from error
+        raise BadElf("it is truncated in its section headers") from error
     _, _, _, _, start, length, _ = headers[names]
     strings = data[start : start + min(length, 1 << 20)]
     found = []
@@ -143,7 +143,7 @@ def contents(data: Data, section: Section) -> bytes:
     """The section's bytes, unpacked. Raises BadElf where they are not in the file or can't be unpacked."""
     raw = data[section.offset : section.offset + section.size]
     if len(raw) < section.size:
-        raise BadElf(f"it is cut short in {section.name}")
+        raise BadElf(f"it is truncated in {section.name}")
     if not section.flags & _COMPRESSED_SECTION:
         return raw
     elf = parse(data)
@@ -344,7 +344,7 @@ def why_no_core(path: str) -> str | None:
             if elf.kind != CORE:
                 return f"{path} is a program or a library, not a core file: name the program first, then the core"
             if any(s.kind == _NOTE and s.offset + s.size > len(data) for s in elf.segments):
-                raise BadElf("it is cut short in its notes")
+                raise BadElf("it is truncated in its notes")
     except OSError as error:
         return f"{path} can't be read: {error.strerror}"
     except BadElf as error:

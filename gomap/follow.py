@@ -280,9 +280,9 @@ class Follow:
         if one is None:
             known = ", ".join(one.name for one in found[:12])
             what = (
-                f"what it captured and can be found is {known}"
+                f"the captured variables that can be located are {known}"
                 if known
-                else "no variable that it captured can be found"
+                else "no captured variable can be located"
             )
             raise BadExpression(f"{holder.name} is {an(holder.type.name)}, without a captured {name}: {what}")
         return replace(one, name=f"{holder.name}.{name}", doubt=holder.doubt)
@@ -333,7 +333,9 @@ class Follow:
 
     def _number(self, variable: Variable, t: GoType, key: str) -> int:
         if ":" in key and not key.startswith(('"', "`", "0x", "0X")):
-            raise BadExpression(f"{variable.name}[{key}]: slices of slices are not made; use the index of one element")
+            raise BadExpression(
+                f"{variable.name}[{key}]: slice expressions are not supported; use the index of one element"
+            )
         number = GoType(Kind.INT, "int", self.target.arch.pointer_size)
         try:
             data = self._keys.parse(number, key)
@@ -381,7 +383,7 @@ class Follow:
         if found is not None:
             plans = candidates(found, keys.hasher)
             if not plans and found.count > MAX_KEYS:
-                raise BadExpression(f"{name}: the map has too many entries to look through")
+                raise BadExpression(f"{name}: the map has too many entries to search")
             result = lookup(found, keys.hasher, plans, raw)
             if result.found:
                 return result
@@ -395,7 +397,7 @@ class Follow:
         keys, raw = self._keys, None
         for count, entry in enumerate(syncmap.entries(self.target, holder)):
             if count > MAX_KEYS:
-                raise BadExpression(f"{name}: the sync.Map has too many entries to look through")
+                raise BadExpression(f"{name}: the sync.Map has too many entries to search")
             t = entry.key_type
             if raw is None:
                 raw = keys.find(t, key, SyncKeys(self.target, holder), Limits())

@@ -147,7 +147,7 @@ def _assumed(target: Target) -> list[Anomaly]:
 def fault(error: Exception) -> GomapError:
     """An error of no kind that a user can meet."""
     what = " ".join(f"{type(error).__name__}: {error}".split())
-    return GomapError(f"a fault in gomap itself, please report it: {what} (set hmap debug on shows the traceback)")
+    return GomapError(f"internal error in gomap, please report it: {what} (set hmap debug on shows the traceback)")
 
 
 def _failed(name: str, error: GomapError, json: bool) -> Outcome:

@@ -49,7 +49,7 @@ def view(target: Target, t: GoType, address: int) -> MapView:
     except MemoryFault as fault:
         if fault.why:
             raise
-        raise MemoryFault(fault.address, fault.size, "no map is there, or not yet") from fault
+        raise MemoryFault(fault.address, fault.size, "no valid map is there") from fault
 
 
 def nonsense(found: MapView, room: Room) -> str | None:
@@ -59,7 +59,7 @@ def nonsense(found: MapView, room: Room) -> str | None:
     if wrong is not None:
         return wrong
     if room.is_left(found.address):
-        return "its header would lie in memory that is not in use any more"
+        return "its header would be in freed memory"
     for address, size in found.extents:
         if not room.has(address, size):
             return f"no array of {size:,} bytes can lie at {address:#x}"

@@ -133,7 +133,7 @@ def _check_end(file: BinaryIO) -> None:
     tail = file.read(42)
     end = tail[-22:]
     if not end.startswith(_END) or tail[:-22].startswith(_END64):
-        raise BadImage("is not a recorded map, or is cut short")
+        raise BadImage("is not a recorded map, or is truncated")
     count, length = int.from_bytes(end[10:12], "little"), int.from_bytes(end[12:16], "little")
     if count != 2 or length > 1024:
         raise BadImage(f"is not a recorded map: it does not consist of {MANIFEST} and {MEMORY}")
@@ -164,7 +164,7 @@ def values_in(text: str) -> int:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise BadImage(f"is damaged: its {MANIFEST} says something twice")
+        raise BadImage(f"is damaged: its {MANIFEST} has a key twice")
     return found
 
 
@@ -220,7 +220,7 @@ def parse(manifest: Any, memory: bytes | memoryview) -> ImageTarget:
     try:
         return _target(manifest, memory)
     except _Nonsense as error:
-        raise BadImage(f"is damaged: its {MANIFEST} makes no sense ({error})") from error
+        raise BadImage(f"is damaged: its {MANIFEST} is invalid ({error})") from error
 
 
 def _target(manifest: Mapping[str, Any], memory: bytes | memoryview) -> ImageTarget:

@@ -167,7 +167,7 @@ class _Graph:
             if t.kind in (Kind.POINTER, Kind.SLICE) or (t.kind is Kind.ARRAY and t.length):
                 return [t.elem]
         except GomapError:  # an image has no more of its types than was asked for
-            what = f"what a value of type {t.name} leads to is not known here"
+            what = f"what a value of type {t.name} points to is unknown"
             self.unread += 1
             if len(self.anomalies) < MAX_TOLD:
                 self.anomalies.append(Anomaly("warning", "unknown-type", what))
@@ -243,7 +243,7 @@ class _Graph:
         found = view(self.target, reference.type, reference.address)
         wrong = nonsense(found, self.walk.room)
         if wrong is not None:
-            raise GomapError(f"no map, or corrupt: {wrong}")
+            raise GomapError(f"not a valid map: {wrong}")
         return found
 
     def fails(self, path: Path, error: GomapError) -> None:

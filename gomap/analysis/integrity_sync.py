@@ -127,7 +127,7 @@ class _Trie:
             if not self.known:
                 return
         if self.wrong >= max(4, self.checked // 2) and self.wrong * 10 >= self.checked * 9:
-            what = f"seed is {self.seed:#x}, and with it no key is where its hash leads to"
+            what = f"seed is {self.seed:#x}, with it no key is where it hashes to"
             self.findings.only("bad-seed", what, self.findings.address)
             return
         self._tell_chains()
@@ -156,7 +156,7 @@ class _Trie:
                 self.checked += 1
                 if hash_ >> max(bits - CHILD_BITS * one.depth, 0) != one.path:
                     self.wrong += 1
-                    what = f"the entry at {one.address:#x} is not where the hash of its key leads to"
+                    what = f"the entry at {one.address:#x} is not where its key hashes to"
                     self.findings.add("misplaced-key", what, one.address)
                 if one.chain or self._leads_chain(one):
                     self._chains.setdefault(one.chain or one.address, []).append((one.address, hash_, key))

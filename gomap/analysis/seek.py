@@ -25,7 +25,7 @@ from gomap.target import Place, Target, Variable
 
 #: How the type of a map is known that no variable led to (Identified.known_by).
 KNOWN_BY = {
-    "allocator": "as the allocator has noted",
+    "allocator": "according to the allocator",
     "hashes": "by the hashes of its keys",
     "size": "by its size",
 }
@@ -191,7 +191,7 @@ def _object(target: Target, heap: Heap, address: int) -> Variable | None:
             if inner is not None:
                 return replace(
                     _value(address, inner[1], "", Place("heap")),
-                    note=f"{address:#x} is {an(inner[1].name)}, as the allocator has noted",
+                    note=f"{address:#x} is {an(inner[1].name)}, according to the allocator",
                 )
     return None
 

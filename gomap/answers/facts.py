@@ -138,6 +138,6 @@ def count_anomalies(found: MapView, structure: Structure) -> list[Anomaly]:
         else:
             anomalies.append(Anomaly("warning", "count-mismatch", f"{what}: the map is corrupt", found.address))
     if structure.total.strange:
-        what = f"{structure.total.strange:,} slots have a {found.terms.marks} byte that means nothing"
+        what = f"{structure.total.strange:,} slots have a {found.terms.marks} byte that is invalid"
         anomalies.append(Anomaly("warning", "bad-marks", what, structure.address))
     return anomalies

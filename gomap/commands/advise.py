@@ -186,7 +186,7 @@ def _describe(report: Report, advice: Advice, options: Mapping[str, Any], scanne
     if advice.strings_left:
         report.cut(f"{human.plural(advice.strings_left, 'string')} left out: too many, too long or unreadable", 0, None)
     if advice.interrupted:
-        report.answer.append("(interrupted: this is what the search had come to)")
+        report.answer.append("(interrupted: these results are incomplete)")
         report.cut("the search was interrupted", advice.maps, None)
 
 

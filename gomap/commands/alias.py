@@ -87,7 +87,9 @@ def _who_else(context: Context, text: str, scope: str, depth: int) -> Report:
     if not named.maps:  # nothing to search for
         data = {**_json([], named, None), "others": 0 if named.nil else None, "heap": None}
         report = Report(data, anomalies=named.anomalies)
-        report.answer = [f"{text} is nil: it shares nothing" if named.nil else f"{text} does not point to a valid map"]
+        report.answer = [
+            f"{text} is nil, so it shares nothing" if named.nil else f"{text} does not point to a valid map"
+        ]
         return report
     ((address, (own, *_)),) = named.maps.items()
     searched, found, more = _search(context, scope, depth)
@@ -192,7 +194,7 @@ def _left_out(report: Report, groups: int) -> None:
 def _partial(report: Report, found: AliasSearch, depth: int | None) -> None:
     """Says what the search left out. depth: how far it went, None where it was not to."""
     if found.interrupted:
-        report.answer.append("(interrupted: this is what the search had come to)")
+        report.answer.append("(interrupted: these results are incomplete)")
         report.cut("the search was interrupted", 0, None)
     search_cut(report, found, depth)
 
@@ -263,16 +265,16 @@ def _goroutines_json(listed: list[Group], found: AliasSearch, searched: Roots) -
 def _summary(shared: list[Group], together: list[Group], found: AliasSearch, searched: Roots | None) -> str:
     if searched is None:
         if not together and not found.anomalies:
-            return "nil maps only: nothing is shared"
+            return "only nil maps, nothing shared"
         if not together:
-            return "no map that can be read: nothing to compare"
+            return "none of the maps can be read: nothing to compare"
         if len(together) == 1 and len(together[0].holders) > 1 and not found.nil:
             group = together[0]
             if group.shared_by == "header":
-                return f"all {len(group.holders)} are one map"
+                return f"all {len(group.holders)} variables refer to the same map"
             return f"{len(group.headers)} headers share one bucket array: the header was copied"
         if not shared:
-            return f"{human.plural(len(together), 'separate map')}: nothing is shared"
+            return f"{human.plural(len(together), 'separate map')}, nothing shared"
         return f"{human.plural(len(together), 'map')}, {len(shared)} of them shared"
     scanned = f"({human.plural(len(found.maps), 'map')}; {_searched(searched)} searched)"
     if not shared:

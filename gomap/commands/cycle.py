@@ -25,7 +25,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     report = Report(_json(expr, variable, found), anomalies=found.anomalies)
     report.answer = [_answer(expr, variable, found)]
     if found.interrupted:
-        report.answer.append("(interrupted: this is what the search had come to)")
+        report.answer.append("(interrupted: these results are incomplete)")
         report.cut("the search was interrupted", 0, None)
     if found.cycles:
         report.sections = [Lines([f"  {cycle.whole} -> {cycle.start}" for cycle in found.cycles])]
@@ -60,7 +60,7 @@ def _cycle_json(cycle: Cycle) -> dict[str, Any]:
 
 def _answer(expr: str, variable: Variable, found: CycleSearch) -> str:
     if not found.possible and found.unread:
-        return f"it can't be told whether there is a cycle: not all of type {variable.type.name} is known here"
+        return f"unknown whether there is a cycle: type {variable.type.name} is not fully known"
     if not found.possible:
         return f"no cycle: nothing of type {variable.type.name} can lead back to itself"
     objects = f"{human.plural(found.objects, 'object')} reachable"

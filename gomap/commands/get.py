@@ -101,7 +101,7 @@ def _why(found: MapView, values: Values, result: Lookup, step: Step) -> str:
     if step.reason == "unreadable":
         return f"{mark}, and the key can't be read"
     if step.reason == "moved":
-        return "this old bucket has moved: on to the new array"
+        return "this old bucket is evacuated: continue in the new array"
     return found.going_on(step)
 
 

@@ -37,7 +37,7 @@ OFF = "runtime.MemProfileRate is 0: the program samples no allocations"
 def run(context: Context, options: Mapping[str, Any]) -> Report:
     target, expr = context.target, options["EXPR"]
     if target.kind == "recorded":
-        raise GomapError("a recorded map has no heap profile: this takes the process or its core")
+        raise GomapError("a recorded map has no heap profile: use the process or its core")
     t, address = map_or_sync(context, expr)
     if not address:
         return Report(

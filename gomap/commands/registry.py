@@ -11,7 +11,7 @@ COMMANDS: tuple[Command, ...] = (
         name="hmap-show",
         summary="one map from the inside: entries, load, buckets, bytes, growth",
         about="""
-Counts what is really there by walking the buckets, and sets it beside the header.
+Counts the live entries by walking the buckets, and compares the header with them.
 Works on locals, arguments, captured and package variables, fields, elements, pointers to maps
 and interfaces that hold one, in live processes, core files and recorded maps.
 The first entries are listed; with --json only as many as --entries says. A map of a million entries takes well
@@ -19,7 +19,7 @@ under a second.
 """,
         args=(
             Arg("EXPR", EXPR_HELP),
-            Arg("--entries", "list N entries, with bucket and slot (8 when not told, 0 for none)", "N", natural),
+            Arg("--entries", "list N entries, with bucket and slot (default 8, 0 for none)", "N", natural),
             Arg(
                 "--buckets",
                 "draw the bytes of one bucket (group) or of a range: 3 or 0-2",
@@ -41,7 +41,7 @@ under a second.
         summary="who else holds a map, which variables share one, and which are nil",
         about="""
 With one expression: lists the other variables that hold its map, of every frame of every goroutine
-and of all packages. With several: says whether they are one map. Without: searches the selected
+and of all packages. With several: says whether they are the same map. Without: searches the selected
 frame's variables and all package variables, through structs, pointers, arrays, slices, interfaces,
 channels and maps; with --scope all every goroutine's frames, with --scope goroutine the selected one's.
 Maps whose headers differ while their buckets are the same come from a header copied through
@@ -51,7 +51,7 @@ unsafe; they are told apart from plain sharing.
             Arg("EXPR", "one map: who else holds it; several: compare them; none: search", many=True, optional=True),
             Arg(
                 "--scope",
-                "what to search beside package variables: frame (the default; of one EXPR it is all), goroutine or all",
+                "what to search besides package variables: frame (default; all with one EXPR), goroutine or all",
                 "SCOPE",
                 scope,
             ),
@@ -81,7 +81,7 @@ unsafe; they are told apart from plain sharing.
 Classic maps (up to Go 1.23) grow step by step: every write and delete evacuates one or two old
 buckets. Shows how many are evacuated, which are left, what the old array holds and what ends it.
 A Swiss map (from Go 1.24 on) grows one table at a time, in one step: shows the directory, each table's
-depth, fill and room, and which table grows next.
+depth, entries and free slots, and which table grows next.
 """,
         args=(Arg("EXPR", EXPR_HELP),),
         examples=(
@@ -143,12 +143,13 @@ its read and dirty maps, or its trie.
 Up to Go 1.23 a sync.Map is two maps: read, which needs no lock, and dirty, behind the mutex. Counts the
 entries in each, those only in dirty, the deleted and the expunged ones, and says how many more lookups
 past read there are until dirty becomes read. From Go 1.24 on it is a trie over the keys' hashes: counts
-its levels, nodes, entries and the chains of keys that share a whole hash. Which of the two it is is told by
-the fields. Bytes held are what the map has taken from the heap beside itself, keys and values not counted.
+its levels, nodes, entries and the chains of keys that share a whole hash. The fields tell
+which of the two it is. Bytes held are what the map has taken from the heap beside itself; keys and values are
+not counted.
 """,
         args=(
             Arg("EXPR", "a sync.Map, a pointer to one, or a struct's field: main.cache, s.users, 0xADDR:sync.Map"),
-            Arg("--entries", "also list N entries, keys and values by what they are", "N", natural),
+            Arg("--entries", "also list N entries, keys and values by their dynamic type", "N", natural),
         ),
         examples=(
             ("hmap-sync main.sessions", "a package variable"),
@@ -208,7 +209,7 @@ in a map operation.
         ),
         examples=(
             ("hmap-top", "the 20 maps that hold the most memory"),
-            ("hmap-top --by waste -n 5", "where rebuilding a map gives back the most"),
+            ("hmap-top --by waste -n 5", "where rebuilding a map frees the most"),
             ("hmap-top --by values", "maps whose keys and values hold the memory"),
             ("hmap-top --group type", "which types of maps take the memory"),
             ("hmap-top --origin", "which line grew each of them"),
@@ -328,7 +329,7 @@ The first line is the answer; `no goroutine is inside a map operation` is one to
         summary="save a map to a small file that replays anywhere, without a debugger",
         about="""
 Saves the map with its keys and values (as deep as they are shown) and the type facts. `gomap FILE`
-then answers every read-only command about it. The file holds data of the program: treat it so.
+then answers every read-only command about it. The file contains the program's data: protect it like the program's own.
 """,
         args=(Arg("EXPR", EXPR_HELP), Arg("FILE", "the file to write; an existing one is replaced")),
         examples=(("hmap-record main.cache cache.hmap", "then: gomap cache.hmap -c hmap-show"),),

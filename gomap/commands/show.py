@@ -49,8 +49,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if not read.bound:
         report.anomalies = count_anomalies(found, structure)
     if Room(target).is_left(address):
-        where = "its header lies in free pages, or on a stack that has been moved since"
-        what = f"the program does not need {expr} here any more: {where}"
+        where = "its header is in freed memory or on an old stack"
+        what = f"{expr} is dead here: {where}"
         report.anomalies.append(Anomaly("warning", "left-behind", what, address))
     report.answer = [f"{t.name}  {expr}  {address:#x}", _summary(read, target.kind)]
     if wanted or (wanted is None and not json):
@@ -152,13 +152,13 @@ def _summary(read: Walked, kind: str) -> str:
     if read.bound:
         entries = f"{read.count:,} ± {read.bound:,} entries"
     if structure.unreadable:
-        why = "corrupt, not set yet, or not in the core file" if kind == "core" else "corrupt, or not set yet"
+        why = "corrupt, uninitialized, or not in the core file" if kind == "core" else "corrupt or uninitialized"
         return f"not all of it can be read ({why}): {entries} found, its header counts {found.count:,}"
     room = human.number(structure.slots)
     held, needed = human.size(structure.bytes.allocated), human.size(structure.bytes.live)
     if not structure.slots:
         return f"{entries}, nothing allocated yet but the header: {held} held"
-    return f"{entries} in room for {room}: {held} held, {needed} needed"
+    return f"{entries} in {room} slots: {held} held, {needed} needed"
 
 
 def _sections(found: MapView, structure: Structure) -> list[Section]:
@@ -201,7 +201,7 @@ def _advice(structure: Structure) -> list[str]:
     if back < WORTH_REBUILDING or back * 2 < structure.bytes.allocated:
         return []
     what = human.plural(structure.total.live, "entry")
-    return [f"a Go map never shrinks: copying the {what} into a new map gives back {human.size(back)}"]
+    return [f"Go maps never shrink; copying the {what} into a new map would free {human.size(back)}"]
 
 
 def _add_entries(context: Context, report: Report, t: GoType, found: MapView, asked: int | None, json: bool) -> None:

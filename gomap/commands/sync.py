@@ -105,7 +105,7 @@ def _summary(found: SyncMap) -> str:
             f"{human.size(found.bytes.allocated)} held"
         )
     if trie is None or trie.root is None:
-        return "no entry: nothing was ever done with it, and nothing is allocated"
+        return "no entries: it was never used, and nothing is allocated"
     return f"{entries} in a hash trie of {human.plural(trie.depth, 'level')}: {human.size(found.bytes.allocated)} held"
 
 
@@ -145,7 +145,7 @@ def _trie_facts(trie: Trie) -> list[tuple[str, str]]:
     rows = [("generation", "hash trie (from Go 1.24 on)")]
     if trie.root is None:
         return rows
-    rows.append(("nodes", f"{trie.nodes:,} of 16 places each, root {trie.root:#x}"))
+    rows.append(("nodes", f"{trie.nodes:,} of 16 children each, root {trie.root:#x}"))
     rows.append(("depth", human.plural(trie.depth, "level")))
     if trie.chains:
         what = f"{human.plural(trie.overflow, 'entry')} in {human.plural(trie.chains, 'chain')}, longest {trie.longest}"

@@ -67,7 +67,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     else:
         _describe(report, shown, ranking, with_values)
     if interrupted:
-        report.answer.append("(interrupted: this is what it had come to)")
+        report.answer.append("(interrupted: these results are incomplete)")
         report.cut("the search was interrupted", ranking.number, None)
     if len(shown_groups) < len(groups):
         report.cut("groups", len(shown_groups), len(groups))
@@ -204,14 +204,14 @@ def _describe(report: Report, shown: list[Ranked], ranking: Ranking, with_values
     if any(one.others for one in unnamed):
         facts.append(("types", "where other types fit as well, --json names them"))
     if any(one.shares for one in shown):
-        facts.append(("shared", "buckets that several headers have are counted with the first"))
+        facts.append(("shared", "buckets shared by several headers are counted with the first"))
     if shown:
         report.sections.append(Facts(facts))
     best, back = ranking.best(lambda one: one.gives_back, 3), ranking.gives_back
     if back and best[0].gives_back >= 4096:
         paths = [f"{one.holder.path} {human.size(one.gives_back)}" for one in best if one.gives_back >= 4096]
         report.advice.append(
-            f"maps never shrink: copying the entries into new maps gives back {human.size(back)}, "
+            f"Go maps never shrink; copying the entries into new maps would free {human.size(back)}, "
             f"most from {', '.join(paths)}"
         )
 

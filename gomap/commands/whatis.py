@@ -139,19 +139,19 @@ def _in_map(target: Target, found: AliasSearch, spot: Spot) -> tuple[_Answer, Sc
         answer.rows.append(("held by", f"{where(holder.place)}{_whose(holder.place.goroutine)}"))
     if spot.shared:
         others = ", ".join(f"{shortest(found.maps[other]).path} {other:#x}" for other in spot.shared[:4])
-        answer.rows.append(("shared", f"the same memory is of {others}"))
+        answer.rows.append(("shared", f"the same memory also belongs to {others}"))
     if spot.bucket is not None and not spot.indirect:
         answer.rows.append((word, f"{spot.at:#x}, {human.size(one.shape.slots.size)}"))
     if spot.state is not None:
         answer.rows.append(("slot", spot.state + (f": {entry}" if entry else "")))
     if spot.array == "overflow" and spot.bucket is None:
-        answer.rows.append((word, "allocated with the array for a chain that needs one, not in use"))
+        answer.rows.append((word, "preallocated with the array, not in use"))
     if spot.old and spot.state == "evacuated":
-        answer.advice.append("its entry has moved to the new array: a pointer to here sees no later write")
+        answer.advice.append("its entry was evacuated to the new array: a pointer to here misses later writes")
     elif spot.old:
-        answer.advice.append("the map grows: its entries will move to the new array, and this memory be given back")
+        answer.advice.append("the map is growing: its entries will be evacuated to the new array and this memory freed")
     elif spot.part in ("key", "elem") and spot.state != "live":
-        answer.advice.append(f"the slot has no entry ({spot.state}): the next insert may take it")
+        answer.advice.append(f"the slot has no entry ({spot.state}): a later insert may use it")
     return answer, key
 
 
@@ -218,7 +218,7 @@ def _outside(target: Target, address: int, heap: Heap | None, place: HeapPlace |
     if segment is not None:
         return _in_segment(target, address, segment.what)
     if heap is None:
-        return _Answer("no map has it, and the debug information does not describe the heap")
+        return _Answer("it is in no map, and the debug information does not describe the heap")
     return _Answer("not Go's memory: neither heap, nor a goroutine's stack, nor the program's code or data")
 
 
@@ -254,7 +254,7 @@ def _on_stack(target: Target, address: int, goroutine: Goroutine) -> _Answer:
         file = (frame.file or "?").rsplit("/", 1)[-1]
         answer.rows.append(("frame", f"{frame.function}  {file}:{frame.line or '?'}"))
     elif frames:
-        answer.rows.append(("frame", "none: it lies below the stack pointer, where calls that have returned were"))
+        answer.rows.append(("frame", "none: it is below the stack pointer, in frames of calls that have returned"))
     return answer
 
 
@@ -264,28 +264,28 @@ def _in_heap(place: HeapPlace, maps: int) -> _Answer:
         return _Answer("in an arena of the heap, in pages that were never used", "heap")
     pages = f"{span.start:#x}, {human.size(span.size)}"
     if span.state == DEAD:
-        answer = _Answer("memory no map owns any more: free pages of the heap", "heap")
-        answer.rows.append(("pages", f"{pages}, free: the next allocation may take them"))
+        answer = _Answer("free heap pages, not part of any map", "heap")
+        answer.rows.append(("pages", f"{pages}, free: the next allocation may reuse them"))
         return answer
     if span.state == MANUAL:
-        answer = _Answer("memory that the runtime manages by hand: a stack that no goroutine has, or its own", "heap")
+        answer = _Answer("memory that the runtime manages manually: an unused stack, or its own", "heap")
         answer.rows.append(("pages", pages))
         return answer
     if place.index is None:
         return _Answer("in a span of the heap, in no object", "heap")
     size = human.size(span.object)
     if place.allocated is False:
-        answer = _Answer(f"memory no map owns any more: an object of {size}, freed since", "heap")
+        answer = _Answer(f"a freed object of {size}, not part of any map", "heap")
         answer.advice.append(
-            "the next allocation of this size may take it: a pointer kept to here reads what it writes"
+            "the next allocation of this size may reuse it: a pointer kept to here would read the new data"
         )
         return answer
     what = f"an object of {size} in the heap, and no part of the {human.plural(maps, 'map')} found"
     answer = _Answer(what, "heap")
     if not span.swept:
-        answer.advice.append("its span was not swept since the last collection: it may be dead already")
+        answer.advice.append("its span has not been swept since the last collection: the object may be dead")
     else:
-        answer.advice.append("something still points to it, or no collection ran since nothing does")
+        answer.advice.append("something points to it, or no collection has run since it became garbage")
     return answer
 
 
@@ -307,7 +307,7 @@ def _in_segment(target: Target, address: int, what: str) -> _Answer:
 def _object(place: HeapPlace) -> str:
     span = place.span
     assert span is not None and place.base is not None and place.index is not None
-    state = {True: "given out", False: "free", None: "unknown"}[place.allocated]
+    state = {True: "allocated", False: "free", None: "unknown"}[place.allocated]
     if span.large:
         return f"{place.base:#x}, a span of its own of {human.size(span.size)}, {state}"
     return f"{place.base:#x}, {human.size(span.object)}, number {place.index} of {span.objects} in its span, {state}"

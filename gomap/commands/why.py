@@ -31,7 +31,7 @@ MAX_NAMED = 4
 def run(context: Context, options: Mapping[str, Any]) -> Report:
     target, text = context.target, options["EXPR"]
     if target.kind == "recorded":
-        raise GomapError("a recorded map has no heap: this takes the process or its core")
+        raise GomapError("a recorded map has no heap: use the process or its core")
     algorithms()
     variable = _variable(context, text)
     address = address_of(context, text)
@@ -103,7 +103,7 @@ def _where(target: Target, heap: Heap, found: HeapRoots, trails: Trails, address
     place = heap.at(address)
     if place is not None and place.allocated is False:
         raise BadExpression(f"the object at {address:#x} was freed: nothing keeps it alive")
-    raise BadExpression(f"{address:#x} is in no object of the heap, in no stack and in no package variable")
+    raise BadExpression(f"{address:#x} is not in any heap object, stack or package variable")
 
 
 def _named(retained: Retained, trails: Trails, kept: Retention) -> list[tuple[RootWay, Trail]]:

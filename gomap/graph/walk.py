@@ -187,12 +187,12 @@ class GraphWalk:
     def check(self, found: Reference) -> None:
         """Raises GomapError for a pointer and a slice that no variable can have."""
         if found.kind is Kind.POINTER and self.room.is_code(found.address):
-            raise GomapError(f"a pointer into the program's code, {found.address:#x}: not set yet, or corrupt")
+            raise GomapError(f"a pointer into the program's code, {found.address:#x}: uninitialized or corrupt")
         if found.kind is Kind.SLICE:
             start, length, room = found.words
             if length > room or not self.room.has(start, room * found.type.elem.size):
-                what = f"a slice of {length:,} elements with room for {room:,}"
-                raise GomapError(f"{what}: not set yet, or corrupt")
+                what = f"a slice of length {length:,} and capacity {room:,}"
+                raise GomapError(f"{what}: uninitialized or corrupt")
 
     def _queue(self, found: Reference | Batch, level: int) -> None:
         queue = self._queues.get(level)
@@ -530,7 +530,7 @@ class GraphWalk:
         if waiting > room or not t.size:
             return
         if not self.room.has(start, room * t.size):
-            raise GomapError(f"a channel with room for {room:,} elements: not made yet, or corrupt")
+            raise GomapError(f"a channel of capacity {room:,}: uninitialized or corrupt")
         for i in self._few(found, range(waiting), waiting):
             self._behind(found, t, start + (first + i) % room * t.size, i)
 

@@ -1,4 +1,4 @@
-"""The objects of the heap, in columns of numpy: what the allocator has given out, and which object an address is in.
+"""The objects of the heap, in columns of numpy: what the allocator has handed out, and which object an address is in.
 
 An object is known by its number; numbers ascend with addresses. A slot is a place for an object in a span, whether one
 is allocated there or not.
@@ -178,7 +178,7 @@ class HeapObjects:
         first = self.low // BLOCK
         blocks = (self.high - 1) // BLOCK + 1 - first
         if blocks > MAX_BLOCKS:
-            raise NoDebugInfo("the heap's spans lie further apart than addresses do: they are corrupt")
+            raise NoDebugInfo("the heap's spans are further apart than possible: they are corrupt")
         start = self.start.astype(np.int64) // PAGE_SIZE - first * PAGES
         pages = np.array([span.size // PAGE_SIZE for span in self.spans], np.int64)
         used = np.zeros(blocks + 1, np.int32)

@@ -265,7 +265,7 @@ def _tail(report: Report, width: int, paint: Paint) -> list[str]:
         if cut["of"]:
             text = f"{cut['what']}: {cut['shown']:,} of {cut['of']:,} shown"
         elif cut["what"] == "values":
-            text = "long values are cut short (set hmap depth looks deeper)"
+            text = "long values are truncated (set hmap depth looks deeper)"
         else:
             text = str(cut["what"])
         lines += _labelled("partial", text, width, paint)

@@ -177,7 +177,7 @@ def _detail(line: str, target: Target) -> str:
 def unfit(outcome: frontend.Outcome, json_wanted: bool, style: Style) -> str | None:
     """What is wrong with the text, if anything is."""
     error, output = outcome.error, outcome.output
-    if error is not None and "a fault in gomap itself" in error:
+    if error is not None and "internal error in gomap" in error:
         return error
     if error is None and not output:
         return "no answer and no error"

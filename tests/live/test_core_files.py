@@ -40,8 +40,8 @@ def heads(data: bytes) -> dict[str, tuple[bytes, str]]:
         "core.zst": (ZSTD, "is compressed: unpack it first (unzstd)"),
         "core.lz4": (LZ4, "is compressed: unpack it first (unlz4)"),
         "empty": (b"", "is empty"),
-        "headers": (data[:100], "is cut short in its program headers"),
-        "notes": (data[: notes.offset + notes.size // 2], "is cut short in its notes"),
+        "headers": (data[:100], "is truncated in its program headers"),
+        "notes": (data[: notes.offset + notes.size // 2], "is truncated in its notes"),
     }
 
 
@@ -98,7 +98,7 @@ def test_the_heap_is_cut_off(swiss_go: Row, system_gdb: Gdb, dlv: Dlv, tmp_path:
     segments = elf.parse(core.path.read_bytes()).loaded
     heap = next(s for s in segments if s.address <= address < s.address + s.size)
     short = cut(core, heap.offset + (address - heap.address) // 2, tmp_path)
-    told = f"at {address:#x}: the core file is cut short before it"
+    told = f"at {address:#x}: the core file is truncated before it"
     nothing = "hmap-show main.Keep.None --json"
     out, errors, _ = batch(system_gdb, [str(binary), str(short)], [SHOW, nothing, "hmap-alias --json"])
     assert [line for line in errors if line.startswith("hmap-")] == [line for line in errors if told in line]
@@ -106,7 +106,7 @@ def test_the_heap_is_cut_off(swiss_go: Row, system_gdb: Gdb, dlv: Dlv, tmp_path:
     output, errors, status = bridge(
         dlv, "core", str(binary), str(short), "-c", SHOW, "-c", nothing, "-c", "hmap-alias --json"
     )
-    assert status == 1 and errors[0].startswith(f"warning: {short} is cut short by ")
+    assert status == 1 and errors[0].startswith(f"warning: {short} is truncated by ")
     assert len([line for line in errors if told in line]) == 1
     check_rest(output.splitlines())
 
@@ -121,9 +121,9 @@ def test_all_of_a_pie_but_its_heap_is_cut_off(
     segments = elf.parse(core.path.read_bytes()).loaded
     heap = next(s for s in segments if s.address <= address < s.address + s.size)
     short = cut(core, heap.offset + 64, tmp_path)
-    assert "cut short" in refusal(system_gdb, [str(binary), str(short)])
+    assert "truncated" in refusal(system_gdb, [str(binary), str(short)])
     _, errors, status = bridge(dlv, "core", str(binary), str(short), "-c", SHOW)
-    assert status == 1 and errors[0].startswith(f"warning: {short} is cut short by ")
+    assert status == 1 and errors[0].startswith(f"warning: {short} is truncated by ")
     assert len(errors) == 2 and "another build" not in errors[1], errors
 
 
@@ -142,7 +142,7 @@ def check_rest(lines: list[str]) -> None:
     shown, alias = map(json.loads, lines)
     assert shown["data"]["nil"] is True and shown["anomalies"] == []
     told = [anomaly for anomaly in alias["anomalies"] if anomaly["severity"] != "note"]
-    assert told and all("the core file is cut short" in anomaly["message"] for anomaly in told), told
+    assert told and all("the core file is truncated" in anomaly["message"] for anomaly in told), told
     assert {anomaly["severity"] for anomaly in told} == {"warning"}
 
 

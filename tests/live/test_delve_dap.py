@@ -163,7 +163,7 @@ def test_launches(both: tuple[Dlv, Row], module: Path) -> None:
         assert {v["name"]: v["value"] for v in variables}["n"] == "3"
 
         first = hmap(editor, "hmap-show m --entries 9", frames[0]["id"])
-        assert "3 entries in room for 8" in first and first.count('"k') == 3
+        assert "3 entries in 8 slots" in first and first.count('"k') == 3
         assert hmap(editor, 'hmap-get m "k1"', frames[0]["id"]).startswith('m["k1"] = 1')
         assert json.loads(hmap(editor, "hmap-show m --json"))["data"]["count"] == 3
         assert hmap(editor, "hmap-show n", frames[0]["id"]) == "hmap-show: n is not a map: it is an int"

@@ -480,7 +480,7 @@ def test_warning_of_what_is_in_the_clear(capsys: pytest.CaptureFixture[str], sig
         with mock.patch.object(rpc.ServerAddress, "is_here", lambda address: False):
             assert main.main(command) == 1
     warning, error = capsys.readouterr().err.splitlines()
-    assert warning.startswith(f"warning: {server.address} is reached in the clear")
+    assert warning.startswith(f"warning: {server.address} has no password and no encryption")
     assert error.startswith("hmap-show: the program is running")
 
 
@@ -710,4 +710,4 @@ def test_cores_that_do_not_do(recorded_dlv: tuple[Path, Path], system_go: Row, t
     assert told(other, core) == [f"dlv-hmap: {core} comes from another build of the program than {other}"]
     assert told(binary, packed) == [f"dlv-hmap: {packed} is compressed: unpack it first (gunzip)"]
     *_, warning = [line for line in told(binary, short) if line.startswith("warning")]
-    assert warning.startswith(f"warning: {short} is cut short by ")
+    assert warning.startswith(f"warning: {short} is truncated by ")

@@ -106,7 +106,7 @@ def test_in_a_terminal(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
         answer = terminal.ready()
         if keys == "\x03":
             assert re.search(r"\r +\r", answer)
-            assert "(interrupted: this is what the search had come to)" in answer and "partial" in answer
+            assert "(interrupted: these results are incomplete)" in answer and "partial" in answer
         assert "Traceback" not in answer
         assert re.search(r"map\[string\]int  main\.Shared\b", terminal.ask("hmap-show main.Shared"))
         assert "main.stop()" in terminal.ask("frame 0")
@@ -123,7 +123,7 @@ def test_in_a_terminal_on_a_shared_server(dlv: Dlv, system_go: Row, tmp_path: Pa
         terminal.child.send("hmap-alias --scope all\r")
         terminal.child.expect(r"\rgoroutines: [\d,]+ of 4,0")
         terminal.child.send("\x03")
-        assert "(interrupted: this is what the search had come to)" in terminal.ready()
+        assert "(interrupted: these results are incomplete)" in terminal.ready()
         assert re.search(r"map\[string\]int  main\.Shared\b", terminal.ask("hmap-show main.Shared"))
         assert "[p/q]" not in terminal.leave("n\r")
 

@@ -60,7 +60,7 @@ def converse(terminal: Terminal) -> None:
     assert "total:2" in terminal.ask("c")
     assert "len(m) = 3" in terminal.ask("display -a len(m)")
     shown = terminal.ask("hmap-show m --entries 9")
-    assert "3 entries in room for 8" in shown and shown.count('"k') == 3
+    assert "3 entries in 8 slots" in shown and shown.count('"k') == 3
     assert not shown.endswith("\r\n\r\n")
     assert "Frame 1" in terminal.ask("up")
     assert "(main.go:" not in terminal.ask("hmap-show m")
@@ -79,7 +79,7 @@ def converse(terminal: Terminal) -> None:
     assert "color takes auto or on or off" in terminal.ask("hmap-config color red")
     assert "Process restarted" in terminal.ask("restart")
     assert "hits" in terminal.ask("c")
-    assert "3 entries in room for 8" in terminal.ask("hmap-show m")
+    assert "3 entries in 8 slots" in terminal.ask("hmap-show m")
     assert "Traceback" not in terminal.leave()
 
 
@@ -138,11 +138,11 @@ def test_two_plain_sessions(dlv: Dlv, module: Path, tmp_path: Path) -> None:
         again = subprocess.run(
             [str(ROOT / "bin" / "dlv-hmap"), "worker"], env=environment(dlv, tmp_path), capture_output=True, text=True
         )
-        assert (again.returncode, again.stdout) == (0, f"a worker is running already; in any dlv: {source}\n")
+        assert (again.returncode, again.stdout) == (0, f"a worker is already running; in any dlv: {source}\n")
         terminals[1].ask("b main.go:15")
         assert "main.go:15" in terminals[1].ask("c")
         converse(terminals[0])
-        assert "10 entries in room for 16" in terminals[1].ask("hmap-show m")
+        assert "10 entries in 16 slots" in terminals[1].ask("hmap-show m")
         terminals[1].leave()
         waits_until(lambda: not any(folder.exists() for folder in folders))
 

@@ -159,7 +159,7 @@ def test_resumed_in_mid_command(dlv: Dlv, spinning: Path, monkeypatch: pytest.Mo
             patch.setattr(frontend, "run", meddled)
             outcome = console.execute("hmap-show main.Counts --json")
         assert json.loads(outcome.output)["data"]["type"] == "map[int]int"
-        told = "hmap-show: another client resumed the program: the answer may mix two moments"
+        told = "hmap-show: another client resumed the program: the answer may mix two states of the program"
         assert outcome.error == told
         says(console, "halt")
         running.join(30)
@@ -231,7 +231,7 @@ def test_a_slice_whose_capacity_is_nowhere(toolchain: Row, dlv: Dlv) -> None:
         says(console, "continue")
         found = json.loads(says(console, "hmap-alias --scope all --all --json"))["data"]["groups"]
         assert {"all[1]", "all[2]"} <= {holder["path"] for group in found for holder in group["holders"]}
-        assert "1 entry in room for 8" in says(console, "hmap-show all[2]")
+        assert "1 entry in 8 slots" in says(console, "hmap-show all[2]")
 
 
 def test_a_struct_that_is_kept_in_part(toolchain: Row, dlv: Dlv) -> None:
@@ -347,7 +347,7 @@ def test_a_fault_of_its_own_ends_no_session(dlv: Dlv, system_go: Row, monkeypatc
     with window(dlv, str(toolchains.small("shop", system_go))) as console:
         with monkeypatch.context() as patch:
             patch.setattr(console.session, "stack", lambda depth: [][depth])
-            assert "frame: a fault in gomap itself" in str(console.execute("frame 1").error)
+            assert "frame: internal error in gomap" in str(console.execute("frame 1").error)
             says(console, "set hmap debug on")
             assert "IndexError" in console.execute("frame 1").output
         assert "no frame" in str(console.execute("frame 99999999999999999999").error)
@@ -403,7 +403,7 @@ def test_calls_that_are_skipped(toolchain: Row, dlv: Dlv, system_gdb: Gdb) -> No
             answer = json.loads(says(console, search))
             held = types_of_variables(answer)
             told = [one["message"] for one in answer["anomalies"] if not one["message"].startswith("goroutine 1: ")]
-            between = r"goroutine \d+: the debugger skips the calls between \S+ and \S+: "
+            between = r"goroutine \d+: the calls between \S+ and \S+ could not be unwound: "
             assert held <= whole and all(re.match(between, one) for one in told), (held, told)
             # A signal may come anywhere, and what it has interrupted not be needed to see both maps.
             assert len(told) == (held != whole) if stop is not None else told or held == whole, (held, told)
@@ -489,7 +489,7 @@ def test_calls_that_are_skipped_while_a_stack_grows(toolchain: Row, dlv: Dlv) ->
             held = types_of_variables(answer)
             told = [one["message"] for one in answer["anomalies"]]
             assert held <= whole and len(told) == (held != whole), (held, told)
-            between = r"goroutine \d+: the debugger skips the calls between main\.deep and main\.outer: "
+            between = r"goroutine \d+: the calls between main\.deep and main\.outer could not be unwound: "
             assert all(re.match(between, one) for one in told), told
             if len(told):
                 break

@@ -160,7 +160,7 @@ def test_killed_while_it_stands_still(system_go: Row, monkeypatch: pytest.Monkey
         assert (run.returncode, run.stdout) == (0, "50 50\n"), run.stderr
         status, out, error = gomap("pid", str(pid), "--pause", "-c", "hmap-show main.Busy --json")
         assert status == 0 and json.loads(out)["anomalies"] == []
-        assert re.fullmatch(rf"process {pid} stood still for \d+\.\d ms\n", error)
+        assert re.fullmatch(rf"process {pid} was stopped for \d+\.\d ms\n", error)
 
 
 def gomap(*arguments: str) -> tuple[int, str, str]:

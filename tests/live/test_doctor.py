@@ -50,7 +50,7 @@ def test_programs_and_core_files(system_go: Row, tmp_path: Path) -> None:
     cut, packed = tmp_path / "cut", tmp_path / "packed"
     shutil.copy(core, cut)
     os.truncate(cut, core.stat().st_size * 2 // 3)
-    assert "cut short by" in doctor(binary, cut)[1]["build"]["what"]
+    assert "truncated by" in doctor(binary, cut)[1]["build"]["what"]
     packed.write_bytes(b"\x1f\x8b" + bytes(64))
     checks = doctor(binary, packed)[1]
     assert checks["core"]["state"] == "missing" and "gunzip" in checks["core"]["what"]

@@ -327,7 +327,7 @@ def test_screen(columns: int, swiss_go: Row) -> None:
             lines = terminal.until(
                 lambda lines: lines[0].startswith("map[string]*main.Session") and "back" in lines[-1]
             )
-            assert "100 entries in room for 128" in "\n".join(lines)
+            assert "100 entries in 128 slots" in "\n".join(lines)
             terminal.type("q")
             terminal.until(lambda lines: "1 match" in lines[1])
             terminal.type("/")

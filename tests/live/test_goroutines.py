@@ -80,7 +80,7 @@ def test_selection_stays(kind: str, target: Target, system_gdb: Gdb) -> None:
 ASTRAY = {
     ("sp", "runtime.forcegchelper"): "beyond runtime.gopark",
     ("sp", "main.inMutex"): "beyond runtime.gopark",
-    ("pc", "main.inMutex"): "it is to go on at 0x1234, where no function is",
+    ("pc", "main.inMutex"): "its saved pc 0x1234 is in no function",
 }
 
 

@@ -108,7 +108,7 @@ def test_no_colour_for_other_programs(system_go: Row, gdb: Gdb) -> None:
             child.sendline(command)
             child.expect(r"\(gdb\) ")
             text = str(child.before)
-            assert "1,000 entries in room for" in ESCAPES.sub("", text), text
+            assert "1,000 entries in " in ESCAPES.sub("", text), text
             assert (bool(re.search(r"\x1b\[[0-9;]+m", text)), command) == (colour, command), repr(text[:300])
         child.sendline("kill")
         child.expect(r"\(gdb\) ")

@@ -82,7 +82,7 @@ def intact(told: Any) -> None:
 
 #: What gomap says of a goroutine that a signal came to in a system call or in a function of the runtime without a frame
 #: of its own: Delve skips its caller there.
-SKIPPED = r"the debugger skips the calls between (?:internal/runtime/syscall/linux\.Syscall6 and syscall\.|runtime\.)"
+SKIPPED = r"the calls between (?:internal/runtime/syscall/linux\.Syscall6 and syscall\.|runtime\.)"
 #: Delve has read the debug information of the program it is to debug.
 LOADED = "github.com/go-delve/delve/pkg/proc.(*Target).createFatalThrowBreakpoint"
 

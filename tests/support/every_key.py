@@ -302,7 +302,7 @@ def same_path(result: Lookup, one: Mapping[str, Any]) -> bool:
 
 
 def same_value(ours: Any, theirs: Any) -> bool:
-    """Whether two JSON values are one; what is cut short may go on as it likes."""
+    """Whether two JSON values are one; what is truncated may go on as it likes."""
     if ours == theirs or not isinstance(ours, str) or not isinstance(theirs, str):
         return bool(ours == theirs)
     head, whole = (text.encode("utf-8", "surrogateescape") for text in (ours, theirs))

@@ -110,7 +110,7 @@ def test_an_overflow_pointer_into_nowhere() -> None:
 
 def test_what_is_said_of_a_header_that_cannot_be_read() -> None:
     fake, built = classic(ClassicPlan(1, [[FULL], [HALF]]))
-    for why, told in (("", "no map is there, or not yet"), ("cut short", "cut short")):
+    for why, told in (("", "no valid map is there"), ("truncated", "truncated")):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(fake, "memory", Unreadable(why))
             with pytest.raises(MemoryFault, match=f"^cannot read 48 bytes of memory at {built.address:#x}: {told}$"):
@@ -187,7 +187,7 @@ def test_a_header_that_is_garbage_is_told_in_the_first_lines(made: tuple[FakeTar
     fake, built = made
     poke(fake.memory, built.type.header, built.address, name, 35)
     text = frontend.run("hmap-show", "m", lambda: fake, Settings(), Style(120)).output
-    told = "not all of it can be read (corrupt, or not set yet): 0 entries found, its header counts "
+    told = "not all of it can be read (corrupt or uninitialized): 0 entries found, its header counts "
     assert text.splitlines()[1] == f"{told}{maps.view(fake, built.type, built.address).count}"
     assert "never shrinks" not in text
     fake.add("m", built.type, fake.memory.word(built.address + 1))

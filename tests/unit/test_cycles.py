@@ -227,4 +227,4 @@ def test_a_type_of_which_not_all_is_known() -> None:
     assert (found.possible, found.unread) == (False, 1)
     assert [one.code for one in found.anomalies] == ["unknown-type"]
     report = cycle.run(Context(fake), {"EXPR": "m", "--limit": None})
-    assert report.answer[0].startswith("it can't be told")
+    assert report.answer[0].startswith("unknown whether")

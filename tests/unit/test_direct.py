@@ -307,7 +307,7 @@ def test_what_is_held_hides_what_it_overlaps() -> None:
     [
         (1234, "0", 0, errno.EPERM, "belongs to another user"),
         (None, "1", 0, errno.EPERM, "ptrace_scope is 1: run gomap with CAP_SYS_PTRACE, or set that to 0"),
-        (None, "3", 0, errno.EPERM, "ptrace_scope is 3: Linux lets no process look at another"),
+        (None, "3", 0, errno.EPERM, "ptrace_scope is 3: no process may trace another"),
         (None, "", 0, errno.EPERM, "in a container gomap needs CAP_SYS_PTRACE"),
         (None, "0", 1, errno.EPERM, "process 1 ("),
         (None, "0", 0, errno.EIO, "run gomap without --pause"),

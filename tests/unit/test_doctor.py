@@ -37,7 +37,7 @@ def test_settings(
     assert (yama.state, core.state) == states
     for check, mend in zip((yama, core), mends):
         assert (check.mend or "").endswith(mend or "") and (check.mend is None) == (mend is None)
-    assert "are cut at 1.0 MiB" in limit.what and limit.mend == "ulimit -c unlimited"
+    assert "are truncated at 1.0 MiB" in limit.what and limit.mend == "ulimit -c unlimited"
 
 
 def script(place: Path, text: str) -> str:
@@ -49,11 +49,11 @@ def script(place: Path, text: str) -> str:
 @pytest.mark.parametrize(
     ("says", "state", "what"),
     [
-        ("echo 'Python scripting is not supported in this copy of GDB.'", "advice", "has no Python"),
+        ("echo 'Python scripting is not supported in this copy of GDB.'", "advice", "without Python"),
         ("echo gomap 11.2 3.11 tabulate", "advice", "needs gdb 12 and Python 3.9"),
         ("echo gomap 13.1 3.8 tabulate", "advice", "needs gdb 12 and Python 3.9"),
         ("echo gomap Fedora Linux 16.3-1.fc42 3.13 tabulate numpy", "ok", "gdb Fedora Linux 16.3-1.fc42"),
-        ("exit 1", "advice", "has no Python"),
+        ("exit 1", "advice", "without Python"),
     ],
 )
 def test_gdb(says: str, state: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,4 +138,4 @@ def test_weights() -> None:
 def test_recorded_maps_have_no_profile(capsys: pytest.CaptureFixture[str]) -> None:
     file = next(Path(__file__).with_name("images").glob("*.hmap"))
     assert image.main([str(file), "-c", "hmap-origin"]) != 0
-    assert "a recorded map has no heap profile: this takes the process or its core" in capsys.readouterr().err
+    assert "a recorded map has no heap profile: use the process or its core" in capsys.readouterr().err

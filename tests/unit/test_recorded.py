@@ -270,7 +270,7 @@ def test_a_directory_that_says_less_than_there_is(tmp_path: Path) -> None:
         ('"' + "x" * 100_000 + '"', "not a recorded map"),
         ("{}", "not a recorded map"),
         ('{"format": "gomap-image/2", "regions": []}', "not a recorded map of a format"),
-        ('{"format": "gomap-image/1", "regions": []}', "makes no sense"),
+        ('{"format": "gomap-image/1", "regions": []}', "is invalid"),
         ("[" * 200_000, "damaged"),
         ('{"a":' * 200_000, "damaged"),
         ("[" * 900 + "]" * 900, "not a recorded map"),
@@ -398,7 +398,7 @@ BAD_TYPES: dict[str, Callable[[], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", BAD_TYPES)
 def test_types_that_no_program_has(name: str) -> None:
-    with pytest.raises(BadImage, match="makes no sense"):
+    with pytest.raises(BadImage, match="is invalid"):
         parse(BAD_TYPES[name](), b"")
 
 
@@ -432,7 +432,7 @@ def test_types_that_a_program_may_have() -> None:
 )
 def test_regions_that_no_recording_has(regions: Any, size: int) -> None:
     manifest, _ = good()
-    with pytest.raises(BadImage, match="makes no sense"):
+    with pytest.raises(BadImage, match="is invalid"):
         parse({**manifest, "regions": regions}, bytes(size))
 
 

@@ -32,7 +32,7 @@ class Unwound(FakeTarget):
         ([("runtime.gopark", GOES_ON), ("runtime.goexit", 0x2000)], None),
         # A thread that is taking it off is in the kernel's vDSO, and Delve begins there.
         ([("", 0x7FFF0000), ("runtime.Gosched", 0x1010), ("runtime.goexit", 0x2000)], None),
-        ([("", GOES_ON), ("runtime.goexit", 0x2000)], "it is to go on at 0x1000, where no function is"),
+        ([("", GOES_ON), ("runtime.goexit", 0x2000)], "its saved pc 0x1000 is in no function"),
         ([("", 0x7FFF0000), ("main.f", 0x1010)], "beyond main.f"),
         ([], "its stack can't be unwound"),
     ],
@@ -130,7 +130,7 @@ def test_skipped_calls(
     if skipped is None:
         assert stack.problem is None or "skips" not in stack.problem
     else:
-        assert f"skips the calls between {skipped[0]} and {skipped[1]}: " in str(stack.problem)
+        assert f"the calls between {skipped[0]} and {skipped[1]} could not be unwound: " in str(stack.problem)
     assert tuple(frame.function for frame in stack.frames if not frame.locals) == without
 
 

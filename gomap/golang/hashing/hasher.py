@@ -122,7 +122,7 @@ class Hasher:
             return h
         _, plan, content = held
         if plan is None or depth > MAX_DEPTH:
-            raise GomapError("an interface holds what can't be hashed")
+            raise GomapError("an interface holds a value that can't be hashed")
         inner: int | None = h ^ self._c0
         for step in plan:
             assert inner is not None

@@ -129,7 +129,7 @@ class Findings:
         for code, number in self.counts.items():
             told = sum(one.code == code and one.severity == "error" for one in self.listed)
             if number > told:
-                more = f"{number - told:,} more findings of the kind {code}"
+                more = f"{number - told:,} more findings of kind {code}"
                 result.append(Anomaly("error", code, more, self.address))
         return result
 
@@ -374,7 +374,7 @@ class KeyCheck:
             found.note("long-keys", what, found.address)
         rest = max(live - self.checked - self.random - self.too_long - len(self.unreadable), 0)
         if self.given_up:
-            what = f"after {self.bad_ones:,} keys that are not where their hashes name them, the others were not hashed"
+            what = f"after {self.bad_ones:,} misplaced keys the others were not hashed"
             found.note("hashes-given-up", what, found.address)
             skip("keys", rest, live, "not hashed: too many of the others are misplaced")
         elif step > 1:

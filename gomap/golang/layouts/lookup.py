@@ -54,9 +54,7 @@ def _lookup(found: MapView, hasher: Hasher, plan: Plan, key: bytes, bounded: boo
         slots, rest = found.shape.slots, found.terms.rest
         found.follow(KeySearch(found.target, slots, hasher, equality, key, result, rest), result.hash)
     except MemoryFault as fault:
-        result.broken = Anomaly(
-            "error", "unreadable", f"the lookup goes no further: {fault}", fault.address or found.address
-        )
+        result.broken = Anomaly("error", "unreadable", f"the lookup stops: {fault}", fault.address or found.address)
     except Endless as problem:
         result.broken = Anomaly("error", "endless-search", str(problem), found.address)
     except Corrupt as problem:

@@ -32,10 +32,10 @@ def goroutines(target: Target) -> tuple[list[Goroutine], list[Anomaly]]:
     Raises NoDebugInfo, MemoryFault; GomapError for a recorded map, which has none.
     """
     if target.kind == "recorded":
-        raise GomapError("a recorded map has no goroutines: this takes the process or its core")
+        raise GomapError("a recorded map has no goroutines: use the process or its core")
     g_type, allgs = target.find_type("runtime.g"), target.variable("runtime.allgs")
     if g_type is None or g_type.kind is not Kind.STRUCT or allgs is None:
-        raise NoDebugInfo("the debug information has no runtime.g or runtime.allgs: the goroutines can't be told")
+        raise NoDebugInfo("the debug information has no runtime.g or runtime.allgs: goroutines can't be listed")
     arch, memory, word = target.arch, target.memory, target.arch.pointer_size
     head = allgs.read(memory, 0, 2 * word)
     reader = Reader(target)
@@ -62,7 +62,7 @@ class Reader:
     def __init__(self, target: Target) -> None:
         g_type = target.find_type("runtime.g")
         if g_type is None or g_type.kind is not Kind.STRUCT:
-            raise NoDebugInfo("the debug information has no runtime.g: the goroutines can't be told")
+            raise NoDebugInfo("the debug information has no runtime.g: goroutines can't be listed")
         self.size, self._arch = g_type.size, target.arch
         self._unpack = unpacker(target.arch, [_place(g_type, name) for name in _G_FIELDS])
         self._bp_in_call = _optional(g_type, "syscallbp")

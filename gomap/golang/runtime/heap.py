@@ -49,7 +49,7 @@ MAX_MODULES = 1 << 12
 @dataclass(frozen=True)
 class Span:
     """One mspan. address: *mspan. start, size: of the pages. object: bytes of one object. objects: how many it has.
-    free_index: all objects below it are given out; alloc_bits: address of the bitmap for the rest. mark_bits: of the
+    free_index: all objects below it are allocated; alloc_bits: address of the bitmap for the rest. mark_bits: of the
     bitmap that the collector marks, which takes its place when the span is swept. sweepgen: as mspan.sweepgen has it,
     less the heap's. scanned: as free_index, of objects that are initialized. specials: *special, the first of a list.
     large_type: *abi.Type of the values in a large object; both 0 for none.
@@ -101,7 +101,7 @@ class Heap:
         arenas = mheap.field("arenas") if mheap is not None else None
         spans = arena.field("spans") if arena is not None else None
         if mheap is None or arena is None or span is None or start is None or arenas is None or spans is None:
-            raise NoDebugInfo("the debug information has no runtime.mheap_: the heap's spans can't be told")
+            raise NoDebugInfo("the debug information has no runtime.mheap_: the heap's spans can't be read")
         self._spans_at = spans.offset
         self.pages = spans.type.length
         self.arena_bytes = self.pages * PAGE_SIZE
@@ -345,7 +345,7 @@ class Heap:
     def check_arena_bits(self) -> None:
         """Raises NoDebugInfo where part_of_arena() can't tell: up to Go 1.19 the bitmap is another one."""
         if self._arena.field("bitmap") is None or self._arena.field("noMorePtrs") is None:
-            raise NoDebugInfo("runtime.heapArena has no noMorePtrs: where objects have pointers can't be told")
+            raise NoDebugInfo("runtime.heapArena has no noMorePtrs: the pointers in objects can't be determined")
 
     def part_of_arena(self, arena: int, name: str) -> bytes:
         """A field of the heapArena of that number, such as its bitmap. Raises MemoryFault."""

@@ -224,8 +224,8 @@ class Stacks:
         return found if place.function == whole else [*found, Frame(whole, place.file, None, pc, sp)]
 
     def _between(self, newer: str, older: str) -> str:
-        again = ". Let it run on, and ask again" if self._target.kind == "live" else ""
-        return f"the debugger skips the calls between {newer} and {older}: their variables are not searched{again}"
+        again = ". Resume it and try again" if self._target.kind == "live" else ""
+        return f"the calls between {newer} and {older} could not be unwound: their variables were not searched{again}"
 
     def _leads_nowhere(self, call: Frame, older: Frame) -> bool:
         """Whether the debugger does not find the call's caller: what it has behind it comes from frame pointers."""
@@ -343,7 +343,7 @@ def _problem(goroutine: Goroutine, frames: Sequence[Frame]) -> str | None:
     if any(three[:2] == ("runtime.asmcgocall", "") and three[2] != "runtime.cgocall" for three in callers):
         return "its stack can't be unwound beyond runtime.asmcgocall, which called C"
     if goroutine.thread is None and frames[0].function in _NOWHERE and not _elsewhere(goroutine, frames):
-        return f"its stack can't be unwound: it is to go on at {goroutine.pc:#x}, where no function is"
+        return f"its stack can't be unwound: its saved pc {goroutine.pc:#x} is in no function"
     at_end = functions[-1] in OLDEST or functions[-1] == "main.main"  # where gdb ends unless told not to
     low, high = goroutine.stack
     # What looks like the end on the system's stack is none of the goroutine's.

@@ -53,16 +53,16 @@ class Evidence:
         """The one field of the header that explains them all. None where there is none."""
         judged, B = self.keys.checked, self.map.B
         if self.wrong_marks >= max(4, judged // 2) and self.wrong_marks * 10 >= judged * 9:
-            what = f"hash0 is {self.map.header['hash0']:#x}, and with it no key has the tophash it is stored under"
+            what = f"hash0 is {self.map.header['hash0']:#x}, with it no key has its stored tophash"
             return Cause("bad-seed", what, self.zeroing)
         if self.growing:
             return None
         if self.wrong_places >= max(4, judged // 8):
             fitting = next((fewer for fewer in reversed(range(B)) if self._fits(fewer)), None)
             if fitting is not None:
-                return Cause("bad-B", f"B is {B}, but the keys lie as in a map of B {fitting}")
+                return Cause("bad-B", f"B is {B}, but the keys are placed as with B {fitting}")
         if self.live < self.map.count and self.main.count and self._goes_on():
-            return Cause("bad-B", f"B is {B}, but the array goes on behind its {self.main.count:,} buckets")
+            return Cause("bad-B", f"B is {B}, but the array continues past its {self.main.count:,} buckets")
         return None
 
     def _fits(self, B: int) -> bool:

@@ -34,7 +34,7 @@ from gomap.memory import CHUNK, gather
 EXACT_B = 16
 #: Wrong keys that are kept to be told: when there are more, one field of the header is to blame.
 MAX_KEPT = 4096
-#: After so many overflow pointers that lead nowhere, the others are not followed.
+#: After so many invalid overflow pointers the others are not followed.
 MAX_LOST = 1 << 13
 
 
@@ -105,7 +105,7 @@ class _ClassicChecker:
         main = 1 << min(self.map.B, 64)
         if main * self.size > MAX_BYTES:
             findings.add("bad-B", f"B of {self.map.B} would mean 2^{self.map.B} buckets", self.map.address)
-            findings.skip("entries", self.map.count, None, "not found: B makes no sense")
+            findings.skip("entries", self.map.count, None, "not found: B is impossible")
             return checked(findings, 0, self.keys)
         if header["buckets"]:
             self.main.count = main
@@ -329,10 +329,10 @@ class _ClassicChecker:
             fresh = []
             for link in level:
                 if array.lost > MAX_LOST:
-                    what = f"after {array.lost:,} overflow pointers that lead nowhere, the others were not followed"
+                    what = f"after {array.lost:,} invalid overflow pointers the others were not followed"
                     self.findings.note("overflow-given-up", what, link.address)
                     self.findings.skip(
-                        "overflow-buckets", len(level), None, "not followed: too many others lead nowhere"
+                        "overflow-buckets", len(level), None, "not followed: too many others are invalid"
                     )
                     return
                 problem = self.overflow.link_problem(array, link, own)
@@ -396,7 +396,7 @@ class _ClassicChecker:
         nevacuate, swept = header["nevacuate"], min(header["nevacuate"], len(old.moved))
         fresh = self._is_fresh() or (self.clear is not None and self.clear.old)
         if nevacuate >= old.count:
-            what = f"nevacuate is {nevacuate}, but the old array has {old.count} buckets and would be gone"
+            what = f"nevacuate is {nevacuate}, but the old array has {old.count} buckets and would have been freed"
             last = nevacuate == old.count and all(old.moved)  # advanceEvacuationMark drops the array next
             self.findings.add("bad-nevacuate", what, self.map.address, last or fresh)
         late = [b for b in range(swept) if not old.moved[b] and old.address + b * self.size not in self.odd]

@@ -16,15 +16,15 @@ SHOWN_RUNS = 8
 def forecast(found: ClassicMap) -> Forecast:
     """runtime.mapassign: overLoadFactor and tooManyOverflowBuckets, neither while growing."""
     left = max(found.limit() - found.count, 0)
-    doubled = f"doubling to {human.power(2 << found.B)} buckets when entry {found.limit() + 1:,} goes in"
+    doubled = f"doubling to {human.power(2 << found.B)} buckets when entry {found.limit() + 1:,} is inserted"
     if found.header["oldbuckets"]:
-        return Forecast(left, f"{doubled}, and not before the present growth is done")
+        return Forecast(left, f"{doubled}, once the current growth completes")
     limit = found.overflow_limit()
     if found.header["noverflow"] >= limit and found.header["buckets"]:
-        why = f"{found.header['noverflow']:,} overflow buckets, {limit:,} are too many"
-        return Forecast(0, f"same-size growth when the next new key goes in: {why}")
+        why = f"{found.header['noverflow']:,} overflow buckets, limit {limit:,}"
+        return Forecast(0, f"same-size growth when the next new key is inserted: {why}")
     if not found.header["buckets"]:
-        return Forecast(SLOTS, "the first bucket is allocated when the first key goes in")
+        return Forecast(SLOTS, "the first bucket is allocated by the first insert")
     return Forecast(left, doubled)
 
 
@@ -36,13 +36,13 @@ def growing(found: ClassicMap, structure: Structure) -> Growing:
         room = "" if next_.entries_left is None else f": {human.plural(next_.entries_left, 'more key')} fit"
         many = human.plural(structure.main.buckets, "bucket")
         return Growing([f"not growing{room} ({many}, classic map)"], [Facts([("next", next_.next)])])
-    moved = f"{growth.evacuated:,} of {growth.old_buckets:,} moved ({human.percent(growth.fraction)})"
+    moved = f"{growth.evacuated:,} of {growth.old_buckets:,} evacuated ({human.percent(growth.fraction)})"
     sizes = f"{old} -> {new} buckets" if growth.state == "doubling" else f"{new} buckets into {new} fresh ones"
     left = growth.old_buckets - growth.evacuated
     rows = [
         ("old array", _old_array(structure)),
         ("left", _remaining(structure)),
-        ("swept to", f"old bucket {growth.nevacuate:,} (nevacuate): all below it have moved"),
+        ("nevacuate", f"{growth.nevacuate:,}: all lower old buckets are evacuated"),
         ("finished by", _finish(left)),
         ("next", next_.next),
     ]
@@ -50,14 +50,14 @@ def growing(found: ClassicMap, structure: Structure) -> Growing:
     if structure.moved is not None and structure.moved.buckets > 1:
         full = [live / structure.moved.per_cell for live in structure.moved.live]
         per = structure.moved.per_cell
-        cell = "one old bucket a cell" if per == 1 else f"{per:,} old buckets a cell"
+        cell = "one cell per old bucket" if per == 1 else f"{per:,} old buckets per cell"
         sections.append(Heat("moved", full, cell))
     return Growing([f"{growth.state}, {sizes}, {moved}"], sections)
 
 
 def _old_array(structure: Structure) -> str:
     held = human.size(structure.bytes.old)
-    return f"{structure.old_address or 0:#x}, {held}, freed when the last old bucket has moved"
+    return f"{structure.old_address or 0:#x}, {held}, freed once the last old bucket is evacuated"
 
 
 def _remaining(structure: Structure) -> str:
@@ -66,7 +66,7 @@ def _remaining(structure: Structure) -> str:
         return "none"
     shown = [str(first) if count == 1 else f"{first}-{first + count - 1}" for first, count in runs[:SHOWN_RUNS]]
     rest = len(runs) - len(shown)
-    more = f", and {human.plural(rest, 'more stretch', 'more stretches')}" if rest else ""
+    more = f", and {human.plural(rest, 'more range', 'more ranges')}" if rest else ""
     return f"old bucket{'s' if len(runs) > 1 or runs[0][1] > 1 else ''} {', '.join(shown)}{more}"
 
 
@@ -74,5 +74,5 @@ def _finish(left: int) -> str:
     if not left:
         return "the next write or delete"
     fewest, most = -(-left // 2), left
-    moves = "each moves one or two old buckets, reading moves none"
+    moves = "each evacuates one or two old buckets, reads evacuate none"
     return f"{fewest:,} to {most:,} more writes or deletes: {moves}"

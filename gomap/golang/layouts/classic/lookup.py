@@ -59,7 +59,7 @@ def place(step: Step) -> str:
 def going_on(step: Step) -> str:
     """layout.MapView.going_on."""
     if step.reason == "goes-on":
-        return "no match, no empty slot: on to the overflow bucket"
+        return "no match, no empty slot: continue in the overflow bucket"
     if step.slot is None:
         return "no match, no overflow bucket: the search ends"
     return f"no match, empty from slot {step.slot} on: the search ends"

@@ -29,7 +29,7 @@ class BucketArray:
     moved: bytearray = field(default_factory=bytearray)
     overflow: int = 0
     spare: tuple[int, int] | None = None
-    lost: int = 0  # overflow pointers that lead nowhere
+    lost: int = 0  # invalid overflow pointers
 
 
 class OverflowLink(NamedTuple):
@@ -73,7 +73,7 @@ class Overflow:
             if not next_ or (start <= next_ < end and (next_ - start) % self.map.shape.slots.size == 0):
                 break
         else:
-            what = f"extra.nextOverflow is {next_:#x}, which is not behind the array of buckets"
+            what = f"extra.nextOverflow is {next_:#x}, which is not after the bucket array"
             self.findings.add("bad-next-overflow", what, pointer)
 
     def spare(self, array: BucketArray) -> tuple[int, int]:
@@ -88,7 +88,7 @@ class Overflow:
         pointer = link.pointer
         if pointer in self.seen:
             if self.seen[pointer] == link.bucket:
-                return "overflow-cycle", "which the chain has passed before"
+                return "overflow-cycle", "which the chain has already visited"
             return "overflow-shared", f"which is in the chain of bucket {self.seen[pointer]} too"
         for other in self.arrays:
             if not other.address:

@@ -61,7 +61,7 @@ class ClassicView(ClassicMap):
             load = f"{structure.total.live / buckets:.2f} entries a bucket, limit {numerator / denominator}"
         state = None
         if grown.state != "none":
-            moved = f"{grown.evacuated:,} of {grown.old_buckets:,} old buckets moved"
+            moved = f"{grown.evacuated:,} of {grown.old_buckets:,} old buckets evacuated"
             state = f"{grown.state}, {moved} ({human.percent(grown.fraction)})"
         return Description(f"classic, {many}", load, state)
 

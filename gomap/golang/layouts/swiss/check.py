@@ -104,7 +104,7 @@ class _SwissChecker:
         if size.code is not None:
             findings.add(size.code, size.message, self.map.address)
         if size.depth is None:
-            findings.skip("entries", self.map.count, None, "not found: the directory makes no sense")
+            findings.skip("entries", self.map.count, None, "not found: the directory is corrupt")
             return checked(findings, 0, self.keys)
         if size.code is not None:
             self.map = mended(self.map, 0 if size.small else 1 << size.depth, size.depth)
@@ -129,7 +129,7 @@ class _SwissChecker:
             tables = [table for table in structure.tables if table.address not in self.incoming]
             self.clear = clearing(self.map, tables, self.live)
         if self._seed_is_wrong():
-            what = f"seed is {header['seed']:#x}, and with it no key has the control byte it is stored under"
+            what = f"seed is {header['seed']:#x}, with it no key has its stored control byte"
             findings.only("bad-seed", what, self.map.address)
         else:
             self._tell_keys(structure)
@@ -193,7 +193,7 @@ class _SwissChecker:
             group = next(i for i, mark in enumerate(column) if mark == strange[0])
             at = address + group * self.size
             place = 7 - slot if self.shape.slots.reversed_marks else slot
-            meaning = "which a small map never has" if strange[0] == CTRL_DELETED else "which means nothing"
+            meaning = "which a small map never has" if strange[0] == CTRL_DELETED else "which is invalid"
             where = f"slot {place}" if small else f"{name} group {group} slot {place}"
             what = f"{where}: its control byte is {strange[0]:#04x}, {meaning}"
             self.findings.add("bad-mark", what, at)

@@ -53,7 +53,7 @@ def size_of(header: Record, bits: int) -> Size:
         return Size(of_length, "bad-depth", what)
     if of_length == depth:
         return Size(depth, "bad-shift", f"globalShift is {shift}, and dirLen {length:,} says {bits - depth}")
-    what = f"dirLen {length:,}, globalDepth {depth} and globalShift {shift} fit no two together"
+    what = f"dirLen {length:,}, globalDepth {depth} and globalShift {shift} do not agree, not even two of them"
     return Size(None, "bad-dirlen", what)
 
 

@@ -18,9 +18,9 @@ def forecast(found: SwissMap, structure: Structure) -> Forecast:
     """maps.Map.PutSlot, putSlotSmall, growToTable; table.rehash, split, Map.installTableSplit."""
     if found.small:
         if not found.header["dirPtr"]:
-            return Forecast(SLOTS, "the first group is allocated when the first key goes in")
+            return Forecast(SLOTS, "the first group is allocated by the first insert")
         left = max(SLOTS - found.count, 0)
-        return Forecast(left, f"one group becomes a table of {2 * SLOTS} slots when entry {SLOTS + 1} goes in")
+        return Forecast(left, f"one group becomes a table of {2 * SLOTS} slots when entry {SLOTS + 1} is inserted")
     if not structure.tables:
         return Forecast(None, "no table can be read")
     first = min(structure.tables, key=lambda table: table.growth_left)
@@ -31,9 +31,10 @@ def forecast(found: SwissMap, structure: Structure) -> Forecast:
         what = f"table {first.index} splits in two and the directory doubles to {entries:,} entries"
     else:
         what = f"table {first.index} splits in two"
-    when = f"when it gets {first.growth_left + 1:,} more new key{'s' if first.growth_left else ''}"
+    more = first.growth_left + 1
+    when = f"after {more:,} more inserts of new keys" if more > 1 else "with the next insert of a new key"
     if first.tombstones:
-        when += f" (its {first.tombstones:,} tombstones may make room first)"
+        when += f" (its {first.tombstones:,} tombstones may be reused first)"
     return Forecast(first.growth_left, f"{what} {when}")
 
 
@@ -64,7 +65,7 @@ def growing(found: SwissMap, structure: Structure) -> Growing:
         fills = [table.used / table.capacity if table.capacity else 0.0 for table in tables]
         per = max(-(-len(fills) // 64), 1)
         cells = [sum(fills[i : i + per]) / len(fills[i : i + per]) for i in range(0, len(fills), per)]
-        cell = "one table a cell" if per == 1 else f"{per:,} tables a cell"
+        cell = "one cell per table" if per == 1 else f"{per:,} tables a cell"
         sections.append(Heat("tables", cells, cell))
     return Growing(answer, [*sections, _tables(tables)], tables)
 

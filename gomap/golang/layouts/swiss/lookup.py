@@ -106,5 +106,5 @@ def place(step: Step) -> str:
 def going_on(step: Step) -> str:
     """layout.MapView.going_on."""
     if step.reason == "goes-on":
-        return "no match, no empty slot: on to the next group"
+        return "no match, no empty slot: continue in the next group"
     return "no match" if step.table is None else "no match, an empty slot: the search ends"
