@@ -24,9 +24,18 @@ from __future__ import annotations
 
 
 class GomapError(Exception):
-    """Base of every error that a user can meet."""
+    """Base of every error that a user can meet. notes: what is to be said of the variables that were named
+    (Variable.note): it ends the message where that does not say it."""
 
     code = "error"
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        text = own = super().__str__()
+        for note in self.notes:
+            if note not in text:
+                text += f" ({note})" if text == own else f"; {note}"
+        return text
 
 
 class UsageError(GomapError):

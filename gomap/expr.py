@@ -6,13 +6,15 @@ language setting.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Callable
 
 from gomap import captures, syncmap
 from gomap.errors import GomapError, NotAMap
 from gomap.fields import MAX_EMBEDDED
-from gomap.follow import Follow, Seek, check_sound, unless_unset, with_doubt
+from gomap.follow import Follow, Seek, check_sound, unless_unset
 from gomap.golang.hashing.hasher import hasher_of
 from gomap.gotypes import GoType, Kind
 from gomap.human import an
@@ -59,15 +61,27 @@ def resolve_behind(target: Target, text: str, seek: Seek | None = None) -> Varia
     Raises what resolve raises.
     """
     variable = resolve(target, text, seek)
-    behind = unless_unset(variable, lambda: Follow(target).concrete(variable))
+    with noted(variable):
+        behind = unless_unset(variable, lambda: Follow(target).concrete(variable))
     return replace(behind, name=variable.name, note=variable.note)
 
 
 def map_in(target: Target, variable: Variable) -> tuple[Variable, GoType, int]:
     """The map that a value is, holds as an interface, or points to: as resolve_map."""
-    found = unless_unset(variable, lambda: _map_in(target, variable))
-    check_sound(target, variable, *found[1:])
+    with noted(variable):
+        found = unless_unset(variable, lambda: _map_in(target, variable))
+        check_sound(target, variable, *found[1:])
     return found
+
+
+@contextmanager
+def noted(*variables: Variable) -> Iterator[None]:
+    """Errors within say what the variables' resolution has to say, too."""
+    try:
+        yield
+    except GomapError as error:
+        error.notes += tuple(one.note for one in variables if one.note)
+        raise
 
 
 def _map_in(target: Target, variable: Variable) -> tuple[Variable, GoType, int]:
@@ -81,7 +95,7 @@ def _map_in(target: Target, variable: Variable) -> tuple[Variable, GoType, int]:
         if t.kind is Kind.INTERFACE:
             inner = follow.unwrapped(variable)
             if inner is None:
-                raise with_doubt(first, NotAMap(f"{first.name} is a nil {t.name}: it holds no map"))
+                raise NotAMap(f"{first.name} is a nil {t.name}: it holds no map")
             variable = inner
         elif t.kind is Kind.POINTER and t.elem.kind in (Kind.MAP, Kind.INTERFACE, Kind.POINTER):
             variable = follow.deref(variable)
@@ -89,8 +103,7 @@ def _map_in(target: Target, variable: Variable) -> tuple[Variable, GoType, int]:
             break
     held = "" if variable.type is first.type else f" that holds {an(variable.type.name)}"
     what = f"{first.name} is not a map: it is {an(first.type.name)}{held}"
-    frame = f" ({first.note})" if first.note else ""
-    raise NotAMap(what + _instead(target, first.name, variable) + frame)
+    raise NotAMap(what + _instead(target, first.name, variable))
 
 
 def _instead(target: Target, name: str, variable: Variable) -> str:

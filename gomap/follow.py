@@ -29,17 +29,11 @@ from gomap.target import Target, Variable, read_record, without_names
 from gomap.typenames import means
 from gomap.values import Limits, Values
 
-_E = TypeVar("_E", bound=GomapError)
 MAX_KEYS = 1 << 20
 #: Expressions within the indexes of expressions.
 MAX_NESTED = 8
 #: Gives the value at an address whose type is not named, None where nothing tells what it is (analysis/seek.py).
 Seek = Callable[[int], Optional[Variable]]
-
-
-def with_doubt(variable: Variable, error: _E) -> _E:
-    """What is to be said where the value does not lead on, with whether the variable is set at all."""
-    return error if variable.doubt is None else type(error)(f"{error} ({variable.doubt})")
 
 
 class Follow:
@@ -75,6 +69,9 @@ class Follow:
             first = variable
             for step in [*rest, *steps]:
                 variable = unless_unset(first, partial(self._step, variable, step))
+        except GomapError as error:
+            error.notes += tuple(self._notes)
+            raise
         finally:
             self._nested -= 1
         return replace(variable, name=text, note="; ".join(self._notes) or None)
@@ -178,7 +175,7 @@ class Follow:
     def deref(self, variable: Variable) -> Variable:
         address = self.target.arch.pointer(variable.read(self.target.memory, 0, self.target.arch.pointer_size))
         if not address:
-            raise with_doubt(variable, BadExpression(f"{variable.name} is a nil {variable.type.name}"))
+            raise BadExpression(f"{variable.name} is a nil {variable.type.name}")
         name = f"*{variable.name}"
         return self._at_address(variable, name, variable.type.elem, address)
 
@@ -211,7 +208,7 @@ class Follow:
             if variable.type.kind is Kind.INTERFACE:
                 inner = self.unwrapped(variable)
                 if inner is None:
-                    raise with_doubt(variable, BadExpression(f"{variable.name} is a nil {variable.type.name}"))
+                    raise BadExpression(f"{variable.name} is a nil {variable.type.name}")
                 variable = replace(inner, name=variable.name)
             elif variable.type.kind is Kind.POINTER:
                 variable = replace(self.deref(variable), name=variable.name)
@@ -230,15 +227,13 @@ class Follow:
             raise BadExpression(f"{variable.name} is not an interface: it is {an(holder.type.name)}")
         inner = self.unwrapped(holder)
         if inner is None:
-            what = f"{variable.name} is a nil {holder.type.name}, so it holds no {wanted}"
-            raise with_doubt(variable, BadExpression(what))
+            raise BadExpression(f"{variable.name} is a nil {holder.type.name}, so it holds no {wanted}")
         if means(wanted, inner.type.name):
             return replace(inner, name=name)
         t = typenames.find(self.target, wanted)
         if t is not None and t.kind is Kind.INTERFACE:  # it holds what it holds
             return replace(holder, name=name)
-        what = f"{variable.name} holds {an(inner.type.name)}, not {an(wanted)}"
-        raise with_doubt(variable, BadExpression(what))
+        raise BadExpression(f"{variable.name} holds {an(inner.type.name)}, not {an(wanted)}")
 
     def _select(self, variable: Variable, name: str) -> Variable:
         holder = self.concrete(variable)
@@ -322,8 +317,7 @@ class Follow:
         start, length = self.target.arch.pointer(head), self.target.arch.pointer(head, word)
         if not 0 <= index < length:
             self._check_room(variable, start, length * t.elem.size)
-            what = f"{name} is out of range: the slice has {plural(length, 'element')}"
-            raise with_doubt(variable, BadExpression(what))
+            raise BadExpression(f"{name} is out of range: the slice has {plural(length, 'element')}")
         return self._at_address(variable, name, t.elem, start + index * t.elem.size)
 
     def _check_room(self, variable: Variable, start: int, size: int) -> None:
@@ -358,8 +352,7 @@ class Follow:
                 at = record["buf"] + (record["recvx"] + index) % room * elem.size
                 return self._at_address(holder, name, elem, at)
             self._check_room(holder, record["buf"], room * holder.type.elem.size)
-        what = f"{name} is out of range: the channel's buffer holds {plural(waiting, 'value')}"
-        raise with_doubt(holder, BadExpression(what))
+        raise BadExpression(f"{name} is out of range: the channel's buffer holds {plural(waiting, 'value')}")
 
     def _entry(self, variable: Variable, key: str, name: str, of_key: bool = False) -> Variable:
         """The elem (of_key: the key) that a map or sync.Map has for the key."""
@@ -391,7 +384,7 @@ class Follow:
                 raise BadExpression(f"{name}: {result.broken.message}")
         values = Values(keys.target, Limits(depth=2, text=64, total=256), keys.hasher.types, comments=False)
         what = f"{holder.name}[{values.key_text(t.key, raw)}]: the map has no such key"
-        raise with_doubt(holder, BadExpression(what))
+        raise BadExpression(what)
 
     def _in_sync_map(self, holder: Variable, key: str, name: str, of_key: bool) -> tuple[int, GoType]:
         keys, raw = self._keys, None
@@ -409,7 +402,7 @@ class Follow:
                 continue
             if same:
                 return (entry.key_address, t) if of_key else (entry.value_address, entry.value_type)
-        raise with_doubt(holder, BadExpression(f"{name}: the sync.Map has no such key"))
+        raise BadExpression(f"{name}: the sync.Map has no such key")
 
 
 _T = TypeVar("_T")

@@ -64,6 +64,7 @@ def run(
     debug: a fault of gomap's own is told with its traceback. progress: shows how far long work is.
     """
     json = "--json" in tokens(line)
+    resolved: list[Variable] = []
     try:
         command = registry.find(name)
         if command is None:
@@ -77,9 +78,9 @@ def run(
             target = open_target()
             if options.get("--goroutine") is not None or options.get("--frame") is not None:
                 target = OnGoroutine(target, options["--goroutine"], options["--frame"] or 0)
-            context = Context(target, settings, progress or silent, [])
+            context = Context(target, settings, progress or silent, resolved)
             report = command.run(context, options)
-            report.notes += [_told(one) for one in context.resolved or ()]
+            report.notes += [_told(one) for one in resolved]
             not_started = _not_started(target)
             if not_started:
                 report.advice = []  # package variables are still to be set
@@ -88,6 +89,7 @@ def run(
                 return Outcome(as_json.success(name, target, report))
             return Outcome(as_text.render(report, style))
     except GomapError as error:
+        error.notes += tuple(str(one.note) for one in resolved)
         return _failed(name, error, json)
     except KeyboardInterrupt:
         return _failed(name, Interrupted("interrupted: nothing was changed"), json)

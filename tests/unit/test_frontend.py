@@ -285,6 +285,37 @@ def test_where_a_variable_was_taken_from_is_told_in_text_and_json(name: str, lin
     assert told == [("note", "variable", NOTE)]
 
 
+FAILING = [
+    ("hmap-get", "m m"),
+    ("hmap-get", "m missing"),
+    ("hmap-get", "own[0] noted.x"),
+    ("hmap-get", "own[noted] missing"),
+    ("hmap-get", "own[noted] m"),
+    ("hmap-show", "noted"),
+    ("hmap-show", "m[4711]"),
+    ("hmap-show", "m[1]"),
+    ("hmap-show", "m[m]"),
+    ("hmap-show", "*m"),
+    ("hmap-show", "m.x"),
+    ("hmap-show", "own[noted].x"),
+    ("hmap-show", "m --buckets 4711"),
+    ("hmap-check", "m[4711]"),
+    ("hmap-sync", "m"),
+    ("hmap-cycle", "noted[2]"),
+    ("hmap-alias", "m missing"),
+    ("hmap-whatis", "m.x"),
+]
+
+
+@pytest.mark.parametrize(("name", "line"), FAILING, ids=[f"{name} {line}" for name, line in FAILING])
+def test_an_error_says_it_too(name: str, line: str) -> None:
+    """Whatever fails behind a variable: what that is may be what is wrong."""
+    text = run(name, line, noted())
+    assert text.error is not None and text.error.endswith(f" ({NOTE})") and text.error.count(NOTE) == 1, text.error
+    answer = json.loads(run(name, f"{line} --json", noted()).output)
+    assert f"{name}: {answer['error']['message']}" == text.error
+
+
 @pytest.mark.parametrize("text", ["m", "&m", "own[noted]"])
 def test_where_an_address_was_taken_from(text: str) -> None:
     """hmap-whatis, which searches a process."""
