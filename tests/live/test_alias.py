@@ -35,7 +35,6 @@ def questions(exprs: Sequence[str], optimised: bool) -> list[str]:
 
 
 @pytest.mark.each_kind
-@pytest.mark.each_kind
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_live(program: str, toolchain: Row, gdb: Gdb) -> None:
     check_stages(toolchains.build(program, toolchain, optimised=False), gdb, optimised=False)
@@ -55,6 +54,7 @@ def check_stages(binary: Path, gdb: Gdb, optimised: bool) -> None:
         check([answers.at(stage, command) for command in commands[1:]], answers.truth[stage], optimised)
 
 
+@pytest.mark.each_kind
 @pytest.mark.parametrize(("program", "stage"), [("alias", "argument"), ("nilwrite", "before")])
 def test_core(program: str, stage: str, target: Target, gdb: Gdb, optimised: bool) -> None:
     core = debuggers.make_core(target(program), stage)

@@ -31,7 +31,6 @@ ALL = "hmap-check --all --json"
 Damages = tuple[dict[str, Any], ...]
 
 
-@pytest.mark.each_kind
 @functools.cache
 def damages_of(binary: Path) -> Damages:
     """What the program does to its maps."""
@@ -136,6 +135,7 @@ def test_every_damage_is_one_finding(
     assert not problems, "\n".join(problems)
 
 
+@pytest.mark.each_kind
 def test_through_delve(toolchain: Row, dlv: Dlv) -> None:
     """Here numpy does the hashing."""
     binary = toolchains.build("damaged", toolchain, False)

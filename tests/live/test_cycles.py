@@ -37,7 +37,6 @@ IN_CORES = tuple(f"main.Keep.{name}" for name in ("Self", "Sync", "Config", "Slo
 
 
 @pytest.mark.each_kind
-@pytest.mark.each_kind
 def test_live(toolchain: Row, gdb: Gdb) -> None:
     optimised = gdb.name != "system"
     names = [*EXPRESSIONS, *([] if optimised else [LOCAL, LONG])]
@@ -59,6 +58,7 @@ def test_live(toolchain: Row, gdb: Gdb) -> None:
         assert told["truncated"] == [{"what": "cycles", "shown": number, "of": 40}]
 
 
+@pytest.mark.each_kind
 def test_delve(toolchain: Row, dlv: Dlv) -> None:
     names = list(dict.fromkeys([*EXPRESSIONS[:12], *IN_CORES, LOCAL]))
     binary = toolchains.build("cycles", toolchain, optimised=False)

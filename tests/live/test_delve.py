@@ -54,10 +54,6 @@ BUILDS = [*((program, False) for program in session.PROGRAMS), *((program, True)
 
 
 @pytest.mark.each_kind
-@pytest.mark.each_kind
-@pytest.mark.each_kind
-@pytest.mark.each_kind
-@pytest.mark.each_kind
 @pytest.mark.parametrize(("program", "fast"), BUILDS)
 def test_live(program: str, fast: bool, toolchain: Row, dlv: Dlv) -> None:
     binary = toolchains.build(program, toolchain, optimised=fast)
@@ -65,12 +61,14 @@ def test_live(program: str, fast: bool, toolchain: Row, dlv: Dlv) -> None:
     all_right(delves.visit(dlv, binary, asked, direct=not fast), binary, fast, "live")
 
 
+@pytest.mark.each_kind
 @every_program
 def test_core(program: str, toolchain: Row, dlv: Dlv, system_gdb: Gdb) -> None:
     """A core is the one state that two debuggers see alike: what they say of it is the same."""
     core_says_the_same(program, toolchain, dlv, system_gdb, optimised=False)
 
 
+@pytest.mark.each_kind
 @pytest.mark.parametrize("program", FEW)
 def test_core_of_optimised(program: str, toolchain: Row, dlv: Dlv, system_gdb: Gdb) -> None:
     core_says_the_same(program, toolchain, dlv, system_gdb, optimised=True)
@@ -131,6 +129,7 @@ def facts(answer: Answer) -> Any:
     return said
 
 
+@pytest.mark.each_kind
 @pytest.mark.parametrize("program", ["alias", "headercopy"])
 def test_alias(program: str, toolchain: Row, dlv: Dlv, system_gdb: Gdb) -> None:
     """Package variables and everything they lead to, as gdb finds them."""
@@ -193,6 +192,7 @@ def nil_maps(data: Any) -> list[Any]:
 # -- types -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.each_kind
 def test_types_are_those_of_gdb(toolchain: Row, dlv: Dlv, system_gdb: Gdb, optimised: bool, tmp_path: Path) -> None:
     """Names, kinds, sizes, offsets and what lies behind, for all that the program's maps are made of."""
     binary = toolchains.build("types", toolchain, optimised)

@@ -40,7 +40,6 @@ ANEW = {
 }
 
 
-@pytest.mark.each_kind
 @contextmanager
 def window(dlv: Dlv, *arguments: str, direct: bool = True) -> Iterator[Console]:
     with delves.bridge(dlv, ["exec", *arguments], direct) as session:
@@ -455,6 +454,7 @@ def test_a_deep_stack(both_layouts: Row, dlv: Dlv, system_gdb: Gdb, monkeypatch:
         assert {one["code"] for one in found["anomalies"]} <= {"not-a-map"}
 
 
+@pytest.mark.each_kind
 def test_called_by_c(toolchain: Row, dlv: Dlv) -> None:
     """Behind a call from C's own thread there is nothing of Go's to miss. Behind one from C that Go has called there
     is, where Delve does not find back to it, or takes the stack for it that was moved in the meantime."""

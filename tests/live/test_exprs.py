@@ -88,7 +88,6 @@ def refused(answers: Session) -> list[str]:
 
 
 @pytest.mark.each_kind
-@pytest.mark.each_kind
 def test_in_gdb(toolchain: Row, gdb: Gdb, optimised: bool) -> None:
     binary = toolchains.build("exprs", toolchain, optimised)
     refusals = [] if optimised else list(REFUSED)
@@ -100,6 +99,7 @@ def test_in_gdb(toolchain: Row, gdb: Gdb, optimised: bool) -> None:
         assert "\n".join(refused(answers)) == ""
 
 
+@pytest.mark.each_kind
 def test_through_delve(toolchain: Row, dlv: Dlv, optimised: bool) -> None:
     binary = toolchains.build("exprs", toolchain, optimised)
     refusals = [] if optimised else list(REFUSED)

@@ -47,7 +47,6 @@ def in_batch(gdb: Gdb, truth: Path, *arguments: str) -> list[Any]:
 
 
 @pytest.mark.each_kind
-@pytest.mark.each_kind
 def test_inlined(target: Target, gdb: Gdb, tmp_path: Path) -> None:
     binary, core, published = target("inlined"), tmp_path / "core", tmp_path / "truth"
     asked = words(ALL, RACE)
@@ -60,6 +59,7 @@ def test_inlined(target: Target, gdb: Gdb, tmp_path: Path) -> None:
     check_inlined(answers, debuggers._published(published)["inlined"])
 
 
+@pytest.mark.each_kind
 def test_inlined_in_delve(target: Target, dlv: Dlv, tmp_path: Path) -> None:
     published, answers = tmp_path / "truth", []
     with delves.bridge(dlv, ["exec", str(target("inlined"))], truth=published) as bridge:

@@ -161,7 +161,6 @@ def test_beside_gos_own_script(toolchain: Row, gdb: Gdb) -> None:
 
 
 @pytest.mark.each_kind
-@pytest.mark.each_kind
 @pytest.mark.parametrize("language", ["auto", "c", "asm", "go"])
 def test_every_frame_and_language(language: str, toolchain: Row, gdb: Gdb) -> None:
     """Package variables mean the same wherever the user stands, with quotes and without; the setting stays."""
@@ -450,6 +449,7 @@ def test_in_an_editor(newest_gdb: Gdb, system_go: Row) -> None:
 # -- remote ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.each_kind
 def test_remote_target(toolchain: Row, gdb: Gdb) -> None:
     """Through gdbserver: the same answers as the program publishes."""
     beside = gdb.path.with_name("gdbserver")

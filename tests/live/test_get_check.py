@@ -21,7 +21,6 @@ from tests.support.toolchains import Row
 BUILDS = [*((program, False) for program in session.PROGRAMS), *((program, True) for program in session.LOOKED_UP_FAST)]
 
 
-@pytest.mark.each_kind
 @pytest.mark.parametrize(("program", "fast"), BUILDS)
 def test_intact_maps(program: str, fast: bool, toolchain: Row, system_gdb: Gdb) -> None:
     """No finding on any map that the program itself finds right, at any stage; every key is found by its hash, and
@@ -142,6 +141,7 @@ def test_no_program_is_left_out() -> None:
     assert sorted(asked) == sorted(folder.name for folder in toolchains.TARGETS.iterdir() if folder.is_dir())
 
 
+@pytest.mark.each_kind
 @pytest.mark.parametrize("program", OTHERS)
 def test_all_maps_of_the_process(program: str, toolchain: Row, system_gdb: Gdb) -> None:
     binary = toolchains.build(program, toolchain, optimised=False)

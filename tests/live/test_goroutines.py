@@ -39,7 +39,6 @@ def test_live(target: Target, gdb: Gdb, optimised: bool) -> None:
 
 
 @pytest.mark.each_kind
-@pytest.mark.each_kind
 def test_core(target: Target, system_gdb: Gdb, optimised: bool) -> None:
     core = debuggers.make_core(target("goroutines"), "all")
     check_in_gdb(debuggers.examine(system_gdb, core, IN_GDB), optimised)
@@ -59,7 +58,6 @@ def check_in_gdb(found: debuggers.Session, optimised: bool) -> None:
     assert json.loads(found.at("all", "gomap_seen").output) == []
 
 
-@pytest.mark.each_kind
 @pytest.mark.each_kind
 @pytest.mark.parametrize("kind", ["live", "core"])
 def test_selection_stays(kind: str, target: Target, system_gdb: Gdb) -> None:
@@ -107,6 +105,7 @@ def held_by(address: str, way: Mapping[str, Any]) -> tuple[int | None, str | Non
     return way["goroutine"], way["function"], way["path"], address
 
 
+@pytest.mark.each_kind
 def test_delve(target: Target, dlv: Dlv, optimised: bool, tmp_path: Path) -> None:
     published = tmp_path / "truth"
     with delves.bridge(dlv, ["exec", str(target("goroutines"))], not optimised, published) as bridge:
@@ -264,6 +263,7 @@ def check_stacks(told: list[dict[str, Any]], truth: Mapping[str, Any], lost: Col
 # -- slices that share an array ----------------------------------------------------------------------
 
 
+@pytest.mark.each_kind
 def test_slices(target: Target, system_gdb: Gdb, dlv: Dlv, optimised: bool) -> None:
     binary = target("slices")
     core = debuggers.make_core(binary, "shared")

@@ -44,11 +44,11 @@ def through_delve(dlv: Dlv, row: Row, optimised: bool) -> None:
 
 
 @pytest.mark.each_kind
-@pytest.mark.each_kind
 def test_in_gdb(toolchain: Row, system_gdb: Gdb) -> None:
     in_gdb(system_gdb, toolchain, optimised=False)
 
 
+@pytest.mark.each_kind
 def test_through_delve(toolchain: Row, dlv: Dlv) -> None:
     through_delve(dlv, toolchain, optimised=False)
 

@@ -25,7 +25,6 @@ RACE = "hmap-race --json"
 
 
 @pytest.mark.each_kind
-@pytest.mark.each_kind
 def test_live(target: Target, gdb: Gdb, optimised: bool) -> None:
     found = debuggers.visit(gdb, target("liveness"), {"waits": [ALL, TOP]})
     check(found.at("waits", ALL), found.at("waits", TOP), found.truth["waits"], optimised)
@@ -43,6 +42,7 @@ def test_core(target: Target, system_gdb: Gdb, optimised: bool) -> None:
         check(found.at("waits", ALL), found.at("waits", TOP), core.truth["waits"], optimised)
 
 
+@pytest.mark.each_kind
 def test_delve(target: Target, dlv: Dlv, optimised: bool, tmp_path: Path) -> None:
     published = tmp_path / "truth"
     with delves.bridge(dlv, ["exec", str(target("liveness"))], truth=published) as bridge:

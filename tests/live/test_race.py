@@ -41,9 +41,6 @@ from tests.support.toolchains import Missing, Row
 SPINNING = ("main.spins", "sync/atomic.(*Bool).Load")
 
 
-@pytest.mark.each_kind
-@pytest.mark.each_kind
-@pytest.mark.each_kind
 @functools.cache
 def itinerary(binary: Path) -> tuple[str, ...]:
     """The runtime's functions that the program enters after its stage "tour", in order."""
@@ -109,6 +106,7 @@ def test_every_function_that_reports_a_race_is_known(toolchain: Row) -> None:
 # -- a live program ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.each_kind
 def test_live(toolchain: Row, system_gdb: Gdb, optimised: bool) -> None:
     """Nobody inside; goroutines kept inside; and, where it is harder, a stop in every map function of the runtime."""
     binary = toolchains.build("race", toolchain, optimised)
@@ -189,6 +187,7 @@ def report(text: str) -> Report:
     return Report(message, int(found["goroutine"]), found["function"], int(found["line"]))
 
 
+@pytest.mark.each_kind
 @pytest.mark.parametrize("stage", ["reads", "iteration", "clone", "marshal", "reflect"])
 def test_core_of_a_race(stage: str, toolchain: Row, system_gdb: Gdb, dlv: Dlv) -> None:
     """Each of the runtime's reports: what it said, of whom, on which line; and which map."""
@@ -319,6 +318,7 @@ def test_race_detector(
 # -- Delve ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.each_kind
 def test_delve(toolchain: Row, dlv: Dlv) -> None:
     binary = toolchains.build("race", toolchain, optimised=True)
     symbols = itinerary(binary) if toolchain.name in TOURED else ()

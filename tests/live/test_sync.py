@@ -79,7 +79,6 @@ def test_live(toolchain: Row, gdb: Gdb) -> None:
 
 
 @pytest.mark.each_kind
-@pytest.mark.each_kind
 def test_delve(toolchain: Row, dlv: Dlv) -> None:
     binary = toolchains.build("syncmap", toolchain, optimised=True)
     answers = delves.visit(dlv, binary, questions(binary, True), direct=toolchain.name.endswith("1"))
@@ -89,6 +88,7 @@ def test_delve(toolchain: Row, dlv: Dlv) -> None:
     check_all(answers, binary, True, "live")
 
 
+@pytest.mark.each_kind
 def test_core(toolchain: Row, system_gdb: Gdb, dlv: Dlv) -> None:
     """Two debuggers on one core say the same, and it is what the program said."""
     binary = toolchains.build("syncmap", toolchain, optimised=False)

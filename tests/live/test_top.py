@@ -36,8 +36,6 @@ PATHS = ("main.Emptied", "main.Presized", "main.Boxed", "main.Wide", "main.Shard
 Program = Callable[[str], Path]
 
 
-@pytest.mark.each_kind
-@pytest.mark.each_kind
 @pytest.fixture
 def plain(toolchain: Row) -> Program:
     return lambda program: toolchains.build(program, toolchain, optimised=False)
@@ -163,6 +161,7 @@ BACK = "gomap_typed_back 0"
 COMMANDS = [ALL, *(f"hmap-show {expr} --json" for expr in PATHS)]
 
 
+@pytest.mark.each_kind
 def test_process(plain: Program, toolchain: Row, system_gdb: Gdb) -> None:
     check = [CHECK, HELPERS, DAMAGED, BACK] if toolchain.name in SPOILT_IN else []
     asked = debuggers.visit(system_gdb, plain("process"), {"all": [*COMMANDS, WASTE, ENTRIES, LOAD, TEXT, *check]})
@@ -179,6 +178,7 @@ def test_process(plain: Program, toolchain: Row, system_gdb: Gdb) -> None:
         check_all(asked.at("all", DAMAGED), answer, SPOILT)
 
 
+@pytest.mark.each_kind
 def test_process_over_delve(plain: Program, toolchain: Row, dlv: Dlv) -> None:
     check = [CHECK] if toolchain.name in SPOILT_IN else []
     asked = delves.visit(dlv, plain("process"), {"all": [*COMMANDS, *check]})

@@ -128,7 +128,6 @@ def place_in(address: int, facts: Mapping[str, Any], base: str, what: str = "ele
 
 
 @pytest.mark.each_kind
-@pytest.mark.each_kind
 def test_live(toolchain: Row, system_gdb: Gdb) -> None:
     binary = toolchains.build("pointers", toolchain, optimised=False)
     session = debuggers.visit(system_gdb, binary, {stage: commands(stage) for stage in PLACES})
@@ -144,6 +143,7 @@ def test_live_over_delve(toolchain: Row, dlv: Dlv) -> None:
         check(session, stage)
 
 
+@pytest.mark.each_kind
 def test_core(toolchain: Row, system_gdb: Gdb, dlv: Dlv) -> None:
     core = debuggers.make_core(toolchains.build("pointers", toolchain, optimised=True), "growing")
     check(debuggers.examine(system_gdb, core, commands("growing")), "growing")
