@@ -189,7 +189,7 @@ def _pictures(structure: Structure, buckets: str) -> list[Section]:
     sections: list[Section] = [Bars("fill", rows, ("entries", buckets))]
     if structure.strip is not None and structure.strip.buckets > 1:
         per = structure.strip.per_cell
-        cell = f"one {buckets[:-1]} a cell" if per == 1 else f"{per:,} {buckets} a cell"
+        cell = f"one cell per {buckets[:-1]}" if per == 1 else f"{per:,} {buckets} per cell"
         sections.append(Heat(buckets, structure.strip.fractions(), cell))
     return sections
 

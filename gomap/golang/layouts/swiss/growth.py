@@ -65,7 +65,7 @@ def growing(found: SwissMap, structure: Structure) -> Growing:
         fills = [table.used / table.capacity if table.capacity else 0.0 for table in tables]
         per = max(-(-len(fills) // 64), 1)
         cells = [sum(fills[i : i + per]) / len(fills[i : i + per]) for i in range(0, len(fills), per)]
-        cell = "one cell per table" if per == 1 else f"{per:,} tables a cell"
+        cell = "one cell per table" if per == 1 else f"{per:,} tables per cell"
         sections.append(Heat("tables", cells, cell))
     return Growing(answer, [*sections, _tables(tables)], tables)
 
