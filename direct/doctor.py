@@ -14,13 +14,14 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Callable, NamedTuple
+from typing import Callable
 
 from direct.target import DirectTarget, info_of, of_core, of_process
 from gomap import __version__, corefile, elf, human
 from gomap.errors import GomapError, UsageError
-from gomap.render.json import SCHEMA
+from gomap.render import json as as_json
 from gomap.render.terminal import ended, open_streams, style, write
+from gomap.results.doctor import Check, DoctorResult
 
 #: Seconds that a debugger may take to say its version.
 PATIENCE = 60
@@ -37,17 +38,6 @@ ASK_GDB = """import gdb, importlib.util, sys
 sys.path.append({site!r} % sys.version_info[:2])
 there = [n for n in ("tabulate", "pygments", "numpy", "scipy") if importlib.util.find_spec(n)]
 print("gomap", gdb.VERSION, "%d.%d" % sys.version_info[:2], *there)"""
-
-
-class Check(NamedTuple):
-    """One thing. state: `ok`, `advice` (it would be better otherwise) or `missing` (answers need it). mend: what to
-    type, None where nothing needs mending or no command does it; what says what to do then."""
-
-    area: str
-    name: str
-    state: str
-    what: str
-    mend: str | None = None
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
@@ -71,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     checks = list(examine(options.WHAT))
-    write(_json(checks) if options.json else _text(checks, style(sys.stdout).width))
+    write(as_json.bare("gomap doctor", _result(checks)) if options.json else _text(checks, style(sys.stdout).width))
     return int(any(check.state == "missing" for check in checks))
 
 
@@ -393,11 +383,5 @@ def _text(checks: Sequence[Check], width: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _json(checks: Sequence[Check]) -> str:
-    """As docs/json.md has it."""
-    answer = {
-        "schema": SCHEMA,
-        "command": "gomap doctor",
-        "data": {"ok": all(check.state != "missing" for check in checks), "checks": [c._asdict() for c in checks]},
-    }
-    return json.dumps(answer) + "\n"
+def _result(checks: Sequence[Check]) -> DoctorResult:
+    return DoctorResult(all(check.state != "missing" for check in checks), list(checks))

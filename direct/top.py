@@ -27,6 +27,7 @@ from gomap.render import json as as_json
 from gomap.render import text as as_text
 from gomap.render.terminal import ended, open_streams, progress, style, write
 from gomap.report import Report, Table
+from gomap.results.sample import SampleMap, SampleResult, SampleTotal
 
 #: What maps are ranked by, the largest first.
 ORDERS: dict[str, Callable[[MapRow], int]] = {
@@ -357,44 +358,45 @@ def table(session: TopSession, view: View) -> str:
 def line(session: TopSession, view: View) -> str:
     """One line of JSON (docs/json.md)."""
     sample = view.sample
-    data = {
-        "sample": sample.number,
-        "time": time.time(),
-        "seconds": sample.seconds,
-        "by": session.by,
-        "filter": session.wanted or None,
-        "maps": [
-            {
-                "path": one.path,
-                "kind": one.kind,
-                "address": hex(one.address),
-                "type": one.type,
-                "type_known_by": one.known_by,
-                "type_or": list(one.others),
-                "count": one.count,
-                "bytes": one.bytes,
-                "growth": one.growth,
-                "bytes_growth": one.grown,
-                "new": one.is_new,
-            }
+    total = SampleTotal(
+        maps=view.total,
+        matching=view.matching,
+        entries=view.entries,
+        bytes=view.bytes,
+        growth=view.growth,
+        empty=sample.empty,
+        appeared=sample.appeared,
+        gone=sample.gone,
+    )
+    result = SampleResult(
+        sample=sample.number,
+        time=time.time(),
+        seconds=sample.seconds,
+        by=session.by,
+        filter=session.wanted or None,
+        maps=[
+            SampleMap(
+                path=one.path,
+                kind=one.kind,
+                address=one.address,
+                type=one.type,
+                type_known_by=one.known_by,
+                type_or=list(one.others),
+                count=one.count,
+                bytes=one.bytes,
+                growth=one.growth,
+                bytes_growth=one.grown,
+                new=one.is_new,
+            )
             for one in view.maps
         ],
-        "total": {
-            "maps": view.total,
-            "matching": view.matching,
-            "entries": view.entries,
-            "bytes": view.bytes,
-            "growth": view.growth,
-            "empty": sample.empty,
-            "appeared": sample.appeared,
-            "gone": sample.gone,
-        },
-        "unmeasured": sample.waiting,
-        "untold": view.untold,
-        "unread": sample.missed,
-        "cost": view.cost,
-    }
-    report = Report(data)
+        total=total,
+        unmeasured=sample.waiting,
+        untold=view.untold,
+        unread=sample.missed,
+        cost=view.cost,
+    )
+    report = Report(result)
     if len(view.maps) < view.matching:
         report.cut("maps", len(view.maps), view.matching)
     return as_json.success("gomap top", session.target, report)

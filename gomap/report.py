@@ -7,13 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Union
 
 from gomap.anomaly import Anomaly
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """A JSON array among a report's data, written already. parts: some of its elements each, parted by commas."""
-
-    parts: list[str]
+from gomap.results.answer import Cut
 
 
 @dataclass(frozen=True)
@@ -83,18 +77,23 @@ Section = Union[Facts, Table, Heat, Bars, Progress, Lines]
 class Report:
     """answer: the first lines, what the user asked for. advice: what to do about it.
 
-    data, anomalies, truncated: the fields of the JSON contract. notes: what is to be known of the variables that the
-    command line named: the answer's last lines in text, anomalies in JSON.
+    data, anomalies, truncated: the fields of the JSON contract; data: a result (gomap/results). notes: what is to be
+    known of the variables that the command line named: the answer's last lines in text, anomalies in JSON.
     """
 
-    data: dict[str, Any]
+    data: Any
     answer: list[str] = field(default_factory=list)
     sections: list[Section] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
     anomalies: list[Anomaly] = field(default_factory=list)
     notes: list[Anomaly] = field(default_factory=list)
-    truncated: list[dict[str, Any]] | None = None
+    truncated: list[Cut] | None = None
 
     def cut(self, what: str, shown: int, of: int | None) -> None:
         """Says that only a part is shown."""
-        self.truncated = [*(self.truncated or []), {"what": what, "shown": shown, "of": of}]
+        self.truncated = [*(self.truncated or []), Cut(what, shown, of)]
+
+    def interrupted(self, shown: int = 0, what: str = "these results are incomplete") -> None:
+        """Says that the user ended the search."""
+        self.answer.append(f"(interrupted: {what})")
+        self.cut("the search was interrupted", shown, None)

@@ -186,8 +186,7 @@ def _describe(report: Report, advice: Advice, options: Mapping[str, Any], scanne
     if advice.strings_left:
         report.cut(f"{human.plural(advice.strings_left, 'string')} left out: too many, too long or unreadable", 0, None)
     if advice.interrupted:
-        report.answer.append("(interrupted: these results are incomplete)")
-        report.cut("the search was interrupted", advice.maps, None)
+        report.interrupted(advice.maps)
 
 
 def _saves(item: Item) -> str:

@@ -194,8 +194,7 @@ def _left_out(report: Report, groups: int) -> None:
 def _partial(report: Report, found: AliasSearch, depth: int | None) -> None:
     """Says what the search left out. depth: how far it went, None where it was not to."""
     if found.interrupted:
-        report.answer.append("(interrupted: these results are incomplete)")
-        report.cut("the search was interrupted", 0, None)
+        report.interrupted()
     search_cut(report, found, depth)
 
 

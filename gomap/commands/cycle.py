@@ -7,10 +7,10 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis.cycles import Cycle, CycleSearch, find
-from gomap.answers.facts import hex_or_none
 from gomap.declare import Context
 from gomap.gotypes import Kind
 from gomap.report import Lines, Report
+from gomap.results.cycle import CycleObject, CycleResult, CycleRow
 from gomap.target import Variable
 
 LIMIT = 16
@@ -22,11 +22,11 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     variable = context.resolve(expr)
     limit = LIMIT if options["--limit"] is None else options["--limit"]
     found = context.look(variable, lambda: find(target, variable, limit, context.progress))
-    report = Report(_json(expr, variable, found), anomalies=found.anomalies)
+    rows = [_row(cycle) for cycle in found.cycles]
+    report = Report(CycleResult(expr, variable.type.name, rows, found.objects, found.unread), anomalies=found.anomalies)
     report.answer = [_answer(expr, variable, found)]
     if found.interrupted:
-        report.answer.append("(interrupted: these results are incomplete)")
-        report.cut("the search was interrupted", 0, None)
+        report.interrupted()
     if found.cycles:
         report.sections = [Lines([f"  {cycle.whole} -> {cycle.start}" for cycle in found.cycles])]
         report.advice = [ENDLESS]
@@ -37,25 +37,15 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     return report
 
 
-def _json(expr: str, variable: Variable, found: CycleSearch) -> dict[str, Any]:
-    return {
-        "expr": expr,
-        "type": variable.type.name,
-        "cycles": [_cycle_json(cycle) for cycle in found.cycles],
-        "visited": found.objects,
-        "unreadable": found.unread,
-    }
-
-
-def _cycle_json(cycle: Cycle) -> dict[str, Any]:
-    return {
-        "path": [cycle.start, *("..." if step is None else step for step in cycle.steps)],
-        "text": f"{cycle.whole} -> {cycle.start}",
-        "address": hex_or_none(cycle.objects[0].address),
-        "type": cycle.objects[0].type.name,
-        "length": cycle.length,
-        "objects": [{"address": hex_or_none(one.address), "type": one.type.name} for one in cycle.objects],
-    }
+def _row(cycle: Cycle) -> CycleRow:
+    return CycleRow(
+        path=[cycle.start, *("..." if step is None else step for step in cycle.steps)],
+        text=f"{cycle.whole} -> {cycle.start}",
+        address=cycle.objects[0].address,
+        type=cycle.objects[0].type.name,
+        length=cycle.length,
+        objects=[CycleObject(one.address, one.type.name) for one in cycle.objects],
+    )
 
 
 def _answer(expr: str, variable: Variable, found: CycleSearch) -> str:

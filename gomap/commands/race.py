@@ -101,8 +101,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         report.sections = [section for one in maps for section in _sections(one, searched)]
     report.advice = _advice(searched, maps, bool(target.running or searched.unseen.count))
     if found.interrupted or searched.interrupted:
-        report.answer.append("(interrupted: these results are incomplete)")
-        report.cut("the search was interrupted", 0, None)
+        report.interrupted()
     search_cut(report, found)
     return report
 

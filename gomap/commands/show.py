@@ -21,7 +21,8 @@ from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import GoType
 from gomap.listing import entries_json
 from gomap.maps import LAYOUTS, shape_of
-from gomap.report import Bars, Encoded, Facts, Heat, Report, Section, Table
+from gomap.report import Bars, Facts, Heat, Report, Section, Table
+from gomap.results.fields import Encoded
 from gomap.target import Variable
 from gomap.values import Limits, Values, shown
 

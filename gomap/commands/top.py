@@ -67,8 +67,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     else:
         _describe(report, shown, ranking, with_values)
     if interrupted:
-        report.answer.append("(interrupted: these results are incomplete)")
-        report.cut("the search was interrupted", ranking.number, None)
+        report.interrupted(ranking.number)
     if len(shown_groups) < len(groups):
         report.cut("groups", len(shown_groups), len(groups))
     every_map = ranking.number + len(more.maps)

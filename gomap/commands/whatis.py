@@ -85,8 +85,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     report.sections = [Facts([*answer.rows, *span])]
     report.advice = answer.advice
     if found.interrupted:
-        report.answer.append("(interrupted: not all maps were looked at)")
-        report.cut("the search was interrupted", 0, None)
+        report.interrupted(what="not all maps were looked at")
     search_cut(report, found)
     return report
 

@@ -262,12 +262,12 @@ def _tail(report: Report, width: int, paint: Paint) -> list[str]:
                 more = f"{len(told) - len(shown):,} more like these: --json lists them"
                 lines += _labelled(severity, more, width, paint)
     for cut in report.truncated or []:
-        if cut["of"]:
-            text = f"{cut['what']}: {cut['shown']:,} of {cut['of']:,} shown"
-        elif cut["what"] == "values":
+        if cut.of:
+            text = f"{cut.what}: {cut.shown:,} of {cut.of:,} shown"
+        elif cut.what == "values":
             text = "long values are truncated (set hmap depth looks deeper)"
         else:
-            text = str(cut["what"])
+            text = cut.what
         lines += _labelled("partial", text, width, paint)
     for advice in report.advice:
         lines += _labelled("note", advice, width, paint)

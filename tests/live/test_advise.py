@@ -148,7 +148,7 @@ def check_interrupted(binary: Path, core: Path) -> None:
     kinds = {one["kind"] for one in report.data["advice"]}
     assert {"rebuild", "presize", "tiny-maps"} <= kinds and "duplicate-strings" not in kinds
     assert report.truncated is not None
-    assert "the search was interrupted" in [one["what"] for one in report.truncated]
+    assert "the search was interrupted" in [one.what for one in report.truncated]
 
 
 def _direct(binary: Path, core: Path) -> Any:

@@ -22,6 +22,7 @@ from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import GoType, Kind
 from gomap.render.text import Style
 from gomap.report import Report
+from gomap.results.answer import Cut
 from tests.support import plans
 from tests.support.by_hand import FULL, HALF, INT, ask, classic, made, poke, swiss
 from tests.support.space import AMD64, FakeTarget, Space, basic, target
@@ -303,7 +304,7 @@ def test_the_hashes_of_many_maps_are_told_in_few_lines() -> None:
     check._cut(report, [(f"m{i}", Checked(10, 4, [], left)) for i in range(40)], every=True)
     assert report.truncated is not None
     assert len(report.truncated) == check.MAX_TOLD + 1
-    assert report.truncated[-1] == {"what": "hashes of 24 other maps", "shown": 96, "of": 240}
+    assert report.truncated[-1] == Cut("hashes of 24 other maps", 96, 240)
 
 
 def test_a_map_that_can_not_be_walked_is_not_told_as_hashed_in_part() -> None:

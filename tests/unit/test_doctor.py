@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from direct import doctor
-from direct.doctor import Check
 from gomap.errors import UsageError
+from gomap.results.doctor import Check
 
 
 @pytest.mark.parametrize(

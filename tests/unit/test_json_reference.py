@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from direct import reference
 from gomap import frontend, image
 from gomap.analysis import iterators
 from gomap.analysis.iterators import Iteration
@@ -18,6 +19,9 @@ from gomap.answers.iterations import MAX_SHOWN
 from gomap.commands import registry
 from gomap.declare import Settings
 from gomap.render.text import Style
+from gomap.results import contract
+from gomap.results.fields import fields_of
+from gomap.results.show import IteratorRow
 from gomap.target import Frame, Goroutine
 from tests.support import schema
 from tests.support.by_hand import ask
@@ -25,144 +29,55 @@ from tests.support.space import AMD64, basic, target
 from tests.support.synthetic import ClassicPlan, build_classic
 
 ROOT = Path(__file__).resolve().parents[2]
-REFERENCE = (ROOT / "docs" / "json.md").read_text()
-SHARED: dict[str, Mapping[str, Any]] = {
-    "place": schema.PLACE,
-    "way": schema.WAY,
-    "holder": schema.HOLDER,
-    "sizes": schema.SIZES,
-    "growth": schema.GROWTH,
-    "heap": schema.HEAP,
-    "scanned": schema.SCANNED,
-    "half": schema.HALF,
-    "call": schema.CALL,
-    "origin": schema.ORIGIN,
-}
-TYPES = {
-    int: "integer",
-    float: "number",
-    str: "string",
-    bool: "boolean",
-    schema.HEX: "address",
-    schema.HASH: "hash",
-    schema.FRACTION: "fraction",
-    schema.JSON_SCALAR: "scalar",
-    schema.NINE: "histogram",
-    schema.SIGNED: "signed",
-    schema.CHANGE: "change",
-}
+TEXT = reference.REFERENCE.read_text()
 #: Functions that take an anomaly's code.
 TELLING = frozenset("Anomaly add more note only tell _lost _odd _wrong _anomaly _report Size Cause".split())
 CODE = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{4,}")
 SEVERITIES = {"error", "warning", "note"}
 
 
-# -- the reference as it is written ----------------------------------------------------------------------
+# -- fields ----------------------------------------------------------------------------------------------
+
+
+def test_tables_are_as_made() -> None:
+    """Else: python3 -m direct.reference"""
+    assert reference.made(TEXT) == TEXT
+
+
+def test_every_command_is_there() -> None:
+    assert set(contract.COMMANDS) == {command.name for command in registry.COMMANDS if not command.writes_file}
+
+
+def parts(*wanted: type) -> Iterator[type]:
+    """The classes, and those of the objects within."""
+    for one in wanted:
+        yield one
+        for field in fields_of(one):
+            inside = (field.type.part or field.type).object
+            yield from parts(inside) if inside is not None else ()
+
+
+@pytest.mark.parametrize("result", dict.fromkeys(parts(*contract.SECTIONS.values())), ids=lambda one: one.__name__)
+def test_every_field_has_a_meaning(result: type) -> None:
+    for field in fields_of(result):
+        assert field.meaning or field.flat, field.name
+        assert "|" not in field.meaning and "\n" not in field.meaning, field.name
+        t = field.type.part or field.type
+        assert field.words or t.form != "word", field.name
+        if t.object is None or t.object in contract.SHARED.values():
+            continue
+        for flat in (one for one in fields_of(t.object) if one.flat):  # the table leaves these fields to a link
+            (name,) = (name for name, one in contract.SHARED.items() if one is flat.type.object)
+            assert re.search(rf"\[{name}\]\(#{name}\).*, and$", field.meaning), field.name
 
 
 def section(heading: str) -> str:
-    found = re.search(rf"^##+ {re.escape(heading)}\n(.*?)(?=^##|\Z)", REFERENCE, re.M | re.S)
+    found = re.search(rf"^##+ {re.escape(heading)}\n(.*?)(?=^##|\Z)", TEXT, re.M | re.S)
     assert found, heading
     return found[1]
 
 
-def rows(text: str) -> dict[str, tuple[str, str]]:
-    """The tables' fields: type and meaning."""
-    found = re.findall(r"^\| `(\S+?)` \| (.*?) \| (.*?) \|$", text, re.M)
-    assert len(dict.fromkeys(name for name, _, _ in found)) == len(found)
-    return {name: (type_, meaning) for name, type_, meaning in found}
-
-
-def described(heading: str) -> dict[str, tuple[str, str]]:
-    """The fields that a section describes, those of shared objects that it takes in among them."""
-    text = section(heading)
-    found = {}
-    if heading in SHARED:
-        for link in re.findall(r"\[(\w+)\]\(#\1\)", text.partition("\n|")[0]):
-            found.update(described(link))
-    for name, (type_, meaning) in rows(text).items():
-        found[name] = type_, meaning
-        link = re.search(r"\[(\w+)\]\(#\1\).*, and$", meaning)
-        if link:
-            inside = name + ("[]" if type_.startswith("list") else "")
-            found.update({f"{inside}.{key}": row for key, row in described(link[1]).items()})
-    return found
-
-
-# -- the reference as it has to be -----------------------------------------------------------------------
-
-
-def fields(wanted: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any, bool]]:
-    """(path, what the schema says of it, whether it has to be asked for)."""
-    for key, one in wanted.items():
-        path = before + key.rstrip("?")
-        yield path, one, key.endswith("?")
-        one = one[0] if isinstance(one, tuple) else one
-        inside, path = (one[0], path + "[]") if isinstance(one, list) else (one, path)
-        if isinstance(inside, dict) and "*" not in inside and not shared(inside):
-            yield from fields(inside, path + ".")
-
-
-def shared(wanted: object) -> str | None:
-    return next((f"[{name}](#{name})" for name, one in SHARED.items() if one is wanted), None)
-
-
-def type_of(wanted: Any) -> str:
-    if isinstance(wanted, tuple):
-        assert len(wanted) == 2 and wanted[1] is None
-        return f"{type_of(wanted[0])} or null"
-    if isinstance(wanted, list):
-        inner = type_of(wanted[0])
-        return "list" if inner == "object" else f"list of {inner}"
-    if isinstance(wanted, set):
-        return "word"
-    if isinstance(wanted, dict):
-        return f"object of {type_of(wanted['*'])}" if "*" in wanted else shared(wanted) or "object"
-    return TYPES[wanted]
-
-
-def words(wanted: Any) -> set[str]:
-    if isinstance(wanted, (tuple, list)):
-        return words(wanted[0])
-    return wanted if isinstance(wanted, set) else set()
-
-
-def compare(heading: str, wanted: Mapping[str, Any]) -> None:
-    found = described(heading)
-    listed = list(fields(wanted))
-    assert set(found) == {path for path, _, _ in listed}
-    for path, one, asked in listed:
-        type_, meaning = found[path]
-        assert type_ == type_of(one), path
-        assert ("*asked*" in meaning) is asked, path
-        assert words(one) <= set(re.findall(r"`([^`]+)`", meaning)), path
-
-
-@pytest.mark.parametrize("command", [*schema.DATA, *schema.LINES])
-def test_every_field_of_a_command(command: str) -> None:
-    compare(command, {**schema.DATA, **schema.LINES}[command])
-
-
-@pytest.mark.parametrize("name", SHARED)
-def test_every_field_of_shared_objects(name: str) -> None:
-    compare(name, SHARED[name])
-
-
-def test_every_command_is_there() -> None:
-    assert set(schema.DATA) == {command.name for command in registry.COMMANDS if not command.writes_file}
-
-
-def test_what_every_answer_has() -> None:
-    wanted: dict[str, Any] = {**schema.answer("hmap-show"), "command": str, "data": {}}
-    compare("The answer", wanted)
-
-
-def test_failures() -> None:
-    wanted = {**schema.failure("hmap-show"), "command": str}
-    found = rows(section("Failures").partition("| code |")[0])
-    assert {name: type_ for name, (type_, _) in found.items()} == {
-        path: type_of(one) for path, one, _ in fields(wanted)
-    }
+def test_codes_of_failures() -> None:
     told = re.findall(r"^\| `([a-z-]+)` \|", section("Failures").partition("| code |")[2], re.M)
     assert sorted(told) == sorted({code for tree in sources() for code in codes_of_errors(tree)})
 
@@ -217,7 +132,7 @@ def codes(tree: ast.AST) -> Iterator[str]:
 
 def test_every_code_of_an_anomaly() -> None:
     known = {code for tree in sources() for code in codes(tree)}
-    text = REFERENCE[REFERENCE.index("## Codes of anomalies") :]
+    text = TEXT[TEXT.index("## Codes of anomalies") :]
     told = re.findall(r"^\| `([a-zA-Z0-9-]+)` \|", text, re.M)
     assert sorted(told) == sorted(known - SEVERITIES)
 
@@ -244,10 +159,9 @@ def test_what_is_not_described_is_a_fault() -> None:
     place = {"goroutine": 1, "frame": 0, "function": "main.main", "file": "main.go", "line": 3}
     one = {**place, "address": "0x10", "memory": "stack", "key": "k", "key_address": "0x20", "elem_address": None}
     good = {**one, "done": 0, "total": 4, "position": {"dirIdx": -1}}
-    wanted = schema.SHOW["iterators"]
-    assert schema.faults([good], wanted) == []
+    assert schema.faults(good, IteratorRow) == []
     for bad in ({**good, "new": 1}, {**good, "done": -1}, {**good, "position": {"dirIdx": "0"}}, one):
-        assert schema.faults([bad], wanted)
+        assert schema.faults(bad, IteratorRow)
 
 
 def test_truncated_tells_of_what_is_not_there_and_of_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,78 @@
+"""What all answers have."""
+
+from dataclasses import dataclass
+from typing import Annotated, Optional
+
+from gomap.anomaly import Anomaly
+from gomap.results.fields import Word
+
+SCHEMA = "gomap/1"
+
+
+@dataclass(frozen=True)
+class TargetFacts:
+    """What was looked at."""
+
+    backend: Annotated[
+        Word,
+        "`gdb`, `delve`, `direct` for a process or core file without a debugger, or `image` for a file of hmap-record",
+    ]
+    kind: Annotated[Word, "`live`, `core` or `recorded`"]
+    go: Annotated[
+        Optional[str],
+        "Go's version as the program has it, `go1.27.3`; null where it is not known. No answer depends on it",
+    ]
+    arch: Annotated[Word, "`amd64`, `arm64`, `386` or `s390x`"]
+    pointer_size: Annotated[int, "bytes of a pointer"]
+    byte_order: Annotated[Word, "`little` or `big`"]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Something that was left out."""
+
+    what: Annotated[str, "what there is more of, or why the answer is not whole"]
+    shown: Annotated[int, "how much of it is here"]
+    of: Annotated[Optional[int], "how much there is; null where that is not known"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command prints when all goes well."""
+
+    schema: Annotated[Word, "`gomap/1`"]
+    command: Annotated[str, "the command's name"]
+    target: Annotated[TargetFacts, "what was looked at"]
+    data: Annotated[object, "the answer itself, see each command"]
+    anomalies: Annotated[list[Anomaly], "what an intact program would not have, and notes; empty when all is well"]
+    truncated: Annotated[Optional[list[Cut]], "what was left out; null when the answer is whole"]
+
+
+@dataclass(frozen=True)
+class BareAnswer:
+    """An answer that is not about a program."""
+
+    schema: Annotated[Word, "`gomap/1`"]
+    command: Annotated[str, "the command's name"]
+    data: Annotated[object, "the answer itself"]
+
+
+@dataclass(frozen=True)
+class ErrorFacts:
+    """Why there is no answer."""
+
+    code: Annotated[str, "one of those below"]
+    message: Annotated[
+        str,
+        "one line for people, with what is to be known of the variables that were named: taken from a caller's frame, "
+        "or dead at this pc",
+    ]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a command prints that has no answer."""
+
+    schema: Annotated[Word, "`gomap/1`"]
+    command: Annotated[str, "the command's name"]
+    error: Annotated[ErrorFacts, "why there is no answer"]

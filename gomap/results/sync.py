@@ -1,0 +1,75 @@
+"""hmap-sync."""
+
+from dataclasses import dataclass
+from typing import Annotated, Optional
+
+from gomap.results.fields import UNASKED, Address, Asked, GoScalar, Word
+
+
+@dataclass(frozen=True)
+class HalfFacts:
+    """One of the two maps of a sync.Map up to Go 1.23."""
+
+    address: Annotated[Optional[Address], "of the map's header"]
+    keys: Annotated[int, "keys that were found in it"]
+    live: Annotated[int, "those with a value"]
+    deleted: Annotated[int, "those without one"]
+    expunged: Annotated[int, "deleted, and not in dirty either"]
+    only_here: Annotated[int, "live ones that the other map lacks"]
+
+
+@dataclass(frozen=True)
+class OwnBytes:
+    """Memory."""
+
+    allocated: Annotated[int, "bytes that it has taken from the heap beside itself, keys and values not counted"]
+
+
+@dataclass(frozen=True)
+class ReadDirtyFacts:
+    """A sync.Map of two maps, up to Go 1.23."""
+
+    amended: Annotated[bool, "whether dirty has keys that read lacks"]
+    misses: Annotated[int, "lookups that went past read since dirty was made"]
+    misses_left: Annotated[Optional[int], "lookups past read until dirty becomes read; null when it is not amended"]
+    locked: Annotated[bool, "whether the mutex is held"]
+    read: Annotated[HalfFacts, "the map that is read without a lock"]
+    dirty: Annotated[HalfFacts, "the map behind the mutex"]
+
+
+@dataclass(frozen=True)
+class HashTrieFacts:
+    """A sync.Map that is a trie, from Go 1.24 on."""
+
+    root: Annotated[Optional[Address], "of the root; null when it was never used"]
+    depth: Annotated[int, "levels of nodes"]
+    nodes: Annotated[int, "inner nodes"]
+    entries: Annotated[int, "entries in the trie, those in overflow chains not among them"]
+    overflow_chains: Annotated[int, "places where several keys share a whole hash"]
+    overflow_entries: Annotated[int, "entries in these chains"]
+    longest_chain: Annotated[int, "the longest of them"]
+    seed: Annotated[int, "the hash's seed"]
+
+
+@dataclass(frozen=True)
+class SyncEntryRow:
+    """An entry of a sync.Map."""
+
+    key: Annotated[GoScalar, "the key, by its dynamic type"]
+    value: Annotated[GoScalar, "the value, by its dynamic type"]
+    where: Annotated[Word, "`read`, `dirty` (in dirty alone) or `trie`"]
+
+
+@dataclass(frozen=True)
+class SyncResult:
+    """A sync.Map."""
+
+    expr: Annotated[str, "the expression as it was given"]
+    type: Annotated[str, "its type: `sync.Map`, or one made from it"]
+    address: Annotated[Optional[Address], "of the sync.Map"]
+    generation: Annotated[Word, "`read-dirty` (up to Go 1.23) or `hash-trie` (from Go 1.24 on)"]
+    count: Annotated[int, "live entries"]
+    bytes: Annotated[OwnBytes, "memory"]
+    read_dirty: Annotated[Optional[ReadDirtyFacts], "the older generation"]
+    hash_trie: Annotated[Optional[HashTrieFacts], "the newer generation"]
+    entries: Annotated[Asked[list[SyncEntryRow]], "`--entries`"] = UNASKED

@@ -1,0 +1,109 @@
+"""hmap-top."""
+
+from dataclasses import dataclass
+from typing import Annotated, Optional
+
+from gomap.results.fields import UNASKED, Address, Asked, Flat, Word
+from gomap.results.shared import HeapFacts, OriginRow, ScannedFacts, SizeFacts, WayFacts
+
+
+@dataclass(frozen=True)
+class TopExample:
+    """The first map of a group."""
+
+    path: Annotated[str, "a way to it"]
+    address: Annotated[Address, "of its header"]
+
+
+@dataclass(frozen=True)
+class TopGroup:
+    """Maps that are added up."""
+
+    key: Annotated[
+        Optional[str],
+        "the type; the package; the package variable or function; or the range of the numbers of entries. Null "
+        "where the type is not known, or where no variable tells package and owner",
+    ]
+    maps: Annotated[int, "maps of the group"]
+    unnamed: Annotated[int, "those of them that no variable led to"]
+    count: Annotated[int, "their entries"]
+    load: Annotated[Optional[float], "the mean of their loads; null of sync.Maps alone"]
+    bytes: Annotated[SizeFacts, "what they own"]
+    values: Annotated[Optional[int], "what keys and values keep alive; null without `--values`"]
+    fill: Annotated[
+        list[int],
+        "five numbers of maps: empty, at most 25%, 50% and 75% full, and fuller. sync.Maps are not among them",
+    ]
+    example: Annotated[TopExample, "the first map of the group in the order of `by`"]
+
+
+@dataclass(frozen=True)
+class TopMap:
+    """A map, and what it takes."""
+
+    way: Flat[WayFacts]
+    address: Annotated[Address, "of its header; of a sync.Map, its own"]
+    type: Annotated[
+        Optional[str],
+        "the map's type: `sync.Map`, one made from it, a HashTrieMap, or a canonMap of package unique too; null "
+        "where it is not known, of a map that no variable led to",
+    ]
+    type_known_by: Annotated[
+        Optional[Word],
+        "of a map that no variable led to: `allocator` (it noted the type, or where it has pointers), `hashes` "
+        "(of some keys) or `size`; null of others",
+    ]
+    type_or: Annotated[list[str], "other types that fit such a map as well"]
+    count: Annotated[int, "entries"]
+    load: Annotated[Optional[float], "as in [hmap-show](#hmap-show); null of a sync.Map"]
+    layout: Annotated[Word, "`classic` or `swiss`; of a sync.Map `read-dirty` or `hash-trie`"]
+    bytes: Annotated[SizeFacts, "what the map itself owns; a sync.Map owns its read and dirty maps, entries and nodes"]
+    values: Annotated[
+        Optional[int],
+        "bytes of heap that its keys and values keep alive and that no map before it does; null without `--values`",
+    ]
+    shares: Annotated[Optional[Address], "header of a map that has the same buckets: they are counted there"]
+    origin: Annotated[
+        Asked[Optional[OriginRow]],
+        "`--origin`: the line that allocated most of it; null where nothing of it was sampled, or the program "
+        "does not sample",
+    ] = UNASKED
+    samples: Annotated[
+        Asked[Optional[int]],
+        "`--origin`: samples that there are of it; null of a map whose type is not known, or that can't be read",
+    ] = UNASKED
+
+
+@dataclass(frozen=True)
+class TopTotal:
+    """All maps that variables lead to."""
+
+    maps: Annotated[int, "how many there are"]
+    entries: Annotated[int, "their entries"]
+    bytes: Annotated[SizeFacts, "what they own"]
+    gives_back: Annotated[int, "bytes that copying the entries of each into a new map would free"]
+    values: Annotated[Optional[int], "what keys and values keep alive; null without `--values`"]
+
+
+@dataclass(frozen=True)
+class TopResult:
+    """Which maps take the memory."""
+
+    by: Annotated[Word, "the order: `bytes`, `waste`, `entries`, `load` or `values`"]
+    group: Annotated[Optional[Word], "what maps are added up by, with --group: `type`, `package`, `owner` or `size`"]
+    groups: Annotated[list[TopGroup], "the first groups of that order, as many as `-n` says; none without `--group`"]
+    maps: Annotated[
+        list[TopMap],
+        "the first maps and sync.Maps of that order, as many as `-n` says; none with `--group`: the shortest "
+        "[way](#way) to each, a package variable's where one leads there, and",
+    ]
+    total: Annotated[TopTotal, "of all the maps that variables lead to, listed or not"]
+    heap: Annotated[HeapFacts, "the maps that no variable led to"]
+    bytes_from: Annotated[Word, "`size-classes`: bytes are those of the allocator's size classes"]
+    scanned: Annotated[ScannedFacts, "what was searched"]
+    lines: Annotated[
+        Asked[list[OriginRow]],
+        "`--origin`: the lines that allocated maps, whatever leads to these, as many as `-n` says; their `parts` "
+        "are empty. A stack says that it is of a map: headers that a function allocates without a call of the "
+        "runtime's are not among them",
+    ] = UNASKED
