@@ -17,14 +17,16 @@ _LINKS = {result: f"[{name}](#{name})" for name, result in SHARED.items()}
 def rows(result: type, before: str = "") -> Iterator[str]:
     """The rows of a class, with those of the objects in it that have no section of their own."""
     for one in fields_of(result):
-        if one.flat:
-            continue  # the text names the section that has them
+        inside = (one.type.part or one.type).object
+        if one.flat and inside is not None:
+            if inside not in _LINKS:  # else the text names the section that has them
+                yield from rows(inside, before)
+            continue
         path = before + one.name
         meaning = f"*asked*, {one.meaning}" if one.asked else one.meaning
         yield f"| `{path}` | {type_of(one.type)} | {meaning} |\n"
-        inside = one.type.part or one.type
-        if inside.object is not None and inside.object not in _LINKS:
-            yield from rows(inside.object, f"{path}[]." if one.type.form == "list" else f"{path}.")
+        if inside is not None and inside not in _LINKS:
+            yield from rows(inside, f"{path}[]." if one.type.form == "list" else f"{path}.")
 
 
 def type_of(t: FieldType) -> str:

@@ -12,6 +12,8 @@ from gomap.golang.layouts.layout import MapView
 from gomap.golang.layouts.structure import Growth, Structure
 from gomap.golang.runtime.stacks import Unseen
 from gomap.report import Report
+from gomap.results.encode import encode
+from gomap.results.shared import HeapFacts, HolderRow, PlaceFacts, WayFacts
 from gomap.target import Place
 
 
@@ -29,24 +31,20 @@ def hex_or_none(address: int | None) -> str | None:
     return hex(address) if address else None
 
 
-def place_json(place: Place) -> dict[str, Any]:
-    return {
-        "goroutine": place.goroutine,
-        "frame": place.frame,
-        "function": place.function,
-        "file": place.file,
-        "line": place.line,
-    }
+def place_facts(place: Place) -> PlaceFacts:
+    return PlaceFacts(place.goroutine, place.frame, place.function, place.file, place.line)
 
 
-def holder_json(holder: Holder) -> dict[str, Any]:
-    return {
-        "path": holder.path,
-        "kind": holder.kind,
-        **place_json(holder.place),
-        "address": hex_or_none(holder.address),
-        "also": [{"path": other.path, "kind": other.kind, **place_json(other.place)} for other in holder.also],
-    }
+def way_facts(way: Holder) -> WayFacts:
+    return WayFacts(way.path, way.kind, place_facts(way.place))
+
+
+def holder_row(holder: Holder) -> HolderRow:
+    return HolderRow(way_facts(holder), holder.address, [way_facts(other) for other in holder.also])
+
+
+def place_json(place: Place) -> Any:
+    return encode(place_facts(place))
 
 
 def search_cut(report: Report, found: AliasSearch, depth: int | None = WHOLE_DEPTH) -> None:
@@ -61,18 +59,22 @@ def search_cut(report: Report, found: AliasSearch, depth: int | None = WHOLE_DEP
         report.answer.append(f"(only dead variables lead to {human.plural(found.dead, 'map')}: {who})")
 
 
-def beyond_json(more: Beyond) -> dict[str, Any]:
+def heap_facts(more: Beyond) -> HeapFacts:
     """The maps that no variable led to."""
-    return {
-        "searched": more.census is not None,
-        "complete": more.census is not None and more.why is None,
-        "why": more.why,
-        "maps": len(more.maps),
-        "entries": more.entries,
-        "bytes": more.bytes,
-        "empty": more.empty,
-        "on_stacks": more.on_stacks,
-    }
+    return HeapFacts(
+        searched=more.census is not None,
+        complete=more.census is not None and more.why is None,
+        why=more.why,
+        maps=len(more.maps),
+        entries=more.entries,
+        bytes=more.bytes,
+        empty=more.empty,
+        on_stacks=more.on_stacks,
+    )
+
+
+def beyond_json(more: Beyond) -> Any:
+    return encode(heap_facts(more))
 
 
 def more_maps(more: Beyond) -> list[str]:

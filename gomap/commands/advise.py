@@ -13,12 +13,15 @@ from gomap.analysis.beyond import Beyond, beyond, header_size
 from gomap.analysis.changes import Advice, Item, Subject
 from gomap.analysis.identify import Identifier
 from gomap.analysis.roots import Roots
-from gomap.answers.facts import beyond_json, goroutines_seen, named, search_cut
+from gomap.answers.facts import goroutines_seen, heap_facts, named, search_cut
 from gomap.declare import Context
 from gomap.golang.runtime.heap import heap_of
 from gomap.golang.runtime.malloc import allocator
 from gomap.maps import view
 from gomap.report import Facts, Lines, Report, Section, Table
+from gomap.results.advise import AdviceRow, AdviseResult, SavedFacts, StringRow
+from gomap.results.fields import alike
+from gomap.results.shared import ScannedFacts
 from gomap.spelling import quote
 
 #: What a change is, of a map or type.
@@ -50,9 +53,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if options["EXPR"]:
         variable, t, address = context.resolve_map(options["EXPR"])
         found = [Subject(view(target, t, address), t, lambda: variable.name)] if address else []
-        report = Report({})
         advice = adviser.advise(found, context.progress)
-        report.data = _json(advice, options, None, None, None)
+        report = Report(_result(advice, options, None, None, None))
         where = f"{variable.name} is a nil map" if not address else ""
         _describe(report, advice, options, where, 1)
         return report
@@ -67,8 +69,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         every.interrupted = every.interrupted or stopped
     advice = adviser.advise(subjects, context.progress)
     advice.interrupted = advice.interrupted or every.interrupted
-    report = Report({}, anomalies=[*every.anomalies, *searched.anomalies])
-    report.data = _json(advice, options, searched, every, more)
+    result = _result(advice, options, searched, every, more)
+    report = Report(result, anomalies=[*every.anomalies, *searched.anomalies])
     seen = goroutines_seen(searched.goroutines, searched.unseen)
     scanned = f"{seen} and {human.plural(searched.globals, 'package variable')} searched"
     _describe(report, advice, options, scanned, len(subjects))
@@ -110,58 +112,43 @@ def _unnamed(context: Context, more: Beyond, identifier: Identifier) -> tuple[li
     return found, len(more.maps) - len(found), False
 
 
-def _json(
+def _result(
     advice: Advice, options: Mapping[str, Any], searched: Roots | None, found: AliasSearch | None, more: Beyond | None
-) -> dict[str, Any]:
-    return {
-        "expr": options["EXPR"],
-        "min": options["--min"],
-        "maps": advice.maps,
-        "entries": advice.entries,
-        "advice": [_item_json(item) for item in _shown(advice, options)],
-        "below_min": advice.small,
-        "heap": None if more is None else beyond_json(more),
-        "scanned": None
+) -> AdviseResult:
+    return AdviseResult(
+        expr=options["EXPR"],
+        min=options["--min"],
+        maps=advice.maps,
+        entries=advice.entries,
+        advice=[_row(item) for item in _shown(advice, options)],
+        below_min=advice.small,
+        heap=None if more is None else heap_facts(more),
+        scanned=None
         if searched is None or found is None
-        else {
-            "goroutines": searched.goroutines,
-            "frames": searched.frames,
-            "globals": searched.globals,
-            "maps": len(found.maps),
-            "dead": found.dead,
-        },
-    }
+        else ScannedFacts(searched.goroutines, searched.frames, searched.globals, len(found.maps), found.dead),
+    )
 
 
 def _shown(advice: Advice, options: Mapping[str, Any]) -> list[Item]:
     return advice.items[: options["-n"]] if options["-n"] else advice.items
 
 
-def _item_json(item: Item) -> dict[str, Any]:
+def _row(item: Item) -> AdviceRow:
     one = item.subject
-    return {
-        "kind": item.kind,
-        "path": one.path if one is not None else None,
-        "address": hex(one.address) if one is not None else None,
-        "type": item.type or None,
-        "maps": item.maps,
-        "do": item.do,
-        "how": item.how,
-        "saves": {"held": item.held, "allocated": item.allocated, "scanned": item.scanned},
-        "within": item.within,
-        "assumes": item.assumes,
-        "capacity": item.capacity,
-        "strings": [
-            {
-                "text": again.text.decode("utf-8", "surrogateescape"),
-                "length": again.length,
-                "slots": again.slots,
-                "copies": again.copies,
-                "bytes": again.bytes,
-            }
-            for again in item.strings
-        ],
-    }
+    return AdviceRow(
+        kind=item.kind,
+        path=one.path if one is not None else None,
+        address=one.address if one is not None else None,
+        type=item.type or None,
+        maps=item.maps,
+        do=item.do,
+        how=item.how,
+        saves=SavedFacts(item.held, item.allocated, item.scanned),
+        within=item.within,
+        assumes=item.assumes,
+        capacity=item.capacity,
+        strings=[alike(StringRow, again, text=again.text.decode("utf-8", "surrogateescape")) for again in item.strings],
+    )
 
 
 def _describe(report: Report, advice: Advice, options: Mapping[str, Any], scanned: str, subjects: int) -> None:

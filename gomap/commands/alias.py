@@ -13,12 +13,11 @@ from gomap.analysis.groups import Group, groups
 from gomap.analysis.roots import Reach, Roots
 from gomap.analysis.slices import Shared, Slice, overlaps
 from gomap.answers.facts import (
-    beyond_json,
     goroutines_seen,
-    hex_or_none,
-    holder_json,
+    heap_facts,
+    holder_row,
     more_maps,
-    place_json,
+    place_facts,
     search_cut,
     where,
 )
@@ -26,6 +25,9 @@ from gomap.declare import Context
 from gomap.errors import UsageError
 from gomap.gotypes import Kind, can_reach_slice
 from gomap.report import Facts, Lines, Report, Section
+from gomap.results.alias import AliasResult, CreatedBy, GoroutineRow, SharedArrayRow, SharedMapRow, SliceRow
+from gomap.results.fields import UNASKED, Asked
+from gomap.results.shared import ScannedFacts
 from gomap.target import Variable
 
 #: Shared maps, and places of one, that a person is shown.
@@ -53,8 +55,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     shared = [group for group in together if len(group.holders) > 1]
     listed = together if options["--all"] or expressions else shared
     listed.sort(key=lambda group: (-len(group.holders), group.address))
-    report = Report(_json(listed, found, searched), anomalies=found.anomalies)
-    report.data["heap"] = None if more is None else beyond_json(more)
+    report = Report(_result(listed, found, searched, more), anomalies=found.anomalies)
     report.answer = [_summary(shared, together, found, searched)]
     if more is not None:
         report.answer += more_maps(more)
@@ -85,8 +86,7 @@ def _who_else(context: Context, text: str, scope: str, depth: int) -> Report:
     variable = _named(context, text)
     named = holders(context.target, [variable], 0)
     if not named.maps:  # nothing to search for
-        data = {**_json([], named, None), "others": 0 if named.nil else None, "heap": None}
-        report = Report(data, anomalies=named.anomalies)
+        report = Report(_result([], named, None, others=0 if named.nil else None), anomalies=named.anomalies)
         report.answer = [
             f"{text} is nil, so it shares nothing" if named.nil else f"{text} does not point to a valid map"
         ]
@@ -98,8 +98,7 @@ def _who_else(context: Context, text: str, scope: str, depth: int) -> Report:
     listed = [group] if group is not None else groups(named)
     others = [holder for holder in listed[0].holders if not _is_same(holder, own)] if group is not None else []
     found.nil.clear()  # they share nothing with it
-    data = {**_json(listed, found, searched), "others": len(others), "heap": more and beyond_json(more)}
-    report = Report(data, anomalies=found.anomalies)
+    report = Report(_result(listed, found, searched, more, len(others)), anomalies=found.anomalies)
     by_address = own.address is None and text.startswith(("0x", "0X"))
     what, noun = ("this map", "variable") if by_address else (f"the map of {text}", "other variable")
     if any(holder.kind == "slot" for holder in others):
@@ -133,10 +132,8 @@ def _slices(context: Context, options: Mapping[str, Any], scope: str, depth: int
     searched = Roots(context.target, scope, context.progress, Reach(can_reach_slice))
     found, every = slices.search(context.target, searched, depth, context.progress)
     shared = overlaps(every)
-    data = _json([], AliasSearch(), searched)
-    data["heap"] = None
-    data["slices"] = [_array_json(array) for array in shared]
-    report = Report(data, anomalies=[*found.anomalies, *searched.anomalies])
+    result = _result([], AliasSearch(), searched, arrays=[_array_row(array) for array in shared])
+    report = Report(result, anomalies=[*found.anomalies, *searched.anomalies])
     holding = sum(len(array.slices) for array in shared)
     verb = "is" if len(shared) == 1 else "are"
     what = f"{human.plural(len(shared), 'array')} {verb} shared by {human.plural(holding, 'slice')}"
@@ -161,29 +158,17 @@ def _range(array: Shared, one: Slice) -> str:
     return f"[{first}:{last}]" if room == last else f"[{first}:{last}:{room}]"
 
 
-def _array_json(array: Shared) -> dict[str, Any]:
-    rows = []
-    for one in array.slices:
-        first, last, room = array.range_of(one)
-        rows.append(
-            {
-                "path": one.path,
-                "kind": one.place.kind,
-                **place_json(one.place),
-                "address": hex_or_none(one.address),
-                "type": one.type.name,
-                "from": first,
-                "to": last,
-                "capacity_to": room,
-            }
-        )
-    return {
-        "address": hex(array.address),
-        "elem": array.slices[0].type.elem.name,
-        "elem_size": array.size,
-        "elements": array.elements,
-        "holders": rows,
-    }
+def _array_row(array: Shared) -> SharedArrayRow:
+    return SharedArrayRow(
+        address=array.address,
+        elem=array.slices[0].type.elem.name,
+        elem_size=array.size,
+        elements=array.elements,
+        holders=[
+            SliceRow(one.path, one.place.kind, place_facts(one.place), one.address, one.type.name, *array.range_of(one))
+            for one in array.slices
+        ],
+    )
 
 
 def _left_out(report: Report, groups: int) -> None:
@@ -216,38 +201,48 @@ def _named(context: Context, text: str) -> Variable:
     return Variable(text, t, variable.address, variable.data, variable.holes, variable.place)
 
 
-def _json(listed: list[Group], found: AliasSearch, searched: Roots | None) -> dict[str, Any]:
+def _result(
+    listed: list[Group],
+    found: AliasSearch,
+    searched: Roots | None,
+    more: Beyond | None = None,
+    others: int | None = None,
+    arrays: Asked[list[SharedArrayRow]] = UNASKED,
+) -> AliasResult:
     places = {(h.place.goroutine, h.place.frame) for held in found.maps.values() for h in held}
     own = {place for place in places if place != (None, None)}
-    return {
-        "goroutines": _goroutines_json(listed, found, searched) if searched else [],
-        "groups": [
-            {
-                "address": hex(group.address),
-                "buckets": hex_or_none(group.buckets),
-                "type": group.type.name,
-                "type_or": list(found.type_or.get(group.address, ())),
-                "count": group.count,
-                "shared_by": group.shared_by,
-                "headers": [hex(header) for header in group.headers],
-                "holders": [holder_json(holder) for holder in group.holders],
-            }
+    scanned = ScannedFacts(
+        goroutines=searched.goroutines if searched else len({goroutine for goroutine, _ in own}),
+        frames=searched.frames if searched else len(own),
+        globals=searched.globals if searched else int((None, None) in places),
+        maps=len(found.maps),
+        dead=found.dead,
+        dead_variables=searched.dead if searched else 0,
+    )
+    return AliasResult(
+        groups=[
+            SharedMapRow(
+                address=group.address,
+                buckets=group.buckets,
+                type=group.type.name,
+                type_or=list(found.type_or.get(group.address, ())),
+                count=group.count,
+                shared_by=group.shared_by,
+                headers=list(group.headers),
+                holders=[holder_row(holder) for holder in group.holders],
+            )
             for group in listed
         ],
-        "nil_maps": [holder_json(holder) for holder in found.nil],
-        "others": None,
-        "scanned": {
-            "goroutines": searched.goroutines if searched else len({goroutine for goroutine, _ in own}),
-            "frames": searched.frames if searched else len(own),
-            "globals": searched.globals if searched else int((None, None) in places),
-            "maps": len(found.maps),
-            "dead": found.dead,
-            "dead_variables": searched.dead if searched else 0,
-        },
-    }
+        nil_maps=[holder_row(holder) for holder in found.nil],
+        others=others,
+        goroutines=_goroutine_rows(listed, found, searched) if searched else [],
+        heap=None if more is None else heap_facts(more),
+        scanned=scanned,
+        slices=arrays,
+    )
 
 
-def _goroutines_json(listed: list[Group], found: AliasSearch, searched: Roots) -> list[dict[str, Any]]:
+def _goroutine_rows(listed: list[Group], found: AliasSearch, searched: Roots) -> list[GoroutineRow]:
     """The goroutines that the holders belong to: what each does, and the go statement that made it."""
     holders_ = [holder for group in listed for holder in group.holders] + found.nil
     ids = {each.place.goroutine or 0 for holder in holders_ for each in (holder, *holder.also)}
@@ -256,8 +251,8 @@ def _goroutines_json(listed: list[Group], found: AliasSearch, searched: Roots) -
         # The first one is made by assembly: printcreatedby of runtime/traceback.go leaves it out too.
         told = goroutine.created_at and goroutine.id != 1
         made = searched.target.location(goroutine.created_at) if told else None
-        created = {"function": made.function, "file": made.file, "line": made.line} if made else None
-        rows.append({"id": goroutine.id, "status": goroutine.status, "created_by": created})
+        created = CreatedBy(made.function, made.file, made.line) if made else None
+        rows.append(GoroutineRow(goroutine.id, goroutine.status, created))
     return rows
 
 

@@ -13,7 +13,7 @@ from gomap.analysis.beyond import Beyond, beyond, header_size, place_of
 from gomap.analysis.identify import Identifier
 from gomap.analysis.roots import Roots
 from gomap.anomaly import Anomaly
-from gomap.answers.facts import beyond_json, more_maps, named, place_json, search_cut
+from gomap.answers.facts import heap_facts, more_maps, named, place_facts, search_cut
 from gomap.arrays import numpy
 from gomap.declare import Context
 from gomap.errors import GomapError, NotAMap, UsageError
@@ -26,6 +26,8 @@ from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import GoType, Kind
 from gomap.maps import view
 from gomap.report import Facts, Report, Table
+from gomap.results.check import CheckedRow, CheckResult, FindingKind, UncheckedRow
+from gomap.results.fields import alike
 from gomap.syncmap import detect
 from gomap.target import GLOBAL, Place, Variable
 
@@ -47,7 +49,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     expr, every = options["EXPR"], options["--all"]
     if bool(expr) == bool(every):
         raise UsageError("name one map, or --all (usage: hmap-check EXPR, hmap-check --all)")
-    report = Report({"maps": []})
+    report, rows = Report(None), []
     hasher = hasher_of(target)
     if numpy() is not None and not options["--full"]:  # recording asks for all, and for nothing besides
         hasher.pool = Pool(target)
@@ -72,7 +74,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
                 if every:
                     continue
                 checked = Checked(0, 0, [])
-            report.data["maps"].append(_json(path, place, t, address, checked))
+            rows.append(_row(path, place, t, address, checked))
             findings.append((name, checked))
             prefix = f"{name}: " if every else ""
             report.anomalies += [replace(one, message=prefix + one.message) for one in checked.findings]
@@ -84,17 +86,17 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     _cut(report, [(name, checked) for name, checked in findings if checked.share < 1], every)
     if found is None:
         _words(report, expr, findings[0][1], t, bool(unused) or not address)
-        report.data.update(complete=not findings[0][1].unchecked, not_checked=0, heap=None)
+        report.data = CheckResult(rows, not findings[0][1].unchecked, 0, None)
     else:
         _words_of_all(report, findings)
         left = named + len(more.maps) - unused - len(findings)
         doubtful = len(found.doubtful) - _doubtful_globals(found)
         _left_out(report, left, doubtful, stopped)
         report.answer += more_maps(more)
-        report.data["heap"] = beyond_json(more)
         whole = not any(checked.unchecked for _, checked in findings)
         seen = not (stopped or report.truncated or more.why or searched.unseen.count or searched.unreadable)
-        report.data.update(complete=whole and seen and not left and not doubtful, not_checked=left + doubtful)
+        complete = whole and seen and not left and not doubtful
+        report.data = CheckResult(rows, complete, left + doubtful, heap_facts(more))
     return report
 
 
@@ -200,24 +202,22 @@ def _unread(error: GomapError, address: int, absent: Absent) -> Checked:
     return Checked(0, 0, findings.done(), left, findings.counts)
 
 
-def _json(path: str, place: Place, t: GoType, address: int, checked: Checked) -> dict[str, Any]:
-    return {
-        "path": path,
-        "kind": place.kind,
-        **place_json(place),
-        "address": hex(address) if address else None,
-        "type": t.name,
-        "entries": checked.entries,
-        "hashes_checked": checked.hashes_checked,
-        "share": checked.share,
-        "ok": {"intact": True, "corrupt": False}.get(checked.verdict),
-        "verdict": checked.verdict,
-        "findings": checked.number,
-        "kinds": [{"code": code, "number": number} for code, number in sorted(checked.kinds.items())],
-        "unchecked": [
-            {"what": one.what, "number": one.number, "of": one.of, "why": one.why} for one in checked.unchecked
-        ],
-    }
+def _row(path: str, place: Place, t: GoType, address: int, checked: Checked) -> CheckedRow:
+    return CheckedRow(
+        path=path,
+        kind=place.kind,
+        place=place_facts(place),
+        address=address,
+        type=t.name,
+        entries=checked.entries,
+        hashes_checked=checked.hashes_checked,
+        share=checked.share,
+        ok={"intact": True, "corrupt": False}.get(checked.verdict),
+        verdict=checked.verdict,
+        findings=checked.number,
+        kinds=[FindingKind(code, number) for code, number in sorted(checked.kinds.items())],
+        unchecked=[alike(UncheckedRow, one) for one in checked.unchecked],
+    )
 
 
 def _words(report: Report, expr: str, checked: Checked, t: GoType, nil: bool) -> None:

@@ -14,13 +14,15 @@ from gomap.analysis.deaths import PANIC, SIGNAL, Death
 from gomap.analysis.race import InFunction, MapOperation, Searched
 from gomap.analysis.roots import Roots
 from gomap.anomaly import Anomaly
-from gomap.answers.facts import goroutines_seen, hex_or_none, holder_json, search_cut
+from gomap.answers.facts import goroutines_seen, holder_row, search_cut
 from gomap.declare import Context
 from gomap.golang.layouts.structure import UNTOLD
 from gomap.golang.runtime import mapcalls
 from gomap.golang.runtime.dictionaries import is_shaped
 from gomap.gotypes import GoType, same
 from gomap.report import Facts, Lines, Report, Section, Table
+from gomap.results.fields import alike
+from gomap.results.race import DeathRow, InsideRow, RacedMapRow, RaceResult, RaceScanned, SuspectRow, ThroughFacts
 from gomap.target import Frame
 
 #: Operations that change a map. Growth is part of one.
@@ -92,7 +94,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     searched.inside = [race.concluded(target, one, found, flagged) for one in searched.inside]
     nil = {one.goroutine.id: race.nil_variables(target, one, found) for one in searched.inside}
     maps = _maps(searched, found, flagged, nil)
-    report = Report(_json(searched, found, maps, nil))
+    report = Report(_result(searched, found, maps, nil))
     # The search for holders walks the same stacks and has the same trouble with them.
     report.anomalies = [*searched.anomalies, *_not_followed(found)]
     report.anomalies += _unknown(searched)
@@ -147,73 +149,69 @@ def _type(held: Sequence[Holder], told: GoType | None) -> GoType | None:
     return next((t for t in types if not is_shaped(t)), types[0] if types else None)
 
 
-# -- JSON --------------------------------------------------------------------------------------------------
+# -- the result --------------------------------------------------------------------------------------------
 
 
-def _json(searched: Searched, found: AliasSearch, maps: Sequence[Raced], nil: Nil) -> dict[str, Any]:
-    named = [one for one in maps if one.address is not None]
-    return {
-        "deaths": [_death_json(death, searched) for death in searched.deaths],
-        "inside": [_inside_json(one, each, nil) for each in maps for one in each.inside],
-        "maps": [
-            {
-                "address": hex_or_none(one.address),
-                "type": one.type.name if one.type else None,
-                "writing": one.writing,
-                "holders": [holder_json(holder) for holder in one.holders],
-            }
-            for one in named
+def _result(searched: Searched, found: AliasSearch, maps: Sequence[Raced], nil: Nil) -> RaceResult:
+    return RaceResult(
+        deaths=[_death_row(death, searched) for death in searched.deaths],
+        inside=[_inside_row(one, each, nil) for each in maps for one in each.inside],
+        maps=[
+            RacedMapRow(
+                address=one.address,
+                type=one.type.name if one.type else None,
+                writing=one.writing,
+                holders=[holder_row(holder) for holder in one.holders],
+            )
+            for one in maps
+            if one.address is not None
         ],
-        "suspects": [
-            {"goroutine": place.goroutine.id, **_frame_json(place.frame), "status": place.goroutine.status}
+        suspects=[
+            alike(SuspectRow, place.frame, goroutine=place.goroutine.id, status=place.goroutine.status)
             for place in searched.suspects
         ],
-        "scanned": {"goroutines": searched.goroutines, "maps": len(found.maps)},
-    }
+        scanned=RaceScanned(searched.goroutines, len(found.maps)),
+    )
 
 
-def _frame_json(frame: Frame | None) -> dict[str, Any]:
-    return {
-        "function": frame.function if frame else None,
-        "file": frame.file if frame else None,
-        "line": frame.line if frame else None,
-    }
+def _death_row(death: Death, searched: Searched) -> DeathRow:
+    one, frame = _ended_by(death, searched), _died_at(death, searched)
+    return DeathRow(
+        kind=death.kind,
+        message=death.message,
+        goroutine=death.goroutine,
+        function=frame.function if frame else None,
+        file=frame.file if frame else None,
+        line=frame.line if frame else None,
+        operation=one.operation if one else None,
+        race=one is not None and one.raced,
+        fault=death.address,
+        sent=death.outside,
+        sender=death.sender,
+    )
 
 
-def _death_json(death: Death, searched: Searched) -> dict[str, Any]:
-    one = _ended_by(death, searched)
-    return {
-        "kind": death.kind,
-        "message": death.message,
-        "goroutine": death.goroutine,
-        **_frame_json(_died_at(death, searched)),
-        "operation": one.operation if one else None,
-        "race": one is not None and one.raced,
-        "fault": hex_or_none(death.address),
-        "sent": death.outside,
-        "sender": death.sender,
-    }
-
-
-def _inside_json(one: MapOperation, raced: Raced, nil: Nil) -> dict[str, Any]:
+def _inside_row(one: MapOperation, raced: Raced, nil: Nil) -> InsideRow:
     through = one.direct if one.direct is not one.caller else None
-    return {
-        "goroutine": one.goroutine.id,
-        "operation": one.operation,
-        **_frame_json(one.caller),
-        "through": None if through is None else _frame_json(through),
-        "address": hex_or_none(one.address),
-        "type": raced.type.name if raced.type else None,
-        "fatal": one.fatal,
-        "ended": one.ended,
-        "message": one.message,
-        "left": one.left,
-        "call": one.call,
-        "status": one.goroutine.status,
-        "nil": one.nil,
-        "deduced": one.deduced is not None,
-        "nil_maps": [holder_json(holder) for holder in nil[one.goroutine.id]],
-    }
+    return InsideRow(
+        goroutine=one.goroutine.id,
+        operation=one.operation,
+        function=one.caller.function if one.caller else None,
+        file=one.caller.file if one.caller else None,
+        line=one.caller.line if one.caller else None,
+        through=None if through is None else alike(ThroughFacts, through),
+        address=one.address,
+        type=raced.type.name if raced.type else None,
+        fatal=one.fatal,
+        ended=one.ended,
+        message=one.message,
+        left=one.left,
+        call=one.call,
+        status=one.goroutine.status,
+        nil=one.nil,
+        deduced=one.deduced is not None,
+        nil_maps=[holder_row(holder) for holder in nil[one.goroutine.id]],
+    )
 
 
 def _nil_type(held: Sequence[Holder]) -> GoType | None:

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from gomap import human, syncmap
-from gomap.answers.facts import hex_or_none
 from gomap.declare import Context
 from gomap.errors import MemoryFault, NotAMap
 from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import GoType
-from gomap.report import Facts, Report, Section, Table
+from gomap.report import Facts, Report, Table
+from gomap.results.fields import UNASKED, Asked
+from gomap.results.sync import HalfFacts, HashTrieFacts, OwnBytes, ReadDirtyFacts, SyncEntryRow, SyncResult
 from gomap.syncmap.facts import Half, ReadDirty, SyncMap, Trie
 from gomap.target import Target, Variable
 from gomap.values import Limits, Values, shown
@@ -28,14 +29,14 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if shape is None:
         raise NotAMap(f"{expr} is not a sync.Map: {_has(target, variable)}")
     found = context.look(variable, lambda: syncmap.look(target, shape, variable, allocator(target)))
-    report = Report(_json(expr, variable, found), anomalies=[*found.anomalies, *found.inner])
+    wanted = context.settings.entries if options["--entries"] is None else options["--entries"]
+    report = Report(None, anomalies=[*found.anomalies, *found.inner])
     at = f"  {variable.address:#x}" if variable.address is not None else ""
     report.answer = [f"{variable.type.name}  {expr}{at}", _summary(found)]
     report.sections = [Facts(_facts(found))]
     report.advice = _advice(found)
-    wanted = context.settings.entries if options["--entries"] is None else options["--entries"]
-    if wanted:
-        _add_entries(context, report, variable, found, wanted)
+    entries = _entries(context, report, variable, found, wanted) if wanted else UNASKED
+    report.data = _result(expr, variable, found, entries)
     return report
 
 
@@ -47,49 +48,44 @@ def _has(target: Target, variable: Variable) -> str:
     return f"its type is {t.name}{more}"
 
 
-def _json(expr: str, variable: Variable, found: SyncMap) -> dict[str, Any]:
+def _result(expr: str, variable: Variable, found: SyncMap, entries: Asked[list[SyncEntryRow]]) -> SyncResult:
     old, trie = found.read_dirty, found.trie
-    return {
-        "expr": expr,
-        "type": variable.type.name,
-        "address": hex_or_none(variable.address),
-        "generation": found.generation,
-        "count": found.count,
-        "bytes": {"allocated": found.bytes.allocated},
-        "read_dirty": None
+    return SyncResult(
+        expr=expr,
+        type=variable.type.name,
+        address=variable.address,
+        generation=found.generation,
+        count=found.count,
+        bytes=OwnBytes(found.bytes.allocated),
+        read_dirty=None
         if old is None
-        else {
-            "amended": old.amended,
-            "misses": old.misses,
-            "misses_left": old.misses_left,
-            "locked": found.locked,
-            "read": _half_json(old.read),
-            "dirty": _half_json(old.dirty),
-        },
-        "hash_trie": None
+        else ReadDirtyFacts(
+            amended=old.amended,
+            misses=old.misses,
+            misses_left=old.misses_left,
+            locked=found.locked,
+            read=_half(old.read),
+            dirty=_half(old.dirty),
+        ),
+        hash_trie=None
         if trie is None
-        else {
-            "root": hex_or_none(trie.root),
-            "depth": trie.depth,
-            "nodes": trie.nodes,
-            "entries": trie.entries,
-            "overflow_chains": trie.chains,
-            "overflow_entries": trie.overflow,
-            "longest_chain": trie.longest,
-            "seed": trie.seed,
-        },
-    }
+        else HashTrieFacts(
+            root=trie.root,
+            depth=trie.depth,
+            nodes=trie.nodes,
+            entries=trie.entries,
+            overflow_chains=trie.chains,
+            overflow_entries=trie.overflow,
+            longest_chain=trie.longest,
+            seed=trie.seed,
+        ),
+        entries=entries,
+    )
 
 
-def _half_json(half: Half) -> dict[str, Any]:
-    return {
-        "address": hex_or_none(half.view.address if half.view is not None else None),
-        "keys": half.keys,
-        "live": half.live,
-        "deleted": half.deleted,
-        "expunged": half.expunged,
-        "only_here": half.own,
-    }
+def _half(half: Half) -> HalfFacts:
+    address = half.view.address if half.view is not None else None
+    return HalfFacts(address, half.keys, half.live, half.deleted, half.expunged, half.own)
 
 
 def _summary(found: SyncMap) -> str:
@@ -166,23 +162,23 @@ def _advice(found: SyncMap) -> list[str]:
     return [f"{keys} stay in the read map, and hold what they point to, until new keys and misses replace it"]
 
 
-def _add_entries(context: Context, report: Report, variable: Variable, found: SyncMap, wanted: int) -> None:
+def _entries(context: Context, report: Report, variable: Variable, found: SyncMap, wanted: int) -> list[SyncEntryRow]:
+    """The entries, which are added to the report's sections."""
     target = context.target
     values = Values(target, Limits(depth=context.settings.depth))
-    listed: list[dict[str, Any]] = []
+    listed: list[SyncEntryRow] = []
     rows: list[tuple[str, str, str]] = []
     for entry in itertools.islice(syncmap.entries(target, variable), wanted):
         key = values.key(entry.key_type, _read(target, entry.key_type, entry.key_address))
         value = values.json(entry.value_type, _read(target, entry.value_type, entry.value_address))
-        listed.append({"key": key, "value": value, "where": entry.where})
+        listed.append(SyncEntryRow(key, value, entry.where))
         rows.append((entry.where, shown(entry.key_type, key), shown(entry.value_type, value)))
-    report.data["entries"] = listed
-    section: Section = Table(("where", "key", "value"), rows, code=frozenset({1, 2}), kept=1)
-    report.sections.append(section)
+    report.sections.append(Table(("where", "key", "value"), rows, code=frozenset({1, 2}), kept=1))
     if len(listed) < found.count:
         report.cut("entries", len(listed), found.count)
     if values.cut:
         report.cut("values", len(listed), None)
+    return listed
 
 
 def _read(target: Target, t: GoType, address: int) -> bytes | None:

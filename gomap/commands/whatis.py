@@ -15,7 +15,7 @@ from gomap.analysis.locate import locate, locate_beyond
 from gomap.analysis.ranking import shortest
 from gomap.analysis.roots import Roots
 from gomap.anomaly import Anomaly
-from gomap.answers.facts import hex_or_none, others_fit, place_json, search_cut, where
+from gomap.answers.facts import others_fit, place_facts, search_cut, where
 from gomap.declare import Context
 from gomap.errors import BadExpression, GomapError
 from gomap.golang.layouts.layout import MapView
@@ -26,6 +26,8 @@ from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import GoType, Kind
 from gomap.human import an
 from gomap.report import Facts, Report
+from gomap.results.fields import alike
+from gomap.results.whatis import SpanFacts, SpotFacts, WhatisMap, WhatisResult
 from gomap.target import Goroutine, Target
 from gomap.values import Limits, Scalar, Values, shown
 
@@ -65,21 +67,23 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
             spot = locate_beyond(found, more, identifier, address, base, size, context.progress)
         if more.why is not None:
             searched.unreadable.append(Anomaly("note", "census", f"not all of the heap was searched: {more.why}", None))
-    report = Report({"address": hex(address)}, anomalies=[*found.anomalies, *searched.anomalies])
-    report.data.update(_spot_json(found, spot))
     key: Scalar | None = None
     if spot is not None:
         answer, key = _in_map(target, found, spot)
     else:
         answer = _outside(target, address, heap, place, found)
-    report.data.update(
+    result = WhatisResult(
+        address=address,
+        map=_map(found, spot),
+        spot=SpotFacts() if spot is None else alike(SpotFacts, spot),
         key=key,
-        span=_span_json(place),
+        span=_span(place),
         where=answer.where,
         goroutine=answer.goroutine,
         function=answer.function,
         variable=answer.variable,
     )
+    report = Report(result, anomalies=[*found.anomalies, *searched.anomalies])
     report.answer = [answer.text]
     span = [("object", _object(place))] if place is not None and place.index is not None else []
     report.sections = [Facts([*answer.rows, *span])]
@@ -316,48 +320,29 @@ def _whose(goroutine: int | None) -> str:
     return f", goroutine {goroutine}" if goroutine is not None else ""
 
 
-# -- JSON --------------------------------------------------------------------------------------------
+# -- the result --------------------------------------------------------------------------------------
 
 
-def _spot_json(found: AliasSearch, spot: Spot | None) -> dict[str, Any]:
+def _map(found: AliasSearch, spot: Spot | None) -> WhatisMap | None:
     if spot is None:
-        nothing: dict[str, Any] = dict.fromkeys(
-            ("map", "array", "bucket", "slot", "part", "overflow", "state", "table")
-        )
-        return {**nothing, "old": False, "indirect": False}
+        return None
     t, holder = found.types[spot.header], shortest(found.maps[spot.header])
-    return {
-        "map": {
-            "address": hex(spot.header),
-            "type": t.name,
-            "type_or": list(found.type_or.get(spot.header, ())),
-            "path": holder.path,
-            **place_json(holder.place),
-        },
-        "array": spot.array,
-        "bucket": spot.bucket,
-        "slot": spot.slot,
-        "part": spot.part,
-        "overflow": spot.overflow,
-        "state": spot.state,
-        "table": spot.table,
-        "old": spot.old,
-        "indirect": spot.indirect,
-    }
+    others = list(found.type_or.get(spot.header, ()))
+    return WhatisMap(spot.header, t.name, others, holder.path, place_facts(holder.place))
 
 
-def _span_json(place: HeapPlace | None) -> dict[str, Any] | None:
+def _span(place: HeapPlace | None) -> SpanFacts | None:
     span = place.span if place is not None else None
     if place is None or span is None:
         return None
-    return {
-        "start": hex(span.start),
-        "bytes": span.size,
-        "state": STATES.get(span.state, f"state {span.state}"),
-        "object_bytes": span.object or None,
-        "object": hex_or_none(place.base),
-        "index": place.index,
-        "allocated": place.allocated,
-        "noscan": span.noscan,
-        "swept": span.swept,
-    }
+    return SpanFacts(
+        start=span.start,
+        bytes=span.size,
+        state=STATES.get(span.state, f"state {span.state}"),
+        object_bytes=span.object or None,
+        object=place.base,
+        index=place.index,
+        allocated=place.allocated,
+        noscan=span.noscan,
+        swept=span.swept,
+    )

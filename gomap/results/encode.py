@@ -38,10 +38,8 @@ def _plan(result: type) -> list[tuple[str, str, _Encode | None, bool]]:
 
 def _converter(t: FieldType) -> _Encode | None:
     """What makes JSON of such a value, None where it is written as it is."""
-    if t.form == "address":
-        return lambda address: hex(address) if address else None
-    if t.form == "hash":
-        return hex
+    if t.form in ("address", "hash"):
+        return (lambda address: hex(address) if address else None) if t.nullable and t.form == "address" else hex
     if t.form == "object" and t.part is None:
         return encode
     part = _converter(t.part) if t.part is not None else None

@@ -19,6 +19,25 @@ class WhatisMap:
 
 
 @dataclass(frozen=True)
+class SpotFacts:
+    """Where in the map that is."""
+
+    array: Annotated[
+        Optional[Word],
+        "which part of it: `header`, `buckets`, `oldbuckets`, `overflow`, `group`, `directory`, `table`, `extra` "
+        "(mapextra)",
+    ] = None
+    bucket: Annotated[Optional[int], "number of the main bucket (group)"] = None
+    slot: Annotated[Optional[int], "0 to 7"] = None
+    part: Annotated[Optional[Word], "`key`, `elem`, `tophash`, `ctrl` or `overflow-pointer`; null in padding"] = None
+    overflow: Annotated[Optional[int], "how many buckets down the chain of `bucket`"] = None
+    state: Annotated[Optional[Word], "of the slot: `live`, `empty`, `tombstone` or `evacuated`"] = None
+    table: Annotated[Optional[int], "index of the table of a Swiss map"] = None
+    old: Annotated[bool, "whether it is in the old array"] = False
+    indirect: Annotated[bool, "whether it is in a key or elem that the slot points to"] = False
+
+
+@dataclass(frozen=True)
 class SpanFacts:
     """A span of the heap."""
 
@@ -39,19 +58,7 @@ class WhatisResult:
 
     address: Annotated[Address, "the address that was asked for"]
     map: Annotated[Optional[WhatisMap], "the map that has it: the [place](#place) that the path starts from, and"]
-    array: Annotated[
-        Optional[Word],
-        "which part of it: `header`, `buckets`, `oldbuckets`, `overflow`, `group`, `directory`, `table`, `extra` "
-        "(mapextra)",
-    ]
-    bucket: Annotated[Optional[int], "number of the main bucket (group)"]
-    slot: Annotated[Optional[int], "0 to 7"]
-    part: Annotated[Optional[Word], "`key`, `elem`, `tophash`, `ctrl` or `overflow-pointer`; null in padding"]
-    overflow: Annotated[Optional[int], "how many buckets down the chain of `bucket`"]
-    state: Annotated[Optional[Word], "of the slot: `live`, `empty`, `tombstone` or `evacuated`"]
-    table: Annotated[Optional[int], "index of the table of a Swiss map"]
-    old: Annotated[bool, "whether it is in the old array"]
-    indirect: Annotated[bool, "whether it is in a key or elem that the slot points to"]
+    spot: Flat[SpotFacts]
     key: Annotated[Optional[GoScalar], "the key of the slot's entry"]
     span: Annotated[Optional[SpanFacts], "the span of the heap that the address is in"]
     where: Annotated[

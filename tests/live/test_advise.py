@@ -145,7 +145,7 @@ def check_interrupted(binary: Path, core: Path) -> None:
     assert command is not None
     context = Context(DirectTarget(of_core(str(binary), str(core))), progress=pressed)
     report = command.run(context, frontend.parse(command, "-n 0 --min 1"))
-    kinds = {one["kind"] for one in report.data["advice"]}
+    kinds = {one.kind for one in report.data.advice}
     assert {"rebuild", "presize", "tiny-maps"} <= kinds and "duplicate-strings" not in kinds
     assert report.truncated is not None
     assert "the search was interrupted" in [one.what for one in report.truncated]

@@ -126,18 +126,18 @@ def look_up_everywhere(target: Target, published: Set[int]) -> dict[str, Any]:
     others: dict[str, list[bytes]] = {}
     hasher = hasher_of(target)
     keys = absent = 0
-    for one in report.data["maps"]:
-        problems += [] if one["ok"] is not False else [f"not ok: {one}"]
-        seen[one["type"]] += 1
-        if one["address"] is None or int(one["address"], 16) in published or seen[one["type"]] > OF_ONE_TYPE:
+    for one in report.data.maps:
+        problems += [] if one.ok is not False else [f"not ok: {one}"]
+        seen[one.type] += 1
+        if not one.address or one.address in published or seen[one.type] > OF_ONE_TYPE:
             continue
-        if "go.shape." in one["type"]:
+        if "go.shape." in one.type:
             continue  # a type that generic code has for its maps, and no expression can name
-        t, address = map_or_sync(Context(target), f"{one['address']}:{one['type']}")
+        t, address = map_or_sync(Context(target), f"{one.address:#x}:{one.type}")
         if t.kind is not Kind.MAP:
             continue  # hmap-check has looked at a sync.Map's keys
         # Keys of the tests' own garbage are too long to be told apart as they are printed.
-        keys += _held(target, t, address, problems, printed=one["kind"] not in ("heap", "stack"))
+        keys += _held(target, t, address, problems, printed=one.kind not in ("heap", "stack"))
         mine = [entry.key for entry in islice(view(target, t, address).entries(), FEW) if entry.key is not None]
         held[address, t.name] = t, mine
         others.setdefault(t.key.name, [bytes(t.key.size)]).extend(mine[:2])
@@ -153,7 +153,7 @@ def look_up_everywhere(target: Target, published: Set[int]) -> dict[str, Any]:
             absent += not there
             if result.walked or result.found != there:
                 problems.append(f"{address:#x} {t.name}: {key.hex()} is {'' if there else 'not '}there, and {result}")
-    return {"maps": len(report.data["maps"]), "keys": keys, "absent": absent, "problems": problems[:5]}
+    return {"maps": len(report.data.maps), "keys": keys, "absent": absent, "problems": problems[:5]}
 
 
 def _held(target: Target, t: GoType, address: int, problems: list[str], printed: bool = True) -> int:

@@ -66,8 +66,8 @@ def test_every_field_has_a_meaning(result: type) -> None:
         assert field.words or t.form != "word", field.name
         if t.object is None or t.object in contract.SHARED.values():
             continue
-        for flat in (one for one in fields_of(t.object) if one.flat):  # the table leaves these fields to a link
-            (name,) = (name for name, one in contract.SHARED.items() if one is flat.type.object)
+        flats = [one.type.object for one in fields_of(t.object) if one.flat]
+        for name in (name for name, one in contract.SHARED.items() if one in flats):  # the table has a link to these
             assert re.search(rf"\[{name}\]\(#{name}\).*, and$", field.meaning), field.name
 
 

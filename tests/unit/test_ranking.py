@@ -76,10 +76,10 @@ def test_what_is_checked_stays_when_it_is_interrupted(
             raise KeyboardInterrupt
 
     report = check.run(Context(fake, Settings(), stop), {"EXPR": None, "--all": True, "--full": False})
-    assert len(report.data["maps"]) == checked
+    assert len(report.data.maps) == checked
     assert report.answer[0].startswith("2 maps with" if checked else "no map was checked")
     assert report.answer[1] == f"(interrupted: {4 - checked} maps were not checked)" and report.truncated
-    assert (report.data["complete"], report.data["not_checked"]) == (False, 4 - checked)
+    assert (report.data.complete, report.data.not_checked) == (False, 4 - checked)
 
 
 def test_the_shortest_way_may_be_another_holders() -> None:
