@@ -11,7 +11,7 @@ from gomap.analysis.beyond import UNKNOWN
 from gomap.analysis.origins import Objects, Origin, OriginLines, Origins
 from gomap.analysis.ranking import Ranked
 from gomap.anomaly import Anomaly
-from gomap.answers.facts import count_anomalies, hex_or_none
+from gomap.answers.facts import count_anomalies
 from gomap.commands.check import map_or_sync
 from gomap.declare import Context
 from gomap.errors import GomapError, NoDebugInfo, NotAMap
@@ -22,6 +22,10 @@ from gomap.gotypes import GoType, Kind
 from gomap.heap.profile import Profile, likelihood
 from gomap.maps import view
 from gomap.report import Facts, Lines, Report, Section, Table
+from gomap.results.encode import encode
+from gomap.results.fields import UNASKED, alike
+from gomap.results.origin import EstimatedFacts, OriginBytes, OriginResult, ProfilingFacts
+from gomap.results.shared import CallFacts, OriginRow, OriginStack
 from gomap.syncmap.shape import Shape
 from gomap.target import Location, Target, Variable
 
@@ -40,10 +44,9 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         raise GomapError("a recorded map has no heap profile: use the process or its core")
     t, address = map_or_sync(context, expr)
     if not address:
-        return Report(
-            _json(expr, t, None, 0, None, Origins(), None),
-            [f"{expr} is a nil {t.name}: nothing was allocated for it"],
-        )
+        nothing = EstimatedFacts(0, 0)
+        result = OriginResult(expr, t.name, None, OriginBytes(0), ProfilingFacts(None, None), 0, nothing, None, [])
+        return Report(result, [f"{expr} is a nil {t.name}: nothing was allocated for it"])
     held, anomalies = _measured(target, t, address)
     profile = Profile(target, Heap(target))
     rate, found, lines, on_heap = profile.rate, Origins(), None, True
@@ -55,10 +58,18 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         found = lines.origins(addresses, samples)
     anomalies += _lost(profile, found)
     told = lines if options["--full"] else None
-    report = Report(_json(expr, t, address, held, profile, found, told), anomalies=anomalies)
-    report.answer = [_answer(expr, held, profile, found, on_heap)]
-    if not on_heap:
-        report.data["probability"] = 0.0
+    result = OriginResult(
+        expr=expr,
+        type=t.name,
+        address=address,
+        bytes=OriginBytes(held),
+        profiling=ProfilingFacts(profile.linked, rate),
+        samples=found.samples,
+        estimated=EstimatedFacts(sum(one.objects for one in found.lines), found.bytes),
+        probability=likelihood(held, rate) if on_heap else 0.0,
+        origins=[origin_row(one, told) for one in found.lines],
+    )
+    report = Report(result, [_answer(expr, held, profile, found, on_heap)], anomalies=anomalies)
     if found.lines and lines is not None:
         report.sections = [_table(found), Facts(_facts(found, rate, held))]
         if told is not None and not options.get("--json"):
@@ -210,7 +221,7 @@ def add_origins(context: Context, report: Report, shown: Sequence[Ranked], most:
             row.update(origin=None, samples=None)
             if found is not None:
                 bad.unreadable += found.unreadable
-                row.update(origin=_origin_json(found.lines[0], None) if found.lines else None, samples=found.samples)
+                row.update(origin=encode(origin_row(found.lines[0])) if found.lines else None, samples=found.samples)
             texts.append(_shortly(found))
     except GomapError as error:
         report.answer.append(f"(which lines allocated them is not known: {error})")
@@ -229,7 +240,7 @@ def add_origins(context: Context, report: Report, shown: Sequence[Ranked], most:
     what = "the line that allocated most, with its samples of all that there are of the map"
     report.sections.append(Facts([("allocated by", f"{what} ({_rate(rate) if rate else OFF})")]))
     told = maps.lines[:most] if most else maps.lines
-    report.data["lines"] = [_origin_json(one, None) for one in told]
+    report.data["lines"] = [encode(origin_row(one)) for one in told]
     if told:
         report.sections += [
             Lines(["maps of the whole heap, by line (garbage not collected yet among them):"]),
@@ -261,55 +272,26 @@ def _shortly(found: Origins | None) -> str:
     return f"{line_of(best.location)} ({best.samples:,}{of}){caller}"
 
 
-# -- JSON --------------------------------------------------------------------------------------------
+# -- the result --------------------------------------------------------------------------------------
 
 
-def _location_json(location: Location | None) -> dict[str, Any] | None:
-    return None if location is None else {
-        "function": location.function, "file": location.file, "line": location.line
-    }  # fmt: skip
+def _call(location: Location | None) -> CallFacts | None:
+    return None if location is None else alike(CallFacts, location)
 
 
-def _origin_json(one: Origin, lines: OriginLines | None) -> dict[str, Any]:
-    data: dict[str, Any] = {
-        "location": _location_json(one.location),
-        "caller": _location_json(one.caller),
-        "samples": one.samples,
-        "sampled_bytes": one.sampled,
-        "objects": one.objects,
-        "bytes": one.bytes,
-        "parts": dict(one.parts),
-    }
-    if lines is not None:
-        data["stacks"] = [
-            {
-                "samples": number,
-                "bytes_each": bucket.size,
-                "calls": [_location_json(call) for call in lines.stack(bucket)],
-            }
-            for bucket, number in one.stacks.items()
-        ]
-    return data
-
-
-def _json(
-    expr: str,
-    t: GoType,
-    address: int | None,
-    held: int,
-    profile: Profile | None,
-    found: Origins,
-    lines: OriginLines | None,
-) -> dict[str, Any]:
-    rate = profile.rate if profile is not None else None
-    return {
-        "expr": expr,
-        "type": t.name,
-        "address": hex_or_none(address),
-        "bytes": {"allocated": held},
-        "profiling": {"linked": profile.linked if profile is not None else None, "rate": rate},
-        "samples": found.samples,
-        "estimated": {"objects": sum(one.objects for one in found.lines), "bytes": found.bytes},
-        "probability": None if rate is None else likelihood(held, rate),
-        "origins": [_origin_json(one, lines) for one in found.lines],
-    }
+def origin_row(one: Origin, lines: OriginLines | None = None) -> OriginRow:
+    """lines: gives the stacks, where these are asked for."""
+    stacks = UNASKED if lines is None else [
+        OriginStack(number, bucket.size, [alike(CallFacts, call) for call in lines.stack(bucket)])
+        for bucket, number in one.stacks.items()
+    ]  # fmt: skip
+    return OriginRow(
+        location=_call(one.location),
+        caller=_call(one.caller),
+        samples=one.samples,
+        sampled_bytes=one.sampled,
+        objects=one.objects,
+        bytes=one.bytes,
+        parts=dict(one.parts),
+        stacks=stacks,
+    )
