@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from delve_bridge.build import Build
@@ -17,7 +17,7 @@ from gomap.golang.runtime.descriptors import map_parts
 from gomap.golang.runtime.dictionaries import Known
 from gomap.memory import Memory
 from gomap.stripped.target import StrippedTarget
-from gomap.target import Arch, Location, Registers
+from gomap.target import Arch, Kept, Location, Registers
 
 API_VERSION = 2
 
@@ -100,7 +100,8 @@ class Session:
         """A goroutine, by itself the one that Delve has selected, and one of its frames. Raises as stopped does."""
         state = self.stopped()
         if self._stop is not None:
-            self._stop = Stop(self._stop.moment, _goroutine_of(state) if goroutine is None else goroutine, frame)
+            own = _goroutine_of(state) if goroutine is None else goroutine
+            self._stop = replace(self._stop, goroutine=own, frame=frame)
 
     @property
     def goroutine(self) -> int | None:
@@ -157,11 +158,16 @@ class Session:
             if self._built is None:
                 self._built = self._new(libraries)
             self._looked = self._stop.moment
+        found: DelveTarget | StrippedTarget
         try:
-            return DelveTarget(self)
+            found = DelveTarget(self)
         except NoDebugInfo as error:
             moment = self._stop and self._stop.moment
-            return self.build.stripped(error, moment, self._thread)
+            found = self.build.stripped(error, moment, self._thread)
+        found.kept = self._stop.kept if self._stop is not None else None
+        if found.kept is not None:  # of dlv's set and call nothing is told
+            found.kept.certain = found.kind == "core"
+        return found
 
     def _thread(self) -> int | None:
         thread = self.state().get("currentThread")
@@ -351,11 +357,13 @@ def moment(state: Mapping[str, Any], scheduled: bytes) -> Moment:
 
 @dataclass(frozen=True)
 class Stop:
-    """One stop of the program, and what is selected there. goroutine: its id, None where the thread runs none."""
+    """One stop of the program, and what is selected there. goroutine: its id, None where the thread runs none. kept:
+    what commands leave for those that follow here."""
 
     moment: Moment
     goroutine: int | None
     frame: int = 0
+    kept: Kept = field(default_factory=Kept, compare=False)
 
 
 def _goroutine_of(state: Mapping[str, Any]) -> int | None:

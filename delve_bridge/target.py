@@ -38,6 +38,7 @@ from gomap.target import (
     Captured,
     Frame,
     Goroutine,
+    Kept,
     Local,
     Location,
     Place,
@@ -120,6 +121,7 @@ class DelveTarget:
 
     backend = "delve"
     running = 0
+    kept: Kept | None = None
 
     def __init__(self, session: Program) -> None:
         self._session = session

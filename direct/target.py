@@ -25,7 +25,18 @@ from gomap.ongoroutine import OnGoroutine
 from gomap.process import ProcessMemory
 from gomap.stripped import twin
 from gomap.stripped.program import Stripped
-from gomap.target import GLOBAL, Captured, Frame, Goroutine, Location, Registers, Variable, Wanted, build_version
+from gomap.target import (
+    GLOBAL,
+    Captured,
+    Frame,
+    Goroutine,
+    Kept,
+    Location,
+    Registers,
+    Variable,
+    Wanted,
+    build_version,
+)
 
 #: How often a stack is read that changes while it is, and the bytes of the largest that are read at once.
 MAX_TRIES, MAX_STACK = 8, 1 << 22
@@ -42,7 +53,8 @@ class Still:
 @dataclass(frozen=True)
 class Opened:
     """A process or core file. threads: how many of its threads run on while it is read. registers: those of threads in
-    a core file, by the operating system's id, the one that ended the program first. pid: of a process."""
+    a core file, by the operating system's id, the one that ended the program first. pid: of a process. kept: of a core
+    file, for as long as it is open."""
 
     kind: str
     memory: Memory
@@ -50,6 +62,7 @@ class Opened:
     threads: Callable[[], int]
     registers: Mapping[int, Registers] = field(default_factory=dict)
     pid: int = 0
+    kept: Kept | None = None
 
     def still(self, until: ExitStack) -> Still:
         """Stops the process, copies what it can write to, and lets it run on. Where that can't be copied, the process
@@ -83,7 +96,7 @@ def of_core(program: str | None, core: str, symbols: str | None = None) -> Opene
     except OSError as error:
         raise GomapError(f"{program} can't be read: {error.strerror}") from error
     known = registers.of_notes(info.arch, notes)
-    return Opened("core", memory, Files(info, moved), lambda: 0, known)
+    return Opened("core", memory, Files(info, moved), lambda: 0, known, kept=Kept())
 
 
 def of_process(pid: int, symbols: str | None = None) -> Opened:
@@ -153,7 +166,7 @@ class DirectTarget:
     def __init__(self, opened: Opened, still: Still | None = None) -> None:
         """still: of a process, where it was stopped."""
         self._opened, self._info, self._moved = opened, opened.files.info, opened.files.moved
-        self.kind, self.arch = opened.kind, self._info.arch
+        self.kind, self.arch, self.kept = opened.kind, self._info.arch, opened.kept
         self.running = opened.threads() if still is None else 0
         self._registers = opened.registers if still is None else still.stop.registers
         cached = CachedMemory(opened.memory if still is None else still.memory)

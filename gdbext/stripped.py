@@ -7,6 +7,7 @@ import re
 
 import gdb
 
+from gdbext import kept
 from gdbext.memory import GdbMemory
 from gdbext.stacks import runs_on
 from gdbext.target import GdbTarget, checked_inferior, kind_of
@@ -21,10 +22,13 @@ _known: dict[tuple[object, ...], Stripped] = {}
 
 def open_target() -> GdbTarget | StrippedTarget:
     """The program that gdb has selected. Raises GomapError."""
+    found: GdbTarget | StrippedTarget
     try:
-        return GdbTarget()
+        found = GdbTarget()
     except NoDebugInfo as error:
-        return _stripped(error)
+        found = _stripped(error)
+    found.kept = kept.of(gdb.selected_inferior(), found.running)
+    return found
 
 
 def forget() -> None:

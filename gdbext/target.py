@@ -41,6 +41,7 @@ from gomap.target import (
     Captured,
     Frame,
     Goroutine,
+    Kept,
     Local,
     Location,
     Place,
@@ -82,6 +83,7 @@ class GdbTarget:
     """The program that gdb has selected, as it is stopped now. Made anew for each command."""
 
     backend = "gdb"
+    kept: Kept | None = None
     #: By program: gdb may hold several at once, each with types and variables of its own.
     _known: ClassVar[dict[gdb.Progspace, Known]] = {}
 

@@ -15,7 +15,18 @@ from gomap.golang.runtime.stacks import Stacks
 from gomap.gotypes import GoType
 from gomap.human import plural, ranges
 from gomap.memory import Memory
-from gomap.target import Captured, Frame, Goroutine, Location, Registers, Target, Variable, Wanted, without_names
+from gomap.target import (
+    Captured,
+    Frame,
+    Goroutine,
+    Location,
+    Registers,
+    Target,
+    Variable,
+    Wanted,
+    kept_of,
+    without_names,
+)
 
 #: Where goroutines wait: their functions' own variables (m, l, fd) are not the ones that a user asks for.
 _WAITS = ("sync.", "internal/")
@@ -32,6 +43,7 @@ class OnGoroutine:
         self._inner = inner
         self.backend, self.kind, self.arch = inner.backend, inner.kind, inner.arch
         self.running = inner.running
+        self.kept = kept_of(inner)
         self.stripped = without_names(inner)
         self.notes: Sequence[str] = getattr(inner, "notes", ())
         self.memory: Memory = inner.memory

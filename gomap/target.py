@@ -288,6 +288,22 @@ class Target(Protocol):
         ...
 
 
+@dataclass
+class Kept:
+    """What commands leave for those that follow at the same stop. A front end gives it to each target that it makes
+    (as `kept`) until the program has moved. heap: analysis/whole_heap.py. certain: whether the front end is told of
+    everything that changes memory; where it is not, what was kept is compared with memory first."""
+
+    heap: object = None
+    certain: bool = True
+
+
+def kept_of(target: Target) -> Kept | None:
+    """None where nothing is kept from one command to the next."""
+    found: Kept | None = getattr(target, "kept", None)
+    return found
+
+
 def without_names(target: Target) -> str | None:
     """What is to be said of names that are not known because the program is stripped; None where it is not."""
     said: str | None = getattr(target, "stripped", None)

@@ -1,7 +1,8 @@
 """What keeps an object of the heap alive, and what is freed without it.
 
-What is freed without an object is what can't be reached from the roots without passing through it: two breadth-first
-searches from the roots tell. A third, from the object backwards, tells the shortest way from each root.
+What is freed without an object is what can't be reached from the roots without passing through it. A breadth-first
+search from the roots tells what is alive; one from the object, what it leads to, and of this one more from what else is
+held, what stays. A search from the object backwards tells the shortest way from each root.
 
 An object with a finalizer keeps what it leads to until the finalizer has run. Where it is freed itself, that is counted
 as freed with it: after a collection more.
@@ -9,10 +10,12 @@ as freed with it: after a collection more.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gomap.heap.graph import HeapGraph, algorithms
+from gomap.heap.dominators import Part, freed_without
+from gomap.heap.graph import HeapGraph, algorithms, rows, searched
 from gomap.heap.roots import FINALIZER, KINDS, HeapRoots
 
 
@@ -66,13 +69,29 @@ class Retained:
         found = Retention(reached=bool(self.alive[one]), own=int(graph.objects.sizes(np.array([one]))[0]))
         if not found.reached:
             return found
-        left = graph.reached(self._starts, [one])
+        left = self._without(one)
         self._count(found, self.alive & ~left)
-        starts, ends = graph.backward()
+        starts, ends = graph.backward
         holders = ends[starts[one] : starts[one + 1]]
         found.references = int(np.count_nonzero(left[holders])) + int(np.count_nonzero(self._starts == one))
         found.ways, found.roots = self._ways(one, starts, ends)
         return found
+
+    def freed_without(self, objects: Any, parts: Sequence[Part] = ()) -> tuple[Any, Any]:
+        """Bytes that are freed without each of these objects, and without each of the parts; 0 of what is not alive."""
+        return freed_without(self.graph, self._starts, self.alive, objects, parts)
+
+    def part(self, start: int, size: int) -> Part:
+        """Words that do not make an object: outside of the heap, or in one."""
+        np, graph, roots = self._np, self.graph, self.roots
+        mine = (roots.slots >= np.uint64(start)) & (roots.slots < np.uint64(start + size))
+        one = graph.objects.object_at(start)
+        if one < 0:
+            return Part(np.flatnonzero(mine).tolist())
+        # An object's edges are in the order of its pointers.
+        slots = graph.pointers_of(one)
+        own = np.flatnonzero((slots >= np.uint64(start)) & (slots < np.uint64(start + size)))
+        return Part((), (own + int(graph.starts[one])).tolist(), one)
 
     def of_words(self, start: int, size: int) -> Retention:
         """What these bytes keep, which lie outside of the heap: of roots among them."""
@@ -82,6 +101,34 @@ class Retained:
         rest = self._starts[np.concatenate([~cut, np.ones(len(self._starts) - len(cut), np.bool_)])]
         self._count(found, self.alive & ~self.graph.reached(rest))
         return found
+
+    def _without(self, one: int) -> Any:
+        """What is alive without this object. Only what it leads to can be freed."""
+        np, graph = self._np, self.graph
+        count = graph.objects.count
+        order = graph.order(one)
+        if len(order) > count // 2:
+            return graph.reached(self._starts, [one])
+        inside = np.zeros(count + 1, np.bool_)
+        inside[order] = True
+        # Of these some are held from elsewhere: what they lead to, too, stays.
+        starts, ends = graph.backward
+        at, which = rows(np, starts, order)
+        before = ends[at]
+        held = np.zeros(count, np.bool_)
+        held[order[which[self.alive[before] & ~inside[before]]]] = True
+        held[self._starts[inside[self._starts]]] = True
+        held[one] = False
+        # The part of the graph that it leads to, by itself.
+        number = np.full(count + 1, -1, np.int32)
+        number[order] = np.arange(len(order), dtype=np.int32)
+        at, which = rows(np, graph.starts, order)
+        inner = np.zeros(len(order) + 1, np.int64)
+        inner[1:] = np.cumsum(graph.starts[order + 1] - graph.starts[order])
+        stays = searched(np, inner, number[graph.ends[at]], number[np.flatnonzero(held)], number[[one]])
+        left = self.alive.copy()
+        left[order[~stays]] = False
+        return left
 
     def _count(self, found: Retention, freed: Any) -> None:
         numbers = self._np.flatnonzero(freed)

@@ -9,6 +9,7 @@ from gomap import human
 from gomap.analysis.retention import Retained, Retention, RootWay
 from gomap.analysis.roots import of_runtime
 from gomap.analysis.trail import Trail, Trails
+from gomap.analysis.whole_heap import MAX_NAMED, whole_heap
 from gomap.answers.facts import hex_or_none, place_json
 from gomap.commands.whatis import address_of
 from gomap.declare import Context
@@ -16,16 +17,14 @@ from gomap.errors import BadExpression, GomapError
 from gomap.golang.runtime.heap import Heap
 from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind
-from gomap.heap.graph import HeapGraph, algorithms, build
-from gomap.heap.roots import CLEANUP, DATA, FINALIZER, RUNTIME, HeapRoots, roots
+from gomap.heap.graph import HeapGraph, algorithms
+from gomap.heap.roots import CLEANUP, DATA, FINALIZER, RUNTIME, HeapRoots
 from gomap.report import Facts, Report, Table
 from gomap.target import Target, Variable
 
 _KINDS = {DATA: "package variable", FINALIZER: "finalizer", CLEANUP: "cleanup", RUNTIME: "runtime"}
 #: Variables of the runtime are named only where no other leads there, of so many roots to one object.
 CANDIDATES = 64
-#: Goroutines that are named of those whose stacks were scanned as a whole.
-MAX_NAMED = 4
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
@@ -35,10 +34,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     algorithms()
     variable = _variable(context, text)
     address = address_of(context, text)
-    heap = Heap(target)
-    graph = build(target, heap, context.progress)
-    found = roots(target, graph, context.progress)
-    retained = Retained(graph, found)
+    whole = whole_heap(target, context.progress)
+    heap, graph, found, retained = whole.heap, whole.graph, whole.roots, whole.retained
     trails = Trails(target, heap, graph, found)
     one = graph.objects.object_at(address)
     if one >= 0:
@@ -49,7 +46,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         kept = retained.of_words(address, _size(target, variable, text.strip().startswith("&")))
     ways = _named(retained, trails, kept)
     t = _type(variable) or next((trail.type for _, trail in ways if trail.type is not None), None)
-    missing = _missing(graph, found)
+    missing = whole.missing
     base = graph.objects.address(one) if one >= 0 else None
     report = Report(_json(text, address, base, where, t, kept, ways, graph, found, missing, target.running))
     report.answer = _answer(address, where, t, kept, trails)
@@ -116,26 +113,6 @@ def _named(retained: Retained, trails: Trails, kept: Retention) -> list[tuple[Ro
         tried = [(other, trails.of(other)) for other in (mine[:1] or others[:MAX_NAMED] or [way])]
         found.append(min(tried, key=lambda one: (one[1].expr is None, one[1].text.count(" -> "), one[1].text)))
     return found
-
-
-def _missing(graph: HeapGraph, found: HeapRoots) -> list[str]:
-    """What was not looked at, or not exactly."""
-    missing = list(found.problems[:MAX_NAMED])
-    if len(found.problems) > MAX_NAMED:
-        missing.append(f"{len(found.problems) - MAX_NAMED:,} more such problems")
-    if graph.interrupted:
-        missing.append("the rest of the heap, since Ctrl-C was pressed")
-    spans = graph.objects.lost + graph.objects.unread
-    if spans:
-        missing.append(f"{human.plural(spans, 'span')} of the heap, which can't be read or are corrupt")
-    if graph.unread:
-        missing.append(f"{human.plural(graph.unread, 'part')} of the heap, which can't be read")
-    if graph.lost:
-        missing.append(f"the pointers in objects of {human.plural(graph.lost, 'type')} whose descriptors can't be read")
-    if found.running > found.registers:
-        count = human.plural(found.running - found.registers, "running goroutine")
-        missing.append(f"the registers of {count}")
-    return missing
 
 
 def _answer(address: int, where: str, t: GoType | None, kept: Retention, trails: Trails) -> list[str]:

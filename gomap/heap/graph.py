@@ -7,14 +7,15 @@ runtime/mbitmap.go). An edge leads to an object if its word points anywhere into
 
 Edges are kept as compressed rows (CSR), which scipy's graph algorithms take as they are. Measured with 1 million
 objects and 2 million edges: scipy 0.1 s and 40 MiB for a breadth-first search; igraph 2.3 s and 370 MiB, rustworkx
-1.1 s and 450 MiB to take the edges over alone. Both have dominators, which scipy has not. What one object keeps alive
-needs none: it is what can't be reached without it.
+1.1 s and 450 MiB to take the edges over alone. Both have dominators, which scipy has not: dominators.py has as much of
+them as is needed. What one object keeps alive needs none: it is what can't be reached without it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
@@ -24,7 +25,7 @@ from gomap.golang.runtime.heap import Heap, Span
 from gomap.golang.runtime.malloc import MALLOC_HEADER, allocator
 from gomap.heap.masks import Masks, MaskTable
 from gomap.heap.objects import HeapObjects, NoNumpy, needed, python
-from gomap.memory import stream
+from gomap.memory import Memory, stream
 from gomap.progress import Progress, silent
 from gomap.target import Target
 
@@ -57,7 +58,7 @@ class HeapGraph:
     """objects: of the heap. starts, ends: the edges of object i lead to ends[starts[i] : starts[i + 1]].
 
     lost: objects' types that can't be read. unread: pieces of the heap that could not be. interrupted: by Ctrl-C, the
-    rest was not looked at.
+    rest was not looked at. sum: of all words of the pieces of the heap that were looked at (Sources.pieces).
     """
 
     objects: HeapObjects
@@ -67,40 +68,45 @@ class HeapGraph:
     unread: int = 0
     lost: int = 0
     interrupted: bool = False
+    sum: int = 0
+
+    def added_up(self, memory: Memory) -> int:
+        """The sum as memory is now."""
+        np, code = self.objects.np, self.sources.code
+        pieces = stream(memory, self.sources.pieces())
+        return sum(_sum(np, data, code) for _, _, data in pieces if not isinstance(data, MemoryFault)) % (1 << 64)
 
     @property
     def complete(self) -> bool:
         """Whether all of the heap was looked at."""
         return not (self.objects.lost or self.objects.unread or self.unread or self.lost or self.interrupted)
 
-    def reached(self, roots: Any, without: Any = ()) -> Any:
-        """Which objects can be reached from these, a bool for each; and not through those in `without`."""
-        np = self.objects.np
+    def reached(self, roots: Any, without: Any = (), ends: Any = None) -> Any:
+        """Which objects can be reached from these, a bool for each; and not through those in `without`. ends: in place
+        of the graph's own; those that are the number of objects lead nowhere."""
+        np, count = self.objects.np, self.objects.count
+        return searched(np, self.starts, self.ends if ends is None else ends, roots, without)[:count]
+
+    def order(self, one: int) -> Any:
+        """The objects that this one leads to, itself included, the nearest first."""
+        np, count = self.objects.np, self.objects.count
         sparse, csgraph = algorithms()
-        count = self.objects.count
-        roots = np.unique(np.asarray(roots, np.int64))
-        without = np.asarray(without, np.int64)
-        roots = np.setdiff1d(roots[roots >= 0], without).astype(np.int32)
-        found = np.zeros(count, np.bool_)
-        if not len(roots):
-            return found
-        starts, ends = self.starts, self.ends
-        if len(without):
-            ends = ends.copy()
-            ends[np.isin(ends, without.astype(np.int32))] = count  # a node that leads nowhere on
-        # One node more leads to all roots, and one before it nowhere.
-        starts = np.concatenate([starts, [len(ends), len(ends) + len(roots)]]).astype(np.int32)
-        ends = np.concatenate([ends, roots])
-        matrix = sparse.csr_matrix((np.ones(len(ends), np.int8), ends, starts), shape=(count + 2, count + 2))
-        order = csgraph.breadth_first_order(matrix, count + 1, return_predecessors=False)
-        found[order[order < count]] = True
-        return found
+        matrix = sparse.csr_matrix((np.ones(len(self.ends), np.int8), self.ends, self.starts), shape=(count, count))
+        return csgraph.breadth_first_order(matrix, one, return_predecessors=False)
 
     def slots(self, one: int, other: int) -> list[int]:
         """Addresses of the pointers that one object has to the other."""
+        return [where for where, leads in self._pointers_of(one) if leads == other]
+
+    def pointers_of(self, one: int) -> Any:
+        """Addresses of the pointers of an object, in the order of its edges."""
+        return self.objects.np.array([where for where, _ in self._pointers_of(one)], "u8")
+
+    def _pointers_of(self, one: int) -> list[tuple[int, int]]:
+        """(address, what it points to) of an object's pointers."""
         objects, memory = self.objects, self.sources.target.memory
         span = objects.spans[int(objects.span_of(self.objects.np.array([one]))[0])]
-        found: list[int] = []
+        found: list[tuple[int, int]] = []
         # What is known of small objects lies at the end of their span.
         for start in range(span.start, span.start + span.size, CHUNK if span.large else span.size):
             try:
@@ -108,9 +114,11 @@ class HeapGraph:
             except MemoryFault:
                 continue
             number, where, leads = self.sources.pointers(start, data)
-            found += where[(number == one) & (leads == other)].tolist()
+            mine = number == one
+            found += zip(where[mine].tolist(), leads[mine].tolist())
         return found
 
+    @cached_property
     def backward(self) -> tuple[Any, Any]:
         """The same edges the other way round, as (starts, ends)."""
         np = self.objects.np
@@ -119,6 +127,48 @@ class HeapGraph:
         matrix = sparse.csr_matrix((np.ones(len(self.ends), np.int8), self.ends, self.starts), shape=(count, count))
         turned = matrix.tocsc()
         return turned.indptr, turned.indices
+
+    @property
+    def memory_used(self) -> int:
+        """Of memory that the graph takes, with the edges the other way round."""
+        return int(self.objects.memory_used + 2 * (self.starts.nbytes + self.ends.nbytes))
+
+
+def searched(np: ModuleType, starts: Any, ends: Any, roots: Any, without: Any = ()) -> Any:
+    """Which nodes of a graph can be reached from these, a bool for each, not through those in `without`. Edges to the
+    number of nodes lead nowhere."""
+    sparse, csgraph = algorithms()
+    count = len(starts) - 1
+    roots, without = np.unique(np.asarray(roots, np.int64)), np.asarray(without, np.int64)
+    roots = np.setdiff1d(roots[roots >= 0], without).astype(np.int32)
+    found = np.zeros(count, np.bool_)
+    if not len(roots):
+        return found
+    if len(without):
+        gone = np.zeros(count + 1, np.bool_)
+        gone[without] = True
+        ends = np.where(gone[ends], np.int32(count), ends)
+    # One node more leads to all roots, and one before it nowhere.
+    starts = np.concatenate([starts, [len(ends), len(ends) + len(roots)]])
+    starts = starts.astype(np.int32 if len(ends) + len(roots) < 1 << 31 else np.int64)
+    ends = np.concatenate([ends, roots])
+    matrix = sparse.csr_matrix((np.ones(len(ends), np.int8), ends, starts), shape=(count + 2, count + 2))
+    order = csgraph.breadth_first_order(matrix, count + 1, return_predecessors=False)
+    found[order[order < count]] = True
+    return found
+
+
+def _sum(np: ModuleType, data: Any, code: str) -> int:
+    words = np.frombuffer(data, code, len(data) // np.dtype(code).itemsize)
+    return int(words.sum(dtype=np.uint64))
+
+
+def rows(np: ModuleType, starts: Any, numbers: Any) -> tuple[Any, Any]:
+    """(which edges are of the objects with these numbers, of which of them each is)."""
+    first, counts = starts[numbers], starts[numbers + 1] - starts[numbers]
+    which = np.repeat(np.arange(len(numbers)), counts)
+    before = np.cumsum(counts, dtype=np.int64) - counts
+    return np.arange(len(which)) - np.repeat(before, counts) + np.repeat(first, counts), which
 
 
 def build(target: Target, heap: Heap, progress: Progress = silent) -> HeapGraph:
@@ -310,6 +360,7 @@ class _GraphBuilder:
             else:
                 parts = [(base, data)]
             for start, part in parts:
+                found.sum = (found.sum + _sum(self.np, part, self.sources.code)) % (1 << 64)
                 number, _, leads = self.sources.pointers(start, part)
                 yield number, leads
 

@@ -84,6 +84,12 @@ class HeapObjects:
         self.number -= 1
         self.number[~allocated] = -1
 
+    @property
+    def memory_used(self) -> int:
+        """Of memory that the columns take; a span takes some 400 as an object of Python."""
+        columns = self.slots, self.number, self.first, self.start, self.size, self._pages, self._blocks
+        return int(sum(column.nbytes for column in columns)) + 400 * len(self.spans)
+
     def _sane(self, spans: Sequence[Span]) -> Iterator[Span]:
         """The spans that do not reach into the next, or beyond their arena, and have no more pages than spans of small
         objects have. What others say of themselves takes any amount of memory."""

@@ -16,7 +16,7 @@ from gomap.golang.runtime.unwind import Unwinder
 from gomap.gotypes import GoType
 from gomap.memory import CachedMemory, Memory
 from gomap.stripped.program import Stripped
-from gomap.target import Captured, Frame, Goroutine, Location, Registers, Variable, Wanted
+from gomap.target import Captured, Frame, Goroutine, Kept, Location, Registers, Variable, Wanted
 
 
 class StrippedTarget:
@@ -24,6 +24,7 @@ class StrippedTarget:
     system's id of the selected thread, where the debugger tells it."""
 
     package: str | None = "main"
+    kept: Kept | None = None
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gomap.analysis.retention import Retained
+from gomap.heap.dominators import Part
 from gomap.heap.graph import HeapGraph
 from gomap.heap.masks import Mask, Masks, MaskTable, _repeated
 from gomap.heap.roots import DATA, FINALIZER, KINDS, HeapRoots, Special
@@ -112,3 +113,40 @@ def test_masks() -> None:
     words = np.array([0, 1, 2, 4, 0, 9, 10, 5])
     types = np.array([16, 16, 16, 16, 32, 32, 32, 0], np.uint64)
     assert table.has_pointer(types, words).tolist() == [False, True, False, True, True, True, True, False]
+
+
+@given(
+    st.lists(st.tuples(NODES, NODES), max_size=40),
+    st.lists(NODES, min_size=1, max_size=5),
+    st.sets(NODES, max_size=9),
+    st.lists(st.tuples(st.sets(st.integers(0, 4), max_size=2), st.booleans()), max_size=2),
+    NODES,
+)
+def test_what_each_of_many_frees(
+    edges: list[tuple[int, int]],
+    roots: list[int],
+    marked: set[int],
+    outside: list[tuple[set[int], bool]],
+    holder: int,
+) -> None:
+    """The dominators' sums are what a search without each object, or without each part, says by itself."""
+    edges, taken = sorted(edges), set[int]()
+    parts = []
+    for which, _ in outside:
+        mine = sorted(i for i in which if i < len(roots) and i not in taken)
+        taken.update(mine)
+        parts.append(Part(mine))
+    # The second half of an object's pointers is a part, too, as of a sync.Map that lies in it.
+    own = [i for i, (mine, _) in enumerate(edges) if mine == holder]
+    inside = own[len(own) // 2 :] if holder not in marked else []
+    if inside:
+        parts.append(Part((), inside, holder))
+    alive = reach(edges, roots)
+    retained = Retained(graph_of(12, edges), roots_of(roots, []))
+    of_objects, of_parts = retained.freed_without(sorted(marked), parts)
+    for one, freed in zip(sorted(marked), of_objects.tolist()):
+        assert freed == sum(1 << i for i in alive - reach(edges, roots, without=one))
+    for part, freed in zip(parts, of_parts.tolist()):
+        left = [edge for i, edge in enumerate(edges) if i not in part.cut]
+        starts = [root for i, root in enumerate(roots) if i not in part.roots]
+        assert freed == sum(1 << i for i in alive - reach(left, starts)), part

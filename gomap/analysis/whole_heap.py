@@ -1,0 +1,89 @@
+"""The heap of one stop as a graph, with its roots: worked out once, and kept for the commands that follow.
+
+It is kept while the program stands still (target.Kept), for a core file as long as it is open, and only where it is
+whole and not larger than MAX_KEPT.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gomap import human
+from gomap.analysis.retention import Retained
+from gomap.golang.runtime.heap import Heap
+from gomap.heap.graph import HeapGraph, algorithms, build
+from gomap.heap.roots import HeapRoots, roots
+from gomap.progress import Progress, silent
+from gomap.target import Target, kept_of
+
+#: Bytes of a graph that is kept: 20 million objects with 40 million pointers take 1 GiB.
+MAX_KEPT = 2 << 30
+#: Problems that are told one by one.
+MAX_NAMED = 4
+
+
+@dataclass(frozen=True)
+class WholeHeap:
+    heap: Heap
+    graph: HeapGraph
+    roots: HeapRoots
+    retained: Retained
+
+    @property
+    def missing(self) -> list[str]:
+        """What was not looked at, or not exactly."""
+        graph, found = self.graph, self.roots
+        missing = list(found.problems[:MAX_NAMED])
+        if len(found.problems) > MAX_NAMED:
+            missing.append(f"{len(found.problems) - MAX_NAMED:,} more such problems")
+        if graph.interrupted:
+            missing.append("the rest of the heap, since Ctrl-C was pressed")
+        spans = graph.objects.lost + graph.objects.unread
+        if spans:
+            missing.append(f"{human.plural(spans, 'span')} of the heap, which can't be read or are corrupt")
+        if graph.unread:
+            missing.append(f"{human.plural(graph.unread, 'part')} of the heap, which can't be read")
+        if graph.lost:
+            what = human.plural(graph.lost, "type")
+            missing.append(f"the pointers in objects of {what} whose descriptors can't be read")
+        if found.running > found.registers:
+            count = human.plural(found.running - found.registers, "running goroutine")
+            missing.append(f"the registers of {count}")
+        return missing
+
+    def is_of(self, target: Target, progress: Progress = silent) -> bool:
+        """Whether memory is as it was: the words of all objects with pointers added up, and the roots."""
+        np = self.graph.objects.np
+        if self.graph.added_up(target.memory) != self.graph.sum:
+            return False
+        now = roots(target, self.graph, progress)
+        mine = (self.roots.slots, self.roots.objects), (now.slots, now.objects)
+        return all(np.array_equal(one, other) for one, other in zip(*mine))
+
+
+def known_heap(target: Target, progress: Progress = silent) -> WholeHeap | None:
+    """What an earlier command of the same stop has worked out."""
+    kept = kept_of(target)
+    found = kept.heap if kept is not None and not target.running else None
+    if not isinstance(found, WholeHeap) or kept is None:
+        return None
+    if not kept.certain and not found.is_of(target, progress):
+        kept.heap = None
+        return None
+    return found
+
+
+def whole_heap(target: Target, progress: Progress = silent) -> WholeHeap:
+    """The graph and its roots. Raises NoNumpy, NoScipy, NoDebugInfo, MemoryFault."""
+    algorithms()
+    found = known_heap(target, progress)
+    if found is not None:
+        return found
+    heap = Heap(target)
+    graph = build(target, heap, progress)
+    of_graph = roots(target, graph, progress)
+    found = WholeHeap(heap, graph, of_graph, Retained(graph, of_graph))
+    kept = kept_of(target)
+    if kept is not None and not target.running and not graph.interrupted and graph.memory_used <= MAX_KEPT:
+        kept.heap = found
+    return found
