@@ -208,8 +208,8 @@ def scope(text: str) -> str:
 
 
 def order(text: str) -> str:
-    """bytes, waste, entries, load or values"""
-    if text not in ("bytes", "waste", "entries", "load", "values"):
+    """bytes, waste, entries, load, values or retained"""
+    if text not in ("bytes", "waste", "entries", "load", "values", "retained"):
         raise ValueError(text)
     return text
 

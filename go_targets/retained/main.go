@@ -1,7 +1,8 @@
 // Command retained measures how many bytes a collection frees when one thing is dropped.
 //
 // At stage "held" everything is there. The note "maps" has the addresses of maps' headers by name, and so has At of those
-// that no variable with a type leads to. Afterwards one thing after another is dropped and the heap collected: the note
+// that no variable with a type leads to; the note "garbage" has address, type and length of maps that were dropped and
+// not collected. Afterwards one thing after another is dropped and the heap collected: the note
 // "freed" of stage "dropped" has how many bytes less the program then says it has allocated
 // (runtime.MemStats.HeapAlloc).
 //
@@ -70,11 +71,12 @@ var (
 	// At has addresses of maps; to the collector they are numbers.
 	At struct{ Untyped, Worker, Object, Deferred, Cleaned, Finalized, Lost uintptr }
 
-	maps  = map[string]string{}
-	freed = map[string]uint64{}
-	wait  = make(chan int)
-	begun = make(chan int)
-	ended = make(chan int)
+	maps    = map[string]string{}
+	garbage [][3]any
+	freed   = map[string]uint64{}
+	wait    = make(chan int)
+	begun   = make(chan int)
+	ended   = make(chan int)
 )
 
 //go:noinline
@@ -256,6 +258,31 @@ func lose() {
 	runtime.SetFinalizer(r, func(r *resource) { sink = r.next })
 }
 
+// throw makes maps that nothing leads to when it has returned, but for each other.
+//
+//go:noinline
+func throw() {
+	outer := map[string]map[int]int{}
+	for i := 0; i < 30; i++ {
+		inner := map[int]int{}
+		for j := 0; j < 7*i; j++ {
+			inner[j] = i
+		}
+		outer[strconv.Itoa(i)] = inner
+		if i > 0 {
+			thrown(inner)
+		}
+	}
+	thrown(outer)
+	thrown(filled(300, 3))
+	thrown(numbers(2000))
+	thrown(map[any]struct{ a, b int }{"any": {1, 2}, 3: {3, 4}})
+}
+
+func thrown[K comparable, V any](m map[K]V) {
+	garbage = append(garbage, [3]any{truth.Hex(header(m)), fmt.Sprintf("%T", m), len(m)})
+}
+
 func main() {
 	truth.Stages("held", "dropped")
 	debug.SetGCPercent(-1)
@@ -274,8 +301,14 @@ func main() {
 		collected()
 	}
 	lose()
+	go func() {
+		throw()
+		done <- 1
+	}()
+	<-done
 	dump()
 	truth.Note("maps", maps)
+	truth.Note("garbage", garbage)
 	truth.Publish("held")
 	stop("held")
 	for i := 0; i < 3; i++ {

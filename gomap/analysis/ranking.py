@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import nlargest
 
@@ -35,7 +35,8 @@ class Ranked:
     generation. load: 0..1 (Structure.load), None of a sync.Map. values: bytes that its keys and values keep alive and
     that no map before it does, None where that was not asked. shares: header of a map that has the same buckets: they
     are counted there. known_by, others: of a map that no variable led to, how its type is known, and which types fit as
-    well (Identified); its type may be UNKNOWN."""
+    well (Identified); its type may be UNKNOWN. retained: bytes that a collection would free if the map were gone, None
+    where that was not asked."""
 
     address: int
     type: GoType
@@ -48,6 +49,7 @@ class Ranked:
     shares: int | None = None
     known_by: str | None = None
     others: tuple[str, ...] = ()
+    retained: int | None = None
 
     @property
     def gives_back(self) -> int:
@@ -138,6 +140,7 @@ ORDERS: dict[str, Callable[[Ranked], float]] = {
     "entries": lambda one: one.count,
     "load": lambda one: -1 if one.load is None else one.load,
     "values": lambda one: one.values or 0,
+    "retained": lambda one: one.retained or 0,
 }
 
 
@@ -281,10 +284,17 @@ def _measured(
 
 
 def measure_beyond(
-    target: Target, beyond: Beyond, identifier: Identifier, by: str, most: int, progress: Progress = silent
+    target: Target,
+    beyond: Beyond,
+    identifier: Identifier,
+    by: str,
+    most: int,
+    progress: Progress = silent,
+    retained: Mapping[int, int] | None = None,
 ) -> Ranking:
     """The first `most` (0: all) of the maps that no variable led to, by that order. Those are measured that can be
-    among them: what a map holds at most is known from the census. Ctrl-C ends it with what it has."""
+    among them: what a map holds at most is known from the census. retained: by their addresses. Ctrl-C ends it with
+    what it has."""
     ranking = Ranking()
     every = beyond.census
     if every is None:
@@ -303,6 +313,8 @@ def measure_beyond(
             "waste": most_bytes,
             "entries": lambda index: every.counts[index],
         }
+        if retained is not None:
+            bounds["retained"] = lambda index: retained[every.addresses[index]]
         bound = bounds.get(by)
         todo = sorted(beyond.maps, key=bound, reverse=True) if bound is not None else beyond.maps
         for done, index in enumerate(todo):
@@ -311,7 +323,10 @@ def measure_beyond(
                 best = nlargest(most, map(ORDERS[by], ranking.maps))
                 if bound is not None and len(best) == most and best[-1] >= bound(index):
                     break
-            ranking.maps.append(_identified(identifier, beyond, every, index, rules))
+            one = _identified(identifier, beyond, every, index, rules)
+            if retained is not None:
+                one.retained = retained[one.address]
+            ranking.maps.append(one)
     except KeyboardInterrupt:
         ranking.interrupted = True
     ranking.maps = nlargest(most, ranking.maps, key=ORDERS[by])

@@ -86,6 +86,12 @@ def more_maps(more: Beyond) -> list[str]:
         where = "on the stacks" if more.on_stacks == len(more.maps) else "in the heap"
         them = "it" if one else "them"
         lines.append(f"{what} {'is' if one else 'are'} {where}, and no variable searched leads to {them}")
+    return lines + not_searched(more)
+
+
+def not_searched(more: Beyond) -> list[str]:
+    """What of the heap was not searched for maps, in words."""
+    lines = []
     if more.why is not None:
         not_all = "not all of the heap was" if more.census is not None else "the heap was not"
         lines.append(f"({not_all} searched for more maps: {more.why})")

@@ -197,20 +197,26 @@ was optimized out, leads to it.
 With --group the rows are groups: all maps of one type, of one package (the one that the variable belongs
 to), of one owner (the package variable or function) or of one size (number of entries). 100,000 small maps
 of one type are one row.
+--by retained ranks maps by the bytes that a collection would free if the map were gone: the map, and whatever
+nothing else leads to. A map in a map counts for both. --unreachable lists the maps that nothing leads to any more
+and that the next collection frees. Both look at the heap as hmap-why does, and need numpy and scipy.
 --origin adds the lines that allocated the maps of the whole heap, by the heap profiler's samples whose stack is
 in a map operation.
 """,
         args=(
-            Arg("--by", "bytes, waste, entries, load or values", "ORDER", order, default="bytes"),
+            Arg("--by", "bytes, waste, entries, load, values or retained", "ORDER", order, default="bytes"),
             Arg("-n", "how many maps to list; 0: all", "N", natural, default=20),
             Arg("--values", "also what keys and values keep alive"),
             Arg("--group", "add up the maps of one type, package, owner or size", "WHAT", grouping),
+            Arg("--unreachable", "only the maps that are garbage and not collected yet"),
             Arg("--origin", "also the line that allocated most of each map (hmap-origin), and of all maps"),
         ),
         examples=(
             ("hmap-top", "the 20 maps that hold the most memory"),
             ("hmap-top --by waste -n 5", "where rebuilding a map frees the most"),
             ("hmap-top --by values", "maps whose keys and values hold the memory"),
+            ("hmap-top --by retained", "which maps keep the memory alive"),
+            ("hmap-top --unreachable", "which maps wait for the garbage collector"),
             ("hmap-top --group type", "which types of maps take the memory"),
             ("hmap-top --origin", "which line grew each of them"),
         ),

@@ -7,8 +7,9 @@ from itertools import chain
 from typing import Any
 
 from gomap import human
-from gomap.analysis.alias import everywhere
-from gomap.analysis.beyond import NO_VARIABLE, UNKNOWN, Beyond, beyond, header_size, search_heap
+from gomap.analysis.alias import AliasSearch, everywhere
+from gomap.analysis.beyond import NO_VARIABLE, UNKNOWN, Beyond, HeapSearch, beyond, header_size, search_heap
+from gomap.analysis.identify import Identifier
 from gomap.analysis.ranked_groups import Together, add_up
 from gomap.analysis.ranking import (
     ORDERS,
@@ -19,28 +20,56 @@ from gomap.analysis.ranking import (
     measure_beyond,
 )
 from gomap.analysis.referents import Referents
+from gomap.analysis.retained_maps import Garbage, garbage, retained_by
 from gomap.analysis.roots import Roots
-from gomap.answers.facts import beyond_json, goroutines_seen, more_maps, named, place_json, search_cut
+from gomap.analysis.whole_heap import WholeHeap, whole_heap
+from gomap.answers.facts import beyond_json, goroutines_seen, named, not_searched, place_json, search_cut
 from gomap.commands.origin import add_origins
 from gomap.declare import Context
+from gomap.errors import GomapError, UsageError
 from gomap.golang.layouts.structure import Bytes
 from gomap.golang.runtime.heap import Heap
+from gomap.golang.runtime.rtype import DescribedTypes
+from gomap.gotypes import Kind
+from gomap.heap.graph import algorithms
 from gomap.report import Facts, Report, Table
+
+#: As many maps that no variable leads to are all measured, for what all maps hold; of more those that may be listed.
+FEW = 1024
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
     target, by, group, most = context.target, options["--by"], options["--group"], options["-n"]
+    of_garbage = bool(options["--unreachable"])
+    if by == "retained" and (group or of_garbage):
+        why = "of groups" if group else "of what nothing keeps alive"
+        raise UsageError(f"--by retained ranks maps by what each keeps alive: that is not known {why}")
     with_values = options["--values"] or by == "values"
+    if by == "retained" or of_garbage:
+        algorithms()  # what is not installed is told before the long work
     heap = Heap(target) if with_values else None
     headers = search_heap(target, context.progress)
-    searched = Roots(target, "all", context.progress, object_size=header_size(target))
-    found = everywhere(target, searched, context.progress, once=True, census=headers.census)
-    ranking = measure(target, found, context.progress, headers.census)
-    more, identifier = beyond(target, found, searched.objects, headers, context.progress)
+    retained: dict[int, int] | None = None
+    whole: WholeHeap | None = None
+    dead: Garbage | None = None
+    identifier: Identifier | None
+    if of_garbage:
+        # No variable leads to garbage: none is looked for.
+        searched, found, ranking = Roots(target, "all"), AliasSearch(), Ranking()
+        dead, more, identifier = _garbage(context, headers)
+    else:
+        searched = Roots(target, "all", context.progress, object_size=header_size(target))
+        found = everywhere(target, searched, context.progress, once=True, census=headers.census)
+        ranking = measure(target, found, context.progress, headers.census)
+        more, identifier = beyond(target, found, searched.objects, headers, context.progress)
+        if by == "retained":
+            whole = whole_heap(target, context.progress)
+            ranking = Ranking([*ranking.every()], [], ranking.interrupted, ranking.anomalies)
+            retained = _retained(context, whole, ranking, more)
     others = Ranking()
     if identifier is not None and not ranking.interrupted:
-        every = group or by == "values"
-        others = measure_beyond(target, more, identifier, by, 0 if every else most, context.progress)
+        every = group or by == "values" or len(more.maps) <= FEW
+        others = measure_beyond(target, more, identifier, by, 0 if every else most, context.progress, retained)
     referents = Referents(target, heap) if heap is not None else None
     if referents is not None:
         ranking = Ranking([*ranking.every()], [], ranking.interrupted, ranking.anomalies)
@@ -60,12 +89,21 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         _json(shown, ranking, searched, by, found.dead, more), anomalies=[*found.anomalies, *searched.anomalies]
     )
     report.data.update(group=group, groups=[_group_json(one) for one in shown_groups])
+    report.data["unreachable"] = None if dead is None else _garbage_json(dead)
     report.anomalies += ranking.anomalies
-    report.answer = [*_summary(ranking, searched), *more_maps(more)]
+    if dead is not None:
+        report.answer = _garbage_words(dead)
+    else:
+        report.answer = [*_summary(ranking, others, more, searched), *not_searched(more)]
+    missing = dead.missing if dead is not None else whole.missing if whole is not None else ()
+    if missing:
+        what = "some of these maps may be reachable" if dead is not None else "what maps retain may be less or more"
+        report.answer.append(f"(not looked at: {'; '.join(missing)}: {what})")
+        report.cut("not all of the heap and its roots was looked at", 0, None)
     if group:
         _describe_groups(report, shown_groups, group, with_values)
     else:
-        _describe(report, shown, ranking, with_values)
+        _describe(report, shown, ranking, with_values, dead is not None)
     if interrupted:
         report.interrupted(ranking.number)
     if len(shown_groups) < len(groups):
@@ -81,6 +119,27 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if options["--origin"]:
         add_origins(context, report, shown, options["-n"])
     return report
+
+
+def _garbage(context: Context, headers: HeapSearch) -> tuple[Garbage, Beyond, Identifier]:
+    """The maps that the next collection frees, and what tells their types. Raises GomapError."""
+    target = context.target
+    if headers.census is None or headers.heap is None:
+        raise GomapError(f"the heap was not searched for maps: {headers.why}")
+    found = garbage(whole_heap(target, context.progress), headers.census)
+    return found, found.maps, Identifier(target, headers.heap, DescribedTypes(target))
+
+
+def _retained(context: Context, whole: WholeHeap, ranking: Ranking, more: Beyond) -> dict[int, int]:
+    """What each map keeps alive, by its address: of those that are ranked it is set."""
+    size = header_size(context.target)
+    maps = [(one.address, size if one.type.kind is Kind.MAP else one.type.size) for one in ranking.maps]
+    if more.census is not None:
+        maps += [(more.census.addresses[index], size) for index in more.maps]
+    found = retained_by(context.target, whole, maps)
+    for one in ranking.maps:
+        one.retained = found[one.address]
+    return found
 
 
 def _json(shown: list[Ranked], ranking: Ranking, searched: Roots, by: str, dead: int, more: Beyond) -> dict[str, Any]:
@@ -121,6 +180,7 @@ def _map_json(one: Ranked) -> dict[str, Any]:
         "load": one.load,
         "bytes": _bytes_json(one.bytes),
         "values": one.values,
+        "retained": one.retained,
         "shares": hex(one.shares) if one.shares else None,
     }
 
@@ -148,34 +208,77 @@ def _values(ranking: Ranking) -> int | None:
     return sum(known) if known else None
 
 
-def _summary(ranking: Ranking, searched: Roots) -> list[str]:
-    total, number = ranking.total(), ranking.number
-    seen = goroutines_seen(searched.goroutines, searched.unseen)
-    scanned = f"({seen} and {human.plural(searched.globals, 'package variable')} searched)"
+def _garbage_json(found: Garbage) -> dict[str, Any]:
+    more = found.maps
+    return {
+        "maps": len(more.maps),
+        "entries": more.entries,
+        "bytes": more.bytes,
+        "empty": more.empty,
+        "reachable": found.reachable,
+        "complete": not found.missing and more.census is not None and more.census.complete,
+    }
+
+
+def _garbage_words(found: Garbage) -> list[str]:
+    more = found.maps
+    number, reachable = len(more.maps), human.plural(found.reachable, "other map")
     if not number:
-        return [f"no map was found {scanned}"]
-    verb = "hold" if number > 1 else "holds"
-    kept = _values(ranking)
-    values = f"; keys and values keep {human.size(kept)} more" if kept is not None else ""
-    what = f"{human.plural(number, 'map')} {verb} {human.size(total.allocated)} ({human.size(total.waste)} waste)"
-    return [what + values, scanned]
+        said = [f"no map with entries or room for them is garbage: {reachable} in the heap"]
+    else:
+        what = f"{human.plural(number, 'map')} with {human.plural(more.entries, 'entry', 'entries')}"
+        are = "are" if number > 1 else "is"
+        said = [
+            f"{what} {are} garbage that is not collected yet: {human.size(more.bytes)} in headers and arrays",
+            f"(no root leads to {'them' if number > 1 else 'it'}; {reachable} in the heap)",
+        ]
+    if more.empty:
+        said.append(f"({human.plural(more.empty, 'header')} of maps that never had an entry: garbage as well)")
+    if more.census is not None and not more.census.complete:
+        said.append("(not all of the heap was searched for maps)")
+    return said
+
+
+def _summary(ranking: Ranking, others: Ranking, more: Beyond, searched: Roots) -> list[str]:
+    """All maps together, whatever leads to them."""
+    total, unnamed, number = ranking.total(), others.total(), ranking.number + len(more.maps)
+    seen = goroutines_seen(searched.goroutines, searched.unseen)
+    scanned = f"{seen} and {human.plural(searched.globals, 'package variable')} searched"
+    if not number:
+        return [f"no map was found ({scanned})"]
+    # Of those that can't be in the list no more is known than the census has.
+    measured = {one.address for one in others.maps}
+    census = more.census
+    rest = [i for i in more.maps if census is not None and census.addresses[i] not in measured]
+    held = total.allocated + unnamed.allocated + sum(census.held[i] for i in rest if census is not None)
+    waste = total.waste + unnamed.waste
+    least = "at least " if rest else ""
+    what = f"{human.plural(number, 'map')} {'hold' if number > 1 else 'holds'} {human.size(held)}"
+    kept = [one for one in (_values(ranking), _values(others)) if one is not None]
+    values = f"; keys and values keep {human.size(sum(kept))} more" if kept else ""
+    first = f"{what} ({least}{human.size(waste)} waste){values}"
+    if not more.maps:
+        return [first, f"({scanned})"]
+    which = "it" if number == 1 else f"{len(more.maps):,} of them" if ranking.number else "them"
+    return [first, f"({scanned}; no variable leads to {which})"]
 
 
 #: How the type of a map is known that no variable led to (Ranked.known_by).
 _SOURCES = {"allocator": "the allocator", "hashes": "hashes", "size": "size"}
 
 
-def _name(one: Ranked) -> str:
-    """What leads to the map."""
+def _name(one: Ranked, dead: bool) -> str:
+    """What leads to the map. dead: nothing does."""
     if one.holder.kind not in NO_VARIABLE:
         return named(one.holder)
+    what = "garbage" if dead else "no variable"
     if one.type is UNKNOWN:
-        return "no variable; type unknown"
+        return f"{what}; type unknown"
     doubt = f", {len(one.others):,} more fit" if one.others else ""
-    return f"no variable; type by {_SOURCES.get(one.known_by or '', '?')}{doubt}"
+    return f"{what}; type by {_SOURCES.get(one.known_by or '', '?')}{doubt}"
 
 
-def _describe(report: Report, shown: list[Ranked], ranking: Ranking, with_values: bool) -> None:
+def _describe(report: Report, shown: list[Ranked], ranking: Ranking, with_values: bool, dead: bool) -> None:
     headings = ["held", "waste", "entries", "load", "map", "address:type"]
     rows = [
         [
@@ -183,7 +286,7 @@ def _describe(report: Report, shown: list[Ranked], ranking: Ranking, with_values
             human.size(one.bytes.waste),
             f"{one.count:,}",
             "" if one.load is None else human.percent(one.load),
-            _name(one),
+            _name(one, dead),
             f"{one.address:#x}" + (f":{human.short(one.type.name)}" if one.type is not UNKNOWN else ""),
         ]
         for one in shown
@@ -192,13 +295,20 @@ def _describe(report: Report, shown: list[Ranked], ranking: Ranking, with_values
         headings.insert(2, "values")
         for row, one in zip(rows, shown):
             row.insert(2, human.size(one.values) if one.values is not None else "?")
-    right = frozenset(range(5 if with_values else 4))
+    with_retained = any(one.retained is not None for one in shown)
+    if with_retained:
+        headings.insert(0, "retained")
+        for row, one in zip(rows, shown):
+            row.insert(0, human.size(one.retained) if one.retained is not None else "?")
+    right = frozenset(range(4 + with_values + with_retained))
     report.sections = [Table(headings, rows, right, whole=len(right))]
     facts = [("held", "in the allocator's size classes; whole pages over 32 KiB")]
+    if with_retained:
+        facts.insert(0, ("retained", "what a collection would free if the map were gone (hmap-why)"))
     if with_values:
         facts.append(("values", "what keys and values lead to, each block of heap once"))
     unnamed = [one for one in shown if one.holder.kind in NO_VARIABLE]
-    if unnamed:
+    if unnamed and not dead:
         facts.append(("no variable", "no variable searched leads to the map, which may be garbage not collected yet"))
     if any(one.others for one in unnamed):
         facts.append(("types", "where other types fit as well, --json names them"))

@@ -46,6 +46,9 @@ DROPPED = {
 #: What keeps the others: the roots that lead there, and whether that is all.
 KEPT = {"main.At.Deferred": {"data", "stack"}, "main.At.Finalized": {"data"}, "main.At.Lost": {"finalizer"}}
 CLEANED = "main.At.Cleaned"
+RETAINED = "hmap-top --by retained -n 0 --json"
+UNREACHABLE = "hmap-top --unreachable -n 0 --json"
+TEXTS = ("hmap-top --by retained -n 3", "hmap-top --unreachable -n 3")
 #: Ways that end where they should: an expression that the command takes again.
 WAYS = {
     "typed": 'main.Typed["first"]',
@@ -183,14 +186,57 @@ def check_kept(asked: Session) -> None:
         assert [way["root"] for way in data["ways"]] == ["cleanup"] and data["roots"] == 1
 
 
+def check_retained(asked: Session) -> None:
+    """hmap-top has the same bytes of every map at once."""
+    answer = asked.at("held", RETAINED)
+    assert answer.error is None, answer.error
+    told = answer.json()
+    assert not schema.faults(told, schema.answer("hmap-top"))
+    assert not told["truncated"], told["truncated"]
+    listed = told["data"]["maps"]
+    retained = {one["address"]: one["retained"] for one in listed}
+    assert [one["retained"] for one in listed] == sorted(retained.values(), reverse=True)
+    freed, maps = asked.truth["dropped"]["notes"]["freed"], asked.truth["held"]["notes"]["maps"]
+    assert {name: retained[maps[name]] for name in DROPPED} == {name: freed[name] for name in DROPPED}
+    # Maps in it are counted with the outer one as well.
+    (outer,) = (one for one in listed if one["path"] == "main.Typed")
+    assert outer["retained"] == outer["bytes"]["allocated"] + freed["typed"] + freed["typed-2"]
+
+
+def check_unreachable(asked: Session) -> None:
+    """What the program has dropped is listed, and nothing that it has."""
+    answer = asked.at("held", UNREACHABLE)
+    assert answer.error is None, answer.error
+    told = answer.json()
+    assert not schema.faults(told, schema.answer("hmap-top"))
+    listed = {one["address"]: one for one in told["data"]["maps"]}
+    notes = asked.truth["held"]["notes"]
+    for address, type_name, count in notes["garbage"]:
+        one = listed[address]
+        types = [name.replace("interface {}", "any") for name in (one["type"], *one["type_or"])]
+        assert type_name.replace("interface {}", "any") in types and one["count"] == count, one
+    assert not listed.keys() & notes["maps"].values()
+    dead = told["data"]["unreachable"]
+    assert dead["complete"] and dead["maps"] == len(listed) >= len(notes["garbage"])
+    assert dead["entries"] == sum(one["count"] for one in listed.values())
+    assert dead["reachable"] >= len(notes["maps"])
+    first = asked.at("held", TEXTS[1]).output
+    assert first.startswith(f"{len(listed):,} maps with {dead['entries']:,} entries are garbage"), first
+    heads = [line.split()[:2] for line in asked.at("held", TEXTS[0]).output.splitlines()]
+    assert ["retained", "held"] in heads, heads
+
+
 def test_in_gdb(both_layouts: Row, system_gdb: Gdb, optimised: bool) -> None:
     binary = toolchains.build(PROGRAM, both_layouts, optimised)
     names = DROPPED if optimised else {name: DROPPED[name] for name in ("typed", "both", "worker", "object")}
     others = [why(expr) for expr in (*KEPT, CLEANED)] if optimised else []
-    plan = [FOUND, *map(why, names.values()), *others]
+    ranked = [RETAINED, UNREACHABLE, *TEXTS]
+    plan = [FOUND, *map(why, names.values()), *others, *ranked]
     asked = debuggers.visit(system_gdb, binary, {"held": plan})
     assert asked.at("held", FOUND).error is None
     check_freed(asked, names)
+    check_retained(asked)
+    check_unreachable(asked)
     if optimised:
         check_kept(asked)
 
