@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from direct.target import DirectTarget, of_core, of_process
 from gomap import frontend
+from gomap.analysis import whole_heap
 from gomap.declare import Settings
 from gomap.golang.runtime.heap import Heap
 from gomap.heap import graph
@@ -48,6 +50,13 @@ KEPT = {"main.At.Deferred": {"data", "stack"}, "main.At.Finalized": {"data"}, "m
 CLEANED = "main.At.Cleaned"
 RETAINED = "hmap-top --by retained -n 0 --json"
 UNREACHABLE = "hmap-top --unreachable -n 0 --json"
+#: How often the graph is built; a variable set in the debugger, and what is asked afterwards.
+COUNTED = (
+    "python import gomap.analysis.whole_heap as w; s = []; b = w.build; w.build = lambda *a: (s.append(1), b(*a))[1]"
+)
+BUILT = "python print(len(s))"
+SET = """python gdb.selected_inferior().write_memory(int(gdb.parse_and_eval("&'main.Both'")), bytes(8))"""
+AFTER_SET = "hmap-why  main.Both[1] --json"
 TEXTS = ("hmap-top --by retained -n 3", "hmap-top --unreachable -n 3")
 #: Ways that end where they should: an expression that the command takes again.
 WAYS = {
@@ -203,6 +212,17 @@ def check_retained(asked: Session) -> None:
     assert outer["retained"] == outer["bytes"]["allocated"] + freed["typed"] + freed["typed-2"]
 
 
+def check_kept_graph(asked: Session, names: dict[str, str]) -> None:
+    """The graph is built once while the program stands still, and anew where it has moved or was written to."""
+    assert asked.at("held", BUILT).output.strip() == "1"
+    assert asked.at("held", SET).error is None
+    before, after = (asked.at("held", line).json()["data"]["roots"] for line in (why(names["both"]), AFTER_SET))
+    assert (before, after) == (2, 1)
+    freed = asked.truth["dropped"]["notes"]["freed"]
+    held, dropped = (asked.at(stage, why("main.Typed")).json()["data"]["freed"] for stage in ("held", "dropped"))
+    assert held["bytes"] - dropped["bytes"] == freed["typed"] + freed["typed-2"] > 0
+
+
 def check_unreachable(asked: Session) -> None:
     """What the program has dropped is listed, and nothing that it has."""
     answer = asked.at("held", UNREACHABLE)
@@ -230,11 +250,12 @@ def test_in_gdb(both_layouts: Row, system_gdb: Gdb, optimised: bool) -> None:
     binary = toolchains.build(PROGRAM, both_layouts, optimised)
     names = DROPPED if optimised else {name: DROPPED[name] for name in ("typed", "both", "worker", "object")}
     others = [why(expr) for expr in (*KEPT, CLEANED)] if optimised else []
-    ranked = [RETAINED, UNREACHABLE, *TEXTS]
-    plan = [FOUND, *map(why, names.values()), *others, *ranked]
-    asked = debuggers.visit(system_gdb, binary, {"held": plan})
+    ranked = [RETAINED, UNREACHABLE, *TEXTS, why("main.Typed")]
+    plan = [FOUND, COUNTED, *map(why, names.values()), *others, *ranked, BUILT, SET, AFTER_SET]
+    asked = debuggers.visit(system_gdb, binary, {"held": plan, "dropped": [why("main.Typed")]})
     assert asked.at("held", FOUND).error is None
     check_freed(asked, names)
+    check_kept_graph(asked, names)
     check_retained(asked)
     check_unreachable(asked)
     if optimised:
@@ -244,7 +265,13 @@ def test_in_gdb(both_layouts: Row, system_gdb: Gdb, optimised: bool) -> None:
 def test_over_delve(system_go: Row, dlv: Dlv) -> None:
     names = {name: DROPPED[name] for name in ("typed", "both", "large-39", "worker", "object")}
     binary = toolchains.build(PROGRAM, system_go, optimised=True)
-    check_freed(delves.visit(dlv, binary, {"held": [*map(why, names.values())]}), names)
+    plan = [*map(why, names.values()), RETAINED, UNREACHABLE, *TEXTS]
+    asked = delves.visit(dlv, binary, {"held": plan, "dropped": [why("main.Typed")]})
+    check_freed(asked, names)
+    check_retained(asked)
+    check_unreachable(asked)
+    data = asked.at("dropped", why("main.Typed")).json()["data"]
+    assert data["freed"]["objects"] < 10, data  # the graph is that of this stop
 
 
 def ask(target: DirectTarget, line: str) -> frontend.Outcome:
@@ -252,12 +279,19 @@ def ask(target: DirectTarget, line: str) -> frontend.Outcome:
     return frontend.run(name, rest, lambda: target, Settings(), Style())
 
 
-def test_in_a_core(swiss_go: Row, system_gdb: Gdb, dlv: Dlv) -> None:
-    """gdb, Delve and gomap without a debugger say the same of one core."""
+def test_in_a_core(swiss_go: Row, system_gdb: Gdb, dlv: Dlv, monkeypatch: pytest.MonkeyPatch) -> None:
+    """gdb, Delve and gomap without a debugger say the same of one core. While it is open the graph is built once."""
     core = debuggers.make_core(toolchains.build(PROGRAM, swiss_go, optimised=True), "held")
     lines = [why(DROPPED[name]) for name in ("both", "worker")]
-    target = DirectTarget(of_core(str(core.binary), str(core.path)))
-    direct = [ask(target, line) for line in lines]
+    opened, built = of_core(str(core.binary), str(core.path)), list[Any]()
+
+    def build(*args: Any) -> graph.HeapGraph:
+        built.append(args)
+        return graph.build(*args)
+
+    monkeypatch.setattr(whole_heap, "build", build)
+    direct = [ask(DirectTarget(opened), line) for line in lines]
+    assert len(built) == 1
     asked = [debuggers.examine(system_gdb, core, [FOUND, *lines]), delves.examine(dlv, core, lines)]
     for line, outcome in zip(lines, direct):
         answers: list[Any] = [one.at("held", line).json()["data"] for one in asked]
