@@ -26,6 +26,7 @@ from tests.support import debuggers, delves, heapdump, schema, toolchains
 from tests.support.debuggers import Gdb, Session
 from tests.support.delves import Dlv
 from tests.support.heapdump import HeapDump
+from tests.support.terminals import Terminal
 from tests.support.toolchains import Row
 
 PROGRAM = "retained"
@@ -272,6 +273,19 @@ def test_over_delve(system_go: Row, dlv: Dlv) -> None:
     check_unreachable(asked)
     data = asked.at("dropped", why("main.Typed")).json()["data"]
     assert data["freed"]["objects"] < 10, data  # the graph is that of this stop
+
+
+def test_a_variable_set_in_dlv(system_go: Row, dlv: Dlv, tmp_path: Path) -> None:
+    """Of `set` nothing is told: a graph that is kept is compared with memory."""
+    binary = toolchains.build(PROGRAM, system_go, optimised=True)
+    truth = str(tmp_path / "truth")
+    terminal = Terminal(dlv, tmp_path, "exec", str(binary), "--break", "main.stop", GOMAP_TRUTH=truth)
+    terminal.ready()
+    assert "2 roots lead to it" in terminal.ask("hmap-why main.Both[1]")
+    assert "would be freed" in terminal.ask("hmap-why main.Typed")
+    terminal.ask("set main.Both[0] = nil")
+    assert "1 root leads to it" in terminal.ask("hmap-why main.Both[1]")
+    terminal.leave()
 
 
 def ask(target: DirectTarget, line: str) -> frontend.Outcome:
