@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from gomap import syncmap
 from gomap.analysis.alias import AliasSearch, Holder
-from gomap.analysis.identify import Identifier
+from gomap.analysis.identify import PROOF, Identifier
 from gomap.analysis.roots import StackSlot, of_runtime
 from gomap.errors import GomapError
 from gomap.golang.runtime.heap import Heap
@@ -19,9 +19,8 @@ from gomap.heap.census import Census, StackObject, census
 from gomap.progress import Progress, silent
 from gomap.target import Place, Target, Variable
 
-#: So many keys whose hashes agree with their marks prove that a header is one that counts other entries than it has.
-#: So many such headers are looked at.
-PROOF, MAX_DOUBTFUL = 2, 1 << 10
+#: Headers that count other entries than they have: so many are looked at.
+MAX_DOUBTFUL = 1 << 10
 #: The type of a map whose type is not known.
 UNKNOWN = GoType(Kind.OPAQUE, "?", 0)
 #: Kinds of holders that say where a map lies that no variable led to.

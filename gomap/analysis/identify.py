@@ -33,6 +33,9 @@ from gomap.target import Target, read_record
 MAX_TRIED = 256
 #: Of a corrupt map the hashes of more keys than that, and of more than half, have to agree.
 AGREEING = 2
+#: So many keys whose hashes agree with their marks prove where keys lie. Of a map whose other keys do not agree they
+#: are from several buckets (groups), which then have the size that the type says.
+PROOF, PROOF_BESIDE_OTHERS = 2, 16
 #: Elems that are looked at, how deep, and what no string or slice is as long as.
 ELEMS, MAX_DEPTH, MAX_LENGTH = 8, 4, 1 << 40
 
@@ -43,7 +46,8 @@ class Identified:
     keys: how many were hashed, all of which agree; 0 where some do not, and the map is corrupt.
 
     known_by: `allocator` (it has noted the type, or where it has pointers and no other type has them there), `hashes`
-    (of some keys), or `size` where the map has no keys whose hash tells.
+    (of some keys), or `size` where the map has no keys whose hash tells. proven: that the map is laid out as the types
+    that fit say. Where it is not, the type is a guess, and what is wrong with the map by that may be the type.
     """
 
     view: MapView | None = None
@@ -51,6 +55,8 @@ class Identified:
     known_by: str | None = None
     others: tuple[str, ...] = ()
     keys: int = 0
+    proven: bool = False
+    other_types: tuple[GoType, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,13 +146,14 @@ class Identifier:
         partly: tuple[MapView, GoType, int] | None = None
         noted: tuple[int, int] | None = None
         candidates: Sequence[_Known] = self._every
-        by_pointers = False
+        by_pointers = is_noted = False
         try:
             array, count = self._array(address)
             noted = self.heap.type_at(array) if array else None
             candidates = self._candidates(array, count) if array else []
             if noted is not None:
-                candidates = [one for one in self._every if one.slots == noted[0]] or candidates
+                of_type = [one for one in self._every if one.slots == noted[0]]
+                is_noted, candidates = bool(of_type), of_type or candidates
             bits = self.heap.pointers_of(array) if array and noted is None else None
         except GomapError:
             bits = None
@@ -176,16 +183,18 @@ class Identifier:
         if not found and partly is None:
             return Identified()
         if not found and partly is not None:  # a map with keys that are not where their hashes belong
-            return Identified(partly[0], partly[1], "hashes", (), 0)
-        fits = [(self._fit(looked), looked, t, hashed) for looked, t, hashed in found] if len(found) > 1 else []
+            proven = is_noted or partly[2] >= PROOF_BESIDE_OTHERS
+            return Identified(partly[0], partly[1], "hashes", (), 0, proven)
+        fits = [(self._fit(looked), looked, t, hashed) for looked, t, hashed in found]
         fits = [one for one in fits if one[0] is not None]
         if fits:  # else the map is corrupt, and nothing more is known
             fits.sort(key=lambda one: (one[2].name not in self._first, -(one[0] or 0)))
             found = [one[1:] for one in fits]
         looked, t, hashed = found[0]
         how = "allocator" if noted is not None else "hashes" if hashed else "allocator" if by_pointers else "size"
-        others = tuple(dict.fromkeys(other.name for _, other, _ in found[1:] if other.name != t.name))
-        return Identified(looked, t, how, others, hashed)
+        more = {other.name: other for _, other, _ in found[1:] if other.name != t.name}
+        proven = is_noted or (bool(fits) and hashed >= PROOF)
+        return Identified(looked, t, how, tuple(more), hashed, proven, tuple(more.values()))
 
     def _fit(self, looked: MapView) -> int | None:
         """In how many of the first elems a pointer leads to an object of just its type's size; None where an elem, or

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from gomap import human
 from gomap.analysis.alias import ALL_ITEMS, WHOLE_DEPTH, Holder, HolderSearch
-from gomap.analysis.beyond import PROOF, header_size, search_heap
-from gomap.analysis.identify import Identified, Identifier
+from gomap.analysis.beyond import header_size, search_heap
+from gomap.analysis.identify import PROOF, Identified, Identifier
 from gomap.analysis.roots import Roots
 from gomap.errors import GomapError, Interrupted
 from gomap.expr import resolve_map

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from gomap import human
 from gomap.analysis import integrity_sync
 from gomap.analysis.alias import AliasSearch, everywhere
 from gomap.analysis.beyond import Beyond, beyond, header_size, place_of
-from gomap.analysis.identify import Identifier
+from gomap.analysis.identify import Identified, Identifier
 from gomap.analysis.roots import Roots
 from gomap.anomaly import Anomaly
 from gomap.answers.facts import heap_facts, more_maps, named, place_facts, search_cut
@@ -34,6 +35,8 @@ from gomap.target import GLOBAL, Place, Variable
 #: Maps that were not checked in full that are told one by one.
 MAX_TOLD = 16
 INTERRUPTED = "the search was interrupted"
+#: Why a map that is not as its type says is not said to be corrupt.
+GUESSED = "not checked: the type is a guess, and the map is not as that type says"
 #: What is counted in Unchecked.what.
 NOUNS = {
     "parts": "part",
@@ -62,13 +65,17 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         more, identifier = beyond(target, found, searched.objects, progress=context.progress)
         wanted = _all(context, report, found, more, identifier)
     else:
-        wanted = iter([(expr, expr, GLOBAL, *map_or_sync(context, expr))])
+        wanted = iter([(expr, expr, GLOBAL, *map_or_sync(context, expr), None)])
     unused = 0
     findings: list[tuple[str, Checked]] = []  # by name, which maps of several frames may have in common
     stopped = found is not None and found.interrupted
     try:
-        for path, name, place, t, address in wanted:
-            checked = _check(context, hasher, t, address, bool(options["--full"]))
+        for path, name, place, t, address, guess in wanted:
+            full = bool(options["--full"])
+            checked = _check(context, hasher, t, address, full)
+            if guess is not None and checked is not None and checked.verdict == "corrupt":
+                t, checked = of_guess(guess, checked, partial(_check_by, context, hasher, address, full))
+                path, name = _unnamed(address, t)
             if checked is None:
                 unused += 1
                 if every:
@@ -113,29 +120,50 @@ def _cut(report: Report, partly: Sequence[tuple[str, Checked]], every: bool) -> 
 
 def _all(
     context: Context, report: Report, found: AliasSearch, more: Beyond, identifier: Identifier | None
-) -> Iterator[tuple[str, str, Place, GoType, int]]:
+) -> Iterator[tuple[str, str, Place, GoType, int, Identified | None]]:
     """Every map of the process, each once, with its path, its name, and the frame that the path starts in: what can't
-    be a map is told as the search tells it. Those that no variable leads to come last; one whose type is not known is
-    left out."""
+    be a map is told as the search tells it. Those that no variable leads to come last, with how their type is known;
+    one whose type is not is left out."""
     if found.interrupted:
         report.cut(INTERRUPTED, 0, None)
     search_cut(report, found)
     for done, address in enumerate((*found.types, *found.syncs)):
         context.progress("maps", done, _number(found))
         holder = (found.maps.get(address) or found.syncs[address])[0]
-        yield holder.path, named(holder), holder.place, holder.type, address
+        yield holder.path, named(holder), holder.place, holder.type, address, None
     for address, (holder, _) in found.doubtful.items():
         if holder.place.kind == "global":  # which is set from the start: what is wrong with it has to be said
-            yield holder.path, named(holder), holder.place, holder.type, address
+            yield holder.path, named(holder), holder.place, holder.type, address, None
     for done, index in enumerate(more.maps):
         context.progress("maps of the heap", done, len(more.maps))
         if identifier is None or more.census is None:
             return
         address = more.census.addresses[index]
-        t = identifier.identify(address).type
-        if t is not None:
-            path = f"{address:#x}:{t.name}"
-            yield path, f"{path}, no variable", place_of(more, index), t, address
+        known = identifier.identify(address)
+        if known.type is not None:
+            yield *_unnamed(address, known.type), place_of(more, index), known.type, address, known
+
+
+def _unnamed(address: int, t: GoType) -> tuple[str, str]:
+    """(path, name) of a map that no variable leads to."""
+    path = f"{address:#x}:{t.name}"
+    return path, f"{path}, no variable"
+
+
+def of_guess(known: Identified, corrupt: Checked, check: Callable[[GoType], Checked]) -> tuple[GoType, Checked]:
+    """What is to be said of a map that is corrupt by the first type that fits it. known: how its type is known, which
+    is no variable's. It is intact if it is by any type that fits; and where none of them is proven it may be the type
+    that is wrong. check: the check by another type."""
+    t = known.type
+    assert t is not None
+    for other in known.other_types:
+        checked = check(other)
+        if checked.verdict != "corrupt":
+            return other, checked
+    if known.proven:
+        return t, corrupt
+    number = known.view.count if known.view is not None else corrupt.entries
+    return t, Checked(corrupt.entries, 0, [], [Unchecked("entries", number, number, GUESSED)])
 
 
 def map_or_sync(context: Context, expr: str) -> tuple[GoType, int]:
@@ -177,6 +205,10 @@ def _check(context: Context, hasher: Hasher, t: GoType, address: int, full: bool
         )  # fmt: skip
     except GomapError as error:
         return _unread(error, address, absent)
+
+
+def _check_by(context: Context, hasher: Hasher, address: int, full: bool, t: GoType) -> Checked:
+    return _check_map(context, hasher, t, address, full)
 
 
 def _check_map(context: Context, hasher: Hasher, t: GoType, address: int, full: bool) -> Checked:

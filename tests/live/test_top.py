@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gomap import human
 from tests.support import debuggers, delves, schema, session, toolchains
 from tests.support.debuggers import Answer, Gdb, Session
 from tests.support.delves import Dlv
@@ -98,7 +99,11 @@ def check_orders(asked: Session, answer: Mapping[str, Any]) -> None:
     assert [one["bytes"]["waste"] for one in waste] == wasted[:3]
     assert [one["path"] for one in waste][:2] == ["main.Emptied", "main.Presized"]
     text = asked.at("all", TEXT).output.splitlines()
-    assert text[0].startswith(f"{len(named):,} maps hold ")
+    held, wasted_all = (sum(one["bytes"][name] for one in maps) for name in ("allocated", "waste"))
+    # Whatever leads to them: the second line says how many no variable does.
+    assert text[0] == f"{len(maps):,} maps hold {human.size(held)} ({human.size(wasted_all)} waste)"
+    unnamed = len(maps) - len(named)
+    assert not unnamed or f"no variable leads to {unnamed:,} of them)" in " ".join(map(str.strip, text[1:3])), text
     assert all(len(line) <= 80 for line in text)
     assert sum("main.Emptied" in line for line in text) == 2, text  # its row, and what to do about it
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gomap.analysis.alias import AliasSearch, holders
+from gomap.analysis.identify import Identified
 from gomap.analysis.ranking import ORDERS, measure, shortest
 from gomap.commands import check
 from gomap.commands.whatis import address_of
 from gomap.declare import Context, Settings
 from gomap.errors import BadExpression, NoDebugInfo
+from gomap.golang.layouts.integrity import Checked
 from gomap.golang.runtime.heap import Heap, heap_of
+from gomap.gotypes import GoType
+from gomap.maps import view
 from tests.support.by_hand import INT
 from tests.support.space import AMD64, FakeTarget, pointer, struct, target
 from tests.support.synthetic import ClassicPlan, SwissPlan, build_classic, build_swiss
@@ -110,3 +116,25 @@ def test_expressions_are_addresses() -> None:
     assert address_of(Context(fake), "box") != address_of(Context(fake), "&box")
     with pytest.raises(BadExpression):
         address_of(Context(fake), "0x10000000000000000")
+
+
+def test_a_guessed_type_is_no_reason_to_call_a_map_corrupt() -> None:
+    """A map is corrupt by every type that fits, of which one has to be proven; else the type may be wrong."""
+    fake, _ = target(AMD64)
+    one = build_swiss(fake, SwissPlan([1] * 3 + [0x80] * 5), INT, INT)
+    looked = view(fake, one.type, one.address)
+    first, second = one.type, replace(one.type, name="map[int]uint")
+    corrupt = Checked(3, 3, [], kinds={"count-mismatch": 1})
+    intact = Checked(3, 3, [])
+
+    def known(proven: bool, others: tuple[GoType, ...] = ()) -> Identified:
+        names = tuple(t.name for t in others)
+        return Identified(looked, first, "hashes", names, 3, proven, others)
+
+    assert check.of_guess(known(True), corrupt, lambda t: corrupt) == (first, corrupt)
+    assert check.of_guess(known(True, (second,)), corrupt, lambda t: corrupt) == (first, corrupt)
+    assert check.of_guess(known(True, (second,)), corrupt, lambda t: intact) == (second, intact)
+    assert check.of_guess(known(False, (second,)), corrupt, lambda t: intact) == (second, intact)
+    t, told = check.of_guess(known(False, (second,)), corrupt, lambda t: corrupt)
+    assert (t, told.verdict, told.entries) == (first, "no-fault-found", 3)
+    assert [part.number for part in told.unchecked] == [3]
