@@ -2,7 +2,7 @@
 //
 // At stage "held" everything is there. The note "maps" has the addresses of maps' headers by name, and so has At of those
 // that no variable with a type leads to; the note "garbage" has address, type and length of maps that were dropped and
-// not collected. Afterwards one thing after another is dropped and the heap collected: the note
+// not collected, "inside" those of maps that an object leads to, and no variable. Afterwards one thing after another is dropped and the heap collected: the note
 // "freed" of stage "dropped" has how many bytes less the program then says it has allocated
 // (runtime.MemStats.HeapAlloc).
 //
@@ -48,6 +48,14 @@ type (
 		first   *entry
 		numbers [255]uintptr
 	}
+	// hidden has maps whose keys and elems have the same sizes.
+	hidden struct {
+		pad    [100]*entry
+		first  map[int]int
+		second map[uint]int
+		list   []map[int]uint
+		inner  map[string]map[uint]uint
+	}
 	resource struct {
 		handle int
 		own    map[string]int
@@ -62,6 +70,7 @@ var (
 	Both    [2]map[int]string
 	Any     any
 	Untyped unsafe.Pointer
+	Hidden  unsafe.Pointer
 	Large   *large
 	Deep    *entry
 	Lists   [][]*entry
@@ -73,6 +82,7 @@ var (
 
 	maps    = map[string]string{}
 	garbage [][3]any
+	inside  [][3]any
 	freed   = map[string]uint64{}
 	wait    = make(chan int)
 	begun   = make(chan int)
@@ -96,6 +106,12 @@ func note[K comparable, V any](name string, m map[K]V) map[K]V {
 	if at := places[name]; at != nil {
 		*at = header(m)
 	}
+	return m
+}
+
+// listed publishes the type of a map that only an object of known type points to.
+func listed[K comparable, V any](m map[K]V) map[K]V {
+	inside = append(inside, [3]any{truth.Hex(header(m)), fmt.Sprintf("%T", m), len(m)})
 	return m
 }
 
@@ -190,6 +206,12 @@ func make_() {
 	Any = note("any", numbers(3000))
 	untyped := note("untyped", filled(20, 9000))
 	Untyped = *(*unsafe.Pointer)(unsafe.Pointer(&untyped))
+	Hidden = unsafe.Pointer(&hidden{
+		first:  listed(map[int]int{1: 2, 3: 4, 5: 6}),
+		second: listed(map[uint]int{1: 2, 3: 4, 5: 6}),
+		list:   []map[int]uint{listed(map[int]uint{1: 2, 3: 4, 5: 6})},
+		inner:  listed(map[string]map[uint]uint{"in": listed(map[uint]uint{1: 2, 3: 4, 5: 6})}),
+	})
 	Large = &large{names: note("large", numbers(9)), last: &entry{name: "last"}}
 	for i := 0; i < 40; i++ {
 		Large.more[i].b = note("large-"+strconv.Itoa(i), numbers(i%5+1))
@@ -309,6 +331,7 @@ func main() {
 	dump()
 	truth.Note("maps", maps)
 	truth.Note("garbage", garbage)
+	truth.Note("inside", inside)
 	truth.Publish("held")
 	stop("held")
 	for i := 0; i < 3; i++ {

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from gomap import syncmap
 from gomap.analysis.alias import AliasSearch, Holder
 from gomap.analysis.identify import PROOF, Identifier
+from gomap.analysis.referring import Referring
 from gomap.analysis.roots import StackSlot, of_runtime
 from gomap.errors import GomapError
 from gomap.golang.runtime.heap import Heap
@@ -93,6 +94,7 @@ def beyond(
     every.add_stacks(objects)
     result.census = every
     identifier = Identifier(target, heap, DescribedTypes(target), list(found.types.values()))
+    identifier.referring = Referring(target, heap, found.types.get, progress)
     known = {*found.types, *found.doubtful, *_inside(target, found), *_of_runtime(target)}
     try:
         for row in every.doubtful[:MAX_DOUBTFUL]:

@@ -8,7 +8,7 @@ keys of one kind and elems of one size may not be told apart in this way: then s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -45,9 +45,10 @@ class Identified:
     """view: of the map, by the first type that fits; None where none does. others: names of those that fit as well.
     keys: how many were hashed, all of which agree; 0 where some do not, and the map is corrupt.
 
-    known_by: `allocator` (it has noted the type, or where it has pointers and no other type has them there), `hashes`
-    (of some keys), or `size` where the map has no keys whose hash tells. proven: that the map is laid out as the types
-    that fit say. Where it is not, the type is a guess, and what is wrong with the map by that may be the type.
+    known_by: `reference` (an object or map of known type points to it), `allocator` (it has noted the type, or where it
+    has pointers and no other type has them there), `hashes` (of some keys), or `size` where the map has no keys whose
+    hash tells. proven: that the map is laid out as the types that fit say. Where it is not, the type is a guess, and
+    what is wrong with the map by that may be the type.
     """
 
     view: MapView | None = None
@@ -72,12 +73,14 @@ class _Known:
 
 @dataclass
 class Identifier:
-    """known: types of maps that variables lead to, which come first where several fit."""
+    """known: types of maps that variables lead to, which come first where several fit. referring: tells the type of a
+    map by what points to it."""
 
     target: Target
     heap: Heap
     types: DescribedTypes
     known: Iterable[GoType] = ()
+    referring: Callable[[int], GoType | None] | None = None
     _of_array: dict[tuple[int, int, bool], list[_Known]] = field(default_factory=dict)
     #: By id() of a map type, which the types keep, and number of groups.
     _pointers: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -157,6 +160,13 @@ class Identifier:
             bits = self.heap.pointers_of(array) if array and noted is None else None
         except GomapError:
             bits = None
+        if not is_noted and self.referring is not None:
+            t = self.referring(address)
+            try:
+                if t is not None:
+                    return Identified(view(self.target, t, address), t, "reference", proven=True)
+            except GomapError:
+                pass
         hashed_as: dict[tuple[int, ...], tuple[int, int] | None] = {}
         for one in candidates[:MAX_TRIED]:
             t = self._type(one)

@@ -7,10 +7,10 @@ from dataclasses import replace
 from gomap.analysis.alias import AliasSearch
 from gomap.analysis.beyond import Beyond, adopt
 from gomap.analysis.identify import Identifier
-from gomap.errors import GomapError, MemoryFault
+from gomap.analysis.spots import head, inner
+from gomap.errors import GomapError
 from gomap.golang.layouts.layout import MapView
-from gomap.golang.layouts.marks import SLOTS
-from gomap.golang.layouts.spot import BUCKETS, Spot
+from gomap.golang.layouts.spot import Spot
 from gomap.golang.runtime.malloc import MALLOC_HEADER, Allocator, allocator
 from gomap.progress import Progress, silent
 
@@ -24,20 +24,15 @@ def locate(found: AliasSearch, address: int, rules: Allocator, object_size: int 
     object_size: bytes of the heap's object that address is in, 0 outside of the heap, None where that is not known.
     """
     views = list(found.views.values())
-    for look in (_head, _inner, _behind):
+    for look in (head, inner, _behind):
         for one in views:
             try:
                 spot = look(one, address, rules, object_size)
             except GomapError:
                 continue
             if spot is not None:
-                return spot if look is not _head else replace(spot, shared=_also(views, spot, address, rules))
+                return spot if look is not head else replace(spot, shared=_also(views, spot, address, rules))
     return None
-
-
-def in_map(one: MapView, address: int, rules: Allocator) -> Spot | None:
-    """Where in that map's header, arrays and tables the address lies. Raises GomapError."""
-    return _head(one, address, rules, None) or _inner(one, address, rules, None)
 
 
 def locate_beyond(
@@ -86,21 +81,11 @@ def _also(views: list[MapView], spot: Spot, address: int, rules: Allocator) -> t
     others = []
     for one in views:
         try:
-            if one.address != spot.header and _head(one, address, rules, None) is not None:
+            if one.address != spot.header and head(one, address, rules, None) is not None:
                 others.append(one.address)
         except GomapError:
             continue
     return tuple(others)
-
-
-def _head(one: MapView, address: int, rules: Allocator, object_size: int | None) -> Spot | None:
-    """The header and what it points to."""
-    return _in_bucket(one, one.head(address, rules), address)
-
-
-def _inner(one: MapView, address: int, rules: Allocator, object_size: int | None) -> Spot | None:
-    """What is allocated apart from that."""
-    return _in_bucket(one, one.inner(address, rules, object_size), address)
 
 
 def _behind(one: MapView, address: int, rules: Allocator, object_size: int | None) -> Spot | None:
@@ -126,32 +111,3 @@ def _behind(one: MapView, address: int, rules: Allocator, object_size: int | Non
                     indirect=True,
                 )
     return None
-
-
-def _in_bucket(one: MapView, spot: Spot | None, address: int) -> Spot | None:
-    """With the slot and part of the bucket at spot.at that address lies in, where that is a bucket."""
-    if spot is None or spot.array not in BUCKETS:
-        return spot
-    slots, word = one.shape.slots, one.target.arch.pointer_size
-    offset = address - spot.at
-    slot, part = None, None
-    if offset < SLOTS:
-        slot = slots.mark_offset(offset)
-        part = one.terms.column
-    elif one.shape.overflow_off is not None and 0 <= offset - one.shape.overflow_off < word:
-        part = "overflow-pointer"
-    else:
-        for name, start, stride, size in (
-            ("key", slots.keys_off, slots.key_stride, word if slots.indirect_key else slots.key.size),
-            ("elem", slots.elems_off, slots.elem_stride, word if slots.indirect_elem else slots.elem.size),
-        ):
-            index, inside = divmod(offset - start, stride) if stride else (-1, 0)
-            if 0 <= index < SLOTS and inside < size:
-                slot, part = index, name
-    state = None
-    if slot is not None:
-        try:
-            state = one.state(one.target.memory.read(spot.at + slots.mark_offset(slot), 1)[0])
-        except MemoryFault:
-            state = None
-    return replace(spot, slot=slot, part=part, state=state)

@@ -25,6 +25,7 @@ from gomap.target import Place, Target, Variable
 
 #: How the type of a map is known that no variable led to (Identified.known_by).
 KNOWN_BY = {
+    "reference": "by what points to it",
     "allocator": "according to the allocator",
     "hashes": "by the hashes of its keys",
     "size": "by its size",

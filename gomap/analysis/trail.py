@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from gomap.analysis.locate import in_map
 from gomap.analysis.retention import RootWay
+from gomap.analysis.spots import in_map
 from gomap.errors import GomapError
 from gomap.golang.runtime.heap import Heap
 from gomap.golang.runtime.malloc import allocator
@@ -83,6 +83,19 @@ class Trails:
             at = self._hop(at, list(slots), one)
         known = at.type is not None
         return Trail(at.text, at.text if known and at.expr else None, at.type, place, name)
+
+    def down(self, t: GoType, start: int, objects: Sequence[int], address: int) -> GoType | None:
+        """The type of what lies at the address, in the last of these objects. t: of the value that begins at `start` in
+        the first; of a map, whose header that is. None where types do not lead there."""
+        if t.kind is Kind.MAP:
+            at = _At("", t, start, True, start)
+        else:
+            at = self._of_object(_At("", None, start, True), objects[0])
+        for before, one in zip(objects, objects[1:]):
+            if at.type is None:
+                return None
+            at = self._hop(at, self._graph.slots(before, one), one)
+        return at.type if at.address == address else None
 
     # -- where it starts -------------------------------------------------------------------------------
 

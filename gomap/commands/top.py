@@ -20,6 +20,7 @@ from gomap.analysis.ranking import (
     measure_beyond,
 )
 from gomap.analysis.referents import Referents
+from gomap.analysis.referring import Referring
 from gomap.analysis.retained_maps import Garbage, garbage, retained_by
 from gomap.analysis.roots import Roots
 from gomap.analysis.whole_heap import WholeHeap, whole_heap
@@ -127,7 +128,9 @@ def _garbage(context: Context, headers: HeapSearch) -> tuple[Garbage, Beyond, Id
     if headers.census is None or headers.heap is None:
         raise GomapError(f"the heap was not searched for maps: {headers.why}")
     found = garbage(whole_heap(target, context.progress), headers.census)
-    return found, found.maps, Identifier(target, headers.heap, DescribedTypes(target))
+    identifier = Identifier(target, headers.heap, DescribedTypes(target))
+    identifier.referring = Referring(target, headers.heap, lambda address: None, context.progress)
+    return found, found.maps, identifier
 
 
 def _retained(context: Context, whole: WholeHeap, ranking: Ranking, more: Beyond) -> dict[int, int]:
@@ -264,7 +267,7 @@ def _summary(ranking: Ranking, others: Ranking, more: Beyond, searched: Roots) -
 
 
 #: How the type of a map is known that no variable led to (Ranked.known_by).
-_SOURCES = {"allocator": "the allocator", "hashes": "hashes", "size": "size"}
+_SOURCES = {"reference": "what points to it", "allocator": "the allocator", "hashes": "hashes", "size": "size"}
 
 
 def _name(one: Ranked, dead: bool) -> str:

@@ -213,6 +213,18 @@ def check_retained(asked: Session) -> None:
     assert outer["retained"] == outer["bytes"]["allocated"] + freed["typed"] + freed["typed-2"]
 
 
+def check_types(asked: Session) -> None:
+    """Of maps that no variable leads to what points to them tells the type, where others fit as well."""
+    listed = {one["address"]: one for one in asked.at("held", RETAINED).json()["data"]["maps"]}
+    inside = asked.truth["held"]["notes"]["inside"]
+    assert len(inside) == 5
+    for address, type_name, count in inside:
+        one = listed[address]
+        assert (one["kind"], one["type"], one["type_or"], one["count"]) == ("heap", type_name, [], count), one
+        if "map[string]" not in type_name:  # of larger groups with pointers the allocator has noted the type
+            assert one["type_known_by"] == "reference", one
+
+
 def check_kept_graph(asked: Session, names: dict[str, str]) -> None:
     """The graph is built once while the program stands still, and anew where it has moved or was written to."""
     assert asked.at("held", BUILT).output.strip() == "1"
@@ -258,6 +270,7 @@ def test_in_gdb(both_layouts: Row, system_gdb: Gdb, optimised: bool) -> None:
     check_freed(asked, names)
     check_kept_graph(asked, names)
     check_retained(asked)
+    check_types(asked)
     check_unreachable(asked)
     if optimised:
         check_kept(asked)
@@ -270,6 +283,7 @@ def test_over_delve(system_go: Row, dlv: Dlv) -> None:
     asked = delves.visit(dlv, binary, {"held": plan, "dropped": [why("main.Typed")]})
     check_freed(asked, names)
     check_retained(asked)
+    check_types(asked)
     check_unreachable(asked)
     data = asked.at("dropped", why("main.Typed")).json()["data"]
     assert data["freed"]["objects"] < 10, data  # the graph is that of this stop
