@@ -38,7 +38,7 @@ OPTIONS = {
     "hmap-race": ["--json"],
     "hmap-alias": ["EXPR", "--scope", "--depth", "--all", "--slices", "--goroutine", "--frame", "--json"],
     "hmap-evac": ["EXPR", "--goroutine", "--frame", "--json"],
-    "hmap-top": ["--by", "-n", "--values", "--group", "--origin", "--json"],
+    "hmap-top": ["--by", "-n", "--values", "--group", "--unreachable", "--origin", "--json"],
     "hmap-origin": ["EXPR", "--full", "--goroutine", "--frame", "--json"],
     "hmap-advise": ["EXPR", "--min", "-n", "--goroutine", "--frame", "--json"],
     "hmap-whatis": ["ADDR", "--goroutine", "--frame", "--json"],
