@@ -180,7 +180,7 @@ unsafe.Pointers are not followed, and what by its types can't be part of a cycle
     ),
     Command(
         name="hmap-top",
-        summary="all maps of the process, ranked by the memory they hold or keep alive, waste, entries or load",
+        summary="all maps of the process, ranked by the memory they hold or retain",
         about="""
 Searches every goroutine's frames and all package variables for maps and sync.Maps and measures each by walking
 it. Held is what the map itself owns: header, buckets or groups, tables, indirect keys and elems, a sync.Map's
