@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from gomap import syncmap
+from gomap.analysis.held import AliasSearch, Holder, Many
 from gomap.analysis.roots import MAX_PROBLEMS, Reach, Roots
 from gomap.analysis.soundness import Soundness
 from gomap.anomaly import Anomaly
@@ -17,8 +18,9 @@ from gomap.golang.runtime.dictionaries import is_shaped
 from gomap.golang.runtime.heap import SMALL
 from gomap.gotypes import Alike, GoType, Kind, can_reach_map, same
 from gomap.graph.many import Behind
-from gomap.graph.path import Names, Path, plain
-from gomap.graph.walk import MAX_STEPS, GraphWalk, Reference
+from gomap.graph.path import Path
+from gomap.graph.reference import Reference
+from gomap.graph.walk import MAX_STEPS, GraphWalk
 from gomap.heap.census import Census
 from gomap.maps import nonsense, view
 from gomap.progress import Progress, silent
@@ -32,90 +34,6 @@ WHOLE_DEPTH = 128
 MAX_VISITED = 1 << 22
 #: Who has visited an object: package variables, frames, or a positive number: the goroutine of that id.
 GLOBALS, FRAMES = 0, -1
-
-
-@dataclass
-class Holder:
-    """A variable, or part of one, whose value is a map. address: where it lies, None in a register. dead: dead
-    variables alone lead there.
-
-    also: other ways that lead to this same variable, from package variables and from frames.
-    """
-
-    way: Path = field(repr=False)
-    names: Names = field(repr=False)
-    place: Place
-    type: GoType
-    address: int | None
-    dead: bool
-    also: list[Holder] = field(default_factory=lambda: NONE)
-    _path: str | None = None
-
-    @property
-    def path(self) -> str:  # few of those that are found are told
-        if self._path is None:
-            self._path = plain(self.names.text(self.way))
-        return self._path
-
-    @property
-    def kind(self) -> str:
-        return "dead" if self.dead else self.way.kind
-
-
-#: What most holders have besides: one list, which stays empty.
-NONE: list[Holder] = []
-
-
-@dataclass
-class AliasSearch:
-    """maps: header address -> holders. views: of those of them that are not in the census. doubtful: the same of what
-    can't be a map, with the reason: a variable that has not been set yet, debug information that is wrong, or a corrupt
-    header. type_or: of maps that no variable leads to, names of other types that fit as well. nil: holders of nil maps.
-    syncs: address of a sync.Map -> its holders, each with its type; the maps inside of one are not in `maps`.
-    shortened: containers seen in part only. not_followed: values that led nowhere; anomalies tell of the first few.
-    dead: maps that dead variables alone lead to.
-
-    many: maps that were found by the thousand, and are not in the others. taken: a byte for each row of the census,
-    1 of those in `many`.
-
-    interrupted: the user stopped the search, and this is what it had come to.
-    """
-
-    maps: dict[int, list[Holder]] = field(default_factory=dict)
-    views: dict[int, MapView] = field(default_factory=dict)
-    doubtful: dict[int, tuple[Holder, str]] = field(default_factory=dict)
-    types: dict[int, GoType] = field(default_factory=dict)
-    type_or: dict[int, tuple[str, ...]] = field(default_factory=dict)
-    nil: list[Holder] = field(default_factory=list)
-    syncs: dict[int, list[Holder]] = field(default_factory=dict)
-    shortened: list[str] = field(default_factory=list)
-    too_deep: int = 0
-    not_followed: int = 0
-    dead: int = 0
-    many: list[Many] = field(default_factory=list)
-    taken: bytearray = field(default_factory=bytearray)
-    interrupted: bool = False
-    anomalies: list[Anomaly] = field(default_factory=list)
-
-
-@dataclass
-class Many:
-    """Maps of one type. rows: of the census. numbers: of each among `ways`."""
-
-    census: Census = field(repr=False)
-    type: GoType
-    rows: array[int]
-    numbers: array[int]
-    ways: Behind
-    names: Names = field(repr=False)
-    place: Place
-
-    def address(self, i: int) -> int:
-        return self.census.addresses[self.rows[i]]
-
-    def holder(self, i: int) -> Holder:
-        """What holds one of them."""
-        return Holder(self.ways(self.numbers[i]), self.names, self.place, self.type, None, dead=False)
 
 
 def holders(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gomap import syncmap
-from gomap.analysis.alias import AliasSearch, Holder
+from gomap.analysis.held import AliasSearch, Holder
 from gomap.analysis.identify import PROOF, Identifier
 from gomap.analysis.referring import Referring
 from gomap.analysis.roots import StackSlot, of_runtime

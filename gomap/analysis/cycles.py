@@ -22,7 +22,8 @@ from gomap.golang.layouts.layout import MapView
 from gomap.gotypes import Alike, GoType, Kind, atomic_pointee
 from gomap.graph.components import MISSING, Graph, cycles
 from gomap.graph.path import DEREF, Path, PathPart
-from gomap.graph.walk import GraphWalk, Reference
+from gomap.graph.reference import Reference
+from gomap.graph.walk import GraphWalk
 from gomap.maps import nonsense, view
 from gomap.progress import Progress, silent
 from gomap.target import Target, Variable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gomap.analysis.alias import AliasSearch, Holder
+from gomap.analysis.held import AliasSearch, Holder
 from gomap.anomaly import Anomaly
 from gomap.errors import GomapError
 from gomap.gotypes import GoType

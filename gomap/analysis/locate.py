@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gomap.analysis.alias import AliasSearch
 from gomap.analysis.beyond import Beyond, adopt
+from gomap.analysis.held import AliasSearch
 from gomap.analysis.identify import Identifier
 from gomap.analysis.spots import head, inner
 from gomap.errors import GomapError

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from gomap.analysis import iterators
-from gomap.analysis.alias import AliasSearch, Holder
 from gomap.analysis.deaths import FATAL, PANIC, Death, deaths
 from gomap.analysis.endings import ending, two_spilled
+from gomap.analysis.held import AliasSearch, Holder
 from gomap.analysis.references import passed, referenced, root_of
 from gomap.analysis.roots import MAX_PROBLEMS
 from gomap.anomaly import Anomaly

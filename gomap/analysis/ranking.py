@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from heapq import nlargest
 
 from gomap import syncmap
-from gomap.analysis.alias import AliasSearch, Holder, Many
 from gomap.analysis.beyond import UNKNOWN, Beyond, holder_of, place_of
+from gomap.analysis.held import AliasSearch, Holder, Many
 from gomap.analysis.identify import Identifier
 from gomap.analysis.referents import Referents
 from gomap.anomaly import Anomaly

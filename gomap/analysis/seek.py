@@ -7,8 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gomap import human
-from gomap.analysis.alias import ALL_ITEMS, WHOLE_DEPTH, Holder, HolderSearch
+from gomap.analysis.alias import ALL_ITEMS, WHOLE_DEPTH, HolderSearch
 from gomap.analysis.beyond import header_size, search_heap
+from gomap.analysis.held import Holder
 from gomap.analysis.identify import PROOF, Identified, Identifier
 from gomap.analysis.roots import Roots
 from gomap.errors import GomapError, Interrupted

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gomap.analysis.alias import AliasSearch, HolderSearch
+from gomap.analysis.alias import HolderSearch
+from gomap.analysis.held import AliasSearch
 from gomap.analysis.roots import Reach
 from gomap.gotypes import GoType, Kind, can_reach_slice
 from gomap.graph.path import plain
-from gomap.graph.walk import Reference
+from gomap.graph.reference import Reference
 from gomap.progress import Progress, silent
 from gomap.target import Place, Target, Variable
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from gomap import human
-from gomap.analysis.alias import WHOLE_DEPTH, AliasSearch, Holder
+from gomap.analysis.alias import WHOLE_DEPTH
 from gomap.analysis.beyond import Beyond
+from gomap.analysis.held import AliasSearch, Holder
 from gomap.anomaly import Anomaly
 from gomap.golang.layouts.layout import MapView
 from gomap.golang.layouts.structure import Growth, Structure

@@ -8,9 +8,10 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis.advice import Adviser
-from gomap.analysis.alias import AliasSearch, Holder, everywhere
+from gomap.analysis.alias import everywhere
 from gomap.analysis.beyond import Beyond, beyond, header_size
 from gomap.analysis.changes import Advice, Item, Subject
+from gomap.analysis.held import AliasSearch, Holder
 from gomap.analysis.identify import Identifier
 from gomap.analysis.roots import Roots
 from gomap.answers.facts import goroutines_seen, heap_facts, named, search_cut

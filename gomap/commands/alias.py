@@ -7,9 +7,10 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis import slices
-from gomap.analysis.alias import ALL_ITEMS, MAX_ITEMS, WHOLE_DEPTH, AliasSearch, Holder, holders
+from gomap.analysis.alias import ALL_ITEMS, MAX_ITEMS, WHOLE_DEPTH, holders
 from gomap.analysis.beyond import Beyond, add_slots, beyond, header_size
 from gomap.analysis.groups import Group, groups
+from gomap.analysis.held import AliasSearch, Holder
 from gomap.analysis.roots import Reach, Roots
 from gomap.analysis.slices import Shared, Slice, overlaps
 from gomap.answers.facts import (

@@ -9,8 +9,9 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis import integrity_sync
-from gomap.analysis.alias import AliasSearch, everywhere
+from gomap.analysis.alias import everywhere
 from gomap.analysis.beyond import Beyond, beyond, header_size, place_of
+from gomap.analysis.held import AliasSearch
 from gomap.analysis.identify import Identified, Identifier
 from gomap.analysis.roots import Roots
 from gomap.anomaly import Anomaly

@@ -8,9 +8,10 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis import race
-from gomap.analysis.alias import AliasSearch, Holder, everywhere
+from gomap.analysis.alias import everywhere
 from gomap.analysis.beyond import Beyond, add_slots, adopt, beyond, header_size
 from gomap.analysis.deaths import PANIC, SIGNAL, Death
+from gomap.analysis.held import AliasSearch, Holder
 from gomap.analysis.race import InFunction, MapOperation, Searched
 from gomap.analysis.roots import Roots
 from gomap.anomaly import Anomaly

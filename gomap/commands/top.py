@@ -7,8 +7,9 @@ from itertools import chain
 from typing import Any
 
 from gomap import human
-from gomap.analysis.alias import AliasSearch, everywhere
+from gomap.analysis.alias import everywhere
 from gomap.analysis.beyond import NO_VARIABLE, UNKNOWN, Beyond, HeapSearch, beyond, header_size, search_heap
+from gomap.analysis.held import AliasSearch
 from gomap.analysis.identify import Identifier
 from gomap.analysis.ranked_groups import Together, add_up
 from gomap.analysis.ranking import (

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gomap import human
-from gomap.analysis.alias import AliasSearch, everywhere
+from gomap.analysis.alias import everywhere
 from gomap.analysis.beyond import NO_VARIABLE, beyond, header_size
+from gomap.analysis.held import AliasSearch
 from gomap.analysis.locate import locate, locate_beyond
 from gomap.analysis.ranking import shortest
 from gomap.analysis.roots import Roots

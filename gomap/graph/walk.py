@@ -15,24 +15,23 @@ from __future__ import annotations
 import struct
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from gomap import syncmap
 from gomap.captures import Closures
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang.layouts.layout import MapView
-from gomap.golang.layouts.slots import MAX_ITEM, columns
-from gomap.golang.layouts.structure import TOO_MANY, counted, too_many
+from gomap.golang.layouts.slots import MAX_ITEM
+from gomap.golang.layouts.structure import counted
 from gomap.golang.runtime.heap import SMALL, Room
 from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import SCALAR_KINDS, GoType, Kind, holds_interface
-from gomap.graph import many
-from gomap.graph.edges import Edge, Edges
-from gomap.graph.many import Batch, Behind, Elements, Entries, Takes
+from gomap.graph import batches
+from gomap.graph.edges import Edges
+from gomap.graph.many import Batch, Elements, Takes
 from gomap.graph.path import DEREF, CapturedName, KeyPart, Names, Path, PathPart
+from gomap.graph.reference import MAX_SPELT, Reference, Visitor
 from gomap.progress import Progress, silent
 from gomap.target import Target, Variable, read_record
 
@@ -40,56 +39,10 @@ from gomap.target import Target, Variable, read_record
 MAX_STEPS = 1 << 25
 #: bytes of an array that are read at once.
 PIECE = 64 << 10
-#: Of a map with more entries only keys that are numbers or strings are spelt out in paths.
-MAX_SPELT = 4096
 #: Maps in maps that are gone into before the others of their level.
 MAX_NESTED = 64
 
 T = TypeVar("T")
-
-
-class Reference:
-    """A reference that the walk has come to.
-
-    kind: POINTER: a value of the type lies at `address`; MAP: the header of such a map; SLICE: as many elements as the
-    second word says, with room for the third; CHAN: *runtime.hchan; FUNC: *runtime.funcval; STRUCT: the sync.Map.
-    words: of it, the first of which is the address. slot: where they lie, None in a register. number: the visitor's.
-    depth: of how many references and elements it lies behind.
-    """
-
-    __slots__ = ("address", "depth", "kind", "level", "number", "path", "slot", "type", "words")
-
-    def __init__(
-        self, kind: Kind, t: GoType, words: Sequence[int], slot: int | None, path: Path, depth: int, level: int
-    ) -> None:
-        self.kind, self.type, self.words, self.slot = kind, t, words, slot
-        self.path, self.depth, self.level = path, depth, level
-        self.address, self.number = words[0], 0
-
-
-class Visitor(Protocol):
-    """What is done with the references that a walk comes to."""
-
-    def meets(self, reference: Reference) -> bool:
-        """Whether it is to be gone into when its turn comes. Asked where the walk is inline."""
-
-    def enters(self, reference: Reference) -> bool:
-        """Whether to go into it, now that it is its turn. It is to be checked (GraphWalk.check). Raises GomapError."""
-
-    def knows(self, reference: Reference) -> bool:
-        """Whether what it leads to has been gone into."""
-
-    def view(self, reference: Reference) -> MapView:
-        """The map whose turn it is. Raises GomapError."""
-
-    def fails(self, path: Path, error: GomapError) -> None:
-        """What the path leads to can't be followed."""
-
-    def cuts(self, reference: Reference, shown: int, of: int | None) -> None:
-        """Only so many of the elements or entries that it leads to are looked at."""
-
-    def is_full(self) -> bool:
-        """Whether the search ends here."""
 
 
 class GraphWalk:
@@ -122,25 +75,25 @@ class GraphWalk:
         self.closures = Closures(target, self.room, self.types, type_at)
         self.steps = self.too_deep = self.level = self._nested = 0
         self._queues: dict[int, deque[Reference | Batch]] = {}
-        self._progress: Progress = silent
-        self._word = target.arch.pointer_size
-        self._read, self._pointer_in = target.memory.read, target.arch.pointer
+        self.progress: Progress = silent
+        self.word = target.arch.pointer_size
+        self._read, self.pointer_in = target.memory.read, target.arch.pointer
 
     # -- the search ----------------------------------------------------------------------------------
 
     def start(self, t: GoType, address: int | None, block: bytes | None, path: Path) -> None:
         """Comes to the references of a variable. block: its bytes; None where they are to be read at its address."""
         self.level = 0
-        block = self._block(address, t) if block is None and address is not None else block
+        block = self.block_of(address, t) if block is None and address is not None else block
         try:
-            self._inside(Reference(t.kind, t, (0,), address, path, -1, -1), t, block, 0, address)
+            self.inside(Reference(t.kind, t, (0,), address, path, -1, -1), t, block, 0, address)
         except GomapError as error:
             self.visitor.fails(path, error)
 
     def run(self, progress: Progress) -> None:
         """Goes into whatever is in the queue, and what comes into it, the nearest first."""
         turns = 0
-        self._progress = progress
+        self.progress = progress
         while self._queues:
             self.level = min(self._queues)
             queue = self._queues[self.level]
@@ -149,7 +102,7 @@ class GraphWalk:
                     return
                 reference = queue.popleft()
                 if isinstance(reference, Batch):
-                    self._batch(reference)
+                    batches.go_into(self, reference)
                 else:
                     self.turn(reference)
                 turns += 1
@@ -194,7 +147,7 @@ class GraphWalk:
                 what = f"a slice of length {length:,} and capacity {room:,}"
                 raise GomapError(f"{what}: uninitialized or corrupt")
 
-    def _queue(self, found: Reference | Batch, level: int) -> None:
+    def queue(self, found: Reference | Batch, level: int) -> None:
         queue = self._queues.get(level)
         if queue is None:
             queue = self._queues[level] = deque()
@@ -202,7 +155,7 @@ class GraphWalk:
 
     # -- values --------------------------------------------------------------------------------------
 
-    def _inside(
+    def inside(
         self,
         owner: Reference,
         t: GoType,
@@ -216,7 +169,7 @@ class GraphWalk:
         path = owner.path if part is None else Path(owner.path, part)
         if self.watch is not None and address is not None:
             self.watch(t, address, path)
-        layout, word, depth, level = self.edges.of(t), self._word, owner.depth + 1, owner.level + 1
+        layout, word, depth, level = self.edges.of(t), self.word, owner.depth + 1, owner.level + 1
         words: tuple[int, ...] | None = None
         if block is not None:
             try:
@@ -229,15 +182,15 @@ class GraphWalk:
                     own = words[first:last]
                 else:
                     data = self._read((address or 0) + offset, (last - first) * word)
-                    own = tuple(self._pointer_in(data, i) for i in range(0, len(data), word))
+                    own = tuple(self.pointer_in(data, i) for i in range(0, len(data), word))
                 if own[0] or always:
                     slot = None if address is None else address + offset
                     way = Path(path, fields) if fields else path
-                    self._edge(Reference(kind, behind, own, slot, way, depth, level + number), block, at + offset)
+                    self.edge(Reference(kind, behind, own, slot, way, depth, level + number), block, at + offset)
             except GomapError as error:
                 self.visitor.fails(Path(path, fields) if fields else path, error)
 
-    def _edge(self, found: Reference, block: bytes | None, at: int) -> None:
+    def edge(self, found: Reference, block: bytes | None, at: int) -> None:
         """Comes to one of them, which lies there in the block."""
         kind, t = found.kind, found.type
         if kind is Kind.MAP:
@@ -250,7 +203,7 @@ class GraphWalk:
                 self.too_deep += 1
                 return
             if kind is Kind.ARRAY:
-                self._all(found, t.elem, t.length, block, at, found.slot)
+                self.each_of(found, t.elem, t.length, block, at, found.slot)
                 return
             first, word = found.words
             held, direct = self.types.held(first, t.methods)
@@ -258,7 +211,7 @@ class GraphWalk:
                 return
             found.path = Path(found.path, f".({held.name})")
             if direct:
-                self._inside(found, held, self.target.arch.pack(word), 0, None)
+                self.inside(found, held, self.target.arch.pack(word), 0, None)
                 return
             found.kind, found.type, found.address = Kind.POINTER, held, word
         elif kind in (Kind.FUNC, Kind.STRUCT):  # what a sync.Map or a closure has is asked by its address
@@ -268,7 +221,7 @@ class GraphWalk:
                 found.address = found.slot
         if not self.inline:
             if found.level > self.level or self._nested >= MAX_NESTED:
-                self._queue(found, max(found.level, self.level))
+                self.queue(found, max(found.level, self.level))
             else:  # so that a large container of maps does not fill the queue
                 self._nested += 1
                 self.turn(found)
@@ -278,31 +231,33 @@ class GraphWalk:
         elif kind is Kind.SLICE:
             self._each(found)
         elif self.visitor.meets(found):
-            self._queue(found, self.level + 1)
+            self.queue(found, self.level + 1)
 
-    def _all(self, found: Reference, t: GoType, length: int, block: bytes | None, at: int, address: int | None) -> None:
+    def each_of(
+        self, found: Reference, t: GoType, length: int, block: bytes | None, at: int, address: int | None
+    ) -> None:
         """Comes to the references in elements."""
-        for i, data, start, where in self._elements(found, t, length, block, at, address):
-            self._inside(found, t, data, start, where, i)
+        for i, data, start, where in self.elements(found, t, length, block, at, address):
+            self.inside(found, t, data, start, where, i)
 
     def _each(self, found: Reference) -> None:
         """Comes to the elements of a slice, each by itself."""
         self.check(found)
         t = found.type.elem
-        for i, data, at, where in self._elements(found, t, found.words[1], None, 0, found.address):
+        for i, data, at, where in self.elements(found, t, found.words[1], None, 0, found.address):
             if self._may_lead(t, data, at):
                 one = Reference(Kind.POINTER, t, (where or 0,), None, Path(found.path, i), found.depth, found.level)
                 if self.visitor.meets(one):
-                    self._queue(one, self.level + 1)
+                    self.queue(one, self.level + 1)
 
     def _may_lead(self, t: GoType, block: bytes | None, at: int) -> bool:
         """A quick look at an element, of which there may be many."""
         if block is None or t.kind not in (Kind.POINTER, Kind.MAP, Kind.SLICE, Kind.INTERFACE):
             return True
-        first = self._pointer_in(block, at)
+        first = self.pointer_in(block, at)
         return first != 0 and (t.kind is not Kind.INTERFACE or self.wanted(self.types.held(first, t.methods)[0]))
 
-    def _block(self, address: int, t: GoType) -> bytes | None:
+    def block_of(self, address: int, t: GoType) -> bytes | None:
         """All of a value, unless it is large or part of it can't be read."""
         if t.size > SMALL:
             return None
@@ -311,7 +266,7 @@ class GraphWalk:
         except MemoryFault:
             return None
 
-    def _elements(
+    def elements(
         self, found: Reference, t: GoType, length: int, block: bytes | None, at: int, address: int | None
     ) -> Iterator[tuple[int, bytes | None, int, int | None]]:
         """Elements of an array as (index, bytes they are in, where in these, address). Without `block` they are read
@@ -319,14 +274,14 @@ class GraphWalk:
         size, count, start = t.size, min(length, self.items) if t.size else 0, 0
         in_pieces, each = block is None, max(PIECE // (size or 1), 1)
         at = 0 if in_pieces else at
-        for i in self._few(found, range(count), length):
+        for i in self.few(found, range(count), length):
             if in_pieces and i % each == 0 and address is not None:
                 start, here = i, min(each, count - i) * size
-                data = self._read(address + i * size, here if here <= PIECE else self._word)
+                data = self._read(address + i * size, here if here <= PIECE else self.word)
                 block = data if here <= PIECE else None
             yield i, block, at + (i - start) * size, None if address is None else address + i * size
 
-    def _few(self, found: Reference, items: Iterable[T], length: int | None) -> Iterator[T]:
+    def few(self, found: Reference, items: Iterable[T], length: int | None) -> Iterator[T]:
         """As many of a container's elements or entries as are looked at."""
         count = 0
         for one in items:
@@ -342,27 +297,27 @@ class GraphWalk:
 
     # -- what references lead to ---------------------------------------------------------------------
 
-    def _behind(self, found: Reference, t: GoType, address: int, part: PathPart | None = None) -> None:
+    def behind(self, found: Reference, t: GoType, address: int, part: PathPart | None = None) -> None:
         """Looks at a value that the reference leads to."""
         try:
-            block = self._block(address, t)
+            block = self.block_of(address, t)
             if block is None:
                 self._read(address, 1)  # a fault there is told once, and not for every field
-            self._inside(found, t, block, 0, address, part)
+            self.inside(found, t, block, 0, address, part)
         except GomapError as error:
             self.visitor.fails(found.path, error)
 
     def _pointer(self, found: Reference) -> None:
-        self._behind(found, found.type, found.address)
+        self.behind(found, found.type, found.address)
 
     def _slice(self, found: Reference) -> None:
         t, length = found.type.elem, found.words[1]
-        if self._in_batch(t, length):
+        if batches.in_batch(self, t, length):
             start = found.address
             addresses = array("Q", range(start, start + length * t.size, t.size))
-            self._batch(Batch(t, addresses, Elements(found.path), found.path, found.depth, found.level))
+            batches.go_into(self, Batch(t, addresses, Elements(found.path), found.path, found.depth, found.level))
             return
-        self._all(found, found.type.elem, found.words[1], None, 0, found.address)
+        self.each_of(found, found.type.elem, found.words[1], None, 0, found.address)
 
     def _map(self, found: Reference) -> None:
         t = found.type
@@ -377,14 +332,14 @@ class GraphWalk:
             self.visitor.cuts(found, 0, one.count)
             return
         self.steps += one.size
-        if elems and not keys and self._in_batch(t.elem, one.count) and not holds_interface(t.key):
-            self._entries(found, one)
+        if elems and not keys and batches.in_batch(self, t.elem, one.count) and not holds_interface(t.key):
+            batches.entries(self, found, one)
             return
         spelt = t.key.kind in SCALAR_KINDS or one.count <= MAX_SPELT
         alike: frozenset[str] = frozenset()
         if spelt and holds_interface(t.key):
             alike = self.names.values.alike((t.key, entry.key) for entry in counted(one.count, one.entries()))
-        for entry in self._few(found, counted(one.count, one.entries()), one.count):
+        for entry in self.few(found, counted(one.count, one.entries()), one.count):
             for wanted, part, data, at, form in (
                 (elems, t.elem, entry.elem, entry.elem_address, "[{}]"),
                 (keys, t.key, entry.key, entry.key_address, ".key({})"),
@@ -392,133 +347,7 @@ class GraphWalk:
                 if wanted and data is not None:
                     told = spelt and not (alike and self.names.key(t.key, entry.key) in alike)
                     key = KeyPart(t.key, entry.key, form if told else "", part, at)
-                    self._inside(found, part, data, 0, at, key)
-
-    # -- many at once --------------------------------------------------------------------------------
-
-    def _in_batch(self, t: GoType, count: int) -> bool:
-        """Whether so many values of a type are looked at together."""
-        if self.takes is None or self.watch is not None or self.inline or not 0 < t.size <= SMALL:
-            return False
-        return many.FROM <= count <= min(self.items, self.max_steps - self.steps)
-
-    def _entries(self, found: Reference, one: MapView) -> None:
-        """The entries of a large map whose keys lead nowhere."""
-        slots, arch = one.shape.slots, self.target.arch
-        keys, elems, live = array("Q"), array("Q"), one.marks.live
-        for window, _ in one.windows():
-            column = columns(arch, slots, window, live)
-            for found_here, offset, stride in (
-                (keys, slots.keys_off, slots.key_stride),
-                (elems, slots.elems_off, slots.elem_stride),
-            ):
-                starts = [bucket[2] + offset for bucket in window]
-                found_here.extend(column.spread(partial(_shifted, starts, stride)))
-            if len(keys) >= one.count + TOO_MANY:
-                self.visitor.fails(found.path, too_many(one.count, len(keys)))
-                break
-        addresses = self._pointers(elems) if slots.indirect_elem else elems
-        form = "[{}]" if slots.key.kind in SCALAR_KINDS or one.count <= MAX_SPELT else ""
-        ways = Entries(found.path, slots, self.target.memory, keys, addresses, form)
-        self._batch(Batch(slots.elem, addresses, ways, found.path, found.depth, found.level))
-
-    def _pointers(self, places: array[int]) -> array[int]:
-        """The pointers that lie at these addresses; 0 where they can't be read."""
-        found, word = array("Q", bytes(8 * len(places))), self._word
-        order = sorted(range(len(places)), key=places.__getitem__)
-        for low, high, at, data in many.blocks(self.target.memory, [places[i] for i in order], word):
-            for i in order[low:high] if data is not None else ():
-                found[i] = self._pointer_in(bytes(data[places[i] - at : places[i] - at + word]))  # type: ignore[index]
-        return found
-
-    def _batch(self, batch: Batch) -> None:
-        """Comes to the references in many values."""
-        layout, takes = self.edges.of(batch.type), self.takes
-        addresses, size, unpack = batch.addresses, batch.type.size, layout.unpack
-        if takes is None or not layout.edges:
-            return
-        self.steps += len(addresses)
-        order: Sequence[int] = range(len(addresses))
-        ordered: Sequence[int] = addresses
-        if any(a > b for a, b in zip(addresses, addresses[1:])):
-            order = sorted(order, key=addresses.__getitem__)
-            ordered = [addresses[i] for i in order]
-        together = [self._alike(edge) for edge in layout.edges]
-        found = [(array("Q"), array("Q")) for _ in layout.edges]
-        plain = [
-            (edge.first, rows.append, values.append)
-            for edge, (rows, values), one in zip(layout.edges, found, together)
-            if one
-        ]
-        others = [edge for edge, one in zip(layout.edges, together) if not one]
-        for low, high, start, data in many.blocks(self.target.memory, ordered, size):
-            self._progress("objects", low, len(addresses))
-            if data is None:
-                for i in range(low, high):
-                    self._behind(self._one(batch, order[i]), batch.type, ordered[i])
-                continue
-            for i in range(low, high):
-                words = unpack(data, ordered[i] - start)
-                for first, row, value in plain:
-                    if words[first]:
-                        row(order[i])
-                        value(words[first])
-                for edge in others:
-                    if words[edge.first] or edge.always:
-                        at = ordered[i]
-                        block = bytes(data[at - start : at - start + size])
-                        self._follow(batch, order[i], edge, words[edge.first : edge.last], at, block)
-        for edge, (rows, values), one in zip(layout.edges, found, together):
-            if one and values:
-                self._column(batch, edge, rows, values)
-
-    def _alike(self, edge: Edge) -> bool:
-        """Whether what an edge leads to is looked at together."""
-        t = edge.type
-        if edge.kind is Kind.MAP:
-            return True
-        return edge.kind is Kind.POINTER and 0 < t.size <= SMALL and t.kind is not Kind.ARRAY
-
-    def _column(self, batch: Batch, edge: Edge, rows: array[int], values: array[int]) -> None:
-        """Comes to what an edge of many values leads to. rows: of the batch; values: the pointers there."""
-        takes, depth, level = self.takes, batch.depth + 1, batch.level + 1 + edge.fields
-        assert takes is not None
-        ways = Behind(batch.ways, rows, edge.path)
-        if edge.kind is Kind.MAP:
-            left = takes.takes_maps(edge.type, values, ways, batch.path)
-        elif depth >= self.depth:
-            left = range(len(values))
-        else:
-            code = self.room.has_code(min(values), max(values))
-            left = [i for i, value in enumerate(values) if self.room.is_code(value)] if code else ()
-            mine = takes.first_visits(edge.type, values, batch.path)
-            if left:
-                mine = sorted({*mine}.difference(left))
-            if mine:
-                if len(mine) < len(values):
-                    rows = array("Q", [rows[i] for i in mine])
-                    values = array("Q", [values[i] for i in mine])
-                ways = Behind(batch.ways, rows, edge.path)
-                self._queue(Batch(edge.type, values, ways, batch.path, depth, level), max(level, self.level))
-        for i in left:
-            self._follow(batch, rows[i], edge, (values[i],), batch.addresses[rows[i]], None)
-
-    def _follow(
-        self, batch: Batch, row: int, edge: Edge, words: Sequence[int], address: int, block: bytes | None
-    ) -> None:
-        """Comes to one reference of one of the values."""
-        path = batch.ways(row)
-        path = Path(path, edge.path) if edge.path else path
-        slot, level = address + edge.offset, batch.level + 1 + edge.fields
-        try:
-            self._edge(Reference(edge.kind, edge.type, words, slot, path, batch.depth + 1, level), block, edge.offset)
-        except GomapError as error:
-            self.visitor.fails(path, error)
-
-    def _one(self, batch: Batch, row: int) -> Reference:
-        """What leads to one of the values."""
-        t = batch.type
-        return Reference(t.kind, t, (batch.addresses[row],), None, batch.ways(row), batch.depth, batch.level)
+                    self.inside(found, part, data, 0, at, key)
 
     def _channel(self, found: Reference) -> None:
         """The values in a channel's buffer, oldest first: runtime.hchan of runtime/chan.go."""
@@ -531,15 +360,15 @@ class GraphWalk:
             return
         if not self.room.has(start, room * t.size):
             raise GomapError(f"a channel of capacity {room:,}: uninitialized or corrupt")
-        for i in self._few(found, range(waiting), waiting):
-            self._behind(found, t, start + (first + i) % room * t.size, i)
+        for i in self.few(found, range(waiting), waiting):
+            self.behind(found, t, start + (first + i) % room * t.size, i)
 
     def _closure(self, found: Reference) -> None:
         """What a func value's closure captured: runtime.funcval of runtime/runtime2.go, the code's address first."""
         for name, t, address in self.closures.variables(found.address, found.slot or 0, self.wanted):
             # Of several that only their names tell apart none is named: "a or b".
             text = f".{name}" if name.isidentifier() else self.names.at(t, address)
-            self._inside(found, t, self._block(address, t), 0, address, CapturedName(text))
+            self.inside(found, t, self.block_of(address, t), 0, address, CapturedName(text))
 
     def _sync(self, found: Reference) -> None:
         """Keys and values of a sync.Map, whichever way it keeps them."""
@@ -552,7 +381,7 @@ class GraphWalk:
         if first and holds_interface(first[0].key_type):
             every = islice(syncmap.entries(self.target, variable), MAX_SPELT)
             alike = self.names.values.alike((one.key_type, self._key(one.key_type, one.key_address)) for one in every)
-        for count, entry in enumerate(self._few(found, entries, None)):
+        for count, entry in enumerate(self.few(found, entries, None)):
             key: bytes | None = None
             for form, t, at in (
                 (".Load({})", entry.value_type, entry.value_address),
@@ -561,18 +390,13 @@ class GraphWalk:
                 if self.wanted(t):
                     key = self._key(entry.key_type, entry.key_address) if key is None else key
                     told = count < MAX_SPELT and not (alike and self.names.key(entry.key_type, key) in alike)
-                    self._behind(found, t, at, KeyPart(entry.key_type, key, form if told else "", t, at))
+                    self.behind(found, t, at, KeyPart(entry.key_type, key, form if told else "", t, at))
 
     def _key(self, t: GoType, address: int) -> bytes | None:
         try:
             return self._read(address, t.size) if t.size <= MAX_ITEM else None
         except MemoryFault:
             return None
-
-
-def _shifted(starts: Sequence[int], stride: int, slot: int) -> list[int]:
-    """Addresses of a slot in each of some buckets."""
-    return [at + slot * stride for at in starts]
 
 
 _CONTENTS = {

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from gomap.analysis.alias import AliasSearch
 from gomap.analysis.beyond import beyond
+from gomap.analysis.held import AliasSearch
 from gomap.answers.facts import beyond_json, more_maps
 from gomap.errors import GomapError
 from gomap.golang.runtime.heap import INLINE_MARKS, PAGE_SIZE, Heap

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from gomap.analysis.alias import AliasSearch, everywhere
+from gomap.analysis.alias import everywhere
+from gomap.analysis.held import AliasSearch
 from gomap.analysis.ranked_groups import add_up
 from gomap.analysis.ranking import ORDERS, Ranking, measure
 from gomap.golang.layouts.structure import UNTOLD

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from gomap.analysis.alias import AliasSearch, holders
+from gomap.analysis.alias import holders
+from gomap.analysis.held import AliasSearch
 from gomap.analysis.identify import Identified
 from gomap.analysis.ranking import ORDERS, measure, shortest
 from gomap.commands import check
