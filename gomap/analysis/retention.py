@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gomap.heap.dominators import Part, freed_without
-from gomap.heap.graph import HeapGraph, algorithms, rows, searched
+from gomap.heap.graph import HeapGraph, algorithms, matrix_of, rows, searched
 from gomap.heap.roots import FINALIZER, KINDS, HeapRoots
 
 
@@ -139,9 +139,8 @@ class Retained:
     def _ways(self, one: int, starts: Any, ends: Any) -> tuple[list[RootWay], int]:
         """(the shortest way from each kind of root, how many roots lead there)."""
         np, roots, count = self._np, self.roots, self.graph.objects.count
-        sparse, csgraph = algorithms()
-        matrix = sparse.csr_matrix((np.ones(len(ends), np.int8), ends, starts), shape=(count, count))
-        order, before = csgraph.breadth_first_order(matrix, one)
+        _, csgraph = algorithms()
+        order, before = csgraph.breadth_first_order(matrix_of(np, starts, ends), one)
         rank = np.full(count, -1, np.int32)
         rank[order] = np.arange(len(order), dtype=np.int32)
         ranks = rank[roots.objects]

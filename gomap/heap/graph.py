@@ -89,10 +89,8 @@ class HeapGraph:
 
     def order(self, one: int) -> Any:
         """The objects that this one leads to, itself included, the nearest first."""
-        np, count = self.objects.np, self.objects.count
-        sparse, csgraph = algorithms()
-        matrix = sparse.csr_matrix((np.ones(len(self.ends), np.int8), self.ends, self.starts), shape=(count, count))
-        return csgraph.breadth_first_order(matrix, one, return_predecessors=False)
+        _, csgraph = algorithms()
+        return csgraph.breadth_first_order(matrix_of(self.objects.np, self.starts, self.ends), one, True, False)
 
     def slots(self, one: int, other: int) -> list[int]:
         """Addresses of the pointers that one object has to the other."""
@@ -134,10 +132,17 @@ class HeapGraph:
         return int(self.objects.memory_used + 2 * (self.starts.nbytes + self.ends.nbytes))
 
 
+def matrix_of(np: ModuleType, starts: Any, ends: Any) -> Any:
+    """The edges as scipy's searches take them, which do not look at weights: one number stands for all of these."""
+    sparse, _ = algorithms()
+    count = len(starts) - 1
+    return sparse.csr_matrix((np.broadcast_to(np.float64(1), ends.shape), ends, starts), shape=(count, count))
+
+
 def searched(np: ModuleType, starts: Any, ends: Any, roots: Any, without: Any = ()) -> Any:
     """Which nodes of a graph can be reached from these, a bool for each, not through those in `without`. Edges to the
     number of nodes lead nowhere."""
-    sparse, csgraph = algorithms()
+    _, csgraph = algorithms()
     count = len(starts) - 1
     roots, without = np.unique(np.asarray(roots, np.int64)), np.asarray(without, np.int64)
     roots = np.setdiff1d(roots[roots >= 0], without).astype(np.int32)
@@ -152,8 +157,7 @@ def searched(np: ModuleType, starts: Any, ends: Any, roots: Any, without: Any = 
     starts = np.concatenate([starts, [len(ends), len(ends) + len(roots)]])
     starts = starts.astype(np.int32 if len(ends) + len(roots) < 1 << 31 else np.int64)
     ends = np.concatenate([ends, roots])
-    matrix = sparse.csr_matrix((np.ones(len(ends), np.int8), ends, starts), shape=(count + 2, count + 2))
-    order = csgraph.breadth_first_order(matrix, count + 1, return_predecessors=False)
+    order = csgraph.breadth_first_order(matrix_of(np, starts, ends), count + 1, True, False)
     found[order[order < count]] = True
     return found
 
