@@ -6,33 +6,56 @@ many.py says what a batch is. What can't be taken together is followed one by on
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from gomap.errors import GomapError
 from gomap.golang.layouts.layout import MapView
 from gomap.golang.layouts.slots import columns
 from gomap.golang.layouts.structure import TOO_MANY, too_many
-from gomap.golang.runtime.heap import SMALL
+from gomap.golang.runtime.heap import SMALL, Room
 from gomap.gotypes import SCALAR_KINDS, GoType, Kind
-from gomap.graph.edges import Edge
-from gomap.graph.many import FROM, Batch, Behind, Entries, blocks
-from gomap.graph.path import Path
-from gomap.graph.reference import MAX_SPELT, Reference
+from gomap.graph.edges import Edge, Edges
+from gomap.graph.many import FROM, Batch, Behind, Entries, Takes, blocks
+from gomap.graph.path import Path, PathPart
+from gomap.graph.reference import MAX_SPELT, Reference, Visitor
+from gomap.progress import Progress
+from gomap.target import Target
 
-if TYPE_CHECKING:
-    from gomap.graph.walk import GraphWalk
+
+class Following(Protocol):
+    """What a walk (walk.GraphWalk) does for the values of a batch."""
+
+    target: Target
+    visitor: Visitor
+    edges: Edges
+    room: Room
+    takes: Takes | None
+    watch: Callable[[GoType, int, Path], None] | None
+    progress: Progress
+    inline: bool
+    items: int
+    depth: int
+    level: int
+    steps: int
+    max_steps: int
+    word: int
+
+    def pointer_in(self, data: bytes, offset: int = 0) -> int: ...
+    def behind(self, found: Reference, t: GoType, address: int, part: PathPart | None = None) -> None: ...
+    def edge(self, found: Reference, block: bytes | None, at: int) -> None: ...
+    def queue(self, found: Reference | Batch, level: int) -> None: ...
 
 
-def in_batch(walk: GraphWalk, t: GoType, count: int) -> bool:
+def in_batch(walk: Following, t: GoType, count: int) -> bool:
     """Whether so many values of a type are looked at together."""
     if walk.takes is None or walk.watch is not None or walk.inline or not 0 < t.size <= SMALL:
         return False
     return FROM <= count <= min(walk.items, walk.max_steps - walk.steps)
 
 
-def entries(walk: GraphWalk, found: Reference, one: MapView) -> None:
+def entries(walk: Following, found: Reference, one: MapView) -> None:
     """The entries of a large map whose keys lead nowhere."""
     slots, arch = one.shape.slots, walk.target.arch
     keys, elems, live = array("Q"), array("Q"), one.marks.live
@@ -53,7 +76,7 @@ def entries(walk: GraphWalk, found: Reference, one: MapView) -> None:
     go_into(walk, Batch(slots.elem, addresses, ways, found.path, found.depth, found.level))
 
 
-def _pointers(walk: GraphWalk, places: array[int]) -> array[int]:
+def _pointers(walk: Following, places: array[int]) -> array[int]:
     """The pointers that lie at these addresses; 0 where they can't be read."""
     found, word = array("Q", bytes(8 * len(places))), walk.word
     order = sorted(range(len(places)), key=places.__getitem__)
@@ -63,7 +86,7 @@ def _pointers(walk: GraphWalk, places: array[int]) -> array[int]:
     return found
 
 
-def go_into(walk: GraphWalk, batch: Batch) -> None:
+def go_into(walk: Following, batch: Batch) -> None:
     """Comes to the references in many values."""
     layout, takes = walk.edges.of(batch.type), walk.takes
     addresses, size, unpack = batch.addresses, batch.type.size, layout.unpack
@@ -113,7 +136,7 @@ def _alike(edge: Edge) -> bool:
     return edge.kind is Kind.POINTER and 0 < t.size <= SMALL and t.kind is not Kind.ARRAY
 
 
-def _column(walk: GraphWalk, batch: Batch, edge: Edge, rows: array[int], values: array[int]) -> None:
+def _column(walk: Following, batch: Batch, edge: Edge, rows: array[int], values: array[int]) -> None:
     """Comes to what an edge of many values leads to. rows: of the batch; values: the pointers there."""
     takes, depth, level = walk.takes, batch.depth + 1, batch.level + 1 + edge.fields
     assert takes is not None
@@ -139,7 +162,7 @@ def _column(walk: GraphWalk, batch: Batch, edge: Edge, rows: array[int], values:
 
 
 def _follow(
-    walk: GraphWalk, batch: Batch, row: int, edge: Edge, words: Sequence[int], address: int, block: bytes | None
+    walk: Following, batch: Batch, row: int, edge: Edge, words: Sequence[int], address: int, block: bytes | None
 ) -> None:
     """Comes to one reference of one of the values."""
     path = batch.ways(row)

@@ -50,8 +50,8 @@ class TopMap:
     ]
     type_known_by: Annotated[
         Optional[Word],
-        "of a map that no variable led to: `allocator` (it noted the type, or where it has pointers), `hashes` "
-        "(of some keys) or `size`; null of others",
+        "of a map that no variable led to: `reference` (an object or map of known type points to it), `allocator` (it "
+        "noted the type, or where it has pointers), `hashes` (of some keys) or `size`; null of others",
     ]
     type_or: Annotated[list[str], "other types that fit such a map as well"]
     count: Annotated[int, "entries"]
@@ -61,6 +61,10 @@ class TopMap:
     values: Annotated[
         Optional[int],
         "bytes of heap that its keys and values keep alive and that no map before it does; null without `--values`",
+    ]
+    retained: Annotated[
+        Optional[int],
+        "bytes that a collection would free if the map were gone, its own included; null without `--by retained`",
     ]
     shares: Annotated[Optional[Address], "header of a map that has the same buckets: they are counted there"]
     origin: Annotated[
@@ -86,10 +90,25 @@ class TopTotal:
 
 
 @dataclass(frozen=True)
+class TopUnreachable:
+    """Maps that nothing leads to any more."""
+
+    maps: Annotated[int, "how many of them have memory for entries"]
+    entries: Annotated[int, "their entries"]
+    bytes: Annotated[
+        int,
+        "their headers and arrays, without overflow buckets, and without keys and elems that lie behind pointers",
+    ]
+    empty: Annotated[int, "how many more never had an entry"]
+    reachable: Annotated[int, "maps of the heap that are not garbage, empty ones too"]
+    complete: Annotated[bool, "whether all of the heap and of its roots was looked at"]
+
+
+@dataclass(frozen=True)
 class TopResult:
     """Which maps take the memory."""
 
-    by: Annotated[Word, "the order: `bytes`, `waste`, `entries`, `load` or `values`"]
+    by: Annotated[Word, "the order: `bytes`, `waste`, `entries`, `load`, `values` or `retained`"]
     group: Annotated[Optional[Word], "what maps are added up by, with --group: `type`, `package`, `owner` or `size`"]
     groups: Annotated[list[TopGroup], "the first groups of that order, as many as `-n` says; none without `--group`"]
     maps: Annotated[
@@ -98,7 +117,10 @@ class TopResult:
         "[way](#way) to each, a package variable's where one leads there, and",
     ]
     total: Annotated[TopTotal, "of all the maps that variables lead to, listed or not"]
-    heap: Annotated[HeapFacts, "the maps that no variable led to"]
+    heap: Annotated[HeapFacts, "the maps that no variable led to; with `--unreachable` those that are garbage"]
+    unreachable: Annotated[
+        Optional[TopUnreachable], "with `--unreachable`, the maps that nothing leads to any more: `maps` lists them"
+    ]
     bytes_from: Annotated[Word, "`size-classes`: bytes are those of the allocator's size classes"]
     scanned: Annotated[ScannedFacts, "what was searched"]
     lines: Annotated[
