@@ -8,6 +8,7 @@ USAGE = """\
 usage: gomap pid PID [-c COMMAND]           a process, which keeps running while it is read
        gomap core [PROG] CORE [-c COMMAND]  a core file
        gomap FILE [-c COMMAND]              a map that hmap-record saved
+       gomap diff A B [OPTIONS]             what changed between two files: snapshots, recorded maps, core files
        gomap top PID                        a process's maps, ranked, on a screen that refreshes
        gomap doctor [PROG] [CORE|PID]       what is missing on this machine, and the command that mends it
        gomap gdbinit                        the line that loads gomap in gdb's initialization file
@@ -23,6 +24,7 @@ commands:
 PARTS = {
     "pid": "direct.main",
     "core": "direct.main",
+    "diff": "direct.diff",
     "top": "direct.top",
     "doctor": "direct.doctor",
     "gdbinit": "direct.package",

@@ -214,6 +214,22 @@ def order(text: str) -> str:
     return text
 
 
+def change_order(text: str) -> str:
+    """bytes, entries, tombstones or load"""
+    if text not in ("bytes", "entries", "tombstones", "load"):
+        raise ValueError(text)
+    return text
+
+
+def file_name(text: str) -> str:
+    """a file's name, in quotes where it has spaces"""
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        text = text[1:-1]
+    if not text or "\0" in text:
+        raise ValueError(text)
+    return text
+
+
 def grouping(text: str) -> str:
     """type, package, owner or size"""
     if text not in ("type", "package", "owner", "size"):

@@ -172,7 +172,10 @@ def _parser(command: Command) -> _Parser:
             nargs = "*" if arg.many and arg.optional else "+" if arg.many else "?" if arg.optional else None
             parser.add_argument(arg.name, nargs=nargs, type=_checked(arg))
         elif arg.metavar:
-            parser.add_argument(arg.name, dest=arg.name, type=_checked(arg), default=arg.default, metavar=arg.metavar)
+            action = "append" if arg.many else "store"
+            parser.add_argument(
+                arg.name, dest=arg.name, type=_checked(arg), default=arg.default, metavar=arg.metavar, action=action
+            )
         else:
             parser.add_argument(arg.name, dest=arg.name, action="store_true")
     return parser

@@ -34,9 +34,9 @@ class Ranked:
     """One map, or one sync.Map. holder: the shortest way to it. layout: as hmap-show has it, of a sync.Map its
     generation. load: 0..1 (Structure.load), None of a sync.Map. values: bytes that its keys and values keep alive and
     that no map before it does, None where that was not asked. shares: header of a map that has the same buckets: they
-    are counted there. known_by, others: of a map that no variable led to, how its type is known, and which types fit as
-    well (Identified); its type may be UNKNOWN. retained: bytes that a collection would free if the map were gone, None
-    where that was not asked."""
+    are counted there. tombstones: None where the map was not walked. known_by, others: of a map that no variable led
+    to, how its type is known, and which types fit as well (Identified); its type may be UNKNOWN. retained: bytes that a
+    collection would free if the map were gone, None where that was not asked."""
 
     address: int
     type: GoType
@@ -47,6 +47,7 @@ class Ranked:
     layout: str
     values: int | None = None
     shares: int | None = None
+    tombstones: int | None = None
     known_by: str | None = None
     others: tuple[str, ...] = ()
     retained: int | None = None
@@ -280,7 +281,8 @@ def _measured(
         header = rules.allocated(one.shape.header.size, True)
         counted = Bytes(allocated=header, rebuilt=header)
     shares = None if owner == address else owner
-    return Ranked(address, t, holder, one.count, structure.load, counted, one.shape.layout, None, shares)
+    tombstones = structure.total.tombstones
+    return Ranked(address, t, holder, one.count, structure.load, counted, one.shape.layout, None, shares, tombstones)
 
 
 def measure_beyond(
@@ -320,8 +322,8 @@ def measure_beyond(
         for done, index in enumerate(todo):
             if done % MEASURED == 0:
                 progress("maps of the heap", done, len(todo))
-                best = nlargest(most, map(ORDERS[by], ranking.maps))
-                if bound is not None and len(best) == most and best[-1] >= bound(index):
+                enough = bound is not None and len(ranking.maps) >= most
+                if bound and enough and nlargest(most, map(ORDERS[by], ranking.maps))[-1] >= bound(index):
                     break
             one = _identified(identifier, beyond, every, index, rules)
             if retained is not None:
@@ -342,7 +344,7 @@ def _identified(identifier: Identifier, beyond: Beyond, every: Census, index: in
             structure, layout = one.view.structure(rules), one.view.shape.layout
             return Ranked(
                 address, one.type, holder, one.view.count, structure.load, structure.bytes, layout,
-                known_by=one.known_by, others=one.others,
+                tombstones=structure.total.tombstones, known_by=one.known_by, others=one.others,
             )  # fmt: skip
         except GomapError:
             pass

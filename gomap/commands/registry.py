@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import re
 
-from gomap.declare import EXPR_HELP, Arg, Command, bucket_range, grouping, natural, order, scope
+from gomap.declare import (
+    EXPR_HELP,
+    Arg,
+    Command,
+    bucket_range,
+    change_order,
+    file_name,
+    grouping,
+    natural,
+    order,
+    scope,
+)
 
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -341,6 +352,56 @@ then answers every read-only command about it. The file contains the program's d
         examples=(("hmap-record main.cache cache.hmap", "then: gomap cache.hmap -c hmap-show"),),
         session="A map in a file",
         writes_file=True,
+    ),
+    Command(
+        name="hmap-snapshot",
+        summary="save what all maps of the process look like now, to compare later",
+        about="""
+Finds all maps as hmap-top does and saves for each its address, type, the path that leads to it, entries, bytes,
+tombstones, load and, where the heap profiler has a sample, the function that allocated it. hmap-diff compares the
+file with the process, with other snapshots and with core files. Keys and values are saved of the maps of --entries
+alone. The file is written whole or not at all, and an existing one is kept unless --overwrite is given.
+""",
+        args=(
+            Arg("FILE", "the file to write", type=file_name),
+            Arg("--entries", "also save this map's keys and values; may be repeated", "EXPR", many=True),
+            Arg("--overwrite", "replace FILE if it exists"),
+        ),
+        examples=(
+            ("hmap-snapshot before.snap", "then let the program run, and: hmap-diff before.snap"),
+            ("hmap-snapshot a.snap --entries main.cache", "with the entries of main.cache"),
+        ),
+        session="What changed between two moments",
+        of_a_map=False,
+    ),
+    Command(
+        name="hmap-diff",
+        summary="which maps appeared, vanished, grew or shrank between two moments",
+        about="""
+Compares A with B. Each is a file that hmap-snapshot or hmap-record wrote, a core file, or `now`: the program that
+is looked at. Within one process a map is told by its header's address and hash seed: another map that was
+allocated at the address of a freed one is another map. Between processes and builds a map is told by its type and
+path, without a path by its type and the function that allocated it, and of several the largest are compared with
+each other. Grew and shrank are by entries; where these are as many, by bytes.
+The first line says what grew most: a map, or all maps of one type that one variable leads to. With --entries, or
+where A has saved entries, also which keys were added, removed or changed, with the values before and after.
+Two files need no program: gomap diff A B.
+""",
+        args=(
+            Arg("A", "a snapshot, a recorded map, a core file or `now`", type=file_name),
+            Arg("B", "the same (default: now)", type=file_name, optional=True),
+            Arg("--by", "rank by bytes, entries, tombstones or load", "ORDER", change_order, default="bytes"),
+            Arg("-n", "how many maps to list; 0: all", "N", natural, default=20),
+            Arg("--entries", "also compare this map's keys and values; may be repeated", "EXPR", many=True),
+            Arg("--program", "the program of a core file; given twice, of A and of B", "PROG", file_name, many=True),
+        ),
+        examples=(
+            ("hmap-diff before.snap", "what has changed since the snapshot"),
+            ("hmap-diff monday.core tuesday.core --by entries", "two core files, ranked by entries"),
+            ("hmap-diff before.snap --entries main.cache", "also which keys of main.cache changed"),
+        ),
+        session="What changed between two moments",
+        of_a_map=False,
     ),
 )
 

@@ -15,7 +15,7 @@ from typing import Protocol, Union
 from gomap.errors import MemoryFault
 from gomap.golang.layouts.slots import SlotShape
 from gomap.gotypes import GoType
-from gomap.graph.path import KeyPart, Path
+from gomap.graph.path import KeyPart, Names, Path
 from gomap.memory import CHUNK, GAP, Buffer, Memory, stream
 
 #: So many elements or entries are worth a batch.
@@ -70,6 +70,17 @@ class Behind:
 
 
 Ways = Union[Elements, Entries, Behind]
+
+
+def texts_of(names: Names, ways: Ways, numbers: Sequence[int]) -> list[str]:
+    """The ways of these numbers as expressions: what Names.text says of each, with what they have in common once."""
+    if isinstance(ways, Behind):
+        texts = texts_of(names, ways.ways, [ways.rows[i] for i in numbers])
+        return [names.extended(text, ways.fields) for text in texts] if ways.fields else texts
+    before = names.text(ways.path)
+    if isinstance(ways, Elements):
+        return [f"{before}[{i}]" for i in numbers]
+    return [names.extended(before, ways(i).part) for i in numbers]
 
 
 class Batch:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from gomap.errors import MemoryFault
 from gomap.golang.hashing.memhash import MemHash, load
 from gomap.target import Arch, Target
@@ -36,6 +38,21 @@ def memhash_of(target: Target) -> tuple[MemHash, bool] | None:
         constants = not aes and word == 8 and not moved and target.variable("runtime.m4") is not None
         return memhash_with(arch, schedule if aes else None, hashkey, moved, constants), moved
     return None
+
+
+def identity_of(target: Target) -> str:
+    """Says which process it is: a digest of the random keys that it has drawn at its start, the same for its core
+    files and in every debugger. Empty where they are not known, or not drawn yet. They can't be learnt from it."""
+    word, found = target.arch.pointer_size, b""
+    for package, _ in _PACKAGES:
+        for name, size in (("hashkey", 4 * word), ("aeskeysched", 16 * word)):
+            address = target.symbol(f"{package}.{name}")
+            if address is not None:
+                try:
+                    found += target.memory.read(address, size)
+                except MemoryFault:
+                    return ""
+    return hashlib.sha256(b"gomap process" + found).hexdigest()[:32] if any(found) else ""
 
 
 def memhash_with(arch: Arch, schedule: bytes | None, hashkey: bytes, moved: bool, constants: bool) -> MemHash:

@@ -19,11 +19,14 @@ APPROXIMATE = 16
 
 @dataclass(frozen=True)
 class ClassicHeaders:
-    """at: index of each field in a record. word: bytes of a pointer."""
+    """at: index of each field in a record. word: bytes of a pointer. seed, first: the fields of the
+    hashes' seed and of the array."""
 
     at: Mapping[str, int]
     word: int
     name: str = "classic"
+    seed: str = "hash0"
+    first: str = "buckets"
     fields: frozenset[str] = HEADER_FIELDS
 
     def candidate(self, address: int, record: Sequence[int]) -> Candidate | None:

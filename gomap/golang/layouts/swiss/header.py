@@ -20,11 +20,14 @@ RANDOM_FROM = {8: 32, 4: 8}
 
 @dataclass(frozen=True)
 class SwissHeaders:
-    """at: index of each field in a record. word: bytes of a pointer."""
+    """at: index of each field in a record. word: bytes of a pointer. seed, first: the fields of the
+    hashes' seed and of the array."""
 
     at: Mapping[str, int]
     word: int
     name: str = "swiss"
+    seed: str = "seed"
+    first: str = "dirPtr"
     fields: frozenset[str] = HEADER_FIELDS
 
     def candidate(self, address: int, record: Sequence[int]) -> Candidate | None:

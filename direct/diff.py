@@ -1,0 +1,59 @@
+"""gomap diff: hmap-diff of two files, with no program."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from gomap import frontend
+from gomap.commands import registry
+from gomap.declare import Settings
+from gomap.errors import UsageError
+from gomap.memory import RegionMemory
+from gomap.recorded import ImageTarget
+from gomap.render.terminal import ended, open_streams, progress, style, write
+from gomap.target import Arch
+
+NAME = "hmap-diff"
+USAGE = "usage: gomap diff A B [--by ORDER] [-n N] [--entries EXPR] [--program PROG] [--json]"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Status 0 when it answered."""
+    open_streams()
+    arguments = list(sys.argv[1:] if argv is None else argv)[1:]
+    return ended("gomap", lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    command = registry.find(NAME)
+    assert command is not None
+    if not {"-h", "--help"}.isdisjoint(arguments):
+        write(f"{USAGE}\n\n{command.help()}\n")
+        return 0
+    options = frontend.parse(command, _line(arguments))
+    if options["B"] is None:
+        raise UsageError(f"diff takes two files; gomap pid PID -c '{NAME} {options['A']}' compares with a process")
+    shown = style(sys.stdout)
+    line = progress(sys.stdout, shown.width)
+    outcome = frontend.run(NAME, _line(arguments), _nothing, Settings(), shown, False, line)
+    write(outcome.output)
+    if outcome.error is not None:
+        print(outcome.error, file=sys.stderr)
+    return 0 if outcome.error is None else 1
+
+
+def _line(arguments: Sequence[str]) -> str:
+    """The arguments as a command line."""
+    return " ".join(_quoted(one) for one in arguments)
+
+
+def _quoted(text: str) -> str:
+    if frontend.tokens(text) == [text] and text[:1] not in "\"'":
+        return text
+    return f"'{text}'" if "'" not in text else f'"{text}"'
+
+
+def _nothing() -> ImageTarget:
+    """The target of a command that asks two files and no program."""
+    return ImageTarget("", Arch("amd64", 8, "little"), RegionMemory([]), None, None, ("image", "recorded"))

@@ -1,0 +1,446 @@
+"""hmap-diff: what changed between two moments, builds or files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gomap import human
+from gomap.anomaly import Anomaly
+from gomap.declare import Context
+from gomap.errors import BadImage, UsageError
+from gomap.report import Facts, Lines, Report, Section, Table
+from gomap.snapshots.columns import Listed, Scalar, Snapshot, Source
+from gomap.snapshots.compare import (
+    WHATS,
+    Change,
+    ChangedGroup,
+    Difference,
+    EntryChanges,
+    Figures,
+    Total,
+    compare,
+    compare_entries,
+)
+from gomap.snapshots.file import NotASnapshot, load
+from gomap.snapshots.take import list_entries, of_map, take
+from gomap.spelling import quote
+
+NOW = "now"
+#: What core files and zip files begin with.
+_ELF, _ZIP = b"\x7fELF", b"PK"
+
+
+@dataclass
+class Side:
+    """One of the two things that are compared. context: of a target, which can be asked; None of a snapshot.
+    expr: of a recorded map, which is all there is."""
+
+    name: str
+    context: Context | None = None
+    snapshot: Snapshot | None = None
+    expr: str | None = None
+
+
+def run(context: Context, options: Mapping[str, Any]) -> Report:
+    names = options["A"], options["B"] or NOW
+    if names[0] == names[1]:
+        raise UsageError(f"A and B are both {names[0]}: there is nothing to compare")
+    programs = (options["--program"] or [])[:2] or [None]
+    sides = [open_side(context, name, program) for name, program in zip(names, [programs[0], programs[-1]])]
+    wanted = options["--entries"] or []
+    alone = next((side.expr for side in sides if side.expr is not None), None)
+    anomalies: list[Anomaly] = []
+    for side in sides:
+        anomalies += _take(side, alone)
+    before, after = (side.snapshot for side in sides)
+    assert before is not None and after is not None
+    if alone is not None:
+        before, after = _of_one(before, after, sides)
+    found = compare(before, after, options["--by"], options["-n"])
+    exprs = list(dict.fromkeys([*wanted, *([] if wanted or alone is None else [alone])]))
+    if not exprs:
+        exprs = [one.expr for one in before.entries if sides[1].context or _listed(after, one.expr)]
+    lists = [compare_entries(*(_entries_of(side, expr) for side in sides)) for expr in exprs]
+    if sides[0].expr and sides[1].expr:
+        lists = [compare_entries(before.entries[0], after.entries[0])]
+    report = Report(_json(sides, found, lists, options["--by"]), anomalies=anomalies)
+    _describe(report, sides, found, lists, options)
+    report.anomalies += _doubts(sides, found)
+    if len(found.changes) < found.every:
+        report.cut("maps", len(found.changes), found.every)
+    if any(one.before.cut or one.after.cut for one in lists):
+        report.cut("values: of long and deep ones the parts that are shown were compared", 0, None)
+    return report
+
+
+# -- what is compared ----------------------------------------------------------------------------------
+
+
+def open_side(context: Context, name: str, program: str | None) -> Side:
+    """name: of a file, or `now`. program: that dumped a core file. Raises BadImage, GomapError."""
+    if name == NOW:
+        if context.target.kind == "recorded":
+            raise UsageError("now is the program that is looked at, and there is none here: name two files")
+        return Side("the core file" if context.target.kind == "core" else NOW, context)
+    head = _head(name)
+    if head == _ELF:
+        # A core file is opened as `gomap core` does it, whatever debugger asks. No debugger takes part in that.
+        from direct.target import DirectTarget, of_core
+
+        return Side(name, context._replace(target=DirectTarget(of_core(program, name))))
+    if head[:2] == _ZIP:
+        try:
+            return Side(name, snapshot=load(name))
+        except NotASnapshot:
+            from gomap.recorded import load as load_map  # stands above the commands
+
+            target = load_map(name)
+            return Side(name, context._replace(target=target), expr=target.expr)
+    raise BadImage(f"{name} is not a snapshot, a recorded map or a core file")
+
+
+def _head(name: str) -> bytes:
+    try:
+        with open(name, "rb") as file:
+            return file.read(4) if file.seekable() else b""
+    except OSError as error:
+        hint = ": the program itself is `now`" if name.isdigit() else ""
+        raise BadImage(f"{name} can't be read: {error.strerror or error}{hint}") from error
+
+
+def _take(side: Side, alone: str | None) -> list[Anomaly]:
+    """Makes a snapshot of a target. alone: the one map that is compared."""
+    if side.snapshot is not None or side.context is None:
+        return []
+    if alone is not None:
+        side.snapshot = of_map(side.context, side.expr or alone)
+        return []
+    side.snapshot, anomalies = take(side.context)
+    return anomalies
+
+
+def _of_one(before: Snapshot, after: Snapshot, sides: list[Side]) -> tuple[Snapshot, Snapshot]:
+    """The one map in both: of a snapshot of all maps the one that has the recorded one's path or, in the same process,
+    its address."""
+    both = [before, after]
+    for i in (0, 1):
+        if sides[i].context is None:
+            other = both[1 - i]
+            path = str(sides[1 - i].expr)
+            here = both[i]
+            rows = [k for k, number in enumerate(here.paths) if here.texts[number] == path]
+            if here.source.process and here.source.process == other.source.process and other.addresses:
+                rows = rows or [k for k, at in enumerate(here.addresses) if at == other.addresses[0]]
+            both[i] = here.only(rows[:1])
+    for i in (0, 1):  # of two recorded maps it is the user who says that they are one
+        both[i].owners = type(both[i].owners)("I", both[i].paths)
+    return both[0], both[1]
+
+
+def _listed(one: Snapshot, expr: str) -> Listed | None:
+    return next((listed for listed in one.entries if listed.expr == expr), None)
+
+
+def _entries_of(side: Side, expr: str) -> Listed:
+    """Raises BadImage where a file does not have them, and what resolving raises."""
+    assert side.snapshot is not None
+    found = _listed(side.snapshot, expr)
+    if found is not None:
+        return found
+    if side.context is not None:
+        return list_entries(side.context, side.expr or expr)
+    have = ", ".join(one.expr for one in side.snapshot.entries)
+    hint = f"it has those of {have}" if have else f"hmap-snapshot FILE --entries '{expr}' saves them"
+    raise BadImage(f"{side.name} does not have the entries of {expr}: {hint}")
+
+
+def _doubts(sides: list[Side], found: Difference) -> list[Anomaly]:
+    """What the comparison can't know."""
+    told = []
+    for side in sides:
+        source = side.snapshot.source if side.snapshot is not None else None
+        if source is not None and source.lacks is not None:
+            what = f"{side.name}: maps that no variable leads to are not all known: {source.lacks}"
+            told.append(Anomaly("warning", "snapshot-incomplete", what, None))
+        if source is not None and source.running and side.context is None:
+            what = f"{side.name} was taken while {human.plural(source.running, 'thread')} ran: it may mix moments"
+            told.append(Anomaly("warning", "snapshot-running", what, None))
+    if found.same_process is None:
+        what = "which processes these are is not known: maps are compared by type and path, not by address"
+        told.append(Anomaly("note", "process-unknown", what, None))
+    return told
+
+
+# -- in words ------------------------------------------------------------------------------------------
+
+
+def _describe(
+    report: Report, sides: list[Side], found: Difference, lists: list[EntryChanges], options: Mapping[str, Any]
+) -> None:
+    by = options["--by"]
+    best = _most(found, by)
+    if sides[0].expr is None and sides[1].expr is None:
+        report.answer = [_first_line(best, found, by), *_summary(sides, found)]
+        report.sections = [*_groups_table(found), *_maps_table(found)]
+    else:
+        report.answer = [_summary(sides, found)[0]]
+    for one in lists:
+        if report.sections or len(report.answer) > 1 or sides[0].expr is None:
+            report.sections.append(Lines([_entries_line(one)]))
+        else:
+            report.answer = [_entries_line(one), *report.answer]
+        report.sections += _entries_table(report, one, options["-n"])
+
+
+def _most(found: Difference, by: str) -> Change | ChangedGroup | None:
+    """What grew most: one map, or the maps of one type that one variable leads to."""
+    order = "bytes" if by == "load" else by
+    groups = [one for one in found.groups if getattr(one, order) > 0]
+    return max(groups, key=lambda one: (getattr(one, order), one.bytes), default=None)
+
+
+def _first_line(best: Change | ChangedGroup | None, found: Difference, by: str) -> str:
+    if not found.every:
+        return "no map has changed"
+    if not isinstance(best, ChangedGroup):
+        return "no map grew"
+    name = best.owner or "what no variable leads to"
+    type_ = human.short(best.type) or "maps of unknown type"
+    by_number = f"{_signed(best.entries)} {'entry' if abs(best.entries) == 1 else 'entries'}"
+    parts = [_signed_size(best.bytes), by_number]
+    if by == "entries":
+        parts.reverse()
+    if by == "tombstones":
+        parts.insert(0, f"{_signed(best.tombstones)} tombstones")
+    total = sum(best.number.values())
+    how = ", ".join(f"{best.number[what]:,} {what}" for what in WHATS if best.number.get(what))
+    one = next((c for c in found.changes if (c.owner, c.type) == (best.owner, best.type)), None)
+    if total == 1 and one is not None:
+        name = one.path or f"{one.address:#x}"
+        how = "" if one.what == "grew" else f", {one.what}"
+        return f"{name} grew most: {', '.join(parts)} ({one.before.count:,} to {one.after.count:,} entries{how})"
+    return f"{name} ({type_}) grew most: {', '.join(parts)} in {human.plural(total, 'map')} ({how})"
+
+
+def _summary(sides: list[Side], found: Difference) -> list[str]:
+    parts = [f"{found.number[what]:,} {what}" for what in WHATS if found.number[what]]
+    told = ", ".join([*parts, f"{found.unchanged:,} unchanged"])
+    change = found.after.bytes - found.before.bytes
+    entries = found.after.entries - found.before.entries
+    lines = [f"maps: {told}; in all {_signed_size(change)}, {_signed(entries)} entries"]
+    names = " to ".join(side.name for side in sides)
+    taken = [side.snapshot.source.taken for side in sides if side.snapshot is not None]
+    apart = f", {_duration(taken[1] - taken[0])} apart" if all(taken) and found.same_process else ""
+    which = {True: "one process", False: "two processes, compared by type and path", None: "by type and path"}
+    lines.append(f"({names}: {which[found.same_process]}{apart})")
+    return lines
+
+
+def _duration(seconds: int) -> str:
+    if abs(seconds) < 120:
+        return human.plural(seconds, "second")
+    minutes = seconds // 60
+    return human.plural(minutes, "minute") if abs(minutes) < 120 else human.plural(minutes // 60, "hour")
+
+
+def _signed(number: int) -> str:
+    return f"{number:+,}" if number else "0"
+
+
+def _signed_size(number: int) -> str:
+    return f"{'-' if number < 0 else '+' if number else ''}{human.size(abs(number))}"
+
+
+#: Groups that are listed in text; JSON has as many as maps.
+SHOWN_GROUPS = 10
+
+
+def _groups_table(found: Difference) -> list[Section]:
+    """Of maps that changed together: a group of one is a row of the other table."""
+    groups = [one for one in found.groups if sum(one.number.values()) > 1][:SHOWN_GROUPS]
+    if not groups:
+        return []
+    rows = [
+        [
+            _signed_size(one.bytes),
+            _signed(one.entries),
+            *(f"{one.number[what]:,}" if one.number.get(what) else "" for what in WHATS),
+            one.owner or "no variable",
+            human.short(one.type) or "type unknown",
+        ]
+        for one in groups
+    ]
+    headings = ["bytes", "entries", *WHATS, "owner", "type"]
+    shown = [0, 1, *(i for i in range(2, 7) if any(row[i] for row in rows)), 7, 8]
+    right = frozenset(range(len(shown) - 2))
+    picked = [[row[i] for i in shown] for row in rows]
+    return [Table([headings[i] for i in shown], picked, right, whole=len(shown) - 2)]
+
+
+def _maps_table(found: Difference) -> list[Section]:
+    rows = [
+        [
+            _signed_size(one.bytes),
+            f"{one.before.count:,} to {one.after.count:,}" if one.what not in ("appeared", "vanished")
+            else f"{(one.after if one.what == 'appeared' else one.before).count:,}",
+            _load(one),
+            one.what,
+            _name(one),
+            f"{one.address:#x}" + (f":{human.short(one.type)}" if one.type else ""),
+        ]
+        for one in found.changes
+    ]  # fmt: skip
+    if not rows:
+        return []
+    headings = ["bytes", "entries", "load", "", "map", "address:type"]
+    sections: list[Section] = [Table(headings, rows, frozenset(range(3)), whole=4)]
+    facts = []
+    dead = [one for one in found.changes if one.tombstones]
+    if dead:
+        told = ", ".join(f"{_signed(one.tombstones)} {one.path or hex(one.address)}" for one in dead[:3])
+        facts.append(("tombstones", told))
+    if any(not one.path for one in found.changes):
+        facts.append(("no variable", "no variable leads to the map, which may be garbage not collected yet"))
+    if facts:
+        sections.append(Facts(facts))
+    return sections
+
+
+def _load(one: Change) -> str:
+    loads = [side.load for side in (one.before, one.after)]
+    if one.what in ("appeared", "vanished"):
+        load = loads[one.what == "appeared"]
+        return "" if load is None else human.percent(load)
+    if None in loads:
+        return ""
+    texts = [human.percent(load or 0.0) for load in loads]
+    return texts[0] if texts[0] == texts[1] else " to ".join(texts)
+
+
+def _name(one: Change) -> str:
+    if not one.path:
+        return f"no variable; allocated in {human.short(one.origin)}" if one.origin else "no variable"
+    where = "" if one.path.startswith(one.owner) or not one.owner else f" in {human.short(one.owner)}"
+    return f"{one.path}{where}" + (" (no variable leads to it any more)" if one.lost else "")
+
+
+def _entries_line(one: EntryChanges) -> str:
+    parts = [
+        f"{human.plural(len(one.added), 'key')} added",
+        f"{len(one.removed):,} removed",
+        f"{len(one.changed):,} changed",
+        f"{one.unchanged:,} the same",
+    ]
+    return f"{one.after.expr}: {', '.join(parts)} ({len(one.before.keys):,} to {len(one.after.keys):,} entries)"
+
+
+def _entries_table(report: Report, one: EntryChanges, most: int) -> list[Section]:
+    key, value = zip(one.before.quoted, one.after.quoted)
+
+    def keyed(scalar: Scalar, after: bool) -> str:
+        return _text(scalar, key[after])
+
+    def valued(scalar: Scalar, after: bool) -> str:
+        return _text(scalar, value[after])
+
+    rows = [
+        *(["changed", keyed(k, True), valued(old, False), valued(new, True)] for k, old, new in one.changed),
+        *(["added", keyed(k, True), "", valued(v, True)] for k, v in one.added),
+        *(["removed", keyed(k, False), valued(v, False), ""] for k, v in one.removed),
+    ]
+    if most and len(rows) > most:
+        report.cut(f"changed entries of {one.after.expr}", most, len(rows))
+    shown = rows[: most or None]
+    return [Table(["", "key", "before", "after"], shown, code=frozenset({1, 2, 3}), kept=1)] if shown else []
+
+
+def _text(value: Scalar, quoted: bool) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str) and quoted:
+        return quote(value.encode("utf-8", "surrogateescape"))
+    return str(value)
+
+
+# -- JSON ----------------------------------------------------------------------------------------------
+
+
+def _json(sides: list[Side], found: Difference, lists: list[EntryChanges], by: str) -> dict[str, Any]:
+    best = _most(found, by)
+    return {
+        "by": by,
+        "before": _side_json(sides[0], found.before),
+        "after": _side_json(sides[1], found.after),
+        "same_process": found.same_process,
+        "number": {**found.number, "unchanged": found.unchanged},
+        "grew_most": _group_json(best) if isinstance(best, ChangedGroup) else None,
+        "groups": [_group_json(one) for one in found.groups[: max(len(found.changes), 1)]],
+        "maps": [_change_json(one) for one in found.changes],
+        "entries": [_entries_json(one) for one in lists],
+    }
+
+
+def _side_json(side: Side, total: Total) -> dict[str, Any]:
+    assert side.snapshot is not None
+    source: Source = side.snapshot.source
+    taken = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(source.taken)) if source.taken else None
+    return {
+        "name": side.name,
+        "kind": source.kind,
+        "go": source.go,
+        "process": source.process or None,
+        "taken": taken,
+        "running": source.running,
+        "lacks": source.lacks,
+        "maps": total.maps,
+        "count": total.entries,
+        "bytes": total.bytes,
+        "tombstones": total.tombstones,
+    }
+
+
+def _group_json(one: ChangedGroup) -> dict[str, Any]:
+    return {
+        "owner": one.owner or None,
+        "type": one.type or None,
+        **{what: one.number.get(what, 0) for what in WHATS},
+        "count": one.entries,
+        "bytes": one.bytes,
+        "tombstones": one.tombstones,
+    }
+
+
+def _change_json(one: Change) -> dict[str, Any]:
+    return {
+        "change": one.what,
+        "path": one.path or None,
+        "owner": one.owner or None,
+        "kind": one.kind,
+        "lost": one.lost,
+        "origin": one.origin or None,
+        "address": hex(one.address),
+        "type": one.type or None,
+        "before": None if one.what == "appeared" else _figures_json(one.before),
+        "after": None if one.what == "vanished" else _figures_json(one.after),
+    }
+
+
+def _figures_json(one: Figures) -> dict[str, Any]:
+    return {"count": one.count, "bytes": one.bytes, "tombstones": one.tombstones, "load": one.load}
+
+
+def _entries_json(one: EntryChanges) -> dict[str, Any]:
+    return {
+        "expr": one.after.expr,
+        "type": one.after.type,
+        "before": len(one.before.keys),
+        "after": len(one.after.keys),
+        "unchanged": one.unchanged,
+        "added": [{"key": key, "value": value} for key, value in one.added],
+        "removed": [{"key": key, "value": value} for key, value in one.removed],
+        "changed": [{"key": key, "before": old, "after": new} for key, old, new in one.changed],
+        "cut": one.before.cut or one.after.cut,
+    }

@@ -1,0 +1,93 @@
+"""Tombstones of many maps: marks of small arrays, counted together, and what tables say of their own.
+
+A table counts down growthLeft for each slot that was ever used since it was made: what is neither left nor in use is a
+tombstone (table.Delete, resetGrowthLeft of internal/runtime/maps/table.go).
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+
+from gomap.errors import GomapError, MemoryFault
+from gomap.golang.layouts.marks import SLOTS, words
+from gomap.golang.layouts.slots import member
+from gomap.golang.layouts.structure import UNTOLD
+from gomap.golang.layouts.swiss.shape import MAX_LOAD_DEN, MAX_LOAD_NUM
+from gomap.golang.runtime.rtype import DescribedTypes
+from gomap.heap.census import Census
+from gomap.memory import gather, stream
+from gomap.target import Target, unpacker
+
+
+def tombstones(
+    target: Target, types: DescribedTypes, census: Census, mark: int, rows: Sequence[int], sizes: Sequence[int]
+) -> array[int]:
+    """How many the map in each of these rows of the census has; UNTOLD where that can't be read. mark: what a slot has
+    that is one. sizes: bytes of a bucket (group)."""
+    found = array("q", [UNTOLD]) * len(rows)
+    rule = census.reader.rule if census.reader is not None else None
+    if rule is None:
+        return found
+    directories: dict[int, int] = {}
+    small: dict[int, int] = {}
+    large: list[int] = []
+    for i, row in enumerate(rows):
+        array_, size = census.arrays[row], census.sizes[row]
+        buckets = census.slots[row] // SLOTS
+        if rule.has_directory(size):
+            directories[array_] = size
+        elif buckets == 1:
+            small[array_] = i
+        elif buckets > 1:
+            large.append(i)
+        else:
+            found[i] = 0
+    memory = target.memory
+    for at, data in gather(memory, sorted(small), SLOTS):
+        if data is not None:
+            found[small[at]] = bytes(data).count(mark)
+    large.sort(key=lambda i: census.arrays[rows[i]])
+    pieces = [(census.arrays[rows[i]], census.slots[rows[i]] // SLOTS * sizes[i]) for i in large]
+    for i, (_, _, whole) in zip(large, stream(memory, pieces)):
+        if not isinstance(whole, MemoryFault):
+            held, size = bytes(whole), sizes[i]
+            found[i] = sum(held[slot::size].count(mark) for slot in range(SLOTS))
+    if directories:
+        told = dict(_in_tables(target, types, directories))
+        for i, row in enumerate(rows):
+            if rule.has_directory(census.sizes[row]):
+                found[i] = told.get(census.arrays[row], UNTOLD)
+    return found
+
+
+def _in_tables(target: Target, types: DescribedTypes, directories: dict[int, int]) -> Iterator[tuple[int, int]]:
+    """(address of a directory, tombstones in its tables). directories: how many entries each has, by its address."""
+    memory, word = target.memory, target.arch.pointer_size
+    try:
+        table = types.map_table()
+        fields = [member(table, name) for name in ("used", "capacity", "growthLeft")]
+    except GomapError:
+        return
+    take = unpacker(target.arch, [(offset, t.size) for offset, t in fields])
+    leads: dict[int, Iterable[int]] = {}
+    for at, data in gather(memory, sorted(at for at, entries in directories.items() if entries == 1), word):
+        if data is not None:
+            leads[at] = (target.arch.pointer(bytes(data)),)
+    for at, entries in directories.items():
+        if entries > 1:
+            try:
+                whole = memory.read(at, entries * word)
+            except MemoryFault:
+                continue
+            leads[at] = set(words(whole, 0, word, word, target.arch.byte_order))
+    tables: dict[int, int] = {}
+    for at, data in gather(memory, sorted({one for some in leads.values() for one in some}), table.size):
+        if data is not None:
+            used, capacity, left = take(data)
+            number = capacity * MAX_LOAD_NUM // MAX_LOAD_DEN - used - left
+            if number >= 0:
+                tables[at] = number
+    for at, some in leads.items():
+        if all(one in tables for one in some):
+            yield at, sum(tables[one] for one in some)

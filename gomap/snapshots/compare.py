@@ -1,0 +1,342 @@
+"""What changed between two snapshots: which map is which, and by how much each has changed.
+
+Within one process a map is its header's address, as long as no other map has been allocated there since: a new map has
+a new seed. A map that was emptied has a new seed too (clear, and the delete of its last entry): it is the same one
+where clearSeq went up, or where it still has its array and that array is empty, or is a large object of its own, which
+no other map is likely to get. Across processes and builds a map is what has its type and path (no path: its type and
+the function that allocated it); of several the largest are compared with each other.
+
+Cost is linear in the number of maps: rows that agree in all columns are passed over, and objects are made of the rows
+that are told alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from heapq import nlargest
+from typing import Callable, Optional
+
+from gomap.snapshots.columns import UNKNOWN_NUMBER, Listed, Scalar, Snapshot
+
+#: An array of so many bytes is an object of its own (runtime/sizeclasses.go: larger ones are in no size class).
+LARGE = 32 << 10
+#: Row of the first and of the second snapshot; None where it is not there.
+Pair = tuple[Optional[int], Optional[int]]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """tombstones, load: None where they are not known."""
+
+    count: int = 0
+    bytes: int = 0
+    tombstones: int | None = 0
+    load: float | None = 0.0
+
+
+NOTHING = Figures()
+
+
+@dataclass(frozen=True)
+class Change:
+    """what: appeared, vanished, grew or shrank (by entries; by bytes where these are as many), or changed: its
+    tombstones or load. path: in the second snapshot or, where no variable leads to the map there, in the first. lost:
+    no variable leads to it any more."""
+
+    what: str
+    type: str
+    path: str
+    owner: str
+    kind: str
+    origin: str
+    address: int
+    before: Figures
+    after: Figures
+    lost: bool = False
+
+    @property
+    def entries(self) -> int:
+        return self.after.count - self.before.count
+
+    @property
+    def bytes(self) -> int:
+        return self.after.bytes - self.before.bytes
+
+    @property
+    def tombstones(self) -> int:
+        return (self.after.tombstones or 0) - (self.before.tombstones or 0)
+
+    @property
+    def load(self) -> float:
+        return (self.after.load or 0.0) - (self.before.load or 0.0)
+
+
+@dataclass
+class ChangedGroup:
+    """The changed maps of one type that one package variable or function leads to; owner empty: no variable does."""
+
+    owner: str
+    type: str
+    example: Pair = (None, None)
+    number: dict[str, int] = field(default_factory=dict)
+    entries: int = 0
+    bytes: int = 0
+    tombstones: int = 0
+
+
+@dataclass
+class Total:
+    maps: int = 0
+    entries: int = 0
+    bytes: int = 0
+    tombstones: int = 0
+
+
+@dataclass
+class Difference:
+    """same_process: told by hash keys; None where these are not known. unchanged: maps that are the same in all."""
+
+    same_process: bool | None
+    before: Total
+    after: Total
+    number: dict[str, int]
+    unchanged: int
+    groups: list[ChangedGroup]
+    changes: list[Change]
+    every: int = 0
+
+
+#: What changes can be ranked by.
+ORDERS: dict[str, Callable[[Change], float]] = {
+    "bytes": lambda one: one.bytes,
+    "entries": lambda one: one.entries,
+    "tombstones": lambda one: one.tombstones,
+    "load": lambda one: one.load,
+}
+WHATS = ("appeared", "vanished", "grew", "shrank", "changed")
+
+
+def compare(before: Snapshot, after: Snapshot, by: str, most: int) -> Difference:
+    """most: how many changes are told, those that grew or shrank the most first; 0: all."""
+    known = before.source.process, after.source.process
+    same = None if not all(known) else known[0] == known[1]
+    number = dict.fromkeys(WHATS, 0)
+    groups: dict[tuple[str, str], ChangedGroup] = {}
+    pairs: list[tuple[float, int, Pair, str]] = []
+    unchanged = 0
+    look = _Looks(before, after, by)
+    for pair in _pairs(before, after, bool(same)):
+        what = look.what(pair)
+        if what is None:
+            unchanged += 1
+            continue
+        number[what] += 1
+        look.add(groups, pair, what)
+        pairs.append((look.amount(pair), len(pairs), pair, what))
+    key = _by_size
+    best = sorted(pairs, key=key, reverse=True) if not most else nlargest(most, pairs, key=key)
+    order: Callable[[ChangedGroup], float] = {
+        "entries": lambda one: one.entries, "tombstones": lambda one: one.tombstones
+    }.get(by, lambda one: one.bytes)  # fmt: skip
+    return Difference(
+        same,
+        _total(before),
+        _total(after),
+        number,
+        unchanged,
+        sorted(groups.values(), key=lambda one: (abs(order(one)), one.entries), reverse=True),
+        [look.change(pair, what) for _, _, pair, what in best],
+        len(pairs),
+    )
+
+
+def _by_size(one: tuple[float, int, Pair, str]) -> tuple[float, int]:
+    return abs(one[0]), -one[1]
+
+
+def _total(one: Snapshot) -> Total:
+    dead = sum(number for number in one.tombstones if number > 0)
+    return Total(len(one), sum(one.counts), sum(one.held), dead)
+
+
+def _pairs(before: Snapshot, after: Snapshot, same_process: bool) -> Iterator[Pair]:
+    """Every map of both, once."""
+    return _by_address(before, after) if same_process else _by_name(before, after)
+
+
+def _by_address(before: Snapshot, after: Snapshot) -> Iterator[Pair]:
+    """Both are in the order of addresses."""
+    one, two = before.addresses, after.addresses
+    i = j = 0
+    while i < len(one) and j < len(two):
+        a, b = one[i], two[j]
+        if a == b:
+            if is_same(before, i, after, j):
+                yield i, j
+            else:
+                yield i, None
+                yield None, j
+            i, j = i + 1, j + 1
+        elif a < b:
+            yield i, None
+            i += 1
+        else:
+            yield None, j
+            j += 1
+    yield from ((k, None) for k in range(i, len(one)))
+    yield from ((None, k) for k in range(j, len(two)))
+
+
+def is_same(before: Snapshot, i: int, after: Snapshot, j: int) -> bool:
+    """Whether what lies at one address of one process is the same map in both."""
+    type_, other = before.texts[before.types[i]], after.texts[after.types[j]]
+    if before.seeds[i] == after.seeds[j]:
+        # Without a seed (a sync.Map) the type tells; with one a type that was guessed may have been guessed otherwise.
+        return bool(before.seeds[i]) or type_ == other
+    if type_ and other and type_ != other:
+        return False
+    if after.clears[j] > before.clears[i]:
+        return True
+    array = after.arrays[j]
+    return bool(array) and array == before.arrays[i] and (not after.counts[j] or after.held[j] >= LARGE)
+
+
+def _by_name(before: Snapshot, after: Snapshot) -> Iterator[Pair]:
+    rows: dict[tuple[str, str, str, str], tuple[list[int], list[int]]] = {}
+    for side, one in enumerate((before, after)):
+        texts = one.texts
+        for i, (type_, path, owner) in enumerate(zip(one.types, one.paths, one.owners)):
+            # A path has its owner's name, but where it begins with a function's variable.
+            key = texts[type_], texts[path], texts[owner], "" if path and texts[path] else texts[one.origins[i]]
+            found = rows.get(key)
+            if found is None:
+                found = rows[key] = [], []
+            found[side].append(i)
+    for some, others in rows.values():
+        if len(some) > 1:
+            some.sort(key=lambda i: (before.held[i], before.counts[i]), reverse=True)
+        if len(others) > 1:
+            others.sort(key=lambda j: (after.held[j], after.counts[j]), reverse=True)
+        yield from zip(some, others)
+        yield from ((i, None) for i in some[len(others) :])
+        yield from ((None, j) for j in others[len(some) :])
+
+
+class _Looks:
+    def __init__(self, before: Snapshot, after: Snapshot, by: str) -> None:
+        self.before, self.after, self.by = before, after, by
+
+    def what(self, pair: Pair) -> str | None:
+        """Change.what; None of a map that is the same in all."""
+        i, j = pair
+        if i is None:
+            return "appeared"
+        if j is None:
+            return "vanished"
+        before, after = self.before, self.after
+        entries, bytes_ = after.counts[j] - before.counts[i], after.held[j] - before.held[i]
+        if entries or bytes_:
+            return "grew" if (entries or bytes_) > 0 else "shrank"
+        if after.tombstones[j] == before.tombstones[i] and after.loads[j] == before.loads[i]:
+            return None
+        return "changed"
+
+    def amount(self, pair: Pair) -> float:
+        """By how much it has grown, of what changes are ranked by."""
+        i, j = pair
+        column = {"bytes": "held", "entries": "counts", "tombstones": "tombstones", "load": "loads"}[self.by]
+        old = 0 if i is None else max(self.before.column(column)[i], 0)
+        return (0 if j is None else max(self.after.column(column)[j], 0)) - old
+
+    def add(self, groups: dict[tuple[str, str], ChangedGroup], pair: Pair, what: str) -> None:
+        i, j = pair
+        side, row = (self.after, j) if j is not None else (self.before, i or 0)
+        owner, type_ = side.texts[side.owners[row]], side.texts[side.types[row]]
+        if not owner and i is not None:
+            owner = self.before.texts[self.before.owners[i]]
+        group = groups.get((owner, type_))
+        if group is None:
+            group = groups[owner, type_] = ChangedGroup(owner, type_, pair)
+        group.number[what] = group.number.get(what, 0) + 1
+        before, after = self.before, self.after
+        if i is not None:
+            group.entries -= before.counts[i]
+            group.bytes -= before.held[i]
+            group.tombstones -= max(before.tombstones[i], 0)
+        if j is not None:
+            group.entries += after.counts[j]
+            group.bytes += after.held[j]
+            group.tombstones += max(after.tombstones[j], 0)
+
+    def change(self, pair: Pair, what: str) -> Change:
+        i, j = pair
+        side, row = (self.after, j) if j is not None else (self.before, i or 0)
+
+        def told(name: str) -> str:
+            now = side.texts[side.column(name)[row]]
+            return now or ("" if i is None else self.before.texts[self.before.column(name)[i]])
+
+        lost = i is not None and j is not None and bool(_path(self.before, i)) and not _path(self.after, j)
+        return Change(
+            what, told("types"), told("paths"), told("owners"), told("kinds"), told("origins"), side.addresses[row],
+            _figures(self.before, i), _figures(self.after, j), lost,
+        )  # fmt: skip
+
+
+def _path(one: Snapshot, i: int) -> str:
+    return one.texts[one.paths[i]]
+
+
+def _figures(one: Snapshot, i: int | None) -> Figures:
+    if i is None:
+        return NOTHING
+    dead, load = one.tombstones[i], one.loads[i]
+    return Figures(
+        one.counts[i], one.held[i], None if dead == UNKNOWN_NUMBER else dead, None if load == UNKNOWN_NUMBER else load
+    )
+
+
+# -- one map -------------------------------------------------------------------------------------------
+
+
+@dataclass
+class EntryChanges:
+    """Of one map. changed: (key, value before, value after)."""
+
+    before: Listed
+    after: Listed
+    added: list[tuple[Scalar, Scalar]] = field(default_factory=list)
+    removed: list[tuple[Scalar, Scalar]] = field(default_factory=list)
+    changed: list[tuple[Scalar, Scalar, Scalar]] = field(default_factory=list)
+    unchanged: int = 0
+
+
+def compare_entries(before: Listed, after: Listed) -> EntryChanges:
+    """In the order of the maps themselves. Keys that are told alike (NaN, say) are compared in that order."""
+    found = EntryChanges(before, after)
+    old = _numbered(before)
+    for key, value in _numbered(after).items():
+        if key not in old:
+            found.added.append((key[1], value))
+            continue
+        was = old.pop(key)
+        if was == value and type(was) is type(value):
+            found.unchanged += 1
+        else:
+            found.changed.append((key[1], was, value))
+    found.removed = [(key[1], value) for key, value in old.items()]
+    return found
+
+
+def _numbered(listed: Listed) -> dict[tuple[int, Scalar], Scalar]:
+    """The values by key; keys that are told alike are numbered."""
+    found: dict[tuple[int, Scalar], Scalar] = {}
+    again: dict[Scalar, int] = {}
+    for key, value in zip(listed.keys, listed.values):
+        if (0, key) in found:
+            again[key] = again.get(key, 0) + 1
+            found[again[key], key] = value
+        else:
+            found[0, key] = value
+    return found
