@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 
@@ -23,6 +24,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     open_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)[1:]
     return ended("gomap", lambda: _run(arguments))
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """The command line of each subcommand."""
+    parser = argparse.ArgumentParser(prog="gomap diff", description="What changed between two files.")
+    command = registry.find(NAME)
+    for arg in command.all_args if command is not None else ():
+        if arg.positional:
+            parser.add_argument(arg.name, help=arg.help)
+        elif arg.metavar:
+            parser.add_argument(arg.name, metavar=arg.metavar, help=arg.help)
+        else:
+            parser.add_argument(arg.name, action="store_true", help=arg.help)
+    return {"diff": parser}
 
 
 def _run(arguments: Sequence[str]) -> int:

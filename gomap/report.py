@@ -78,7 +78,8 @@ class Report:
     """answer: the first lines, what the user asked for. advice: what to do about it.
 
     data, anomalies, truncated: the fields of the JSON contract; data: a result (gomap/results). notes: what is to be
-    known of the variables that the command line named: the answer's last lines in text, anomalies in JSON.
+    known of the variables that the command line named: the answer's last lines in text, anomalies in JSON. target: what
+    JSON tells of as the target, where that is not the one that the command was given.
     """
 
     data: Any
@@ -88,6 +89,7 @@ class Report:
     anomalies: list[Anomaly] = field(default_factory=list)
     notes: list[Anomaly] = field(default_factory=list)
     truncated: list[Cut] | None = None
+    target: Any = None
 
     def cut(self, what: str, shown: int, of: int | None) -> None:
         """Says that only a part is shown."""

@@ -66,11 +66,19 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     lists = [compare_entries(*(_entries_of(side, expr) for side in sides)) for expr in exprs]
     if sides[0].expr and sides[1].expr:
         lists = [compare_entries(before.entries[0], after.entries[0])]
-    report = Report(_json(sides, found, lists, options["--by"]), anomalies=anomalies)
+    report = Report(_json(sides, found, lists, options["--by"], options["-n"]), anomalies=anomalies)
+    report.target = after.source
     _describe(report, sides, found, lists, options)
     report.anomalies += _doubts(sides, found)
     if len(found.changes) < found.every:
         report.cut("maps", len(found.changes), found.every)
+    if len(found.groups) > (options["-n"] or len(found.groups)):
+        report.cut("groups", options["-n"], len(found.groups))
+    for one in lists:
+        longest = max(len(one.added), len(one.removed), len(one.changed))
+        if options["-n"] and longest > options["-n"]:
+            number = len(one.added) + len(one.removed) + len(one.changed)
+            report.cut(f"changed entries of {one.after.expr}", min(number, options["-n"]), number)
     if any(one.before.cut or one.after.cut for one in lists):
         report.cut("values: of long and deep ones the parts that are shown were compared", 0, None)
     return report
@@ -180,7 +188,7 @@ def _doubts(sides: list[Side], found: Difference) -> list[Anomaly]:
 def _describe(
     report: Report, sides: list[Side], found: Difference, lists: list[EntryChanges], options: Mapping[str, Any]
 ) -> None:
-    by = options["--by"]
+    by, most = options["--by"], options["-n"]
     best = _most(found, by)
     if sides[0].expr is None and sides[1].expr is None:
         report.answer = [_first_line(best, found, by), *_summary(sides, found)]
@@ -192,7 +200,7 @@ def _describe(
             report.sections.append(Lines([_entries_line(one)]))
         else:
             report.answer = [_entries_line(one), *report.answer]
-        report.sections += _entries_table(report, one, options["-n"])
+        report.sections += _entries_table(one, most)
 
 
 def _most(found: Difference, by: str) -> Change | ChangedGroup | None:
@@ -220,9 +228,14 @@ def _first_line(best: Change | ChangedGroup | None, found: Difference, by: str) 
     one = next((c for c in found.changes if (c.owner, c.type) == (best.owner, best.type)), None)
     if total == 1 and one is not None:
         name = one.path or f"{one.address:#x}"
-        how = "" if one.what == "grew" else f", {one.what}"
-        return f"{name} grew most: {', '.join(parts)} ({one.before.count:,} to {one.after.count:,} entries{how})"
+        if one.what == "appeared":
+            return f"{name} grew most: it appeared, with {human.size(one.after.bytes)} and {_entries(one.after.count)}"
+        return f"{name} grew most: {', '.join(parts)} ({one.before.count:,} to {_entries(one.after.count)})"
     return f"{name} ({type_}) grew most: {', '.join(parts)} in {human.plural(total, 'map')} ({how})"
+
+
+def _entries(number: int) -> str:
+    return human.plural(number, "entry")
 
 
 def _summary(sides: list[Side], found: Difference) -> list[str]:
@@ -304,6 +317,10 @@ def _maps_table(found: Difference) -> list[Section]:
         facts.append(("tombstones", told))
     if any(not one.path for one in found.changes):
         facts.append(("no variable", "no variable leads to the map, which may be garbage not collected yet"))
+    if any(one.lost for one in found.changes):
+        facts.append(("lost", "no variable leads to the map any more"))
+    if any(one.replaced for one in found.changes):
+        facts.append(("replaced", "the address has another map, or the same one, emptied and filled again"))
     if facts:
         sections.append(Facts(facts))
     return sections
@@ -324,7 +341,7 @@ def _name(one: Change) -> str:
     if not one.path:
         return f"no variable; allocated in {human.short(one.origin)}" if one.origin else "no variable"
     where = "" if one.path.startswith(one.owner) or not one.owner else f" in {human.short(one.owner)}"
-    return f"{one.path}{where}" + (" (no variable leads to it any more)" if one.lost else "")
+    return f"{one.path}{where}{', lost' if one.lost else ''}{', replaced' if one.replaced else ''}"
 
 
 def _entries_line(one: EntryChanges) -> str:
@@ -337,7 +354,7 @@ def _entries_line(one: EntryChanges) -> str:
     return f"{one.after.expr}: {', '.join(parts)} ({len(one.before.keys):,} to {len(one.after.keys):,} entries)"
 
 
-def _entries_table(report: Report, one: EntryChanges, most: int) -> list[Section]:
+def _entries_table(one: EntryChanges, most: int) -> list[Section]:
     key, value = zip(one.before.quoted, one.after.quoted)
 
     def keyed(scalar: Scalar, after: bool) -> str:
@@ -351,10 +368,8 @@ def _entries_table(report: Report, one: EntryChanges, most: int) -> list[Section
         *(["added", keyed(k, True), "", valued(v, True)] for k, v in one.added),
         *(["removed", keyed(k, False), valued(v, False), ""] for k, v in one.removed),
     ]
-    if most and len(rows) > most:
-        report.cut(f"changed entries of {one.after.expr}", most, len(rows))
     shown = rows[: most or None]
-    return [Table(["", "key", "before", "after"], shown, code=frozenset({1, 2, 3}), kept=1)] if shown else []
+    return [Table(["", "key", "before", "after"], shown, code=frozenset({1, 2, 3}), whole=2)] if shown else []
 
 
 def _text(value: Scalar, quoted: bool) -> str:
@@ -368,7 +383,7 @@ def _text(value: Scalar, quoted: bool) -> str:
 # -- JSON ----------------------------------------------------------------------------------------------
 
 
-def _json(sides: list[Side], found: Difference, lists: list[EntryChanges], by: str) -> dict[str, Any]:
+def _json(sides: list[Side], found: Difference, lists: list[EntryChanges], by: str, most: int) -> dict[str, Any]:
     best = _most(found, by)
     return {
         "by": by,
@@ -377,9 +392,9 @@ def _json(sides: list[Side], found: Difference, lists: list[EntryChanges], by: s
         "same_process": found.same_process,
         "number": {**found.number, "unchanged": found.unchanged},
         "grew_most": _group_json(best) if isinstance(best, ChangedGroup) else None,
-        "groups": [_group_json(one) for one in found.groups[: max(len(found.changes), 1)]],
+        "groups": [_group_json(one) for one in found.groups[: most or None]],
         "maps": [_change_json(one) for one in found.changes],
-        "entries": [_entries_json(one) for one in lists],
+        "entries": [_entries_json(one, most or None) for one in lists],
     }
 
 
@@ -420,6 +435,7 @@ def _change_json(one: Change) -> dict[str, Any]:
         "owner": one.owner or None,
         "kind": one.kind,
         "lost": one.lost,
+        "replaced": one.replaced,
         "origin": one.origin or None,
         "address": hex(one.address),
         "type": one.type or None,
@@ -432,15 +448,20 @@ def _figures_json(one: Figures) -> dict[str, Any]:
     return {"count": one.count, "bytes": one.bytes, "tombstones": one.tombstones, "load": one.load}
 
 
-def _entries_json(one: EntryChanges) -> dict[str, Any]:
+def _entries_json(one: EntryChanges, most: int | None) -> dict[str, Any]:
     return {
         "expr": one.after.expr,
         "type": one.after.type,
         "before": len(one.before.keys),
         "after": len(one.after.keys),
-        "unchanged": one.unchanged,
-        "added": [{"key": key, "value": value} for key, value in one.added],
-        "removed": [{"key": key, "value": value} for key, value in one.removed],
-        "changed": [{"key": key, "before": old, "after": new} for key, old, new in one.changed],
+        "number": {
+            "added": len(one.added),
+            "removed": len(one.removed),
+            "changed": len(one.changed),
+            "unchanged": one.unchanged,
+        },
+        "added": [{"key": key, "value": value} for key, value in one.added[:most]],
+        "removed": [{"key": key, "value": value} for key, value in one.removed[:most]],
+        "changed": [{"key": key, "before": old, "after": new} for key, old, new in one.changed[:most]],
         "cut": one.before.cut or one.after.cut,
     }

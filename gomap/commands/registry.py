@@ -368,8 +368,8 @@ alone. The file is written whole or not at all, and an existing one is kept unle
             Arg("--overwrite", "replace FILE if it exists"),
         ),
         examples=(
-            ("hmap-snapshot before.snap", "then let the program run, and: hmap-diff before.snap"),
-            ("hmap-snapshot a.snap --entries main.cache", "with the entries of main.cache"),
+            ("hmap-snapshot before.snap", "later: hmap-diff before.snap"),
+            ("hmap-snapshot a.snap --entries main.cache", "with its entries"),
         ),
         session="What changed between two moments",
         of_a_map=False,
@@ -397,8 +397,8 @@ Two files need no program: gomap diff A B.
         ),
         examples=(
             ("hmap-diff before.snap", "what has changed since the snapshot"),
-            ("hmap-diff monday.core tuesday.core --by entries", "two core files, ranked by entries"),
-            ("hmap-diff before.snap --entries main.cache", "also which keys of main.cache changed"),
+            ("hmap-diff old.core new.core --by entries", "two core files"),
+            ("hmap-diff a.snap --entries main.cache", "which of its keys changed"),
         ),
         session="What changed between two moments",
         of_a_map=False,

@@ -10,6 +10,7 @@ from gomap.target import Target
 
 
 def success(command: str, target: Target, report: Report) -> str:
+    target = report.target or target
     arch = target.arch
     facts = TargetFacts(target.backend, target.kind, target.go_version, arch.name, arch.pointer_size, arch.byte_order)
     anomalies = [*report.notes, *report.anomalies]

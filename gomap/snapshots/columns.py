@@ -45,6 +45,10 @@ class Source:
     running: int = 0
     lacks: str | None = None
 
+    @property
+    def go_version(self) -> str | None:
+        return self.go
+
 
 @dataclass
 class Listed:

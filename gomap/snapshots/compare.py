@@ -2,9 +2,12 @@
 
 Within one process a map is its header's address, as long as no other map has been allocated there since: a new map has
 a new seed. A map that was emptied has a new seed too (clear, and the delete of its last entry): it is the same one
-where clearSeq went up, or where it still has its array and that array is empty, or is a large object of its own, which
-no other map is likely to get. Across processes and builds a map is what has its type and path (no path: its type and
-the function that allocated it); of several the largest are compared with each other.
+where clearSeq went up, or where it still has its array, and that array is empty, or is so large that no other map is
+likely to get it, or the same variable (not an element of a container) leads to it. What else has a new seed at its old
+address is another map, or was emptied, filled again and grown: Change.replaced.
+
+Across processes and builds a map is what has its type and path (no path: its type and the function that allocated it);
+of several the largest are compared with each other.
 
 Cost is linear in the number of maps: rows that agree in all columns are passed over, and objects are made of the rows
 that are told alone.
@@ -12,9 +15,12 @@ that are told alone.
 
 from __future__ import annotations
 
+import contextlib
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from heapq import nlargest
+from operator import itemgetter
 from typing import Callable, Optional
 
 from gomap.snapshots.columns import UNKNOWN_NUMBER, Listed, Scalar, Snapshot
@@ -42,7 +48,8 @@ NOTHING = Figures()
 class Change:
     """what: appeared, vanished, grew or shrank (by entries; by bytes where these are as many), or changed: its
     tombstones or load. path: in the second snapshot or, where no variable leads to the map there, in the first. lost:
-    no variable leads to it any more."""
+    no variable leads to it any more. replaced: a map of its type lies at its address in both snapshots, and nothing
+    proves that it is one."""
 
     what: str
     type: str
@@ -54,6 +61,7 @@ class Change:
     before: Figures
     after: Figures
     lost: bool = False
+    replaced: bool = False
 
     @property
     def entries(self) -> int:
@@ -123,9 +131,9 @@ def compare(before: Snapshot, after: Snapshot, by: str, most: int) -> Difference
     same = None if not all(known) else known[0] == known[1]
     number = dict.fromkeys(WHATS, 0)
     groups: dict[tuple[str, str], ChangedGroup] = {}
-    pairs: list[tuple[float, int, Pair, str]] = []
+    pairs: list[tuple[float, int, int, Pair, str]] = []
     unchanged = 0
-    look = _Looks(before, after, by)
+    look = _Looks(before, after, by, bool(same))
     for pair in _pairs(before, after, bool(same)):
         what = look.what(pair)
         if what is None:
@@ -133,8 +141,8 @@ def compare(before: Snapshot, after: Snapshot, by: str, most: int) -> Difference
             continue
         number[what] += 1
         look.add(groups, pair, what)
-        pairs.append((look.amount(pair), len(pairs), pair, what))
-    key = _by_size
+        pairs.append((*look.amounts(pair), -len(pairs), pair, what))
+    key = itemgetter(0, 1, 2)
     best = sorted(pairs, key=key, reverse=True) if not most else nlargest(most, pairs, key=key)
     order: Callable[[ChangedGroup], float] = {
         "entries": lambda one: one.entries, "tombstones": lambda one: one.tombstones
@@ -146,13 +154,9 @@ def compare(before: Snapshot, after: Snapshot, by: str, most: int) -> Difference
         number,
         unchanged,
         sorted(groups.values(), key=lambda one: (abs(order(one)), one.entries), reverse=True),
-        [look.change(pair, what) for _, _, pair, what in best],
+        [look.change(pair, what) for _, _, _, pair, what in best],
         len(pairs),
     )
-
-
-def _by_size(one: tuple[float, int, Pair, str]) -> tuple[float, int]:
-    return abs(one[0]), -one[1]
 
 
 def _total(one: Snapshot) -> Total:
@@ -199,7 +203,11 @@ def is_same(before: Snapshot, i: int, after: Snapshot, j: int) -> bool:
     if after.clears[j] > before.clears[i]:
         return True
     array = after.arrays[j]
-    return bool(array) and array == before.arrays[i] and (not after.counts[j] or after.held[j] >= LARGE)
+    if not array or array != before.arrays[i]:
+        return False
+    path = _path(after, j)
+    named = bool(path) and "[" not in path and path == _path(before, i)
+    return named or not after.counts[j] or after.held[j] >= LARGE
 
 
 def _by_name(before: Snapshot, after: Snapshot) -> Iterator[Pair]:
@@ -224,8 +232,8 @@ def _by_name(before: Snapshot, after: Snapshot) -> Iterator[Pair]:
 
 
 class _Looks:
-    def __init__(self, before: Snapshot, after: Snapshot, by: str) -> None:
-        self.before, self.after, self.by = before, after, by
+    def __init__(self, before: Snapshot, after: Snapshot, by: str, same_process: bool) -> None:
+        self.before, self.after, self.by, self.same_process = before, after, by, same_process
 
     def what(self, pair: Pair) -> str | None:
         """Change.what; None of a map that is the same in all."""
@@ -242,12 +250,14 @@ class _Looks:
             return None
         return "changed"
 
-    def amount(self, pair: Pair) -> float:
-        """By how much it has grown, of what changes are ranked by."""
+    def amounts(self, pair: Pair) -> tuple[float, int]:
+        """By how much it has changed: what changes are ranked by, and entries."""
         i, j = pair
         column = {"bytes": "held", "entries": "counts", "tombstones": "tombstones", "load": "loads"}[self.by]
         old = 0 if i is None else max(self.before.column(column)[i], 0)
-        return (0 if j is None else max(self.after.column(column)[j], 0)) - old
+        amount = abs((0 if j is None else max(self.after.column(column)[j], 0)) - old)
+        entries = (0 if j is None else self.after.counts[j]) - (0 if i is None else self.before.counts[i])
+        return amount, abs(entries)
 
     def add(self, groups: dict[tuple[str, str], ChangedGroup], pair: Pair, what: str) -> None:
         i, j = pair
@@ -280,8 +290,18 @@ class _Looks:
         lost = i is not None and j is not None and bool(_path(self.before, i)) and not _path(self.after, j)
         return Change(
             what, told("types"), told("paths"), told("owners"), told("kinds"), told("origins"), side.addresses[row],
-            _figures(self.before, i), _figures(self.after, j), lost,
+            _figures(self.before, i), _figures(self.after, j), lost, self._replaced(pair),
         )  # fmt: skip
+
+    def _replaced(self, pair: Pair) -> bool:
+        i, j = pair
+        if not self.same_process or (i is None) == (j is None):
+            return False
+        mine, row, other = (self.after, j, self.before) if j is not None else (self.before, i, self.after)
+        address = mine.addresses[row or 0]
+        k = bisect_left(other.addresses, address)
+        there = k < len(other) and other.addresses[k] == address
+        return there and other.texts[other.types[k]] == mine.texts[mine.types[row or 0]]
 
 
 def _path(one: Snapshot, i: int) -> str:
@@ -313,7 +333,7 @@ class EntryChanges:
 
 
 def compare_entries(before: Listed, after: Listed) -> EntryChanges:
-    """In the order of the maps themselves. Keys that are told alike (NaN, say) are compared in that order."""
+    """In the order of keys. Keys that are told alike (NaN, say) are compared in the order of the maps."""
     found = EntryChanges(before, after)
     old = _numbered(before)
     for key, value in _numbered(after).items():
@@ -326,6 +346,9 @@ def compare_entries(before: Listed, after: Listed) -> EntryChanges:
         else:
             found.changed.append((key[1], was, value))
     found.removed = [(key[1], value) for key, value in old.items()]
+    for changes in (found.added, found.removed, found.changed):
+        with contextlib.suppress(TypeError):
+            changes.sort(key=itemgetter(0))
     return found
 
 

@@ -40,6 +40,7 @@ LAYERS = (
     ("gomap.stripped",),
     ("gomap.declare",),
     ("gomap.answers",),
+    ("gomap.snapshots",),
     ("gomap.commands",),
     ("gomap.render",),
     ("gomap.frontend",),
@@ -56,6 +57,8 @@ ABOUT = {"direct.screen": {"textual", "rich"}}
 #: Imports inside a function, against the order, with the reason.
 ALLOWED_LATE = {
     ("gomap.commands.record", "gomap.image"),  # the file format is known in one place, and knows the registry
+    ("gomap.commands.diff", "gomap.recorded"),  # hmap-diff opens files of all kinds, whatever front door asks
+    ("gomap.commands.diff", "direct.target"),  # core files too, as `gomap core` does; no debugger takes part
 }
 
 
