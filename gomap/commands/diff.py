@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 from gomap import human
 from gomap.anomaly import Anomaly
 from gomap.declare import Context
-from gomap.errors import BadImage, UsageError
+from gomap.errors import BadImage, GomapError, UsageError
 from gomap.report import Facts, Lines, Report, Section, Table
 from gomap.snapshots.columns import Listed, Scalar, Snapshot, Source
 from gomap.snapshots.compare import (
@@ -36,7 +37,7 @@ _ELF, _ZIP = b"\x7fELF", b"PK"
 @dataclass
 class Side:
     """One of the two things that are compared. context: of a target, which can be asked; None of a snapshot.
-    expr: of a recorded map, which is all there is."""
+    expr: of a recorded map, or of one of the program, which is all that is compared."""
 
     name: str
     context: Context | None = None
@@ -59,7 +60,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     assert before is not None and after is not None
     if alone is not None:
         before, after = _of_one(before, after, sides)
-    found = compare(before, after, options["--by"], options["-n"])
+    found = compare(before, after, options["--by"], options["-n"], as_one=alone is not None)
     exprs = list(dict.fromkeys([*wanted, *([] if wanted or alone is None else [alone])]))
     if not exprs:
         exprs = [one.expr for one in before.entries if sides[1].context or _listed(after, one.expr)]
@@ -88,11 +89,17 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
 
 
 def open_side(context: Context, name: str, program: str | None) -> Side:
-    """name: of a file, or `now`. program: that dumped a core file. Raises BadImage, GomapError."""
+    """name: of a file, `now`, or a map's expression. program: that dumped a core file. Raises BadImage, GomapError."""
     if name == NOW:
         if context.target.kind == "recorded":
             raise UsageError("now is the program that is looked at, and there is none here: name two files")
         return Side("the core file" if context.target.kind == "core" else NOW, context)
+    if context.target.kind != "recorded" and not os.path.lexists(name):
+        try:
+            context.resolve_map(name)
+        except GomapError as error:
+            raise type(error)(f"{name} is not a file, and as a map of the program: {error}") from error
+        return Side(name, context, expr=name)
     head = _head(name)
     if head == _ELF:
         # A core file is opened as `gomap core` does it, whatever debugger asks. No debugger takes part in that.
@@ -115,8 +122,7 @@ def _head(name: str) -> bytes:
         with open(name, "rb") as file:
             return file.read(4) if file.seekable() else b""
     except OSError as error:
-        hint = ": the program itself is `now`" if name.isdigit() else ""
-        raise BadImage(f"{name} can't be read: {error.strerror or error}{hint}") from error
+        raise BadImage(f"{name} can't be read: {error.strerror or error}") from error
 
 
 def _take(side: Side, alone: str | None) -> list[Anomaly]:
@@ -143,8 +149,6 @@ def _of_one(before: Snapshot, after: Snapshot, sides: list[Side]) -> tuple[Snaps
             if here.source.process and here.source.process == other.source.process and other.addresses:
                 rows = rows or [k for k, at in enumerate(here.addresses) if at == other.addresses[0]]
             both[i] = here.only(rows[:1])
-    for i in (0, 1):  # of two recorded maps it is the user who says that they are one
-        both[i].owners = type(both[i].owners)("I", both[i].paths)
     return both[0], both[1]
 
 
@@ -190,16 +194,18 @@ def _describe(
 ) -> None:
     by, most = options["--by"], options["-n"]
     best = _most(found, by)
-    if sides[0].expr is None and sides[1].expr is None:
+    whole = sides[0].expr is None and sides[1].expr is None
+    if whole:
         report.answer = [_first_line(best, found, by), *_summary(sides, found)]
         report.sections = [*_groups_table(found), *_maps_table(found)]
     else:
-        report.answer = [_summary(sides, found)[0]]
+        held = [human.size(total.bytes) for total in (found.before, found.after)]
+        report.answer = [] if held[0] == held[1] else [f"it held {held[0]}, and holds {held[1]}"]
     for one in lists:
-        if report.sections or len(report.answer) > 1 or sides[0].expr is None:
+        if whole:
             report.sections.append(Lines([_entries_line(one)]))
         else:
-            report.answer = [_entries_line(one), *report.answer]
+            report.answer.insert(0, _entries_line(one))
         report.sections += _entries_table(one, most)
 
 
@@ -351,7 +357,8 @@ def _entries_line(one: EntryChanges) -> str:
         f"{len(one.changed):,} changed",
         f"{one.unchanged:,} the same",
     ]
-    return f"{one.after.expr}: {', '.join(parts)} ({len(one.before.keys):,} to {len(one.after.keys):,} entries)"
+    name = one.after.expr if one.before.expr == one.after.expr else f"{one.before.expr} to {one.after.expr}"
+    return f"{name}: {', '.join(parts)} ({len(one.before.keys):,} to {len(one.after.keys):,} entries)"
 
 
 def _entries_table(one: EntryChanges, most: int) -> list[Section]:

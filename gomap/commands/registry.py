@@ -6,6 +6,8 @@ import re
 
 from gomap.declare import (
     EXPR_HELP,
+    FRAME,
+    GOROUTINE,
     Arg,
     Command,
     bucket_range,
@@ -366,6 +368,8 @@ alone. The file is written whole or not at all, and an existing one is kept unle
             Arg("FILE", "the file to write", type=file_name),
             Arg("--entries", "also save this map's keys and values; may be repeated", "EXPR", many=True),
             Arg("--overwrite", "replace FILE if it exists"),
+            GOROUTINE,
+            FRAME,
         ),
         examples=(
             ("hmap-snapshot before.snap", "later: hmap-diff before.snap"),
@@ -376,29 +380,33 @@ alone. The file is written whole or not at all, and an existing one is kept unle
     ),
     Command(
         name="hmap-diff",
-        summary="which maps appeared, vanished, grew or shrank between two moments",
+        summary="which maps appeared, vanished, grew or shrank; the difference of two maps",
         about="""
 Compares A with B. Each is a file that hmap-snapshot or hmap-record wrote, a core file, or `now`: the program that
-is looked at. Within one process a map is told by its header's address and hash seed: another map that was
-allocated at the address of a freed one is another map. Between processes and builds a map is told by its type and
-path, without a path by its type and the function that allocated it, and of several the largest are compared with
-each other. Grew and shrank are by entries; where these are as many, by bytes.
+is looked at. Anything else is a map's expression: then two maps are compared.
+Within one process a map is told by its header's address and hash seed: another map that was allocated at the address
+of a freed one is another map. Between processes and builds a map is told by its type and path, without a path by its
+type and the function that allocated it, and of several the largest are compared with each other. Grew and shrank are
+by entries; where these are as many, by bytes.
 The first line says what grew most: a map, or all maps of one type that one variable leads to. With --entries, or
 where A has saved entries, also which keys were added, removed or changed, with the values before and after.
 Two files need no program: gomap diff A B.
 """,
         args=(
-            Arg("A", "a snapshot, a recorded map, a core file or `now`", type=file_name),
+            Arg("A", "a snapshot, a recorded map, a core file, `now`, or a map's expression", type=file_name),
             Arg("B", "the same (default: now)", type=file_name, optional=True),
             Arg("--by", "rank by bytes, entries, tombstones or load", "ORDER", change_order, default="bytes"),
             Arg("-n", "how many maps to list; 0: all", "N", natural, default=20),
             Arg("--entries", "also compare this map's keys and values; may be repeated", "EXPR", many=True),
             Arg("--program", "the program of a core file; given twice, of A and of B", "PROG", file_name, many=True),
+            GOROUTINE,
+            FRAME,
         ),
         examples=(
             ("hmap-diff before.snap", "what has changed since the snapshot"),
             ("hmap-diff old.core new.core --by entries", "two core files"),
             ("hmap-diff a.snap --entries main.cache", "which of its keys changed"),
+            ("hmap-diff v1.Users v2.Users", "what one map has that another has not"),
         ),
         session="What changed between two moments",
         of_a_map=False,

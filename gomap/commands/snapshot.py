@@ -8,7 +8,7 @@ from typing import Any
 
 from gomap import human
 from gomap.declare import Context
-from gomap.errors import GomapError
+from gomap.errors import BadImage, GomapError
 from gomap.report import Report
 from gomap.snapshots.file import exists, write
 from gomap.snapshots.take import list_entries, take
@@ -20,6 +20,9 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         raise GomapError("a recorded map is a snapshot of one map already: hmap-diff takes its file")
     if os.path.lexists(path) and not options["--overwrite"]:
         raise exists(path)  # before the work, not after it
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise BadImage(f"{path} can't be written: there is no folder {folder}")
     entries = [list_entries(context, expr) for expr in options["--entries"] or ()]
     snapshot, anomalies = take(context)
     snapshot.entries = entries

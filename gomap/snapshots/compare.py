@@ -125,8 +125,9 @@ ORDERS: dict[str, Callable[[Change], float]] = {
 WHATS = ("appeared", "vanished", "grew", "shrank", "changed")
 
 
-def compare(before: Snapshot, after: Snapshot, by: str, most: int) -> Difference:
-    """most: how many changes are told, those that grew or shrank the most first; 0: all."""
+def compare(before: Snapshot, after: Snapshot, by: str, most: int, as_one: bool = False) -> Difference:
+    """most: how many changes are told, those that grew or shrank the most first; 0: all. as_one: each has one map, or
+    none, and the user says that these are to be compared."""
     known = before.source.process, after.source.process
     same = None if not all(known) else known[0] == known[1]
     number = dict.fromkeys(WHATS, 0)
@@ -134,7 +135,8 @@ def compare(before: Snapshot, after: Snapshot, by: str, most: int) -> Difference
     pairs: list[tuple[float, int, int, Pair, str]] = []
     unchanged = 0
     look = _Looks(before, after, by, bool(same))
-    for pair in _pairs(before, after, bool(same)):
+    one: Pair = (0 if len(before) else None, 0 if len(after) else None)
+    for pair in [one] * (one != (None, None)) if as_one else _pairs(before, after, bool(same)):
         what = look.what(pair)
         if what is None:
             unchanged += 1

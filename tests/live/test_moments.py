@@ -35,9 +35,10 @@ def check(answer: Answer, truth: Mapping[str, Any], same_process: bool, named_al
     known = {(one["what"], one["path"] or None, one["before"], one["after"]) for one in notes["changes"]}
     mine = [one for one in data["maps"] if is_mine(one, notes)]
     told = {(one["change"], one["path"], counts(one, "before"), counts(one, "after")) for one in mine}
-    if named_alone:  # an address is not known, and how many maps were tried until one was reused is chance
+    if named_alone:  # chance: how many maps were tried, and with other seeds a map has more overflow buckets, or fewer
         known = {one for one in known if one[1] and not one[1].startswith(("main.Tried", "main.Reused"))}
         told = {one for one in told if one[1] and not one[1].startswith(("main.Tried", "main.Reused"))}
+        told = {one for one in told if one[0] in ("appeared", "vanished") or one[2] != one[3]}
     assert told == known
     syncs = [one for one in data["maps"] if one["path"] == "main.Sync"]
     assert [(one["change"], counts(one, "before"), counts(one, "after")) for one in syncs] == [("grew", 3, 7)]

@@ -42,8 +42,8 @@ OPTIONS = {
     "hmap-origin": ["EXPR", "--full", "--goroutine", "--frame", "--json"],
     "hmap-advise": ["EXPR", "--min", "-n", "--goroutine", "--frame", "--json"],
     "hmap-whatis": ["ADDR", "--goroutine", "--frame", "--json"],
-    "hmap-snapshot": ["FILE", "--entries", "--overwrite", "--json"],
-    "hmap-diff": ["A", "B", "--by", "-n", "--entries", "--program", "--json"],
+    "hmap-snapshot": ["FILE", "--entries", "--overwrite", "--goroutine", "--frame", "--json"],
+    "hmap-diff": ["A", "B", "--by", "-n", "--entries", "--program", "--goroutine", "--frame", "--json"],
     "hmap-record": ["EXPR", "FILE", "--goroutine", "--frame"],
 }
 
