@@ -73,8 +73,10 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     report.anomalies += _doubts(sides, found)
     if len(found.changes) < found.every:
         report.cut("maps", len(found.changes), found.every)
-    if len(found.groups) > (options["-n"] or len(found.groups)):
-        report.cut("groups", options["-n"], len(found.groups))
+    groups = found.groups if options["--json"] else _of_several(found)
+    told = (options["-n"] or len(groups)) if options["--json"] else SHOWN_GROUPS
+    if alone is None and len(groups) > told:
+        report.cut("groups", told, len(groups))
     for one in lists:
         longest = max(len(one.added), len(one.removed), len(one.changed))
         if options["-n"] and longest > options["-n"]:
@@ -193,10 +195,9 @@ def _describe(
     report: Report, sides: list[Side], found: Difference, lists: list[EntryChanges], options: Mapping[str, Any]
 ) -> None:
     by, most = options["--by"], options["-n"]
-    best = _most(found, by)
     whole = sides[0].expr is None and sides[1].expr is None
     if whole:
-        report.answer = [_first_line(best, found, by), *_summary(sides, found)]
+        report.answer = [_first_line(found, by), *_summary(sides, found)]
         report.sections = [*_groups_table(found), *_maps_table(found)]
     else:
         held = [human.size(total.bytes) for total in (found.before, found.after)]
@@ -209,17 +210,11 @@ def _describe(
         report.sections += _entries_table(one, most)
 
 
-def _most(found: Difference, by: str) -> Change | ChangedGroup | None:
-    """What grew most: one map, or the maps of one type that one variable leads to."""
-    order = "bytes" if by == "load" else by
-    groups = [one for one in found.groups if getattr(one, order) > 0]
-    return max(groups, key=lambda one: (getattr(one, order), one.bytes), default=None)
-
-
-def _first_line(best: Change | ChangedGroup | None, found: Difference, by: str) -> str:
+def _first_line(found: Difference, by: str) -> str:
+    best = found.grew_most
     if not found.every:
         return "no map has changed"
-    if not isinstance(best, ChangedGroup):
+    if best is None:
         return "no map grew"
     name = best.owner or "what no variable leads to"
     type_ = human.short(best.type) or "maps of unknown type"
@@ -231,8 +226,8 @@ def _first_line(best: Change | ChangedGroup | None, found: Difference, by: str) 
         parts.insert(0, f"{_signed(best.tombstones)} tombstones")
     total = sum(best.number.values())
     how = ", ".join(f"{best.number[what]:,} {what}" for what in WHATS if best.number.get(what))
-    one = next((c for c in found.changes if (c.owner, c.type) == (best.owner, best.type)), None)
-    if total == 1 and one is not None:
+    one = best.alone
+    if one is not None:
         name = one.path or f"{one.address:#x}"
         if one.what == "appeared":
             return f"{name} grew most: it appeared, with {human.size(one.after.bytes)} and {_entries(one.after.count)}"
@@ -259,6 +254,8 @@ def _summary(sides: list[Side], found: Difference) -> list[str]:
 
 
 def _duration(seconds: int) -> str:
+    if not seconds:
+        return "less than a second"
     if abs(seconds) < 120:
         return human.plural(seconds, "second")
     minutes = seconds // 60
@@ -277,9 +274,13 @@ def _signed_size(number: int) -> str:
 SHOWN_GROUPS = 10
 
 
+def _of_several(found: Difference) -> list[ChangedGroup]:
+    return [one for one in found.groups if sum(one.number.values()) > 1]
+
+
 def _groups_table(found: Difference) -> list[Section]:
     """Of maps that changed together: a group of one is a row of the other table."""
-    groups = [one for one in found.groups if sum(one.number.values()) > 1][:SHOWN_GROUPS]
+    groups = _of_several(found)[:SHOWN_GROUPS]
     if not groups:
         return []
     rows = [
@@ -391,14 +392,13 @@ def _text(value: Scalar, quoted: bool) -> str:
 
 
 def _json(sides: list[Side], found: Difference, lists: list[EntryChanges], by: str, most: int) -> dict[str, Any]:
-    best = _most(found, by)
     return {
         "by": by,
         "before": _side_json(sides[0], found.before),
         "after": _side_json(sides[1], found.after),
         "same_process": found.same_process,
         "number": {**found.number, "unchanged": found.unchanged},
-        "grew_most": _group_json(best) if isinstance(best, ChangedGroup) else None,
+        "grew_most": _group_json(found.grew_most) if found.grew_most is not None else None,
         "groups": [_group_json(one) for one in found.groups[: most or None]],
         "maps": [_change_json(one) for one in found.changes],
         "entries": [_entries_json(one, most or None) for one in lists],

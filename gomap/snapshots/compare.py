@@ -82,15 +82,16 @@ class Change:
 
 @dataclass
 class ChangedGroup:
-    """The changed maps of one type that one package variable or function leads to; owner empty: no variable does."""
+    """The changed maps of one type that one package variable or function leads to; owner empty: no variable does.
+    alone: the change, of the group that grew most, where that is one map."""
 
     owner: str
     type: str
-    example: Pair = (None, None)
     number: dict[str, int] = field(default_factory=dict)
     entries: int = 0
     bytes: int = 0
     tombstones: int = 0
+    alone: Change | None = None
 
 
 @dataclass
@@ -103,7 +104,8 @@ class Total:
 
 @dataclass
 class Difference:
-    """same_process: told by hash keys; None where these are not known. unchanged: maps that are the same in all."""
+    """same_process: told by hash keys; None where these are not known. unchanged: maps that are the same in all.
+    every: how many have changed. grew_most: the group that did."""
 
     same_process: bool | None
     before: Total
@@ -113,6 +115,7 @@ class Difference:
     groups: list[ChangedGroup]
     changes: list[Change]
     every: int = 0
+    grew_most: ChangedGroup | None = None
 
 
 #: What changes can be ranked by.
@@ -149,6 +152,10 @@ def compare(before: Snapshot, after: Snapshot, by: str, most: int, as_one: bool 
     order: Callable[[ChangedGroup], float] = {
         "entries": lambda one: one.entries, "tombstones": lambda one: one.tombstones
     }.get(by, lambda one: one.bytes)  # fmt: skip
+    grew = [one for one in groups.values() if order(one) > 0]
+    grew_most = max(grew, key=lambda one: (order(one), one.bytes), default=None)
+    if grew_most is not None and sum(grew_most.number.values()) == 1:
+        grew_most.alone = look.change(*look.firsts[grew_most.owner, grew_most.type])
     return Difference(
         same,
         _total(before),
@@ -158,6 +165,7 @@ def compare(before: Snapshot, after: Snapshot, by: str, most: int, as_one: bool 
         sorted(groups.values(), key=lambda one: (abs(order(one)), one.entries), reverse=True),
         [look.change(pair, what) for _, _, _, pair, what in best],
         len(pairs),
+        grew_most,
     )
 
 
@@ -236,9 +244,11 @@ def _by_name(before: Snapshot, after: Snapshot) -> Iterator[Pair]:
 class _Looks:
     def __init__(self, before: Snapshot, after: Snapshot, by: str, same_process: bool) -> None:
         self.before, self.after, self.by, self.same_process = before, after, by, same_process
+        self.firsts: dict[tuple[str, str], tuple[Pair, str]] = {}
 
     def what(self, pair: Pair) -> str | None:
-        """Change.what; None of a map that is the same in all."""
+        """Change.what; None of a map that is the same in all.
+        every: how many have changed. grew_most: the group that did."""
         i, j = pair
         if i is None:
             return "appeared"
@@ -269,7 +279,8 @@ class _Looks:
             owner = self.before.texts[self.before.owners[i]]
         group = groups.get((owner, type_))
         if group is None:
-            group = groups[owner, type_] = ChangedGroup(owner, type_, pair)
+            group = groups[owner, type_] = ChangedGroup(owner, type_)
+            self.firsts[owner, type_] = pair, what
         group.number[what] = group.number.get(what, 0) + 1
         before, after = self.before, self.after
         if i is not None:
