@@ -123,8 +123,9 @@ def _head(name: str) -> bytes:
     try:
         with open(name, "rb") as file:
             return file.read(4) if file.seekable() else b""
-    except OSError as error:
-        raise BadImage(f"{name} can't be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # a name that no file can have
+        why = error.strerror if isinstance(error, OSError) else "no file has such a name"
+        raise BadImage(f"{name} can't be read: {why}") from error
 
 
 def _take(side: Side, alone: str | None) -> list[Anomaly]:

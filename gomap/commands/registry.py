@@ -8,6 +8,7 @@ from gomap.declare import (
     EXPR_HELP,
     FRAME,
     GOROUTINE,
+    JSON,
     Arg,
     Command,
     bucket_range,
@@ -370,12 +371,14 @@ alone. The file is written whole or not at all, and an existing one is kept unle
             Arg("--overwrite", "replace FILE if it exists"),
             GOROUTINE,
             FRAME,
+            JSON,
         ),
         examples=(
             ("hmap-snapshot before.snap", "later: hmap-diff before.snap"),
             ("hmap-snapshot a.snap --entries main.cache", "with its entries"),
         ),
         session="What changed between two moments",
+        writes_file=True,
         of_a_map=False,
     ),
     Command(

@@ -17,7 +17,7 @@ from gomap.analysis import iterators
 from gomap.analysis.iterators import Iteration
 from gomap.answers.iterations import MAX_SHOWN
 from gomap.commands import registry
-from gomap.declare import Settings
+from gomap.declare import JSON, Settings
 from gomap.render.text import Style
 from gomap.results import contract
 from gomap.results.fields import fields_of
@@ -45,7 +45,7 @@ def test_tables_are_as_made() -> None:
 
 
 def test_every_command_is_there() -> None:
-    assert set(contract.COMMANDS) == {command.name for command in registry.COMMANDS if not command.writes_file}
+    assert set(contract.COMMANDS) == {command.name for command in registry.COMMANDS if JSON in command.all_args}
 
 
 def parts(*wanted: type) -> Iterator[type]:

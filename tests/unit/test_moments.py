@@ -323,6 +323,21 @@ def test_gomap_diff_of_files_with_spaces_in_their_names(written: Path, capsys: p
     assert json.loads(capsys.readouterr().out)["target"]["go"] == "go1.27.3"
 
 
+def test_what_a_file_says_can_not_reach_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Names are shown, and not obeyed."""
+    bad = "\x1b[31m\rmain.x\n\u202e"
+    listed = Listed("main.m", bad, 1, [bad, bad + "2"], [bad, bad], (False, False))
+    changed = replace(listed, values=[bad, bad + "3"])
+    rows = [(0xC000, 1, 1, 48, bad, bad, 0, 0, bad), (0xC030, 1, 1, 48, bad, "", 0, 0, bad)]
+    for name, count, entries_ in (("a", 1, listed), ("b", 5, changed)):
+        one = made([(at, seed, count, *rest) for at, seed, _, *rest in rows], entries=[entries_])
+        one.source = replace(one.source, lacks=bad, go=bad)
+        write(str(tmp_path / name), one, False)
+    for line in ("", "--json"):
+        assert gomap._run(["diff", str(tmp_path / "a"), str(tmp_path / "b"), *line.split()]) == 0
+        assert all(text.isprintable() for text in capsys.readouterr().out.split("\n"))
+
+
 def test_columns_have_the_size_that_the_format_says() -> None:
     text = (Path(__file__).resolve().parents[2] / "docs" / "snapshot-format.md").read_text()
     for name, code in COLUMNS.items():
