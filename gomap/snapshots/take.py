@@ -8,9 +8,10 @@ import time
 from array import array
 from collections.abc import Sequence
 
+from gomap import syncmap
 from gomap.analysis.alias import everywhere
 from gomap.analysis.beyond import NO_VARIABLE, UNKNOWN, beyond, header_size, search_heap
-from gomap.analysis.origins import OriginLines
+from gomap.analysis.origins import Objects, OriginLines
 from gomap.analysis.ranked_groups import KEYS
 from gomap.analysis.ranking import AlikeMaps, Ranked, Ranking, measure, measure_beyond
 from gomap.analysis.roots import Roots
@@ -32,7 +33,7 @@ from gomap.maps import LAYOUTS, shape_of, view
 from gomap.memory import gather
 from gomap.progress import Progress
 from gomap.snapshots.columns import UNKNOWN_NUMBER, Listed, Snapshot, Source, Texts
-from gomap.target import Target
+from gomap.target import Target, Variable
 from gomap.values import Limits, Values
 
 #: What of a value is compared: more of it than commands show.
@@ -54,7 +55,7 @@ def take(context: Context) -> tuple[Snapshot, list[Anomaly]]:
         others = measure_beyond(target, more, identifier, "load", 0, progress)
     interrupted = headers.census is not None and headers.census.interrupted
     if ranking.interrupted or others.interrupted or interrupted:
-        raise Interrupted("interrupted")
+        raise Interrupted("interrupted: a part of the maps would be compared as if it were all")
     work = _Columns(target, headers.census, _source(target, more.why))
     for one in [*ranking.maps, *others.maps]:
         work.add(one)
@@ -225,14 +226,21 @@ class _Columns:
         index = {address: i for i, address in enumerate(one.addresses)}
         for ranked in sorted(single, key=lambda one: -one.bytes.allocated)[:WITH_PARTS]:
             i = index[ranked.address]
-            if one.origins[i] or ranked.type.kind is not Kind.MAP:
+            if one.origins[i] or ranked.type is UNKNOWN:
                 continue
             try:
-                found = lines.origins(view(self.target, ranked.type, ranked.address).objects(), samples)
+                found = lines.origins(self._objects(ranked), samples)
             except GomapError:
                 continue
             if found.lines and found.lines[0].location is not None:
                 one.origins[i] = self.texts(found.lines[0].location.function)
+
+    def _objects(self, one: Ranked) -> Objects:
+        """All that was allocated for it. Raises GomapError."""
+        if one.type.kind is Kind.MAP:
+            return view(self.target, one.type, one.address).objects()
+        shape = syncmap.detect(self.target, one.type)
+        return syncmap.objects(self.target, shape, Variable("", one.type, one.address)) if shape is not None else ()
 
     def _function(self, profile: Profile, lines: OriginLines, address: int) -> int:
         bucket = profile.bucket(address)

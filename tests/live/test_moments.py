@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from direct.target import DirectTarget, of_process
+from gomap.declare import Context
+from gomap.snapshots.take import take
 from tests.support import debuggers, delves, directly, schema, toolchains
-from tests.support.debuggers import Answer, Gdb, Session
+from tests.support.debuggers import Answer, Gdb
 from tests.support.delves import Dlv
 from tests.support.toolchains import ROOT, Row
 
@@ -125,9 +127,9 @@ def between(binary: Path) -> Iterator[tuple[subprocess.Popen[str], Callable[[], 
             process.communicate()
 
 
-def test_of_a_process_that_runs(both_layouts: Row, optimised: bool, snapshot: str) -> None:
+def test_of_a_process_that_runs(both_layouts: Row, snapshot: str) -> None:
     """gomap pid; and the two files it leaves, compared with no program."""
-    with between(toolchains.build(PROGRAM, both_layouts, optimised)) as (process, go_on):
+    with between(toolchains.build(PROGRAM, both_layouts, optimised=True)) as (process, go_on):
         before, after = (line[0] for line in plan(snapshot).values())
         opened = of_process(process.pid)
         assert directly.ask(DirectTarget(opened), before).error is None
@@ -138,7 +140,6 @@ def test_of_a_process_that_runs(both_layouts: Row, optimised: bool, snapshot: st
         directly.ask(DirectTarget(opened), f"hmap-snapshot {second} --entries main.Changed")
         again = gomap("diff", snapshot, second, *DIFF.split())
         check(Answer("after", "gomap diff", again.stdout, again.stderr or None), truth, same_process=True)
-        assert gomap("diff", snapshot, second, "-n", "3").stdout.splitlines()[0].startswith("main.")
 
 
 def gomap(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -146,11 +147,11 @@ def gomap(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
-def test_two_core_files(both_layouts: Row, optimised: bool) -> None:
+def test_two_core_files(both_layouts: Row) -> None:
     """Of two processes and two builds: maps are compared by type and path."""
     one, two = (
         debuggers.make_core(toolchains.build(PROGRAM, both_layouts, fast), stage)
-        for stage, fast in (("before", optimised), ("after", not optimised))
+        for stage, fast in (("before", False), ("after", True))
     )
     programs = ["--program", str(one.binary), "--program", str(two.binary)]
     done = gomap("diff", str(one.path), str(two.path), *programs, *DIFF.split())
@@ -158,11 +159,28 @@ def test_two_core_files(both_layouts: Row, optimised: bool) -> None:
     check(Answer("after", "gomap diff", done.stdout, done.stderr or None), truth, same_process=False, named_alone=True)
 
 
+def test_what_allocated_each_map(both_layouts: Row) -> None:
+    """As hmap-origin has it, which is compared with what the program says of its own allocations."""
+    binary = toolchains.build("origin", both_layouts, optimised=True)
+    with directly.waiting(binary, "every") as (process, _):
+        target = DirectTarget(of_process(process.pid))
+        one, _ = take(Context(target))
+        functions = {one.texts[path]: one.texts[origin] for path, origin in zip(one.paths, one.origins)}
+        mine = [path for path in functions if path.startswith("main.Keep.")]
+        assert len(mine) > 8
+        for path in mine:
+            told = json.loads(directly.ask(target, f"hmap-origin {path} --json").output)["data"]["origins"]
+            assert functions[path] in {line["location"]["function"] for line in told}, path
+
+
 def test_recorded_maps(system_go: Row, system_gdb: Gdb, tmp_path: Path) -> None:
-    """Of one map: two recordings, and a recording and the program."""
+    """Of one map: two recordings, and a recording and the program. And of all maps, in words: what grew most."""
     old, new = tmp_path / "old.hmap", tmp_path / "new.hmap"
-    now = f"hmap-diff {old} --json"
-    commands = {"before": [f"hmap-record main.Changed {old}"], "after": [f"hmap-record main.Changed {new}", now]}
+    now, most = f"hmap-diff {old} --json", f"hmap-diff {tmp_path / 'a.snap'} --by entries -n 3"
+    commands = {
+        "before": [f"hmap-record main.Changed {old}", f"hmap-snapshot {tmp_path / 'a.snap'}"],
+        "after": [f"hmap-record main.Changed {new}", now, most],
+    }
     asked = debuggers.visit(system_gdb, toolchains.build(PROGRAM, system_go, optimised=True), commands)
     files = json.loads(gomap("diff", str(old), str(new), "--json").stdout)["data"]
     for data in (files, asked.at("after", now).json()["data"]):
@@ -171,12 +189,5 @@ def test_recorded_maps(system_go: Row, system_gdb: Gdb, tmp_path: Path) -> None:
         assert {what: [one["key"] for one in entries[what]] for what in ("added", "removed", "changed")} == (
             asked.truth["after"]["notes"]["entries"]
         )
-
-
-def test_says_what_grew_most(system_go: Row, system_gdb: Gdb, snapshot: str) -> None:
-    line = f"hmap-diff {snapshot} --by entries -n 3"
-    commands = {"before": [f"hmap-snapshot {snapshot}"], "after": [line]}
-    asked: Session = debuggers.visit(system_gdb, toolchains.build(PROGRAM, system_go, optimised=True), commands)
-    told = asked.at("after", line)
-    assert told.output.startswith("main.Grows grew most: +990 entries"), told.output
-    assert "(10 to 1,000 entries)" in told.output
+    told = asked.at("after", most).output
+    assert told.startswith("main.Grows grew most: +990 entries") and "(10 to 1,000 entries)" in told, told
