@@ -61,10 +61,16 @@ class _Command(gdb.Command):
         debug = bool(gdb.parameter("hmap debug"))
         return frontend.run(self._command.name, argument, open_target, settings(), look, debug, _progress(look.width))
 
+    def _takes_file(self, words: int) -> bool:
+        """Whether a file's name comes after so many words. An expression in front of it may have several."""
+        names = [arg.name for arg in self._command.args if arg.positional]
+        if names[:1] == ["EXPR"]:
+            return "FILE" in names and words > 0
+        return words < len(names) and names[words] in ("FILE", "A", "B")
+
     def complete(self, text: str, word: str | None) -> list[str] | int:
         last = text.split()[-1] if text and not text[-1].isspace() else ""
-        file = any(arg.name == "FILE" for arg in self._command.args) and len(text.split()) > (1 if last else 0)
-        if file and not last.startswith("-"):
+        if not last.startswith("-") and self._takes_file(len(text.split()) - bool(last)):
             return gdb.COMPLETE_FILENAME
         if word is None:  # gdb asks first which characters break words
             return []
