@@ -13,6 +13,19 @@ from gomap.anomaly import Anomaly
 from gomap.declare import Context
 from gomap.errors import BadImage, GomapError, UsageError
 from gomap.report import Facts, Lines, Report, Section, Table
+from gomap.results.diff import (
+    ChangedEntry,
+    ChangeRow,
+    ChangesRow,
+    DiffResult,
+    EntriesRow,
+    FigureFacts,
+    MomentFacts,
+    NumberOfChanges,
+    NumberOfKeys,
+    OneEntry,
+)
+from gomap.results.fields import alike
 from gomap.snapshots.columns import Listed, Scalar, Snapshot, Source
 from gomap.snapshots.compare import (
     WHATS,
@@ -20,7 +33,6 @@ from gomap.snapshots.compare import (
     ChangedGroup,
     Difference,
     EntryChanges,
-    Figures,
     Total,
     compare,
     compare_entries,
@@ -67,7 +79,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     lists = [compare_entries(*(_entries_of(side, expr) for side in sides)) for expr in exprs]
     if sides[0].expr and sides[1].expr:
         lists = [compare_entries(before.entries[0], after.entries[0])]
-    report = Report(_json(sides, found, lists, options["--by"], options["-n"]), anomalies=anomalies)
+    report = Report(_result(sides, found, lists, options["--by"], options["-n"] or None), anomalies=anomalies)
     report.target = after.source
     _describe(report, sides, found, lists, options)
     report.anomalies += _doubts(sides, found)
@@ -392,84 +404,76 @@ def _text(value: Scalar, quoted: bool) -> str:
 # -- JSON ----------------------------------------------------------------------------------------------
 
 
-def _json(sides: list[Side], found: Difference, lists: list[EntryChanges], by: str, most: int) -> dict[str, Any]:
-    return {
-        "by": by,
-        "before": _side_json(sides[0], found.before),
-        "after": _side_json(sides[1], found.after),
-        "same_process": found.same_process,
-        "number": {**found.number, "unchanged": found.unchanged},
-        "grew_most": _group_json(found.grew_most) if found.grew_most is not None else None,
-        "groups": [_group_json(one) for one in found.groups[: most or None]],
-        "maps": [_change_json(one) for one in found.changes],
-        "entries": [_entries_json(one, most or None) for one in lists],
-    }
+def _result(sides: list[Side], found: Difference, lists: list[EntryChanges], by: str, most: int | None) -> DiffResult:
+    """most: of groups, and of changed entries of each kind."""
+    return DiffResult(
+        by=by,
+        before=_moment(sides[0], found.before),
+        after=_moment(sides[1], found.after),
+        same_process=found.same_process,
+        number=NumberOfChanges(**found.number, unchanged=found.unchanged),
+        grew_most=None if found.grew_most is None else _changes(found.grew_most),
+        groups=[_changes(one) for one in found.groups[:most]],
+        maps=[_change(one) for one in found.changes],
+        entries=[_entries_row(one, most) for one in lists],
+    )
 
 
-def _side_json(side: Side, total: Total) -> dict[str, Any]:
+def _moment(side: Side, total: Total) -> MomentFacts:
     assert side.snapshot is not None
     source: Source = side.snapshot.source
     taken = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(source.taken)) if source.taken else None
-    return {
-        "name": side.name,
-        "kind": source.kind,
-        "go": source.go,
-        "process": source.process or None,
-        "taken": taken,
-        "running": source.running,
-        "lacks": source.lacks,
-        "maps": total.maps,
-        "count": total.entries,
-        "bytes": total.bytes,
-        "tombstones": total.tombstones,
-    }
+    return MomentFacts(
+        name=side.name,
+        kind=source.kind,
+        go=source.go,
+        process=source.process or None,
+        taken=taken,
+        running=source.running,
+        lacks=source.lacks,
+        maps=total.maps,
+        count=total.entries,
+        bytes=total.bytes,
+        tombstones=total.tombstones,
+    )
 
 
-def _group_json(one: ChangedGroup) -> dict[str, Any]:
-    return {
-        "owner": one.owner or None,
-        "type": one.type or None,
+def _changes(one: ChangedGroup) -> ChangesRow:
+    return ChangesRow(
+        owner=one.owner or None,
+        type=one.type or None,
         **{what: one.number.get(what, 0) for what in WHATS},
-        "count": one.entries,
-        "bytes": one.bytes,
-        "tombstones": one.tombstones,
-    }
+        count=one.entries,
+        bytes=one.bytes,
+        tombstones=one.tombstones,
+    )
 
 
-def _change_json(one: Change) -> dict[str, Any]:
-    return {
-        "change": one.what,
-        "path": one.path or None,
-        "owner": one.owner or None,
-        "kind": one.kind,
-        "lost": one.lost,
-        "replaced": one.replaced,
-        "origin": one.origin or None,
-        "address": hex(one.address),
-        "type": one.type or None,
-        "before": None if one.what == "appeared" else _figures_json(one.before),
-        "after": None if one.what == "vanished" else _figures_json(one.after),
-    }
+def _change(one: Change) -> ChangeRow:
+    return ChangeRow(
+        change=one.what,
+        path=one.path or None,
+        owner=one.owner or None,
+        kind=one.kind,
+        lost=one.lost,
+        replaced=one.replaced,
+        origin=one.origin or None,
+        address=one.address,
+        type=one.type or None,
+        before=None if one.what == "appeared" else alike(FigureFacts, one.before),
+        after=None if one.what == "vanished" else alike(FigureFacts, one.after),
+    )
 
 
-def _figures_json(one: Figures) -> dict[str, Any]:
-    return {"count": one.count, "bytes": one.bytes, "tombstones": one.tombstones, "load": one.load}
-
-
-def _entries_json(one: EntryChanges, most: int | None) -> dict[str, Any]:
-    return {
-        "expr": one.after.expr,
-        "type": one.after.type,
-        "before": len(one.before.keys),
-        "after": len(one.after.keys),
-        "number": {
-            "added": len(one.added),
-            "removed": len(one.removed),
-            "changed": len(one.changed),
-            "unchanged": one.unchanged,
-        },
-        "added": [{"key": key, "value": value} for key, value in one.added[:most]],
-        "removed": [{"key": key, "value": value} for key, value in one.removed[:most]],
-        "changed": [{"key": key, "before": old, "after": new} for key, old, new in one.changed[:most]],
-        "cut": one.before.cut or one.after.cut,
-    }
+def _entries_row(one: EntryChanges, most: int | None) -> EntriesRow:
+    return EntriesRow(
+        expr=one.after.expr,
+        type=one.after.type,
+        before=len(one.before.keys),
+        after=len(one.after.keys),
+        number=NumberOfKeys(len(one.added), len(one.removed), len(one.changed), one.unchanged),
+        added=[OneEntry(key, value) for key, value in one.added[:most]],
+        removed=[OneEntry(key, value) for key, value in one.removed[:most]],
+        changed=[ChangedEntry(key, old, new) for key, old, new in one.changed[:most]],
+        cut=one.before.cut or one.after.cut,
+    )

@@ -10,6 +10,7 @@ from gomap import human
 from gomap.declare import Context
 from gomap.errors import BadImage, GomapError
 from gomap.report import Report
+from gomap.results.snapshot import ListedRow, SnapshotResult
 from gomap.snapshots.file import exists, write
 from gomap.snapshots.take import list_entries, take
 
@@ -29,17 +30,17 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     size = write(path, snapshot, options["--overwrite"])
     total, held, lacks = sum(snapshot.counts), sum(snapshot.held), snapshot.source.lacks
     what = f"{human.plural(len(snapshot), 'map')}, {human.plural(total, 'entry')}, {human.size(held)} held"
-    data = {
-        "file": path,
-        "size": size,
-        "maps": len(snapshot),
-        "entries": total,
-        "bytes": held,
-        "process": snapshot.source.process or None,
-        "lacks": lacks,
-        "listed": [{"expr": one.expr, "entries": len(one.keys), "cut": one.cut} for one in entries],
-    }
-    report = Report(data, [f"saved to {path} ({what}; {human.size(size)} on disk)"], anomalies=anomalies)
+    result = SnapshotResult(
+        file=path,
+        size=size,
+        maps=len(snapshot),
+        entries=total,
+        bytes=held,
+        process=snapshot.source.process or None,
+        lacks=lacks,
+        listed=[ListedRow(one.expr, len(one.keys), one.cut) for one in entries],
+    )
+    report = Report(result, [f"saved to {path} ({what}; {human.size(size)} on disk)"], anomalies=anomalies)
     report.answer += [f"with the {human.plural(len(one.keys), 'entry')} of {one.expr}" for one in entries]
     if lacks is not None:
         report.answer.append(f"(maps that no variable leads to are not all in it: {lacks})")

@@ -7,6 +7,7 @@ from gomap.results.alias import AliasResult
 from gomap.results.answer import Answer, Failure
 from gomap.results.check import CheckResult
 from gomap.results.cycle import CycleResult
+from gomap.results.diff import ChangesRow, DiffResult, FigureFacts, MomentFacts
 from gomap.results.doctor import DoctorResult
 from gomap.results.evac import EvacResult
 from gomap.results.get import GetResult
@@ -25,6 +26,7 @@ from gomap.results.shared import (
     WayFacts,
 )
 from gomap.results.show import ShowResult
+from gomap.results.snapshot import SnapshotResult
 from gomap.results.sync import HalfFacts, SyncResult
 from gomap.results.top import TopResult
 from gomap.results.whatis import WhatisResult
@@ -45,6 +47,8 @@ COMMANDS: dict[str, type] = {
     "hmap-whatis": WhatisResult,
     "hmap-why": WhyResult,
     "hmap-race": RaceResult,
+    "hmap-snapshot": SnapshotResult,
+    "hmap-diff": DiffResult,
 }
 #: The same of subcommands of the program gomap.
 LINES: dict[str, type] = {"gomap top": SampleResult, "gomap doctor": DoctorResult}
@@ -60,5 +64,8 @@ SHARED: dict[str, type] = {
     "half": HalfFacts,
     "call": CallFacts,
     "origin": OriginRow,
+    "moment": MomentFacts,
+    "changes": ChangesRow,
+    "figures": FigureFacts,
 }
 SECTIONS: dict[str, type] = {"The answer": Answer, "Failures": Failure, **SHARED, **COMMANDS, **LINES}
