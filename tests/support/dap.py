@@ -29,7 +29,7 @@ def go_dap() -> Path:
         folder = made.parent
         (folder / "main.go").write_text(source)
         (folder / "go.mod").write_text("module client\n\ngo 1.21\n")
-        environment = delves.with_proxy(row)
+        environment = toolchains.with_proxy(row)
         for words in (["get", GO_DAP], ["build", "-o", str(made), "."]):
             run = subprocess.run(
                 [str(toolchains.ensure(row)), *words],

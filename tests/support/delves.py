@@ -27,6 +27,7 @@ from gomap.render.text import Style
 from tests.support import debuggers, every_key, toolchains
 from tests.support.debuggers import Answer, Core, Session
 from tests.support.every_path import every_path
+from tests.support.headers import headers, rows
 from tests.support.toolchains import MATRIX, Missing, Row, cache, locked
 
 
@@ -36,6 +37,8 @@ class Dlv:
     path: Path
 
 
+#: As of tests/support/gdb_helpers.py.
+CENSUS = "gomap_census"
 #: OLD is Debian's, which gives out 1000 bytes a request.
 NEW, OLD = "1.27.1", "1.20.2"
 #: Built with a Go that is new enough for the programs to debug, and old enough for this Delve.
@@ -51,7 +54,7 @@ def find(version: str) -> Dlv:
         if not binary.exists():
             go = toolchains.ensure(row)
             place.mkdir(parents=True, exist_ok=True)
-            environment = {**with_proxy(row), "GOBIN": str(place)}
+            environment = {**toolchains.with_proxy(row), "GOBIN": str(place)}
             wanted = f"github.com/go-delve/delve/cmd/dlv@v{version}"
             command = [str(go), "install", "-p", "2", wanted]
             run = subprocess.run(
@@ -61,14 +64,6 @@ def find(version: str) -> Dlv:
                 last = (run.stderr.strip().splitlines() or ["no word"])[-1]
                 raise Missing(f"dlv {version} can't be built with {go}: {last}")
     return Dlv(version, binary)
-
-
-def with_proxy(row: Row) -> dict[str, str]:
-    """Go's environment where modules are downloaded: from where the user's settings say, else the toolchain's."""
-    environment = toolchains._environment(row)
-    del environment["GOPROXY"]
-    environment.update({name: os.environ[name] for name in ("GOPROXY", "GOSUMDB") if name in os.environ})
-    return {**environment, "GOFLAGS": "-modcacherw"}
 
 
 def _binary(version: str) -> Path:
@@ -150,7 +145,9 @@ def examine(dlv: Dlv, core: Core, commands: Sequence[str], direct: bool = True) 
 
 
 def _ask(console: Console, stage: str, commands: Sequence[str], truth: Mapping[str, Any]) -> Iterator[Answer]:
-    """get-every-key and goroutines are not commands of the bridge: they are answered here. truth: the stage's."""
+    """get-every-key, gomap_census and goroutines are no commands of the bridge: they are answered here.
+
+    truth: the stage's."""
     for command in commands:
         name, _, where = command.partition(" ")
         if command.startswith("get-every-key paste"):
@@ -172,6 +169,9 @@ def _ask(console: Console, stage: str, commands: Sequence[str], truth: Mapping[s
 
             yield Answer(stage, command, every_key.answer(session.target(), truth, where, at_frame), None)
             session.frame = selected
+        elif command == CENSUS:
+            found, lost = headers(console.session.target())
+            yield Answer(stage, command, json.dumps({"maps": rows(found), "lost": lost}), None)
         elif command == "goroutines":  # Delve's own list: (number, the newest function that is not the runtime's)
             listed = console.session.client.call("ListGoroutines", Start=0, Count=0)["Goroutines"]
             places = [(one["id"], (one["userCurrentLoc"].get("function") or {}).get("name", "?")) for one in listed]

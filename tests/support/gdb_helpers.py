@@ -35,20 +35,17 @@ import gdb
 
 from gdbext.target import GdbTarget
 from gomap import frontend
-from gomap.analysis.beyond import header_size
-from gomap.analysis.roots import Roots
 from gomap.declare import Settings
 from gomap.expr import resolve_map
 from gomap.golang.runtime.goroutines import goroutines
 from gomap.golang.runtime.heap import Heap
 from gomap.golang.runtime.malloc import allocator
-from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.golang.runtime.stacks import Stacks
-from gomap.heap.census import census
 from gomap.maps import shape_of, view
 from gomap.render.text import Style
 from gomap.values import Limits, Values
 from tests.fuzz.scribbled import Patch, Scribbled
+from tests.support.headers import headers, rows
 
 
 def user_frame() -> gdb.Frame:
@@ -188,16 +185,10 @@ class CensusCommand(gdb.Command):
 
     def invoke(self, argument: str, from_tty: bool) -> None:
         target = GdbTarget()
-        roots = Roots(target, "all", object_size=header_size(target))
-        assert list(roots)
-        found = census(target, Heap(target), DescribedTypes(target))
-        found.add_stacks(roots.objects)
-        rows = zip(found.addresses, found.counts, found.arrays)
-        told = [[hex(at), count, array != 0, at in found.stacked] for at, count, array in rows]
+        found, lost = headers(target)
         size = allocator(target).allocated(found.header.size, True)
         dumped = [hex(at) for at, length in dumped_objects() if length == size]
-        lost = found.unread + found.lost + roots.unseen.count
-        print(json.dumps({"maps": told, "lost": lost, "dumped": dumped}))
+        print(json.dumps({"maps": rows(found), "lost": lost, "dumped": dumped}))
 
 
 def dumped_objects() -> Iterator[tuple[int, int]]:

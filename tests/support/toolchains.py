@@ -199,6 +199,26 @@ def compile_(
         raise RuntimeError(f"go_targets/{program} does not build with Go {row.name}:\n{run.stdout}")
 
 
+def build_foreign(row: Row) -> Path:
+    """go_targets/foreign: a module of its own, since what it needs is downloaded. Raises Missing where that fails."""
+
+    def make(made: Path) -> None:
+        command = [str(ensure(row)), "build", "-p", "2", "-buildvcs=false", "-o", str(made), "."]
+        run = subprocess.run(
+            command,
+            cwd=TARGETS / "foreign",
+            env=with_proxy(row),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        if run.returncode != 0:
+            last = (run.stderr.strip().splitlines() or ["no word"])[-1]
+            raise Missing(f"go_targets/foreign does not build with {command[0]}: {last}")
+
+    return made_once("foreign", row.name, row, [], make)
+
+
 def build_go_command(row: Row) -> Path:
     """The go command itself, built from the row's own sources: a large program with debug information."""
     go = ensure(row)
@@ -234,6 +254,14 @@ def _environment(row: Row) -> dict[str, str]:
         # Go's telemetry counters are kept in the user's configuration directory.
         "XDG_CONFIG_HOME": str(cache() / "config"),
     }
+
+
+def with_proxy(row: Row) -> dict[str, str]:
+    """Go's environment where modules are downloaded: from where the user's settings say, else the toolchain's."""
+    environment = _environment(row)
+    del environment["GOPROXY"]
+    environment.update({name: os.environ[name] for name in ("GOPROXY", "GOSUMDB") if name in os.environ})
+    return {**environment, "GOFLAGS": "-modcacherw"}
 
 
 @functools.cache
