@@ -19,7 +19,8 @@ from gomap.target import Target
 
 #: abi.TFlagGCMaskOnDemand, from Go 1.24 on. Before that the bit means that a type has its mask in spite of its kind.
 ON_DEMAND = 1 << 4
-#: What a program has that makes masks on demand: the address that stands for one that is being made.
+#: What a program has that makes masks on demand: the address that stands for one that is being made. Of a stripped
+#: program it is known that there is one, not where.
 _IN_PROGRESS = "runtime.inProgress"
 #: No type has more bytes of pointers, and no mask nests deeper.
 MAX_BYTES, MAX_DEPTH, MAX_FIELDS = 1 << 32, 64, 1 << 16
@@ -43,6 +44,7 @@ class Masks:
     def __init__(self, target: Target) -> None:
         self._target, self._word = target, target.arch.pointer_size
         self._in_progress = target.symbol(_IN_PROGRESS)
+        self._on_demand = self._in_progress is not None or target.variable(_IN_PROGRESS) is not None
         self._known: dict[int, Mask | None] = {}
 
     def of(self, address: int) -> Mask | None:
@@ -62,7 +64,7 @@ class Masks:
         if pointers > size or not size or size > MAX_BYTES:
             raise NoDebugInfo(f"the type descriptor at {address:#x} has an impossible size: it is corrupt")
         words = pointers // word
-        if flags & ON_DEMAND and self._in_progress is not None:
+        if flags & ON_DEMAND and self._on_demand:
             made = pointer(self._target.memory.read(bits_at, word))
             if made in (0, self._in_progress):
                 return Mask(max(size // word, 1), words, self._made(address, 0).to_bytes((words + 7) // 8, "little"))

@@ -23,6 +23,8 @@ from gomap.target import Target, read_record
 
 #: Kinds of roots.
 DATA, STACK, FINALIZER, CLEANUP, RUNTIME = "data", "stack", "finalizer", "cleanup", "runtime"
+#: Why a queue of the runtime's is not read, which a stripped program has no name for.
+UNNAMED = "the program has no symbol that leads there"
 #: Bytes of one module's variables, blocks of one queue, specials of one span.
 MAX_DATA, MAX_BLOCKS, MAX_SPECIALS = 1 << 32, 1 << 16, 1 << 20
 
@@ -200,6 +202,8 @@ class _Finder:
             ("cleanup", "runtime.specialCleanup", "Cleanup", ("fn", "cleanup")),
         ):
             t = target.find_type(name)
+            if t is None and kind == "finalizer":
+                raise GomapError(f"the debug information has no {name}")
             if t is None or (kind != "finalizer" and not weak):
                 continue
             fields = [f for f in t.fields if f.name in only]
@@ -222,7 +226,7 @@ class _Finder:
         start = target.symbol("runtime.allfin")
         t = target.find_type("runtime.finBlock") or target.find_type("runtime.finblock")
         if start is None or t is None:
-            return
+            raise GomapError(UNNAMED)
         first = target.arch.pointer(target.memory.read(start, self.word))
         self._blocks(FINALIZER, first, t, "alllink", "cnt", "fin")
 
@@ -232,8 +236,10 @@ class _Finder:
         start, queue = target.symbol("runtime.gcCleanups"), target.find_type("runtime.cleanupQueue")
         t = target.find_type("runtime.cleanupBlock")
         every = queue.field("all") if queue is not None else None
-        if start is None or t is None or every is None:
+        if start is None and queue is None:
             return
+        if start is None or t is None or every is None:
+            raise GomapError(UNNAMED)
         data = target.memory.read(start + every.offset, every.type.size)
         first = target.arch.pointer(data, every.type.size - self.word)
         self._blocks(CLEANUP, first, t, "alllink", "n", "cleanups")

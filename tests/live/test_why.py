@@ -3,6 +3,7 @@ pointers and roots (debug.WriteHeapDump)."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sysconfig
 from collections.abc import Iterator
@@ -327,3 +328,22 @@ def test_in_a_core(swiss_go: Row, system_gdb: Gdb, dlv: Dlv, monkeypatch: pytest
         told = [(one["freed"], one["roots"], one["pointers"], one["complete"], one["scanned"]) for one in answers]
         assert told[0] == told[1] == told[2], told
         assert answers[0]["alive"] and answers[0]["complete"], answers[0]["missing"]
+
+
+def test_stripped(both_layouts: Row, tmp_path: Path) -> None:
+    """Without symbols and debug information the same objects, pointers and roots are there, and what is not looked at
+    is told: the queues of finalizers and cleanups."""
+    built = toolchains.build(PROGRAM, both_layouts, optimised=True)
+    bare = tmp_path / built.name
+    subprocess.run(["objcopy", "--strip-all", str(built), str(bare)], check=True)
+    core = debuggers.make_core(bare, "held")
+    maps = core.truth["held"]["notes"]["maps"]
+    targets = [DirectTarget(of_core(str(binary), str(core.path))) for binary in (built, bare)]
+    for address in maps.values():
+        named, unnamed = (json.loads(ask(target, why(address)).output)["data"] for target in targets)
+        told = [(one["freed"], one["roots"], one["pointers"], one["scanned"]) for one in (named, unnamed)]
+        assert told[0] == told[1], (address, told)
+        assert [way["root"] for way in named["ways"]] == [way["root"] for way in unnamed["ways"]]
+        queues = [one.partition(":")[0] for one in unnamed["missing"]]
+        assert queues == ["queued finalizers", "queued cleanups"][: 1 + (both_layouts.name != "1.23.9")]
+        assert (named["complete"], unnamed["complete"]) == (True, False)
