@@ -35,19 +35,13 @@ TYPES = (
     "runtime.moduledata", "runtime._func", "runtime.mheap", "runtime.heapArena", "runtime.mspan",
     "runtime.spanInlineMarkBits", "runtime.g", "runtime.m", "runtime.p", "runtime.schedt", "runtime.sudog",
     "runtime.hchan", "runtime._defer", "runtime._panic", "runtime.itab", "runtime.special", "runtime.specialprofile",
-    "runtime.specialfinalizer", "runtime.specialWeakHandle", "runtime.specialCleanup", "runtime.specialTinyBlock",
-    "runtime.finBlock", "runtime.finblock", "runtime.cleanupQueue", "runtime.cleanupBlock",
-    "runtime.stackObjectRecord", "runtime.inlinedCall", "runtime.bucket", "internal/abi.MapType", "internal/abi.SwissMapType", "internal/abi.OldMapType", "runtime.maptype",
+    "runtime.bucket", "internal/abi.MapType", "internal/abi.SwissMapType", "internal/abi.OldMapType", "runtime.maptype",
     "internal/runtime/maps.Map", "internal/runtime/maps.table", "internal/runtime/maps.Iter", "runtime.hmap",
     "runtime.mapextra", "runtime.hiter", "reflect.MapIter",
 )  # fmt: skip
-CONSTANTS = (
-    "runtime.loadFactorNum", "runtime.loadFactorDen", "runtime.m4", "runtime._KindSpecialProfile",
-    "runtime._KindSpecialFinalizer", "runtime._KindSpecialWeakHandle", "runtime._KindSpecialCleanup",
-)  # fmt: skip
-#: Variables that say how the runtime works by being there: whose functions hash, whether masks of types are made on
-#: demand.
-TELLING = ("internal/runtime/maps.hashkey", "runtime.inProgress")
+CONSTANTS = ("runtime.loadFactorNum", "runtime.loadFactorDen", "runtime.m4", "runtime._KindSpecialProfile")
+#: Variables whose package says which functions hash.
+MOVED = ("internal/runtime/maps.hashkey",)
 SOURCE = """package main
 
 import (
@@ -130,7 +124,7 @@ def read_row(program: str, minor: int, arch: str, experiment: str) -> layouts.Ro
         constant = info.constant(name)
         if constant is not None:
             constants[name] = constant[1]
-    for name in TELLING:
+    for name in MOVED:
         if name.encode() in info.symbols:
             constants[name] = 1
     return layouts.Row((minor, arch, experiment), types, constants, tuple(_reasons(program, info)))

@@ -19,8 +19,7 @@ from gomap.target import Target
 
 #: abi.TFlagGCMaskOnDemand, from Go 1.24 on. Before that the bit means that a type has its mask in spite of its kind.
 ON_DEMAND = 1 << 4
-#: What a program has that makes masks on demand: the address that stands for one that is being made. Of a stripped
-#: program it is known that there is one, not where.
+#: What a program has that makes masks on demand: the address that stands for one that is being made.
 _IN_PROGRESS = "runtime.inProgress"
 #: No type has more bytes of pointers, and no mask nests deeper.
 MAX_BYTES, MAX_DEPTH, MAX_FIELDS = 1 << 32, 64, 1 << 16
@@ -44,7 +43,10 @@ class Masks:
     def __init__(self, target: Target) -> None:
         self._target, self._word = target, target.arch.pointer_size
         self._in_progress = target.symbol(_IN_PROGRESS)
-        self._on_demand = self._in_progress is not None or target.variable(_IN_PROGRESS) is not None
+        # A stripped program has no symbols. Its runtime.special has grown in the same version, Go 1.24.
+        special = target.find_type("runtime.special") if self._in_progress is None else None
+        offset = special.field("offset") if special is not None else None
+        self._on_demand = self._in_progress is not None or (offset is not None and offset.type.size == self._word)
         self._known: dict[int, Mask | None] = {}
 
     def of(self, address: int) -> Mask | None:
