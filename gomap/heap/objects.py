@@ -18,7 +18,7 @@ from gomap.arrays import numpy
 from gomap.errors import GomapError, NoDebugInfo
 from gomap.golang.runtime.heap import INLINE_MARKS, MARKS_AT, PAGE_SIZE, Heap, Span
 from gomap.heap.census import UNSWEPT
-from gomap.memory import runs
+from gomap.memory import joined, runs
 from gomap.progress import Progress, silent
 from gomap.target import Target
 
@@ -135,6 +135,7 @@ class HeapObjects:
         sizes = [one.bits_size for one in spans]
         order = sorted(range(len(spans)), key=wanted.__getitem__)
         found = [b""] * len(spans)
+        inline = self._inline(spans)
         most = max(sizes, default=1)
         at = 0
         for run in runs([wanted[i] for i in order], most):
@@ -144,31 +145,42 @@ class HeapObjects:
             except GomapError:
                 data = None
             for i in order[at : at + len(run)]:
-                found[i] = self._one(
-                    spans[i], wanted[i], None if data is None else data[wanted[i] - base :][: sizes[i]]
-                )
+                start = wanted[i] - base
+                one = self._one(spans[i], wanted[i]) if data is None else data[start : start + sizes[i]]
+                marks = inline.get(i)
+                if marks is not None:
+                    both = int.from_bytes(one, "little") | int.from_bytes(marks[: len(one)], "little")
+                    one = both.to_bytes(len(one), "little")
+                found[i] = one
             at += len(run)
         return found
 
-    def _one(self, span: Span, address: int, data: bytes | None) -> bytes:
-        if data is None:
-            try:
-                data = self.memory.read(address, span.bits_size)
-            except GomapError:
-                self.unread += 1
-                return bytes(span.bits_size)
-        if span.sweepgen not in UNSWEPT:
-            return data
-        tail = self.heap.tail(span)
-        if tail is None or tail[1] == span.size:
-            return data
-        try:  # Green Tea's marks are in the span until it is swept
-            marks = self.memory.read(span.start + tail[1] + MARKS_AT, INLINE_MARKS - 1 - MARKS_AT)
+    def _one(self, span: Span, address: int) -> bytes:
+        try:
+            return self.memory.read(address, span.bits_size)
         except GomapError:
             self.unread += 1
-            return data
-        both = int.from_bytes(data, "little") | int.from_bytes(marks[: len(data)], "little")
-        return both.to_bytes(len(data), "little")
+            return bytes(span.bits_size)
+
+    def _inline(self, spans: Sequence[Span]) -> dict[int, bytes]:
+        """Green Tea's marks, which are in the span until it is swept, by the number of the span."""
+        size = INLINE_MARKS - 1 - MARKS_AT
+        places: dict[int, int] = {}
+        for i, span in enumerate(spans):
+            tail = self.heap.tail(span) if span.sweepgen in UNSWEPT else None
+            if tail is not None and tail[1] != span.size:
+                places[i] = span.start + tail[1] + MARKS_AT
+        together = joined(self.memory, list(places.values()), [size] * len(places))
+        if together is not None:
+            data = bytes(together)
+            return {i: data[at : at + size] for i, at in zip(places, range(0, len(data), size))}
+        found = {}
+        for i, address in places.items():
+            try:
+                found[i] = self.memory.read(address, size)
+            except GomapError:
+                self.unread += 1
+        return found
 
     # -- where it is -----------------------------------------------------------------------------------
 

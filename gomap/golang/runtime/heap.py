@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo
 from gomap.golang.layouts.marks import words
@@ -46,9 +46,10 @@ MARKS_AT = 64
 MAX_MODULES = 1 << 12
 
 
-@dataclass(frozen=True)
-class Span:
-    """One mspan. address: *mspan. start, size: of the pages. object: bytes of one object. objects: how many it has.
+class Span(NamedTuple):
+    """One mspan: a tuple, since a large heap has hundreds of thousands of them.
+
+    address: *mspan. start, size: of the pages. object: bytes of one object. objects: how many it has.
     free_index: all objects below it are allocated; alloc_bits: address of the bitmap for the rest. mark_bits: of the
     bitmap that the collector marks, which takes its place when the span is swept. sweepgen: as mspan.sweepgen has it,
     less the heap's. scanned: as free_index, of objects that are initialized. specials: *special, the first of a list.
@@ -114,6 +115,7 @@ class Heap:
         marks = target.find_type("runtime.spanInlineMarkBits")  # empty without GOEXPERIMENT=greenteagc
         self._inline_marks = marks.size if marks is not None and marks.size == INLINE_MARKS else 0
         self._offset = AMD64_OFFSET if target.arch.name == "amd64" else 0
+        self._arena_bits = arena.field("bitmap") is not None
         self._more = [name for name in (_SCANNED, _SPECIALS, _LARGE_TYPE) if span.field(name) is not None]
         self._unpack = unpacker(target.arch, [_place(span, name) for name in (*_FIELDS, *self._more)])
         self._mspan, self._span_size = span, span.size
@@ -186,7 +188,7 @@ class Heap:
         a word, offset of its spanInlineMarkBits or its end where it has none). None where it has no such bitmap: up to
         Go 1.21 it is in the arena, and large objects have none (spanHeapBitsRange of runtime/mbitmap.go)."""
         over = self._word * self._word * 8
-        if self._arena.field("bitmap") is not None or span.noscan or span.large or not 0 < span.object <= over:
+        if self._arena_bits or span.noscan or span.large or not 0 < span.object <= over:
             return None
         end = span.size - (self._inline_marks if span.object >= SMALLEST_INLINE else 0)
         first = end - span.size // self._word // 8
@@ -274,25 +276,26 @@ class Heap:
 
     def _span(self, pointer: int, data: Any) -> Span:
         start, pages, size, objects, free, spanclass, state, sweepgen, bits, marks, *rest = self._unpack(data)
-        more = dict(zip(self._more, rest))
+        if len(rest) < 3:
+            more = dict(zip(self._more, rest))
+            rest = [more.get(_SCANNED, free), more.get(_SPECIALS, 0), more.get(_LARGE_TYPE, 0)]
+        heaps = self._sweepgen
         return Span(
-            address=pointer,
-            start=start,
-            size=pages * PAGE_SIZE,
-            object=size,
-            objects=objects,
-            free_index=free,
-            noscan=bool(spanclass & 1),
-            state=state,
+            pointer,
+            start,
+            pages * PAGE_SIZE,
+            size,
+            objects,
+            free,
+            bool(spanclass & 1),
+            state,
             # mspan.sweepgen: two below the heap's means that the last collection's dead are still in it.
-            swept=sweepgen != (self._sweepgen - 2) & 0xFFFFFFFF,
-            alloc_bits=bits,
-            large=spanclass >> 1 == 0,
-            mark_bits=marks,
-            sweepgen=(sweepgen - self._sweepgen + 2 & 0xFFFFFFFF) - 2,
-            scanned=more.get(_SCANNED, free),
-            specials=more.get(_SPECIALS, 0),
-            large_type=more.get(_LARGE_TYPE, 0),
+            sweepgen != heaps - 2 & 0xFFFFFFFF,
+            bits,
+            spanclass >> 1 == 0,
+            marks,
+            (sweepgen - heaps + 2 & 0xFFFFFFFF) - 2,
+            *rest,
         )
 
     def every(self) -> tuple[list[Span], int]:
