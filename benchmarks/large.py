@@ -118,6 +118,11 @@ def maps(options: argparse.Namespace, folder: Path) -> None:
             in_gdb(options, what, "hmap-top --json", has, [str(binary)], GOMAP_N=str(users), GOMAP_BYTES="0")
 
 
+def _whole_core() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    Path("/proc/self/coredump_filter").write_text("0x37")  # the program's code too, which viewcore wants there
+
+
 @contextmanager
 def filled(options: argparse.Namespace, folder: Path) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
     source, binary = folder / "main.go", folder / "heap"
@@ -130,7 +135,7 @@ def filled(options: argparse.Namespace, folder: Path) -> Iterator[tuple[Path, su
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)),
+        preexec_fn=_whole_core,
     )
     try:
         assert process.stdout is not None
