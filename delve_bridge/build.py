@@ -19,7 +19,7 @@ from gomap.memory import Memory
 from gomap.process import ProcessMemory, same
 from gomap.stripped.program import Stripped
 from gomap.stripped.target import StrippedTarget, opened
-from gomap.target import Arch
+from gomap.target import Arch, Goroutine, Registers
 
 #: The register that holds the program counter names the architecture; all that Delve knows are little-endian.
 _ARCHITECTURES = (
@@ -170,7 +170,13 @@ class Build:
 
     # -- a program without debug information -----------------------------------------------------------
 
-    def stripped(self, error: NoDebugInfo, moment: object, thread: Callable[[], int | None]) -> StrippedTarget:
+    def stripped(
+        self,
+        error: NoDebugInfo,
+        moment: object,
+        thread: Callable[[], int | None],
+        registers: Callable[[Goroutine, Arch], Registers | None],
+    ) -> StrippedTarget:
         """The program by its own tables. error: what Delve can't. Raises NoDebugInfo."""
         if self._stripped is None:
             program = self._program
@@ -179,7 +185,7 @@ class Build:
             found = opened(program, self._delve, self._entry, error)
             self._stripped = found, self._past_delve(found)
         info, memory = self._stripped
-        return StrippedTarget("delve", self.kind, memory, info, thread)
+        return StrippedTarget("delve", self.kind, memory, info, thread, registers)
 
     def _entry(self) -> int | None:
         """Where the program started."""

@@ -16,8 +16,9 @@ from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, TargetRunning
 from gomap.golang.runtime.descriptors import map_parts
 from gomap.golang.runtime.dictionaries import Known
 from gomap.memory import Memory
+from gomap.registers import of_names
 from gomap.stripped.target import StrippedTarget
-from gomap.target import Arch, Kept, Location, Registers
+from gomap.target import Arch, Goroutine, Kept, Location, Registers
 
 API_VERSION = 2
 
@@ -163,7 +164,7 @@ class Session:
             found = DelveTarget(self)
         except NoDebugInfo as error:
             moment = self._stop and self._stop.moment
-            found = self.build.stripped(error, moment, self._thread)
+            found = self.build.stripped(error, moment, self._thread, self.registers)
         found.kept = self._stop.kept if self._stop is not None else None
         if found.kept is not None:  # of dlv's set and call nothing is told
             found.kept.certain = found.kind == "core"
@@ -273,19 +274,19 @@ class Session:
         every = self.variables([call.frame.level for call in calls], load, goroutine)
         return [replace(call, variables=known) for call, known in zip(calls, every)]
 
-    def registers(self, thread: int) -> Registers | None:
-        """What the registers of the thread hold."""
+    def registers(self, goroutine: Goroutine, arch: Arch) -> Registers | None:
+        """What the registers of the thread hold that runs the goroutine."""
+        if goroutine.thread is None:
+            return None
         try:
-            answer = self.client.call("ListRegisters", ThreadID=thread, IncludeFp=False)
+            answer = self.client.call("ListRegisters", ThreadID=goroutine.thread, IncludeFp=False)
         except Refused:
             return None
         found: dict[str, int] = {}
         for register in answer.get("Regs") or ():
             with suppress(ValueError):
                 found[str(register["Name"]).lower()] = int(str(register["Value"]), 16)
-        pc = next((found[name] for name in ("rip", "pc", "eip") if name in found), None)
-        sp = next((found[name] for name in ("rsp", "sp", "esp") if name in found), None)
-        return None if pc is None or sp is None else Registers(pc, sp, dict(enumerate(found.values())))
+        return of_names(arch, found)
 
     def location(self, pc: int) -> Location | None:
         """The function and line that the instruction at pc belongs to."""

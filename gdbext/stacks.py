@@ -18,7 +18,8 @@ from gdb.unwinder import Unwinder
 from gomap.errors import GomapError, TargetRunning
 from gomap.golang.runtime.liveness import waits
 from gomap.golang.runtime.stacks import OLDEST
-from gomap.target import MAX_FRAMES, Call, Goroutine, Registers
+from gomap.registers import of_names
+from gomap.target import MAX_FRAMES, Arch, Call, Goroutine, Registers
 
 #: Registers by gdb's name of the architecture: pc, sp and frame pointer.
 _REGISTERS = {
@@ -234,7 +235,7 @@ def _running(goroutine: Goroutine) -> list[gdb.Frame]:
     return []
 
 
-def registers_of(goroutine: Goroutine) -> Registers | None:
+def registers_of(goroutine: Goroutine, arch: Arch) -> Registers | None:
     """What the registers of the thread hold that runs the goroutine."""
     with _selection_kept():
         for thread in _threads_of(goroutine):
@@ -242,11 +243,11 @@ def registers_of(goroutine: Goroutine) -> Registers | None:
                 continue
             thread.switch()
             frame = gdb.newest_frame()
-            values = []
+            values = {}
             for register in frame.architecture().registers("general"):
                 with suppress(gdb.error, ValueError):
-                    values.append(int(frame.read_register(register)) & (1 << 64) - 1)
-            return Registers(frame.pc(), stack_pointer(frame), dict(enumerate(values)))
+                    values[register.name] = int(frame.read_register(register)) & (1 << 8 * arch.pointer_size) - 1
+            return of_names(arch, values)
     return None
 
 

@@ -9,7 +9,7 @@ import gdb
 
 from gdbext import kept
 from gdbext.memory import GdbMemory
-from gdbext.stacks import runs_on
+from gdbext.stacks import registers_of, runs_on
 from gdbext.target import GdbTarget, checked_inferior, kind_of
 from gomap.errors import NoDebugInfo
 from gomap.stripped.program import Stripped
@@ -50,7 +50,7 @@ def _stripped(error: NoDebugInfo) -> StrippedTarget:
     if key not in _known:
         _known[key] = opened(program, memory, _entry, error)
     running = sum(runs_on(thread) for thread in inferior.threads())
-    return StrippedTarget("gdb", kind, memory, _known[key], _thread, running)
+    return StrippedTarget("gdb", kind, memory, _known[key], _thread, registers_of, running)
 
 
 def _thread() -> int | None:

@@ -245,7 +245,7 @@ class GdbTarget:
         return [replace(frame, pc=frame.pc - 1) if (frame.pc, frame.sp) in ahead else frame for frame in found]
 
     def registers(self, goroutine: Goroutine) -> Registers | None:
-        return registers_of(goroutine)
+        return registers_of(goroutine, self.arch)
 
     def _pushed_below(self, sp: int) -> int | None:
         word = self.arch.pointer_size

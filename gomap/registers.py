@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gomap.target import Arch, Registers
@@ -14,11 +14,14 @@ PC, SKIP = -1, -2
 
 @dataclass(frozen=True)
 class _Machine:
-    """pid, saved: where struct elf_prstatus has the thread's id and its registers. order: the registers there
+    """names: what debuggers call the registers, by DWARF number; the program counter's is apart, in `pc`.
+    pid, saved: where struct elf_prstatus has the thread's id and its registers. order: the registers there
     (user_regs_struct). sp, link: DWARF numbers of the stack pointer and of the link register. to_context: from where a
     signal's handler returns to, the ucontext, or (`indirect`) a pointer to it. context: where that has registers;
     in_context: these, in order (struct sigcontext)."""
 
+    names: Sequence[str]
+    pc: str
     pid: int
     saved: int
     order: Sequence[int]
@@ -32,20 +35,26 @@ class _Machine:
 
 _MACHINES = {
     "amd64": _Machine(
+        names=("rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", *(f"r{i}" for i in range(8, 16))), pc="rip",
         pid=32, saved=112, sp=7, to_context=0, context=40,
         order=(15, 14, 13, 12, 6, 3, 11, 10, 9, 8, 0, 2, 1, 4, 5, SKIP, PC, SKIP, SKIP, 7),
         in_context=(8, 9, 10, 11, 12, 13, 14, 15, 5, 4, 6, 3, 1, 0, 2, 7, PC),
     ),
     "386": _Machine(
+        names=("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"), pc="eip",
         pid=24, saved=72, sp=4, to_context=8, indirect=True, context=20,
         order=(3, 1, 2, 6, 7, 5, 0, SKIP, SKIP, SKIP, SKIP, SKIP, PC, SKIP, SKIP, 4),
         in_context=(SKIP, SKIP, SKIP, SKIP, 7, 6, 5, 4, 3, 2, 1, 0, SKIP, SKIP, PC),
     ),
     "arm64": _Machine(
+        names=(*(f"x{i}" for i in range(31)), "sp"), pc="pc",
         pid=32, saved=112, sp=31, link=30, to_context=128, context=184,
         order=(*range(32), PC), in_context=(*range(32), PC),
     ),
-    "s390x": _Machine(pid=32, saved=112, sp=15, link=14, order=(SKIP, PC, *range(16))),
+    "s390x": _Machine(
+        names=tuple(f"r{i}" for i in range(16)), pc="pswa",
+        pid=32, saved=112, sp=15, link=14, order=(SKIP, PC, *range(16)),
+    ),
 }  # fmt: skip
 
 
@@ -94,6 +103,17 @@ def _registers(arch: Arch, machine: _Machine, order: Sequence[int], data: bytes)
     values.pop(SKIP, None)
     pc = values.pop(PC)
     return Registers(pc, values[machine.sp], values)
+
+
+def of_names(arch: Arch, values: Mapping[str, int]) -> Registers | None:
+    """The registers that a debugger has by their names; None where the machine is not known, or one that leads to the
+    stack is missing."""
+    machine = _MACHINES.get(arch.name)
+    pc = values.get(machine.pc) if machine is not None else None
+    if machine is None or pc is None:
+        return None
+    found = {number: values[name] for number, name in enumerate(machine.names) if name in values}
+    return Registers(pc, found[machine.sp], found) if machine.sp in found else None
 
 
 def of_notes(arch: Arch, notes: Iterable[bytes]) -> dict[int, Registers]:

@@ -16,12 +16,12 @@ from gomap.golang.runtime.unwind import Unwinder
 from gomap.gotypes import GoType
 from gomap.memory import CachedMemory, Memory
 from gomap.stripped.program import Stripped
-from gomap.target import Captured, Frame, Goroutine, Kept, Location, Registers, Variable, Wanted
+from gomap.target import Arch, Captured, Frame, Goroutine, Kept, Location, Registers, Variable, Wanted
 
 
 class StrippedTarget:
     """Made anew for each command. info: what is known of the program for as long as it runs. thread: the operating
-    system's id of the selected thread, where the debugger tells it."""
+    system's id of the selected thread, where the debugger tells it. registers: of the thread that runs a goroutine."""
 
     package: str | None = "main"
     kept: Kept | None = None
@@ -33,11 +33,12 @@ class StrippedTarget:
         memory: Memory,
         info: Stripped,
         thread: Callable[[], int | None],
+        registers: Callable[[Goroutine, Arch], Registers | None],
         running: int = 0,
     ) -> None:
         self.backend, self.kind, self.running = backend, kind, running
         self.memory: Memory = CachedMemory(memory)
-        self._info, self._thread = info.again(memory), thread
+        self._info, self._thread, self._registers = info.again(memory), thread, registers
         self.arch, self.notes, self.stripped = info.arch, info.notes, info.nameless
 
     @property
@@ -65,10 +66,11 @@ class StrippedTarget:
         return None if thread is None else goroutine_of_thread(self, thread)
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
-        if goroutine.thread is not None:
-            raise GomapError("its thread runs it, and where that stands is not read of a stripped program")
+        known = self.registers(goroutine)
+        if known is None and goroutine.thread is not None:
+            raise GomapError("its thread runs it, and the debugger does not tell that thread's registers")
         found: list[Frame] = []
-        for call in self._unwinder.goroutine(goroutine, None):
+        for call in self._unwinder.goroutine(goroutine, known):
             for location in self._functions.frames(call.instruction):
                 found.append(Frame(location.function, location.file, location.line, call.pc, call.sp))
         return found
@@ -78,7 +80,7 @@ class StrippedTarget:
         return Unwinder(self, self._functions)
 
     def registers(self, goroutine: Goroutine) -> Registers | None:
-        return None
+        return None if goroutine.thread is None else self._registers(goroutine, self.arch)
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
         return ()
