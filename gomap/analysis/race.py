@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from gomap.analysis import iterators
@@ -13,9 +14,11 @@ from gomap.analysis.references import passed, referenced, root_of
 from gomap.analysis.roots import MAX_PROBLEMS
 from gomap.anomaly import Anomaly
 from gomap.errors import GomapError
+from gomap.golang.layouts.layout import MapView
 from gomap.golang.runtime import mapcalls
 from gomap.golang.runtime.dictionaries import has_shape, is_shaped
 from gomap.golang.runtime.goroutines import goroutines
+from gomap.golang.runtime.liveness import waits
 from gomap.golang.runtime.modules import OWN, STANDARD, Modules, modules
 from gomap.golang.runtime.rtype import MAP_DESCRIPTORS, DescribedTypes
 from gomap.golang.runtime.stackmap import StackMaps
@@ -28,8 +31,6 @@ from gomap.target import Frame, Goroutine, Record, Target, Variable, read_record
 #: they die of.
 _NAMES = frozenset({"m", "h", "src", "it", "t", "typ", "b", "oldb", "g"})
 _TEXTS = frozenset({"s", "e"})
-#: Bytes of one call's frame that are searched for the map.
-MAX_FRAME = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -177,11 +178,8 @@ def located(one: MapOperation, found: AliasSearch) -> MapOperation:
         t = found.types[address]
         if one.type is not None and not _is_of(one.type, t):
             continue
-        try:
-            if each.has_part(one.parts):
-                return replace(one, address=address, type=t)
-        except GomapError:
-            continue
+        if _has_part(each, one.parts):
+            return replace(one, address=address, type=t)
     return one
 
 
@@ -217,26 +215,38 @@ def _is_of(t: GoType, of_holder: GoType) -> bool:
     return same(t, of_holder) or (is_shaped(of_holder) and has_shape(t, of_holder))
 
 
-def _kept(target: Target, one: MapOperation, found: AliasSearch) -> list[int]:
-    """Maps that the operation's own frames have pointers to, in slots that are alive."""
+def live_words(target: Target, one: MapOperation) -> list[int]:
+    """The pointers in slots of the operation's own frames that are alive, arguments in memory among them."""
     if one.stack is None:
         return []
     frames, (low, high) = one.stack.frames, one.stack.goroutine.stack
     last = len(frames) - 1 if one.level is None else one.level
-    maps, arch, addresses = StackMaps(target), target.arch, []
-    word = arch.pointer_size
-    for frame, older in zip(frames[one.newest : last], frames[one.newest + 1 : last + 1]):
-        if not low <= frame.sp < older.sp <= high or older.sp - frame.sp > MAX_FRAME:
+    maps, arch, found = StackMaps(target), target.arch, []
+    for level in range(one.newest, last):
+        frame, older = frames[level], frames[level + 1]
+        if not low <= frame.sp < older.sp <= high or not waits(frames[level - 1].function if level else None):
             continue
-        try:
-            data = target.memory.read(frame.sp, older.sp - frame.sp)
-        except GomapError:
-            continue
-        for at in range(0, len(data) - word + 1, word):
-            pointer = arch.pointer(data, at)
-            if pointer in found.views and maps.alive(frame.pc, older.sp, frame.sp + at):
-                addresses.append(pointer)
-    return addresses
+        for at in maps.live(frame.pc, older.sp) or ():
+            with suppress(GomapError):
+                found.append(arch.pointer(target.memory.read(at, arch.pointer_size)))
+    return found
+
+
+def _kept(target: Target, one: MapOperation, found: AliasSearch) -> list[int]:
+    """Maps that the operation's own frames have pointers to, in slots that are alive; else those whose parts they
+    point to."""
+    words = live_words(target, one)
+    headers = [word for word in words if word in found.views]
+    if headers or not words:
+        return headers
+    return [a for a, each in found.views.items() if _suits(one, found.types[a]) and _has_part(each, words)]
+
+
+def _has_part(each: MapView, words: Sequence[int]) -> bool:
+    try:
+        return each.has_part(words)
+    except GomapError:
+        return False
 
 
 def _passed(target: Target, one: MapOperation, found: AliasSearch) -> list[int]:

@@ -24,7 +24,7 @@ from gomap.gotypes import GoType, same
 from gomap.report import Facts, Lines, Report, Section, Table
 from gomap.results.fields import alike
 from gomap.results.race import DeathRow, InsideRow, RacedMapRow, RaceResult, RaceScanned, SuspectRow, ThroughFacts
-from gomap.target import Frame
+from gomap.target import Frame, Target
 
 #: Operations that change a map. Growth is part of one.
 _CHANGES = frozenset({"write", "delete", "clear", "grow"})
@@ -89,7 +89,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     more, identifier = beyond(target, found, roots.objects, progress=context.progress)
     if identifier is not None:
         add_slots(found, more, identifier, roots.slots, context.progress)
-        adopt(found, more, identifier, _under_write(more, searched), context.progress)
+        adopt(found, more, identifier, _operated_on(target, more, searched), context.progress)
     searched.inside = [race.located(one, found) for one in searched.inside]
     flagged = race.with_write_flag(target, found)
     searched.inside = [race.concluded(target, one, found, flagged) for one in searched.inside]
@@ -109,12 +109,16 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     return report
 
 
-def _under_write(more: Beyond, searched: Searched) -> list[int]:
+def _operated_on(target: Target, more: Beyond, searched: Searched) -> list[int]:
     """The maps that no variable led to, and that a write or growth is under way in or that a goroutine is inside."""
-    census, inside = more.census, {one.address for one in searched.inside}
+    census = more.census
     if census is None:
         return []
-    return [i for i in more.maps if census.slots[i] == UNTOLD or census.addresses[i] in inside]
+    unknown = [one for one in searched.inside if one.address is None and not one.nil]
+    words = {word for one in unknown for word in race.live_words(target, one)}
+    parts = set(census.rows_with(words)) if words else set()
+    inside = {one.address for one in searched.inside}
+    return [i for i in more.maps if census.slots[i] == UNTOLD or census.addresses[i] in inside or i in parts]
 
 
 #: The nil maps that a goroutine's operation may be on, by the goroutine's id.

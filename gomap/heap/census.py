@@ -20,7 +20,7 @@ from __future__ import annotations
 import struct
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import compress
@@ -102,6 +102,16 @@ class Census:
         """The row of the heap's header at the address; -1 where there is none."""
         row = bisect_left(self.addresses, address, 0, self.sorted)
         return row if row < self.sorted and self.addresses[row] == address else -1
+
+    def rows_with(self, pointers: Set[int]) -> Iterator[int]:
+        """The rows of maps whose header, array, table or table's groups one of the pointers leads to."""
+        ordered = sorted(pointers)
+        for row, (address, start) in enumerate(zip(self.addresses, self.arrays)):
+            following = bisect_left(ordered, start)
+            if address in pointers or (following < len(ordered) and ordered[following] < start + self.held[row]):
+                yield row
+            elif self.reader is not None and self.reader.leads_to(start, self.sizes[row], pointers):
+                yield row
 
     @cached_property
     def shared(self) -> frozenset[int]:
@@ -320,10 +330,9 @@ class HeaderReader:
         memory, word = self.target.memory, self.word
         table = self.types.map_table()
         groups_off, groups = member(table, "groups")
-        data_off, _ = member(groups, "data")
         mask_off, mask = member(groups, "lengthMask")
         capacity_off, capacity = member(table, "capacity")
-        places = [(groups_off + data_off, word), (groups_off + mask_off, mask.size), (capacity_off, capacity.size)]
+        places = [(self._groups_at, word), (groups_off + mask_off, mask.size), (capacity_off, capacity.size)]
         take = unpacker(self.arch, places)
         leads: dict[int, Sequence[int]] = {}
         single = sorted(at for at, (_, entries) in directories.items() if entries == 1)
@@ -356,6 +365,24 @@ class HeaderReader:
                 every = len(mine) == len(leads[at]) and all(bytes_ for _, bytes_, _ in mine)
                 slots = sum(slots for _, _, slots in mine) if every else 0
                 yield at, (marks[groups_at], directories[at][0] + held, slots)
+
+    def leads_to(self, directory: int, size: int, pointers: Set[int]) -> bool:
+        """Whether one of the pointers leads to a table of the directory, or to a table's groups."""
+        if not directory or not self.rule.has_directory(size):
+            return False
+        memory, word = self.target.memory, self.word
+        try:
+            tables = set(words(memory.read(directory, size * word), 0, word, word, self.arch.byte_order))
+            groups = (memory.read(table + self._groups_at, word) for table in tables if self._object_at(table))
+            return not pointers.isdisjoint(tables) or any(self.arch.pointer(one) in pointers for one in groups)
+        except MemoryFault:
+            return False
+
+    @cached_property
+    def _groups_at(self) -> int:
+        """Offset in a table of the pointer to its groups."""
+        offset, groups = member(self.types.map_table(), "groups")
+        return offset + member(groups, "data")[0]
 
     def _object_at(self, pointer: int) -> int:
         """Bytes of the object of the heap that begins there; 0 where none does."""
