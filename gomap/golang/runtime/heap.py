@@ -195,16 +195,19 @@ class Heap:
         return (first, end) if first // span.object == span.objects else None
 
     def pointers_of(self, address: int) -> int | None:
-        """Where the object at the address has pointers, a bit a word, as its span has it noted: objects of at most 512
-        bytes, from Go 1.22 on. None where it has not. Raises MemoryFault."""
+        """Where the object at the address has pointers, a bit a word, as its span or arena has it noted, of objects of
+        at most 512 bytes. None where it has not. Raises MemoryFault."""
         place, word = self.at(address), self._word
         span = None if place is None else place.span
-        tail = None if span is None else self.tail(span)
-        if place is None or place.index is None or span is None or tail is None:
+        if place is None or place.index is None or span is None or span.noscan or span.object > 8 * word * word:
+            return None
+        tail = self.tail(span)
+        bits_at = self.arena_bits(span) if tail is None else span.start + tail[0]
+        if bits_at is None:
             return None
         first, count = place.index * span.object // word, span.object // word
         start = first // (8 * word) * word  # whole words: their bytes may be in either order
-        data = self._target.memory.read(span.start + tail[0] + start, -(-(first + count) // (8 * word)) * word - start)
+        data = self._target.memory.read(bits_at + start, -(-(first + count) // (8 * word)) * word - start)
         bits = sum(self._target.arch.pointer(data, i) << 8 * i for i in range(0, len(data), word))
         return bits >> first - 8 * start & (1 << count) - 1
 
