@@ -3,7 +3,8 @@
     python tools/layouts.py GO ... [--only amd64,arm64] [--scratch FOLDER]
 
 GO is a toolchain's `go`. For each architecture and each experiment that changes a structure a small program is built,
-and its debug information read. Toolchains that are not named keep what the file has of them.
+and its debug information read. Which experiments do is tried, on amd64, with all that the toolchain has. Toolchains
+that are not named keep what the file has of them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,22 +26,25 @@ from gomap.elf import mapped, parse  # noqa: E402
 from gomap.stripped import layouts  # noqa: E402
 
 ARCHITECTURES = ("amd64", "arm64", "386", "s390x")
-#: Experiments that are not a version's own choice and change what is read, by minor version.
-EXPERIMENTS = {
-    24: ("noswissmap",),
-    25: ("noswissmap", "greenteagc"),
-    26: ("nogreenteagc",),
-    27: ("mapsplitgroup", "nogreenteagc"),
-}
+#: Experiments that are not tried: they need C or another compiler, or are for Go's own developers.
+LEFT_OUT = frozenset(
+    {"boringcrypto", "fieldtrack", "preemptibleloops", "staticlockranking", "pagetrace", "regabiwrappers", "regabiargs"}
+)
 TYPES = (
     "runtime.moduledata", "runtime._func", "runtime.mheap", "runtime.heapArena", "runtime.mspan",
     "runtime.spanInlineMarkBits", "runtime.g", "runtime.m", "runtime.p", "runtime.schedt", "runtime.sudog",
-    "runtime.hchan", "runtime._defer", "runtime._panic", "runtime.itab", "runtime.special", "runtime.specialprofile",
-    "runtime.bucket", "internal/abi.MapType", "internal/abi.SwissMapType", "internal/abi.OldMapType", "runtime.maptype",
-    "internal/runtime/maps.Map", "internal/runtime/maps.table", "internal/runtime/maps.Iter", "runtime.hmap",
-    "runtime.mapextra", "runtime.hiter", "reflect.MapIter",
+    "runtime.hchan", "runtime._defer", "runtime._panic", "runtime.itab", "runtime.inlinedCall",
+    "runtime.stackObjectRecord", "runtime.special", "runtime.specialprofile", "runtime.specialfinalizer",
+    "runtime.specialCleanup", "runtime.specialWeakHandle", "runtime.specialTinyBlock", "runtime.finBlock",
+    "runtime.finblock", "runtime.cleanupBlock", "runtime.cleanupQueue", "runtime.bucket", "internal/abi.MapType",
+    "internal/abi.SwissMapType", "internal/abi.OldMapType", "runtime.maptype", "internal/runtime/maps.Map",
+    "internal/runtime/maps.table", "internal/runtime/maps.Iter", "runtime.hmap", "runtime.mapextra", "runtime.hiter",
+    "reflect.MapIter",
 )  # fmt: skip
-CONSTANTS = ("runtime.loadFactorNum", "runtime.loadFactorDen", "runtime.m4", "runtime._KindSpecialProfile")
+CONSTANTS = (
+    "runtime.loadFactorNum", "runtime.loadFactorDen", "runtime.m4", "runtime._KindSpecialProfile",
+    "runtime._KindSpecialFinalizer", "runtime._KindSpecialCleanup", "runtime._KindSpecialWeakHandle",
+)  # fmt: skip
 #: Variables whose package says which functions hash.
 MOVED = ("internal/runtime/maps.hashkey",)
 SOURCE = """package main
@@ -66,6 +71,24 @@ func main() {
 	select {}
 }
 """
+#: What only newer versions have, which the linker leaves out where nothing uses it.
+NEWER = """//go:build go1.24
+
+package main
+
+import (
+	"runtime"
+	"weak"
+)
+
+var pointer weak.Pointer[[64]byte]
+
+func init() {
+	object := new([64]byte)
+	pointer = weak.Make(object)
+	runtime.AddCleanup(object, func(int) {}, 1)
+}
+"""
 
 
 def main() -> int:
@@ -77,13 +100,34 @@ def main() -> int:
     rows = {row.key: row for row in layouts.read()} if layouts.FILE.exists() else {}
     for go in options.GO:
         minor = _minor(go)
+        tried = {}
+        for one in ("", *experiments(go, options.scratch)):
+            tried[one] = row_of(go, minor, "amd64", one, options.scratch)
+        changing = [one for one, row in tried.items() if not one or not same(row, tried[""])]
+        alike = tuple(one for one in tried if one not in changing)
         for arch in options.only.split(","):
-            for experiment in ("", *EXPERIMENTS.get(minor, ())):
-                row = row_of(go, minor, arch, experiment, options.scratch)
-                rows[row.key] = row
+            for experiment in changing:
+                row = tried[experiment] if arch == "amd64" else row_of(go, minor, arch, experiment, options.scratch)
+                rows[row.key] = replace(row, alike=() if experiment else alike)
                 print(*row.key, len(row.types), "types", flush=True)
-                layouts.write(sorted(rows.values(), key=lambda one: one.key))
+        layouts.write(sorted(rows.values(), key=lambda one: one.key))
     return 0
+
+
+def experiments(go: str, scratch: str | None) -> list[str]:
+    """What GOEXPERIMENT can change of the toolchain's own choice on amd64."""
+    root = subprocess.run([go, "env", "GOROOT"], env=_environment(scratch), capture_output=True, text=True, check=True)
+    source = Path(root.stdout.strip(), "src", "internal")
+    names = re.findall(r"^\t(\w+) +bool$", (source / "goexperiment" / "flags.go").read_text(), re.M)
+    baseline = (source / "buildcfg" / "exp.go").read_text().partition("baseline := goexperiment.Flags{")[2]
+    chosen = set(re.findall(r"^\t\t(\w+): +(?!false)", baseline.partition("\n\t}")[0], re.M))
+    tried = [name for name in names if name.lower() not in LEFT_OUT]
+    return [("no" if name in chosen else "") + name.lower() for name in tried]
+
+
+def same(one: layouts.Row, other: layouts.Row) -> bool:
+    """Whether both have the same structures."""
+    return (one.types, one.constants, one.reasons) == (other.types, other.constants, other.reasons)
 
 
 def _minor(go: str) -> int:
@@ -104,8 +148,10 @@ def row_of(go: str, minor: int, arch: str, experiment: str, scratch: str | None 
     with tempfile.TemporaryDirectory() as folder:
         source, program = Path(folder) / "main.go", Path(folder) / "program"
         source.write_text(SOURCE)
+        source.with_name("newer.go").write_text(NEWER)
+        source.with_name("go.mod").write_text("module layouts\n")
         environment = {**_environment(scratch), "GOARCH": arch, "GOOS": "linux", "GOEXPERIMENT": experiment}
-        subprocess.run([go, "build", "-o", str(program), str(source)], env=environment, check=True, cwd=folder)
+        subprocess.run([go, "build", "-o", str(program), "."], env=environment, check=True, cwd=folder)
         return read_row(str(program), minor, arch, experiment)
 
 

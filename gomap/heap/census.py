@@ -108,9 +108,8 @@ class Census:
         ordered = sorted(pointers)
         for row, (address, start) in enumerate(zip(self.addresses, self.arrays)):
             following = bisect_left(ordered, start)
-            if address in pointers or (following < len(ordered) and ordered[following] < start + self.held[row]):
-                yield row
-            elif self.reader is not None and self.reader.leads_to(start, self.sizes[row], pointers):
+            found = address in pointers or (following < len(ordered) and ordered[following] < start + self.held[row])
+            if found or (self.reader is not None and self.reader.leads_to(start, self.sizes[row], pointers)):
                 yield row
 
     @cached_property

@@ -1,6 +1,6 @@
 """Where goroutines' stacks have pointers: what the collector scans of them, and what points to objects of the heap.
 
-Goroutines that wait are unwound by the runtime's own table, whatever debugger there is, and the words of their frames
+Stacks are unwound by the runtime's own table, whatever debugger there is, and the words of frames that wait for a call
 are told by their stack maps, as scanstack, scanframeworker and stackScanState of runtime/mgcmark.go have it. Other
 frames are scanned as a whole, as the collector does where a signal came: what a thread runs, functions that are not at
 a call, assembly. Whatever looks like an address of the heap counts there.
@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import bisect
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang.runtime.goroutines import goroutines, threads
+from gomap.golang.runtime.goroutines import goroutines
 from gomap.golang.runtime.liveness import waits
-from gomap.golang.runtime.pclntab import MAX_TABLE, PUSHES, Functions
+from gomap.golang.runtime.pclntab import MAX_TABLE, Functions
 from gomap.golang.runtime.stackmap import FUNCDATA_OBJECTS, MAX_OBJECTS, StackMaps
 from gomap.golang.runtime.stacks import OLDEST
+from gomap.golang.runtime.unwind import Standing, Unwinder
 from gomap.progress import Progress, silent
-from gomap.target import MAX_FRAMES, Goroutine, Target, read_record
+from gomap.target import Goroutine, Target, read_record
 
 #: Bytes of a stack that are read; the largest that Go allows by default is as large.
 MAX_STACK = 1 << 30
@@ -55,15 +57,15 @@ class _Object:
     bits: bytes
 
 
-@dataclass(frozen=True)
-class _StackCall:
-    """One frame of a stack."""
+class _StackCall(NamedTuple):
+    """One frame of a stack. waits: for a call, so that its stack map tells its pointers."""
 
     level: int
+    function: str
     pc: int
     sp: int
     top: int
-    exact: bool
+    waits: bool
 
 
 class StackPointers:
@@ -75,9 +77,9 @@ class StackPointers:
         """low, high: where the heap is; other words are left out."""
         self._target, self._low, self._high = target, low, high
         self._maps, self._functions = StackMaps(target), Functions(target)
+        self._unwinder = Unwinder(target, self._functions)
         self._word = target.arch.pointer_size
         self._objects_of: dict[int, tuple[_Object, ...]] = {}
-        self._names: dict[int, str] = {}
         self.problems: list[str] = []
         self.stacks: list[tuple[int, int]] = []
         self.running = self.registers = self.goroutines = 0
@@ -99,20 +101,29 @@ class StackPointers:
 
     def _of(self, goroutine: Goroutine) -> Iterator[Held]:
         low, high = goroutine.stack
-        registers, stands = self._stands(goroutine)
-        calls, rest = self._calls(goroutine, stands) if stands else ([], low)
-        start = calls[0].sp if calls else max(rest, low)
+        known = None
+        if goroutine.thread is not None:
+            self.running += 1
+            known = self._target.registers(goroutine)
+            self.registers += known is not None
+        calls = self._unwinder.goroutine(goroutine, known)
+        start = calls[0].sp if calls else low
         if not low <= start < high or high - start > MAX_STACK:
             self.problems.append(f"goroutine {goroutine.id}: its stack is corrupt")
             return
         start -= start % self._word
-        words = self._words(start, high)
-        stack = _Scan(self, goroutine, start, words)
-        yield from stack.registers(registers)
-        for call in calls:
-            yield from stack.frame(call)
-        if rest < high:
-            yield from stack.region(rest, high, CONSERVATIVE, None)
+        stack = _Scan(self, goroutine, start, self._words(start, high))
+        if known is not None:
+            yield from stack.registers(known.values.values())
+        newer: Standing | None = None
+        for level, call in enumerate(calls):
+            at_call = call.registers is None and (newer is None or waits(newer.function))
+            if call.top is not None and call.top <= high:
+                yield from stack.frame(_StackCall(level, call.function, call.pc, call.sp, call.top, at_call))
+                start = call.top
+            newer = call
+        if newer is None or newer.function not in OLDEST:
+            yield from stack.region(start, high, CONSERVATIVE, None)
         yield from self._own(goroutine, stack)
         yield from stack.objects()
 
@@ -121,88 +132,6 @@ class StackPointers:
         if self._target.arch.byte_order != sys.byteorder:
             data = b"".join(data[i : i + self._word][::-1] for i in range(0, len(data), self._word))
         return memoryview(data).cast("Q" if self._word == 8 else "I")
-
-    def _stands(self, goroutine: Goroutine) -> tuple[Sequence[int], list[tuple[int, int]]]:
-        """(values of registers, the first frames as (pc, sp)) of the goroutine: more than one where the debugger
-        unwinds it, which is where a thread runs it. None where that is not known."""
-        low, high = goroutine.stack
-        if goroutine.thread is None:
-            return (), [(goroutine.pc, goroutine.sp)]
-        self.running += 1
-        t = self._target.find_type("runtime.g")
-        record = read_record(self._target, t, goroutine.address) if t is not None else None
-        if record is not None and record.get("syscallsp"):
-            return (), [(record["syscallpc"], record["syscallsp"])]  # from Go 1.26 on it still counts as running
-        registers: Sequence[int] = ()
-        known = self._target.registers(goroutine)
-        if known is not None:
-            self.registers += 1
-            registers = tuple(known.values.values())
-            if low <= known.sp < high:
-                return registers, [(known.pc, known.sp)]
-            if self._is_systems(goroutine, known.sp):
-                return registers, [(goroutine.pc, goroutine.sp)]
-        try:
-            frames = self._target.unwind(goroutine, lambda function, name, t: False)
-        except GomapError:
-            return registers, []
-        on_stack = [(frame.pc, frame.sp) for frame in frames if low <= frame.sp < high]
-        if known is None and frames and not frames[0].sp:
-            return registers, []  # the newest frame lies below the next one's
-        return registers, list(dict.fromkeys(on_stack))
-
-    def _is_systems(self, goroutine: Goroutine, sp: int) -> bool:
-        """Whether the stack pointer of its thread is on that thread's system stack, where the runtime has noted in the
-        goroutine where it left its own (systemstack, mcall). It has not where a signal came."""
-        t = self._target.find_type("runtime.g")
-        stack = t.field("stack") if t is not None else None
-        if t is None or stack is None:
-            return False
-        for m in threads(self._target).values():
-            if m["procid"] == goroutine.thread and m["g0"]:
-                g = read_record(self._target, t, m["g0"])
-                low, high = (self._target.arch.pointer(g.data, stack.offset + i) for i in (0, self._word))
-                return low <= sp < high
-        return False
-
-    def _calls(self, goroutine: Goroutine, stands: list[tuple[int, int]]) -> tuple[list[_StackCall], int]:
-        """(the calls of the stack as far as the runtime's table leads, where the rest of it begins)."""
-        low, high = goroutine.stack
-        found: list[_StackCall] = []
-        pc, sp = stands[0]
-        newer: str | None = None
-        doubtful = goroutine.thread is not None and len(stands) > 0 and (pc, sp) != (goroutine.pc, goroutine.sp)
-        while len(found) < MAX_FRAMES and low <= sp < high:
-            size = self._functions.frame_size(pc)
-            name = self._name(pc if newer is None else pc - 1)
-            if size is None or not sp <= sp + size <= high:
-                following = next((one for one in stands if one[1] > sp), None)
-                if following is None:
-                    return found, sp
-                found.append(_StackCall(len(found), pc, sp, following[1], False))
-                (pc, sp), newer, doubtful = following, name, False
-                continue
-            exact = waits(newer) if newer is not None else not doubtful
-            found.append(_StackCall(len(found), pc, sp, sp + size, exact))
-            if name in OLDEST or sp + size >= high:
-                return found, high
-            at = sp + size - self._word if self._target.arch.name in PUSHES else sp
-            pc = self._target.arch.pointer(self._target.memory.read(at, self._word))
-            sp, newer = sp + size, name
-            if not pc:
-                return found, high
-        return found, sp
-
-    def _name(self, pc: int) -> str:
-        if pc not in self._names:
-            try:
-                self._names[pc] = self._functions.name(pc)
-            except GomapError:
-                self._names[pc] = "?"
-        return self._names[pc]
-
-    def name_of(self, call: _StackCall) -> str:
-        return self._name(call.pc - 1 if call.level else call.pc)
 
     def _own(self, goroutine: Goroutine, stack: _Scan) -> Iterator[Held]:
         """What scanstack takes from the goroutine itself: its context register, deferred calls, panics."""
@@ -297,13 +226,12 @@ class _Scan:
             if call is None:
                 yield Held(self._goroutine, address, value, how)
             else:
-                name = self._found.name_of(call)
-                yield Held(self._goroutine, address, value, how, call.level, name, call.pc, call.sp, call.top)
+                yield Held(self._goroutine, address, value, how, *call[:5])
 
     def value(self, address: int, value: int) -> Iterator[Held]:
         return self._held(address, value, EXACT, None)
 
-    def registers(self, values: Sequence[int]) -> Iterator[Held]:
+    def registers(self, values: Iterable[int]) -> Iterator[Held]:
         for value in values:
             yield from self._held(0, value, CONSERVATIVE, None)
 
@@ -317,7 +245,7 @@ class _Scan:
 
     def frame(self, call: _StackCall) -> Iterator[Held]:
         found = self._found
-        live = found.live(call) if call.exact else None
+        live = found.live(call) if call.waits else None
         if live is None:
             yield from self.region(call.sp, call.top, CONSERVATIVE, call)
             _, arguments = found.ends(call)

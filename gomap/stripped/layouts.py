@@ -36,12 +36,13 @@ Key = tuple[int, str, str]
 @dataclass(frozen=True)
 class Row:
     """What is known of one version. types: texts of structures by name. constants: values by name. reasons:
-    runtime.waitReasonStrings."""
+    runtime.waitReasonStrings. alike: experiments that change nothing of all this."""
 
     key: Key
     types: Mapping[str, str]
     constants: Mapping[str, int]
     reasons: tuple[str, ...]
+    alike: tuple[str, ...] = ()
 
 
 # -- the file ------------------------------------------------------------------------------------------
@@ -57,6 +58,8 @@ def write(rows: Collection[Row]) -> None:
         reasons = lines.setdefault("reasons " + "|".join(row.reasons), len(lines))
         constants = " ".join(f"{name}={value}" for name, value in row.constants.items())
         body.append(f"row {minor} {arch} {experiment or '-'} {','.join(map(str, [*types, reasons]))} {constants}")
+        if row.alike:
+            body[-1] += f" alike={','.join(row.alike)}"
     FILE.write_text("\n".join([*lines, *body]) + "\n", "utf-8")
 
 
@@ -70,12 +73,15 @@ def read() -> list[Row]:
             continue
         _, minor, arch, experiment, numbers, *constants = line.split()
         own = [lines[int(number)].partition(" ") for number in numbers.split(",")]
+        values = {name: value for name, _, value in (one.partition("=") for one in constants)}
+        alike = values.pop("alike", "")
         rows.append(
             Row(
                 (int(minor), arch, "" if experiment == "-" else experiment),
                 {name: text for name, _, text in own if name != "reasons"},
-                {name: int(value) for name, _, value in (one.partition("=") for one in constants)},
+                {name: int(value) for name, value in values.items()},
                 next(tuple(text.split("|")) for name, _, text in own if name == "reasons"),
+                tuple(alike.split(",")) if alike else (),
             )
         )
     return rows
@@ -218,6 +224,11 @@ def row_of(minor: int, arch: str, experiments: Collection[str]) -> tuple[Row | N
         if row is not None:
             _change(types, base.types, row.types)
             _change(constants, base.constants, row.constants)
+        elif experiment not in base.alike:
+            notes.append(
+                f"gomap's table of the runtime's structures does not have GOEXPERIMENT={experiment}: those without it "
+                "were taken, where the program's memory agrees"
+            )
     return Row((minor, arch, ",".join(experiments)), types, constants, base.reasons), notes
 
 

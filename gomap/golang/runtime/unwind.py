@@ -6,13 +6,14 @@ Also through what a signal interrupted, as the kernel saved it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
 
 from gomap import registers as machine
 from gomap.errors import GomapError
 from gomap.golang.runtime.goroutines import threads
 from gomap.golang.runtime.pclntab import PUSHES, TOP_FRAME, Functions
-from gomap.target import MAX_FRAMES, Goroutine, Record, Registers, Target
+from gomap.target import MAX_FRAMES, Goroutine, Record, Registers, Target, read_record
 
 #: Functions that a signal's handler made look as if the code where it came had called them (isInjectedCall).
 INJECTED = frozenset({"runtime.sigpanic", "runtime.asyncPreempt", "runtime.debugCallV2"})
@@ -24,16 +25,17 @@ _CALLED_BY_C = "runtime.cgocallback"
 _SAVED_LINK = {"arm64": 16, "s390x": 8}
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(NamedTuple):
     """A call that is on a stack. sp: its stack pointer; top: its caller's, None where that is not known. exact: it
-    stands before the instruction at pc, and does not wait for a call that returns there. registers: what they hold,
-    where nothing can have changed them since; None where that is not known."""
+    stands before the instruction at pc, and does not wait for a call that returns there. function: linker name of the
+    function; others may be inlined at pc. registers: what they hold, where nothing can have changed them since; None
+    where that is not known."""
 
     pc: int
     sp: int
-    top: int | None = None
-    exact: bool = False
+    top: int | None
+    exact: bool
+    function: str
     registers: Registers | None = None
 
     @property
@@ -42,27 +44,72 @@ class Standing:
         return self.pc if self.exact else self.pc - 1
 
 
+class _Code(NamedTuple):
+    """What the runtime's table has for a pc. size: see Functions.frame_size. ends: nothing calls the function."""
+
+    function: str
+    size: int | None
+    ends: bool
+
+
 class Unwinder:
-    """Unwinds stacks of one program."""
+    """Unwinds stacks of one program, as long as it stands still."""
 
     def __init__(self, target: Target, functions: Functions) -> None:
         self._target, self._functions = target, functions
         self._link = machine.link_register(target.arch)
+        self._known: dict[int, _Code] = {}
 
     def goroutine(self, goroutine: Goroutine, registers: Registers | None) -> list[Standing]:
         """The calls on the goroutine's own stack, the newest first. registers: of the thread that runs it, None for one
         that is parked. Nothing where it can't be told where it stands."""
         low, high = goroutine.stack
+        calls: list[Standing] = []
         if registers is not None:
-            started = Standing(registers.pc, registers.sp, None, True, registers)
-            own = [one for one in self._calls(started, None) if low <= one.sp < high]
+            link = None if self._link is None else registers.values.get(self._link)
+            calls = list(self._calls(registers.pc, registers.sp, link, True, registers))
+            own = [one for one in calls if low <= one.sp < high]
             if own:
                 return own
-        pc, sp = self._in_kernel(goroutine) or (goroutine.pc, goroutine.sp)
+        pc, sp = self._saved(goroutine, calls)
         if not pc or not low <= sp < high:
             return []
-        started = Standing(pc, sp, None, self._is_entry(pc))
-        return [one for one in self._calls(started, self._saved_link(goroutine)) if low <= one.sp < high]
+        link = self._saved_link(goroutine)
+        return [one for one in self._calls(pc, sp, link, self._is_entry(pc)) if low <= one.sp < high]
+
+    def _saved(self, goroutine: Goroutine, calls: list[Standing]) -> tuple[int, int]:
+        """(pc, sp) of the call in which the goroutine left its stack; zeros where the runtime has not saved that.
+        calls: those of its thread, on other stacks.
+
+        A call into the kernel's vDSO is not saved in runtime.gobuf (nanotime1 of runtime/sys_linux_*.s), and from Go
+        1.26 on a goroutine in a system call counts as running. A signal's handler saves nothing.
+        """
+        if goroutine.thread is None:
+            return goroutine.pc, goroutine.sp
+        m = next((m for m in self._threads if m["procid"] == goroutine.thread), None)
+        g = self._g(goroutine.address)
+        low, high = goroutine.stack
+        if m is not None and low <= m.get("vdsoSP") < high:
+            return m.get("vdsoPC"), m.get("vdsoSP")
+        if g is not None and g.get("syscallsp"):
+            return g["syscallpc"], g["syscallsp"]
+        if not calls or (m is not None and self._is_on(self._g(m.get("gsignal")), calls[-1].sp)):
+            return 0, 0
+        return goroutine.pc, goroutine.sp
+
+    def _is_on(self, g: Record | None, sp: int) -> bool:
+        """Whether the stack pointer is on that runtime.g's stack."""
+        stack, arch = g.type.field("stack") if g is not None else None, self._target.arch
+        if g is None or stack is None:
+            return False
+        return arch.pointer(g.data, stack.offset) <= sp < arch.pointer(g.data, stack.offset + arch.pointer_size)
+
+    def _g(self, address: int) -> Record | None:
+        t = self._target.find_type("runtime.g")
+        try:
+            return read_record(self._target, t, address) if t is not None and address else None
+        except GomapError:
+            return None
 
     def _is_entry(self, pc: int) -> bool:
         try:
@@ -70,17 +117,7 @@ class Unwinder:
         except GomapError:
             return False
 
-    def _in_kernel(self, goroutine: Goroutine) -> tuple[int, int] | None:
-        """(pc, sp) of the call into the kernel's vDSO that the thread executes: it leaves the goroutine's stack without
-        saving it in runtime.gobuf (nanotime1 of runtime/sys_linux_*.s)."""
-        if goroutine.thread is None:
-            return None
-        m = next((m for m in self._threads() if m["procid"] == goroutine.thread), None)
-        low, high = goroutine.stack
-        if m is None or not low <= m.get("vdsoSP") < high:
-            return None
-        return m.get("vdsoPC"), m.get("vdsoSP")
-
+    @cached_property
     def _threads(self) -> list[Record]:
         return list(threads(self._target).values())
 
@@ -100,60 +137,57 @@ class Unwinder:
         word = self._target.arch.pointer_size
         return self._target.arch.pointer(self._target.memory.read(address, word))
 
-    def _calls(self, first: Standing, link: int | None) -> Iterator[Standing]:
-        """The calls from the first on, older ones last. link: what the link register holds there."""
-        if first.registers is not None and self._link is not None:
-            link = first.registers.values.get(self._link)
-        standing: Standing | None = first
-        innermost = True
+    def _calls(
+        self, pc: int, sp: int, link: int | None, exact: bool, registers: Registers | None = None
+    ) -> Iterator[Standing]:
+        """The calls from that at pc on, older ones last. link: what the link register holds there."""
+        arch, functions, innermost = self._target.arch, self._functions, True
+        pushes, word = arch.name in PUSHES, arch.pointer_size
         for _ in range(MAX_FRAMES):
-            if standing is None:
+            code = self._known.get(pc) or self._code(pc)
+            name, size, ends = code
+            top = None if size is None else sp + size
+            yield Standing(pc, sp, top, exact, name, registers)
+            if top is None or size is None:
                 return
             try:
-                top, older, link = self._older(standing, link, innermost)
-            except GomapError:  # its stack can't be read, or it is code that the tables do not know
-                top, older = None, None
-            yield replace(standing, top=top)
-            standing, innermost = older, False
+                if name in _HANDLERS:
+                    registers = self._interrupted(top)
+                    if registers is None:
+                        return
+                    pc, sp, link, exact, innermost = registers.pc, registers.sp, None, True, False
+                    continue
+                if ends:
+                    return
+                at = top - word if pushes else sp if not link or (innermost and size) else None
+                older = link if at is None else self._pointer(at)
+                if not older or (older, top) == (pc, sp):
+                    return
+                pc, sp, link, exact, innermost, registers = older, top, None, name in INJECTED, False, None
+                if exact and self._link is not None:
+                    link, sp = self._pointer(top), top + _SAVED_LINK.get(arch.name, 0)
+                    if not functions.is_go(pc):
+                        pc, link = link, None
+                    elif functions.frame_size(pc):
+                        link = None
+            except GomapError:  # its stack can't be read
+                return
 
-    def _older(
-        self, standing: Standing, link: int | None, innermost: bool
-    ) -> tuple[int | None, Standing | None, int | None]:
-        """(the caller's stack pointer, the caller, what the link register holds there). Raises GomapError."""
-        functions, arch = self._functions, self._target.arch
-        function = functions.at(standing.pc)
-        name = functions.name(standing.pc)
-        size = functions.frame_size(standing.pc, moves=name == _CALLED_BY_C)
-        if size is None:
-            return None, None, None
-        top = standing.sp + size
-        if name in _HANDLERS:
-            return top, self._interrupted(top), None
-        if function["flag"] & TOP_FRAME:
-            return top, None, None
-        if arch.name in PUSHES:
-            pc = self._pointer(top - arch.pointer_size)
-        elif not link or (innermost and size):
-            pc = self._pointer(standing.sp)
-        else:
-            pc = link
-        if not pc or (pc, top) == (standing.pc, standing.sp):
-            return top, None, None
-        sp, link = top, None
-        if name in INJECTED and self._link is not None:
-            link, sp = self._pointer(top), top + _SAVED_LINK.get(arch.name, 0)
-            if not functions.is_go(pc):
-                pc, link = link, None
-            elif functions.frame_size(pc):
-                link = None
-        return top, Standing(pc, sp, None, name in INJECTED), link
+    def _code(self, pc: int) -> _Code:
+        functions = self._functions
+        try:
+            function, name = functions.at(pc), functions.name(pc)
+            found = _Code(name, functions.frame_size(pc, name == _CALLED_BY_C), bool(function["flag"] & TOP_FRAME))
+        except GomapError:  # code that the tables do not know
+            found = _Code("?", None, True)
+        self._known[pc] = found
+        return found
 
-    def _interrupted(self, sp: int) -> Standing | None:
-        """What a signal interrupted. sp: that its handler has when it returns."""
+    def _interrupted(self, sp: int) -> Registers | None:
+        """The registers that a signal interrupted. sp: that its handler has when it returns. Raises MemoryFault."""
         where = machine.context_of(self._target.arch, sp)
         if where is None:
             return None
         at, indirect, size = where
         data = self._target.memory.read(self._pointer(at) if indirect else at, size)
-        found = machine.of_context(self._target.arch, data)
-        return None if found is None else Standing(found.pc, found.sp, None, True, found)
+        return machine.of_context(self._target.arch, data)
