@@ -45,6 +45,8 @@ CONSTANTS = (
     "runtime.loadFactorNum", "runtime.loadFactorDen", "runtime.m4", "runtime._KindSpecialProfile",
     "runtime._KindSpecialFinalizer", "runtime._KindSpecialCleanup", "runtime._KindSpecialWeakHandle",
 )  # fmt: skip
+#: Packages that these are of.
+PACKAGES = ("runtime", "internal/abi", "internal/runtime", "internal/sync", "reflect", "sync")
 #: Variables whose package says which functions hash.
 MOVED = ("internal/runtime/maps.hashkey",)
 SOURCE = """package main
@@ -100,29 +102,36 @@ def main() -> int:
     rows = {row.key: row for row in layouts.read()} if layouts.FILE.exists() else {}
     for go in options.GO:
         minor = _minor(go)
-        tried = {}
-        for one in ("", *experiments(go, options.scratch)):
-            tried[one] = row_of(go, minor, "amd64", one, options.scratch)
-        changing = [one for one, row in tried.items() if not one or not same(row, tried[""])]
-        alike = tuple(one for one in tried if one not in changing)
-        for arch in options.only.split(","):
+        every, tried = experiments(go, options.scratch)
+        known = {one: row_of(go, minor, "amd64", one, options.scratch) for one in ("", *tried)}
+        changing = [one for one, row in known.items() if not one or not same(row, known[""])]
+        machines = options.only.split(",")
+        rows = {key: row for key, row in rows.items() if key[0] != minor or key[1] not in machines}
+        for arch in machines:
             for experiment in changing:
-                row = tried[experiment] if arch == "amd64" else row_of(go, minor, arch, experiment, options.scratch)
-                rows[row.key] = replace(row, alike=() if experiment else alike)
+                row = known[experiment] if arch == "amd64" else row_of(go, minor, arch, experiment, options.scratch)
+                alike = () if experiment else tuple(one for one in every if one not in changing)
+                rows[row.key] = replace(row, alike=alike)
                 print(*row.key, len(row.types), "types", flush=True)
         layouts.write(sorted(rows.values(), key=lambda one: one.key))
     return 0
 
 
-def experiments(go: str, scratch: str | None) -> list[str]:
-    """What GOEXPERIMENT can change of the toolchain's own choice on amd64."""
+def experiments(go: str, scratch: str | None) -> tuple[list[str], list[str]]:
+    """(what GOEXPERIMENT can change of the toolchain's own choice on amd64, those of these that code of the packages
+    asks for whose structures are read)."""
     root = subprocess.run([go, "env", "GOROOT"], env=_environment(scratch), capture_output=True, text=True, check=True)
-    source = Path(root.stdout.strip(), "src", "internal")
-    names = re.findall(r"^\t(\w+) +bool$", (source / "goexperiment" / "flags.go").read_text(), re.M)
-    baseline = (source / "buildcfg" / "exp.go").read_text().partition("baseline := goexperiment.Flags{")[2]
+    source = Path(root.stdout.strip(), "src")
+    names = re.findall(r"^\t(\w+) +bool$", (source / "internal/goexperiment/flags.go").read_text(), re.M)
+    baseline = (source / "internal/buildcfg/exp.go").read_text().partition("baseline := goexperiment.Flags{")[2]
     chosen = set(re.findall(r"^\t\t(\w+): +(?!false)", baseline.partition("\n\t}")[0], re.M))
-    tried = [name for name in names if name.lower() not in LEFT_OUT]
-    return [("no" if name in chosen else "") + name.lower() for name in tried]
+    code = "".join(
+        file.read_text() for folder in PACKAGES for file in (source / folder).rglob("*.go") if "_test" not in file.name
+    )
+    asked = {name.lower() for name in re.findall(r"\bgoexperiment\.(\w+)", code)}
+    every = [name for name in names if name.lower() not in LEFT_OUT]
+    found = {name: ("no" if name in chosen else "") + name.lower() for name in every}
+    return list(found.values()), [text for name, text in found.items() if name.lower() in asked]
 
 
 def same(one: layouts.Row, other: layouts.Row) -> bool:

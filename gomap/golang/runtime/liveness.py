@@ -12,6 +12,7 @@ import bisect
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang.runtime.defers import Defers
@@ -63,6 +64,7 @@ def judged(target: Target, variable: Variable) -> Variable:
     return replace(variable, note=note or None, doubt=note if doubt is not None else None)
 
 
+@lru_cache(maxsize=1 << 12)
 def waits(newer: str | None) -> bool:
     """Whether a function waits for the one that a debugger has in front of it, and its stack map tells what it needs
     afterwards. newer: that one's name."""

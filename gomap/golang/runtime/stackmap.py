@@ -39,11 +39,13 @@ class _Bits:
 class _Maps:
     """What is alive in a frame. locals: of the words below the frame's own end. arguments: of those from its first
     argument on. objects: (offset, size) of the variables whose addresses were taken: what points to one keeps it alive,
-    too. Below 0 the offsets are from the end of the locals, else from the first argument."""
+    too. Below 0 the offsets are from the end of the locals, else from the first argument. live: of locals and arguments
+    those that are alive, in bytes from the caller's stack pointer."""
 
     locals: _Bits
     arguments: _Bits
     objects: tuple[tuple[int, int], ...]
+    live: tuple[int, ...]
 
 
 @dataclass
@@ -72,12 +74,7 @@ class StackMaps:
     def live(self, pc: int, top: int) -> list[int] | None:
         """Addresses of the words of its frame and its arguments that hold such pointers."""
         maps = self._at(pc)
-        if maps is None:
-            return None
-        end, arguments = self.ends(top)
-        word = self.target.arch.pointer_size
-        starts = (end - maps.locals.count * word, maps.locals), (arguments, maps.arguments)
-        return [start + i * word for start, bits in starts for i in range(bits.count) if bits[i]]
+        return None if maps is None else [top + offset for offset in maps.live]
 
     def objects(self, pc: int, top: int) -> list[tuple[int, int]]:
         """(address, size) of the frame's variables that are alive, too, while a live pointer points to them."""
@@ -113,7 +110,12 @@ class StackMaps:
         function = self._functions.at(at)
         index = max(self._functions.pcdata(function, PCDATA_STACK_MAP, at), 0)  # the first where none is named
         own, arguments = (self._bits(function, which, index) for which in (FUNCDATA_LOCALS, FUNCDATA_ARGUMENTS))
-        return None if own is None or arguments is None else _Maps(own, arguments, self._objects(function))
+        if own is None or arguments is None:
+            return None
+        (end, first), word = self.ends(0), self.target.arch.pointer_size
+        starts = (end - own.count * word, own), (first, arguments)
+        live = tuple(start + i * word for start, bits in starts for i in range(bits.count) if bits[i])
+        return _Maps(own, arguments, self._objects(function), live)
 
     def _bits(self, function: Record, which: int, index: int) -> _Bits | None:
         """One bitmap of a runtime.stackmap: n, nbit int32, then the bitmaps."""

@@ -45,11 +45,13 @@ class Standing(NamedTuple):
 
 
 class _Code(NamedTuple):
-    """What the runtime's table has for a pc. size: see Functions.frame_size. ends: nothing calls the function."""
+    """What the runtime's table has for a pc. size: see Functions.frame_size. ends: nothing calls the function. starts:
+    it starts there."""
 
     function: str
     size: int | None
     ends: bool
+    starts: bool
 
 
 class Unwinder:
@@ -75,7 +77,7 @@ class Unwinder:
         if not pc or not low <= sp < high:
             return []
         link = self._saved_link(goroutine)
-        return [one for one in self._calls(pc, sp, link, self._is_entry(pc)) if low <= one.sp < high]
+        return [one for one in self._calls(pc, sp, link, self._code(pc).starts) if low <= one.sp < high]
 
     def _saved(self, goroutine: Goroutine, calls: list[Standing]) -> tuple[int, int]:
         """(pc, sp) of the call in which the goroutine left its stack; zeros where the runtime has not saved that.
@@ -111,12 +113,6 @@ class Unwinder:
         except GomapError:
             return None
 
-    def _is_entry(self, pc: int) -> bool:
-        try:
-            return self._functions.entry(pc) == pc
-        except GomapError:
-            return False
-
     @cached_property
     def _threads(self) -> list[Record]:
         return list(threads(self._target).values())
@@ -144,8 +140,7 @@ class Unwinder:
         arch, functions, innermost = self._target.arch, self._functions, True
         pushes, word = arch.name in PUSHES, arch.pointer_size
         for _ in range(MAX_FRAMES):
-            code = self._known.get(pc) or self._code(pc)
-            name, size, ends = code
+            name, size, ends, _ = self._code(pc)
             top = None if size is None else sp + size
             yield Standing(pc, sp, top, exact, name, registers)
             if top is None or size is None:
@@ -174,12 +169,15 @@ class Unwinder:
                 return
 
     def _code(self, pc: int) -> _Code:
+        known = self._known.get(pc)
+        if known is not None:
+            return known
         functions = self._functions
         try:
-            function, name = functions.at(pc), functions.name(pc)
-            found = _Code(name, functions.frame_size(pc, name == _CALLED_BY_C), bool(function["flag"] & TOP_FRAME))
+            name, flags, starts = functions.name(pc), functions.at(pc)["flag"], functions.entry(pc) == pc
+            found = _Code(name, functions.frame_size(pc, name == _CALLED_BY_C), bool(flags & TOP_FRAME), starts)
         except GomapError:  # code that the tables do not know
-            found = _Code("?", None, True)
+            found = _Code("?", None, True, False)
         self._known[pc] = found
         return found
 
