@@ -10,7 +10,7 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis.alias import everywhere
-from gomap.analysis.beyond import NO_VARIABLE, beyond, header_size
+from gomap.analysis.beyond import NO_VARIABLE, add_slots, beyond, header_size
 from gomap.analysis.held import AliasSearch
 from gomap.analysis.locate import locate, locate_beyond
 from gomap.analysis.ranking import shortest
@@ -48,6 +48,7 @@ class _Answer:
     goroutine: int | None = None
     function: str | None = None
     variable: str | None = None
+    frame_offset: int | None = None
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
@@ -55,7 +56,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     address = address_of(context, options["ADDR"])
     heap = heap_of(target)
     place = heap.at(address) if heap is not None else None
-    searched = Roots(target, "all", context.progress, object_size=header_size(target))
+    searched = Roots(target, "all", context.progress, object_size=header_size(target), with_slots=True)
     found = everywhere(target, searched, context.progress, once=True)
     size = None
     if heap is not None:
@@ -66,6 +67,9 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         more, identifier = beyond(target, found, searched.objects, progress=context.progress)
         if identifier is not None:
             spot = locate_beyond(found, more, identifier, address, base, size, context.progress)
+        if identifier is not None and spot is not None:
+            own = [slot for slot in searched.slots if slot.pointer == spot.header]
+            add_slots(found, more, identifier, own, context.progress)
         if more.why is not None:
             searched.unreadable.append(Anomaly("note", "census", f"not all of the heap was searched: {more.why}", None))
     key: Scalar | None = None
@@ -83,6 +87,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         goroutine=answer.goroutine,
         function=answer.function,
         variable=answer.variable,
+        frame_offset=answer.frame_offset,
     )
     report = Report(result, anomalies=[*found.anomalies, *searched.anomalies])
     report.answer = [answer.text]
@@ -139,6 +144,9 @@ def _in_map(target: Target, found: AliasSearch, spot: Spot) -> tuple[_Answer, Sc
     answer.rows.append(("map", f"{t.name}{doubt}, {entries}, header {spot.header:#x}"))
     if holder.place.kind in NO_VARIABLE:
         answer.rows.append(("held by", "no variable searched; it may be garbage that is not collected yet"))
+    elif holder.place.kind == "slot":
+        slot = f"stack slot {holder.address or 0:#x} of {where(holder.place)}"
+        answer.rows.append(("held by", f"{slot}{_whose(holder.place.goroutine)}"))
     elif holder.place.kind != "global":
         answer.rows.append(("held by", f"{where(holder.place)}{_whose(holder.place.goroutine)}"))
     if spot.shared:
@@ -256,7 +264,9 @@ def _on_stack(target: Target, address: int, goroutine: Goroutine) -> _Answer:
         frame = inside[-1]
         answer.function = frame.function
         file = (frame.file or "?").rsplit("/", 1)[-1]
-        answer.rows.append(("frame", f"{frame.function}  {file}:{frame.line or '?'}"))
+        answer.frame_offset = address - frame.sp if frame.sp else None
+        within = f" +{answer.frame_offset:#x}" if answer.frame_offset is not None else ""
+        answer.rows.append(("frame", f"{frame.function}{within}  {file}:{frame.line or '?'}"))
     elif frames:
         answer.rows.append(("frame", "none: it is below the stack pointer, in frames of calls that have returned"))
     return answer

@@ -68,3 +68,4 @@ class WhatisResult:
     goroutine: Annotated[Optional[int], "the one whose stack it is on"]
     function: Annotated[Optional[str], "the function of the frame, or of the code"]
     variable: Annotated[Optional[str], "the package variable that has it"]
+    frame_offset: Annotated[Optional[int], "on a stack: bytes from the stack pointer of the frame's function"]
