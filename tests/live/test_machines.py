@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from direct.target import DirectTarget, of_core
 from gomap import elf
 from tests import conftest
 from tests.live import (
@@ -20,10 +21,11 @@ from tests.live import (
     test_top,
     test_whatis,
 )
-from tests.support import FOLDER, debuggers, machines, races, session, toolchains, truths
+from tests.support import FOLDER, debuggers, directly, machines, races, session, toolchains, truths
 from tests.support.debuggers import Gdb, Session
 from tests.support.lookups import check, intact
 from tests.support.machines import MACHINES, Machine
+from tests.support.stack_list import stack_list
 from tests.support.toolchains import MATRIX, SYSTEM, Missing, Row
 
 EVERY_KEY = FOLDER / "get_every_key.py"
@@ -50,6 +52,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     tests: list[tuple[str, tuple[Machine, Row, str]]]
     if metafunc.definition.name == "test_without_aes":  # 386 is among test_get_check's, s390x has no other hash
         tests = [("basic", case) for case in cases if case[0].name == "arm64" and case[1] is rows[-1]]
+    elif metafunc.definition.name == "test_core":  # qemu-s390x writes none
+        tests = [(p, case) for p in BUILT for case in cases if case[0].name != "s390x"]
     elif metafunc.definition.name == "test_process":
         tests = [(p, case) for p in PROCESSES for case in cases if p in OF_LAYOUTS or case[1] is rows[-1]]
     else:  # how keys of each kind are hashed and written does not depend on the layout
@@ -261,6 +265,26 @@ PROCESSES: Mapping[str, tuple[Callable[[Session, Machine, Row], None], Mapping[s
     "cycles": (cycles, {"built": [test_cycles.cycle(expr) for expr in CYCLES]}),
     "slices": (slices, {"shared": [test_goroutines.SLICES]}),
 }
+#: Ways of linking the programs whose core files are looked at.
+BUILT: Mapping[str, tuple[str, ...]] = {"whole": (), "stripped": ("-ldflags=-s -w",)}
+
+
+def test_core(program: str, tools: tuple[Machine, Row, Gdb]) -> None:
+    """Core files, with debug information and without: stacks of running goroutines too, map operations, who holds."""
+    machine, row, gdb = tools
+    core = machines.make_core(
+        machine, toolchains.build("race", row, True, machine.name, extra=BUILT[program]), "inside"
+    )
+    for answers in (debuggers.examine(gdb, core, [races.RACE]), directly.examine(core, [races.RACE])):
+        data = races.told(answers.at("inside", races.RACE))
+        races.check_inside(data, races.inside(core.truth["inside"]))
+        races.check_maps(data, core.truth["inside"], named=program == "whole")
+    binary = toolchains.build("goroutines", row, True, machine.name, extra=BUILT[program])
+    core = machines.make_core(machine, binary, "all")
+    target = DirectTarget(of_core(str(binary), str(core.path)))
+    test_goroutines.check_stacks(stack_list(target), core.truth["all"])
+
+
 #: What depends on how maps are laid out, or on the code that the compiler makes; of the others one row is enough.
 OF_LAYOUTS = ("goroutines", "race", "syncmap")
 

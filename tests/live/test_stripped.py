@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,13 @@ from gomap.render.text import Style
 from gomap.stripped import layouts
 from tests.live.test_census import check_rows
 from tests.live.test_direct import running
-from tests.support import debuggers, delves, schema, session, toolchains
+from tests.live.test_goroutines import HELPERS, STACKS, check_stacks
+from tests.live.test_race import check_death, death
+from tests.support import debuggers, delves, directly, races, schema, session, toolchains
 from tests.support.debuggers import Answer, Core, Gdb
 from tests.support.delves import Dlv
 from tests.support.session import Asked
+from tests.support.stack_list import stack_list
 from tests.support.toolchains import ROOT, Row
 from tests.support.truths import check
 from tools.layouts import read_row
@@ -239,6 +243,79 @@ def test_through_delve(both_layouts: Row, dlv: Dlv) -> None:
     core = debuggers.make_core(binary, "collected")
     dead = delves.examine(dlv, core, [ALL], direct=False)
     check_rows(dead.at("collected", ALL), core.truth["collected"]["notes"])
+
+
+# -- goroutines ------------------------------------------------------------------------------------------
+
+
+def test_stacks(both_layouts: Row, system_gdb: Gdb, dlv: Dlv, tmp_path: Path) -> None:
+    """Every goroutine's calls as the runtime's own traceback has them, inlined ones too, of running threads as well."""
+    binary = toolchains.build("goroutines", both_layouts, optimised=True, extra=BARE)
+    core = debuggers.make_core(binary, "all")
+    lines = [HELPERS, STACKS]
+    for answers in (
+        debuggers.visit(system_gdb, binary, {"all": lines}),
+        debuggers.examine(system_gdb, core, lines),
+    ):
+        check_stacks(json.loads(answers.at("all", STACKS).output), answers.truth["all"])
+    check_stacks(stack_list(DirectTarget(of_core(str(binary), str(core.path)))), core.truth["all"])
+    with delves.bridge(dlv, ["core", str(binary), str(core.path)]) as bridge:
+        check_stacks(stack_list(bridge.target()), core.truth["all"])
+    published = tmp_path / "truth"
+    with delves.bridge(dlv, ["exec", str(binary)], truth=published) as bridge:
+        delves.run_to_first_stop(bridge)
+        check_stacks(stack_list(bridge.target()), debuggers._published(published)["all"])
+
+
+def test_goroutines_inside_map_operations(both_layouts: Row, system_gdb: Gdb, dlv: Dlv) -> None:
+    """Each operation with its map, its line and its type, and who else has the map in which word of a stack."""
+    binary = toolchains.build("race", both_layouts, optimised=True, extra=BARE)
+    core = debuggers.make_core(binary, "inside")
+    for answers in (
+        debuggers.visit(system_gdb, binary, {"inside": [races.RACE]}),
+        debuggers.examine(system_gdb, core, [races.RACE]),
+        delves.visit(dlv, binary, {"inside": [races.RACE]}),
+        delves.examine(dlv, core, [races.RACE]),
+        directly.examine(core, [races.RACE]),
+    ):
+        truth, data = answers.truth["inside"], races.told(answers.at("inside", races.RACE))
+        races.check_inside(data, races.inside(truth))
+        races.check_maps(data, truth, named=False)
+    held_in_slots(core, system_gdb, dlv)
+
+
+def held_in_slots(core: Core, gdb: Gdb, dlv: Dlv) -> None:
+    """What hmap-alias and hmap-whatis say of a map that words of stacks hold, and of such a word."""
+    address, goroutine, function, _ = races.holders(core.truth["inside"])[0]
+    alias, whatis = f"hmap-alias {address} --json", f"hmap-whatis {address} --json"
+    doors: tuple[Callable[[Sequence[str]], debuggers.Session], ...] = (
+        lambda lines: debuggers.examine(gdb, core, lines),
+        lambda lines: delves.examine(dlv, core, lines),
+        lambda lines: directly.examine(core, lines),
+    )
+    for ask_all in doors:
+        answers = ask_all([alias, whatis])
+        (group,) = answers.at("inside", alias).json()["data"]["groups"]
+        slots = [h["address"] for h in group["holders"] if (h["goroutine"], h["function"]) == (goroutine, function)]
+        place = answers.at("inside", whatis).json()["data"]["map"]
+        assert place["path"] == f"{address}:map[string]int"
+        assert (place["goroutine"], place["function"]) in [(h["goroutine"], h["function"]) for h in group["holders"]]
+        (told,) = ask_all([f"hmap-whatis {slots[0]} --json"]).answers
+        data = told.json()["data"]
+        assert (data["where"], data["goroutine"], data["function"]) == ("stack", goroutine, function)
+        assert 0 <= data["frame_offset"] < 0x200 and not schema.faults(told.json(), schema.answer("hmap-whatis"))
+
+
+def test_program_that_died_of_a_race(both_layouts: Row, system_gdb: Gdb, dlv: Dlv) -> None:
+    core, said = death(toolchains.build("race", both_layouts, optimised=True, extra=BARE), "writes")
+    lines = [races.RACE, races.WORDS]
+    for answers in (
+        debuggers.examine(system_gdb, core, lines),
+        delves.examine(dlv, core, lines),
+        directly.examine(core, lines),
+    ):
+        data = races.told(answers.at("writes", races.RACE))
+        check_death(data, answers.at("writes", races.WORDS), said, core.truth["writes"], named=False)
 
 
 # -- what can't be ---------------------------------------------------------------------------------------

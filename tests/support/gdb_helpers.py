@@ -33,6 +33,7 @@ from typing import Any
 
 import gdb
 
+from gdbext.stripped import open_target
 from gdbext.target import GdbTarget
 from gomap import frontend
 from gomap.declare import Settings
@@ -150,7 +151,7 @@ class StackList(gdb.Command):
     def invoke(self, argument: str, from_tty: bool) -> None:
         from tests.support.stack_list import stack_list
 
-        print(json.dumps(stack_list(GdbTarget())))
+        print(json.dumps(stack_list(open_target())))
 
 
 class Objects(gdb.Command):

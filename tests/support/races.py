@@ -79,8 +79,9 @@ def check_inside(data: Any, wanted: Sequence[Step]) -> None:
     assert all(one["file"].endswith(".go") for one in data["inside"])
 
 
-def check_maps(data: Any, truth: Mapping[str, Any]) -> None:
-    """The maps that somebody is inside, and those whose own header says that they are written to."""
+def check_maps(data: Any, truth: Mapping[str, Any], named: bool = True) -> None:
+    """The maps that somebody is inside, and those whose own header says that they are written to. named: whether the
+    variables that hold them have names, or are words of a stack."""
     flags = {facts["address"]: "writing" in facts["flags"] for facts in truth["unnamed"].values()}
     wanted = {step.address for step in inside(truth)} | {address for address, writing in flags.items() if writing}
     found = {one["address"]: one["writing"] for one in data["maps"]}
@@ -88,8 +89,12 @@ def check_maps(data: Any, truth: Mapping[str, Any]) -> None:
     for address, goroutine, function, variable in holders(truth):
         if address in found:
             held = next(one["holders"] for one in data["maps"] if one["address"] == address)
-            ways = [(way["goroutine"], way["function"], way["path"]) for h in held for way in (h, *h["also"])]
-            assert (goroutine, function, variable) in ways, (address, ways)
+            ways = [
+                (way["goroutine"], way["function"], way["path"] if named else way["kind"])
+                for h in held
+                for way in (h, *h["also"])
+            ]
+            assert (goroutine, function, variable if named else "slot") in ways, (address, ways)
 
 
 def check_quiet(data: Any, words: Answer) -> None:
