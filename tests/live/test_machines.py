@@ -17,6 +17,7 @@ from tests.live import (
     test_goroutines,
     test_iterators,
     test_record,
+    test_stripped,
     test_sync,
     test_top,
     test_whatis,
@@ -52,6 +53,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     tests: list[tuple[str, tuple[Machine, Row, str]]]
     if metafunc.definition.name == "test_without_aes":  # 386 is among test_get_check's, s390x has no other hash
         tests = [("basic", case) for case in cases if case[0].name == "arm64" and case[1] is rows[-1]]
+    elif metafunc.definition.name == "test_table_of_structures":
+        tests = [("race", case) for case in cases]
     elif metafunc.definition.name == "test_core":  # qemu-s390x writes none
         tests = [(p, case) for p in BUILT for case in cases if case[0].name != "s390x"]
     elif metafunc.definition.name == "test_process":
@@ -265,6 +268,14 @@ PROCESSES: Mapping[str, tuple[Callable[[Session, Machine, Row], None], Mapping[s
     "cycles": (cycles, {"built": [test_cycles.cycle(expr) for expr in CYCLES]}),
     "slices": (slices, {"shared": [test_goroutines.SLICES]}),
 }
+
+
+def test_table_of_structures(program: str, tools: tuple[Machine, Row, Gdb]) -> None:
+    """What the table has of the runtime's structures is what the program's debug information has."""
+    machine, row, _ = tools
+    test_stripped.same_structures(row, machine.name, toolchains.build(program, row, False, machine.name))
+
+
 #: Ways of linking the programs whose core files are looked at.
 BUILT: Mapping[str, tuple[str, ...]] = {"whole": (), "stripped": ("-ldflags=-s -w",)}
 

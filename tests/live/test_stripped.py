@@ -56,10 +56,6 @@ def test_table_of_structures(toolchain: Row) -> None:
     same_structures(toolchain, "amd64", toolchains.build("basic", toolchain, False))
 
 
-def test_table_of_386(both_layouts: Row) -> None:
-    same_structures(both_layouts, "386", toolchains.build("basic", both_layouts, False, "386"))
-
-
 def same_structures(toolchain: Row, arch: str, binary: Path) -> None:
     version = str(toolchain.version).split(".")[1]
     wanted = read_row(str(binary), int(version), arch, toolchain.experiment)

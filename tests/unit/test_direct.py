@@ -10,7 +10,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -218,6 +218,19 @@ def test_calls_that_push_where_they_return_to() -> None:
     assert fake.unwound(parked(0x310, 0x7F00), away) == ["main.leaf", "main.main", "runtime.goexit"]
     assert fake.unwound(parked(0x310, 0), away) == []
     assert fake.unwound(parked(0x910, 0x7F00)) == ["?"]
+
+
+def test_thread_whose_registers_are_not_known() -> None:
+    """Where a running goroutine was parked last is not where it stands."""
+    fake = Fake(AMD64, {**TABLE, 0x300: ("main.leaf", 8, 0)}, {0x7F00: 0x210, 0x7F20: 0x110})
+    assert fake.unwound(replace(parked(0x310, 0x7F00), thread=7)) == []
+
+
+def test_registers_by_the_names_that_debuggers_give_them() -> None:
+    for arch, names, number in ((AMD64, ("rip", "rsp", "r9"), 9), (ARM64, ("pc", "sp", "x30"), 30)):
+        found = registers.of_names(arch, dict(zip(names, (1, 2, 3))))
+        assert found is not None and (found.pc, found.sp, found.values[number]) == (1, 2, 3)
+        assert registers.of_names(arch, {names[0]: 1}) is None
 
 
 def test_a_signal_between() -> None:
