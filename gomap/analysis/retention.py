@@ -131,9 +131,8 @@ class Retained:
         return left
 
     def _count(self, found: Retention, freed: Any) -> None:
-        numbers = self._np.flatnonzero(freed)
-        found.count = len(numbers)
-        found.bytes = int(self.graph.objects.sizes(numbers).sum())
+        found.count = int(self._np.count_nonzero(freed))
+        found.bytes = self.graph.objects.total(freed)
         found.finalizers = sum(bool(freed[one]) for one in self._finalized)
 
     def _ways(self, one: int, starts: Any, ends: Any) -> tuple[list[RootWay], int]:

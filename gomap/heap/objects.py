@@ -263,3 +263,10 @@ class HeapObjects:
     def sizes(self, objects: Any) -> Any:
         """Bytes of each object, in the allocator's size classes."""
         return self.size[self.span_of(objects)]
+
+    def total(self, which: Any) -> int:
+        """Bytes of all objects for which this has a true value, of one value for each."""
+        np = self.np
+        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(which, dtype=np.int64)])
+        first = before[np.searchsorted(self.slots, self.first)]  # how many there are before each span
+        return int(((first[1:] - first[:-1]) * self.size.astype(np.int64)).sum())

@@ -27,6 +27,9 @@ class Sized:
     def sizes(self, objects: Any) -> Any:
         return 1 << np.asarray(objects, np.uint64)
 
+    def total(self, which: Any) -> int:
+        return int(self.sizes(np.flatnonzero(which)).sum())
+
 
 class Known(Masks):
     def __init__(self, masks: dict[int, Mask]) -> None:
