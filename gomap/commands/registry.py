@@ -315,6 +315,7 @@ optimized programs and for any object of the heap.
 Where a function waits for another its stack map tells which of its words are pointers. Frames without one, and
 the newest of a goroutine that runs, are scanned as a whole, as the collector does: what looks like a pointer
 counts. A weak pointer keeps nothing alive; a finalizer keeps what its object leads to, not the object.
+What it reads of the heap is kept until the program moves on, of a core file for the session.
 Needs numpy and scipy in the Python that the debugger runs: python3 -m pip install numpy scipy.
 """,
         args=(Arg("EXPR", "a map, a pointer or another variable as for hmap-whatis, or an address: 0xc000012345"),),

@@ -44,8 +44,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     target, by, group, most = context.target, options["--by"], options["--group"], options["-n"]
     of_garbage = bool(options["--unreachable"])
     if by == "retained" and (group or of_garbage):
-        why = "of groups" if group else "of what nothing keeps alive"
-        raise UsageError(f"--by retained ranks maps by what each keeps alive: that is not known {why}")
+        other = "--group" if group else "--unreachable"
+        raise UsageError(f"--by retained ranks single maps that are alive: it can't be combined with {other}")
     with_values = options["--values"] or by == "values"
     if by == "retained" or of_garbage:
         algorithms()  # what is not installed is told before the long work
@@ -226,9 +226,10 @@ def _garbage_json(found: Garbage) -> dict[str, Any]:
 
 def _garbage_words(found: Garbage) -> list[str]:
     more = found.maps
-    number, reachable = len(more.maps), human.plural(found.reachable, "other map")
+    number, reachable = len(more.maps), human.plural(found.reachable, "other map" if more.maps else "map")
     if not number:
-        said = [f"no map with entries or room for them is garbage: {reachable} in the heap"]
+        what = "map that has memory for entries" if more.empty else "map"
+        said = [f"no {what} is garbage: {reachable} in the heap"]
     else:
         what = f"{human.plural(number, 'map')} with {human.plural(more.entries, 'entry', 'entries')}"
         are = "are" if number > 1 else "is"

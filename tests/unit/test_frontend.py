@@ -330,3 +330,10 @@ def test_options_in_quotes_are_text(key: str) -> None:
     outcome = run("hmap-get", f"m {key}")
     assert outcome.output == "" and outcome.error is not None
     assert json.loads(run("hmap-get", f"m {key} --json").output)["error"]["message"] in outcome.error
+
+
+def test_what_retained_does_not_go_with() -> None:
+    fake, _ = target(AMD64)
+    for option in ("--group type", "--unreachable"):
+        outcome = frontend.run("hmap-top", f"--by retained {option}", lambda: fake, Settings(), Style())
+        assert outcome.error is not None and f"can't be combined with {option.split()[0]}" in outcome.error
