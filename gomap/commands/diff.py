@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Mapping
@@ -108,7 +109,9 @@ def open_side(context: Context, name: str, program: str | None) -> Side:
         if context.target.kind == "recorded":
             raise UsageError("now is the program that is looked at, and there is none here: name two files")
         return Side("the core file" if context.target.kind == "core" else NOW, context)
-    if context.target.kind != "recorded" and not os.path.lexists(name):
+    if not os.path.lexists(name):
+        if context.target.kind == "recorded":
+            raise BadImage(f"{name} can't be read: {os.strerror(errno.ENOENT)}")
         try:
             context.resolve_map(name)
         except GomapError as error:
