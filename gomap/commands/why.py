@@ -10,7 +10,7 @@ from gomap.analysis.retention import Retained, Retention, RootWay
 from gomap.analysis.roots import of_runtime
 from gomap.analysis.trail import Trail, Trails
 from gomap.analysis.whole_heap import MAX_NAMED, whole_heap
-from gomap.answers.facts import hex_or_none, place_json
+from gomap.answers.facts import place_facts
 from gomap.commands.whatis import address_of
 from gomap.declare import Context
 from gomap.errors import BadExpression, GomapError
@@ -20,6 +20,7 @@ from gomap.gotypes import GoType, Kind
 from gomap.heap.graph import HeapGraph, algorithms
 from gomap.heap.roots import CLEANUP, DATA, FINALIZER, RUNTIME, HeapRoots
 from gomap.report import Facts, Report, Table
+from gomap.results.why import FreedFacts, ObjectFacts, RootWayRow, WhyResult, WhyScanned
 from gomap.target import Target, Variable
 
 _KINDS = {DATA: "package variable", FINALIZER: "finalizer", CLEANUP: "cleanup", RUNTIME: "runtime"}
@@ -48,7 +49,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     t = _type(variable) or next((trail.type for _, trail in ways if trail.type is not None), None)
     missing = whole.missing
     base = graph.objects.address(one) if one >= 0 else None
-    report = Report(_json(text, address, base, where, t, kept, ways, graph, found, missing, target.running))
+    report = Report(_result(text, address, base, where, t, kept, ways, graph, found, missing, target.running))
     report.answer = _answer(address, where, t, kept, trails)
     _describe(report, kept, ways, where)
     if missing:
@@ -164,7 +165,7 @@ def _describe(report: Report, kept: Retention, ways: list[tuple[RootWay, Trail]]
         report.sections.append(Facts(facts))
 
 
-def _json(
+def _result(
     text: str,
     address: int,
     base: int | None,
@@ -176,37 +177,37 @@ def _json(
     found: HeapRoots,
     missing: list[str],
     running: int,
-) -> dict[str, Any]:
-    return {
-        "expr": text,
-        "address": hex(address),
-        "where": where,
-        "type": t.name if t is not None else None,
-        "object": {"address": hex(base), "bytes": kept.own} if base is not None else None,
-        "alive": kept.reached,
-        "roots": kept.roots,
-        "pointers": kept.references,
-        "freed": {"bytes": kept.bytes, "objects": kept.count, "finalizers": kept.finalizers},
-        "cut_frees": kept.bytes if kept.references == 1 else 0,
-        "ways": [
-            {
-                "root": way.kind,
-                "path": trail.text,
-                "expr": trail.expr,
-                **place_json(trail.place),
-                "address": hex_or_none(way.slot),
-                "objects": len(way.objects),
-                "others": way.others,
-            }
+) -> WhyResult:
+    return WhyResult(
+        expr=text,
+        address=address,
+        where=where,
+        type=t.name if t is not None else None,
+        object=ObjectFacts(base, kept.own) if base is not None else None,
+        alive=kept.reached,
+        roots=kept.roots,
+        pointers=kept.references,
+        freed=FreedFacts(kept.bytes, kept.count, kept.finalizers),
+        cut_frees=kept.bytes if kept.references == 1 else 0,
+        ways=[
+            RootWayRow(
+                place=place_facts(trail.place),
+                root=way.kind,
+                path=trail.text,
+                expr=trail.expr,
+                address=way.slot,
+                objects=len(way.objects),
+                others=way.others,
+            )
             for way, trail in ways
         ],
-        "scanned": {
-            "objects": graph.objects.count,
-            "pointers": len(graph.ends),
-            "roots": len(found.objects),
-            "goroutines": found.goroutines,
-            "conservative": found.conservative,
-        },
-        "complete": graph.complete and not missing and not running,
-        "missing": missing,
-    }
+        scanned=WhyScanned(
+            objects=graph.objects.count,
+            pointers=len(graph.ends),
+            roots=len(found.objects),
+            goroutines=found.goroutines,
+            conservative=found.conservative,
+        ),
+        complete=graph.complete and not missing and not running,
+        missing=missing,
+    )
