@@ -10,26 +10,12 @@ from gomap.analysis.beyond import Beyond
 from gomap.analysis.held import AliasSearch, Holder
 from gomap.anomaly import Anomaly
 from gomap.golang.layouts.layout import MapView
-from gomap.golang.layouts.structure import Growth, Structure
+from gomap.golang.layouts.structure import Structure
 from gomap.golang.runtime.stacks import Unseen
 from gomap.report import Report
 from gomap.results.encode import encode
 from gomap.results.shared import HeapFacts, HolderRow, PlaceFacts, WayFacts
 from gomap.target import Place
-
-
-def growth_json(growth: Growth) -> dict[str, Any]:
-    return {
-        "state": growth.state,
-        "old_buckets": growth.old_buckets,
-        "evacuated": growth.evacuated,
-        "fraction": growth.fraction,
-        "nevacuate": growth.nevacuate,
-    }
-
-
-def hex_or_none(address: int | None) -> str | None:
-    return hex(address) if address else None
 
 
 def place_facts(place: Place) -> PlaceFacts:

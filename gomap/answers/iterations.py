@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 from gomap import human
 from gomap.analysis import iterators
@@ -13,6 +13,7 @@ from gomap.errors import GomapError
 from gomap.golang.layouts.layout import MapView
 from gomap.gotypes import GoType
 from gomap.report import Report, Table
+from gomap.results.show import IteratorRow
 from gomap.values import Limits, Scalar, Values, shown
 
 #: Listed for a person; JSON has them all.
@@ -25,7 +26,8 @@ def add_iterators(context: Context, report: Report, t: GoType, found: MapView, j
     report.anomalies += searched.anomalies
     values = Values(context.target, Limits(depth=context.settings.depth))
     keys = [_key(context, values, t, one) for one in searched.iterations]
-    report.data["iterators"] = [_json(one, key) for one, key in zip(searched.iterations, keys)]
+    every = [_iterator(one, key) for one, key in zip(searched.iterations, keys)]
+    report.data = replace(report.data, iterators=every)
     scanned = f"({goroutines_seen(searched.goroutines, searched.unseen)} searched)"
     what = human.plural(len(searched.iterations), "iteration") if searched.iterations else "no iteration"
     verb = "are" if len(searched.iterations) > 1 else "is"
@@ -48,22 +50,22 @@ def _key(context: Context, values: Values, t: GoType, one: Iteration) -> Scalar 
         return None
 
 
-def _json(one: Iteration, key: Scalar | None) -> dict[str, Any]:
-    return {
-        "goroutine": one.goroutine.id,
-        "frame": one.level,
-        "function": one.frame.function,
-        "file": one.frame.file,
-        "line": one.frame.line,
-        "address": hex(one.address),
-        "memory": "heap" if one.on_heap else "stack",
-        "key": key,
-        "key_address": hex(one.key),
-        "elem_address": hex(one.elem) if one.elem else None,
-        "done": one.done,
-        "total": one.total,
-        "position": one.position,
-    }
+def _iterator(one: Iteration, key: Scalar | None) -> IteratorRow:
+    return IteratorRow(
+        goroutine=one.goroutine.id,
+        frame=one.level,
+        function=one.frame.function,
+        file=one.frame.file,
+        line=one.frame.line,
+        address=one.address,
+        memory="heap" if one.on_heap else "stack",
+        key=key,
+        key_address=one.key,
+        elem_address=one.elem,
+        done=one.done,
+        total=one.total,
+        position=one.position,
+    )
 
 
 def _row(t: GoType, one: Iteration, key: Scalar | None) -> tuple[str, ...]:

@@ -14,7 +14,9 @@ from gomap.golang.layouts.lookup import candidates, lookup
 from gomap.golang.layouts.search import Lookup, Step
 from gomap.maps import view
 from gomap.report import Facts, Report
-from gomap.values import Limits, Values, shown
+from gomap.results.fields import alike
+from gomap.results.get import GetResult, LookupStep
+from gomap.values import Limits, Scalar, Values, shown
 
 #: Steps of a path that are told.
 MAX_ROWS = 30
@@ -31,13 +33,13 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     key_json = values.key(t.key, key)
     key_text = shown(t.key, key_json)
     if found is None:
-        report = Report(_json(expr, key_json, Lookup(), None, []))
+        report = Report(_result(expr, key_json, Lookup(), None, []))
         report.answer = [f"not found: {expr} is a nil {t.name}"]
     else:
         result = lookup(found, keys.hasher, candidates(found, keys.hasher), key)
         whys = [_why(found, values, result, step) for step in result.path]
         value = values.json(t.elem, result.elem) if result.found else None
-        data = _json(expr, key_json, result, value, whys)
+        data = _result(expr, key_json, result, value, whys)
         report = Report(data, anomalies=_notes(found, result))
         what = f"{expr}[{key_text}]"
         report.answer = [f"{what} = {shown(t.elem, value)}" if value is not None else f"{what} is not there"]
@@ -49,29 +51,17 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     return report
 
 
-def _json(expr: str, key: Any, result: Lookup, value: Any, whys: list[str]) -> dict[str, Any]:
-    return {
-        "expr": expr,
-        "key": key,
-        "found": result.found,
-        "value": value,
-        "hash": None if result.hash is None else hex(result.hash),
-        "address": None if result.elem_address is None else hex(result.elem_address),
-        "walked": result.walked,
-        "path": [
-            {
-                "bucket": step.bucket,
-                "slot": step.slot,
-                "old": step.old,
-                "matched": step.reason == "found",
-                "why": why,
-                "table": step.table,
-                "overflow": step.overflow,
-                "address": hex(step.address),
-            }
-            for step, why in zip(result.path, whys)
-        ],
-    }
+def _result(expr: str, key: Scalar, result: Lookup, value: Scalar | None, whys: list[str]) -> GetResult:
+    return GetResult(
+        expr=expr,
+        key=key,
+        found=result.found,
+        value=value,
+        hash=result.hash,
+        address=result.elem_address,
+        walked=result.walked,
+        path=[alike(LookupStep, step, matched=step.reason == "found", why=why) for step, why in zip(result.path, whys)],
+    )
 
 
 def _notes(found: MapView, result: Lookup) -> list[Anomaly]:

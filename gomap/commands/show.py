@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from gomap import human
 from gomap.analysis.moving import Walked, walked
 from gomap.anomaly import Anomaly
 from gomap.answers.drawing import bucket_sections
-from gomap.answers.facts import count_anomalies, growth_json, hex_or_none
+from gomap.answers.facts import count_anomalies
 from gomap.answers.iterations import add_iterators
 from gomap.declare import Context
-from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.layout import MapView, Shape
 from gomap.golang.layouts.marks import SLOTS
 from gomap.golang.layouts.structure import TOO_MANY, Structure
 from gomap.golang.runtime.heap import Room
@@ -22,7 +23,9 @@ from gomap.gotypes import GoType
 from gomap.listing import entries_json
 from gomap.maps import LAYOUTS, shape_of
 from gomap.report import Bars, Facts, Heat, Report, Section, Table
-from gomap.results.fields import Encoded
+from gomap.results.fields import Encoded, alike
+from gomap.results.shared import GrowthFacts, SizeFacts
+from gomap.results.show import BucketFacts, ShowBytes, ShowResult, SlotFacts
 from gomap.target import Variable
 from gomap.values import Limits, Values, shown
 
@@ -37,15 +40,15 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     json = bool(options.get("--json"))
     wanted = options["--entries"]
     if not address:
-        report = _nil(expr, variable, t, shape.layout, shape.group)
+        report = _nil(expr, variable, t, shape)
         if wanted:
-            report.data["entries"] = []
+            report.data = replace(report.data, entries=[])
         if options["--iterators"]:
-            report.data["iterators"] = []
+            report.data = replace(report.data, iterators=[])
         return report
     read = walked(target, t, address, allocator(target))
     found, structure = read.found, read.structure
-    data = {**show_json(expr, t, found, structure), "count": read.count, "bound": read.bound}
+    data = _result(expr, t, shape, found, structure, read)
     report = Report(data, anomalies=[*structure.anomalies, *read.anomalies])
     if not read.bound:
         report.anomalies = count_anomalies(found, structure)
@@ -65,82 +68,47 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     return report
 
 
-def show_json(expr: str, t: GoType, found: MapView, structure: Structure) -> dict[str, Any]:
-    """The `data` object of the JSON contract."""
-    return {
-        "expr": expr,
-        "type": t.name,
-        "address": hex(found.address),
-        "nil": False,
-        "layout": found.shape.layout,
-        "group": found.shape.group,
-        "count": found.count,
-        "live": structure.total.live,
-        "load": structure.load,
-        "buckets": {
-            "count": structure.main.buckets,
-            "address": hex_or_none(structure.address),
-            "fill": structure.main.fill,
-            "overflow": structure.overflow,
-            "old_overflow": structure.old_overflow,
-            "longest_chain": structure.longest_chain,
-            "old_count": structure.old_count,
-            "old_address": hex_or_none(structure.old_address),
-            "old_fill": structure.old.fill if structure.old else None,
+def _result(
+    expr: str, t: GoType, shape: Shape, found: MapView | None, structure: Structure, read: Walked | None = None
+) -> ShowResult:
+    """found: None for a nil map."""
+    total = structure.total
+    return ShowResult(
+        expr=expr,
+        type=t.name,
+        address=found.address if found is not None else None,
+        nil=found is None,
+        layout=shape.layout,
+        group=shape.group,
+        count=read.count if read is not None else 0,
+        bound=read.bound if read is not None else None,
+        live=total.live,
+        load=structure.load,
+        buckets=BucketFacts(
+            count=structure.main.buckets,
+            address=structure.address,
+            fill=structure.main.fill,
+            overflow=structure.overflow,
+            old_overflow=structure.old_overflow,
+            longest_chain=structure.longest_chain,
+            old_count=structure.old_count,
+            old_address=structure.old_address,
+            old_fill=structure.old.fill if structure.old else None,
+        ),
+        slots=SlotFacts(total.buckets * SLOTS, total.live, total.empty, total.tombstones, total.evacuated),
+        bytes=ShowBytes(alike(SizeFacts, structure.bytes), structure.bytes.overflow, structure.bytes.old),
+        flags=found.flags if found is not None else [],
+        growth=alike(GrowthFacts, structure.growth),
+        layouts={
+            name: found.layout_facts(structure) if found is not None and name == shape.layout else None
+            for name in LAYOUTS
         },
-        "slots": {
-            "total": structure.total.buckets * SLOTS,
-            "live": structure.total.live,
-            "empty": structure.total.empty,
-            "tombstones": structure.total.tombstones,
-            "evacuated": structure.total.evacuated,
-        },
-        "bytes": {
-            "allocated": structure.bytes.allocated,
-            "live": structure.bytes.live,
-            "overflow": structure.bytes.overflow,
-            "old": structure.bytes.old,
-            "waste": structure.bytes.waste,
-            "rebuilt": structure.bytes.rebuilt,
-        },
-        "flags": found.flags,
-        "growth": growth_json(structure.growth),
-        **{name: found.layout_facts(structure) if name == found.shape.layout else None for name in LAYOUTS},
-        "iterators": None,
-    }
+        iterators=None,
+    )
 
 
-def _nil(expr: str, variable: Variable, t: GoType, layout: str, group: str | None) -> Report:
-    empty = Structure(address=None)
-    data: dict[str, Any] = {
-        "expr": expr,
-        "type": t.name,
-        "address": None,
-        "nil": True,
-        "layout": layout,
-        "group": group,
-        "count": 0,
-        "bound": None,
-        "live": 0,
-        "load": 0.0,
-        "buckets": {
-            "count": 0,
-            "address": None,
-            "fill": empty.main.fill,
-            "overflow": 0,
-            "old_overflow": 0,
-            "longest_chain": 0,
-            "old_count": 0,
-            "old_address": None,
-            "old_fill": None,
-        },
-        "slots": {"total": 0, "live": 0, "empty": 0, "tombstones": 0, "evacuated": 0},
-        "bytes": {"allocated": 0, "live": 0, "overflow": 0, "old": 0, "waste": 0, "rebuilt": 0},
-        "flags": [],
-        "growth": growth_json(empty.growth),
-        **dict.fromkeys(LAYOUTS),
-        "iterators": None,
-    }
+def _nil(expr: str, variable: Variable, t: GoType, shape: Shape) -> Report:
+    data = _result(expr, t, shape, None, Structure(address=None))
     report = Report(data, answer=[f"{t.name}  {expr}  nil", "a nil map: reading finds nothing, writing panics"])
     if variable.doubt is None:
         report.advice = [f"make it before the first write: {expr} = make({t.name})"]
@@ -211,7 +179,7 @@ def _add_entries(context: Context, report: Report, t: GoType, found: MapView, as
     wanted = min(context.settings.entries if asked is None else asked, found.count + TOO_MANY)
     if json:
         texts, listed = entries_json(values, t, found, wanted)
-        report.data["entries"] = Encoded(texts)
+        report.data = replace(report.data, entries=Encoded(texts))
     else:
         rows = []
         for entry in itertools.islice(found.entries(), wanted):
@@ -221,7 +189,7 @@ def _add_entries(context: Context, report: Report, t: GoType, found: MapView, as
         headings = (f"{found.terms.bucket}/slot", "key", "value")
         report.sections.append(Table(headings, rows, frozenset({0}), frozenset({1, 2}), kept=1))
         listed = len(rows)
-    total = report.data["live"]
+    total = report.data.live
     if asked is None:
         if listed < total:
             more = f"{human.plural(total - listed, 'entry')}, shown by --entries N"

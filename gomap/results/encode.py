@@ -19,8 +19,8 @@ def line(result: Any) -> str:
 
 def encode(result: Any) -> Any:
     """The result as json.dumps takes it, but for what is Encoded."""
-    if isinstance(result, (dict, Encoded)):
-        return result
+    if isinstance(result, dict):
+        return {name: encode(one) if hasattr(one, "__dataclass_fields__") else one for name, one in result.items()}
     encoded: dict[str, Any] = {}
     for name, attribute, convert, flat in _plan(result.__class__):
         value = getattr(result, attribute)

@@ -48,7 +48,7 @@ Word = Annotated[str, Form("word")]
 #: A Go value: values.py.
 GoScalar = Annotated[Union[str, int, float, bool], Form("scalar")]
 Asked = Union[_T, Unasked]
-#: The fields of the class are fields of the object that has it.
+#: The fields of the class are fields of the object that has it. Of a mapping too, Annotated with the class.
 Flat = Annotated[_T, _Flat.FLAT]
 Listing = Union[list[_T], Encoded]
 
@@ -113,6 +113,9 @@ def _type(annotation: Any) -> FieldType:
     form = next((one for one in _marks(annotation) if isinstance(one, Form)), None)
     if form is not None:
         return FieldType(form.name)
+    described = next((one for one in _marks(annotation) if isinstance(one, type)), None)
+    if described is not None:
+        return FieldType("object", object=described)
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _type(args[0])

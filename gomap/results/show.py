@@ -1,5 +1,6 @@
 """hmap-show."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Optional
 
@@ -70,6 +71,14 @@ class SwissFacts:
 
 
 @dataclass(frozen=True)
+class LayoutFacts:
+    """What belongs to one layout alone: by its name."""
+
+    classic: Annotated[Optional[ClassicFacts], "the header of a classic map"]
+    swiss: Annotated[Optional[SwissFacts], "the header of a Swiss map"]
+
+
+@dataclass(frozen=True)
 class EntryRow:
     """An entry of a map."""
 
@@ -132,7 +141,6 @@ class ShowResult:
     bytes: Annotated[ShowBytes, "[sizes](#sizes), and"]
     flags: Annotated[list[Word], "`iterator`, `old-iterator`, `writing`, `same-size-grow`"]
     growth: Annotated[GrowthFacts, "how far a growth is"]
-    classic: Annotated[Optional[ClassicFacts], "the header of a classic map"]
-    swiss: Annotated[Optional[SwissFacts], "the header of a Swiss map"]
+    layouts: Annotated[Flat[Mapping[str, object]], LayoutFacts]
     iterators: Annotated[Optional[list[IteratorRow]], "iterations that are under way; null without `--iterators`"]
     entries: Annotated[Asked[Listing[EntryRow]], "`--entries`: entries in the order of memory"] = UNASKED

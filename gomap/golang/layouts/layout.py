@@ -156,8 +156,8 @@ class MapView(Protocol):
         """Addresses of all that was allocated for the map, with what it is: header, directory, table, groups, buckets,
         oldbuckets, overflow, extra, key or elem. Others may be among them that lie in one of these, or are 0."""
 
-    def layout_facts(self, structure: Structure) -> dict[str, object]:
-        """The object of this layout in the JSON contract."""
+    def layout_facts(self, structure: Structure) -> object:
+        """What hmap-show's result has under the layout's name."""
 
     # -- walking ---------------------------------------------------------------------------------
 

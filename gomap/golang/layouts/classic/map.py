@@ -33,6 +33,7 @@ from gomap.golang.layouts.structure import Bytes, Growth, MapEntry, Structure
 from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import has_pointers
 from gomap.memory import gather, one_by_one, stream
+from gomap.results.show import ClassicFacts
 from gomap.target import Record, Target, read_record
 
 _FIRST_EVACUATED = bytes(1 if mark in EVACUATED else 0 for mark in range(256))
@@ -151,18 +152,15 @@ class ClassicMap:
             yield "overflow", walk.chained(data)
             yield from behind(slots, self.target.arch, data)
 
-    def layout_facts(self, structure: Structure) -> dict[str, object]:
-        """The `classic` object of the JSON contract."""
-        header = self.header
-        next_overflow = self._extra("nextOverflow")
-        return {
-            "B": self.B,
-            "noverflow": header["noverflow"],
-            "hash0": header["hash0"],
-            "oldbuckets": hex(header["oldbuckets"]) if header["oldbuckets"] else None,
-            "nevacuate": header["nevacuate"],
-            "next_overflow": hex(next_overflow) if next_overflow else None,
-        }
+    def layout_facts(self, structure: Structure) -> ClassicFacts:
+        return ClassicFacts(
+            B=self.B,
+            noverflow=self.header["noverflow"],
+            hash0=self.header["hash0"],
+            oldbuckets=self.header["oldbuckets"],
+            nevacuate=self.header["nevacuate"],
+            next_overflow=self._extra("nextOverflow"),
+        )
 
     def _extra_record(self) -> Record | None:
         address = self.header["extra"]

@@ -34,6 +34,7 @@ from gomap.golang.layouts.swiss.shape import (
 from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import has_pointers
 from gomap.memory import CHUNK, GAP, Buffer, Place, extents, gather, stream
+from gomap.results.show import SwissFacts
 from gomap.target import Record, Target, read_record, unpacker
 
 FIRST_ENTRIES = 1 << 12
@@ -139,23 +140,20 @@ class SwissMap:
             for data in self.contents():
                 yield from behind(slots, self.target.arch, data)
 
-    def layout_facts(self, structure: Structure) -> dict[str, object]:
-        """The `swiss` object of the JSON contract."""
+    def layout_facts(self, structure: Structure) -> SwissFacts:
         header = self.header
         known = self.shape.header.field("tombstonePossible") is not None
-        return {
-            "used": header["used"],
-            "seed": header["seed"],
-            "dir_len": header["dirLen"],
-            "global_depth": header["globalDepth"],
-            "small": self.small,
-            "writing": self.writing,
-            "tombstone_possible": bool(header["tombstonePossible"]) if known else None,
-            "clear_seq": header["clearSeq"],
-            "tables": len(structure.tables),
-        }
-
-    # -- walking ---------------------------------------------------------------------------------
+        return SwissFacts(
+            used=header["used"],
+            seed=header["seed"],
+            dir_len=header["dirLen"],
+            global_depth=header["globalDepth"],
+            tables=len(structure.tables),
+            small=self.small,
+            writing=self.writing,
+            tombstone_possible=bool(header["tombstonePossible"]) if known else None,
+            clear_seq=header["clearSeq"],
+        )
 
     def structure(self, allocator: Allocator) -> Structure:
         """Counts everything by reading the control columns of all groups, each table once."""
