@@ -1,8 +1,6 @@
-"""Parts of the JSON contract that several commands share."""
+"""Parts of results that several commands share, and their words."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from gomap import human
 from gomap.analysis.alias import WHOLE_DEPTH
@@ -13,7 +11,6 @@ from gomap.golang.layouts.layout import MapView
 from gomap.golang.layouts.structure import Structure
 from gomap.golang.runtime.stacks import Unseen
 from gomap.report import Report
-from gomap.results.encode import encode
 from gomap.results.shared import HeapFacts, HolderRow, PlaceFacts, WayFacts
 from gomap.target import Place
 
@@ -28,10 +25,6 @@ def way_facts(way: Holder) -> WayFacts:
 
 def holder_row(holder: Holder) -> HolderRow:
     return HolderRow(way_facts(holder), holder.address, [way_facts(other) for other in holder.also])
-
-
-def place_json(place: Place) -> Any:
-    return encode(place_facts(place))
 
 
 def search_cut(report: Report, found: AliasSearch, depth: int | None = WHOLE_DEPTH) -> None:
@@ -58,10 +51,6 @@ def heap_facts(more: Beyond) -> HeapFacts:
         empty=more.empty,
         on_stacks=more.on_stacks,
     )
-
-
-def beyond_json(more: Beyond) -> Any:
-    return encode(heap_facts(more))
 
 
 def more_maps(more: Beyond) -> list[str]:

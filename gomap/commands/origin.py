@@ -22,7 +22,6 @@ from gomap.gotypes import GoType, Kind
 from gomap.heap.profile import Profile, likelihood
 from gomap.maps import view
 from gomap.report import Facts, Lines, Report, Section, Table
-from gomap.results.encode import encode
 from gomap.results.fields import UNASKED, alike
 from gomap.results.origin import EstimatedFacts, OriginBytes, OriginResult, ProfilingFacts
 from gomap.results.shared import CallFacts, OriginRow, OriginStack
@@ -206,7 +205,7 @@ def _stacks(report: Report, found: Origins, lines: OriginLines) -> list[Section]
 def add_origins(context: Context, report: Report, shown: Sequence[Ranked], most: int) -> None:
     """Adds to hmap-top's answer which line allocated most of each map listed, and the first `most` (0: all) of the
     lines that allocated maps, wherever these are. Ctrl-C ends it with what it has."""
-    target, every = context.target, report.data["maps"]
+    target, every = context.target, list(report.data.maps)
     texts: list[str] = []
     bad = Origins()
     try:
@@ -216,12 +215,13 @@ def add_origins(context: Context, report: Report, shown: Sequence[Ranked], most:
         rate, lines = profile.rate, OriginLines(target, profile)
         samples = profile.samples(profile.heap.every()[0], context.progress)
         maps = lines.of_maps(samples)
-        for row, one in zip(every, shown):
+        for i, one in enumerate(shown):
             found = _origins(target, one, lines, samples)
-            row.update(origin=None, samples=None)
+            origin = samples_of = None
             if found is not None:
                 bad.unreadable += found.unreadable
-                row.update(origin=encode(origin_row(found.lines[0])) if found.lines else None, samples=found.samples)
+                origin, samples_of = origin_row(found.lines[0]) if found.lines else None, found.samples
+            every[i] = every[i]._replace(origin=origin, samples=samples_of)
             texts.append(_shortly(found))
     except GomapError as error:
         report.answer.append(f"(which lines allocated them is not known: {error})")
@@ -240,7 +240,7 @@ def add_origins(context: Context, report: Report, shown: Sequence[Ranked], most:
     what = "the line that allocated most, with its samples of all that there are of the map"
     report.sections.append(Facts([("allocated by", f"{what} ({_rate(rate) if rate else OFF})")]))
     told = maps.lines[:most] if most else maps.lines
-    report.data["lines"] = [encode(origin_row(one)) for one in told]
+    report.data = replace(report.data, maps=every, lines=[origin_row(one) for one in told])
     if told:
         report.sections += [
             Lines(["maps of the whole heap, by line (garbage not collected yet among them):"]),

@@ -25,7 +25,7 @@ from gomap.analysis.referring import Referring
 from gomap.analysis.retained_maps import Garbage, garbage, retained_by
 from gomap.analysis.roots import Roots
 from gomap.analysis.whole_heap import WholeHeap, whole_heap
-from gomap.answers.facts import beyond_json, goroutines_seen, named, not_searched, place_json, search_cut
+from gomap.answers.facts import goroutines_seen, heap_facts, named, not_searched, search_cut, way_facts
 from gomap.commands.origin import add_origins
 from gomap.declare import Context
 from gomap.errors import GomapError, UsageError
@@ -35,6 +35,8 @@ from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import Kind
 from gomap.heap.graph import algorithms
 from gomap.report import Facts, Report, Table
+from gomap.results.shared import ScannedFacts, SizeFacts
+from gomap.results.top import TopExample, TopGroup, TopMap, TopResult, TopTotal, TopUnreachable
 
 #: As many maps that no variable leads to are all measured, for what all maps hold; of more those that may be listed.
 FEW = 1024
@@ -87,11 +89,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     else:
         shown = sorted([*ranking.best(order, most), *others.maps], key=order, reverse=True)[: most or None]
     shown_groups = groups[: most or None]
-    report = Report(
-        _json(shown, ranking, searched, by, found.dead, more), anomalies=[*found.anomalies, *searched.anomalies]
-    )
-    report.data.update(group=group, groups=[_group_json(one) for one in shown_groups])
-    report.data["unreachable"] = None if dead is None else _garbage_json(dead)
+    result = _result(shown, shown_groups, ranking, searched, by, group, found.dead, more, dead)
+    report = Report(result, anomalies=[*found.anomalies, *searched.anomalies])
     report.anomalies += ranking.anomalies
     if dead is not None:
         report.answer = _garbage_words(dead)
@@ -146,65 +145,70 @@ def _retained(context: Context, whole: WholeHeap, ranking: Ranking, more: Beyond
     return found
 
 
-def _json(shown: list[Ranked], ranking: Ranking, searched: Roots, by: str, dead: int, more: Beyond) -> dict[str, Any]:
-    total = ranking.total()
-    return {
-        "by": by,
-        "maps": [_map_json(one) for one in shown],
-        "total": {
-            "maps": ranking.number,
-            "entries": ranking.entries,
-            "bytes": _bytes_json(total),
-            "gives_back": ranking.gives_back,
-            "values": _values(ranking),
-        },
-        "heap": beyond_json(more),
-        "bytes_from": "size-classes",
-        "scanned": {
-            "goroutines": searched.goroutines,
-            "frames": searched.frames,
-            "globals": searched.globals,
-            "maps": ranking.number,
-            "dead": dead,
-        },
-    }
+def _result(
+    shown: list[Ranked],
+    groups: list[Together],
+    ranking: Ranking,
+    searched: Roots,
+    by: str,
+    group: str | None,
+    dead: int,
+    more: Beyond,
+    unreachable: Garbage | None,
+) -> TopResult:
+    total = TopTotal(
+        maps=ranking.number,
+        entries=ranking.entries,
+        bytes=_sizes(ranking.total()),
+        gives_back=ranking.gives_back,
+        values=_values(ranking),
+    )
+    return TopResult(
+        by=by,
+        group=group,
+        groups=[_group(one) for one in groups],
+        maps=[_map(one) for one in shown],
+        total=total,
+        heap=heap_facts(more),
+        unreachable=None if unreachable is None else _unreachable(unreachable),
+        bytes_from="size-classes",
+        scanned=ScannedFacts(searched.goroutines, searched.frames, searched.globals, ranking.number, dead),
+    )
 
 
-def _map_json(one: Ranked) -> dict[str, Any]:
-    return {
-        "path": one.holder.path,
-        "kind": one.holder.kind,
-        **place_json(one.holder.place),
-        "address": hex(one.address),
-        "type": one.type.name if one.type is not UNKNOWN else None,
-        "type_known_by": one.known_by,
-        "type_or": list(one.others),
-        "layout": one.layout,
-        "count": one.count,
-        "load": one.load,
-        "bytes": _bytes_json(one.bytes),
-        "values": one.values,
-        "retained": one.retained,
-        "shares": hex(one.shares) if one.shares else None,
-    }
+def _map(one: Ranked) -> TopMap:
+    return TopMap(
+        way=way_facts(one.holder),
+        address=one.address,
+        type=one.type.name if one.type is not UNKNOWN else None,
+        type_known_by=one.known_by,
+        type_or=list(one.others),
+        count=one.count,
+        load=one.load,
+        layout=one.layout,
+        bytes=_sizes(one.bytes),
+        values=one.values,
+        retained=one.retained,
+        shares=one.shares,
+    )
 
 
-def _bytes_json(one: Bytes) -> dict[str, int]:
-    return {"allocated": one.allocated, "live": one.live, "waste": one.waste, "rebuilt": one.rebuilt}
+def _sizes(one: Bytes) -> SizeFacts:
+    return SizeFacts(one.allocated, one.live, one.waste, one.rebuilt)
 
 
-def _group_json(one: Together) -> dict[str, Any]:
-    return {
-        "key": one.key or None,
-        "maps": one.maps,
-        "unnamed": one.unnamed,
-        "count": one.entries,
-        "load": one.load,
-        "bytes": _bytes_json(one.bytes),
-        "values": one.values,
-        "fill": one.fill,
-        "example": {"path": one.example.holder.path, "address": hex(one.example.address)},
-    }
+def _group(one: Together) -> TopGroup:
+    return TopGroup(
+        key=one.key or None,
+        maps=one.maps,
+        unnamed=one.unnamed,
+        count=one.entries,
+        load=one.load,
+        bytes=_sizes(one.bytes),
+        values=one.values,
+        fill=one.fill,
+        example=TopExample(one.example.holder.path, one.example.address),
+    )
 
 
 def _values(ranking: Ranking) -> int | None:
@@ -212,16 +216,16 @@ def _values(ranking: Ranking) -> int | None:
     return sum(known) if known else None
 
 
-def _garbage_json(found: Garbage) -> dict[str, Any]:
+def _unreachable(found: Garbage) -> TopUnreachable:
     more = found.maps
-    return {
-        "maps": len(more.maps),
-        "entries": more.entries,
-        "bytes": more.bytes,
-        "empty": more.empty,
-        "reachable": found.reachable,
-        "complete": not found.missing and more.census is not None and more.census.complete,
-    }
+    return TopUnreachable(
+        maps=len(more.maps),
+        entries=more.entries,
+        bytes=more.bytes,
+        empty=more.empty,
+        reachable=found.reachable,
+        complete=not found.missing and more.census is not None and more.census.complete,
+    )
 
 
 def _garbage_words(found: Garbage) -> list[str]:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from itertools import repeat
+from json.encoder import encode_basestring_ascii
+from operator import attrgetter
 from typing import Any, Callable
 
-from gomap.results.fields import UNASKED, Encoded, FieldType, fields_of
+from gomap.results.fields import UNASKED, Encoded, FieldType, fields_of, is_result
 
 _Encode = Callable[[Any], Any]
+_encoder = json.JSONEncoder(allow_nan=False)
+#: Rows that are written by columns.
+MANY = 64
 
 
 def line(result: Any) -> str:
@@ -20,20 +26,29 @@ def line(result: Any) -> str:
 def encode(result: Any) -> Any:
     """The result as json.dumps takes it, but for what is Encoded."""
     if isinstance(result, dict):
-        return {name: encode(one) if hasattr(one, "__dataclass_fields__") else one for name, one in result.items()}
+        return {name: encode(one) if is_result(one) else one for name, one in result.items()}
     encoded: dict[str, Any] = {}
-    for name, attribute, convert, flat in _plan(result.__class__):
-        value = getattr(result, attribute)
-        if flat:
-            encoded.update(convert(value) if convert is not None else value)
+    values, plan = _plan(result.__class__)
+    for (name, convert, flat, _), value in zip(plan, values(result)):
+        if flat is not None:
+            encoded.update(encode(value))
         elif value is not UNASKED:
             encoded[name] = value if convert is None or value is None else convert(value)
     return encoded
 
 
 @cache
-def _plan(result: type) -> list[tuple[str, str, _Encode | None, bool]]:
-    return [(one.name, one.attribute, _converter(one.type), one.flat) for one in fields_of(result)]
+def _plan(result: Any) -> tuple[_Encode, list[tuple[str, _Encode | None, type | None, bool]]]:
+    """What gives the values of a result; and of each its name, what makes JSON of it, the class whose fields are fields
+    of this one, and whether it may be missing."""
+    known = fields_of(result)
+    get = attrgetter(*(one.attribute for one in known))
+    values = _itself if issubclass(result, tuple) else get if len(known) > 1 else lambda one: (get(one),)
+    return values, [(one.name, _converter(one.type), one.type.object if one.flat else None, one.asked) for one in known]
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def _converter(t: FieldType) -> _Encode | None:
@@ -45,7 +60,58 @@ def _converter(t: FieldType) -> _Encode | None:
     part = _converter(t.part) if t.part is not None else None
     if part is None or t.form != "list":
         return None
-    return lambda values: values if isinstance(values, Encoded) else [part(value) for value in values]
+    if t.listing:
+        return _listing
+    return lambda values: [part(value) for value in values]
+
+
+def _listing(rows: Any) -> Any:
+    """A list of results. Many are written by columns: no Python object stands for one of them."""
+    if isinstance(rows, Encoded):
+        return rows
+    texts = _written(rows) if len(rows) >= MANY and len({row.__class__ for row in rows}) == 1 else None
+    return [encode(row) for row in rows] if texts is None else Encoded(texts)
+
+
+def _written(rows: Sequence[Any]) -> list[str] | None:
+    """Each row as JSON; None where some have what was asked for, and others have not."""
+    named = _columns(rows)
+    if named is None:
+        return None
+    template = "{" + ", ".join(f'"{name}": %s' for name in named) + "}"
+    return [template % row for row in zip(*named.values())]
+
+
+def _columns(rows: Sequence[Any]) -> dict[str, Iterable[object]] | None:
+    """By the fields' names what JSON has for them: str() of each. None as in _written."""
+    named: dict[str, Iterable[object]] = {}
+    values, plan = _plan(rows[0].__class__)
+    for (name, convert, flat, asked), column in zip(plan, zip(*map(values, rows))):
+        inside = _columns(column) if flat is not None else {}
+        if asked and UNASKED in column:
+            inside = {} if column.count(UNASKED) == len(column) else None
+        elif flat is None and convert is encode and None not in column:
+            texts = _written(column)
+            inside = None if texts is None else {name: texts}
+        elif flat is None:
+            inside = {name: _texts(column if convert is None else [v if v is None else convert(v) for v in column])}
+        if inside is None:
+            return None
+        named.update(inside)
+    return named
+
+
+def _texts(column: Sequence[Any]) -> Iterable[object]:
+    types = set(map(type, column))
+    if types == {int}:
+        return column
+    if types == {str}:
+        return map(encode_basestring_ascii, column)
+    if types == {float}:
+        return map(float.__repr__, column)
+    if types == {type(None)}:
+        return repeat("null", len(column))
+    return ["[]" if value == [] else _encoder.encode(value) for value in column]
 
 
 def _pieces(value: Any) -> Iterator[str]:

@@ -50,6 +50,7 @@ GoScalar = Annotated[Union[str, int, float, bool], Form("scalar")]
 Asked = Union[_T, Unasked]
 #: The fields of the class are fields of the object that has it. Of a mapping too, Annotated with the class.
 Flat = Annotated[_T, _Flat.FLAT]
+#: A list that may be very long: of `data` itself, not of a part of it.
 Listing = Union[list[_T], Encoded]
 
 _PLAIN = {str: "string", bool: "boolean", int: "integer", float: "number", object: "object"}
@@ -60,13 +61,14 @@ class FieldType:
     """The type of a field. form: as docs/json.md calls it, `object` and `list` where it has parts.
 
     part: of the elements of a list, or of the values of an object whose names are not fixed. object: the class of the
-    fields of an object.
+    fields of an object. listing: it may be very long.
     """
 
     form: str
     nullable: bool = False
     part: Optional["FieldType"] = None
     object: Optional[type] = None
+    listing: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,13 @@ class ResultField:
 @cache
 def fields_of(result: Any) -> tuple[ResultField, ...]:
     """The fields of a class of results."""
-    return tuple(_field(one.name, result.__annotations__[one.name]) for one in fields(result))
+    names = getattr(result, "_fields", None) or [one.name for one in fields(result)]
+    return tuple(_field(name, result.__annotations__[name]) for name in names)
+
+
+def is_result(value: object) -> bool:
+    """Whether it is of a class of results: a dataclass, or a named tuple where there may be very many."""
+    return hasattr(value, "_fields") or hasattr(value, "__dataclass_fields__")
 
 
 def alike(result: Callable[..., _T], source: object, **more: Any) -> _T:
@@ -121,7 +129,7 @@ def _type(annotation: Any) -> FieldType:
         return _type(args[0])
     if origin is Union:
         inner = next(one for one in args if one not in (type(None), Unasked, Encoded))
-        return replace(_type(inner), nullable=type(None) in args)
+        return replace(_type(inner), nullable=type(None) in args, listing=Encoded in args)
     if origin is list:
         return FieldType("list", part=_type(args[0]))
     if origin is dict:

@@ -1,13 +1,12 @@
 """Parts that answers of several commands have."""
 
 from dataclasses import dataclass
-from typing import Annotated, Optional
+from typing import Annotated, NamedTuple, Optional
 
 from gomap.results.fields import UNASKED, Address, Asked, Flat, Fraction, Word
 
 
-@dataclass(frozen=True)
-class PlaceFacts:
+class PlaceFacts(NamedTuple):
     """Where a variable belongs: a frame of a goroutine, or nothing of it for a package variable."""
 
     goroutine: Annotated[Optional[int], "number of the goroutine; null for package variables"]
@@ -17,8 +16,7 @@ class PlaceFacts:
     line: Annotated[Optional[int], "the line there"]
 
 
-@dataclass(frozen=True)
-class WayFacts:
+class WayFacts(NamedTuple):
     """A way to a map."""
 
     path: Annotated[str, 'as Go writes it: `cfg.Limits["eu"]`, `main.cache`']
@@ -41,8 +39,7 @@ class HolderRow:
     also: Annotated[list[WayFacts], "other ways to this same variable"]
 
 
-@dataclass(frozen=True)
-class SizeFacts:
+class SizeFacts(NamedTuple):
     """Bytes of a map, in the allocator's size classes where memory is allocated in them."""
 
     allocated: Annotated[

@@ -1,9 +1,9 @@
 """hmap-top."""
 
 from dataclasses import dataclass
-from typing import Annotated, Optional
+from typing import Annotated, NamedTuple, Optional
 
-from gomap.results.fields import UNASKED, Address, Asked, Flat, Word
+from gomap.results.fields import UNASKED, Address, Asked, Flat, Listing, Word
 from gomap.results.shared import HeapFacts, OriginRow, ScannedFacts, SizeFacts, WayFacts
 
 
@@ -37,8 +37,7 @@ class TopGroup:
     example: Annotated[TopExample, "the first map of the group in the order of `by`"]
 
 
-@dataclass(frozen=True)
-class TopMap:
+class TopMap(NamedTuple):
     """A map, and what it takes."""
 
     way: Flat[WayFacts]
@@ -54,7 +53,7 @@ class TopMap:
         "noted the type, or where it has pointers), `hashes` (of some keys) or `size`; null of others",
     ]
     type_or: Annotated[list[str], "other types that fit such a map as well"]
-    count: Annotated[int, "entries"]
+    count: Annotated[int, "entries"]  # type: ignore[assignment]
     load: Annotated[Optional[float], "as in [hmap-show](#hmap-show); null of a sync.Map"]
     layout: Annotated[Word, "`classic` or `swiss`; of a sync.Map `read-dirty` or `hash-trie`"]
     bytes: Annotated[SizeFacts, "what the map itself owns; a sync.Map owns its read and dirty maps, entries and nodes"]
@@ -112,7 +111,7 @@ class TopResult:
     group: Annotated[Optional[Word], "what maps are added up by, with --group: `type`, `package`, `owner` or `size`"]
     groups: Annotated[list[TopGroup], "the first groups of that order, as many as `-n` says; none without `--group`"]
     maps: Annotated[
-        list[TopMap],
+        Listing[TopMap],
         "the first maps and sync.Maps of that order, as many as `-n` says; none with `--group`: the shortest "
         "[way](#way) to each, a package variable's where one leads there, and",
     ]

@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ from gomap.commands import registry
 from gomap.declare import JSON, Settings
 from gomap.render.text import Style
 from gomap.results import contract
+from gomap.results.encode import encode, line
 from gomap.results.fields import fields_of
+from gomap.results.shared import HeapFacts, PlaceFacts, ScannedFacts, SizeFacts, WayFacts
 from gomap.results.show import IteratorRow
+from gomap.results.top import TopMap, TopResult, TopTotal
 from gomap.target import Frame, Goroutine
 from tests.support import schema
 from tests.support.by_hand import ask
@@ -179,3 +183,35 @@ def test_truncated_tells_of_what_is_not_there_and_of_nothing_else(monkeypatch: p
     text = frontend.run("hmap-show", "m --iterators", lambda: fake, Settings(), Style()).output
     assert text.splitlines()[2] == f"{len(every)} iterations over it are under way (1 goroutine searched)"
     assert f"iterations: {MAX_SHOWN} of {len(every)} shown" in text
+
+
+NOTHING = SizeFacts(0, 0, 0, 0)
+TOP_OF_NONE = TopResult(
+    by="bytes",
+    group=None,
+    groups=[],
+    maps=[],
+    total=TopTotal(0, 0, NOTHING, 0, None),
+    heap=HeapFacts(False, False, None, 0, 0, 0, 0, 0),
+    unreachable=None,
+    bytes_from="size-classes",
+    scanned=ScannedFacts(0, 0, 0, 0, 0),
+)
+
+
+@pytest.mark.parametrize("asked", [set(), {0}, set(range(100))], ids=["none", "one", "all"])
+def test_many_rows_are_written_as_each_is(asked: set[int]) -> None:
+    """By columns, with what JSON has names for, text of any kind and parts that are not there."""
+
+    def row(i: int) -> TopMap:
+        place = PlaceFacts(i or None, i, 'a "b"\n', None, 7)
+        way = WayFacts(f"m[{i}]\udc80%s", "global", place)
+        held = TopMap(
+            way, i, None, "size", ["T"] * (i % 2), i, i / 3 or None, "swiss", SizeFacts(i, 1, 2, 3), None, None, i
+        )
+        return held._replace(origin=None, samples=i) if i in asked else held
+
+    rows = [row(i) for i in range(100)]
+    whole = encode(TOP_OF_NONE)
+    one = json.loads(line(replace(TOP_OF_NONE, maps=rows)))
+    assert one == {**whole, "maps": [json.loads(line(row)) for row in rows]}
