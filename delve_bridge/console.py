@@ -68,7 +68,7 @@ class Console:
         outcome = frontend.run(name, rest, target, self.settings, style, self.debug, line)
         if outcome.error is not None:
             outcome = replace(outcome, error=outcome.error.replace("set hmap debug", "hmap-config debug"))
-        if not self.session.alone and outcome.problem not in NOT_OF_WHAT_WAS_READ:
+        if not self.session.alone and not self.session.exited and outcome.problem not in NOT_OF_WHAT_WAS_READ:
             try:
                 state = self.session.state()
                 # (Of one that runs Delve does not tell which process it is.)

@@ -103,6 +103,7 @@ class Commands:
                 raise ConnectionLost(f"{error} (start the server with --accept-multiclient)") from error
             program, core = self.files
             session = Session(self._client, self._direct, core, program)
+            session.edited = True
             self._console = Console(session, Style(), shows_progress=False)
         with suppress(GomapError):  # the command itself will tell
             goroutine, level = self.frames.get(frame, (0, 0))

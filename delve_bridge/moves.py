@@ -9,7 +9,7 @@ from typing import Any, Callable
 
 from delve_bridge.rpc import Client, Refused, ended
 from delve_bridge.session import Session
-from gomap.errors import GomapError, NoProcess, TargetRunning, UsageError
+from gomap.errors import GomapError, NoProcess, UsageError
 
 #: The breakpoints that Delve sets by itself.
 _DEATHS = {-1: "  unrecovered panic", -2: "  fatal error"}
@@ -86,20 +86,8 @@ def _step(name: str) -> Callable[[Session, str], str]:
 
 def _halt(session: Session, rest: str, resumed: bool = False) -> str:
     """resumed: whether this client has let it run, so that Ctrl-C pressed twice does not come before the halt."""
-    client = session.client
-    assert isinstance(client, Client)
-    try:
-        state = session.state(believed=resumed)
-        if not state.get("Running"):  # a stopped program would take the signal for its next start
-            return arrive(session, state)
-        return arrive(session, client.halt(client.deadline))
-    except TargetRunning:
-        # It was resumed while something was asked, and until that is answered this connection hears nothing.
-        other = Client(client.where, client.deadline)
-    try:
-        return arrive(session, other.halt(client.deadline))
-    finally:
-        other.close()
+    assert isinstance(session.client, Client)
+    return arrive(session, session.client.stop(resumed, session.state))
 
 
 def _line(at: Mapping[str, Any]) -> str:

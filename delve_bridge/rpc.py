@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Callable, Union
 
 from gomap.errors import GomapError, NoProcess, TargetRunning, UsageError
 
@@ -239,6 +239,15 @@ class Api(ABC):
     def close(self) -> None:
         """Ends it; Delve and the program stay."""
 
+    @abstractmethod
+    def resume(self) -> tuple[Mapping[str, Any], bool]:
+        """Lets the program run until it stops: its state, and whether Ctrl-C, or another thread that sets `cancelled`,
+        stopped it. Raises as call does, and nothing for Ctrl-C."""
+
+    @abstractmethod
+    def standing(self) -> Mapping[str, Any]:
+        """The state of the program once it stands still: it is stopped where it still runs after a resume."""
+
     def give_up(self) -> None:
         """Where Ctrl-C takes effect. Raises KeyboardInterrupt."""
         if self.cancelled:
@@ -291,6 +300,32 @@ class Client(Api):
         finally:
             self.busy = False
             self.give_up()  # if it came with the last answer, the command ends here, and not the next one
+
+    def resume(self) -> tuple[Mapping[str, Any], bool]:
+        try:
+            state: Mapping[str, Any] = self.call("Command", None, name="continue")["State"]
+            return state, False
+        except KeyboardInterrupt:
+            return self.standing(), True
+
+    def standing(self) -> Mapping[str, Any]:
+        return self.stop(resumed=True)
+
+    def stop(self, resumed: bool, ask: Callable[..., Mapping[str, Any]] | None = None) -> Mapping[str, Any]:
+        """Stops the program where it runs: its state. resumed: whether this client has let it run, so that Ctrl-C
+        pressed twice does not come before the halt. ask: what tells the state, in place of `state`."""
+        try:
+            state = (ask or self.state)(believed=resumed)
+            if not state.get("Running"):  # a stopped program would take the signal for its next start
+                return state
+            return self.halt(self.deadline)
+        except TargetRunning:
+            # It was resumed while something was asked, and until that is answered this connection hears nothing.
+            other = Client(self.where, self.deadline)
+        try:
+            return other.halt(self.deadline)
+        finally:
+            other.close()
 
     def halt(self, seconds: float) -> Mapping[str, Any]:
         """Stops the program, which runs: its state. Raises TargetRunning when it has not stopped within seconds.

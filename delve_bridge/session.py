@@ -11,6 +11,7 @@ from delve_bridge.build import Build
 from delve_bridge.memory import RpcMemory
 from delve_bridge.rpc import GONE, Api, Client, NotDelve, Refused, ended
 from delve_bridge.target import Called, DelveFrame, DelveTarget
+from delve_bridge.tracing import DelveTracer
 from delve_bridge.types import BARE, DelveTypes, Raw
 from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, TargetRunning
 from gomap.golang.runtime.descriptors import map_parts
@@ -25,7 +26,8 @@ API_VERSION = 2
 
 class Session:
     """direct: whether memory may be read past Delve; core, program: paths of these files, where this side knows them;
-    alone: whether the server is our own, so that no other client moves the program.
+    alone: whether the server is our own, so that no other client moves the program. edited: whether an editor moves it,
+    which does not learn of what others do. exited: whether it ended while a command let it run.
 
     What is known is of one Build and one Stop. Where the program is another process or has loaded a library, both go.
     """
@@ -40,6 +42,8 @@ class Session:
     ) -> None:
         self.client = client
         self.alone = alone
+        self.edited = False
+        self.exited = False
         self._files = core, program, direct and client.loopback
         self._built: Build | None = None
         self._stop: Stop | None = None
@@ -130,6 +134,7 @@ class Session:
 
     def arrived(self, state: Mapping[str, Any]) -> None:
         """The program has stopped somewhere new: its goroutine there is selected."""
+        self.exited = False
         if self.restarted(state):
             self.close_memory()
         self._stop = Stop(self._moment(state), _goroutine_of(state))
@@ -202,6 +207,11 @@ class Session:
     @property
     def kind(self) -> str:
         return self.build.kind
+
+    @property
+    def tracer(self) -> DelveTracer | None:
+        """What lets the program run and stops it at functions; None where an editor does that."""
+        return None if self.edited else DelveTracer(self)
 
     @property
     def arch(self) -> Arch:

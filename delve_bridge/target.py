@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, Callable, Protocol
 
 from delve_bridge.locations import _IN_FRAME, _IN_LIST, _OPERATION, in_frame, missing_pieces, slot_of
+from delve_bridge.tracing import DelveTracer
 from delve_bridge.types import BARE, PARTS, DelveTypes, Raw, at
 from gomap.analysis.references import given
 from gomap.errors import MemoryFault
@@ -97,6 +98,8 @@ class Program(Protocol):
     @property
     def kind(self) -> str: ...
     @property
+    def tracer(self) -> DelveTracer | None: ...
+    @property
     def arch(self) -> Arch: ...
     @property
     def types(self) -> DelveTypes: ...
@@ -128,6 +131,7 @@ class DelveTarget:
         self.kind = session.kind
         self.arch = session.arch
         self.memory: Memory = CachedMemory(session.memory())
+        self.tracer = session.tracer
         self._stack: list[Called] | None = None
         self._variables: dict[int, list[Raw]] = {}
 

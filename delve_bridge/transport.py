@@ -11,6 +11,7 @@ import json
 import os
 import re
 import select
+import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -72,6 +73,8 @@ class Dlv:
         self._calls = -1
         self._lines = 0
         self._buffer = b""
+        #: While dlv lets the program run: whether that is to end.
+        self.stopping: Callable[[], bool] | None = None
         self._transcript: str | None = None
         # dlv's waits are numbered: how many there were, and the last one that is over. It beats while one is not.
         self._lock = threading.Lock()
@@ -199,6 +202,9 @@ class Dlv:
 
     def _fill(self) -> None:
         self._alive()
+        if self.stopping is not None and self.stopping():
+            self.stopping = None
+            os.kill(self._pid, signal.SIGINT)
         if select.select([self._results], [], [], 0.1)[0]:
             self._buffer += os.read(self._results, 1 << 20)
 
@@ -237,6 +243,22 @@ class Through(Api):
         finally:
             self.busy = False
             self.give_up()
+
+    def resume(self) -> tuple[Mapping[str, Any], bool]:
+        """Ctrl-C stops the program by way of dlv, which takes an interrupt for that while the program runs."""
+        try:
+            self._dlv.stopping = lambda: self.cancelled
+            state: Mapping[str, Any] = self.call("Command", None, name="continue")["State"]
+            return state, False
+        except KeyboardInterrupt:
+            pass
+        finally:
+            self._dlv.stopping = None
+        return self.standing(), True
+
+    def standing(self) -> Mapping[str, Any]:
+        state: Mapping[str, Any] = self.call("State", NonBlocking=False)["State"]
+        return state
 
     def close(self) -> None:
         """Nothing was opened: the dlv is the user's."""

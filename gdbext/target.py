@@ -28,6 +28,7 @@ from gdbext.symbols import (
     symbols,
     type_named,
 )
+from gdbext.tracing import GdbTracer
 from gdbext.types import Converter
 from gdbext.variables import Known, Variables, call_of
 from gomap.dwarf import BadDwarf
@@ -246,6 +247,11 @@ class GdbTarget:
 
     def registers(self, goroutine: Goroutine) -> Registers | None:
         return registers_of(goroutine, self.arch)
+
+    @property
+    def tracer(self) -> GdbTracer:
+        """What lets the program run and stops it at functions."""
+        return GdbTracer()
 
     def _pushed_below(self, sp: int) -> int | None:
         word = self.arch.pointer_size

@@ -6,6 +6,7 @@ Imported when gdb starts, so it imports next to nothing: what a command needs is
 from __future__ import annotations
 
 import importlib
+import re
 import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol, TypeVar
@@ -25,6 +26,8 @@ class _Found(Protocol):
 
 _F = TypeVar("_F", bound=_Found)
 
+#: Seconds that a program may be let run: a week.
+MAX_DURATION = 7 * 24 * 3600.0
 #: Columns of a help text.
 HELP_WIDTH = 79
 
@@ -126,6 +129,27 @@ def natural(text: str) -> int:
     if value < 0:
         raise ValueError(text)
     return value
+
+
+def positive(text: str) -> int:
+    """a number, 1 or more"""
+    value = int(text, 0)
+    if value < 1:
+        raise ValueError(text)
+    return value
+
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def duration(text: str) -> float:
+    """a time such as 500ms, 10s, 2m or 1h30m"""
+    found = re.fullmatch(r"(?:\d+(?:\.\d+)?(?:ms|h|m|s))+", text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|h|m|s)", text) if found else []
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if not 0 < seconds <= MAX_DURATION:
+        raise ValueError(text)
+    return seconds
 
 
 GOROUTINE = Arg("--goroutine", "look names up in the frames of goroutine N", "N", natural)

@@ -81,7 +81,7 @@ def run(
             context = Context(target, settings, progress or silent, resolved)
             report = command.run(context, options)
             report.notes += [_told(one) for one in resolved]
-            not_started = _not_started(target)
+            not_started = _not_started(target) if report.gone is None else []
             if not_started:
                 report.advice = []  # package variables are still to be set
             report.anomalies += not_started + _running(target) + _assumed(target)

@@ -47,6 +47,7 @@ class OnGoroutine:
         self.stripped = without_names(inner)
         self.notes: Sequence[str] = getattr(inner, "notes", ())
         self.memory: Memory = inner.memory
+        self.tracer = getattr(inner, "tracer", None)
         every, _ = goroutines(inner)
         goroutine = inner.goroutine if goroutine is None else goroutine
         self.goroutine: int | None = goroutine

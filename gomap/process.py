@@ -210,3 +210,13 @@ def same(direct: Memory, debugger: Memory, address: int, size: int) -> bool:
         return any(wanted) and direct.read(address, size) == wanted
     except MemoryFault:
         return False
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """Seconds of processor time that a process of this machine has taken; None where that can't be read."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None

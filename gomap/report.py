@@ -79,7 +79,8 @@ class Report:
 
     data, anomalies, truncated: the fields of the JSON contract; data: a result (gomap/results). notes: what is to be
     known of the variables that the command line named: the answer's last lines in text, anomalies in JSON. target: what
-    JSON tells of as the target, where that is not the one that the command was given.
+    JSON tells of as the target, where that is not the one that the command was given. gone: the
+    program's Go version, where the program ended while the command let it run, so that it can't be asked.
     """
 
     data: Any
@@ -90,6 +91,7 @@ class Report:
     notes: list[Anomaly] = field(default_factory=list)
     truncated: list[Cut] | None = None
     target: Any = None
+    gone: str | None = None
 
     def cut(self, what: str, shown: int, of: int | None) -> None:
         """Says that only a part is shown."""

@@ -13,10 +13,12 @@ from gomap.declare import (
     Command,
     bucket_range,
     change_order,
+    duration,
     file_name,
     grouping,
     natural,
     order,
+    positive,
     scope,
 )
 
@@ -344,6 +346,33 @@ The first line is the answer; `no goroutine is inside a map operation` is one to
             ("hmap-race --json", "the same for a script"),
         ),
         session="Concurrent map writes",
+    ),
+    Command(
+        name="hmap-trace",
+        summary="let the program run, and record which source lines make maps grow",
+        about="""
+Lets the program run until Ctrl-C, the limit, a breakpoint of yours or its end, and then lists the growths of all
+maps, or of one, by the line of your own code: how many, of how many maps, with how many entries, the bytes that
+were allocated and copied, and the size to give to make so that the largest of these maps would not have grown. For
+a map with several tables (Swiss) that is a size at which chance fills none of them.
+The program stops for a moment at each growth and at nothing else: breakpoints stand in the functions that the
+runtime grows maps with (runtime.hashGrow; (*Map).growToTable and (*table).rehash of internal/runtime/maps). What
+that cost is in the answer's last line. The first eight entries of a map need no growth. No breakpoint is left
+behind, and your own work as before. A growth that was under way before is not seen.
+Takes a live process in gdb or Delve.
+""",
+        args=(
+            Arg("EXPR", f"{EXPR_HELP}; without it: all maps", optional=True),
+            Arg("--for", "stop after a time: 500ms, 10s, 2m", "DURATION", duration),
+            Arg("-n", "stop after N growths", "N", positive),
+        ),
+        examples=(
+            ("hmap-trace --for 10s", "which lines make maps grow in ten seconds?"),
+            ("hmap-trace main.cache -n 1", "stop where main.cache grows next"),
+            ("hmap-trace --for 1m --json", "every growth, for a script"),
+        ),
+        session="Which line makes a map grow",
+        of_a_map=False,
     ),
     Command(
         name="hmap-record",

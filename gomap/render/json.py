@@ -12,7 +12,8 @@ from gomap.target import Target
 def success(command: str, target: Target, report: Report) -> str:
     target = report.target or target
     arch = target.arch
-    facts = TargetFacts(target.backend, target.kind, target.go_version, arch.name, arch.pointer_size, arch.byte_order)
+    version = target.go_version if report.gone is None else report.gone or None
+    facts = TargetFacts(target.backend, target.kind, version, arch.name, arch.pointer_size, arch.byte_order)
     anomalies = [*report.notes, *report.anomalies]
     return line(Answer(SCHEMA, command, facts, report.data, anomalies, report.truncated))
 

@@ -29,6 +29,7 @@ from gomap.results.show import ShowResult
 from gomap.results.snapshot import SnapshotResult
 from gomap.results.sync import HalfFacts, SyncResult
 from gomap.results.top import TopResult
+from gomap.results.trace import TraceResult
 from gomap.results.whatis import WhatisResult
 from gomap.results.why import WhyResult
 
@@ -47,6 +48,7 @@ COMMANDS: dict[str, type] = {
     "hmap-whatis": WhatisResult,
     "hmap-why": WhyResult,
     "hmap-race": RaceResult,
+    "hmap-trace": TraceResult,
     "hmap-snapshot": SnapshotResult,
     "hmap-diff": DiffResult,
 }

@@ -37,6 +37,7 @@ LAYERS = (
     ("gomap.follow",),
     ("gomap.expr",),
     ("gomap.analysis",),
+    ("gomap.trace",),
     ("gomap.stripped",),
     ("gomap.declare",),
     ("gomap.answers",),

@@ -23,8 +23,10 @@ from gomap.commands.registry import COMMANDS
 from gomap.errors import BadImage, GomapError
 from gomap.gotypes import has_pointers
 from gomap.recorded import MANIFEST, MEMORY, load, parse
+from gomap.trace.port import CannotRun, tracer_of
 from tests.fuzz.judge import judge
 from tests.fuzz.scribbled import Scribbled
+from tests.support.space import AMD64, target
 
 FOLDER = Path(__file__).with_name("images")
 GOOD = FOLDER / "1.27.3-types-filled-Boxed.hmap"
@@ -520,3 +522,14 @@ def test_output_that_lacks_our_characters(monkeypatch: pytest.MonkeyPatch) -> No
     terminal.write("größer\n")
     narrow.seek(0)
     assert narrow.read() == "gr\\xf6\\xdfer\n"
+
+
+def test_recorded_maps_do_not_run(capsys: pytest.CaptureFixture[str]) -> None:
+    file = next(Path(__file__).with_name("images").glob("*.hmap"))
+    assert image.main([str(file), "-c", "hmap-trace"]) != 0
+    told = "hmap-trace: a recorded map does not run: hmap-trace takes a live process in gdb or Delve\n"
+    assert capsys.readouterr().err == told
+    fake, _ = target(AMD64)
+    fake.kind = "core"
+    with pytest.raises(CannotRun, match="a core file does not run: hmap-trace takes"):
+        tracer_of(fake, "hmap-trace")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -75,6 +75,28 @@ class Functions:
     def entry(self, pc: int) -> int:
         """Address of the first instruction of pc's function. Raises GomapError, MemoryFault."""
         return self.module["text"] + self.at(pc)["entryOff"]
+
+    def find(self, names: Sequence[str]) -> dict[str, int]:
+        """Addresses of the first instructions of the functions with these linker names, of those that there are.
+
+        Raises GomapError, MemoryFault.
+        """
+        arch, memory, text = self.target.arch, self.target.memory, self.module["text"]
+        table, size = self._slice("funcnametab")
+        (start, length), (functions, room) = self._slice("ftab"), self._slice("pclntable")
+        t = self.target.find_type("runtime._func")
+        offset = t.field("nameOff") if t is not None else None
+        if offset is None or size > MAX_NAMES or length > MAX_FUNCTIONS or room > MAX_NAMES:
+            raise GomapError("the runtime's table of functions can't be searched")
+        known = memory.read(table, size)
+        wanted = {at + 1: name for name in names if (at := known.find(b"\0" + name.encode() + b"\0")) >= 0}
+        records, entries = memory.read(functions, room), memory.read(start, 8 * length)
+        found = {}
+        for at in range(0, 8 * (length - 1), 8) if wanted else ():
+            name = wanted.get(arch.uint(records, arch.uint(entries, at + 4, 4) + offset.offset, 4))
+            if name is not None:
+                found[name] = text + arch.uint(entries, at, 4)
+        return found
 
     def name(self, pc: int) -> str:
         """Linker name of pc's function: of the one that others may be inlined into. Raises GomapError, MemoryFault."""

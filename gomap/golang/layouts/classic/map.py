@@ -116,19 +116,12 @@ class ClassicMap:
 
     @property
     def load_factor(self) -> tuple[int, int]:
-        """loadFactorNum and loadFactorDen: entries a bucket at which the map grows.
-
-        12/2 up to Go 1.21, 13/2 from 1.22 on: the program's own constant says which.
-        """
-        constant = self.target.variable("runtime.loadFactorNum")
-        if constant is None or constant.data is None:
-            return LOAD_NUM, LOAD_DEN
-        return self.target.arch.uint(constant.data, 0, len(constant.data)), LOAD_DEN
+        """As load_factor_of."""
+        return load_factor_of(self.target)
 
     def limit(self) -> int:
         """The map grows when it has this many entries and gets another: overLoadFactor."""
-        numerator, denominator = self.load_factor
-        return max(numerator * ((1 << min(self.B, 64)) // denominator), SLOTS)
+        return limit_of(self.B, self.load_factor)
 
     def overflow_limit(self) -> int:
         """hmap.noverflow at which the next insert starts a same-size growth: tooManyOverflowBuckets."""
@@ -285,11 +278,7 @@ class ClassicMap:
 
     def array_buckets(self, B: int, allocator: Allocator) -> int:
         """Buckets that makeBucketArray allocates for 2^B: with overflow buckets behind them from B 4 on."""
-        count = 1 << B
-        if B < 4:
-            return count
-        size = (count + (1 << (B - 4))) * self.shape.slots.size
-        return allocator.rounded(size, self.shape.scan) // self.shape.slots.size
+        return array_buckets(B, self.shape.slots.size, self.shape.scan, allocator)
 
     def _array_size(self, count: int, allocator: Allocator) -> int:
         """Bytes of an array of `count` buckets with the overflow buckets behind them."""
@@ -394,3 +383,29 @@ class ClassicMap:
                     window += walk.follow(chained)
                     window.sort(key=itemgetter(0, 1))
                 yield window, old
+
+
+def load_factor_of(target: Target) -> tuple[int, int]:
+    """loadFactorNum and loadFactorDen: entries a bucket at which a map grows.
+
+    12/2 up to Go 1.21, 13/2 from 1.22 on: the program's own constant says which.
+    """
+    constant = target.variable("runtime.loadFactorNum")
+    if constant is None or constant.data is None:
+        return LOAD_NUM, LOAD_DEN
+    return target.arch.uint(constant.data, 0, len(constant.data)), LOAD_DEN
+
+
+def limit_of(B: int, load_factor: tuple[int, int]) -> int:
+    """A map of 2^B buckets grows when it has this many entries and gets another: overLoadFactor."""
+    numerator, denominator = load_factor
+    return max(numerator * ((1 << min(B, 64)) // denominator), SLOTS)
+
+
+def array_buckets(B: int, size: int, scan: bool, allocator: Allocator) -> int:
+    """Buckets of that size that makeBucketArray allocates for 2^B: with overflow buckets behind them from B 4 on. scan:
+    whether they contain pointers."""
+    count = 1 << B
+    if B < 4:
+        return count
+    return allocator.rounded((count + (1 << (B - 4))) * size, scan) // size

@@ -1,0 +1,203 @@
+"""Lets the program behind an Api run and stops it for a moment at functions of the runtime: the Tracer of Delve.
+
+The breakpoints are tracepoints to Delve: its other clients do not stop at them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Callable, Protocol
+
+from delve_bridge.rpc import Api, Refused, ended
+from gomap.errors import GomapError, NoProcess
+from gomap.memory import Memory
+from gomap.process import cpu_seconds
+from gomap.trace.port import Ending, Hit
+
+#: Names of our breakpoints begin with it.
+OURS = "gomap"
+
+
+class Traced(Protocol):
+    """What a tracer needs of the session with the server (delve_bridge/session.py says what each means)."""
+
+    client: Api
+    exited: bool
+
+    def stopped(self) -> Mapping[str, Any]: ...
+    def arrived(self, state: Mapping[str, Any]) -> None: ...
+    def memory(self) -> Memory: ...
+    @property
+    def direct(self) -> bool: ...
+
+
+class DelveTracer:
+    """Made for one command."""
+
+    def __init__(self, session: Traced) -> None:
+        self._session, self._client = session, session.client
+
+    def run(
+        self, addresses: Sequence[int], hit: Callable[[Hit], bool], seconds: float | None, quiet: bool = False
+    ) -> Ending:
+        pid = self._session.stopped().get("Pid")
+        read = self._session.memory().read
+        here = isinstance(pid, int) and self._session.direct
+        before = cpu_seconds(pid) if here and isinstance(pid, int) else None
+        ours: dict[int, int] = {}
+        state: Mapping[str, Any] = {}
+        try:
+            try:
+                for address in addresses:
+                    ours[self._set(address)] = address
+                state, kind = self._go_on(ours, hit, read, seconds)
+            finally:
+                self._clear(list(ours))
+        except Refused as error:
+            raise ended(error) from error
+        after = cpu_seconds(pid) if before is not None and isinstance(pid, int) else None
+        cpu = after - before if before is not None and after is not None else None
+        if state.get("exited"):
+            self._session.exited = True
+            status = state.get("exitStatus", 0)
+            return Ending("exited", f"the program exited with status {status}", cpu)
+        self._session.arrived(state)
+        return Ending(kind, _place(state, kind, ours), cpu)
+
+    def _set(self, address: int) -> int:
+        request = {"addr": address, "addrs": [address], "name": f"{OURS}{address:x}", "continue": True}
+        answer = self._client.call("CreateBreakpoint", Breakpoint=request)
+        made = answer.get("Breakpoint") or answer["breakPoint"]
+        return int(made["id"])
+
+    def _clear(self, numbers: Sequence[int]) -> None:
+        """The program stands still, or is gone."""
+        calls = [("ClearBreakpoint", {"Id": number}) for number in numbers]
+        for _ in range(3):  # Ctrl-C must not leave one behind
+            with suppress(KeyboardInterrupt):
+                self._client.calls(calls)
+                return
+
+    def _go_on(
+        self,
+        ours: Mapping[int, int],
+        hit: Callable[[Hit], bool],
+        read: Callable[[int, int], bytes],
+        seconds: float | None,
+    ) -> tuple[Mapping[str, Any], str]:
+        """(the program's state at the end, why it is the end)."""
+        limit = _Limit(self._client, seconds)
+        try:
+            while True:
+                state, cancelled = self._resume(limit)
+                if state.get("exited"):
+                    return state, "exited"
+                enough = users = stops = met = False
+                for thread, place in _hits(state):
+                    number = int(place["id"])
+                    if number in ours:
+                        met = True
+                        if int(thread["pc"]) != ours[number]:
+                            continue  # it comes back, as from a signal's handler
+                        enough = enough or hit(Hit(ours[number], self._registers(int(thread["id"])), read))
+                    elif number <= 0:  # a panic, a fatal error, or runtime.Breakpoint
+                        stops = True
+                    elif not place.get("continue"):
+                        users = True
+                    else:
+                        met = True
+                if users or stops:
+                    return state, "breakpoint" if users else "stopped"
+                if enough:
+                    return state, "count"
+                if limit.over:
+                    return state, "time"
+                if cancelled:
+                    return state, "interrupted"
+                if not met:
+                    return state, "stopped"
+        except KeyboardInterrupt:  # between two runs
+            return self._client.standing(), "interrupted"
+        finally:
+            limit.cancel()
+
+    def _resume(self, limit: _Limit) -> tuple[Mapping[str, Any], bool]:
+        try:
+            with limit:
+                return self._client.resume()
+        except Refused as error:
+            problem = ended(error)
+            if not isinstance(problem, NoProcess):
+                raise
+            return {"exited": True, "exitStatus": _status(problem)}, False
+
+    def _registers(self, thread: int) -> Callable[[str], int]:
+        found: dict[str, int] = {}
+
+        def register(name: str) -> int:
+            if not found:
+                answer = self._client.call("ListRegisters", ThreadID=thread, IncludeFp=False)
+                for one in answer.get("Regs") or ():
+                    with suppress(ValueError):
+                        found[str(one["Name"]).lower()] = int(str(one["Value"]), 16)
+            try:
+                return found[name]
+            except KeyError:
+                raise GomapError(f"Delve does not tell register {name} of thread {thread}") from None
+
+        return register
+
+
+class _Limit:
+    """Ends a run of the program when the time is over: inside of `with` it runs."""
+
+    def __init__(self, client: Api, seconds: float | None) -> None:
+        self._client = client
+        self._until = None if seconds is None else time.monotonic() + seconds
+        self._runs, self._ended = False, threading.Event()
+        self.over = False
+        if seconds is not None:
+            threading.Thread(target=self._wait, args=(seconds,), daemon=True).start()
+
+    def _wait(self, seconds: float) -> None:
+        if self._ended.wait(seconds):
+            return
+        self.over = True
+        while not self._ended.wait(0.01):
+            if self._runs and self._client.busy:
+                self._client.cancelled = True
+                return
+
+    def __enter__(self) -> None:
+        self._runs = True
+
+    def __exit__(self, *_: object) -> None:
+        self._runs = False
+
+    def cancel(self) -> None:
+        self._ended.set()
+
+
+def _hits(state: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    for thread in state.get("Threads") or ():
+        if thread.get("breakPoint"):
+            yield thread, thread["breakPoint"]
+
+
+def _status(problem: NoProcess) -> str:
+    words = str(problem).partition("status ")[2].partition(":")[0]
+    return words or "?"
+
+
+def _place(state: Mapping[str, Any], kind: str, ours: Mapping[int, int]) -> str:
+    thread = state.get("currentThread") or {}
+    at = (state.get("currentGoroutine") or {}).get("userCurrentLoc") or thread
+    numbers = sorted({int(place["id"]) for _, place in _hits(state) if int(place["id"]) not in ours})
+    if kind == "breakpoint":
+        at = next((one for one, place in _hits(state) if int(place["id"]) not in ours), thread)
+    function = (at.get("function") or {}).get("name") or "?"
+    where = f"{function} ({str(at['file']).rpartition('/')[2]}:{at.get('line')})" if at.get("file") else function
+    return f"breakpoint {', '.join(map(str, numbers))} at {where}" if kind == "breakpoint" else where

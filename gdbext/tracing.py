@@ -1,0 +1,204 @@
+"""Lets the inferior run and stops it for a moment at functions of the runtime: the Tracer of gdb.
+
+The breakpoints are internal ones: they have no number in `info breakpoints` and take none from the user's.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Callable
+
+import gdb
+
+from gomap.errors import GomapError, MemoryFault, TargetRunning
+from gomap.process import cpu_seconds
+from gomap.trace.port import Ending, Hit
+
+#: Seconds between requests to stop a program that has not stopped yet.
+AGAIN = 0.5
+
+
+class _At(gdb.Breakpoint):
+    """At one address. gdb asks `stop` while all threads stand still."""
+
+    def __init__(self, address: int, run: _Run) -> None:
+        super().__init__(f"*{address:#x}", internal=True)
+        self.silent = True
+        self._address, self._run = address, run
+
+    def stop(self) -> bool:
+        return self._run.hit(self._address)
+
+
+class _Run:
+    """One run of the program, from a resume to the next stop."""
+
+    def __init__(self, hit: Callable[[Hit], bool]) -> None:
+        self._hit = hit
+        self._inferior = gdb.selected_inferior()
+        self.problem: BaseException | None = None
+        self.enough = self.pressed = self.asked = self.over = False
+        self.event: Any = None
+        self.exited: Any = None
+
+    def hit(self, address: int) -> bool:
+        if self.enough:
+            return True
+        try:
+            frame = gdb.newest_frame()
+            self.enough = self._hit(Hit(address, lambda name: _register(frame, name), self._read))
+        except KeyboardInterrupt:
+            self.enough = self.pressed = True
+        except BaseException as error:  # gdb would print it and go on
+            self.problem, self.enough = error, True
+        return self.enough
+
+    def _read(self, address: int, size: int) -> bytes:
+        try:
+            return bytes(self._inferior.read_memory(address, size))
+        except (gdb.error, OverflowError) as error:
+            raise MemoryFault(address, size) from error
+
+    def interrupt(self) -> None:
+        """Carried out by gdb's own thread while the program runs."""
+        if not self.over and not self.enough:
+            self.asked = True
+            with suppress(gdb.error):
+                gdb.execute("interrupt", to_string=True)
+
+    def stopped(self, event: Any) -> None:
+        self.event = event
+
+    def ended(self, event: Any) -> None:
+        self.exited = event
+
+
+class GdbTracer:
+    """Made for one command."""
+
+    def run(
+        self, addresses: Sequence[int], hit: Callable[[Hit], bool], seconds: float | None, quiet: bool = False
+    ) -> Ending:
+        if gdb.parameter("non-stop"):
+            raise TargetRunning("in non-stop mode the program can't be traced: set non-stop off, and start it again")
+        pid = gdb.selected_inferior().pid
+        connection = gdb.selected_inferior().connection
+        here = connection is not None and connection.type == "native"
+        before = cpu_seconds(pid) if here else None
+        run = _Run(hit)
+        places: list[_At] = []
+        timer = _Timer(seconds, run.interrupt)
+        gdb.events.stop.connect(run.stopped)
+        gdb.events.exited.connect(run.ended)
+        try:
+            for address in addresses:
+                places.append(_At(address, run))
+            timer.start()
+            with _silence(quiet):
+                gdb.execute("continue", to_string=True)
+        except gdb.error as error:
+            raise GomapError(f"the program can't be let run: {error}") from error
+        except KeyboardInterrupt:
+            _stop()
+            run.event = None
+        finally:
+            run.over = True
+            timer.cancel()
+            gdb.events.stop.disconnect(run.stopped)
+            gdb.events.exited.disconnect(run.ended)
+            for place in places:
+                if place.is_valid():
+                    place.delete()
+        if run.problem is not None:
+            raise run.problem
+        after = cpu_seconds(pid) if before is not None else None
+        cpu = after - before if before is not None and after is not None else None
+        return _ending(run, cpu)
+
+
+@contextmanager
+def _silence(wanted: bool) -> Iterator[None]:
+    """What gdb prints about a stop goes past gdb.execute's capture. An editor needs it (--interpreter=mi)."""
+    words = Path("/proc/self/cmdline").read_bytes().split(b"\0") if wanted else []
+    if not wanted or any(
+        word.startswith((b"-i=", b"--interpreter", b"-interpreter")) or word == b"-i" for word in words
+    ):
+        yield
+        return
+    gdb.flush()
+    kept, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+    try:
+        yield
+    finally:
+        gdb.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+class _Timer:
+    """Asks to stop when the time is over, again and again until something has."""
+
+    def __init__(self, seconds: float | None, interrupt: Callable[[], None]) -> None:
+        self._seconds, self._interrupt = seconds, interrupt
+        self._over = threading.Event()
+
+    def start(self) -> None:
+        if self._seconds is not None:
+            threading.Thread(target=self._wait, args=(self._seconds,), daemon=True).start()
+
+    def _wait(self, seconds: float) -> None:
+        while not self._over.wait(seconds):
+            gdb.post_event(self._interrupt)
+            seconds = AGAIN
+
+    def cancel(self) -> None:
+        self._over.set()
+
+
+def _stop() -> None:
+    """The program still runs where Ctrl-C came to gdb itself."""
+    thread = gdb.selected_thread()
+    if thread is not None and thread.is_running():
+        with suppress(gdb.error):
+            gdb.execute("interrupt", to_string=True)
+
+
+def _register(frame: gdb.Frame, name: str) -> int:
+    return int(frame.read_register(name)) & (1 << 64) - 1
+
+
+def _ending(run: _Run, cpu: float | None) -> Ending:
+    if run.exited is not None:
+        code = getattr(run.exited, "exit_code", None)
+        return Ending(
+            "exited", "the program was killed" if code is None else f"the program exited with status {code}", cpu
+        )
+    if run.enough:
+        return Ending("interrupted" if run.pressed else "count", _place(), cpu)
+    event = run.event
+    if run.asked and getattr(event, "stop_signal", None) in ("SIGINT", "0"):
+        return Ending("time", _place(), cpu)
+    if event is None or getattr(event, "stop_signal", None) == "SIGINT":
+        return Ending("interrupted", _place(), cpu)
+    hit = [one.number for one in getattr(event, "breakpoints", ()) if one.is_valid() and one.number > 0]
+    if hit or hasattr(event, "breakpoints"):
+        number = f"breakpoint {', '.join(map(str, hit))}" if hit else "a breakpoint"
+        return Ending("breakpoint", f"{number} at {_place()}", cpu)
+    signal = getattr(event, "stop_signal", None)
+    return Ending("stopped", f"{signal} at {_place()}" if signal is not None else _place(), cpu)
+
+
+def _place() -> str:
+    try:
+        frame = gdb.newest_frame()
+        sal = frame.find_sal()
+    except gdb.error:
+        return "?"
+    function = frame.name() or f"{frame.pc():#x}"
+    return f"{function} ({sal.symtab.filename.rpartition('/')[2]}:{sal.line})" if sal.symtab else function

@@ -1,0 +1,41 @@
+package main // Maps that grow for as long as it runs, on two goroutines; what it does seldom; and words now and then.
+
+import (
+	"fmt"
+	"runtime"
+	"time"
+)
+
+// Kept grows slowly and without end.
+var Kept = map[int]int{}
+
+var others [64]map[string]int
+
+//go:noinline
+func seldom(n int) int { return n + 1 }
+
+func fill() {
+	for round := 0; ; round++ {
+		m := map[string]int{}
+		for i := 0; i < 100; i++ {
+			m[fmt.Sprint(i)] = i
+		}
+		others[round%len(others)] = m
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func main() {
+	runtime.Breakpoint()
+	go fill()
+	for i := 0; ; i++ {
+		for j := 0; j < 50; j++ {
+			Kept[len(Kept)] = i
+		}
+		if i%50 == 49 {
+			i = seldom(i) - 1
+			fmt.Println("loud")
+		}
+		time.Sleep(time.Millisecond)
+	}
+}

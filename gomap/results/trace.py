@@ -1,0 +1,90 @@
+"""hmap-trace."""
+
+from dataclasses import dataclass
+from typing import Annotated, Optional
+
+from gomap.results.fields import Address, Word
+from gomap.results.shared import CallFacts
+
+
+@dataclass(frozen=True)
+class GrownEntries:
+    """Entries of maps when they grew."""
+
+    least: Annotated[int, "the fewest"]
+    most: Annotated[int, "the most"]
+
+
+@dataclass(frozen=True)
+class CopiedFacts:
+    """What growths copy: of a classic map in steps, after the growth began."""
+
+    entries: Annotated[int, "entries"]
+    bytes: Annotated[int, "their keys and elems, as slots hold them"]
+
+
+@dataclass(frozen=True)
+class GrowthLineRow:
+    """The growths of maps of one type at one source line."""
+
+    location: Annotated[
+        Optional[CallFacts],
+        "the innermost call that is not in the runtime, reflect, maps, iter, sync or unique; null where the stack "
+        "does not tell",
+    ]
+    type: Annotated[Optional[str], "the maps' type"]
+    growths: Annotated[int, "growths there"]
+    kinds: Annotated[dict[str, int], "how many are of which kind, as in `growths`"]
+    maps: Annotated[int, "different maps"]
+    entries: Annotated[GrownEntries, "entries of the map at a growth"]
+    allocated: Annotated[int, "bytes of new arrays, tables and directories, in the allocator's size classes"]
+    copied: Annotated[CopiedFacts, "what is copied: of a classic map in steps, after the growth began"]
+    goroutines: Annotated[list[int], "ids of the goroutines"]
+    capacity: Annotated[
+        int, "the size to give to make so that the largest of these maps would not have grown to its entries"
+    ]
+
+
+@dataclass(frozen=True)
+class GrowthEventRow:
+    """One growth."""
+
+    address: Annotated[Address, "of the map's header"]
+    type: Annotated[Optional[str], "the map's type"]
+    kind: Annotated[
+        Word,
+        "classic: `doubling` or `same-size`; Swiss: `first-table` (from one group to a table), `table` (to one of "
+        "twice the capacity) or `split` (into two)",
+    ]
+    entries: Annotated[int, "entries of the map then"]
+    slots: Annotated[int, "slots of the array, group or table that is replaced"]
+    new_slots: Annotated[int, "slots of what replaces it"]
+    directory: Annotated[Optional[int], "length of the new directory, where a split needs one"]
+    copied: Annotated[int, "entries that are copied"]
+    allocated: Annotated[int, "bytes"]
+    goroutine: Annotated[Optional[int], "the goroutine's id; null where it can't be read"]
+    location: Annotated[Optional[CallFacts], "as in `lines`"]
+
+
+@dataclass(frozen=True)
+class TraceResult:
+    """Growths while the program ran."""
+
+    expr: Annotated[Optional[str], "the map that was asked about, as typed; null of all maps"]
+    address: Annotated[Optional[Address], "of its header; null of all maps"]
+    type: Annotated[Optional[str], "its type; null of all maps"]
+    ended: Annotated[
+        Word,
+        "why the program stopped: `count` (as many growths as -n says), `time` (--for), `interrupted` (Ctrl-C), "
+        "`breakpoint` (one of the user's), `stopped` (a signal, a panic, runtime.Breakpoint, another client) or "
+        "`exited`",
+    ]
+    seconds: Annotated[float, "how long the program was let run, its stops included"]
+    cpu_seconds: Annotated[
+        Optional[float],
+        "processor time that the program itself took in it; null where it has ended or runs on another machine",
+    ]
+    stops: Annotated[int, "how often the program was stopped for it"]
+    count: Annotated[int, "growths"]
+    lines: Annotated[list[GrowthLineRow], "growths by source line and map type, those that allocated most first"]
+    growths: Annotated[list[GrowthEventRow], "the first 10,000 growths one by one, in their order"]

@@ -1,0 +1,1 @@
+"""What a program does with its maps while a debugger lets it run."""

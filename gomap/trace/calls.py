@@ -1,0 +1,114 @@
+"""Where a thread stands that has come to the first instruction of a Go function: its arguments, its goroutine, and
+the line of the program's own that led there.
+
+Arguments lie where Go's register ABI puts them (ABIInternal, src/cmd/compile/abi-internal.md) before the first
+instruction has run, optimized or not; on 386, which has no such ABI, on the stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from gomap.errors import GomapError, MemoryFault, NoDebugInfo
+from gomap.golang.runtime.mapcalls import is_between
+from gomap.golang.runtime.pclntab import PUSHES, Functions
+from gomap.target import Location, Target
+from gomap.trace.port import Hit
+
+#: Integer arguments in their order, the register of the goroutine (runtime.g), the stack pointer, the link register.
+_ABI: dict[str, tuple[tuple[str, ...], str | None, str, str | None]] = {
+    "amd64": (("rax", "rbx", "rcx", "rdi", "rsi", "r8", "r9", "r10", "r11"), "r14", "rsp", None),
+    "arm64": (tuple(f"x{i}" for i in range(16)), "x28", "sp", "x30"),
+    "386": ((), None, "esp", None),
+}
+#: Bytes of a stack that are read at once: most callers lie within them.
+_AT_ONCE = 512
+MAX_CALLERS = 64
+
+
+@dataclass
+class Calls:
+    """What is known of one program's functions. Raises NoDebugInfo for an architecture that it does not know."""
+
+    target: Target
+    functions: Functions
+    _sites: dict[int, Location | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        arch = self.target.arch
+        if arch.name not in _ABI:
+            raise NoDebugInfo(f"where functions have their arguments is not known of {arch.name}: amd64, arm64 and 386")
+        self._arguments, self._g, self._sp, self._link = _ABI[arch.name]
+        t = self.target.find_type("runtime.g")
+        found = t.field("goid") if t is not None else None
+        self._goid = None if found is None else (found.offset, found.type.size)
+
+    def arguments(self, hit: Hit, count: int) -> list[int]:
+        """The first arguments, each a pointer or an integer of a word. Raises MemoryFault."""
+        if self._arguments:
+            return [hit.register(name) for name in self._arguments[:count]]
+        word = self.target.arch.pointer_size
+        data = hit.read(hit.register(self._sp) + word, count * word)
+        return [self.target.arch.pointer(data, i * word) for i in range(count)]
+
+    def goroutine(self, hit: Hit) -> int | None:
+        """The id of the goroutine that calls; None where that can't be told."""
+        if self._g is None or self._goid is None:
+            return None
+        offset, size = self._goid
+        try:
+            return self.target.arch.uint(hit.read(hit.register(self._g) + offset, size), 0, size)
+        except MemoryFault:
+            return None
+
+    def site(self, hit: Hit) -> Location | None:
+        """The innermost call that is neither the runtime's nor of a package that operates on maps for others; None
+        where the stack does not lead to one."""
+        for pc in self._callers(hit):
+            if pc not in self._sites:
+                self._sites[pc] = self._own(pc)
+            found = self._sites[pc]
+            if found is not None:
+                return found
+        return None
+
+    def _own(self, pc: int) -> Location | None:
+        try:
+            return next((at for at in self.functions.frames(pc) if not is_between(at.function)), None)
+        except GomapError:
+            return None
+
+    def _callers(self, hit: Hit) -> Iterator[int]:
+        """An address in the instruction of each call, the newest first."""
+        arch = self.target.arch
+        word, pushes = arch.pointer_size, arch.name in PUSHES
+        sp, start = hit.register(self._sp), 0
+        held = b""
+        top = sp + word if pushes else sp
+        pc = None if self._link is None else hit.register(self._link)
+        for _ in range(MAX_CALLERS):
+            at = top - word if pushes else sp
+            if pc is None:
+                if not start <= at <= start + len(held) - word:
+                    start, held = at, _stack(hit, at, word)
+                if len(held) < word:
+                    return
+                pc = arch.pointer(held, at - start)
+            if not pc:
+                return
+            yield pc - 1
+            size = self.functions.frame_size(pc)
+            if size is None:
+                return
+            sp, pc = top, None
+            top = sp + size
+
+
+def _stack(hit: Hit, address: int, word: int) -> bytes:
+    for size in (_AT_ONCE, word):
+        try:
+            return hit.read(address, size)
+        except MemoryFault:
+            pass
+    return b""

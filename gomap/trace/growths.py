@@ -1,0 +1,174 @@
+"""Every growth of maps while the program runs, each with the line of the program's own that caused it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from gomap.errors import GomapError, MemoryFault, NoDebugInfo
+from gomap.golang.layouts.classic.grown import FUNCTIONS as CLASSIC
+from gomap.golang.layouts.classic.grown import ClassicGrowths
+from gomap.golang.layouts.classic.map import load_factor_of
+from gomap.golang.layouts.grown import Growth, Growths, Rules
+from gomap.golang.layouts.swiss.grown import FUNCTIONS as SWISS
+from gomap.golang.layouts.swiss.grown import SwissGrowths
+from gomap.golang.runtime.malloc import allocator
+from gomap.golang.runtime.pclntab import Functions
+from gomap.golang.runtime.rtype import DescribedTypes
+from gomap.gotypes import GoType
+from gomap.maps import shape_of
+from gomap.memory import forget
+from gomap.target import Location, Target
+from gomap.trace.calls import Calls
+from gomap.trace.port import Hit
+
+#: By header, what tells its newest growth: the thread that one trace ended at may come to it again in the next. Seeds
+#: make it differ in another process.
+_newest: dict[int, tuple[int, ...]] = {}
+#: Headers in it.
+MAX_NEWEST = 1 << 20
+#: Growths that are kept one by one: of all others only the sums are.
+MAX_KEPT = 10_000
+
+
+@dataclass(frozen=True)
+class Traced:
+    """One growth. site: the line that caused it. type: the map's; None where its descriptor can't be read."""
+
+    growth: Growth
+    goroutine: int | None
+    site: Location | None
+    type: GoType | None
+
+
+@dataclass
+class Sum:
+    """The growths of maps of one type at one line. maps: by their headers' addresses and seeds, with the entries of the
+    newest growth."""
+
+    site: Location | None
+    type: GoType | None
+    growths: int = 0
+    kinds: dict[str, int] = field(default_factory=dict)
+    maps: dict[tuple[int, int], int] = field(default_factory=dict)
+    goroutines: set[int] = field(default_factory=set)
+    least: int = 0
+    most: int = 0
+    allocated: int = 0
+    copied: int = 0
+    copied_bytes: int = 0
+
+    def add(self, one: Traced) -> None:
+        grown = one.growth
+        self.least = min(self.least, grown.entries) if self.growths else grown.entries
+        self.most = max(self.most, grown.entries)
+        self.growths += 1
+        self.kinds[grown.kind] = self.kinds.get(grown.kind, 0) + 1
+        self.maps[(grown.address, grown.seed)] = grown.entries
+        if one.goroutine is not None:
+            self.goroutines.add(one.goroutine)
+        self.allocated += grown.allocated
+        self.copied += grown.copied
+        self.copied_bytes += grown.copied_bytes
+
+
+class GrowthTrace:
+    """Collects growths. wanted: address of the only header that counts, None for all maps. most: growths after which it
+    is enough.
+
+    Raises GomapError for a program whose functions or types are not known.
+    """
+
+    def __init__(self, target: Target, wanted: int | None, most: int | None) -> None:
+        self._target, self._wanted, self._most = target, wanted, most
+        self._types = DescribedTypes(target)
+        functions = Functions(target)
+        self._growths, named = _growths(target, self._types, functions)
+        self._calls = Calls(target, functions)
+        self._known: dict[int, tuple[GoType, Any] | None] = {}
+        self._named = {address: name for name, address in named.items()}
+        self.hits = self.count = 0
+        self.unread: list[str] = []
+        self.sums: dict[tuple[Location | None, int], Sum] = {}
+        self.kept: list[Traced] = []
+
+    @property
+    def addresses(self) -> list[int]:
+        return list(self._named)
+
+    def capacity(self, entries: int) -> int:
+        return self._growths.capacity(entries)
+
+    def hit(self, hit: Hit) -> bool:
+        """Whether that was enough."""
+        self.hits += 1
+        name = self._named.get(hit.address)
+        if name is None:
+            return False
+        try:
+            arguments = self._calls.arguments(hit, self._growths.functions[name])
+            address, descriptor = self._growths.map_and_type(name, arguments)
+            if self._wanted is not None and address != self._wanted:
+                return False
+            known = self._type(descriptor)
+            if known is None:
+                return False
+            grown = self._growths.read(name, arguments, known[1], hit.read)
+        except GomapError as error:
+            self.unread.append(str(error))
+            return False
+        state = (grown.seed, *grown.state)
+        if _newest.get(address) == state:
+            return False  # the same call: a signal, or its stack's growth, brought the thread here again
+        if len(_newest) >= MAX_NEWEST:
+            _newest.clear()
+        _newest[address] = state
+        self._add(Traced(grown, self._calls.goroutine(hit), self._calls.site(hit), known[0]), descriptor)
+        return self._most is not None and self.count >= self._most
+
+    def _add(self, one: Traced, descriptor: int) -> None:
+        self.count += 1
+        self.sums.setdefault((one.site, descriptor), Sum(one.site, one.type)).add(one)
+        if len(self.kept) < MAX_KEPT:
+            self.kept.append(one)
+
+    def _type(self, descriptor: int) -> tuple[GoType, Any] | None:
+        if descriptor not in self._known:
+            forget(self._target.memory)  # reflect may have made it since
+            try:
+                t = self._types.at(descriptor)
+                self._known[descriptor] = t, shape_of(t, self._target.arch)
+            except GomapError as error:
+                self._known[descriptor] = None
+                self.unread.append(f"the map type at {descriptor:#x}: {error}")
+        return self._known[descriptor]
+
+    def final(self, one: Sum) -> int:
+        """Entries of its largest map: at its last growth, with the key that was inserted then, or now, where its header
+        is still there."""
+        header = self._types.map_header()
+        seed, count = (header.field(n) or header.field(o) for n, o in (("seed", "hash0"), ("used", "count")))
+        most = 0
+        for (address, own), entries in one.maps.items():
+            entries += 1
+            if seed is not None and count is not None:
+                try:
+                    data = self._target.memory.read(address, header.size)
+                    arch = self._target.arch
+                    if arch.uint(data, seed.offset, seed.type.size) == own:
+                        entries = max(entries, arch.uint(data, count.offset, count.type.size))
+                except (GomapError, MemoryFault):
+                    pass
+            most = max(most, entries)
+        return most
+
+
+def _growths(target: Target, types: DescribedTypes, functions: Functions) -> tuple[Growths, dict[str, int]]:
+    """The layout's functions that grow maps, and their addresses."""
+    rules = Rules(target.arch, types.map_header(), allocator(target))
+    found = functions.find([*SWISS, *CLASSIC])
+    if any(name in SWISS for name in found):
+        return SwissGrowths(rules, types.map_table()), found
+    if not found:
+        raise NoDebugInfo("the program has no function that grows maps: nothing in it puts entries into one")
+    return ClassicGrowths(rules, load_factor_of(target)), found

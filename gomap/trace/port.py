@@ -1,0 +1,63 @@
+"""The Tracer port: what a debugger must offer to let the program run and stop it at functions of the runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Callable, Protocol
+
+from gomap.errors import GomapError
+from gomap.target import Target
+
+
+class CannotRun(GomapError):
+    """A core file, a recorded map, or a process that no debugger controls."""
+
+    code = "cannot-run"
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A thread stands at the first instruction of a function. address: of that. register: what the thread's register
+    of that name, in lower case, holds. read: memory as it is now, which raises MemoryFault."""
+
+    address: int
+    register: Callable[[str], int]
+    read: Callable[[int, int], bytes]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why the program stands still again. kind: count, time, interrupted, breakpoint, stopped or exited. place: what
+    the debugger says of it, in words. cpu: seconds of processor time that the program itself took, where that is known.
+    """
+
+    kind: str
+    place: str
+    cpu: float | None = None
+
+
+class Tracer(Protocol):
+    def run(
+        self, addresses: Sequence[int], hit: Callable[[Hit], bool], seconds: float | None, quiet: bool = False
+    ) -> Ending:
+        """Lets the program run with a breakpoint at each of these addresses, and calls `hit` wherever a thread comes to
+        one, until that says that it is enough, for so many seconds, or until the program stops for another reason. No
+        breakpoint is left behind, whatever ends it. One call of a function may be hit several times: a signal or the
+        growth of a stack makes a thread come to the same instruction again. quiet: the debugger itself prints nothing
+        about the stop. Raises GomapError; nothing for Ctrl-C."""
+        ...
+
+
+def tracer_of(target: Target, command: str) -> Tracer:
+    """Raises CannotRun with the reason where the program can't be let run."""
+    found: Tracer | None = getattr(target, "tracer", None)
+    if found is not None and target.kind == "live":
+        return found
+    if target.kind != "live":
+        what = "a core file does not run" if target.kind == "core" else "a recorded map does not run"
+    elif target.backend == "direct":
+        what = "without a debugger the process can't be stopped at a function"
+    else:
+        what = "the editor lets the program run, and would not know"
+    raise CannotRun(f"{what}: {command} takes a live process in gdb or Delve")

@@ -1,0 +1,291 @@
+"""hmap-trace against programs that know each growth of their maps; and that nothing of it stays, whatever ends it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pexpect
+
+from delve_bridge.console import Console
+from delve_bridge.moves import resume
+from delve_bridge.session import Session
+from gomap.render.text import Style
+from tests.support import debuggers, delves, schema, toolchains
+from tests.support.debuggers import Gdb
+from tests.support.delves import Dlv
+from tests.support.gdb_sessions import ESCAPES, NO_SCRIPTS
+from tests.support.terminals import Terminal
+from tests.support.toolchains import ROOT, Row
+
+LOAD = ("-ex", f"source {ROOT / 'gdbext' / 'load.py'}")
+FACTS = ("address", "type", "kind", "entries", "slots", "new_slots", "copied", "directory", "goroutine")
+#: Where the program writes to maps whose growths it notes, and chance does not fill them.
+FILLED = ("main.set", "main.texts", "main.wides", "main.sets", "main.reflected")
+COMMAND = "hmap-trace --json"
+
+
+def check(line: str, truth: Path, ended: set[str]) -> Any:
+    """The answer has each growth that the program noted, and no other of the maps that it writes to."""
+    answer = json.loads(line)
+    assert not schema.faults(answer, schema.answer("hmap-trace")), schema.faults(answer, schema.answer("hmap-trace"))
+    assert answer["anomalies"] == []
+    data, own = answer["data"], json.loads(truth.read_text())
+    wanted = Counter((*(one[fact] for fact in FACTS), one["function"], one["line"]) for one in own)
+    found = Counter(
+        (*(one[fact] for fact in FACTS), one["location"]["function"], one["location"]["line"])
+        for one in data["growths"]
+        if one["location"] and one["location"]["function"].startswith("main.")
+    )
+    assert found == wanted, (found - wanted, wanted - found)
+    assert len(own) > 200
+    assert len(data["growths"]) == data["count"] <= data["stops"]
+    assert data["ended"] in ended
+    for one in data["lines"]:
+        alike = [g for g in data["growths"] if (g["location"], g["type"]) == (one["location"], one["type"])]
+        assert one["growths"] == len(alike)
+        assert one["kinds"] == dict(Counter(g["kind"] for g in alike))
+        assert one["maps"] == len({g["address"] for g in alike})
+        assert one["allocated"] == sum(g["allocated"] for g in alike)
+        assert one["copied"]["entries"] == sum(g["copied"] for g in alike)
+        assert one["goroutines"] == sorted({g["goroutine"] for g in alike})
+        assert one["entries"] == {"least": min(g["entries"] for g in alike), "most": max(g["entries"] for g in alike)}
+    return data
+
+
+def check_sizes(data: Any, binary: Path) -> None:
+    """Maps that are made with the sizes that the answer gives do not grow where it saw them grow."""
+    given = [
+        f"{one['location']['line']}={one['capacity']}"
+        for one in data["lines"]
+        if one["location"] and one["location"]["function"] in FILLED
+    ]
+    assert len(given) == len(FILLED)
+    run = subprocess.run([str(binary), *given], capture_output=True, text=True, check=True, timeout=60)
+    assert not set(json.loads(run.stdout)) & {name.rpartition(".")[2] for name in FILLED}, (given, run.stdout)
+
+
+def in_gdb(gdb: Gdb, binary: Path, truth: Path, *commands: str) -> str:
+    words = [word for command in commands for word in ("-ex", command)]
+    run = debuggers.run_gdb(gdb, [*NO_SCRIPTS, *LOAD, *words, str(binary)], {"GOMAP_TRUTH": str(truth)}, 120)
+    assert "Traceback" not in run.stdout + run.stderr
+    return run.stdout
+
+
+def line_of(output: str) -> str:
+    (found,) = [line for line in output.splitlines() if line.startswith('{"schema"')]
+    return found
+
+
+def test_every_growth_in_gdb(system_gdb: Gdb, toolchain: Row, tmp_path: Path) -> None:
+    binary, truth = toolchains.build("grows", toolchain, optimised=True), tmp_path / "truth"
+    said = in_gdb(system_gdb, binary, truth, "run", COMMAND, "echo after\\n", "maint info breakpoints", "continue")
+    check_sizes(check(line_of(said), truth, {"stopped"}), binary)
+    before, after = said.split("after\n")
+    # JSON, and nothing of gdb's about the stop.
+    assert before.splitlines()[-1].startswith("{")
+    assert "maps." not in after
+    assert "hashGrow" not in after
+    assert "exited normally" in after
+
+
+def in_delve(dlv: Dlv, binary: Path, truth: Path, direct: bool = True) -> None:
+    with delves.bridge(dlv, ["exec", str(binary)], direct, truth) as session:
+        console = Console(session, Style())
+        resume(session, "continue")
+        outcome = console.execute(COMMAND)
+        assert outcome.error is None, outcome.error
+        check(outcome.output, truth, {"stopped"})
+        assert left(session) == []
+
+
+def left(session: Session) -> list[Any]:
+    """Breakpoints that are not Delve's own."""
+    found = session.client.call("ListBreakpoints", All=False)["Breakpoints"]
+    return [one for one in found if one["id"] > 0]
+
+
+def test_every_growth_over_delve(dlv: Dlv, toolchain: Row, tmp_path: Path) -> None:
+    in_delve(dlv, toolchains.build("grows", toolchain, optimised=True), tmp_path / "truth")
+
+
+def test_every_growth_of_plain_builds(both_layouts: Row, system_gdb: Gdb, dlv: Dlv, tmp_path: Path) -> None:
+    binary, truth = toolchains.build("grows", both_layouts, optimised=False), tmp_path / "truth"
+    check(line_of(in_gdb(system_gdb, binary, truth, "run", COMMAND)), truth, {"stopped"})
+    in_delve(dlv, binary, truth, direct=False)
+
+
+def test_every_growth_in_the_newest_gdb(swiss_go: Row, newest_gdb: Gdb, tmp_path: Path) -> None:
+    binary, truth = toolchains.build("grows", swiss_go, optimised=True), tmp_path / "truth"
+    check(line_of(in_gdb(newest_gdb, binary, truth, "run", COMMAND)), truth, {"stopped"})
+
+
+# -- one map, and limits -----------------------------------------------------------------------------------
+
+ENDLESS = "growing-on"
+
+
+def asked(lines: Sequence[str]) -> list[Any]:
+    return [json.loads(line)["data"] for line in lines if line.startswith('{"schema"')]
+
+
+def check_limits(one: Any, other: Any, timed: Any) -> None:
+    """Of `hmap-trace main.Kept -n 2`, of one of a breakpoint's end, of `--for 200ms`."""
+    assert (one["ended"], one["count"]) == ("count", 2)
+    assert {growth["address"] for growth in one["growths"]} == {one["address"]}
+    assert other["ended"] == "breakpoint"
+    assert timed["ended"] == "time"
+    assert timed["seconds"] >= 0.2
+    assert timed["count"] > 0
+
+
+def test_one_map_and_limits_in_gdb(both_layouts: Row, system_gdb: Gdb) -> None:
+    """The user's breakpoint ends it, with its commands carried out; growths of other maps do not count."""
+    binary = toolchains.small(ENDLESS, both_layouts, optimised=True)
+    said = in_gdb(
+        system_gdb,
+        binary,
+        Path(os.devnull),
+        "run",
+        "hmap-trace main.Kept -n 2 --json",
+        "python gdb.Breakpoint('main.seldom').commands = 'echo carried out\\\\n'",
+        COMMAND,
+        "delete",
+        "hmap-trace --for 200ms --json",
+        "hmap-trace --for 200ms",
+        "info breakpoints",
+        "maint info breakpoints",
+        "kill",
+        "hmap-trace",
+    )
+    check_limits(*asked(said.splitlines()))
+    assert "No breakpoints or watchpoints." in said
+    assert "hashGrow" not in said.split("ended ")[-1].split("No breakpoints")[1]
+    assert re.search(r"ended +the time is over", said)
+
+
+def test_one_map_and_limits_over_delve(both_layouts: Row, dlv: Dlv) -> None:
+    binary = toolchains.small(ENDLESS, both_layouts, optimised=True)
+    with delves.bridge(dlv, ["exec", str(binary)]) as session:
+        console = Console(session, Style())
+        resume(session, "continue")
+        outputs = [console.execute("hmap-trace main.Kept -n 2 --json").output]
+        console.execute("break main.seldom")
+        outputs.append(console.execute(COMMAND).output)
+        (own,) = left(session)
+        console.execute(f"clear {own['id']}")
+        outputs.append(console.execute("hmap-trace --for 200ms --json").output)
+        check_limits(*asked(outputs))
+        assert left(session) == []
+        # It is where it stopped: other commands answer, and it goes on.
+        assert console.execute("hmap-show main.Kept").error is None
+        pid = session.state()["Pid"]
+        subprocess.Popen(["sh", "-c", f"sleep 0.5; kill -9 {pid}"])
+        killed = console.execute(COMMAND)
+        assert json.loads(killed.output)["data"]["ended"] == "exited"
+        assert console.execute("hmap-trace").error is not None
+
+
+def test_a_program_that_ends(swiss_go: Row, system_gdb: Gdb, dlv: Dlv, tmp_path: Path) -> None:
+    binary, truth = toolchains.build("grows", swiss_go, optimised=True), tmp_path / "truth"
+    said = in_gdb(system_gdb, binary, truth, "run", COMMAND, COMMAND, "hmap-trace", "info breakpoints")
+    first, second = asked(said.splitlines())[:2]
+    assert (first["ended"], second["ended"], second["count"]) == ("stopped", "exited", 0)
+    assert '"go": "go' in said
+    with delves.bridge(dlv, ["exec", str(binary)], truth=truth) as session:
+        console = Console(session, Style())
+        resume(session, "continue")
+        console.execute(COMMAND)
+        answer = console.execute(COMMAND)
+        assert answer.error is None
+        assert json.loads(answer.output)["data"]["ended"] == "exited"
+        assert console.execute("hmap-trace").error is not None
+        # Started again, it has none of the breakpoints.
+        console.execute("restart")
+        assert left(session) == []
+
+
+# -- Ctrl-C ------------------------------------------------------------------------------------------------
+
+
+def test_interrupted_in_gdb(swiss_go: Row, system_gdb: Gdb) -> None:
+    binary = toolchains.small(ENDLESS, swiss_go, optimised=True)
+    arguments = ["-nx", "-q", *NO_SCRIPTS, *LOAD, "-ex", "set pagination off", "-ex", "set confirm off", str(binary)]
+    child: Any = pexpect.spawn(str(system_gdb.path), arguments, encoding="utf-8", timeout=60, dimensions=(40, 120))
+    prompt = r"\(gdb\) "
+
+    def ask(line: str, during: str = "") -> str:
+        child.expect(prompt)
+        child.send(line + "\r")
+        if during:
+            child.expect(during)
+            child.sendintr()
+        child.expect(prompt)
+        said = ESCAPES.sub("", child.before)
+        child.send("\r")
+        return said
+
+    ask("run")
+    # The program says "loud" from time to time: by then it runs.
+    assert "interrupted" in ask("hmap-trace", during="loud")
+    assert "No breakpoints" in ask("info breakpoints")
+    child.expect(prompt)
+    child.send("quit\r")
+    child.expect(pexpect.EOF)
+    child.close()
+
+
+def test_at_the_prompt_of_dlv(swiss_go: Row, dlv: Dlv, tmp_path: Path) -> None:
+    """By way of dlv's script: every growth, a limit of time, Ctrl-C, and the user's own breakpoints."""
+    binary, truth = toolchains.build("grows", swiss_go, optimised=True), tmp_path / "truth"
+    terminal = Terminal(dlv, tmp_path, "exec", str(binary), GOMAP_TRUTH=str(truth))
+    terminal.ready()
+    terminal.ask("continue")
+    check(line_of(terminal.ask(COMMAND)), truth, {"stopped"})
+    terminal.child.close(force=True)
+
+    terminal = Terminal(dlv, tmp_path, "exec", str(toolchains.small(ENDLESS, swiss_go, optimised=True)))
+    terminal.ready()
+    terminal.ask("continue")
+    assert "the time is over" in terminal.ask("hmap-trace --for 300ms")
+    terminal.child.send("hmap-trace\r")
+    terminal.child.expect("loud")
+    terminal.child.sendintr()
+    assert re.search("ended +interrupted", terminal.ready())
+    terminal.ask("break main.seldom")
+    assert "came to breakpoint" in terminal.ask("hmap-trace")
+    terminal.ask("clearall main.seldom")
+    assert re.findall(r"^Breakpoint (\S+)", terminal.ask("breakpoints"), re.M) == [
+        "runtime-fatal-throw",
+        "unrecovered-panic",
+    ]
+    terminal.child.close(force=True)
+
+
+# -- what can't run ----------------------------------------------------------------------------------------
+
+
+TOLD = "hmap-trace takes a live process in gdb or Delve"
+
+
+def test_a_process_without_a_debugger(system_go: Row) -> None:
+    binary = toolchains.small(ENDLESS, system_go, edits={"runtime.Breakpoint()": "runtime.GC()"})
+    running = subprocess.Popen([str(binary)], stdout=subprocess.DEVNULL)
+    try:
+        found = subprocess.run(
+            [str(ROOT / "bin" / "gomap"), "pid", str(running.pid), "-c", "hmap-trace"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert found.stdout == ""
+        assert found.stderr.endswith(f"without a debugger the process can't be stopped at a function: {TOLD}\n")
+    finally:
+        running.kill()
+        running.wait()
