@@ -170,6 +170,7 @@ class Session:
         except NoDebugInfo as error:
             moment = self._stop and self._stop.moment
             found = self.build.stripped(error, moment, self._thread, self.registers)
+            found.tracer = self.tracer
         found.kept = self._stop.kept if self._stop is not None else None
         if found.kept is not None:  # of dlv's set and call nothing is told
             found.kept.certain = found.kind == "core"

@@ -11,6 +11,7 @@ from gdbext import kept
 from gdbext.memory import GdbMemory
 from gdbext.stacks import registers_of, runs_on
 from gdbext.target import GdbTarget, checked_inferior, kind_of
+from gdbext.tracing import GdbTracer
 from gomap.errors import NoDebugInfo
 from gomap.stripped.program import Stripped
 from gomap.stripped.target import StrippedTarget, opened
@@ -50,7 +51,9 @@ def _stripped(error: NoDebugInfo) -> StrippedTarget:
     if key not in _known:
         _known[key] = opened(program, memory, _entry, error)
     running = sum(runs_on(thread) for thread in inferior.threads())
-    return StrippedTarget("gdb", kind, memory, _known[key], _thread, registers_of, running)
+    found = StrippedTarget("gdb", kind, memory, _known[key], _thread, registers_of, running)
+    found.tracer = GdbTracer()
+    return found
 
 
 def _thread() -> int | None:

@@ -17,6 +17,7 @@ from gomap.gotypes import GoType
 from gomap.memory import CachedMemory, Memory
 from gomap.stripped.program import Stripped
 from gomap.target import Arch, Captured, Frame, Goroutine, Kept, Location, Registers, Variable, Wanted
+from gomap.trace.port import Tracer
 
 
 class StrippedTarget:
@@ -24,6 +25,8 @@ class StrippedTarget:
     system's id of the selected thread, where the debugger tells it. registers: of the thread that runs a goroutine."""
 
     package: str | None = "main"
+    #: What lets the program run, which its maker sets.
+    tracer: Tracer | None = None
     kept: Kept | None = None
 
     def __init__(
