@@ -1,0 +1,142 @@
+"""What hmap-trace costs the program, beside the naive way: a breakpoint on mapassign with a condition.
+
+    python3 -m benchmarks.traced --go GO [--gdb GDB] [--dlv DLV] [--maps 1000] [--keys 10000]
+
+The program puts so many keys into each of so many maps, on two goroutines, and times that itself: alone, traced in
+gdb and through Delve, and in gdb with a conditional breakpoint in the function that map[string]int is written with.
+That one is not waited for to its end: after --peer-seconds the keys that are there give the time for all. All in turn,
+in one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = """package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Done is how many keys are there.
+var Done [2]int
+
+func main() {
+	count, _ := strconv.Atoi(os.Args[1])
+	keys, _ := strconv.Atoi(os.Args[2])
+	if len(os.Args) > 3 {
+		runtime.Breakpoint()
+	}
+	var all sync.WaitGroup
+	started := time.Now()
+	for g := 0; g < 2; g++ {
+		all.Add(1)
+		go func(g int) {
+			defer all.Done()
+			for i := g; i < count; i += 2 {
+				m := map[string]int{}
+				for k := 0; k < keys; k++ {
+					m[strconv.Itoa(k)] = k
+					Done[g]++
+				}
+			}
+		}(g)
+	}
+	all.Wait()
+	fmt.Println("took", time.Since(started).Seconds())
+}
+"""
+FUNCTIONS = ("runtime.mapassign_faststr",)
+
+
+def took(output: str) -> float:
+    return float(re.findall(r"took ([\d.e+-]+)", output)[-1])
+
+
+def run(command: list[str], **env: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **env}, timeout=3600)
+    return done.stdout + done.stderr
+
+
+def gdb_words(gdb: str) -> list[str]:
+    load = ROOT / "gdbext" / "load.py"
+    return [gdb, "-nx", "-q", "-batch", "-iex", "set auto-load python-scripts off", "-ex", f"source {load}"]
+
+
+def naive(gdb: str, binary: Path, numbers: list[str], seconds: float) -> tuple[float, int]:
+    """(seconds, keys put in by then)."""
+    script = f"""
+import threading, time
+end = threading.Event()
+def over():
+    if not end.wait({seconds}):
+        gdb.post_event(lambda: gdb.execute("interrupt"))
+threading.Thread(target=over, daemon=True).start()
+started = time.monotonic()
+gdb.execute("continue", to_string=True)
+end.set()
+spent = time.monotonic() - started
+print("naive", spent, int(gdb.parse_and_eval("'main.Done'[0]")) + int(gdb.parse_and_eval("'main.Done'[1]")))
+"""
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as file:
+        file.write(script)
+        file.flush()
+        breaks = [word for name in FUNCTIONS for word in ("-ex", f"break '{name}' if $rbx == 1")]
+        words = [*gdb_words(gdb), "-ex", f"run {' '.join(numbers)} stop", *breaks, "-ex", f"source {file.name}"]
+        output = run([*words, "-ex", "kill", str(binary)])
+    spent, keys = re.findall(r"naive ([\d.]+) (\d+)", output)[-1]
+    return float(spent), int(keys)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--go", required=True)
+    parser.add_argument("--gdb", default="gdb")
+    parser.add_argument("--dlv", default="dlv")
+    parser.add_argument("--maps", type=int, default=1000)
+    parser.add_argument("--keys", type=int, default=10_000)
+    parser.add_argument("--peer-seconds", type=float, default=20)
+    options = parser.parse_args()
+    numbers = [str(options.maps), str(options.keys)]
+    with tempfile.TemporaryDirectory() as folder:
+        source, binary = Path(folder) / "main.go", Path(folder) / "traced"
+        source.write_text(SOURCE)
+        subprocess.run(
+            [options.go, "build", "-o", str(binary), str(source)],
+            check=True,
+            env={**os.environ, "GOTOOLCHAIN": "local"},
+        )
+        before = os.getloadavg()[0]
+        alone = took(run([str(binary), *numbers]))
+        words = [*gdb_words(options.gdb), "-ex", f"run {' '.join(numbers)} stop", "-ex", "hmap-trace", str(binary)]
+        in_gdb = run(words)
+        dlv = [str(ROOT / "bin" / "dlv-hmap"), "exec", str(binary), "-c", "continue", "-c", "hmap-trace"]
+        in_delve = run([*dlv, "--", *numbers, "stop"], GOMAP_DLV=options.dlv)
+        started = time.monotonic()
+        spent, keys = naive(options.gdb, binary, numbers, options.peer_seconds)
+        assert time.monotonic() - started < options.peer_seconds + 60
+        every = options.maps * options.keys
+        print(f"{options.maps:,} maps of {options.keys:,} keys, load {before:.1f} to {os.getloadavg()[0]:.1f}")
+        print(f"  alone                  {alone:8.2f} s")
+        for name, said in (("gdb", in_gdb), ("Delve", in_delve)):
+            (stops,) = re.findall(r"with\s+([\d,]+)\s+stops?", said)
+            print(f"  {'hmap-trace in ' + name:22} {took(said):8.2f} s  {took(said) / alone:8.1f} times  {stops} stops")
+        whole = spent * every / max(keys, 1)
+        print(f"  a breakpoint on mapassign, by {keys:,} keys in {spent:.0f} s")
+        print(f"                         {whole:8.0f} s  {whole / alone:8.0f} times")
+
+
+if __name__ == "__main__":
+    main()
