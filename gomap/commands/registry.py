@@ -359,7 +359,7 @@ The program stops for a moment at each growth and at nothing else: breakpoints s
 runtime grows maps with (runtime.hashGrow; (*Map).growToTable and (*table).rehash of internal/runtime/maps). What
 that cost is in the answer's last line. The first eight entries of a map need no growth. No breakpoint is left
 behind, and your own work as before. A growth that was under way before is not seen.
-Takes a live process in gdb or Delve.
+Takes a live process of amd64 in gdb or Delve.
 """,
         args=(
             Arg("EXPR", f"{EXPR_HELP}; without it: all maps", optional=True),

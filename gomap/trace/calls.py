@@ -2,7 +2,7 @@
 the line of the program's own that led there.
 
 Arguments lie where Go's register ABI puts them (ABIInternal, src/cmd/compile/abi-internal.md) before the first
-instruction has run, optimized or not; on 386, which has no such ABI, on the stack.
+instruction has run, optimized or not. That of amd64 is the one that was tried.
 """
 
 from __future__ import annotations
@@ -12,16 +12,12 @@ from dataclasses import dataclass, field
 
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo
 from gomap.golang.runtime.mapcalls import is_between
-from gomap.golang.runtime.pclntab import PUSHES, Functions
+from gomap.golang.runtime.pclntab import Functions
 from gomap.target import Location, Target
 from gomap.trace.port import Hit
 
-#: Integer arguments in their order, the register of the goroutine (runtime.g), the stack pointer, the link register.
-_ABI: dict[str, tuple[tuple[str, ...], str | None, str, str | None]] = {
-    "amd64": (("rax", "rbx", "rcx", "rdi", "rsi", "r8", "r9", "r10", "r11"), "r14", "rsp", None),
-    "arm64": (tuple(f"x{i}" for i in range(16)), "x28", "sp", "x30"),
-    "386": ((), None, "esp", None),
-}
+#: Integer arguments in their order, the register of the goroutine (runtime.g), the stack pointer.
+_ABI = {"amd64": (("rax", "rbx", "rcx", "rdi", "rsi", "r8", "r9", "r10", "r11"), "r14", "rsp")}
 #: Bytes of a stack that are read at once: most callers lie within them.
 _AT_ONCE = 512
 MAX_CALLERS = 64
@@ -38,23 +34,21 @@ class Calls:
     def __post_init__(self) -> None:
         arch = self.target.arch
         if arch.name not in _ABI:
-            raise NoDebugInfo(f"where functions have their arguments is not known of {arch.name}: amd64, arm64 and 386")
-        self._arguments, self._g, self._sp, self._link = _ABI[arch.name]
+            raise NoDebugInfo(
+                f"a trace reads the arguments of functions, and knows where amd64 has them, not {arch.name}"
+            )
+        self._arguments, self._g, self._sp = _ABI[arch.name]
         t = self.target.find_type("runtime.g")
         found = t.field("goid") if t is not None else None
         self._goid = None if found is None else (found.offset, found.type.size)
 
     def arguments(self, hit: Hit, count: int) -> list[int]:
-        """The first arguments, each a pointer or an integer of a word. Raises MemoryFault."""
-        if self._arguments:
-            return [hit.register(name) for name in self._arguments[:count]]
-        word = self.target.arch.pointer_size
-        data = hit.read(hit.register(self._sp) + word, count * word)
-        return [self.target.arch.pointer(data, i * word) for i in range(count)]
+        """The first arguments, each a pointer or an integer of a word."""
+        return [hit.register(name) for name in self._arguments[:count]]
 
     def goroutine(self, hit: Hit) -> int | None:
         """The id of the goroutine that calls; None where that can't be told."""
-        if self._g is None or self._goid is None:
+        if self._goid is None:
             return None
         offset, size = self._goid
         try:
@@ -81,28 +75,20 @@ class Calls:
 
     def _callers(self, hit: Hit) -> Iterator[int]:
         """An address in the instruction of each call, the newest first."""
-        arch = self.target.arch
-        word, pushes = arch.pointer_size, arch.name in PUSHES
-        sp, start = hit.register(self._sp), 0
-        held = b""
-        top = sp + word if pushes else sp
-        pc = None if self._link is None else hit.register(self._link)
+        arch, word = self.target.arch, self.target.arch.pointer_size
+        top = hit.register(self._sp) + word
+        start, held = 0, b""
         for _ in range(MAX_CALLERS):
-            at = top - word if pushes else sp
-            if pc is None:
-                if not start <= at <= start + len(held) - word:
-                    start, held = at, _stack(hit, at, word)
-                if len(held) < word:
-                    return
-                pc = arch.pointer(held, at - start)
+            if not start <= top - word <= start + len(held) - word:
+                start, held = top - word, _stack(hit, top - word, word)
+            pc = arch.pointer(held, top - word - start) if len(held) >= word else 0
             if not pc:
                 return
             yield pc - 1
             size = self.functions.frame_size(pc)
             if size is None:
                 return
-            sp, pc = top, None
-            top = sp + size
+            top += size
 
 
 def _stack(hit: Hit, address: int, word: int) -> bytes:
