@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pexpect
+import pytest
 
 from delve_bridge.console import Console
 from delve_bridge.moves import resume
@@ -111,6 +112,7 @@ def left(session: Session) -> list[Any]:
     return [one for one in found if one["id"] > 0]
 
 
+@pytest.mark.each_kind
 def test_every_growth_over_delve(dlv: Dlv, toolchain: Row, tmp_path: Path) -> None:
     in_delve(dlv, toolchains.build("grows", toolchain, optimised=True), tmp_path / "truth")
 
