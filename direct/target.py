@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Callable
 
 from direct import copied
 from direct.frames import Files, Frames
+from direct.packed import unpacked
 from direct.pause import PausedThreads, stopped
 from direct.refusals import why_not_read
 from gomap import elf, registers
@@ -20,6 +21,7 @@ from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, NoSuch
 from gomap.golang.runtime.goroutines import Reader, goroutine_of_thread
 from gomap.golang.runtime.pclntab import Functions
 from gomap.gotypes import GoType
+from gomap.heap.census import Census
 from gomap.memory import CachedMemory, HeldMemory, Memory
 from gomap.ongoroutine import OnGoroutine
 from gomap.process import ProcessMemory
@@ -78,6 +80,8 @@ class Opened:
 
 def of_core(program: str | None, core: str, symbols: str | None = None) -> Opened:
     """symbols: an unstripped build of the program. Raises BadCore, WrongProgram, NoDebugInfo, GomapError."""
+    with suppress(OSError):  # which is told as of any other core file
+        core = unpacked(core)
     problem = elf.why_no_core(core)
     if problem is not None:
         raise GomapError(problem)
@@ -106,22 +110,34 @@ def of_process(pid: int, symbols: str | None = None) -> Opened:
         raise NoProcess(f"process {pid} does not exist")
     try:
         memory = ProcessMemory(pid)
-        with open(f"/proc/{pid}/auxv", "rb") as file, elf.mapped(program) as data:
-            entry = elf.entry_in_vector(file.read(), elf.parse(data))
+        stamp = _stamp(pid)
+        with elf.mapped(program) as data:
+            entry = elf.entry_in_vector(stamp[2], elf.parse(data))
         moved = _moved(program, entry)
         info = _info(program, memory, moved, symbols)
     except PermissionError as error:
         raise GomapError(f"process {pid} can't be read: {why_not_read(pid)}") from error
     except OSError as error:
         raise NoProcess(f"process {pid} can't be read: {error.strerror}") from error
-    return Opened("live", memory, Files(info, moved), lambda: _threads(pid), pid=pid)
+    return Opened("live", memory, Files(info, moved), lambda: _threads(pid, stamp), pid=pid)
 
 
-def _threads(pid: int) -> int:
+def _stamp(pid: int) -> tuple[int, int, bytes]:
+    """What tells a process's program: its file, and the auxiliary vector, which is another after each exec. Raises
+    OSError."""
+    file = os.stat(f"/proc/{pid}/exe")
+    with open(f"/proc/{pid}/auxv", "rb") as vector:
+        return file.st_dev, file.st_ino, vector.read()
+
+
+def _threads(pid: int, stamp: tuple[int, int, bytes]) -> int:
     try:
-        return len(os.listdir(f"/proc/{pid}/task"))
+        number, now = len(os.listdir(f"/proc/{pid}/task")), _stamp(pid)
     except OSError:
         raise NoProcess(f"process {pid} has ended") from None
+    if now != stamp:
+        raise NoProcess(f"process {pid} has become another program (exec): start gomap again")
+    return number
 
 
 def info_of(program: str) -> DebugInfo:
@@ -287,6 +303,10 @@ class DirectTarget:
     @cached_property
     def _frames(self) -> Frames:
         return Frames(self, self._opened.files)
+
+    def census(self) -> Census | None:
+        """Of a stripped program, the headers of the heap, which are looked for to find its variables."""
+        return self._info.census() if isinstance(self._info, Stripped) else None
 
     def registers(self, goroutine: Goroutine) -> Registers | None:
         """Of a core file, and of a process that stands still."""

@@ -36,7 +36,7 @@ from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, Targ
 from gomap.golang.runtime.goroutines import by_id, goroutine_of_thread, goroutines
 from gomap.golang.runtime.liveness import at_declaration, not_reached
 from gomap.gotypes import GoType, Kind, can_reach_map
-from gomap.memory import CachedMemory, Memory
+from gomap.memory import CachedMemory, HeldMemory, Memory
 from gomap.target import (
     GLOBAL,
     Captured,
@@ -94,6 +94,8 @@ class GdbTarget:
         self.running = sum(runs_on(thread) for thread in inferior.threads())
         self.kind = kind_of(inferior)
         self.memory: Memory = CachedMemory(GdbMemory(self.kind == "core"))
+        if self.running:
+            self.memory = HeldMemory(self.memory)
         self.arch = arch()
         self._files = self._known.setdefault(inferior.progspace, Known())
         self._converter = self._files.converters.setdefault(self.arch, Converter(self.arch))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import re
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,15 +13,17 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Callable, NoReturn
 
+from gomap import moving
 from gomap.anomaly import Anomaly
 from gomap.commands import registry
 from gomap.declare import Arg, Command, Context, Settings
 from gomap.errors import GomapError, Interrupted, UsageError
 from gomap.human import one_line, plural
 from gomap.ongoroutine import OnGoroutine
-from gomap.progress import ProgressLine, silent
+from gomap.progress import Progress, ProgressLine, silent
 from gomap.render import json as as_json
 from gomap.render import text as as_text
+from gomap.report import Report
 from gomap.target import Target, Variable
 
 
@@ -75,16 +78,11 @@ def run(
             return Outcome(command.help() + "\n")
         options = parse(command, line)
         with _no_collection():
-            target = open_target()
-            if options.get("--goroutine") is not None or options.get("--frame") is not None:
-                target = OnGoroutine(target, options["--goroutine"], options["--frame"] or 0)
-            context = Context(target, settings, progress or silent, resolved)
-            report = command.run(context, options)
-            report.notes += [_told(one) for one in resolved]
+            target, report = _answered(command, options, open_target, settings, progress or silent, resolved)
             not_started = _not_started(target) if report.gone is None else []
             if not_started:
                 report.advice = []  # package variables are still to be set
-            report.anomalies += not_started + _running(target) + _assumed(target)
+            report.anomalies += not_started + _running(target, report) + _assumed(target)
             if options.get("--json"):
                 return Outcome(as_json.success(name, target, report))
             return Outcome(as_text.render(report, style))
@@ -133,12 +131,68 @@ def _not_started(target: Target) -> list[Anomaly]:
     return [Anomaly("note", "not-started", message)]
 
 
-def _running(target: Target) -> list[Anomaly]:
+def _answered(
+    command: Command,
+    options: dict[str, Any],
+    open_target: Callable[[], Target],
+    settings: Settings,
+    progress: Progress,
+    resolved: list[Variable],
+) -> tuple[Target, Report]:
+    """The command's answer. Of a program that goes on it is asked again where a map was written to while it was read:
+    the answer with the smallest bound counts. What goes through all maps is asked once, since some map always changes.
+    """
+    of_one = not command.writes_file and bool(options.get("EXPR") or options.get("ADDR"))
+    best: tuple[Target, Report] | None = None
+    end = time.monotonic() + moving.PATIENCE
+    for left in reversed(range(moving.MAX_READINGS)):
+        target = open_target()
+        moving.begin(target)
+        try:
+            if options.get("--goroutine") is not None or options.get("--frame") is not None:
+                target = OnGoroutine(target, options["--goroutine"], options["--frame"] or 0)
+            resolved.clear()
+            context = Context(target, settings, progress, resolved)
+            report = command.run(context, options)
+            report.notes += [_told(one) for one in resolved]
+            bounds = report.bounds = report.bounds or moving.bounds(target)
+        except UsageError:
+            raise
+        except GomapError as error:
+            moved = moving.bounds(target)
+            if moved is None or not (moved.written or moved.gone):
+                raise
+            if best is not None:
+                return best
+            if not left or time.monotonic() > end:
+                raise type(error)(f"{error} ({MOVED})") from error
+            continue
+        if best is None or _apart(report) < _apart(best[1]):
+            best = target, report
+        if bounds is None or not of_one or not bounds.untold or time.monotonic() > end:
+            break
+    assert best is not None
+    return best
+
+
+#: Why an error about a program that goes on may be of no account.
+MOVED = "what was read was written to at the same time: try again, or use gomap pid --pause"
+
+
+def _apart(report: Report) -> tuple[int, int]:
+    bounds = report.bounds
+    return (0, 0) if bounds is None else (bounds.entries, len(bounds.written) + bounds.gone)
+
+
+def _running(target: Target, report: Report) -> list[Anomaly]:
     if not target.running:
         return []
     threads = plural(target.running, "thread")
     message = f"{threads} kept running: their stacks were not read, and their changes may be partly visible"
-    return [Anomaly("warning", "running", message)]
+    found = [Anomaly("warning", "running", message)]
+    known = {one.address for one in report.anomalies if one.code == "torn-read"}
+    torn = moving.told(report.bounds) if report.bounds is not None else []
+    return [*(one for one in torn if one.address is None or one.address not in known), *found]
 
 
 def _assumed(target: Target) -> list[Anomaly]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 from gomap.errors import MemoryFault, NotAMap, UnsupportedLayout
@@ -10,6 +11,7 @@ from gomap.golang.layouts.layout import MapView, Shape
 from gomap.golang.layouts.swiss.view import LAYOUT as SWISS
 from gomap.golang.runtime.heap import Room
 from gomap.gotypes import GoType, Kind, Lazy
+from gomap.memory import noted
 from gomap.target import Arch, Target
 
 LAYOUTS = {layout.name: layout for layout in (CLASSIC, SWISS)}
@@ -45,11 +47,50 @@ def view(target: Target, t: GoType, address: int) -> MapView:
     """
     shape = shape_of(t, target.arch)
     try:
-        return LAYOUTS[shape.layout].view(target, shape, address)
+        return _noted(LAYOUTS[shape.layout].view(target, shape, address))
     except MemoryFault as fault:
         if fault.why:
             raise
         raise MemoryFault(fault.address, fault.size, "no valid map is there") from fault
+
+
+def again(found: MapView) -> MapView:
+    """The same map, with its header as it is now. Raises MemoryFault, UnsupportedLayout."""
+    return _noted(on(found, found.target))
+
+
+def on(found: MapView, target: Target) -> MapView:
+    """The same map through another target. Raises MemoryFault, UnsupportedLayout."""
+    return LAYOUTS[found.shape.layout].view(target, found.shape, found.address)
+
+
+@dataclass
+class Seen:
+    """A map of a program that goes on, as it was first looked at. low, high: the fewest and the most entries that it
+    was seen with. written: whether its header, or the entries that were found, changed since. told: whether the
+    answer has a bound of its own for it."""
+
+    first: MapView
+    low: int
+    high: int
+    written: bool = False
+    told: bool = False
+
+    def widen(self, count: int) -> None:
+        """It was seen with so many entries."""
+        self.low, self.high, self.written = min(self.low, count), max(self.high, count), True
+
+
+def _noted(found: MapView) -> MapView:
+    """The view, noted where the program goes on."""
+    seen = noted(found.target.memory)
+    if seen is not None:
+        one = seen.get(found.address)
+        if one is None:
+            seen[found.address] = Seen(found, found.count, found.count)
+        elif one.first.header.data != found.header.data:
+            one.widen(found.count)
+    return found
 
 
 def nonsense(found: MapView, room: Room) -> str | None:

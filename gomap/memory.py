@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol, Union
+from typing import Any, Protocol, Union
 
 from gomap.errors import MemoryFault
 
@@ -65,8 +65,13 @@ class CachedMemory:
             return self._inner.read(address, size)
         return data[offset : offset + size]
 
-    def forget(self) -> None:
-        self._pages.clear()
+    def forget(self, address: int | None = None, size: int = 0) -> None:
+        """All pages, or those with these bytes."""
+        if address is None:
+            self._pages.clear()
+            return
+        for number in range(address // PAGE, (address + size - 1) // PAGE + 1):
+            self._pages.pop(number, None)
 
     def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
         return stream(self._inner, pieces)
@@ -85,10 +90,14 @@ class CachedMemory:
 
 
 class HeldMemory:
-    """Memory of a process that goes on, with stretches that were read at one moment and stay as they were then."""
+    """Memory of a process that goes on, with stretches that were read at one moment and stay as they were then. noted:
+    the maps that were looked at, by the addresses of their headers (maps.Seen). counted: what has many headers in
+    columns (heap.census.Census)."""
 
     def __init__(self, inner: Memory, limit: int = 1 << 28) -> None:
         self._inner, self._left = inner, limit
+        self.noted: dict[int, Any] = {}
+        self.counted: list[Any] = []
         self._starts: list[int] = []
         self._data: list[bytes] = []
 
@@ -113,9 +122,9 @@ class HeldMemory:
                 return data[offset : offset + size]
         return self._inner.read(address, size)
 
-    def forget(self) -> None:
+    def forget(self, address: int | None = None, size: int = 0) -> None:
         """What is held stays."""
-        forget(self._inner)
+        forget(self._inner, address, size)
 
     def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
         return stream(self._inner, pieces)
@@ -192,11 +201,18 @@ def one_by_one(memory: Memory, pieces: Iterable[tuple[int, int]]) -> Iterator[Re
             yield address, size, fault
 
 
-def forget(memory: Memory) -> None:
-    """From now on reads what is there now: of a program that goes on, what was kept may have changed."""
+def forget(memory: Memory, address: int | None = None, size: int = 0) -> None:
+    """From now on reads what is there now: of a program that goes on, what was kept may have changed. address, size:
+    of what is forgotten; everything without them."""
     own = getattr(memory, "forget", None)
     if own is not None:
-        own()
+        own(address, size)
+
+
+def noted(memory: Memory) -> dict[int, Any] | None:
+    """What HeldMemory has noted; None of other memory."""
+    found: dict[int, Any] | None = getattr(memory, "noted", None)
+    return found
 
 
 def joined(memory: Memory, addresses: Sequence[int], sizes: Sequence[int]) -> Buffer | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any, Protocol, Union
 
 from gomap.anomaly import Anomaly
-from gomap.results.answer import Cut
+from gomap.results.answer import BoundFacts, Cut
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,22 @@ class Lines:
 Section = Union[Facts, Table, Heat, Bars, Progress, Lines]
 
 
+class Bounds(Protocol):
+    """What may be torn in an answer about a program that goes on (gomap.moving.Bounds)."""
+
+    @property
+    def entries(self) -> int: ...
+    @property
+    def written(self) -> Mapping[int, int]: ...
+    @property
+    def gone(self) -> int: ...
+    @property
+    def untold(self) -> int: ...
+    @property
+    def maps(self) -> int: ...
+    def facts(self) -> BoundFacts: ...
+
+
 @dataclass
 class Report:
     """answer: the first lines, what the user asked for. advice: what to do about it.
@@ -80,7 +96,8 @@ class Report:
     data, anomalies, truncated: the fields of the JSON contract; data: a result (gomap/results). notes: what is to be
     known of the variables that the command line named: the answer's last lines in text, anomalies in JSON. target: what
     JSON tells of as the target, where that is not the one that the command was given. gone: the
-    program's Go version, where the program ended while the command let it run, so that it can't be asked.
+    program's Go version, where the program ended while the command let it run, so that it can't be asked. bounds: how
+    far numbers may be off, of a program that goes on.
     """
 
     data: Any
@@ -92,6 +109,7 @@ class Report:
     truncated: list[Cut] | None = None
     target: Any = None
     gone: str | None = None
+    bounds: Bounds | None = None
 
     def cut(self, what: str, shown: int, of: int | None) -> None:
         """Says that only a part is shown."""

@@ -2,15 +2,18 @@
 // its own, and counts what it does: for looking at maps while they change.
 //
 // It prints "ready" when all maps have their first entries. Rates[i].Len is len(Rates[i].M)
-// but for the one operation that is under way.
+// but for the one operation that is under way; len(Flip) is 0 or 1, and Synced has
+// first/10 entries or one more.
 package main
 
 import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 const (
@@ -34,6 +37,35 @@ var Rates = [4]Rate{
 	{Batch: 200, Pause: time.Millisecond},
 	{Batch: 1},
 	{Batch: 50, Pause: time.Millisecond, Grows: true},
+}
+
+// Flip gets an entry and loses it again, so that it is time and again what it was before.
+var Flip = map[int]string{}
+
+// Synced is a sync.Map whose oldest entry is deleted for each that is inserted.
+var Synced sync.Map
+
+// Damaged is never written to, and its header counts an entry that is not there.
+var Damaged = map[int]int{1: 1, 2: 2, 3: 3}
+
+func flip() {
+	for i := 0; ; i++ {
+		Flip[7] = "seven"
+		delete(Flip, 7)
+		if i%5000 == 0 {
+			time.Sleep(200 * time.Microsecond)
+		}
+	}
+}
+
+func churnSynced() {
+	for key := first / 10; ; key++ {
+		Synced.Store(key, key)
+		Synced.Delete(key - first/10)
+		if key%2 == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}
 }
 
 func (r *Rate) fill() {
@@ -68,6 +100,12 @@ func main() {
 	for i := range Rates {
 		go Rates[i].churn()
 	}
+	for i := 0; i < first/10; i++ {
+		Synced.Store(i, i)
+	}
+	**(**int)(unsafe.Pointer(&Damaged))++
+	go flip()
+	go churnSynced()
 	fmt.Println("ready")
 	os.Stdin.Read(make([]byte, 1))
 	runtime.KeepAlive(&Rates)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gomap import human
 from gomap.analysis.changes import (
@@ -38,6 +38,7 @@ from gomap.golang.runtime.heap import Heap
 from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import GoType, Kind, fixed, has_pointers
 from gomap.memory import gather
+from gomap.moving import walked
 from gomap.progress import Progress, silent
 from gomap.target import Target
 from gomap.values import Values
@@ -120,7 +121,8 @@ class Adviser:
     # -- one map -------------------------------------------------------------------------------------
 
     def _one(self, one: Subject) -> None:
-        structure = one.view.structure(self.rules)
+        read = walked(one.view, self.rules)
+        one, structure = replace(one, view=read.found), read.structure
         if structure.unreadable:
             self.advice.unread += 1
             return

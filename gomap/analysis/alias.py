@@ -70,6 +70,9 @@ def everywhere(
     return holders(target, roots, WHOLE_DEPTH, progress, ALL_ITEMS, once, census)
 
 
+_WRONG = "uninitialized, dead or corrupt"
+
+
 @dataclass
 class HolderSearch:
     """One search, as the walk's visitor. See holders."""
@@ -365,9 +368,7 @@ class HolderSearch:
             found.views[address] = one
             return True
         found.doubtful[address] = holder, wrong
-        message = (
-            f"{holder.path}{_in(holder.place)} does not point to a valid map (uninitialized, dead or corrupt): {wrong}"
-        )
+        message = f"{holder.path}{_in(holder.place)} does not point to a valid map ({self._why()}): {wrong}"
         self._tell(Anomaly("note", "not-a-map", message, address))
         return False
 
@@ -388,9 +389,13 @@ class HolderSearch:
         if wrong is None:
             return True
         found.doubtful[address] = holder, wrong
-        what = "does not point to a valid sync.Map (uninitialized, dead or corrupt)"
+        what = f"does not point to a valid sync.Map ({self._why()})"
         self._tell(Anomaly("note", "not-a-map", f"{holder.path}{_in(holder.place)} {what}: {wrong}", address))
         return False
+
+    def _why(self) -> str:
+        """Why what a variable points to may be no valid map."""
+        return "uninitialized, dead or written to while it was read" if self.target.running else _WRONG
 
     def _hold(self, address: int, holder: Holder) -> None:
         """Notes that the holder has the map at `address` (0: nil); a known variable gets a path more."""

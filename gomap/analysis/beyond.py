@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gomap import syncmap
@@ -16,7 +16,7 @@ from gomap.golang.runtime.malloc import allocator
 from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind
 from gomap.graph.path import Names, Path
-from gomap.heap.census import Census, StackObject, census
+from gomap.heap.census import Census, StackObject, census, seen_through
 from gomap.progress import Progress, silent
 from gomap.target import Place, Target, Variable
 
@@ -67,8 +67,13 @@ class HeapSearch:
 def search_heap(target: Target, progress: Progress = silent) -> HeapSearch:
     """Every header of the heap. Ctrl-C ends it with what it has."""
     try:
+        own: Callable[[], Census | None] | None = getattr(target, "census", None)
+        known = own() if own is not None else None  # looked for already, to find the variables of a stripped program
+        types = DescribedTypes(target)
+        if known is not None and known.reader is not None:
+            return HeapSearch(Heap(target), seen_through(target, known, types))
         heap = Heap(target)
-        return HeapSearch(heap, census(target, heap, DescribedTypes(target), progress))
+        return HeapSearch(heap, census(target, heap, types, progress))
     except GomapError as error:
         return HeapSearch(why=str(error))
 

@@ -118,6 +118,11 @@ class Identifier:
     def hasher(self) -> Hasher:
         return hasher_of(self.target, self.types)
 
+    @cached_property
+    def largest(self) -> int:
+        """Bytes that an entry of any map of the program may have behind pointers."""
+        return max(map(self._behind, self._every), default=0)
+
     def largest_in(self, array: int, size: int) -> int:
         """Bytes that an entry of the map with this array may have behind pointers. size: Map.dirLen, or hmap.B."""
         groups = self._rule.groups(size)
@@ -195,7 +200,8 @@ class Identifier:
         if not found and partly is not None:  # a map with keys that are not where their hashes belong
             proven = is_noted or partly[2] >= PROOF_BESIDE_OTHERS
             return Identified(partly[0], partly[1], "hashes", (), 0, proven)
-        fits = [(self._fit(looked), looked, t, hashed) for looked, t, hashed in found]
+        sound: dict[object, bool] = {}
+        fits = [(self._fit(looked, sound), looked, t, hashed) for looked, t, hashed in found]
         fits = [one for one in fits if one[0] is not None]
         if fits:  # else the map is corrupt, and nothing more is known
             fits.sort(key=lambda one: (one[2].name not in self._first, -(one[0] or 0)))
@@ -206,14 +212,21 @@ class Identifier:
         proven = is_noted or (bool(fits) and hashed >= PROOF)
         return Identified(looked, t, how, tuple(more), hashed, proven, tuple(more.values()))
 
-    def _fit(self, looked: MapView) -> int | None:
+    def _fit(self, looked: MapView, sound: dict[object, bool]) -> int | None:
         """In how many of the first elems a pointer leads to an object of just its type's size; None where an elem, or
-        a small map's structure, can't be of the map's type."""
+        a small map's structure, can't be of the map's type. sound: whether the structure can be, of slots in the same
+        places."""
         exact = 0
         try:
             # A bucket's overflow pointer lies at its end, which is another place for another type.
-            if looked.count <= SLOTS and looked.structure(self._rules).anomalies:
-                return None
+            if looked.count <= SLOTS:
+                shape, slots = looked.shape, looked.shape.slots
+                places = slots.keys_off, slots.elems_off, slots.key_stride, slots.elem_stride, slots.size
+                alike = *places, shape.overflow_off, slots.indirect_key, slots.indirect_elem, shape.scan
+                if alike not in sound:
+                    sound[alike] = not looked.structure(self._rules).anomalies
+                if not sound[alike]:
+                    return None
             for entry in islice(looked.entries(), ELEMS):
                 if entry.elem is None or not self._can_be(looked.shape.elem, entry.elem):
                     return None

@@ -24,8 +24,9 @@ from gomap.golang.runtime.rtype import MAP_DESCRIPTORS, DescribedTypes
 from gomap.golang.runtime.stackmap import StackMaps
 from gomap.golang.runtime.stacks import Stack, Stacks, Unseen
 from gomap.gotypes import GoType, Kind, same
+from gomap.human import plural
 from gomap.progress import Progress, silent
-from gomap.target import Frame, Goroutine, Record, Target, Variable, read_record
+from gomap.target import Frame, Goroutine, Record, Target, Variable, read_record, settled
 
 #: Names that the runtime's functions give the map, its type, an iterator, a bucket, table or group of it, and what
 #: they die of.
@@ -159,6 +160,26 @@ def _suspects(searched: Searched, stack: Stack) -> list[InFunction]:
     if not functions or any(one.goroutine.id == stack.goroutine.id for one in raced):
         return []
     return [InFunction(stack.goroutine, frame) for frame in stack.frames if frame.function in functions][:1]
+
+
+def gone_on(target: Target, searched: Searched) -> list[Anomaly]:
+    """Takes goroutines out of the answer that have gone on since their stacks were read: those that are left were all
+    inside at one moment. Of a program that goes on."""
+    left: list[int] = []
+    for one in list(searched.inside):
+        try:
+            now = settled(target, one.goroutine) if target.running else one.goroutine
+        except GomapError:
+            now = None
+        if now is None or (now.sp, now.pc, now.status) != (one.goroutine.sp, one.goroutine.pc, one.goroutine.status):
+            left.append(one.goroutine.id)
+            searched.inside.remove(one)
+    if not left:
+        return []
+    who = ", ".join(map(str, sorted(left)[:MAX_PROBLEMS]))
+    verb = "was" if len(left) == 1 else "were"
+    what = f"{plural(len(left), 'goroutine')} {verb} inside a map operation and went on while others were read: {who}"
+    return [Anomaly("note", "went-on", what, None)]
 
 
 def with_write_flag(target: Target, found: AliasSearch) -> list[int]:

@@ -21,6 +21,7 @@ from gomap.golang.runtime.malloc import Allocator, allocator
 from gomap.gotypes import GoType, Kind, has_pointers
 from gomap.heap.census import Census
 from gomap.maps import shape_of, view
+from gomap.moving import walked
 from gomap.progress import Progress, silent
 from gomap.target import Target, Variable
 
@@ -36,7 +37,8 @@ class Ranked:
     that no map before it does, None where that was not asked. shares: header of a map that has the same buckets: they
     are counted there. tombstones: None where the map was not walked. known_by, others: of a map that no variable led
     to, how its type is known, and which types fit as well (Identified); its type may be UNKNOWN. retained: bytes that a
-    collection would free if the map were gone, None where that was not asked."""
+    collection would free if the map were gone, None where that was not asked. bound: of a sync.Map, the most that count
+    may be off."""
 
     address: int
     type: GoType
@@ -51,6 +53,7 @@ class Ranked:
     known_by: str | None = None
     others: tuple[str, ...] = ()
     retained: int | None = None
+    bound: int | None = None
 
     @property
     def gives_back(self) -> int:
@@ -272,10 +275,11 @@ class _Measuring:
 def _measured(
     one: MapView, t: GoType, holder: Holder, rules: Allocator, owners: dict[int, int], ranking: Ranking
 ) -> Ranked:
-    address, structure = one.address, one.structure(rules)
+    read = walked(one, rules)
+    one, address, structure = read.found, one.address, read.structure
     owner = owners.setdefault(one.array_address, address) if one.array_address else address
     room = max(MAX_PROBLEMS - len(ranking.anomalies), 0)
-    ranking.anomalies += [replace(a, message=f"{holder.path}: {a.message}") for a in structure.anomalies[:room]]
+    ranking.anomalies += [replace(a, message=f"{holder.path}: {a.message}") for a in read.anomalies[:room]]
     counted = structure.bytes
     if owner != address:
         header = rules.allocated(one.shape.header.size, True)
@@ -318,13 +322,21 @@ def measure_beyond(
         if retained is not None:
             bounds["retained"] = lambda index: retained[every.addresses[index]]
         bound = bounds.get(by)
-        todo = sorted(beyond.maps, key=bound, reverse=True) if bound is not None else beyond.maps
+        # In the order of what they hold at most whatever their types are, which costs nothing to know.
+        largest = identifier.largest
+        coarse = bound if by == "entries" else lambda index: every.held[index] + every.counts[index] * largest
+        todo = sorted(beyond.maps, key=coarse, reverse=True) if bound is not None else beyond.maps
+        least = -1.0
         for done, index in enumerate(todo):
             if done % MEASURED == 0:
                 progress("maps of the heap", done, len(todo))
-                enough = bound is not None and len(ranking.maps) >= most
-                if bound and enough and nlargest(most, map(ORDERS[by], ranking.maps))[-1] >= bound(index):
+                best = nlargest(most, map(ORDERS[by], ranking.maps))
+                least = best[-1] if len(best) == most else -1.0
+            if bound is not None and coarse is not None and least >= 0:
+                if least >= coarse(index):
                     break
+                if least >= bound(index):
+                    continue
             one = _identified(identifier, beyond, every, index, rules)
             if retained is not None:
                 one.retained = retained[one.address]
@@ -341,9 +353,10 @@ def _identified(identifier: Identifier, beyond: Beyond, every: Census, index: in
     holder = holder_of(identifier, address, one.type, place_of(beyond, index))
     if one.view is not None and one.type is not None:
         try:
-            structure, layout = one.view.structure(rules), one.view.shape.layout
+            read = walked(one.view, rules)
+            structure, layout = read.structure, one.view.shape.layout
             return Ranked(
-                address, one.type, holder, one.view.count, structure.load, structure.bytes, layout,
+                address, one.type, holder, read.found.count, structure.load, structure.bytes, layout,
                 tombstones=structure.total.tombstones, known_by=one.known_by, others=one.others,
             )  # fmt: skip
         except GomapError:
@@ -357,11 +370,15 @@ def _measured_sync(target: Target, holder: Holder, address: int, rules: Allocato
     shape = syncmap.detect(target, holder.type)
     if shape is None:
         return []
-    one = syncmap.look(target, shape, Variable(holder.path, holder.type, address), rules)
+    one = syncmap.looked(target, shape, Variable(holder.path, holder.type, address), rules)
     room = max(MAX_PROBLEMS - len(ranking.anomalies), 0)
     told = [*one.anomalies, *one.inner][:room]
     ranking.anomalies += [replace(a, message=f"{holder.path}: {a.message}") for a in told]
-    return [Ranked(address, holder.type, holder, one.count, None, one.bytes, one.generation)] if one.is_used else []
+    return (
+        [Ranked(address, holder.type, holder, one.count, None, one.bytes, one.generation, bound=one.bound)]
+        if one.is_used
+        else []
+    )
 
 
 def add_values(target: Target, ranking: Ranking, referents: Referents, progress: Progress = silent) -> None:

@@ -7,9 +7,8 @@ from gomap.analysis.alias import WHOLE_DEPTH
 from gomap.analysis.beyond import Beyond
 from gomap.analysis.held import AliasSearch, Holder
 from gomap.anomaly import Anomaly
-from gomap.golang.layouts.layout import MapView
-from gomap.golang.layouts.structure import Structure
 from gomap.golang.runtime.stacks import Unseen
+from gomap.moving import Walked
 from gomap.report import Report
 from gomap.results.shared import HeapFacts, HolderRow, PlaceFacts, WayFacts
 from gomap.target import Place
@@ -103,8 +102,11 @@ def named(holder: Holder) -> str:
     return f"{holder.path} in {human.short(place.function or '?')}{goroutine}{dead}"
 
 
-def count_anomalies(found: MapView, structure: Structure) -> list[Anomaly]:
-    """The header's count against the entries that are there."""
+def count_anomalies(read: Walked) -> list[Anomaly]:
+    """The header's count against the entries that are there; only that it was written to, of a map that was."""
+    if read.written:
+        return read.anomalies
+    found, structure = read.found, read.structure
     anomalies = list(structure.anomalies)
     live, count = structure.total.live, found.count
     if live != count:

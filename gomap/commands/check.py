@@ -7,11 +7,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from gomap import human
+from gomap import human, syncmap
 from gomap.analysis import integrity_sync
 from gomap.analysis.alias import everywhere
 from gomap.analysis.beyond import Beyond, beyond, header_size, place_of
-from gomap.analysis.held import AliasSearch
+from gomap.analysis.held import AliasSearch, Holder
 from gomap.analysis.identify import Identified, Identifier
 from gomap.analysis.roots import Roots
 from gomap.anomaly import Anomaly
@@ -27,11 +27,13 @@ from gomap.golang.layouts.lookup import choose
 from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import GoType, Kind
 from gomap.maps import view
+from gomap.memory import forget
+from gomap.moving import Reading, bounds_of, counted, steady
 from gomap.report import Facts, Report, Table
 from gomap.results.check import CheckedRow, CheckResult, FindingKind, UncheckedRow
 from gomap.results.fields import alike
 from gomap.syncmap import detect
-from gomap.target import GLOBAL, Place, Variable
+from gomap.target import GLOBAL, Place, Target, Variable
 
 #: Maps that were not checked in full that are told one by one.
 MAX_TOLD = 16
@@ -40,6 +42,7 @@ INTERRUPTED = "the search was interrupted"
 GUESSED = "not checked: the type is a guess, and the map is not as that type says"
 #: What is counted in Unchecked.what.
 NOUNS = {
+    "maps": "map",
     "parts": "part",
     "entries": "entry",
     "buckets": "bucket",
@@ -66,16 +69,16 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         more, identifier = beyond(target, found, searched.objects, progress=context.progress)
         wanted = _all(context, report, found, more, identifier)
     else:
-        wanted = iter([(expr, expr, GLOBAL, *map_or_sync(context, expr), None)])
+        wanted = iter([(expr, expr, GLOBAL, *map_or_sync(context, expr), None, lambda: True)])
     unused = 0
     findings: list[tuple[str, Checked]] = []  # by name, which maps of several frames may have in common
     stopped = found is not None and found.interrupted
     try:
-        for path, name, place, t, address, guess in wanted:
+        for path, name, place, t, address, guess, held in wanted:
             full = bool(options["--full"])
-            checked = _check(context, hasher, t, address, full)
+            checked = _check(target, hasher, t, address, full, held)
             if guess is not None and checked is not None and checked.verdict == "corrupt":
-                t, checked = of_guess(guess, checked, partial(_check_by, context, hasher, address, full))
+                t, checked = of_guess(guess, checked, partial(_check_by, target, hasher, address, full))
                 path, name = _unnamed(address, t)
             if checked is None:
                 unused += 1
@@ -121,20 +124,22 @@ def _cut(report: Report, partly: Sequence[tuple[str, Checked]], every: bool) -> 
 
 def _all(
     context: Context, report: Report, found: AliasSearch, more: Beyond, identifier: Identifier | None
-) -> Iterator[tuple[str, str, Place, GoType, int, Identified | None]]:
-    """Every map of the process, each once, with its path, its name, and the frame that the path starts in: what can't
-    be a map is told as the search tells it. Those that no variable leads to come last, with how their type is known;
-    one whose type is not is left out."""
+) -> Iterator[tuple[str, str, Place, GoType, int, Identified | None, Callable[[], bool]]]:
+    """Every map of the process, each once, with its path, its name, the frame that the path starts in, and at last
+    whether that still leads to it: what can't be a map is told as the search tells it. Those that no variable leads to
+    come last, with how their type is known; one whose type is not is left out."""
     if found.interrupted:
         report.cut(INTERRUPTED, 0, None)
     search_cut(report, found)
     for done, address in enumerate((*found.types, *found.syncs)):
         context.progress("maps", done, _number(found))
         holder = (found.maps.get(address) or found.syncs[address])[0]
-        yield holder.path, named(holder), holder.place, holder.type, address, None
+        held = _holds(context.target, holder, address)
+        yield holder.path, named(holder), holder.place, holder.type, address, None, held
     for address, (holder, _) in found.doubtful.items():
         if holder.place.kind == "global":  # which is set from the start: what is wrong with it has to be said
-            yield holder.path, named(holder), holder.place, holder.type, address, None
+            held = _holds(context.target, holder, address)
+            yield holder.path, named(holder), holder.place, holder.type, address, None, held
     for done, index in enumerate(more.maps):
         context.progress("maps of the heap", done, len(more.maps))
         if identifier is None or more.census is None:
@@ -142,7 +147,7 @@ def _all(
         address = more.census.addresses[index]
         known = identifier.identify(address)
         if known.type is not None:
-            yield *_unnamed(address, known.type), place_of(more, index), known.type, address, known
+            yield *_unnamed(address, known.type), place_of(more, index), known.type, address, known, lambda: False
 
 
 def _unnamed(address: int, t: GoType) -> tuple[str, str]:
@@ -167,6 +172,24 @@ def of_guess(known: Identified, corrupt: Checked, check: Callable[[GoType], Chec
     return t, Checked(corrupt.entries, 0, [], [Unchecked("entries", number, number, GUESSED)])
 
 
+def _holds(target: Target, holder: Holder, address: int) -> Callable[[], bool]:
+    """Whether the variable still holds what is at the address: of a program that goes on it may have been freed. A
+    sync.Map is the variable itself."""
+
+    def still() -> bool:
+        if holder.address in (None, address):
+            return holder.address is not None
+        forget(target.memory)
+        try:
+            word = target.arch.pointer_size
+            data = target.memory.read(holder.address or 0, 2 * word)  # of an interface the second
+        except GomapError:
+            return False
+        return address in (target.arch.pointer(data), target.arch.pointer(data[word:]))
+
+    return still
+
+
 def map_or_sync(context: Context, expr: str) -> tuple[GoType, int]:
     """The type and the address of the map that was named, or of the sync.Map."""
     try:
@@ -188,32 +211,67 @@ def _doubtful_globals(found: AliasSearch) -> int:
     return sum(holder.place.kind == "global" for holder, _ in found.doubtful.values())
 
 
-def _check(context: Context, hasher: Hasher, t: GoType, address: int, full: bool) -> Checked | None:
-    """None for a sync.Map that was never used."""
+def _check(
+    target: Target, hasher: Hasher, t: GoType, address: int, full: bool, held: Callable[[], bool]
+) -> Checked | None:
+    """None for a sync.Map that was never used. What is written to while it is read, or may have been freed, is never
+    called corrupt. held: whether a variable still leads to it."""
     if not address:
         return Checked(0, 0, [])
+    read: Reading[Checked | None]
     if t.kind is Kind.MAP:
-        return _check_map(context, hasher, t, address, full)
-    absent = Absent(context.target)
+        read = steady(target, lambda now: _check_map(now, hasher, t, address, full), _faults)
+    else:
+
+        def listed() -> set[int]:
+            return {one.key_address for one in syncmap.entries(target, Variable("", t, address))}
+
+        read = counted(target, lambda now: _check_sync(now, hasher, t, address, full), _faults, listed)
+    checked = read.result
+    if checked is None or not target.running:
+        return checked
+    unproved = read.written or bool(checked.kinds and not held())
+    if t.kind is Kind.MAP:
+        moved = bounds_of(target, address, checked.entries if unproved else None)
+    else:
+        moved = read.bound if read.written else None
+    if not unproved and moved is None:
+        return replace(checked, bound=0)
+    off = f": {checked.entries:,} ± {moved:,} entries" if moved else ""
+    why = f"was written to while it was read{off}" if moved is not None else "was freed or written to while it was read"
+    why += ", which may explain what was found wrong" if unproved else ""
+    left = [*checked.unchecked, Unchecked("maps", 1, 1, f"{why} (gomap pid --pause checks it at one moment)")]
+    notes = [one for one in checked.findings if one.severity != "error"] if unproved else checked.findings
+    kinds = {} if unproved else checked.kinds
+    return replace(checked, findings=notes, unchecked=left, kinds=kinds, bound=moved or 0)
+
+
+def _faults(checked: Checked | None) -> object:
+    if checked is None or not checked.kinds:
+        return None
+    return checked.kinds, [(one.code, one.message, one.address) for one in checked.findings if one.severity == "error"]
+
+
+def _check_sync(target: Target, hasher: Hasher, t: GoType, address: int, full: bool) -> Checked | None:
+    absent = Absent(target)
     try:
-        shape = detect(context.target, t)
+        shape = detect(target, t)
         if shape is None:
             raise NotAMap(f"{t.name} is not a sync.Map")
         variable = Variable("", t, address)
         return integrity_sync.check(
-            context.target, shape, variable, hasher, full, absent,
-            lambda t, address: _check_map(context, hasher, t, address, full),
+            target, shape, variable, hasher, full, absent,
+            lambda t, address: _check_map(target, hasher, t, address, full),
         )  # fmt: skip
     except GomapError as error:
         return _unread(error, address, absent)
 
 
-def _check_by(context: Context, hasher: Hasher, address: int, full: bool, t: GoType) -> Checked:
-    return _check_map(context, hasher, t, address, full)
+def _check_by(target: Target, hasher: Hasher, address: int, full: bool, t: GoType) -> Checked:
+    return _check_map(target, hasher, t, address, full)
 
 
-def _check_map(context: Context, hasher: Hasher, t: GoType, address: int, full: bool) -> Checked:
-    target = context.target
+def _check_map(target: Target, hasher: Hasher, t: GoType, address: int, full: bool) -> Checked:
     absent = Absent(target)
     try:
         found: MapView = view(target, t, address)
@@ -243,6 +301,7 @@ def _row(path: str, place: Place, t: GoType, address: int, checked: Checked) -> 
         address=address,
         type=t.name,
         entries=checked.entries,
+        bound=checked.bound,
         hashes_checked=checked.hashes_checked,
         share=checked.share,
         ok={"intact": True, "corrupt": False}.get(checked.verdict),

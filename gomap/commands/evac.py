@@ -10,6 +10,7 @@ from gomap.declare import Context
 from gomap.golang.layouts.structure import Growth
 from gomap.golang.runtime.malloc import allocator
 from gomap.maps import shape_of, view
+from gomap.moving import walked
 from gomap.report import Report
 from gomap.results.evac import EvacResult, ForecastFacts, TableRow
 from gomap.results.fields import alike
@@ -24,8 +25,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         next_ = ForecastFacts(None, "a nil map never grows: writing to it panics")
         result = EvacResult(expr, t.name, None, shape.layout, alike(GrowthFacts, Growth()), next_, None)
         return Report(result, [f"{expr} is a nil {t.name}: {next_.next}"])
-    found = view(target, t, address)
-    structure = found.structure(allocator(target))
+    read = walked(view(target, t, address), allocator(target))
+    found, structure = read.found, read.structure
     growing = found.growing(structure)
     result = EvacResult(
         expr=expr,
@@ -36,4 +37,4 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         forecast=alike(ForecastFacts, found.forecast(structure)),
         tables=None if growing.tables is None else [alike(TableRow, table) for table in growing.tables],
     )
-    return Report(result, growing.answer, growing.sections, anomalies=count_anomalies(found, structure))
+    return Report(result, growing.answer, growing.sections, anomalies=count_anomalies(read))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from gomap import human
@@ -12,12 +13,15 @@ from gomap.expr import keys_of
 from gomap.golang.layouts.layout import MapView
 from gomap.golang.layouts.lookup import candidates, lookup
 from gomap.golang.layouts.search import Lookup, Step
-from gomap.maps import view
+from gomap.keys import Keys
+from gomap.maps import on, view
+from gomap.moving import steady
 from gomap.report import Facts, Report
 from gomap.results.fields import alike
 from gomap.results.get import GetResult, LookupStep
 from gomap.values import Limits, Scalar, Values, shown
 
+WRITTEN = "the map was written to while it was read"
 #: Steps of a path that are told.
 MAX_ROWS = 30
 
@@ -36,7 +40,10 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         report = Report(_result(expr, key_json, Lookup(), None, []))
         report.answer = [f"not found: {expr} is a nil {t.name}"]
     else:
-        result = lookup(found, keys.hasher, candidates(found, keys.hasher), key)
+        read = steady(keys.target, lambda target: _looked_up(on(found, target), keys, key), lambda one: one.broken)
+        result = read.result
+        if read.written:
+            result = replace(result, broken=Anomaly("warning", "torn-read", WRITTEN, found.address))
         whys = [_why(found, values, result, step) for step in result.path]
         value = values.json(t.elem, result.elem) if result.found else None
         data = _result(expr, key_json, result, value, whys)
@@ -46,9 +53,13 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         if result.broken is not None and not result.found:
             endless = result.broken.code == "endless-search"
             why = "is not in the map, and the program's search for it never ends" if endless else "can't be looked up"
-            report.answer = [f"{what} {why}: the map is corrupt"]
+            report.answer = [f"{what} {why}: {WRITTEN if read.written else 'the map is corrupt'}"]
         _explain(report, found, result, whys)
     return report
+
+
+def _looked_up(found: MapView, keys: Keys, key: bytes) -> Lookup:
+    return lookup(found, keys.hasher, candidates(found, keys.hasher), key)
 
 
 def _result(expr: str, key: Scalar, result: Lookup, value: Scalar | None, whys: list[str]) -> GetResult:
@@ -76,7 +87,12 @@ def _notes(found: MapView, result: Lookup) -> list[Anomaly]:
         what = "the key contains a NaN, which equals nothing, not even itself: no lookup ever finds it"
         notes.append(Anomaly("note", "nan-key", what, found.address))
     if found.writing and not result.found:
-        what = "the program was stopped inside a write to this map: the entry may be on its way"
+        when = (
+            "a write to this map is in progress"
+            if found.target.running
+            else "the program was stopped inside a write to this map"
+        )
+        what = f"{when}: the entry may be on its way"
         notes.append(Anomaly("note", "writing", what, found.address))
     return notes
 

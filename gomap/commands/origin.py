@@ -21,6 +21,7 @@ from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import GoType, Kind
 from gomap.heap.profile import Profile, likelihood
 from gomap.maps import view
+from gomap.moving import walked
 from gomap.report import Facts, Lines, Report, Section, Table
 from gomap.results.fields import UNASKED, alike
 from gomap.results.origin import EstimatedFacts, OriginBytes, OriginResult, ProfilingFacts
@@ -80,11 +81,10 @@ def _measured(target: Target, t: GoType, address: int) -> tuple[int, list[Anomal
     """(bytes held, what is wrong) of a map or a sync.Map."""
     rules = allocator(target)
     if t.kind is Kind.MAP:
-        found = view(target, t, address)
-        structure = found.structure(rules)
-        return structure.bytes.allocated, count_anomalies(found, structure)
+        read = walked(view(target, t, address), rules)
+        return read.structure.bytes.allocated, count_anomalies(read)
     shape, variable = _sync(target, t, address)
-    sync = syncmap.look(target, shape, variable, rules)
+    sync = syncmap.looked(target, shape, variable, rules)
     return sync.bytes.allocated, [*sync.anomalies, *sync.inner]
 
 

@@ -92,13 +92,14 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         adopt(found, more, identifier, _operated_on(target, more, searched), context.progress)
     searched.inside = [race.located(one, found) for one in searched.inside]
     flagged = race.with_write_flag(target, found)
+    gone_on = race.gone_on(target, searched)
     searched.inside = [race.concluded(target, one, found, flagged) for one in searched.inside]
     nil = {one.goroutine.id: race.nil_variables(target, one, found) for one in searched.inside}
     maps = _maps(searched, found, flagged, nil)
     report = Report(_result(searched, found, maps, nil))
     # The search for holders walks the same stacks and has the same trouble with them.
     report.anomalies = [*searched.anomalies, *_not_followed(found)]
-    report.anomalies += _unknown(searched)
+    report.anomalies += [*_unknown(searched), *gone_on]
     report.answer = list(dict.fromkeys(_answer(searched, maps, nil, target.running)))
     if not options.get("--json"):
         report.sections = [section for one in maps for section in _sections(one, searched)]

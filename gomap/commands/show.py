@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 from gomap import human
-from gomap.analysis.moving import Walked, walked
 from gomap.anomaly import Anomaly
 from gomap.answers.drawing import bucket_sections
 from gomap.answers.facts import count_anomalies
@@ -21,7 +20,8 @@ from gomap.golang.runtime.heap import Room
 from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import GoType
 from gomap.listing import entries_json
-from gomap.maps import LAYOUTS, shape_of
+from gomap.maps import LAYOUTS, shape_of, view
+from gomap.moving import Walked, walked
 from gomap.report import Bars, Facts, Heat, Report, Section, Table
 from gomap.results.fields import Encoded, alike
 from gomap.results.shared import GrowthFacts, SizeFacts
@@ -46,12 +46,10 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         if options["--iterators"]:
             report.data = replace(report.data, iterators=[])
         return report
-    read = walked(target, t, address, allocator(target))
+    read = walked(view(target, t, address), allocator(target))
     found, structure = read.found, read.structure
     data = _result(expr, t, shape, found, structure, read)
-    report = Report(data, anomalies=[*structure.anomalies, *read.anomalies])
-    if not read.bound:
-        report.anomalies = count_anomalies(found, structure)
+    report = Report(data, anomalies=count_anomalies(read))
     if Room(target).is_left(address):
         where = "its header is in freed memory or on an old stack"
         what = f"{expr} is dead here: {where}"

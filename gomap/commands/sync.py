@@ -28,7 +28,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     shape = syncmap.detect(target, variable.type)
     if shape is None:
         raise NotAMap(f"{expr} is not a sync.Map: {_has(target, variable)}")
-    found = context.look(variable, lambda: syncmap.look(target, shape, variable, allocator(target)))
+    found = context.look(variable, lambda: syncmap.looked(target, shape, variable, allocator(target)))
     wanted = context.settings.entries if options["--entries"] is None else options["--entries"]
     report = Report(None, anomalies=[*found.anomalies, *found.inner])
     at = f"  {variable.address:#x}" if variable.address is not None else ""
@@ -56,6 +56,7 @@ def _result(expr: str, variable: Variable, found: SyncMap, entries: Asked[list[S
         address=variable.address,
         generation=found.generation,
         count=found.count,
+        bound=found.bound,
         bytes=OwnBytes(found.bytes.allocated),
         read_dirty=None
         if old is None
@@ -90,8 +91,9 @@ def _half(half: Half) -> HalfFacts:
 
 def _summary(found: SyncMap) -> str:
     entries = human.plural(found.count, "entry") if found.count else "no entry"
+    entries = f"{found.count:,} ± {found.bound:,} entries" if found.bound else entries
     old, trie = found.read_dirty, found.trie
-    if old is not None and not found.count:
+    if old is not None and not found.count and not found.bound:
         return f"no live entry: {human.size(found.bytes.allocated)} held"
     if old is not None:
         if not old.amended:

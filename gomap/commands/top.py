@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
-from gomap import human
+from gomap import human, moving
 from gomap.analysis.alias import everywhere
 from gomap.analysis.beyond import NO_VARIABLE, UNKNOWN, Beyond, HeapSearch, beyond, header_size, search_heap
 from gomap.analysis.held import AliasSearch
@@ -34,6 +34,7 @@ from gomap.golang.runtime.heap import Heap
 from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import Kind
 from gomap.heap.graph import algorithms
+from gomap.moving import Bounds
 from gomap.report import Facts, Report, Table
 from gomap.results.shared import ScannedFacts, SizeFacts
 from gomap.results.top import TopExample, TopGroup, TopMap, TopResult, TopTotal, TopUnreachable
@@ -89,8 +90,9 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     else:
         shown = sorted([*ranking.best(order, most), *others.maps], key=order, reverse=True)[: most or None]
     shown_groups = groups[: most or None]
-    result = _result(shown, shown_groups, ranking, searched, by, group, found.dead, more, dead)
-    report = Report(result, anomalies=[*found.anomalies, *searched.anomalies])
+    bounds = moving.bounds(target)
+    result = _result(shown, shown_groups, ranking, searched, by, group, found.dead, more, dead, bounds)
+    report = Report(result, anomalies=[*found.anomalies, *searched.anomalies], bounds=bounds)
     report.anomalies += ranking.anomalies
     if dead is not None:
         report.answer = _garbage_words(dead)
@@ -104,7 +106,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if group:
         _describe_groups(report, shown_groups, group, with_values)
     else:
-        _describe(report, shown, ranking, with_values, dead is not None)
+        _describe(report, shown, ranking, with_values, dead is not None, bounds)
     if interrupted:
         report.interrupted(ranking.number)
     if len(shown_groups) < len(groups):
@@ -155,6 +157,7 @@ def _result(
     dead: int,
     more: Beyond,
     unreachable: Garbage | None,
+    bounds: Bounds | None,
 ) -> TopResult:
     total = TopTotal(
         maps=ranking.number,
@@ -167,7 +170,7 @@ def _result(
         by=by,
         group=group,
         groups=[_group(one) for one in groups],
-        maps=[_map(one) for one in shown],
+        maps=[_map(one, bounds) for one in shown],
         total=total,
         heap=heap_facts(more),
         unreachable=None if unreachable is None else _unreachable(unreachable),
@@ -176,7 +179,12 @@ def _result(
     )
 
 
-def _map(one: Ranked) -> TopMap:
+def _bound(one: Ranked, bounds: Bounds | None) -> int | None:
+    """The most that its number of entries may be off; None where the program stands still."""
+    return None if bounds is None else max(bounds.of(one.address), one.bound or 0)
+
+
+def _map(one: Ranked, bounds: Bounds | None) -> TopMap:
     return TopMap(
         way=way_facts(one.holder),
         address=one.address,
@@ -184,6 +192,7 @@ def _map(one: Ranked) -> TopMap:
         type_known_by=one.known_by,
         type_or=list(one.others),
         count=one.count,
+        bound=_bound(one, bounds),
         load=one.load,
         layout=one.layout,
         bytes=_sizes(one.bytes),
@@ -287,13 +296,20 @@ def _name(one: Ranked, dead: bool) -> str:
     return f"{what}; type by {_SOURCES.get(one.known_by or '', '?')}{doubt}"
 
 
-def _describe(report: Report, shown: list[Ranked], ranking: Ranking, with_values: bool, dead: bool) -> None:
+def _entries(one: Ranked, bounds: Bounds | None) -> str:
+    off = _bound(one, bounds)
+    return f"{one.count:,}" + (f" ± {off:,}" if off else "")
+
+
+def _describe(
+    report: Report, shown: list[Ranked], ranking: Ranking, with_values: bool, dead: bool, bounds: Bounds | None
+) -> None:
     headings = ["held", "waste", "entries", "load", "map", "address:type"]
     rows = [
         [
             human.size(one.bytes.allocated),
             human.size(one.bytes.waste),
-            f"{one.count:,}",
+            _entries(one, bounds),
             "" if one.load is None else human.percent(one.load),
             _name(one, dead),
             f"{one.address:#x}" + (f":{human.short(one.type.name)}" if one.type is not UNKNOWN else ""),

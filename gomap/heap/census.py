@@ -21,7 +21,7 @@ import struct
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import compress
 from typing import Union
@@ -95,8 +95,13 @@ class Census:
         return not (self.unread or self.lost or self.interrupted)
 
     def add(self, row: Row) -> None:
-        for column, value in zip((self.addresses, self.counts, self.arrays, self.sizes, self.held, self.slots), row):
-            column.append(value)
+        address, count, pointer, size, held, slots = row
+        self.addresses.append(address)
+        self.counts.append(count)
+        self.arrays.append(pointer)
+        self.sizes.append(size)
+        self.held.append(held)
+        self.slots.append(slots)
 
     def row_of(self, address: int) -> int:
         """The row of the heap's header at the address; -1 where there is none."""
@@ -137,7 +142,29 @@ def census(target: Target, heap: Heap, types: DescribedTypes, progress: Progress
     except KeyboardInterrupt:
         found.interrupted = True
     found.sorted = len(found.addresses)
+    _count(target, found)
     return found
+
+
+def seen_through(target: Target, known: Census, types: DescribedTypes) -> Census:
+    """The same census, of which more is asked through another target of the program."""
+    found = replace(
+        known, header=types.map_header(), addresses=known.addresses[:], counts=known.counts[:],
+        arrays=known.arrays[:], sizes=known.sizes[:], held=known.held[:], slots=known.slots[:],
+        stacked=set(known.stacked), doubtful=list(known.doubtful),
+    )  # fmt: skip
+    if known.reader is not None:
+        found.reader = HeaderReader(target, Heap(target), types, found)
+        found.reader.spans, found.reader.starts = known.reader.spans, known.reader.starts
+    _count(target, found)
+    return found
+
+
+def _count(target: Target, found: Census) -> None:
+    """Notes the census where the program goes on: its headers are read again at the end (gomap.moving)."""
+    counted = getattr(target.memory, "counted", None)
+    if counted is not None:
+        counted.append(found)
 
 
 class HeaderReader:
@@ -274,6 +301,22 @@ class HeaderReader:
             one = self.rule.candidate(start, struct.unpack(self.code, data))
             if one is not None:
                 self._add([one], low, high)
+
+    def changed(self) -> Iterator[tuple[int, int | None]]:
+        """(address, entries) of the headers found so far that are not as they were; None where one is gone."""
+        found, size = self.found, self.size
+        rows = {address: row for row, address in enumerate(found.addresses)}
+        counts, arrays, sizes = found.counts, found.arrays, found.sizes
+        unpack, pad, candidate = struct.Struct(self.code).unpack, bytes(self.object - size), self.rule.candidate
+        for address, data in gather(self.target.memory, sorted(rows), size):
+            row, record = rows[address], () if data is None else unpack(bytes(data) + pad)
+            if record and self.rule.same(record, counts[row], arrays[row]):
+                continue
+            one = candidate(address, record) if record else None
+            if one is None:
+                yield address, None
+            elif (one[1], one[2], one[3]) != (counts[row], arrays[row], sizes[row]):
+                yield address, one[1]
 
     # -- what it names ---------------------------------------------------------------------------------
 

@@ -15,7 +15,8 @@ def success(command: str, target: Target, report: Report) -> str:
     version = target.go_version if report.gone is None else report.gone or None
     facts = TargetFacts(target.backend, target.kind, version, arch.name, arch.pointer_size, arch.byte_order)
     anomalies = [*report.notes, *report.anomalies]
-    return line(Answer(SCHEMA, command, facts, report.data, anomalies, report.truncated))
+    bounds = None if report.bounds is None else report.bounds.facts()
+    return line(Answer(SCHEMA, command, facts, report.data, anomalies, report.truncated, bounds))
 
 
 def bare(command: str, data: object) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Optional
 
 from gomap.anomaly import Anomaly
-from gomap.results.fields import Word
+from gomap.results.fields import Address, Word
 
 SCHEMA = "gomap/1"
 
@@ -37,6 +37,27 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class MapBound:
+    """A map that was written to while it was read."""
+
+    address: Annotated[Address, "of the header"]
+    bound: Annotated[
+        int, "the most that the map's number of entries may be off; 0 where its header changed and counts as many"
+    ]
+
+
+@dataclass(frozen=True)
+class BoundFacts:
+    """What may be torn in an answer about a program that went on."""
+
+    maps: Annotated[int, "maps whose headers were read again at the end"]
+    written: Annotated[int, "those of them that were written to while they were read"]
+    gone: Annotated[int, "those whose headers are not there any more"]
+    entries: Annotated[int, "the most that the numbers of entries of all of them together may be off"]
+    of: Annotated[list[MapBound], "the maps that were written to, those with the largest bounds first, 256 at most"]
+
+
+@dataclass(frozen=True)
 class Answer:
     """What a command prints when all goes well."""
 
@@ -46,6 +67,10 @@ class Answer:
     data: Annotated[object, "the answer itself, see each command"]
     anomalies: Annotated[list[Anomaly], "what an intact program would not have, and notes; empty when all is well"]
     truncated: Annotated[Optional[list[Cut]], "what was left out; null when the answer is whole"]
+    bounds: Annotated[
+        Optional[BoundFacts],
+        "of a program that went on while it was read: what may be torn; null where it stood still",
+    ]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ class UncheckedRow:
     what: Annotated[
         str,
         "what is counted: `keys`, `nan-keys`, `long-keys`, `equal-hashes` (keys), `entries`, `buckets`, "
-        "`overflow-buckets`, `parts` (tables and groups), `directory-entries`, `maps`",
+        "`overflow-buckets`, `parts` (tables and groups), `directory-entries`, `maps` (one that was written to while "
+        "it was read)",
     ]
     number: Annotated[int, "how many were not checked"]
     of: Annotated[Optional[int], "of how many; null where that is not known"]
@@ -43,6 +44,10 @@ class CheckedRow:
     address: Annotated[Optional[Address], "of its header; null for a nil map"]
     type: Annotated[str, "the map's type"]
     entries: Annotated[int, "live entries that were found"]
+    bound: Annotated[
+        Optional[int],
+        "where the program went on: the most that `entries` may be off; null where it stood still",
+    ]
     hashes_checked: Annotated[
         int,
         "keys whose hash was compared with their place; of a sync.Map up to Go 1.23 those of its read and its "

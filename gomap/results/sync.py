@@ -69,6 +69,11 @@ class SyncResult:
     address: Annotated[Optional[Address], "of the sync.Map"]
     generation: Annotated[Word, "`read-dirty` (up to Go 1.23) or `hash-trie` (from Go 1.24 on)"]
     count: Annotated[int, "live entries"]
+    bound: Annotated[
+        Optional[int],
+        "where the program went on: how many entries were there either before or afterwards, and not both times; null "
+        "where it stood still",
+    ]
     bytes: Annotated[OwnBytes, "memory"]
     read_dirty: Annotated[Optional[ReadDirtyFacts], "the older generation"]
     hash_trie: Annotated[Optional[HashTrieFacts], "the newer generation"]

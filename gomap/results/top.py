@@ -54,6 +54,9 @@ class TopMap(NamedTuple):
     ]
     type_or: Annotated[list[str], "other types that fit such a map as well"]
     count: Annotated[int, "entries"]  # type: ignore[assignment]
+    bound: Annotated[
+        Optional[int], "where the program went on: the most that `count` may be off; null where it stood still"
+    ]
     load: Annotated[Optional[float], "as in [hmap-show](#hmap-show); null of a sync.Map"]
     layout: Annotated[Word, "`classic` or `swiss`; of a sync.Map `read-dirty` or `hash-trie`"]
     bytes: Annotated[SizeFacts, "what the map itself owns; a sync.Map owns its read and dirty maps, entries and nodes"]

@@ -9,6 +9,7 @@ that the maps have (hashkeys.py).
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -228,9 +229,12 @@ def random_blocks(where: Area, word: int, size: int, order: str) -> Iterator[tup
     count, step = size // word, align // word
     first = (-where.start % align) // word
     words = where.words
-    for i in range(first, len(words) - count + 1, step):
-        block = words[i : i + count]
-        if all(block):
+    # None of its words is 0: most of what is looked at is.
+    runs = re.finditer(b"\x01{%d,}" % count, bytes(map(bool, words)))
+    starts = (i for run in runs for i in range(run.start() + (first - run.start()) % step, run.end() - count + 1, step))
+    for i in starts:
+        if i >= first:
+            block = words[i : i + count]
             data = b"".join(one.to_bytes(word, order) for one in block)  # type: ignore[arg-type]
             if len(set(data)) >= size * _DISTINCT[size]:
                 yield where.start + i * word, data

@@ -14,7 +14,7 @@ from gomap.golang.layouts.layout import MapView
 from gomap.golang.layouts.lookup import all_fit, sample_of
 from gomap.golang.runtime.heap import Heap
 from gomap.golang.runtime.rtype import DescribedTypes
-from gomap.heap.census import census
+from gomap.heap.census import Census
 from gomap.stripped.find import Area, random_blocks
 from gomap.target import Target
 
@@ -41,9 +41,10 @@ class HashKeys:
 
 
 def find(
-    target: Target, heap: Heap, areas: Sequence[Area], make: Callable[[bytes | None, bytes], tuple[MemHash, bool]]
+    target: Target, every: Census, areas: Sequence[Area], make: Callable[[bytes | None, bytes], tuple[MemHash, bool]]
 ) -> HashKeys | None:
-    """make: gives hashes with aeskeysched, or None, and hashkey; and what Hasher calls signatures."""
+    """every: the maps of the heap. make: gives hashes with aeskeysched, or None, and hashkey; and what Hasher calls
+    signatures."""
     types = DescribedTypes(target)
     word, order = target.arch.pointer_size, target.arch.byte_order
     candidates: list[tuple[HashKeys, MemHash, bool]] = []
@@ -55,7 +56,7 @@ def find(
             candidates.append((HashKeys(None, address), *make(None, data)))
     if not candidates:
         return None
-    tried = [(one, sample_of(one, KEYS)) for one in islice(_maps(target, heap, types), MAPS)]
+    tried = [(one, sample_of(one, KEYS)) for one in islice(_maps(target, every, types), MAPS)]
     best, most = None, ENOUGH - 1
     for keys, mem, signatures in candidates:
         agreed = _agreed(tried, Hasher(target, mem, types, signatures))
@@ -64,10 +65,9 @@ def find(
     return best
 
 
-def _maps(target: Target, heap: Heap, types: DescribedTypes) -> Iterator[MapView]:
+def _maps(target: Target, every: Census, types: DescribedTypes) -> Iterator[MapView]:
     """Maps of the heap whose types are known without hashes, the largest first."""
-    every = census(target, heap, types)
-    identifier = Identifier(target, heap, types)
+    identifier = Identifier(target, every.reader.heap if every.reader is not None else Heap(target), types)
     order = sorted(range(len(every.counts)), key=lambda index: -every.counts[index])
     for index in order[:LOOKED_AT]:
         if every.counts[index] < FEWEST:

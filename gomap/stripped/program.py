@@ -17,7 +17,7 @@ from gomap.golang.runtime.heap import Heap
 from gomap.golang.runtime.maptypes import descriptors
 from gomap.golang.runtime.rtype import KIND_MASK, KINDS, DescribedTypes
 from gomap.gotypes import GoType, Kind, consist_of_same, fixed
-from gomap.heap.census import census
+from gomap.heap.census import Census, census
 from gomap.memory import CachedMemory, Memory
 from gomap.stripped import buildinfo, find, hashkeys, layouts
 from gomap.target import GLOBAL, Arch, Captured, Frame, Goroutine, Location, Record, Registers, Variable, Wanted
@@ -115,6 +115,7 @@ class Stripped:
         self._index: Mapping[str, Sequence[int]] | None = None
         self._known: dict[str, GoType | None] = {}
         self._roots: list[Root] | None = None
+        self._census: Census | None = None
 
     @property
     def go_version(self) -> str | None:
@@ -130,7 +131,7 @@ class Stripped:
         """For another command: what was not found may be there now. memory: where it is another object by now."""
         self._raw = memory or self._raw
         self._missing.clear()
-        self._roots = None
+        self._roots, self._census = None, None
         self._kept.renew(CachedMemory(self._raw))
         return self
 
@@ -244,7 +245,7 @@ class Stripped:
 
         record = self._module
         areas = [find.area(self, record["noptrbss"], record["enoptrbss"])]
-        found = hashkeys.find(self, Heap(self), areas, make)  # type: ignore[arg-type]
+        found = hashkeys.find(self, self.census(), areas, make)  # type: ignore[arg-type]
         if found is None:
             return
         if found.schedule is not None:
@@ -321,9 +322,15 @@ class Stripped:
                 self._roots = list(self._find_roots())
         return self._roots
 
+    def census(self) -> Census:
+        """Every map header of the heap, looked for once a command. Raises GomapError."""
+        if self._census is None:
+            self._census = census(self, Heap(self), DescribedTypes(self))
+        return self._census
+
     def _find_roots(self) -> Iterator[Root]:
-        heap, types = Heap(self), DescribedTypes(self)
-        every = census(self, heap, types)
+        every = self.census()
+        heap, types = every.reader.heap if every.reader is not None else Heap(self), DescribedTypes(self)
         headers = {address for address, array in zip(every.addresses, every.arrays) if array}
         identifier = Identifier(self, heap, types)
         word, record = self.arch.pointer_size, self._module

@@ -14,7 +14,8 @@ from gomap.golang.runtime.goroutines import goroutine_of_thread
 from gomap.golang.runtime.pclntab import Functions
 from gomap.golang.runtime.unwind import Unwinder
 from gomap.gotypes import GoType
-from gomap.memory import CachedMemory, Memory
+from gomap.heap.census import Census
+from gomap.memory import CachedMemory, HeldMemory, Memory
 from gomap.stripped.program import Stripped
 from gomap.target import Arch, Captured, Frame, Goroutine, Kept, Location, Registers, Variable, Wanted
 from gomap.trace.port import Tracer
@@ -40,7 +41,8 @@ class StrippedTarget:
         running: int = 0,
     ) -> None:
         self.backend, self.kind, self.running = backend, kind, running
-        self.memory: Memory = CachedMemory(memory)
+        cached = CachedMemory(memory)
+        self.memory: Memory = HeldMemory(cached) if running else cached
         self._info, self._thread, self._registers = info.again(memory), thread, registers
         self.arch, self.notes, self.stripped = info.arch, info.notes, info.nameless
 
@@ -50,6 +52,9 @@ class StrippedTarget:
 
     def variable(self, name: str, callers: bool = True) -> Variable | None:
         return self._info.variable(name, callers)
+
+    def census(self) -> Census:
+        return self._info.census()
 
     def find_type(self, name: str) -> GoType | None:
         return self._info.find_type(name)

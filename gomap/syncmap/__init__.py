@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from gomap import moving
+from gomap.anomaly import Anomaly
 from gomap.golang.layouts.slots import member
 from gomap.golang.runtime.heap import Room
 from gomap.golang.runtime.malloc import Allocator
@@ -21,7 +23,7 @@ from gomap.syncmap.shape import ReadDirtyShape, Shape, detect
 from gomap.syncmap.trie import TrieWalk
 from gomap.target import Target, Variable
 
-__all__ = ["detect", "entries", "look", "nonsense", "objects"]
+__all__ = ["detect", "entries", "look", "looked", "nonsense", "objects"]
 
 
 def look(target: Target, shape: Shape, variable: Variable, allocator: Allocator) -> SyncMap:
@@ -55,6 +57,26 @@ def nonsense(target: Target, shape: Shape, variable: Variable, room: Room) -> st
     word = target.arch.pointer_size
     data = target.memory.read(root, shape.indirect.size)
     return f"the root at {root:#x} has a parent" if any(data[offset : offset + word]) else None
+
+
+def looked(target: Target, shape: Shape, variable: Variable, allocator: Allocator) -> SyncMap:
+    """look, of a program that may go on: where the sync.Map was written to while it was read, its anomalies say that
+    and nothing else. Raises what look raises."""
+    read = moving.counted(
+        target,
+        lambda now: look(now, shape, variable, allocator),
+        lambda one: [(a.code, a.message, a.address) for a in one.anomalies if a.severity != "note"],
+        lambda: {entry.key_address for entry in entries(target, variable)},
+    )
+    found = read.result
+    found.bound = read.bound
+    if read.written:
+        off = f" ± {read.bound:,}" if read.bound else ""
+        what = f"the sync.Map was written to while it was read: it has {found.count:,}{off} entries"
+        notes = [a for a in found.anomalies if a.severity == "note"]
+        found.anomalies, found.untold = [*notes, Anomaly("warning", "torn-read", what, variable.address)], {}
+        found.inner = [a for a in found.inner if a.severity == "note"]
+    return found
 
 
 def entries(target: Target, variable: Variable) -> Iterator[SyncEntry]:

@@ -77,7 +77,8 @@ class Trie:
 class SyncMap:
     """What walking a sync.Map finds. count: live entries, as Range would yield them. bytes: what the map has
     taken from the heap beside itself; what keys and values point to is not counted. locked: its mutex is held.
-    untold: more anomalies of a code than are in the list. inner: anomalies of the read and the dirty map themselves."""
+    untold: more anomalies of a code than are in the list. inner: anomalies of the read and the dirty map themselves.
+    bound: the most that count may be off; None where the program stands still."""
 
     generation: str
     count: int = 0
@@ -88,6 +89,7 @@ class SyncMap:
     anomalies: list[Anomaly] = field(default_factory=list)
     untold: dict[str, int] = field(default_factory=dict)
     inner: list[Anomaly] = field(default_factory=list)
+    bound: int | None = None
 
     @property
     def is_used(self) -> bool:

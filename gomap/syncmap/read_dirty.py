@@ -14,6 +14,7 @@ from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import GoType, atomic_pointee
 from gomap.maps import view
 from gomap.memory import gather
+from gomap.moving import walked
 from gomap.syncmap.facts import (
     BATCH,
     MAX_ENTRIES,
@@ -158,9 +159,9 @@ class ReadDirtyWalk:
         allocated, rebuilt = own + len(values) * each + boxes, own + found.count * each + boxes
         halves = [(half, what) for half, what in ((read, "read"), (dirty, "dirty")) if half is not None]
         for half, what in halves:
-            structure = half.structure(allocator)
-            allocated += structure.bytes.allocated
-            found.inner += [replace(a, message=f"{what} map: {a.message}") for a in structure.anomalies]
+            inner = walked(half, allocator)
+            allocated += inner.structure.bytes.allocated
+            found.inner += [replace(a, message=f"{what} map: {a.message}") for a in inner.anomalies]
         if halves:
             rebuilt += halves[0][0].rebuilt(found.count, allocator)
         found.bytes = Bytes(allocated, live=found.count * 2 * interface, rebuilt=rebuilt)

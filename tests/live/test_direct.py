@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import lzma
 import os
 import re
 import subprocess
@@ -118,9 +120,50 @@ def test_bounds(both_layouts: Row) -> None:
             assert min(before, after) - 1 - data["bound"] <= data["count"] <= max(before, after) + 1 + data["bound"]
             assert abs(data["live"] - data["count"]) <= data["bound"]
             assert not [one for one in said["anomalies"] if one["severity"] == "error"], said["anomalies"]
-            assert "count-mismatch" not in codes and ("torn-read" in codes) == (data["bound"] > 0), codes
+            assert "count-mismatch" not in codes and ("torn-read" in codes or not data["bound"]), codes
+            assert said["bounds"]["maps"] == 1 and (said["bounds"]["written"] or not data["bound"])
         words = directly.ask(DirectTarget(opened), "hmap-show main.Rates[3].M").output
         assert max(bounds) > 0 and (" ± " in words or "entries in room" in words)
+        of_every_command(opened)
+
+
+def of_every_command(opened: Opened) -> None:
+    """What is written to is never called corrupt, and a map that is corrupt and at rest is."""
+
+    def ask(line: str) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(directly.ask(DirectTarget(opened), f"{line} --json").output)
+        about = [one for one in said["anomalies"] if "main.Damaged" not in one["message"]]
+        assert not [one for one in about if "corrupt" in one["message"] or one["severity"] == "error"], (line, about)
+        return said
+
+    for expr in ("main.Rates[1].M", "main.Rates[2].M", "main.Synced", *["main.Flip"] * 8):
+        (one,) = ask(f"hmap-check {expr}")["data"]["maps"]
+        assert one["verdict"] != "corrupt" and one["kinds"] == [], (expr, one)
+        assert expr == "main.Flip" or abs(one["entries"] - SIZES[expr]) <= one["bound"] + 1, (expr, one)
+    damaged = json.loads(directly.ask(DirectTarget(opened), "hmap-check main.Damaged --json").output)["data"]["maps"]
+    assert [(one["verdict"], one["bound"]) for one in damaged] == [("corrupt", 0)]
+    assert "the map is corrupt" in directly.ask(DirectTarget(opened), "hmap-show main.Damaged").output
+    synced = ask("hmap-sync main.Synced")["data"]
+    assert abs(synced["count"] - SIZES["main.Synced"]) <= synced["bound"] + 1
+    assert ask("hmap-get main.Rates[3].M 5")["data"]["found"]  # it is never deleted
+    before = [length(opened, i) for i in range(4)]
+    top = ask("hmap-top")
+    after = [length(opened, i) for i in range(4)]
+    rows = {one["path"]: one for one in top["data"]["maps"]}
+    for i in range(4):
+        one = rows[f"main.Rates[{i}].M"]
+        assert (
+            min(before[i], after[i]) - 1 - one["bound"] <= one["count"] <= max(before[i], after[i]) + 1 + one["bound"]
+        )
+    written = {one["address"]: one["bound"] for one in top["bounds"]["of"]}
+    assert rows["main.Rates[3].M"]["address"] in written and top["bounds"]["entries"] == sum(written.values())
+    for line in ("hmap-evac main.Rates[2].M", "hmap-alias main.Flip", f"hmap-whatis {rows['main.Flip']['address']}",
+                 "hmap-advise main.Rates[2].M"):  # fmt: skip
+        assert ask(line)["bounds"]["maps"] > 0
+
+
+#: Entries that maps of the program always have, or one more.
+SIZES = {"main.Rates[1].M": 100_000, "main.Rates[2].M": 100_000, "main.Synced": 10_000}
 
 
 def length(opened: Opened, i: int) -> int:
@@ -183,6 +226,19 @@ def test_bad_input(system_go: Row, tmp_path: Path) -> None:
     ):
         status, out, error = gomap(*arguments, "-c", "hmap-top")
         assert (status, out, error.count("\n")) == (1, "", 1) and said in error, (arguments, error)
+    whole = core.path.read_bytes()
+    plain = gomap("core", str(binary), str(core.path), "-c", "hmap-show main.Keep.M --json")
+    for name, packed in (("gz", gzip.compress(whole, 1)), ("xz", lzma.compress(whole, preset=0))):
+        path = tmp_path / f"core.{name}"
+        path.write_bytes(packed)
+        assert gomap("core", str(binary), str(path), "-c", "hmap-show main.Keep.M --json") == plain and plain[1]
+        path.write_bytes(packed[: len(packed) // 2])
+        status, out, error = gomap("core", str(path), "-c", "hmap-top")
+        assert (status, out, error.count("\n")) == (1, "", 1) and f"{path} is damaged or cut short (" in error, error
+    for begin, said in ((b"\x28\xb5\x2f\xfd", "zstd"), (b"\x04\x22\x4d\x18", "lz4")):
+        path.write_bytes(begin + bytes(100))
+        status, out, error = gomap("core", str(path), "-c", "hmap-top")
+        assert (status, out, error.count("\n")) == (1, "", 1) and said in error and str(path) in error, error
     status, out, _ = gomap("core", str(core.path), "-c", "hmap-show main.Keep.M", "-c", "hmap-top -n 1")
     assert out
     run = subprocess.run(
@@ -191,3 +247,34 @@ def test_bad_input(system_go: Row, tmp_path: Path) -> None:
     )  # fmt: skip
     assert run.returncode == 0 and "maps hold" in run.stdout and "Usage: hmap-show" in run.stdout
     assert "unknown command 'nonsense'" in run.stderr
+
+
+def test_exec_and_exit_in_between(system_go: Row) -> None:
+    """The process becomes another program, and then ends, while gomap waits at its prompt."""
+    binary = toolchains.small("execs", system_go, optimised=True)
+    process = subprocess.Popen([str(binary)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin and process.stdout and process.stdout.readline() == "begun\n"
+    prompt = subprocess.Popen(
+        [str(ROOT / "bin" / "gomap"), "pid", str(process.pid)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert prompt.stdin and prompt.stdout and prompt.stderr
+    try:
+        prompt.stdin.write("hmap-show main.M --json\n")
+        prompt.stdin.flush()
+        assert json.loads(prompt.stdout.readline().replace("(gomap) ", ""))["data"]["count"] == 3
+        process.stdin.write("x")
+        process.stdin.flush()
+        assert process.stdout.readline() == "begun\n"  # the same program, from its start
+        prompt.stdin.write("hmap-show main.M\n")
+        prompt.stdin.flush()
+        assert "has become another program (exec): start gomap again" in prompt.stderr.readline()
+        process.kill()
+        process.wait()
+        prompt.stdin.write("hmap-show main.M\nhmap-top --json\n")
+        _, error = prompt.communicate()
+        assert error.count("has ended\n") == 2 == error.count("\n")
+    finally:
+        for one in (process, prompt):
+            one.kill()
+            one.communicate()

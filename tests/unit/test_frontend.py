@@ -195,7 +195,7 @@ def test_answers_in_json_name_the_target() -> None:
         "byte_order": "little",
     }
     assert answer["truncated"] is None
-    assert set(answer) == {"schema", "command", "target", "data", "anomalies", "truncated"}
+    assert set(answer) == {"schema", "command", "target", "data", "anomalies", "truncated", "bounds"}
 
 
 def test_what_is_left_out_is_said() -> None:

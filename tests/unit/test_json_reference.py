@@ -207,7 +207,19 @@ def test_many_rows_are_written_as_each_is(asked: set[int]) -> None:
         place = PlaceFacts(i or None, i, 'a "b"\n', None, 7)
         way = WayFacts(f"m[{i}]\udc80%s", "global", place)
         held = TopMap(
-            way, i, None, "size", ["T"] * (i % 2), i, i / 3 or None, "swiss", SizeFacts(i, 1, 2, 3), None, None, i
+            way,
+            i,
+            None,
+            "size",
+            ["T"] * (i % 2),
+            i,
+            i % 3 or None,
+            i / 3 or None,
+            "swiss",
+            SizeFacts(i, 1, 2, 3),
+            None,
+            None,
+            i,
         )
         return held._replace(origin=None, samples=i) if i in asked else held
 

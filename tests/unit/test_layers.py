@@ -24,6 +24,7 @@ LAYERS = (
     ("gomap.golang",),
     ("gomap.heap",),
     ("gomap.maps", "gomap.ongoroutine"),
+    ("gomap.moving",),
     ("gomap.syncmap", "gomap.dwarf"),
     ("gomap.scopes", "gomap.enclosed"),
     ("gomap.spelling",),

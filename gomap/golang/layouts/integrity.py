@@ -389,7 +389,8 @@ class KeyCheck:
 class Checked:
     """entries: live ones. hashes_checked: keys whose place was compared with their hash. random: keys with a NaN, which
     have no hash of their own. number: findings that are faults, also those that are not told one by one; kinds: how
-    many there are of each. unchecked: what was not looked at."""
+    many there are of each. unchecked: what was not looked at. bound: the most that entries may be off; None where the
+    program stands still."""
 
     entries: int
     hashes_checked: int
@@ -397,6 +398,7 @@ class Checked:
     unchecked: list[Unchecked] = field(default_factory=list)
     kinds: dict[str, int] = field(default_factory=dict)
     random: int = 0
+    bound: int | None = None
 
     @property
     def number(self) -> int:

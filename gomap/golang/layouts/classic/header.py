@@ -16,6 +16,8 @@ MAX_B, SMALLEST = 40, 12
 #: From this B on noverflow is approximate (incrnoverflow of runtime/map.go).
 APPROXIMATE = 16
 
+_EVACUATED, _FEW = bytes(EVACUATED), bytes(range(MIN_TOPHASH))
+
 
 @dataclass(frozen=True)
 class ClassicHeaders:
@@ -49,6 +51,10 @@ class ClassicHeaders:
         told = not (unsettled or record[at["noverflow"]] or record[at["extra"]] or b >= APPROXIMATE)
         return address, count, buckets, b, unsettled, UNTOLD if not told else SLOTS << b if buckets else 0
 
+    def same(self, record: Sequence[int], count: int, array: int) -> bool:
+        """Whether the header counts so many entries, and keeps them there."""
+        return record[self.at["count"]] == count and record[self.at["buckets"]] == array
+
     def has_directory(self, size: int) -> bool:
         return False
 
@@ -59,9 +65,9 @@ class ClassicHeaders:
     def fits(self, one: Candidate, marks: bytes) -> bool | None:
         """Whether the marks are those of the first bucket; None where they are no map's."""
         _, count, _, size, unsettled, _ = one
-        if any(mark in EVACUATED for mark in marks) or (0 in marks and any(marks[marks.find(0) :])):
+        if len(marks.translate(None, _EVACUATED)) < len(marks) or marks.rstrip(b"\0").count(0):
             return None  # emptyRest: there is nothing behind it
-        return bool(size) or unsettled or sum(mark >= MIN_TOPHASH for mark in marks) == count
+        return bool(size) or unsettled or len(marks.translate(None, _FEW)) == count
 
     def groups(self, size: int) -> int:
         """Buckets of the array, with the overflow buckets behind it (makeBucketArray of runtime/map.go)."""

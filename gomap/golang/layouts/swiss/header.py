@@ -16,6 +16,7 @@ MAX_DEPTH = 24
 #: Bits of a random number that are not all zero but once in so many maps: of 64 bits the upper half, of 32 all but one
 #: byte.
 RANDOM_FROM = {8: 32, 4: 8}
+_DEAD = bytes(range(CTRL_EMPTY, 256))
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class SwissHeaders:
     def candidate(self, address: int, record: Sequence[int]) -> Candidate | None:
         """The header, if the object can be one."""
         at, bits = self.at, 8 * self.word
-        used, seed, pointer, length = (record[at[name]] for name in ("used", "seed", "dirPtr", "dirLen"))
+        used, seed, pointer, length = record[at["used"]], record[at["seed"]], record[at["dirPtr"]], record[at["dirLen"]]
         depth, shift, writing = record[at["globalDepth"]], record[at["globalShift"]], record[at["writing"]]
         if writing > 1 or pointer % self.word:
             return None
@@ -52,6 +53,10 @@ class SwissHeaders:
         slots = UNTOLD if length or writing else SLOTS if pointer else 0  # a directory's tables have theirs
         return address, used, pointer, length, writing != 0, slots
 
+    def same(self, record: Sequence[int], count: int, array: int) -> bool:
+        """Whether the header counts so many entries, and keeps them there."""
+        return record[self.at["used"]] == count and record[self.at["dirPtr"]] == array
+
     def has_directory(self, size: int) -> bool:
         return size > 0
 
@@ -62,7 +67,7 @@ class SwissHeaders:
     def fits(self, one: Candidate, marks: bytes) -> bool | None:
         """Whether the marks are those of the first group; None where they are no map's."""
         _, count, _, size, unsettled, _ = one
-        live = sum(mark < CTRL_EMPTY for mark in marks)
+        live = len(marks.translate(None, _DEAD))
         dead = marks.count(CTRL_EMPTY) + (marks.count(CTRL_DELETED) if size else 0)
         if live + dead != SLOTS:
             return None
