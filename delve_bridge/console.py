@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
@@ -38,10 +39,21 @@ class Console:
     color: str = "auto"
     debug: bool = False
     shows_progress: bool = True
+    #: Short names of commands, where the user wants them.
+    short: Mapping[str, str] = field(default_factory=dict)
 
     def execute(self, line: str) -> Outcome:
         """Runs one line. Never raises."""
         name, _, rest = line.strip().partition(" ")
+        if name == "hmap":
+            name, _, rest = rest.strip().partition(" ")
+            if not name:
+                return Outcome(frontend.overview())
+            if name == "aliases":
+                self.short = registry.SHORT
+                return Outcome()
+            name = f"hmap-{name}"
+        name = self.short.get(name, name)
         if registry.find(name) is not None:
             return self._hmap(name, rest)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Callable, NoReturn
 
@@ -12,13 +13,14 @@ from delve_bridge.rpc import Client, ConnectionLost, ServerAddress
 from delve_bridge.session import Session
 from delve_bridge.wire import Message, answer, arguments, output
 from delve_bridge.worker import CONFIG
-from gomap import frontend
+from gomap import completion, frontend
 from gomap.commands import registry
 from gomap.declare import Settings
 from gomap.errors import GomapError, NoProcess
 from gomap.gotypes import can_reach_map
 from gomap.human import one_line
 from gomap.render.text import Style
+from gomap.target import Target
 
 
 class Commands:
@@ -120,16 +122,21 @@ class Commands:
         names: list[str] = []
         if not words:
             names = [f"{name} " for name in (*(command.name for command in registry.COMMANDS), CONFIG)]
-        elif command is not None and typed.startswith("-"):
-            names = [arg.name for arg in command.all_args if not arg.positional]
         elif command is not None:
-            with suppress(GomapError):
-                target = self._at(given.get("frameId")).session.target()
-                names = [variable.name for variable in target.frame_variables(can_reach_map)]
-                if "." in typed:
-                    names += [variable.name for variable in target.package_variables(can_reach_map)]
+            found = completion.of_options(command, words[1:], typed)
+            if found is None:
+                with suppress(GomapError):
+                    target = self._at(given.get("frameId")).session.target()
+                    found = completion.of_names(target, command, words[1:], typed, lambda: _variables(target, typed))
+            names = found or []
         place = {"start": len(text) - len(typed) + 1, "length": len(typed)}
         return [{"label": n.strip(), "text": n, **place} for n in dict.fromkeys(names) if n.startswith(typed)]
+
+
+def _variables(target: Target, typed: str) -> Iterator[str]:
+    yield from (variable.name for variable in target.frame_variables(can_reach_map))
+    if typed:
+        yield from (variable.name for variable in target.package_variables(can_reach_map))
 
 
 def is_ours(request: Message) -> bool:

@@ -24,6 +24,7 @@ PREFIX_HELP = """See inside Go maps: structure, sharing, growth.
 {overview}
 
 Each command has its own help, as in `help hmap-show`. Settings: `show hmap`.
+`hmap show m` is hmap-show m; `hmap aliases` defines hs, he, ha, hg, hc, ht, hr and hw.
 In conditions and expressions: $hmap_len(m), $hmap_load(m), $hmap_get(m, key).
 This is gomap {version}."""
 
@@ -34,7 +35,18 @@ class _Overview(gdb.Command):
         super().__init__("hmap", gdb.COMMAND_DATA, gdb.COMPLETE_NONE)
 
     def invoke(self, argument: str, from_tty: bool) -> None:
-        gdb.execute("help hmap")
+        name, _, rest = argument.strip().partition(" ")
+        if not name:
+            gdb.execute("help hmap")
+        elif name == "aliases":
+            for short, long in registry.SHORT.items():
+                gdb.execute(f"alias {short} = {long}", to_string=True)
+        elif registry.find(f"hmap-{name}") is not None:
+            gdb.execute(f"hmap-{name} {rest}", from_tty)
+        else:
+            from gomap.frontend import unknown
+
+            raise gdb.GdbError(f"hmap: {unknown(name)}")
 
 
 class _Command(gdb.Command):
@@ -74,14 +86,16 @@ class _Command(gdb.Command):
             return gdb.COMPLETE_FILENAME
         if word is None:  # gdb asks first which characters break words
             return []
-        if last.startswith("-"):
-            # gdb breaks words at dashes: what it has of the word already must be left off.
-            options = [arg.name for arg in self._command.all_args if arg.name.startswith(last)]
-            return [option[len(last) - len(word) :] for option in options]
-        from gdbext.target import visible_names
+        from gomap import completion
 
-        names = (name for name in visible_names(last) if name.startswith(last))
-        return [name[len(last) - len(word) :] for name in names]
+        words = text.split()[: -1 if last else None]
+        found = completion.of_options(self._command, words, last)
+        if found is None:
+            from gdbext.target import completed_names
+
+            found = completed_names(self._command, words, last)
+        # gdb breaks words at dashes, dots and quotes: what it has of the word already must be left off.
+        return [name[len(last) - len(word) :] for name in found]
 
 
 def _progress(width: int) -> ProgressLine | None:

@@ -13,8 +13,46 @@ from gomap.expr import map_in
 from gomap.golang.layouts.layout import MapView
 from gomap.golang.runtime import dictionaries
 from gomap.gotypes import GoType, Kind
-from gomap.human import one_line
+from gomap.human import one_line, visible
 from gomap.maps import shape_of, view
+from gomap.values import Limits, Values
+
+#: Of the map whose entries gdb prints now, which its settings limit as they limit gdb's own values.
+_printing: list[Values] = []
+
+
+class TextPrinter:
+    """Prints a value within a map as hmap-show does: gdb's own way shows the fields of strings, slices, interfaces and
+    times, where Go's script is not loaded."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def to_string(self) -> str:
+        return visible(self._text)
+
+
+def within_map(value: gdb.Value) -> TextPrinter | None:
+    """The printer of a key or elem of the map that is being printed; None for numbers, which gdb prints in the format
+    that it is told, and for what has no address."""
+    if not _printing or value.address is None:
+        return None
+    values = _printing[-1]
+    target = values.target
+    assert isinstance(target, GdbTarget)
+    try:
+        t = target.from_value(value).type
+        if t.kind in (Kind.BOOL, Kind.INT, Kind.UINT, Kind.FLOAT) and not values.has_text(t):
+            return None
+        return TextPrinter(values.shown(t, target.memory.read(int(value.address), t.size) if t.size else b""))
+    except GomapError:
+        return None
+
+
+def _values(target: GdbTarget) -> Values:
+    shown = gdb.parameter("print elements")
+    most = shown if isinstance(shown, int) and shown > 0 else 1 << 10
+    return Values(target, Limits(items=most, text=most))
 
 
 class MapPrinter:
@@ -49,9 +87,13 @@ class MapPrinter:
             key_type, elem_type = _types(self._value, found)
             if _is_of_generic(self._value.type):
                 key_type, elem_type = _actual(t.key, key_type), _actual(t.elem, elem_type)
-            for index, entry in enumerate(found.entries()):
-                yield f"key{index}", gdb.Value(entry.key_address).cast(key_type.pointer()).dereference()
-                yield f"value{index}", gdb.Value(entry.elem_address).cast(elem_type.pointer()).dereference()
+            _printing.append(_values(GdbTarget()))
+            try:
+                for index, entry in enumerate(found.entries()):
+                    yield f"key{index}", gdb.Value(entry.key_address).cast(key_type.pointer()).dereference()
+                    yield f"value{index}", gdb.Value(entry.elem_address).cast(elem_type.pointer()).dereference()
+            finally:
+                _printing.pop()
         except GomapError:
             return
 

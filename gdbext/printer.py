@@ -6,21 +6,33 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import gdb
 
 if TYPE_CHECKING:
-    from gdbext.map_printer import MapPrinter
+    from gdbext.map_printer import MapPrinter, TextPrinter
 
 NAME = "gomap"
 _INTERFACES = ("runtime.eface", "runtime.iface")
 _POINTEE = re.compile(r"(map|hash)<.*>\Z", re.S)
 
 
-def _lookup(value: gdb.Value) -> MapPrinter | None:
+def _lookup(value: gdb.Value) -> MapPrinter | TextPrinter | None:
+    if not gdb.parameter("hmap printer"):
+        return None
+    found = _map_printer(value)
+    if found is None and "gdbext.map_printer" in sys.modules:
+        from gdbext.map_printer import within_map
+
+        return within_map(value)
+    return found
+
+
+def _map_printer(value: gdb.Value) -> MapPrinter | None:
     t = value.type
-    if t.code not in (gdb.TYPE_CODE_TYPEDEF, gdb.TYPE_CODE_STRUCT) or not gdb.parameter("hmap printer"):
+    if t.code not in (gdb.TYPE_CODE_TYPEDEF, gdb.TYPE_CODE_STRUCT):
         return None
     inner = t.strip_typedefs()
     if inner.name in _INTERFACES:
@@ -44,7 +56,7 @@ class _Lookup:
     enabled = True
     subprinters = None
 
-    def __call__(self, value: gdb.Value) -> MapPrinter | None:
+    def __call__(self, value: gdb.Value) -> MapPrinter | TextPrinter | None:
         return _lookup(value)
 
 

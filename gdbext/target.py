@@ -31,6 +31,7 @@ from gdbext.symbols import (
 from gdbext.tracing import GdbTracer
 from gdbext.types import Converter
 from gdbext.variables import Known, Variables, call_of
+from gomap.declare import Command
 from gomap.dwarf import BadDwarf
 from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning, WrongProgram
 from gomap.golang.runtime.goroutines import by_id, goroutine_of_thread, goroutines
@@ -140,10 +141,29 @@ class GdbTarget:
             return None
 
     def variable(self, name: str, callers: bool = True) -> Variable | None:
+        if name.startswith("$"):
+            return self._of_gdb(name)
         if "." in name:
             return self._global(name)
         local = self._local(name, callers) or self._global(name)
         return self._on_goroutine(name) if local is None and callers else local
+
+    def _of_gdb(self, name: str) -> Variable | None:
+        """A register, a value of gdb's history, or a convenience variable."""
+        try:
+            value = gdb.parse_and_eval(name)
+            code = value.type.strip_typedefs().code
+            if code == gdb.TYPE_CODE_VOID:
+                return None
+            if code == gdb.TYPE_CODE_INT or (code == gdb.TYPE_CODE_PTR and value.address is None):
+                named = value.type.strip_typedefs()
+                if code == gdb.TYPE_CODE_INT or named.target().code in (gdb.TYPE_CODE_VOID, gdb.TYPE_CODE_FUNC):
+                    word = self.arch.pointer_size
+                    data = self.arch.pack(int(value) & (1 << 8 * word) - 1)
+                    return Variable(name, GoType(Kind.UINT, "uintptr", word), data=data)
+            return replace(self.from_value(value), name=name)
+        except gdb.error:
+            return None
 
     def _global(self, name: str) -> Variable | None:
         loaded = self._loaded.get(name) if self._loaded is not None else None
@@ -352,10 +372,12 @@ class GdbTarget:
         return self._files.variables
 
 
-def visible_names(typed: str) -> list[str]:
-    """Names that can be completed: the frame's variables that lead to maps, package variables after a dot."""
+def completed_names(command: Command, words: Sequence[str], typed: str) -> list[str]:
+    """Names, fields and keys that what is typed may become."""
+    from gomap import completion
+
     try:
         target = GdbTarget()
+        return completion.of_names(target, command, words, typed, lambda: target.names(bool(typed)))
     except (NoProcess, NoDebugInfo, TargetRunning):
         return []
-    return target.names("." in typed)

@@ -154,6 +154,8 @@ def duration(text: str) -> float:
 
 GOROUTINE = Arg("--goroutine", "look names up in the frames of goroutine N", "N", natural)
 FRAME = Arg("--frame", "start at its frame N (0 is the newest), past newer variables of that name", "N", natural)
+FULL = Arg("--full", "show long values whole")
+RAW = Arg("--raw", "show times, durations, addresses and the like by their fields, with all types")
 JSON = Arg("--json", "print the answer as one line of JSON")
 
 
@@ -259,3 +261,31 @@ def grouping(text: str) -> str:
     if text not in ("type", "package", "owner", "size"):
         raise ValueError(text)
     return text
+
+
+def sorting(text: str) -> str:
+    """key, value, size or a field"""
+    return text
+
+
+def condition(text: str) -> Any:
+    """a condition, such as Age > 30, key != "x" or len(value) >= 10"""
+    from gomap.analysis import sift
+
+    return sift.condition(text)
+
+
+def pattern(text: str) -> Any:
+    """a regular expression"""
+    from gomap.analysis import sift
+
+    return sift.pattern(text)
+
+
+#: What arguments of a type can be, for completion.
+CHOICES: Mapping[Callable[[str], Any], tuple[str, ...]] = {
+    scope: ("frame", "goroutine", "all"),
+    order: ("bytes", "waste", "entries", "load", "values"),
+    grouping: ("type", "package", "owner", "size"),
+    sorting: ("key", "value", "size"),
+}

@@ -7,9 +7,10 @@ import gc
 import re
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cache
 from typing import Any, Callable, NoReturn
 
@@ -47,6 +48,10 @@ class _Parser(argparse.ArgumentParser):
     command: Command
 
     def error(self, message: str) -> NoReturn:
+        wrong = re.match(r"unrecognized arguments: (--?[\w-]+)", message)
+        if wrong is not None:
+            near = get_close_matches(wrong[1], [arg.name for arg in self.command.all_args], 1)
+            message = f"unknown option {wrong[1]}" + (f": did you mean {near[0]}?" if near else "")
         raise UsageError(f"{message} (usage: {self.command.usage})")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
@@ -71,9 +76,7 @@ def run(
     try:
         command = registry.find(name)
         if command is None:
-            raise UsageError(
-                f"unknown command {name!r}: the commands are {', '.join(c.name for c in registry.COMMANDS)}"
-            )
+            raise UsageError(unknown(name))
         if not json and not {"--help", "-h"}.isdisjoint(tokens(line)):
             return Outcome(command.help() + "\n")
         options = parse(command, line)
@@ -99,6 +102,19 @@ def run(
     finally:
         if progress is not None:
             progress.clear()
+
+
+def unknown(name: str) -> str:
+    """What is said of a command that there is not."""
+    names = [command.name for command in registry.COMMANDS]
+    near = get_close_matches(name, names, 1) or get_close_matches(f"hmap-{name}", names, 1)
+    meant = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(names)}"
+    return f"unknown command {name!r}: {meant}"
+
+
+def overview() -> str:
+    """What `hmap` alone prints."""
+    return f"{registry.overview()}\n\nhelp COMMAND has the details of each.\n"
 
 
 @contextmanager
@@ -212,7 +228,75 @@ def _failed(name: str, error: GomapError, json: bool) -> Outcome:
 
 def parse(command: Command, line: str) -> dict[str, Any]:
     """The arguments by name. Raises UsageError."""
-    return vars(_parser(command).parse_args(tokens(line)))
+    return vars(_parser(command).parse_args(_as_meant(command, tokens(line))))
+
+
+def _as_meant(command: Command, words: list[str]) -> list[str]:
+    """The words as the command wants them: m["k"] for a map and its key, a key of several words, and a number alone for
+    how many rows."""
+    known = {arg.name: arg for arg in command.all_args}
+    words = _conditions_joined(words) if "--where" in known else words
+    plain = [i for i, word in enumerate(words) if _is_operand(known, words, i)]
+    names = [arg.name for arg in command.all_args if arg.positional]
+    if names == ["EXPR", "KEY"]:
+        if len(plain) == 1:
+            parted = _indexed(words[plain[0]])
+            return [*words[: plain[0]], *(parted or [words[plain[0]]]), *words[plain[0] + 1 :]]
+        if len(plain) > 2 and plain[1:] == list(range(plain[1], plain[-1] + 1)):
+            return [*words[: plain[1]], " ".join(words[i] for i in plain[1:]), *words[plain[-1] + 1 :]]
+    rows = next((name for name in ROWS if name in known), None)
+    if rows is not None and not names and len(plain) == 1 and words[plain[0]].isdecimal():
+        return [*words[: plain[0]], rows, *words[plain[0] :]]
+    if rows is not None and rows != "-n":
+        return [rows if word == "-n" else word for word in words]
+    return words
+
+
+_CONDITION = re.compile(r"[^\s=!<>~]+\s*(?:[=!<>]=|!~|[=<>~])\s*[^\s=]")
+
+
+def _conditions_joined(words: list[str]) -> list[str]:
+    """What follows --where as one word: FIELD OP VALUE, in as many as were typed."""
+    joined: list[str] = []
+    left = 0
+    for word in words:
+        if left and not word.startswith("--"):
+            joined[-1] = f"{joined[-1]} {word}".strip()
+            left = 0 if _CONDITION.match(joined[-1]) else left - 1
+            continue
+        joined.append(word)
+        left = 0
+        if word == "--where":
+            joined.append("")
+            left = 3
+    return [word for word in joined if word]
+
+
+#: The options that say how many rows there are to be: -n means each.
+ROWS = ("-n", "--entries", "--limit")
+
+
+def _is_operand(known: Mapping[str, Arg], words: list[str], i: int) -> bool:
+    """Whether a word is neither an option nor an option's value."""
+    if words[i].startswith("--") or words[i] == "-n":
+        return False
+    before = words[i - 1] if i else ""
+    return not (before == "-n" or (before in known and known[before].metavar is not None and before.startswith("-")))
+
+
+def _indexed(word: str) -> list[str] | None:
+    """The map and the key of m["k"]."""
+    from gomap import syntax
+
+    try:
+        _, steps = syntax.parse(word)
+    except GomapError:
+        return None
+    last = steps[-1] if steps else None
+    if not isinstance(last, syntax.Index) or not word.endswith("]"):
+        return None
+    at = word.rfind(f"[{last.key}]")
+    return [word[:at], last.key] if at > 0 else None
 
 
 @cache

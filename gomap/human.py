@@ -92,7 +92,20 @@ _DIRECTORIES = re.compile(r"(?:[\w.~%-]+/)+")
 
 def short(name: str) -> str:
     """A type's or function's name with packages as Go code names them, as fmt's %T does: without their directories."""
-    return _DIRECTORIES.sub("", name)
+    return _DIRECTORIES.sub("", spelled(name))
+
+
+_BYTES = re.compile(r"(\[\d*\])uint8\b")
+_ANY = re.compile(r"\binterface \{\}")
+
+
+def spelled(name: str) -> str:
+    """A type's name as Go code writes it: any for interface {}, []byte for []uint8, struct{} for struct {}."""
+    if "interface {}" in name:
+        name = _ANY.sub("any", name)
+    if "struct {}" in name:
+        name = name.replace("struct {}", "struct{}")
+    return _BYTES.sub(r"\1byte", name) if "]uint8" in name else name
 
 
 def an(name: str) -> str:

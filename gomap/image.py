@@ -146,10 +146,13 @@ def record(context: Any, expr: str, path: str) -> Saved:
 def _read_all(target: Target, t: GoType, address: int, depth: int) -> None:
     """Reads every key and value as deep as they are shown."""
     values = Values(target, Limits(depth=depth, total=1 << 16))
-    found = view(target, t, address)
+    found, texts = view(target, t, address), values.has_text(t.key) or values.has_text(t.elem)
     for entry in itertools.islice(found.entries(), found.count + TOO_MANY):  # hmap-show's anomalies tell of more
         values.key(t.key, entry.key)
         values.json(t.elem, entry.elem)
+        if texts:
+            values.shown_key(t.key, entry.key)
+            values.shown(t.elem, entry.elem)
     assert values.types is not None
     for place, made in values.types.made():
         with contextlib.suppress(GomapError):

@@ -24,6 +24,7 @@ from gomap.golang.layouts.structure import counted
 from gomap.golang.runtime.rtype import descriptor_of, dynamic
 from gomap.gotypes import POINTER_KINDS, GoType, Kind, plain_name, same
 from gomap.human import an, plural
+from gomap.known import may_have_text
 from gomap.literals import LiteralReader, bare, said
 from gomap.memory import Memory
 from gomap.spelling import float_of
@@ -132,7 +133,7 @@ class Keys:
         try:
             key = self.parse(t, text)
         except BadExpression as error:
-            if found is None or not ("..." in text or "{" in text or "(" in text):
+            if found is None or not ("..." in text or "{" in text or "(" in text or may_have_text(t)):
                 raise
             if self._learn(t, found):
                 with suppress(BadExpression):
@@ -189,11 +190,11 @@ class Keys:
         if found.count > MAX_PRINTED:
             return ()
         values = Values(self.target, limits, self.hasher.types)
-        wanted = bare(text)
+        wanted, forms = bare(text), [values.key_text, values.shown_key]
         return [
             (entry.key, entry.key_address)
             for entry in counted(found.count, found.entries())
-            if entry.key is not None and bare(values.key_text(t, entry.key)) == wanted
+            if entry.key is not None and any(bare(form(t, entry.key)) == wanted for form in forms)
         ]
 
     def assigned(self, t: GoType, value: Variable) -> bytes:

@@ -1,4 +1,4 @@
-"""All entries of a map as JSON, for scripts that want a million of them.
+"""Entries of a map as JSON or as text, by the thousand, for scripts that want a million of them.
 
 A window of buckets at a time is taken apart by columns, as marks.py counts them: no Python object stands for
 an entry, and only types that are not numbers or strings are formatted one value after another.
@@ -7,19 +7,20 @@ an entry, and only types that are not numbers or strings are formatted one value
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from itertools import chain, compress, cycle, islice
+from collections.abc import Callable, Sequence
+from itertools import chain
 from json.encoder import encode_basestring_ascii
-from typing import Callable
 
 from gomap.golang.layouts.layout import MapView
-from gomap.golang.layouts.slots import Bucket, Columns, columns, entries_of
 from gomap.gotypes import SCALAR_KINDS, GoType, Kind
-from gomap.values import Limits, Values
+from gomap.rows import INTEGERS, Column, Rows, rows_of
+from gomap.syntax import unquote
+from gomap.values import UNREADABLE, Limits, Values
 
-#: Of one entry; its slot and array, of which there are few, are filled in first.
-_OBJECT = '{"key": %%s, "value": %%s, "bucket": %%s, "slot": %s, "old": %s}'
-_INTEGERS = {1: "b", 2: "h", 4: "i", 8: "q"}
+#: Of one entry.
+_OBJECT = '{"key": %s, "value": %s, "bucket": %s, "slot": %s, "old": OLD}'
+#: The same with what people see of keys and values whose types have a text of their own.
+_WITH_TEXT = '{"key": %s, "value": %s, "bucket": %s, "slot": %s, "old": OLD, "key_text": %s, "value_text": %s}'
 
 
 def entries_json(values: Values, t: GoType, found: MapView, wanted: int) -> tuple[list[str], int]:
@@ -27,36 +28,60 @@ def entries_json(values: Values, t: GoType, found: MapView, wanted: int) -> tupl
     (a window's at a time, parted by commas; how many in all)."""
     listed: list[str] = []
     total = 0
-    for window, old in found.windows():
-        text, count = _window_json(values, t, found, window, old, wanted - total)
-        total += count
-        if text:
-            listed.append(text)
+    for rows in rows_of(t, found):
+        rows = rows.first(wanted - total)
+        total += len(rows)
+        if len(rows):
+            listed.append(rows_json(values, rows))
         if total >= wanted:
             break
     return listed, total
 
 
-def _window_json(
-    values: Values, t: GoType, found: MapView, window: list[Bucket], old: bool, wanted: int
-) -> tuple[str, int]:
-    shape, target = found.shape.slots, values.target
-    live = found.marks.live
-    cells = columns(target.arch, shape, window, live).first(wanted)
-    keys: Sequence[object]
-    elems: Sequence[object]
-    if shape.indirect_key or shape.indirect_elem:
-        entries = list(islice(entries_of(target.memory, target.arch, shape, window, live, old), wanted))
-        keys = [_key(values, t.key, entry.key) for entry in entries]
-        elems = [_one(values, t.elem, entry.elem) for entry in entries]
-    else:
-        keys = _column(values, t.key, cells, shape.keys_off, shape.key_stride, _key)
-        elems = _column(values, t.elem, cells, shape.elems_off, shape.elem_stride)
-    numbers = [bucket[0] for bucket in window]
-    places = cells.spread(lambda _, numbers=numbers: numbers)  # type: ignore[misc]
-    objects = [_OBJECT % (slot, "true" if old else "false") for slot in range(8)]
-    template = ", ".join(compress(cycle(objects), cells.live))
-    return template % tuple(chain.from_iterable(zip(keys, elems, places))), len(keys)
+def rows_json(values: Values, rows: Rows, keys_alone: bool = False) -> str:
+    """A JSON object for each row, parted by commas. keys_alone: with null for the elems, which are not read."""
+    keys, nothing = rows.keys(), ["null"] * len(rows)
+    elems = None if keys_alone else rows.elems()
+    told = nothing if elems is None else _json(values, elems, _one)
+    parts = [_json(values, keys, _key), told, rows.numbers, rows.slots()]
+    form = _OBJECT
+    if values.has_text(rows.key) or values.has_text(rows.elem):
+        form = _WITH_TEXT
+        parts += [_known(values, keys, True), nothing if elems is None else _known(values, elems, False)]
+    one = form.replace("OLD", "true" if rows.old else "false")
+    return ", ".join([one] * len(rows)) % tuple(chain.from_iterable(zip(*parts)))
+
+
+def _known(values: Values, column: Column, of_key: bool) -> Sequence[object]:
+    """What people see of each, null where the type has no text of its own."""
+    items = column.items()
+    if not values.has_text(column.type):
+        return ["null"] * len(items)
+    show = values.shown_key if of_key else values.shown
+    return [encode_basestring_ascii(show(column.type, item)) for item in items]
+
+
+def texts(values: Values, column: Column, of_key: bool) -> Sequence[str]:
+    """What people see of each."""
+    t = column.type
+    if t.kind in (Kind.INT, Kind.UINT) and t.size in INTEGERS and not values.has_text(t):
+        return [UNREADABLE if one is None else str(one) for one in column.numbers(t.size, t.kind is Kind.INT)]
+    if t.kind is Kind.STRING and column.cells is not None:
+        return values.quoted(*_headers(values, column))
+    show = values.shown_key if of_key else values.shown
+    return [show(t, item) for item in column.items()]
+
+
+def raw_texts(values: Values, column: Column, of_key: bool) -> Sequence[str]:
+    """The same, of strings what is in them."""
+    if column.type.kind is Kind.STRING:
+        if column.cells is not None:
+            return values.strings(*_headers(values, column))
+        return [str(values.json(column.type, item)) for item in column.items()]
+    found = texts(values, column, of_key)
+    if column.type.kind is Kind.INTERFACE:  # which may hold strings
+        return [unquote(text) if text.startswith('"') else text for text in found]
+    return found
 
 
 def _one(values: Values, t: GoType, data: bytes | None) -> str:
@@ -67,29 +92,29 @@ def _key(values: Values, t: GoType, data: bytes | None) -> str:
     return json.dumps(values.key(t, data), allow_nan=False)
 
 
-def _column(
-    values: Values,
-    t: GoType,
-    cells: Columns,
-    offset: int,
-    stride: int,
-    one: Callable[[Values, GoType, bytes | None], str] = _one,
-) -> Sequence[object]:
+def _headers(values: Values, column: Column) -> tuple[Sequence[int], Sequence[int]]:
+    """Addresses and lengths of strings."""
+    word, cells = values.target.arch.pointer_size, column.cells
+    assert cells is not None
+    code = INTEGERS[word].upper()
+    at, stride = column.offset, column.stride
+    return cells.words(at, stride, code), cells.words(at + word, stride, code)
+
+
+def _json(values: Values, column: Column, one: Callable[[Values, GoType, bytes | None], str]) -> Sequence[object]:
     """What JSON's text is made of: str() of each. one: makes the text of a value that has parts."""
-    word = cells.arch.pointer_size
-    if t.kind in (Kind.INT, Kind.UINT) and t.size in _INTEGERS:
-        code = _INTEGERS[t.size]
-        return cells.words(offset, stride, code if t.kind is Kind.INT else code.upper())
-    if t.kind is Kind.STRING:
-        code = _INTEGERS[word].upper()
-        texts = values.strings(cells.words(offset, stride, code), cells.words(offset + word, stride, code))
-        return list(map(encode_basestring_ascii, texts))
-    if t.kind is Kind.STRUCT and _is_flat(t, values.limits):
-        columns_of_fields = [_texts(values, f.type, cells, offset + f.offset, stride) for f in t.fields]
-        shown = ", ".join(f"{f.name.replace('%', '%%')}:%s" for f in t.fields)
-        template = f"{t.name.replace('%', '%%')}{{{shown}}}"
-        return [encode_basestring_ascii(template % row) for row in zip(*columns_of_fields)]
-    return [one(values, t, item) for item in cells.items(offset, stride, t.size)]
+    t = column.type
+    if column.cells is not None:
+        if t.kind in (Kind.INT, Kind.UINT) and t.size in INTEGERS:
+            return column.numbers(t.size, t.kind is Kind.INT)
+        if t.kind is Kind.STRING:
+            return list(map(encode_basestring_ascii, values.strings(*_headers(values, column))))
+        if t.kind is Kind.STRUCT and _is_flat(t, values.limits):
+            fields = [_field(values, column.part(f.type, f.offset)) for f in t.fields]
+            shown = ", ".join(f"{f.name.replace('%', '%%')}:%s" for f in t.fields)
+            template = f"{t.name.replace('%', '%%')}{{{shown}}}"
+            return [encode_basestring_ascii(template % row) for row in zip(*fields)]
+    return [one(values, t, item) for item in column.items()]
 
 
 def _is_flat(t: GoType, limits: Limits) -> bool:
@@ -98,12 +123,11 @@ def _is_flat(t: GoType, limits: Limits) -> bool:
     return limits.depth > 0 and 0 < len(t.fields) <= 2 * limits.items and all(f.type.kind in kinds for f in t.fields)
 
 
-def _texts(values: Values, t: GoType, cells: Columns, offset: int, stride: int) -> Sequence[object]:
+def _field(values: Values, column: Column) -> Sequence[object]:
     """Values in Go syntax: str() of each."""
-    if t.kind in (Kind.INT, Kind.UINT) and t.size in _INTEGERS:
-        return _column(values, t, cells, offset, stride)
+    t = column.type
+    if t.kind in (Kind.INT, Kind.UINT) and t.size in INTEGERS:
+        return column.numbers(t.size, t.kind is Kind.INT)
     if t.kind is Kind.STRING:
-        word = cells.arch.pointer_size
-        code = _INTEGERS[word].upper()
-        return values.quoted(cells.words(offset, stride, code), cells.words(offset + word, stride, code))
-    return [values.text(t, item) for item in cells.items(offset, stride, t.size)]
+        return values.quoted(*_headers(values, column))
+    return [values.text(t, item) for item in column.items()]

@@ -11,6 +11,7 @@ from typing import Protocol
 from gomap.errors import BadExpression, NoSuchVariable
 from gomap.gotypes import GoType, Kind
 from gomap.human import an
+from gomap.known.times import DURATION, SPAN, parse_duration
 from gomap.syntax import unquote
 from gomap.target import Arch, Target, Variable
 from gomap.typenames import basic, spelt
@@ -245,10 +246,14 @@ class LiteralReader:
             value = ord(unquote(f'"{text}"' if text != '"' else '"\\""')[:1])
             value = value - 0xDC00 if 0xDC80 <= value <= 0xDCFF else value
         else:
-            found = self.match(_SIGNED)
-            if found is None:
+            span = self.match(SPAN) if t.name == DURATION else None
+            found = self.match(_SIGNED) if span is None else None
+            if span is not None:
+                value = parse_duration(span.group()) or 0
+            elif found is not None:
+                value = _integer(found.group(), self.expected(t))
+            else:
                 raise self.expected(t)
-            value = _integer(found.group(), self.expected(t))
         bits = 8 * t.size
         low, high = (-(1 << bits - 1), 1 << bits - 1) if t.kind is Kind.INT else (0, 1 << bits)
         if not low <= value < high:

@@ -97,7 +97,7 @@ class Report:
     known of the variables that the command line named: the answer's last lines in text, anomalies in JSON. target: what
     JSON tells of as the target, where that is not the one that the command was given. gone: the
     program's Go version, where the program ended while the command let it run, so that it can't be asked. bounds: how
-    far numbers may be off, of a program that goes on.
+    far numbers may be off, of a program that goes on. plain: text for other programs, printed instead of all else.
     """
 
     data: Any
@@ -110,6 +110,7 @@ class Report:
     target: Any = None
     gone: str | None = None
     bounds: Bounds | None = None
+    plain: list[str] | None = None
 
     def cut(self, what: str, shown: int, of: int | None) -> None:
         """Says that only a part is shown."""

@@ -18,7 +18,8 @@ PLACE = re.compile(r"(?:data|bss)\+0x[0-9a-f]+")
 #: Words that begin a type: what follows in brackets is converted.
 _TYPE_WORDS = re.compile(r"(?:\*|\[|map\b|chan\b|<-|func\b|struct\b|interface\b|unsafe\.Pointer\Z)")
 # A package path may contain everything up to the last slash but white space and brackets.
-_NAME = re.compile(r"(?:[^\s\[\]()*&'\"/:,{}]+/)*[^\W\d][\w.\-~%·]*")
+# $1 and $sp are gdb's own.
+_NAME = re.compile(r"\$\w*|(?:[^\s\[\]()*&'\"/:,{}]+/)*[^\W\d][\w.\-~%·]*")
 _FIELD = re.compile(r"[^\W\d][\w·]*")
 MAX_BRACKETS = 64
 

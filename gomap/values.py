@@ -13,10 +13,13 @@ from itertools import accumulate, repeat
 from operator import and_, rshift
 from typing import Union
 
+from gomap import known
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang.layouts.slots import MAX_ITEM
 from gomap.golang.runtime.rtype import DescribedTypes, dynamic
 from gomap.gotypes import POINTER_KINDS, SCALAR_KINDS, Field, GoType, Kind, holds_interface
+from gomap.human import spelled
+from gomap.known.errors import MESSAGES
 from gomap.maps import view
 from gomap.memory import extents, joined
 from gomap.spelling import float_of, float_text, quote, quoted
@@ -29,6 +32,8 @@ DEFAULT_TYPES = frozenset({"int", "float64", "string", "bool", "complex128"})
 UNREADABLE = "<unreadable>"
 #: Structs, arrays and interfaces within each other that a key is followed through, and characters of a comment in it.
 MAX_KEY_DEPTH, MAX_COMMENT = 32, 120
+#: Bytes of one string in a value that is asked for by itself.
+MAX_FULL = 1 << 16
 #: After so many strings the blocks of memory that others lie in are read as a whole, and kept: 64 MiB at most.
 MANY, BLOCK_BITS, MAX_BLOCKS = 4096, 16, 1024
 
@@ -44,6 +49,11 @@ class Limits:
     total: int = 4096
 
 
+def whole(depth: int) -> Limits:
+    """For a value that is asked for by itself."""
+    return Limits(max(depth, 8), 1 << 12, MAX_FULL, 1 << 18)
+
+
 @dataclass
 class Values:
     """Formats values of one target. `cut` becomes True once something was left out."""
@@ -54,8 +64,14 @@ class Values:
     cut: bool = False
     #: Whether what pointers within keys point to is told, in a comment.
     comments: bool = True
+    #: Whether people see fields, and not the text that a type's values are known by (gomap/known/).
+    raw: bool = False
     _room: int = 0
     _of_key: bool = False
+    #: Whether the text is one for people: shown.
+    _known: bool = False
+    #: How values of a type are shown, by the type's id(), which the type keeps in use.
+    _formatters: dict[int, tuple[GoType, known.Known | None]] = field(default_factory=dict)
     #: Memory that strings lie in, by address >> BLOCK_BITS: a character for each byte. Lost: they were too many.
     _blocks: dict[int, str] = field(default_factory=dict)
     _blocks_lost: bool = False
@@ -118,6 +134,33 @@ class Values:
         self._room = self.limits.total
         return self._text(t, data, 0, ())
 
+    def shown(self, t: GoType, data: bytes | None) -> str:
+        """The value as people see it: times, durations, addresses and the like by the text that they are known by, and
+        no types but those of what interfaces hold. With `raw`, as text gives it."""
+        if self.raw or data is None:
+            return self.text(t, data)
+        self._known = True
+        try:
+            return self.text(t, data)
+        finally:
+            self._known = False
+
+    def shown_key(self, t: GoType, data: bytes | None) -> str:
+        """The same of a key."""
+        if self.raw or data is None:
+            return self.key_text(t, data)
+        self._known = True
+        try:
+            self._room = self.limits.total
+            self._of_key = True
+            return self._text(t, data, 0, ())
+        finally:
+            self._known = self._of_key = False
+
+    def has_text(self, t: GoType) -> bool:
+        """Whether people may see another text than key and json give, but for types."""
+        return not self.raw and known.may_have_text(t)
+
     def scalar(self, t: GoType, data: bytes) -> Scalar:
         """The value of a bool, int, uint, float or string type. Raises MemoryFault."""
         order = self.target.arch.byte_order
@@ -131,15 +174,41 @@ class Values:
 
     # -- one kind after another ----------------------------------------------------------------------
 
-    def _text(self, t: GoType, data: bytes, depth: int, above: tuple[int, ...]) -> str:
+    def _text(self, t: GoType, data: bytes, depth: int, above: tuple[int, ...], typed: bool = False) -> str:
+        """typed: with its type where people see it, for it is the value of an interface."""
         try:
-            text = self._dispatch(t, data, depth, above)
+            text = self._known_text(t, data, depth, above) if self._known and t.kind in known.KINDS else None
+            if text is None:
+                text = self._dispatch(t, data, depth, above, typed)
+            elif typed:
+                text = f"{spelled(t.name)}({text})"
         except GomapError:
             text = UNREADABLE
         self._room -= len(text) if t.kind in SCALAR_KINDS or t.kind in POINTER_KINDS else 2
         return text
 
-    def _dispatch(self, t: GoType, data: bytes, depth: int, above: tuple[int, ...]) -> str:
+    def _known_text(self, t: GoType, data: bytes, depth: int, above: tuple[int, ...]) -> str | None:
+        """What values of the type are known by; None where they are shown as any other."""
+        found = self._formatters.get(id(t))
+        if found is None:
+            found = self._formatters[id(t)] = (t, known.find(t))
+        one = found[1]
+        if one is None or (self._of_key and not one.of_key):
+            return None
+        try:
+            return one.text(_Within(self, depth, above), t, data)
+        except MemoryFault:
+            return None
+
+    def _name(self, t: GoType, typed: bool) -> str:
+        """What stands in front of a value of several parts."""
+        return (spelled(t.name) if typed else "") if self._known else t.name
+
+    def _converted(self, t: GoType, value: str, typed: bool) -> str:
+        """A pointer's value."""
+        return value if self._known and not typed else f"({spelled(t.name) if self._known else t.name})({value})"
+
+    def _dispatch(self, t: GoType, data: bytes, depth: int, above: tuple[int, ...], typed: bool = False) -> str:
         kind = t.kind
         if kind is Kind.STRING:
             raw, missing = self._string(data)
@@ -159,14 +228,14 @@ class Values:
         if kind is Kind.INTERFACE:
             return self._interface(t, data, depth, above)
         if kind in POINTER_KINDS:
-            return self._pointer(t, self.target.arch.pointer(data), depth, above)
+            return self._pointer(t, self.target.arch.pointer(data), depth, above, typed)
         if kind is Kind.STRUCT:
-            return self._struct(t, data, depth, above)
+            return self._struct(t, data, depth, above, typed)
         if kind is Kind.ARRAY:
             items, rest = self._items(t.elem, data, t.length, depth, above)
-            return f"{t.name}{{{items}{rest}}}"
+            return f"{self._name(t, typed)}{{{items}{rest}}}"
         if kind is Kind.SLICE:
-            return self._slice(t, data, depth, above)
+            return self._slice(t, data, depth, above, typed)
         return f"{t.name}<{data[:32].hex()}>"
 
     def _string(self, data: bytes) -> tuple[bytes, int]:
@@ -270,27 +339,34 @@ class Values:
                     found[i] = data[pointer - base : pointer - base + length].decode("utf-8", "surrogateescape")
         return found
 
-    def _pointer(self, t: GoType, address: int, depth: int, above: tuple[int, ...]) -> str:
-        name = t.name
+    def _pointer(self, t: GoType, address: int, depth: int, above: tuple[int, ...], typed: bool) -> str:
         if t.kind is Kind.MAP:
-            return self._map(t, address, depth, above)
+            return self._map(t, address, depth, above, typed)
         if t.kind is Kind.UNSAFE_POINTER:
-            return f"{name}({address:#x})" if address else f"{name}(nil)"
+            return f"{t.name}({address:#x})" if address else f"{t.name}(nil)"
         if not address:
-            return f"({name})(nil)"
+            return self._converted(t, "nil", typed)
         if t.kind is Kind.FUNC:  # a func value points to its closure, whose first word is the code
             word = self.target.arch.pointer_size
-            return f"({name})({self.target.arch.pointer(self.target.memory.read(address, word)):#x})"
+            code = self.target.arch.pointer(self.target.memory.read(address, word))
+            return self._converted(t, f"{code:#x}", typed)
         if self._of_key and t.kind is Kind.POINTER:
-            return f"({name})({address:#x}){self._comment(t, address)}"
+            return self._converted(t, f"{address:#x}", typed) + self._comment(t, address)
         if t.kind is Kind.CHAN or not self._deeper(depth) or address in above or t.elem.kind is Kind.OPAQUE:
             self.cut = self.cut or t.kind is not Kind.CHAN
-            return f"({name})({address:#x})"
+            return self._converted(t, f"{address:#x}", typed)
         try:
             data = self._load(address, t.elem)
         except MemoryFault:
-            return f"({name})({address:#x})"
-        return "&" + self._text(t.elem, data, depth + 1, (*above, address))
+            return self._converted(t, f"{address:#x}", typed)
+        above = (*above, address)
+        if self._known and t.elem.kind in known.KINDS:
+            text = self._known_text(t.elem, data, depth + 1, above)
+            one = self._formatters[id(t.elem)][1]
+            if text is not None and one is not None:
+                text = text if one.by_pointer else f"&{text}"
+                return f"{spelled(t.name)}({text})" if typed else text
+        return "&" + self._text(t.elem, data, depth + 1, above, typed)
 
     def _comment(self, t: GoType, address: int) -> str:
         """What a pointer within a key points to. It is no part of the key."""
@@ -299,7 +375,8 @@ class Values:
         room, cut = self._room, self.cut
         self._of_key, self.comments, self._room = False, False, MAX_COMMENT
         try:
-            text = self._text(t.elem, self._load(address, t.elem), max(self.limits.depth - 2, 0), (address,))
+            depth = max(self.limits.depth - 2, 0)
+            text = self._text(t.elem, self._load(address, t.elem), depth, (address,), typed=True)
         except MemoryFault:
             return ""
         finally:
@@ -332,26 +409,29 @@ class Values:
             content = self.target.arch.pack(word)
         elif not self._deeper(depth):
             self.cut = True
-            return f"{inner.name}(...)"
+            return f"{spelled(inner.name) if self._known else inner.name}(...)"
         else:
             content = self._load(word, inner)
-        text = self._text(inner, content, depth + 1, above)
+        text = self._text(inner, content, depth + 1, above, typed=True)
+        if self._known and text.startswith(f"{inner.name}("):
+            return text
         plain = inner.kind in SCALAR_KINDS or inner.kind is Kind.COMPLEX
         whole = inner.kind is Kind.FLOAT and text.lstrip("-").isdigit()  # which would mean an int
         if plain and (whole or inner.name not in DEFAULT_TYPES):
             return f"{inner.name}({text})" if inner.kind is not Kind.COMPLEX else f"{inner.name}{text}"
         return text
 
-    def _struct(self, t: GoType, data: bytes, depth: int, above: tuple[int, ...]) -> str:
+    def _struct(self, t: GoType, data: bytes, depth: int, above: tuple[int, ...], typed: bool) -> str:
+        name = self._name(t, typed)
         if not self._deeper(depth) and t.fields:
             self.cut = True
-            return f"{t.name}{{...}}"
+            return f"{name}{{...}}"
         shown = t.fields if self._of_key else t.fields[: self.limits.items * 2]
         parts = [self._field(f, data, depth, above) for f in shown]
         if len(shown) < len(t.fields):
             self.cut = True
             parts.append(f"...+{len(t.fields) - len(shown)} fields")
-        return f"{t.name}{{{', '.join(parts)}}}"
+        return f"{name}{{{', '.join(parts)}}}"
 
     def _field(self, f: Field, data: bytes, depth: int, above: tuple[int, ...]) -> str:
         return f"{f.name}:{self._text(f.type, data[f.offset : f.offset + f.type.size], depth + 1, above)}"
@@ -373,26 +453,28 @@ class Values:
         self.cut = self.cut or bool(rest)
         return ", ".join(parts), f", ...+{rest} items" if rest else ""
 
-    def _slice(self, t: GoType, data: bytes, depth: int, above: tuple[int, ...]) -> str:
+    def _slice(self, t: GoType, data: bytes, depth: int, above: tuple[int, ...], typed: bool) -> str:
+        name = self._name(t, typed)
         arch = self.target.arch
         pointer, length = arch.pointer(data), arch.pointer(data, arch.pointer_size)
         if not pointer:
-            return f"{t.name}(nil)"
+            return f"{name}(nil)" if name else "nil"
         if pointer in above:
             self.cut = True
-            return f"{t.name}({pointer:#x})"
+            return f"{name}({pointer:#x})" if name else f"{pointer:#x}"
         wanted = min(length, self.limits.items) * t.elem.size if self._deeper(depth) else 0
         content = self.target.memory.read(pointer, wanted) if wanted else b""
         inner = (*above, pointer) if length and t.elem.size else above
         items, rest = self._items(t.elem, content, length, depth, inner)
-        return f"{t.name}{{{items}{rest}}}"
+        return f"{name}{{{items}{rest}}}"
 
-    def _map(self, t: GoType, address: int, depth: int, above: tuple[int, ...]) -> str:
+    def _map(self, t: GoType, address: int, depth: int, above: tuple[int, ...], typed: bool) -> str:
+        name = self._name(t, typed)
         if not address:
-            return f"{t.name}(nil)"
+            return f"{name}(nil)" if name else "nil"
         if address in above or not self._deeper(depth):
             self.cut = True
-            return f"{t.name}({address:#x})"
+            return f"{name}({address:#x})" if name else f"{address:#x}"
         found = view(self.target, t, address)
         above = (*above, address)
         shown: list[tuple[Scalar, str]] = []
@@ -412,7 +494,47 @@ class Values:
             shown.sort(key=lambda item: (str(type(item[0])), item[0]))
         more = [f"...+{rest} entries"] if rest > 0 else []
         self.cut = self.cut or rest > 0
-        return f"{t.name}{{{', '.join([text for _, text in shown] + more)}}}"
+        return f"{name}{{{', '.join([text for _, text in shown] + more)}}}"
+
+
+@dataclass(frozen=True)
+class _Within:
+    """What formatters are given (known/look.py), at one place within a value."""
+
+    values: Values
+    depth: int
+    above: tuple[int, ...]
+
+    @property
+    def target(self) -> Target:
+        return self.values.target
+
+    def part(self, t: GoType, data: bytes) -> str:
+        return self.values._text(t, data, self.depth, self.above)
+
+    def string(self, data: bytes) -> bytes:
+        return self.values._string(data)[0]
+
+    def held(self, t: GoType, data: bytes) -> tuple[GoType, bytes] | None:
+        assert self.values.types is not None
+        found = dynamic(self.values.types, t, data) if t.kind is Kind.INTERFACE else None
+        if found is None:
+            return None
+        inner, word, direct = found
+        return inner, self.target.arch.pack(word) if direct else self.values._load(word, inner)
+
+    def message(self, t: GoType, data: bytes) -> str | None:
+        held = self.held(t, data) if self.depth < MAX_KEY_DEPTH else None
+        if held is None:
+            return None
+        inner, content = held
+        if inner.kind is Kind.POINTER and inner.lazy_elem is not None:
+            address = self.target.arch.pointer(content)
+            if not address:
+                return None
+            inner, content = inner.elem, self.values._load(address, inner.elem)
+        one = MESSAGES.get(inner.name)
+        return None if one is None else one(_Within(self.values, self.depth + 1, self.above), inner, content)
 
 
 def shown(t: GoType, value: Scalar) -> str:

@@ -255,7 +255,7 @@ class Adviser:
         saved = self._without(found, structure, t.elem)
         if saved <= 0:
             return
-        shown = cut(Values(self.target).text(t.elem, value))
+        shown = cut(Values(self.target).shown(t.elem, value))
         other = found.reshaped(t.key, NOTHING)
         assert other is not None
         self._tell(

@@ -68,8 +68,8 @@ def _draw(values: Values, found: MapView, title: str, address: int, data: bytes)
         state = "live" if live else found.terms.states.get(mark, "?")
         key_at = slots.keys_off + slot * slots.key_stride
         elem_at = slots.elems_off + slot * slots.elem_stride
-        key = _content(values.key_text, target, slots.key, slots.indirect_key, data, key_at, live)
-        elem = _content(values.text, target, slots.elem, slots.indirect_elem, data, elem_at, live)
+        key = _content(values.shown_key, target, slots.key, slots.indirect_key, data, key_at, live)
+        elem = _content(values.shown, target, slots.elem, slots.indirect_elem, data, elem_at, live)
         rows.append((str(slot), f"{mark:02x}", state, f"+{key_at}", key, f"+{elem_at}", elem))
     heading = f"{address:#x}, {slots.size} bytes: " + ", ".join(parts)
     headings = ("slot", found.terms.column, "state", "at", "key", "at", "elem")

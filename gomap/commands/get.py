@@ -19,7 +19,7 @@ from gomap.moving import steady
 from gomap.report import Facts, Report
 from gomap.results.fields import alike
 from gomap.results.get import GetResult, LookupStep
-from gomap.values import Limits, Scalar, Values, shown
+from gomap.values import Limits, Scalar, Values, whole
 
 WRITTEN = "the map was written to while it was read"
 #: Steps of a path that are told.
@@ -33,9 +33,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     limits = Limits(depth=context.settings.depth)
     found = view(keys.target, t, address) if address else None
     key = keys.find(t.key, options["KEY"], found, limits)
-    values = Values(keys.target, limits, keys.hasher.types)
-    key_json = values.key(t.key, key)
-    key_text = shown(t.key, key_json)
+    values = Values(keys.target, limits, keys.hasher.types, raw=options["--raw"])
+    key_json, key_text = values.key(t.key, key), values.shown_key(t.key, key)
     if found is None:
         report = Report(_result(expr, key_json, Lookup(), None, []))
         report.answer = [f"not found: {expr} is a nil {t.name}"]
@@ -45,11 +44,16 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         if read.written:
             result = replace(result, broken=Anomaly("warning", "torn-read", WRITTEN, found.address))
         whys = [_why(found, values, result, step) for step in result.path]
-        value = values.json(t.elem, result.elem) if result.found else None
-        data = _result(expr, key_json, result, value, whys)
+        one = replace(values, limits=whole(context.settings.depth), cut=False)
+        value = one.json(t.elem, result.elem) if result.found else None
+        told_key = key_text if values.has_text(t.key) else None
+        told = one.shown(t.elem, result.elem) if result.found and values.has_text(t.elem) else None
+        data = _result(expr, key_json, result, value, whys, told_key, told)
         report = Report(data, anomalies=_notes(found, result))
         what = f"{expr}[{key_text}]"
-        report.answer = [f"{what} = {shown(t.elem, value)}" if value is not None else f"{what} is not there"]
+        report.answer = [f"{what} = {one.shown(t.elem, result.elem)}" if result.found else f"{what} is not there"]
+        if one.cut:
+            report.cut("values", 1, None)
         if result.broken is not None and not result.found:
             endless = result.broken.code == "endless-search"
             why = "is not in the map, and the program's search for it never ends" if endless else "can't be looked up"
@@ -62,7 +66,15 @@ def _looked_up(found: MapView, keys: Keys, key: bytes) -> Lookup:
     return lookup(found, keys.hasher, candidates(found, keys.hasher), key)
 
 
-def _result(expr: str, key: Scalar, result: Lookup, value: Scalar | None, whys: list[str]) -> GetResult:
+def _result(
+    expr: str,
+    key: Scalar,
+    result: Lookup,
+    value: Scalar | None,
+    whys: list[str],
+    key_text: str | None = None,
+    value_text: str | None = None,
+) -> GetResult:
     return GetResult(
         expr=expr,
         key=key,
@@ -72,6 +84,8 @@ def _result(expr: str, key: Scalar, result: Lookup, value: Scalar | None, whys: 
         address=result.elem_address,
         walked=result.walked,
         path=[alike(LookupStep, step, matched=step.reason == "found", why=why) for step, why in zip(result.path, whys)],
+        key_text=key_text,
+        value_text=value_text,
     )
 
 
@@ -87,11 +101,8 @@ def _notes(found: MapView, result: Lookup) -> list[Anomaly]:
         what = "the key contains a NaN, which equals nothing, not even itself: no lookup ever finds it"
         notes.append(Anomaly("note", "nan-key", what, found.address))
     if found.writing and not result.found:
-        when = (
-            "a write to this map is in progress"
-            if found.target.running
-            else "the program was stopped inside a write to this map"
-        )
+        running = found.target.running
+        when = "a write to this map is in progress" if running else "the program was stopped inside a write to this map"
         what = f"{when}: the entry may be on its way"
         notes.append(Anomaly("note", "writing", what, found.address))
     return notes
@@ -103,7 +114,7 @@ def _why(found: MapView, values: Values, result: Lookup, step: Step) -> str:
         return "the key" if result.walked else f"{mark}, and the key is equal"
     if step.reason == "other-key":
         key = found.shape.key
-        return f"{mark} too, but the key is {shown(key, values.key(key, step.key))}"
+        return f"{mark} too, but the key is {values.shown_key(key, step.key)}"
     if step.reason == "unreadable":
         return f"{mark}, and the key can't be read"
     if step.reason == "moved":

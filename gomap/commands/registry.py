@@ -7,19 +7,24 @@ import re
 from gomap.declare import (
     EXPR_HELP,
     FRAME,
+    FULL,
     GOROUTINE,
     JSON,
+    RAW,
     Arg,
     Command,
     bucket_range,
     change_order,
+    condition,
     duration,
     file_name,
     grouping,
     natural,
     order,
+    pattern,
     positive,
     scope,
+    sorting,
 )
 
 COMMANDS: tuple[Command, ...] = (
@@ -42,6 +47,8 @@ under a second.
                 "RANGE",
                 bucket_range,
             ),
+            FULL,
+            RAW,
             Arg("--iterators", "also look for loops over the map that are under way, on every goroutine's stack"),
         ),
         examples=(
@@ -51,6 +58,51 @@ under a second.
             ("hmap-show 0xc000012345:map[string]int", "the map whose header lies there"),
         ),
         session="Deleted entries, held memory",
+    ),
+    Command(
+        name="hmap-entries",
+        summary="entries of a map that match, in an order, as text, JSON or CSV",
+        about="""
+Looks into a map as grep and sort look into a file; a million entries take seconds. PATTERN is a regular
+expression, searched for in keys and values as they are shown (of strings in what they contain). FIELD is key,
+value, a field of the value (Age, Owner.Name, through pointers too) or of the key (key.Host), or len(FIELD); OP is
+== != < <= > >= or ~ (matches the regular expression) and !~; VALUE is a number, a string, true, false, nil, a
+duration (1m30s) or a time (2026-11-29). Of several conditions all have to hold.
+ORDER is key, value, size or a FIELD. By size the largest come first: a value's own bytes and those of its
+strings, slices and maps.
+Ctrl-C ends the search and shows what it has found.
+""",
+        args=(
+            Arg("EXPR", EXPR_HELP),
+            Arg("--match", "entries whose key or value matches the regular expression", "PATTERN", pattern),
+            Arg(
+                "--where",
+                "entries for which FIELD OP VALUE holds, as in Age > 30; several: all of them",
+                "CONDITION",
+                condition,
+                many=True,
+            ),
+            Arg("--sort", "in the order of key, value, size or a field", "ORDER", sorting),
+            Arg("--reverse", "in the other order"),
+            Arg(
+                "--limit",
+                "show N entries (50 when not told, with --csv all; 0 for all); -n N is the same",
+                "N",
+                natural,
+            ),
+            FULL,
+            RAW,
+            Arg("--keys", "keys alone"),
+            Arg("--csv", "comma-separated values, with a column for each field of a struct"),
+        ),
+        examples=(
+            ("hmap-entries m", "the first 50 entries"),
+            ("hmap-entries users --where Age > 30 --sort Age", "fields of a struct"),
+            ('hmap-entries cache --match "^user:" --keys', "keys that begin so"),
+            ("hmap-entries cache --sort size -n 10", "the ten largest values"),
+            ("hmap-entries cache --csv", "all of it, for a spreadsheet"),
+        ),
+        session="Entries that match",
     ),
     Command(
         name="hmap-alias",
@@ -121,6 +173,7 @@ Or it is a variable, field, element or constant of the program: k, req.ID, main.
         args=(
             Arg("EXPR", EXPR_HELP),
             Arg("KEY", "the key: a Go literal of the map's key type, a variable or a constant"),
+            RAW,
         ),
         examples=(
             ("hmap-get m 42", "m[42]"),
@@ -166,6 +219,8 @@ not counted.
         args=(
             Arg("EXPR", "a sync.Map, a pointer to one, or a struct's field: main.cache, s.users, 0xADDR:sync.Map"),
             Arg("--entries", "also list N entries, keys and values by their dynamic type", "N", natural),
+            FULL,
+            RAW,
         ),
         examples=(
             ("hmap-sync main.sessions", "a package variable"),
@@ -445,6 +500,19 @@ Two files need no program: gomap diff A B.
         of_a_map=False,
     ),
 )
+
+
+#: Short names, which `hmap aliases` defines.
+SHORT = {
+    "hs": "hmap-show",
+    "he": "hmap-entries",
+    "ha": "hmap-alias",
+    "hg": "hmap-get",
+    "hc": "hmap-check",
+    "ht": "hmap-top",
+    "hr": "hmap-race",
+    "hw": "hmap-whatis",
+}
 
 
 def find(name: str) -> Command | None:

@@ -10,6 +10,7 @@ from typing import Any
 from gomap import human
 from gomap.anomaly import Anomaly
 from gomap.answers.drawing import bucket_sections
+from gomap.answers.entries import entries_table
 from gomap.answers.facts import count_anomalies
 from gomap.answers.iterations import add_iterators
 from gomap.declare import Context
@@ -22,12 +23,12 @@ from gomap.gotypes import GoType
 from gomap.listing import entries_json
 from gomap.maps import LAYOUTS, shape_of, view
 from gomap.moving import Walked, walked
-from gomap.report import Bars, Facts, Heat, Report, Section, Table
+from gomap.report import Bars, Facts, Heat, Report, Section
 from gomap.results.fields import Encoded, alike
 from gomap.results.shared import GrowthFacts, SizeFacts
 from gomap.results.show import BucketFacts, ShowBytes, ShowResult, SlotFacts
 from gomap.target import Variable
-from gomap.values import Limits, Values, shown
+from gomap.values import Limits, Values, whole
 
 #: A map that holds this much more than its entries need is worth a word.
 WORTH_REBUILDING = 64 << 10
@@ -54,9 +55,11 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         where = "its header is in freed memory or on an old stack"
         what = f"{expr} is dead here: {where}"
         report.anomalies.append(Anomaly("warning", "left-behind", what, address))
-    report.answer = [f"{t.name}  {expr}  {address:#x}", _summary(read, target.kind)]
+    report.answer = [f"{human.spelled(t.name)}  {expr}  {address:#x}", _summary(read, target.kind)]
     if wanted or (wanted is None and not json):
-        _add_entries(context, report, t, found, wanted, json)
+        limits = whole(context.settings.depth) if options["--full"] else Limits(depth=context.settings.depth)
+        values = Values(target, limits, raw=options["--raw"])
+        _add_entries(context, report, t, found, wanted, json, values)
     report.sections += _sections(found, structure)
     if options["--iterators"]:
         add_iterators(context, report, t, found, json)
@@ -107,9 +110,10 @@ def _result(
 
 def _nil(expr: str, variable: Variable, t: GoType, shape: Shape) -> Report:
     data = _result(expr, t, shape, None, Structure(address=None))
-    report = Report(data, answer=[f"{t.name}  {expr}  nil", "a nil map: reading finds nothing, writing panics"])
+    what = f"{human.spelled(t.name)}  {expr}  nil"
+    report = Report(data, answer=[what, "a nil map: reading finds nothing, writing panics"])
     if variable.doubt is None:
-        report.advice = [f"make it before the first write: {expr} = make({t.name})"]
+        report.advice = [f"make it before the first write: {expr} = make({human.spelled(t.name)})"]
     return report
 
 
@@ -171,9 +175,10 @@ def _advice(structure: Structure) -> list[str]:
     return [f"Go maps never shrink; copying the {what} into a new map would free {human.size(back)}"]
 
 
-def _add_entries(context: Context, report: Report, t: GoType, found: MapView, asked: int | None, json: bool) -> None:
+def _add_entries(
+    context: Context, report: Report, t: GoType, found: MapView, asked: int | None, json: bool, values: Values
+) -> None:
     """asked: how many entries, None where none were asked for: the first few then."""
-    values = Values(context.target, Limits(depth=context.settings.depth))
     wanted = min(context.settings.entries if asked is None else asked, found.count + TOO_MANY)
     if json:
         texts, listed = entries_json(values, t, found, wanted)
@@ -181,11 +186,9 @@ def _add_entries(context: Context, report: Report, t: GoType, found: MapView, as
     else:
         rows = []
         for entry in itertools.islice(found.entries(), wanted):
-            key, value = values.key(t.key, entry.key), values.json(t.elem, entry.elem)
             place = f"{'old ' if entry.old else ''}{entry.bucket:,}/{entry.slot}"
-            rows.append((place, shown(t.key, key), shown(t.elem, value)))
-        headings = (f"{found.terms.bucket}/slot", "key", "value")
-        report.sections.append(Table(headings, rows, frozenset({0}), frozenset({1, 2}), kept=1))
+            rows.append((place, values.shown_key(t.key, entry.key), values.shown(t.elem, entry.elem)))
+        report.sections.append(entries_table(f"{found.terms.bucket}/slot", rows, values))
         listed = len(rows)
     total = report.data.live
     if asked is None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from gomap import human, syncmap
+from gomap.answers.entries import entries_table
 from gomap.declare import Context
 from gomap.errors import MemoryFault, NotAMap
 from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import GoType
-from gomap.report import Facts, Report, Table
+from gomap.report import Facts, Report
 from gomap.results.fields import UNASKED, Asked
 from gomap.results.sync import HalfFacts, HashTrieFacts, OwnBytes, ReadDirtyFacts, SyncEntryRow, SyncResult
 from gomap.syncmap.facts import Half, ReadDirty, SyncMap, Trie
 from gomap.target import Target, Variable
-from gomap.values import Limits, Values, shown
+from gomap.values import Limits, Values, whole
 
 #: Keys without a value that are worth a word: that many, and more than the live ones.
 WORTH_A_WORD = 64
@@ -35,7 +37,9 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     report.answer = [f"{variable.type.name}  {expr}{at}", _summary(found)]
     report.sections = [Facts(_facts(found))]
     report.advice = _advice(found)
-    entries = _entries(context, report, variable, found, wanted) if wanted else UNASKED
+    limits = whole(context.settings.depth) if options["--full"] else Limits(depth=context.settings.depth)
+    values = Values(target, limits, raw=options["--raw"])
+    entries = _entries(report, variable, found, wanted, values) if wanted else UNASKED
     report.data = _result(expr, variable, found, entries)
     return report
 
@@ -164,18 +168,22 @@ def _advice(found: SyncMap) -> list[str]:
     return [f"{keys} stay in the read map, and hold what they point to, until new keys and misses replace it"]
 
 
-def _entries(context: Context, report: Report, variable: Variable, found: SyncMap, wanted: int) -> list[SyncEntryRow]:
+def _entries(report: Report, variable: Variable, found: SyncMap, wanted: int, values: Values) -> list[SyncEntryRow]:
     """The entries, which are added to the report's sections."""
-    target = context.target
-    values = Values(target, Limits(depth=context.settings.depth))
+    target = values.target
     listed: list[SyncEntryRow] = []
     rows: list[tuple[str, str, str]] = []
     for entry in itertools.islice(syncmap.entries(target, variable), wanted):
-        key = values.key(entry.key_type, _read(target, entry.key_type, entry.key_address))
-        value = values.json(entry.value_type, _read(target, entry.value_type, entry.value_address))
-        listed.append(SyncEntryRow(key, value, entry.where))
-        rows.append((entry.where, shown(entry.key_type, key), shown(entry.value_type, value)))
-    report.sections.append(Table(("where", "key", "value"), rows, code=frozenset({1, 2}), kept=1))
+        key_type, value_type = entry.key_type, entry.value_type
+        raw_key, raw = _read(target, key_type, entry.key_address), _read(target, value_type, entry.value_address)
+        key, value = values.shown_key(key_type, raw_key), values.shown(value_type, raw)
+        key_text = key if values.has_text(key_type) else None
+        value_text = value if values.has_text(value_type) else None
+        listed.append(
+            SyncEntryRow(values.key(key_type, raw_key), values.json(value_type, raw), entry.where, key_text, value_text)
+        )
+        rows.append((entry.where, key, value))
+    report.sections.append(replace(entries_table("where", rows, values), right=frozenset()))
     if len(listed) < found.count:
         report.cut("entries", len(listed), found.count)
     if values.cut:

@@ -30,7 +30,7 @@ from gomap.report import Facts, Report
 from gomap.results.fields import alike
 from gomap.results.whatis import SpanFacts, SpotFacts, WhatisMap, WhatisResult
 from gomap.target import Goroutine, Target
-from gomap.values import Limits, Scalar, Values, shown
+from gomap.values import Limits, Scalar, Values
 
 _NUMBER = re.compile(r"(?:0[xX][0-9a-fA-F]+|\d+)\Z")
 #: Values that are an address themselves, or have one in their first word.
@@ -204,7 +204,7 @@ def _entry(target: Target, one: MapView, spot: Spot) -> tuple[Scalar | None, str
         )
     values = Values(target, Limits(depth=2, text=64, total=256))
     value = values.key(slots.key, key)
-    return value, f"{shown(slots.key, value)}: {values.text(slots.elem, elem)}"
+    return value, f"{values.shown_key(slots.key, key)}: {values.shown(slots.elem, elem)}"
 
 
 def _stored(target: Target, at: int, t: GoType, indirect: bool) -> bytes | None:

@@ -40,6 +40,8 @@ def render(report: Report, style: Style) -> str:
     """The report as text, ending in a newline. What is not ours in it is made visible first: no text of the
     target reaches a terminal as it is."""
     paint = Paint(style.color)
+    if report.plain is not None:
+        return "".join(report.plain)
     answer = _wrapped(
         [visible(line) for line in [*report.answer, *(f"({one.message})" for one in report.notes)]], style.width
     )

@@ -9,6 +9,7 @@ from gomap.results.check import CheckResult
 from gomap.results.cycle import CycleResult
 from gomap.results.diff import ChangesRow, DiffResult, FigureFacts, MomentFacts
 from gomap.results.doctor import DoctorResult
+from gomap.results.entries import EntriesResult
 from gomap.results.evac import EvacResult
 from gomap.results.get import GetResult
 from gomap.results.origin import OriginResult
@@ -36,6 +37,7 @@ from gomap.results.why import WhyResult
 #: `data` of each command.
 COMMANDS: dict[str, type] = {
     "hmap-show": ShowResult,
+    "hmap-entries": EntriesResult,
     "hmap-alias": AliasResult,
     "hmap-evac": EvacResult,
     "hmap-get": GetResult,

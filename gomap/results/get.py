@@ -32,3 +32,7 @@ class GetResult:
     address: Annotated[Optional[Address], "of the elem"]
     walked: Annotated[bool, "whether all entries were looked at instead of following the hash"]
     path: Annotated[list[LookupStep], "what the lookup met, in order"]
+    key_text: Annotated[
+        Optional[str], "the key as people see it ([values.md](values.md)); null where its type has no text of its own"
+    ]
+    value_text: Annotated[Optional[str], "the elem as people see it; null too where the key is not there"]

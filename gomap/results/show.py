@@ -87,6 +87,12 @@ class EntryRow:
     bucket: Annotated[int, "number of its main bucket, or of its group over all tables"]
     slot: Annotated[int, "0 to 7"]
     old: Annotated[bool, "whether it lies in the old array"]
+    key_text: Annotated[
+        Asked[Optional[str]],
+        "for maps with times, durations, addresses and the like: the key as people see it ([values.md](values.md)); "
+        "null where its type has no such text",
+    ] = UNASKED
+    value_text: Annotated[Asked[Optional[str]], "for the same maps: the elem as people see it"] = UNASKED
 
 
 @dataclass(frozen=True)

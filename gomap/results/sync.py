@@ -58,6 +58,10 @@ class SyncEntryRow:
     key: Annotated[GoScalar, "the key, by its dynamic type"]
     value: Annotated[GoScalar, "the value, by its dynamic type"]
     where: Annotated[Word, "`read`, `dirty` (in dirty alone) or `trie`"]
+    key_text: Annotated[
+        Optional[str], "the key as people see it ([values.md](values.md)); null where its type has no text of its own"
+    ]
+    value_text: Annotated[Optional[str], "the value as people see it"]
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,50 @@ BAD_LINES = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("name", "typed", "meant"),
+    [
+        ("hmap-get", 'm["k"]', 'm "k"'),
+        ("hmap-get", 'a.b[0]["x y"] --raw', 'a.b[0] "x y" --raw'),
+        ("hmap-get", "--goroutine 3 m[i]", "m i --goroutine 3"),
+        ("hmap-get", "s.At invalid IP --json", "s.At {} --json"),
+        ("hmap-top", "5", "-n 5"),
+        ("hmap-top", "--by waste 5 --json", "-n 5 --by waste --json"),
+        ("hmap-show", "-n 3 m", "m --entries 3"),
+        ("hmap-cycle", "m -n 3", "m --limit 3"),
+        ("hmap-entries", "m --where Age > 3 -n 2", "m --limit 2 --where {}"),
+        ("hmap-entries", "--where Age>3 m --keys", "m --keys --where {}"),
+    ],
+)
+def test_what_is_typed_is_taken_as_it_is_meant(name: str, typed: str, meant: str) -> None:
+    command = registry.find(name)
+    assert command is not None
+    found = frontend.parse(command, typed)
+    if name == "hmap-entries":
+        (one,) = found.pop("--where")
+        assert (one.field, one.op, one.value, one.length) == ("Age", ">", "3", False)
+        wanted = frontend.parse(command, meant.replace(" --where {}", ""))
+        del wanted["--where"]
+    else:
+        wanted = frontend.parse(command, meant)
+        if "{}" in meant:
+            wanted["KEY"] = "invalid IP"
+    assert found == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "said"),
+    [
+        ("hmap-show", "m --entires 3", "unknown option --entires: did you mean --entries?"),
+        ("hmap-shwo", "m", "unknown command 'hmap-shwo': did you mean hmap-show?"),
+        ("show", "m", "unknown command 'show': did you mean hmap-show?"),
+    ],
+)
+def test_the_nearest_name_is_suggested(name: str, line: str, said: str) -> None:
+    outcome = run(name, line)
+    assert outcome.error is not None and said in outcome.error
+
+
 @pytest.mark.parametrize(("name", "line"), BAD_LINES)
 def test_wrong_command_lines_give_one_line(name: str, line: str) -> None:
     outcome = run(name, line)

@@ -34,7 +34,21 @@ CODES = {
     "Interrupted": "interrupted",
 }
 OPTIONS = {
-    "hmap-show": ["EXPR", "--entries", "--buckets", "--iterators", "--goroutine", "--frame", "--json"],
+    "hmap-show": [
+        "EXPR",
+        "--entries",
+        "--buckets",
+        "--full",
+        "--raw",
+        "--iterators",
+        "--goroutine",
+        "--frame",
+        "--json",
+    ],
+    "hmap-entries": [
+        *["EXPR", "--match", "--where", "--sort", "--reverse", "--limit", "--full", "--raw", "--keys", "--csv"],
+        *["--goroutine", "--frame", "--json"],
+    ],
     "hmap-race": ["--json"],
     "hmap-alias": ["EXPR", "--scope", "--depth", "--all", "--slices", "--goroutine", "--frame", "--json"],
     "hmap-evac": ["EXPR", "--goroutine", "--frame", "--json"],
