@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,8 @@ from gomap.trace.port import Ending, Hit
 
 #: Seconds between requests to stop a program that has not stopped yet.
 AGAIN = 0.5
+#: Seconds that a process may take from its exit until the kernel says so.
+EXITS = 1.0
 
 
 class _At(gdb.Breakpoint):
@@ -41,7 +44,8 @@ class _Run:
         self._hit = hit
         self._inferior = gdb.selected_inferior()
         self.problem: BaseException | None = None
-        self.enough = self.pressed = self.asked = self.over = False
+        #: lost: the program exited while gdb resumed it. gdb 13 then asks dead threads for their registers from there on.
+        self.enough = self.pressed = self.asked = self.over = self.lost = False
         self.event: Any = None
         self.exited: Any = None
 
@@ -101,7 +105,11 @@ class GdbTracer:
             with _silence(quiet):
                 gdb.execute("continue", to_string=True)
         except gdb.error as error:
-            raise GomapError(f"the program can't be let run: {error}") from error
+            if not (here and _has_exited(pid)):
+                raise GomapError(f"the program can't be let run: {error}") from error
+            run.lost = True
+            with suppress(gdb.error):
+                gdb.execute("kill", to_string=True)  # what is dead already, so that gdb knows it
         except KeyboardInterrupt:
             _stop()
             run.event = None
@@ -173,7 +181,22 @@ def _register(frame: gdb.Frame, name: str) -> int:
     return int(frame.read_register(name)) & (1 << 64) - 1
 
 
+def _has_exited(pid: int) -> bool:
+    """Whether the process ends, which takes the kernel a moment."""
+    end = time.monotonic() + EXITS
+    while time.monotonic() < end:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0] in "ZX":
+                return True
+        except OSError:
+            return True
+        time.sleep(EXITS / 100)
+    return False
+
+
 def _ending(run: _Run, cpu: float | None) -> Ending:
+    if run.lost:
+        return Ending("exited", "the program exited", cpu)
     if run.exited is not None:
         code = getattr(run.exited, "exit_code", None)
         return Ending(

@@ -41,7 +41,7 @@ EXPRESSIONS = {
     "((main.Maps.Whole": "bad-expression",
     "'main.Maps.Whole": "bad-expression",
     "1+1": "bad-expression",
-    "$pc": "bad-expression",
+    "$pc": "not-a-map",
     "m" * 5000: "no-such-variable",
     "0x10:map[int]int": "memory-fault",
     "0xdeadbeefdeadbeef:map[int]int": "memory-fault",

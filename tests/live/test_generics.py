@@ -21,7 +21,7 @@ DIES = "nodes"
 #: gdb's own command for the variable of the function that called stop, by stage, and what the printer makes of it.
 PRINT = ["up 3", "print m", "frame 0"]
 PRINTED = {
-    "nodes": r'= map\[string\]\*main.node with 2 entries = \{.*"nil"\] = 0x0\b.*"n"\] = 0x[0-9a-f]+[,}]',
+    "nodes": r'= map\[string\]\*main.node with 2 entries = \{(?=.*"nil"\] = nil\b).*"n"\] = &\{next:nil, M:\{',
     "strings": r'= map\[string\]int with 3 entries = \{.*"b"\] = 2\b',
     "bytes": r"= map\[uint8\]bool with 2 entries = \{.*\[1\b.*\] = true\b",
 }

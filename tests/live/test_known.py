@@ -140,7 +140,7 @@ def asked(binary: Path) -> list[str]:
 def test_live(both_layouts: Row, gdb: Gdb) -> None:
     binary = toolchains.build("known", both_layouts, gdb.name != "system")
     more = [*PRINTED, *COMPLETED, "hmap show main.Keep.Raw --json", "print 'main.Keep'.Raw", "hmap-show $ --json"]
-    answers = debuggers.visit(gdb, binary, {"filled": [*asked(binary), "up 2", *more]})
+    answers = debuggers.visit(gdb, binary, {"filled": [*asked(binary), "up 2", "set print elements unlimited", *more]})
     check(answers)
     for command, lines in COMPLETED.items():
         assert answers.at("filled", command).output.splitlines() == lines

@@ -29,6 +29,8 @@ ELSEWHERE = {
     "churn": "never stops",
     "cpointers": "C code",
     "deaths": "dies",
+    "foreign": "a module of its own, a server that others wrote",
+    "grows": "has no stages: it is traced",
     "hashes": "never stops",
     "paths": "is asked for all its paths",
     "pluginhost": "opens the program `shared`",
