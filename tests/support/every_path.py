@@ -118,7 +118,11 @@ def _problem(ask: Ask, way: Way) -> str | None:
     t, wanted = data.get("type", ""), way.type or ""
     # A map has several types where one is a name for the other. Debug information has package paths as the linker does,
     # and the program's descriptors have none within the types of functions and before the fields of structs.
-    spelt = t.startswith("map[") and wanted.startswith("map[") and not re.search(r"go\.shape\.|func\(|struct \{", t + wanted)
+    spelt = (
+        t.startswith("map[")
+        and wanted.startswith("map[")
+        and not re.search(r"go\.shape\.|func\(|struct \{", t + wanted)
+    )
     if spelt and t.replace("%2e", ".") != wanted.replace("%2e", "."):
         return f"is of type {t}, not {wanted}"
     return None
