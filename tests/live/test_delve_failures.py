@@ -48,7 +48,7 @@ def fails(console_: Console, line: str, *words: str) -> None:
     outcome = console_.execute(line)
     assert outcome.error is not None, outcome.output
     assert "\n" not in outcome.error
-    assert "fault in gomap" not in outcome.error, outcome.error
+    assert "error in gomap" not in outcome.error, outcome.error
     for word in words:
         assert word in outcome.error, outcome.error
 
@@ -676,7 +676,7 @@ def test_no_dlv(tmp_path: Path) -> None:
         text=True,
     )
     assert (run.returncode, run.stdout) == (1, "")
-    assert run.stderr == f"dlv-hmap: GOMAP_DLV names {tmp_path / 'missing'}, which is not a program here\n"
+    assert run.stderr == f"dlv-hmap: GOMAP_DLV is {tmp_path / 'missing'}, which is not an executable\n"
 
 
 # -- core files --------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def problems(answers: Session, told: Mapping[str, Any], gone: bool, closures: bo
         got = told["maps"][expr]
         if gone and VARIABLE.match(expr) and ("optimized out" in str(got) or "no variable" in str(got)):
             continue
-        if not closures and "no variable that it captured" in str(got):
+        if not closures and "no captured variable can be located" in str(got):
             continue
         if got != address:
             found.append(f"{expr}: {got}, not {address}")

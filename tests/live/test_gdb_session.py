@@ -397,7 +397,7 @@ def test_progress_and_interruption(system_go: Row, gdb: Gdb) -> None:
         child.sendline("hmap-alias --scope all")
         child.expect(r"\rgoroutines: [\d,]+ of 12,0\d\d \([\d,]+/s\), Ctrl-C stops")
         child.sendintr()
-        child.expect(r"\(interrupted: this is what the search had come to\)")
+        child.expect(r"\(interrupted: these results are incomplete\)")
         child.expect(r"\(gdb\) ")
         assert "partial" in str(child.before) and "Traceback" not in str(child.before)
         child.sendline("thread")
@@ -552,7 +552,7 @@ def test_a_variable_whose_line_has_not_run(system_go: Row, gdb: Gdb) -> None:
     said = "m is declared at line 7, where the program stands: it may not be set yet"
     assert " ".join((run.stdout + run.stderr).split()).count(said) == 1 and "Traceback" not in run.stderr, run
     outer, inner = re.findall(r"^map\[int\]int  m  .*\n(?:.+\n)*", run.stdout, re.M)[-2:]
-    assert "\n1 entry in room" in outer and "declared" not in outer
+    assert "\n1 entry in 8 slots" in outer and "declared" not in outer
     assert "\n2 entries in room" in inner and "declared" not in inner
 
 

@@ -96,7 +96,7 @@ def in_gdb(gdb: Gdb, row: Row) -> None:
         # Cut where a column ends; --iterators shows the one key that its loop is at.
         assert command not in SHOWING or any(text[:4] in answer.output for text in SHOWN), answer
     for command in REFUSED:
-        assert "fault in gomap" not in (found.at("filled", command).error or "fault in gomap"), command
+        assert "error in gomap" not in (found.at("filled", command).error or "error in gomap"), command
 
 
 def test_gdb(system_gdb: Gdb, system_go: Row) -> None:

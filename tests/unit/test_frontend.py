@@ -274,7 +274,7 @@ def test_no_command_line_breaks_through(name: str, line: str) -> None:
     outcome: Any = run(name, line, FIXED)
     if outcome.error:
         assert "\n" not in outcome.error
-        assert "fault in gomap" not in outcome.error
+        assert "error in gomap" not in outcome.error
 
 
 FIXED = world()
