@@ -51,6 +51,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         raise UsageError(f"--by retained ranks single maps that are alive: it can't be combined with {other}")
     with_values = options["--values"] or by == "values"
     if by == "retained" or of_garbage:
+        if target.kind == "recorded":
+            raise GomapError("a recorded map has no heap: use the process or its core")
         algorithms()  # what is not installed is told before the long work
     heap = Heap(target) if with_values else None
     headers = search_heap(target, context.progress)
