@@ -164,7 +164,7 @@ class Command(NamedTuple):
     docs/scenarios.md under which there is one.
 
     writes_file: it saves a file, so recording does not run it. of_a_map: it is about one map and what that owns,
-    so a recorded map answers it.
+    so a recorded map answers it. resumes: it lets the program run.
     """
 
     name: str
@@ -175,6 +175,7 @@ class Command(NamedTuple):
     session: str
     writes_file: bool = False
     of_a_map: bool = True
+    resumes: bool = False
 
     def run(self, context: Context, options: Mapping[str, Any]) -> Report:
         """Answers, through `run` of the file in gomap/commands that has the command's name."""

@@ -63,7 +63,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         report.plain = list(_csv(shown, t, sifted.rows, question.keys))
     elif not json:
         report.answer = [_answer(expr, t, count, sifted, question)]
-        report.sections.append(_table(shown, sifted.rows, question.keys))
+        if any(len(rows) for rows in sifted.rows):
+            report.sections.append(_table(shown, sifted.rows, question.keys))
     total = sifted.matched if question.selects else count
     if sifted.interrupted:
         report.cut("interrupted: entries that were looked at", sifted.looked, count)

@@ -428,6 +428,7 @@ Takes a live process of amd64 in gdb or Delve.
         ),
         session="Which line makes a map grow",
         of_a_map=False,
+        resumes=True,
     ),
     Command(
         name="hmap-record",

@@ -134,7 +134,7 @@ def _table(section: Table, style: Style, paint: Paint) -> list[str]:
         if indent + MIN_TEXT <= style.width:
             return _stacked(section, section.whole, indent, style, paint)
     whole, yielding = list(widths), [i for i in range(count) if i != section.kept]
-    while spare < 0 and max(widths[i] for i in yielding) > MIN_COLUMN:  # the widest column gives way
+    while spare < 0 and yielding and max(widths[i] for i in yielding) > MIN_COLUMN:  # the widest column gives way
         widths[max(yielding, key=lambda i: widths[i])] -= 1
         spare += 1
     if spare < 0 and section.kept is not None:

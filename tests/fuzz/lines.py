@@ -19,7 +19,7 @@ KEYS = ("0", '"nothing"', "nil", "main.Point{}", "[3]int16{1}", "1.5", "true", "
 
 
 def lines(chance: random.Random, source: Source) -> list[str]:
-    """One line of every command that only reads, its options drawn."""
+    """One line of every command that writes no file, its options drawn."""
     return [line(chance, source, command) for command in COMMANDS if not command.writes_file]
 
 

@@ -123,7 +123,7 @@ def test_bounds(both_layouts: Row) -> None:
             assert "count-mismatch" not in codes and ("torn-read" in codes or not data["bound"]), codes
             assert said["bounds"]["maps"] == 1 and (said["bounds"]["written"] or not data["bound"])
         words = directly.ask(DirectTarget(opened), "hmap-show main.Rates[3].M").output
-        assert max(bounds) > 0 and (" ± " in words or "entries in room" in words)
+        assert max(bounds) > 0 and (" ± " in words or " slots: " in words)
         of_every_command(opened)
 
 

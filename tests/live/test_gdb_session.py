@@ -553,7 +553,7 @@ def test_a_variable_whose_line_has_not_run(system_go: Row, gdb: Gdb) -> None:
     assert " ".join((run.stdout + run.stderr).split()).count(said) == 1 and "Traceback" not in run.stderr, run
     outer, inner = re.findall(r"^map\[int\]int  m  .*\n(?:.+\n)*", run.stdout, re.M)[-2:]
     assert "\n1 entry in 8 slots" in outer and "declared" not in outer
-    assert "\n2 entries in room" in inner and "declared" not in inner
+    assert "\n2 entries in 8 slots" in inner and "declared" not in inner
 
 
 def test_a_slice_whose_capacity_is_nowhere(toolchain: Row, gdb: Gdb) -> None:

@@ -23,6 +23,7 @@ import gdb
 
 from gdbext.target import GdbTarget
 from gomap import frontend, image
+from gomap.commands.registry import COMMANDS
 from gomap.declare import Context, Settings
 from gomap.memory import Memory, RecordingMemory
 from tests.fuzz.judge import SECONDS, style_of, unfit
@@ -31,6 +32,8 @@ from tests.fuzz.recipe import draw
 from tests.fuzz.scribbled import Scribbled, Unbounded
 from tests.fuzz.sources import Source, opened
 
+#: Commands that let the program run, which then is another one.
+RESUMING = {command.name for command in COMMANDS if command.resumes}
 SEARCHES = (
     "hmap-top",
     "hmap-top --values --json",
@@ -46,6 +49,12 @@ SEARCHES = (
 HANGS, STDERR = 30, 2
 
 
+def is_short(line: str) -> bool:
+    """Whether it lets nothing run, and does not list as many entries as a header claims."""
+    every = " --limit 0" in line or (" --csv" in line and " --limit" not in line)
+    return line.split()[0] not in RESUMING and not (line.startswith("hmap-entries") and every)
+
+
 class Fuzz(gdb.Command):
     """Asks about a map under scribbles."""
 
@@ -59,7 +68,7 @@ class Fuzz(gdb.Command):
     def some(self, chance: random.Random, source: Source) -> list[str]:
         """What asks about one map; the rest is gomap_fuzz_search's. --full hashes all of a string whose length is
         corrupt, however long that takes."""
-        drawn = [line.replace(" --full", "") for line in lines(chance, source)]
+        drawn = [line.replace(" --full", "") for line in lines(chance, source) if is_short(line)]
         about = [line for line in drawn if "main." in line or "0x" in line]
         return [line for line in about if not line.startswith("hmap-whatis")]
 

@@ -232,3 +232,10 @@ def test_names_are_cut_at_the_front() -> None:
         cut = fit("github.com/you/shop.(*Cart).Add", 14, blocks, at_front=True)
         assert cut.startswith(mark) and cut.endswith("Cart).Add") and columns(cut) == 14
     assert fit("main.f", 14, True, at_front=True) == "main.f"
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_a_table_whose_only_column_is_kept(width: int) -> None:
+    """As of the keys alone: no other column can give way to it."""
+    report = Report({}, sections=[Table(("key",), [("k" * 200,)], kept=0)])
+    assert "kkkk" in render(report, Style(width=width))
