@@ -15,6 +15,7 @@ from typing import Any, Callable
 from gomap.errors import BadExpression, UsageError
 from gomap.fields import find_field, promoted
 from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.structure import TOO_MANY, too_many
 from gomap.gotypes import POINTER_KINDS, SCALAR_KINDS, GoType, Kind
 from gomap.human import an
 from gomap.known import find
@@ -103,7 +104,8 @@ Test = Callable[[Rows], Sequence[bool]]
 
 
 def sift(values: Values, t: GoType, found: MapView, question: Question, progress: Progress) -> Sifted:
-    """values: what people see, and how much of it. Raises BadExpression."""
+    """values: what people see, and how much of it. Raises BadExpression, and
+    GomapError where there are many more entries than the header counts."""
     tests: list[Test] = [_test(values, t, one) for one in question.where]
     if question.match is not None:
         tests.append(partial(_matches, values, question.match, question.keys))
@@ -111,6 +113,8 @@ def sift(values: Values, t: GoType, found: MapView, question: Question, progress
     try:
         for rows in rows_of(t, found):
             sifted.looked += len(rows)
+            if sifted.looked > found.count + TOO_MANY:
+                raise too_many(found.count, sifted.looked)
             for test in tests:
                 rows = rows.kept(test(rows)) if len(rows) else rows
             sifted.matched += len(rows)
@@ -124,8 +128,6 @@ def sift(values: Values, t: GoType, found: MapView, question: Question, progress
                 sifted.shown += len(sifted.rows[-1])
             if question.limit is not None and sifted.shown >= question.limit and not tests:
                 break
-            if sifted.looked > found.count + (1 << 20):
-                break  # the header says so: a corrupt map may have any number
     except KeyboardInterrupt:
         sifted.interrupted = True
     if ranking is not None:
