@@ -322,9 +322,13 @@ def measure_beyond(
         if retained is not None:
             bounds["retained"] = lambda index: retained[every.addresses[index]]
         bound = bounds.get(by)
-        # In the order of what they hold at most whatever their types are, which costs nothing to know.
         largest = identifier.largest
-        coarse = bound if by == "entries" else lambda index: every.held[index] + every.counts[index] * largest
+
+        def of_any_type(index: int) -> int:
+            """What the map holds at most whatever its type is, which costs nothing to know."""
+            return every.held[index] + every.counts[index] * largest
+
+        coarse = of_any_type if bound is most_bytes else bound
         todo = sorted(beyond.maps, key=coarse, reverse=True) if bound is not None else beyond.maps
         least = -1.0
         for done, index in enumerate(todo):
