@@ -94,12 +94,12 @@ def bounds(target: Target) -> Bounds | None:
     number = len(seen)
     for census in getattr(target.memory, "counted", ()):
         number += sum(address not in seen for address in census.addresses)
-        for address, count in census.reader.changed():
+        for row, count in census.reader.changed():
+            address = census.addresses[row]
             if count is None:
                 gone.add(address)
             elif address not in gone:
-                before = census.counts[census.row_of(address)]
-                written[address] = max(written.get(address, 0), abs(count - before))
+                written[address] = max(written.get(address, 0), abs(count - census.counts[row]))
     untold = sum(not (address in seen and seen[address].told) for address in (*written, *gone))
     return Bounds(number, written, len(gone), untold)
 

@@ -303,7 +303,7 @@ class HeaderReader:
                 self._add([one], low, high)
 
     def changed(self) -> Iterator[tuple[int, int | None]]:
-        """(address, entries) of the headers found so far that are not as they were; None where one is gone."""
+        """(row, entries) of the headers found so far that are not as they were; None where one is gone."""
         found, size = self.found, self.size
         rows = {address: row for row, address in enumerate(found.addresses)}
         counts, arrays, sizes = found.counts, found.arrays, found.sizes
@@ -314,9 +314,9 @@ class HeaderReader:
                 continue
             one = candidate(address, record) if record else None
             if one is None:
-                yield address, None
+                yield row, None
             elif (one[1], one[2], one[3]) != (counts[row], arrays[row], sizes[row]):
-                yield address, one[1]
+                yield row, one[1]
 
     # -- what it names ---------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import pytest
 
 from gomap.analysis.beyond import beyond
 from gomap.analysis.held import AliasSearch
+from gomap.analysis.ranking import measure_beyond
 from gomap.answers.facts import heap_facts, more_maps
 from gomap.errors import GomapError
 from gomap.golang.runtime.heap import INLINE_MARKS, PAGE_SIZE, Heap
@@ -255,6 +256,37 @@ def test_what_no_variable_led_to() -> None:
     assert more.bytes == 2 * (48 + 208) and identifier is not None
     told = "2 more maps with 13 entries are in the heap, and no variable searched leads to them"
     assert more_maps(more) == [told]
+
+
+def test_the_most_retained_are_listed_whatever_they_hold() -> None:
+    """What a map retains may be more than it and its entries hold, by any type."""
+    world = World(AMD64)
+    for _ in range(4):
+        maps = [world.map(1, at) for at in world.groups([1] * 32)]
+        world.span(world.object, maps, set(range(32)), set())
+    world.look()
+    more, identifier = beyond(world.target, AliasSearch(), [])
+    assert identifier is not None and more.census is not None and len(more.maps) == 128
+    identifier.__dict__.update(_every=[], layout="swiss")  # there is no type that any of them may have
+    retained = {address: 1000 + i for i, address in enumerate(more.census.addresses)}
+    best = measure_beyond(world.target, more, identifier, "retained", 2, retained=retained)
+    assert [one.retained for one in best.maps] == [1127, 1126]
+
+
+def test_headers_that_changed_are_told_by_their_rows() -> None:
+    """A header on a stack is in no order with those of the heap."""
+    world = World(AMD64)
+    arrays = world.groups([1, 5, 3, 4])
+    start = world.span(world.object, [world.map(n, at) for n, at in zip([1, 5], arrays)], {0, 1}, set())
+    found = world.look()
+    stack = [world.space.put(world.map(n, at)) for n, at in zip([3, 4], arrays[2:])]
+    found.add_stacks([(at, (stack[0], stack[1] + 48)) for at in stack])
+    assert list(found.counts) == [1, 5, 3, 4] and found.reader is not None
+    assert list(found.reader.changed()) == []
+    world.space.write(stack[0], world.map(4, arrays[2]))
+    assert list(found.reader.changed()) == [(2, 4)]
+    world.space.write(start, world.map(2, arrays[0]))
+    assert sorted(found.reader.changed()) == [(0, 2), (2, 4)]
 
 
 def test_why_no_census_was_made() -> None:
