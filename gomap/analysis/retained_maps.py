@@ -29,7 +29,7 @@ def retained_by(target: Target, whole: WholeHeap, maps: Iterable[tuple[int, int]
         if offset in (0, MALLOC_HEADER) and rules.allocated(sizes[address], scan=True) == size:
             alone[address] = int(numbers[i])
     others = [address for address in sizes if address not in alone]
-    parts = [whole.retained.part(address, sizes[address]) for address in others]
+    parts = [*whole.retained.parts((address, sizes[address]) for address in others)]
     known = list(dict.fromkeys(alone.values()))
     of_objects, of_parts = whole.retained.freed_without(known, parts)
     freed = dict(zip(known, of_objects.tolist()))

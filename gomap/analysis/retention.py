@@ -10,7 +10,7 @@ as freed with it: after a collection more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,17 +81,23 @@ class Retained:
         """Bytes that are freed without each of these objects, and without each of the parts; 0 of what is not alive."""
         return freed_without(self.graph, self._starts, self.alive, objects, parts)
 
-    def part(self, start: int, size: int) -> Part:
-        """Words that do not make an object: outside of the heap, or in one."""
+    def parts(self, words: Iterable[tuple[int, int]]) -> Iterator[Part]:
+        """Words that do not make an object, outside of the heap or in one. words: where they start, and how many
+        bytes they have."""
         np, graph, roots = self._np, self.graph, self.roots
-        mine = (roots.slots >= np.uint64(start)) & (roots.slots < np.uint64(start + size))
-        one = graph.objects.object_at(start)
-        if one < 0:
-            return Part(np.flatnonzero(mine).tolist())
-        # An object's edges are in the order of its pointers.
-        slots = graph.pointers_of(one)
-        own = np.flatnonzero((slots >= np.uint64(start)) & (slots < np.uint64(start + size)))
-        return Part((), (own + int(graph.starts[one])).tolist(), one)
+        pointers: dict[int, Any] = {}  # many sync.Maps may lie in one object
+        for start, size in words:
+            one = graph.objects.object_at(start)
+            if one < 0:
+                mine = (roots.slots >= np.uint64(start)) & (roots.slots < np.uint64(start + size))
+                yield Part(np.flatnonzero(mine).tolist())
+                continue
+            if one not in pointers:
+                pointers[one] = graph.pointers_of(one)
+            # An object's edges are in the order of its pointers.
+            first, last = np.searchsorted(pointers[one], np.array([start, start + size], "u8")).tolist()
+            before = int(graph.starts[one])
+            yield Part((), range(before + first, before + last), one)
 
     def of_words(self, start: int, size: int) -> Retention:
         """What these bytes keep, which lie outside of the heap: of roots among them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -153,3 +154,31 @@ def test_what_each_of_many_frees(
         left = [edge for i, edge in enumerate(edges) if i not in part.cut]
         starts = [root for i, root in enumerate(roots) if i not in part.roots]
         assert freed == sum(1 << i for i in alive - reach(left, starts)), part
+
+
+def test_words_of_one_object_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of the sync.Maps in one array: what each of them frees, without a look at the whole array for each."""
+    graph = graph_of(9, [(0, i) for i in range(1, 9)])
+    read: list[int] = []
+
+    def pointers_of(self: HeapGraph, one: int) -> Any:
+        read.append(one)
+        return np.arange(0x1000, 0x1040, 8, dtype=np.uint64)
+
+    monkeypatch.setattr(HeapGraph, "pointers_of", pointers_of)
+    monkeypatch.setattr(Sized, "object_at", lambda self, address: 0, raising=False)
+    retained = Retained(graph, roots_of([0], []))
+    parts = [*retained.parts([(0x1000, 16), (0x1010, 8), (0x1020, 32)])]
+    assert [list(part.cut) for part in parts] == [[0, 1], [2], [4, 5, 6, 7]] and read == [0]
+    _, freed = retained.freed_without([], parts)
+    assert freed.tolist() == [2 + 4, 8, 32 + 64 + 128 + 256]
+
+
+def test_a_long_chain_of_maps_takes_no_round_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 50_000
+    objects = Sized(count)
+    monkeypatch.setattr(objects, "sizes", lambda which: np.ones(len(which), np.int64))
+    starts, ends = np.arange(count + 1).clip(max=count - 1).astype(np.int32), np.arange(1, count, dtype=np.int32)
+    graph = HeapGraph(cast(Any, objects), cast(Any, None), starts, ends)
+    freed, _ = Retained(graph, roots_of([0], [])).freed_without(range(count))
+    assert freed.tolist() == list(range(count, 0, -1))
