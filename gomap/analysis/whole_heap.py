@@ -24,10 +24,13 @@ MAX_NAMED = 4
 
 @dataclass(frozen=True)
 class WholeHeap:
+    """running: how many threads went on while the heap was read."""
+
     heap: Heap
     graph: HeapGraph
     roots: HeapRoots
     retained: Retained
+    running: int = 0
 
     @property
     def missing(self) -> list[str]:
@@ -49,6 +52,8 @@ class WholeHeap:
         if found.running > found.registers:
             count = human.plural(found.running - found.registers, "running goroutine")
             missing.append(f"the registers of {count}")
+        if self.running:
+            missing.append("what the process changed while it was read")
         return missing
 
     def is_of(self, target: Target, progress: Progress = silent) -> bool:
@@ -82,7 +87,7 @@ def whole_heap(target: Target, progress: Progress = silent) -> WholeHeap:
     heap = Heap(target)
     graph = build(target, heap, progress)
     of_graph = roots(target, graph, progress)
-    found = WholeHeap(heap, graph, of_graph, Retained(graph, of_graph))
+    found = WholeHeap(heap, graph, of_graph, Retained(graph, of_graph), target.running)
     kept = kept_of(target)
     if kept is not None and not target.running and not graph.interrupted and graph.memory_used <= MAX_KEPT:
         kept.heap = found

@@ -49,7 +49,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     t = _type(variable) or next((trail.type for _, trail in ways if trail.type is not None), None)
     missing = whole.missing
     base = graph.objects.address(one) if one >= 0 else None
-    report = Report(_result(text, address, base, where, t, kept, ways, graph, found, missing, target.running))
+    report = Report(_result(text, address, base, where, t, kept, ways, graph, found, missing))
     report.answer = _answer(address, where, t, kept, trails)
     _describe(report, kept, ways, where)
     if missing:
@@ -176,7 +176,6 @@ def _result(
     graph: HeapGraph,
     found: HeapRoots,
     missing: list[str],
-    running: int,
 ) -> WhyResult:
     return WhyResult(
         expr=text,
@@ -208,6 +207,6 @@ def _result(
             goroutines=found.goroutines,
             conservative=found.conservative,
         ),
-        complete=graph.complete and not missing and not running,
+        complete=graph.complete and not missing,
         missing=missing,
     )

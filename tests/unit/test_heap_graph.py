@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gomap.analysis.retention import Retained
+from gomap.analysis.whole_heap import WholeHeap
 from gomap.heap.dominators import Part
 from gomap.heap.graph import HeapGraph
 from gomap.heap.masks import Mask, Masks, MaskTable, _repeated
@@ -106,6 +108,13 @@ def test_what_words_keep() -> None:
     retained = Retained(graph_of(4, [(0, 1), (2, 1), (2, 3)]), roots_of([0, 2], []))
     told = retained.of_words(16, 8)
     assert (told.roots, told.count, told.bytes) == (1, 2, 0b1100)
+
+
+def test_the_heap_of_a_process_that_runs_on_is_not_all_seen() -> None:
+    graph, roots = graph_of(2, [(0, 1)]), roots_of([0], [])
+    whole = WholeHeap(cast(Any, None), graph, roots, Retained(graph, roots))
+    assert whole.missing == []
+    assert replace(whole, running=1).missing == ["what the process changed while it was read"]
 
 
 def test_masks() -> None:
