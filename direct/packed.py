@@ -34,7 +34,12 @@ def unpacked(core: str) -> str:
         return core
     _, name, packages = found
     with _opened(core, name, packages) as packed:
-        descriptor, path = tempfile.mkstemp(prefix="gomap-core-", dir=os.environ.get("TMPDIR"))
+        area = os.environ.get("TMPDIR") or None
+        try:
+            descriptor, path = tempfile.mkstemp(prefix="gomap-core-", dir=area)
+        except OSError as error:
+            where = area or "a temporary file"
+            raise GomapError(f"{core} can't be written out to {where}: {error.strerror}: set TMPDIR") from error
         atexit.register(_remove, path)
         with open(descriptor, "wb") as out:
             try:

@@ -80,8 +80,17 @@ class Opened:
 
 def of_core(program: str | None, core: str, symbols: str | None = None) -> Opened:
     """symbols: an unstripped build of the program. Raises BadCore, WrongProgram, NoDebugInfo, GomapError."""
+    where = core
     with suppress(OSError):  # which is told as of any other core file
-        core = unpacked(core)
+        where = unpacked(core)
+    try:
+        return _of_plain_core(program, where, symbols)
+    except GomapError as error:
+        error.args = (str(error).replace(where, core),)  # the temporary file is removed on exit
+        raise
+
+
+def _of_plain_core(program: str | None, core: str, symbols: str | None) -> Opened:
     problem = elf.why_no_core(core)
     if problem is not None:
         raise GomapError(problem)

@@ -4,6 +4,7 @@ process, and what the kernel refuses."""
 from __future__ import annotations
 
 import errno
+import gzip
 import os
 import re
 import struct
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from direct import copied, refusals
+from direct.target import of_core
 from gomap import registers
 from gomap.dwarf import BadDwarf
 from gomap.errors import GomapError, MemoryFault
@@ -310,6 +313,22 @@ def test_what_is_held_hides_what_it_overlaps() -> None:
     assert held.read(10, 15) == b"b" * 15 and held.read(25, 5) == bytes(range(25, 30))
     held.hold(60, b"c" * 30)  # more than the limit in all
     assert held.read(60, 4) == bytes(range(60, 64))
+
+
+# -- packed core files ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("area", ["", "none"])
+def test_errors_name_the_file_that_was_typed(area: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not the temporary file that it was written out to, in an area that may not be there."""
+    where = tmp_path / area
+    monkeypatch.setenv("TMPDIR", str(where))
+    packed = tmp_path / "core.gz"
+    packed.write_bytes(gzip.compress(Path(sys.executable).read_bytes(), 1))
+    with pytest.raises(GomapError) as caught:
+        of_core(None, str(packed))
+    said = f"{packed} can't be written out to {where}: " if area else f"{packed} is a program or a library, not a core"
+    assert str(caught.value).startswith(said)
 
 
 # -- refusals ------------------------------------------------------------------------------------------------
