@@ -13,12 +13,14 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
 from gomap.errors import MemoryFault
-from gomap.memory import PAGE, Memory, Read, one_by_one
+from gomap.memory import Memory, Read, one_by_one
 from gomap.process import MOST, gather
 
-#: Bytes of a process that are copied at most; of a larger one the answer is read while it stands still. What is not in
-#: a page's entry of pagemap: bits 63 (present) and 62 (swapped), in its highest byte.
+#: Bytes of a process that are copied at most: a larger one stays stopped while the answer is read.
 MAX_COPIED = 1 << 30
+#: Bytes of a page of the kernel's: 64 KiB on some arm64.
+PAGE = os.sysconf("SC_PAGE_SIZE")
+#: By the highest byte of a page's entry in pagemap: whether bit 63 (present) or 62 (swapped) is set.
 _HELD = bytes(int(bool(top & 0xC0)) for top in range(256))
 _RUN = re.compile(rb"\x01+")
 _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ (\d+) *(.*)")
@@ -27,7 +29,8 @@ _DEVICE = re.compile("/dev/(?!zero|shm/)")
 
 
 class CopiedMemory:
-    """What was copied; everything else from `rest`. Makes room for `size` bytes, which takes longer than to fill it."""
+    """What was copied; everything else from `rest`. size: bytes of the buffer for the copy, which is allocated before
+    the process is stopped, since that takes longer than the copy."""
 
     def __init__(self, rest: Memory, size: int) -> None:
         self._rest = rest
@@ -41,7 +44,7 @@ class CopiedMemory:
         self._zeros: list[tuple[int, int]] = []
 
     def copy(self, pid: int) -> bool:
-        """Copies all memory that the process can write to. False where there is no room for it, or it can't be read."""
+        """Copies all memory that the process can write to. False if the buffer is too small, or it can't be read."""
         call = gather()
         if call is None:
             return False
@@ -117,7 +120,7 @@ class CopiedMemory:
 
 
 def room(rest: Memory, pid: int) -> CopiedMemory | None:
-    """Room for a copy; None where the process has too much memory, or this machine too little. rest: its memory."""
+    """A buffer for a copy; None if the process has too much memory, or this machine too little. rest: its memory."""
     try:
         size = sum(size for _, size in _places(pid))
         size += size // 8 + (8 << 20)  # it may take more until it stands still
@@ -146,7 +149,7 @@ def _writable(pid: int) -> Iterator[tuple[int, int, bool]]:
 
 
 def _held(table: int, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """(address, size) of the stretches that the kernel has pages for. table: /proc/PID/pagemap. Raises OSError."""
+    """(address, size) of the ranges that the kernel has pages for. table: /proc/PID/pagemap. Raises OSError."""
     at, step = start, PAGE << 20
     while at < end:
         here = min(end, at + step)

@@ -55,7 +55,7 @@ def view(target: Target, t: GoType, address: int) -> MapView:
 
 
 def again(found: MapView) -> MapView:
-    """The same map, with its header as it is now. Raises MemoryFault, UnsupportedLayout."""
+    """The same map, with its header read again. Raises MemoryFault, UnsupportedLayout."""
     return _noted(on(found, found.target))
 
 

@@ -123,7 +123,7 @@ def bounds_of(target: Target, address: int, entries: int | None = None) -> int |
 
 
 def _now(target: Target, seen: Mapping[int, maps.Seen]) -> Iterator[tuple[int, memoryview | None]]:
-    """The headers as they are now; None for one that can't be read."""
+    """The headers, read again; None for one that can't be read."""
     sizes: dict[int, list[int]] = {}
     for address, one in seen.items():
         sizes.setdefault(one.first.shape.header.size, []).append(address)
