@@ -33,15 +33,14 @@ def tombstones(
     small: dict[int, int] = {}
     large: list[int] = []
     for i, row in enumerate(rows):
-        array_, size = census.arrays[row], census.sizes[row]
-        buckets = census.slots[row] // SLOTS
+        array_, size, slots = census.arrays[row], census.sizes[row], census.slots[row]
         if rule.has_directory(size):
             directories[array_] = size
-        elif buckets == 1:
+        elif slots == SLOTS:
             small[array_] = i
-        elif buckets > 1:
+        elif slots > SLOTS:
             large.append(i)
-        else:
+        elif not slots:
             found[i] = 0
     memory = target.memory
     for at, data in gather(memory, sorted(small), SLOTS):

@@ -13,11 +13,14 @@ from gomap.analysis.held import AliasSearch
 from gomap.analysis.ranking import measure_beyond
 from gomap.answers.facts import heap_facts, more_maps
 from gomap.errors import GomapError
+from gomap.golang.layouts.structure import UNTOLD
+from gomap.golang.layouts.swiss.shape import CTRL_DELETED
 from gomap.golang.runtime.heap import INLINE_MARKS, PAGE_SIZE, Heap
 from gomap.golang.runtime.malloc import allocator
 from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType
 from gomap.heap.census import Census, census
+from gomap.heap.tombstones import tombstones
 from gomap.target import Arch
 from tests.support.space import AMD64, FakeTarget, Space, array_of, basic, pointer, slice_of, struct
 from tests.support.synthetic import hmap, swiss_header, table_type
@@ -208,6 +211,17 @@ def test_classic_headers_and_the_arenas_bitmap() -> None:
     at = [start + i * world.object for i in (0, 1, 2, 4)]
     assert list(found.addresses) == at and list(found.counts) == [0, 3, 8, 0]
     assert [bool(array) for array in found.arrays] == [True, True, True, False]
+
+
+def test_tombstones_of_a_map_that_has_to_be_walked_are_not_known() -> None:
+    world = World(AMD64)
+    arrays = world.groups([1, 5, 8])
+    maps = [world.map(n, at) for n, at in zip([1, 5], arrays)] + [world.map(0, 0)]
+    world.span(world.object, maps, {0, 1, 2}, set())
+    found = world.look()
+    found.slots[1] = UNTOLD
+    types = DescribedTypes(world.target)
+    assert list(tombstones(world.target, types, found, CTRL_DELETED, [0, 1, 2], [136] * 3)) == [0, UNTOLD, 0]
 
 
 def test_what_can_not_be_read_is_told() -> None:
