@@ -27,8 +27,9 @@ from gomap.target import Target
 MAX_READINGS = 3
 #: Seconds after which nothing is read once more.
 PATIENCE = 1.0
-#: How often what a fault was found in is read again, until it counts as at rest, and after how many times the fault is
-#: looked for again. Seconds between two of them: no multiple of anything, so that no writer keeps step with them.
+#: A fault counts if the memory that it was found in stays the same in so many more readings, and the fault with it,
+#: which is looked for again after each so many; of a large map, whose readings take longer than PATIENCE, after the
+#: first so many. Seconds before each reading, 0.02 in all: uneven, so that no writer stays in step with them.
 AT_REST, LOOK_AGAIN = 16, 6
 PAUSES = (0.0, 0.0003, 0.0011, 0.0007, 0.0023, 0.0002, 0.0047)
 #: Maps whose bounds are told one by one.
@@ -220,14 +221,17 @@ def _at_rest(target: Target, work: Callable[[Target], _R], faults: Callable[[_R]
     try:
         if faults(work(cast(Target, recorder))) != wrong:
             return False
-        regions = recorder.memory.regions()
+        regions, end = recorder.memory.regions(), time.monotonic() + PATIENCE
         for i in range(AT_REST):
             time.sleep(PAUSES[i % len(PAUSES)])
             forget(target.memory)
             if any(target.memory.read(at, len(data)) != data for at, data in regions):
                 return False
-            if i % LOOK_AGAIN == LOOK_AGAIN - 1 and faults(work(target)) != wrong:
-                return False
+            if i % LOOK_AGAIN == LOOK_AGAIN - 1:
+                if faults(work(target)) != wrong:
+                    return False
+                if time.monotonic() > end:
+                    break
     except MemoryFault:
         return False
     return True
