@@ -364,6 +364,7 @@ def _left_out(report: Report, left: int, doubtful: int, stopped: bool) -> None:
     """What the search has, and was not checked."""
     if stopped:
         more = f": {human.plural(left, 'map')} were not checked" if left else ": more maps may not have been found"
+        more = ": 1 map was not checked" if left == 1 else more
         report.answer.append(f"(interrupted{more})")
     elif left:
         report.answer.append(f"({human.plural(left, 'map')} whose type is not known: not checked)")
