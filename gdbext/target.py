@@ -152,15 +152,16 @@ class GdbTarget:
         """A register, a value of gdb's history, or a convenience variable."""
         try:
             value = gdb.parse_and_eval(name)
-            code = value.type.strip_typedefs().code
-            if code == gdb.TYPE_CODE_VOID:
+            t = value.type.strip_typedefs()
+            if t.code == gdb.TYPE_CODE_VOID:
                 return None
-            if code == gdb.TYPE_CODE_INT or (code == gdb.TYPE_CODE_PTR and value.address is None):
-                named = value.type.strip_typedefs()
-                if code == gdb.TYPE_CODE_INT or named.target().code in (gdb.TYPE_CODE_VOID, gdb.TYPE_CODE_FUNC):
-                    word = self.arch.pointer_size
-                    data = self.arch.pack(int(value) & (1 << 8 * word) - 1)
-                    return Variable(name, GoType(Kind.UINT, "uintptr", word), data=data)
+            is_number = t.code == gdb.TYPE_CODE_INT
+            if t.code == gdb.TYPE_CODE_PTR and value.address is None:  # as $sp and $pc
+                is_number = t.target().code in (gdb.TYPE_CODE_VOID, gdb.TYPE_CODE_FUNC)
+            if is_number:
+                word = self.arch.pointer_size
+                data = self.arch.pack(int(value) & (1 << 8 * word) - 1)
+                return Variable(name, GoType(Kind.UINT, "uintptr", word), data=data)
             return replace(self.from_value(value), name=name)
         except gdb.error:
             return None
