@@ -117,6 +117,10 @@ class Ranking:
         for alike in self.alike:
             yield from alike.maps(alike.number)
 
+    def one_by_one(self) -> Ranking:
+        """The same, with each map by itself, so that it gets figures of its own."""
+        return Ranking([*self.every()], [], self.interrupted, self.anomalies)
+
 
 @dataclass
 class AlikeMaps:

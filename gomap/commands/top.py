@@ -71,7 +71,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         more, identifier = beyond(target, found, searched.objects, headers, context.progress)
         if by == "retained":
             whole = whole_heap(target, context.progress)
-            ranking = Ranking([*ranking.every()], [], ranking.interrupted, ranking.anomalies)
+            ranking = ranking.one_by_one()
             retained = _retained(context, whole, ranking, more)
     others = Ranking()
     if identifier is not None and not ranking.interrupted:
@@ -79,7 +79,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         others = measure_beyond(target, more, identifier, by, 0 if every else most, context.progress, retained)
     referents = Referents(target, heap) if heap is not None else None
     if referents is not None:
-        ranking = Ranking([*ranking.every()], [], ranking.interrupted, ranking.anomalies)
+        ranking = ranking.one_by_one()
         ranking.maps.sort(key=ORDERS["bytes"], reverse=True)
         add_values(target, ranking, referents, context.progress)
         add_values(target, others, referents, context.progress)
