@@ -70,9 +70,9 @@ def search_heap(target: Target, progress: Progress = silent) -> HeapSearch:
         own: Callable[[], Census | None] | None = getattr(target, "census", None)
         known = own() if own is not None else None  # looked for already, to find the variables of a stripped program
         types = DescribedTypes(target)
-        if known is not None and known.reader is not None:
-            return HeapSearch(Heap(target), seen_through(target, known, types))
         heap = Heap(target)
+        if known is not None:
+            return HeapSearch(heap, seen_through(target, heap, types, known))
         return HeapSearch(heap, census(target, heap, types, progress))
     except GomapError as error:
         return HeapSearch(why=str(error))

@@ -146,7 +146,7 @@ def census(target: Target, heap: Heap, types: DescribedTypes, progress: Progress
     return found
 
 
-def seen_through(target: Target, known: Census, types: DescribedTypes) -> Census:
+def seen_through(target: Target, heap: Heap, types: DescribedTypes, known: Census) -> Census:
     """The same census, of which more is asked through another target of the program."""
     found = replace(
         known, header=types.map_header(), addresses=known.addresses[:], counts=known.counts[:],
@@ -154,7 +154,7 @@ def seen_through(target: Target, known: Census, types: DescribedTypes) -> Census
         stacked=set(known.stacked), doubtful=list(known.doubtful),
     )  # fmt: skip
     if known.reader is not None:
-        found.reader = HeaderReader(target, Heap(target), types, found)
+        found.reader = HeaderReader(target, heap, types, found)
         found.reader.spans, found.reader.starts = known.reader.spans, known.reader.starts
     _count(target, found)
     return found
