@@ -99,7 +99,7 @@ def beyond(
     every.add_stacks(objects)
     result.census = every
     identifier = Identifier(target, heap, DescribedTypes(target), list(found.types.values()))
-    identifier.referring = Referring(target, heap, found.types.get, progress)
+    identifier.referring = Referring(target, found.types.get, progress)
     known = {*found.types, *found.doubtful, *_inside(target, found), *_of_runtime(target)}
     try:
         for row in every.doubtful[:MAX_DOUBTFUL]:

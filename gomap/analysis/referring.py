@@ -11,16 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gomap.analysis.trail import Trails
-from gomap.analysis.whole_heap import WholeHeap, known_heap, whole_heap
+from gomap.analysis.whole_heap import WholeHeap, heap_at_hand
 from gomap.errors import GomapError
-from gomap.golang.runtime.heap import Heap
 from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind
 from gomap.progress import Progress, silent
 from gomap.target import Target
 
-#: Bytes of spans of a heap that is small: its graph takes less than a second.
-SMALL_HEAP = 64 << 20
 #: Objects that are looked at on the way up from one map, and how far up.
 MAX_LOOKED_AT, MAX_UP = 64, 6
 
@@ -30,7 +27,6 @@ class Referring:
     """known: the type of the map whose header lies at an address, where that is known for sure."""
 
     target: Target
-    heap: Heap
     known: Callable[[int], GoType | None]
     progress: Progress = silent
     _whole: WholeHeap | None = None
@@ -48,18 +44,11 @@ class Referring:
     def _graph(self) -> WholeHeap | None:
         if not self._looked:
             self._looked = True
-            if not self.target.running:
-                self._whole = known_heap(self.target, self.progress)
-                if self._whole is None and self._is_small():
-                    self._whole = whole_heap(self.target, self.progress)
+            self._whole = heap_at_hand(self.target, self.progress)
             if self._whole is not None:
                 one = self._whole
                 self._trails = Trails(self.target, one.heap, one.graph, one.roots)
         return self._whole
-
-    def _is_small(self) -> bool:
-        spans, _ = self.heap.every()
-        return sum(span.size for span in spans) <= SMALL_HEAP
 
     def _climb(self, address: int) -> GoType | None:
         whole = self._graph()

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from gomap.heap.dominators import Part, freed_without
-from gomap.heap.graph import HeapGraph, algorithms, matrix_of, rows, searched
+from gomap.heap.graph import HeapGraph, algorithms, matrix_of, rows, searched, tree_from
 from gomap.heap.roots import FINALIZER, KINDS, HeapRoots
 
 
@@ -76,6 +77,27 @@ class Retained:
         found.references = int(np.count_nonzero(left[holders])) + int(np.count_nonzero(self._starts == one))
         found.ways, found.roots = self._ways(one, starts, ends)
         return found
+
+    def shortest(self, one: int) -> RootWay | None:
+        """The shortest way from a root of any kind; None of what nothing keeps."""
+        if not self.alive[one]:
+            return None
+        way = [one]
+        while self._tree[way[-1]] >= 0:
+            way.append(int(self._tree[way[-1]]))
+        way.reverse()
+        roots = self.roots
+        mine = self._np.flatnonzero(roots.objects == way[0])
+        if len(mine):
+            root = int(mine[self._np.argmin(roots.kinds[mine])])  # a package variable before a stack
+            return RootWay(KINDS[int(roots.kinds[root])], root, int(roots.slots[root]), tuple(way), len(mine) - 1)
+        graph = self.graph
+        holder = next(o for o in self.pending if way[0] in graph.ends[graph.starts[o] : graph.starts[o + 1]])
+        return RootWay(FINALIZER, None, 0, (holder, *way))
+
+    @cached_property
+    def _tree(self) -> Any:
+        return tree_from(self._np, self.graph.starts, self.graph.ends, self._starts)
 
     def freed_without(self, objects: Any, parts: Sequence[Part] = ()) -> tuple[Any, Any]:
         """Bytes that are freed without each of these objects, and without each of the parts; 0 of what is not alive."""

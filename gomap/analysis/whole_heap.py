@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from gomap import human
 from gomap.analysis.retention import Retained
+from gomap.errors import GomapError
 from gomap.golang.runtime.heap import Heap
 from gomap.heap.graph import HeapGraph, algorithms, build
 from gomap.heap.roots import HeapRoots, roots
@@ -18,6 +19,8 @@ from gomap.target import Target, kept_of
 
 #: Bytes of a graph that is kept: 20 million objects with 40 million pointers take 1 GiB.
 MAX_KEPT = 2 << 30
+#: Bytes of spans of a heap that is small: its graph takes less than a second.
+SMALL_HEAP = 64 << 20
 #: Problems that are told one by one.
 MAX_NAMED = 4
 
@@ -76,6 +79,22 @@ def known_heap(target: Target, progress: Progress = silent) -> WholeHeap | None:
         kept.heap = None
         return None
     return found
+
+
+def heap_at_hand(target: Target, progress: Progress = silent) -> WholeHeap | None:
+    """The graph where an earlier command has worked it out or that takes a moment only: for what is good to know. None
+    of a program that goes on, and where it can't be built."""
+    if target.running:
+        return None
+    try:
+        found = known_heap(target, progress)
+        if found is None:
+            spans, _ = Heap(target).every()
+            if sum(span.size for span in spans) <= SMALL_HEAP:
+                found = whole_heap(target, progress)
+        return found
+    except GomapError:
+        return None
 
 
 def whole_heap(target: Target, progress: Progress = silent) -> WholeHeap:

@@ -93,13 +93,17 @@ def where(place: Place) -> str:
 
 def named(holder: Holder) -> str:
     """The path; of a frame's variable also the frame, which tells it from others of its name."""
-    place = holder.place
+    dead = ", dead" if holder.kind == "dead" else ""
+    return f"{holder.path}{in_frame(holder.place)}{dead}"
+
+
+def in_frame(place: Place) -> str:
+    """Which frame a variable is of, behind its name; nothing of a package variable."""
     if place.kind == "global":
-        return holder.path
+        return ""
     goroutine = f", goroutine {place.goroutine}" if place.goroutine is not None else ""
     goroutine += f", frame {place.frame}" if goroutine and place.frame is not None else ""
-    dead = ", dead" if holder.kind == "dead" else ""
-    return f"{holder.path} in {human.short(place.function or '?')}{goroutine}{dead}"
+    return f" in {human.short(place.function or '?')}{goroutine}"
 
 
 def count_anomalies(read: Walked) -> list[Anomaly]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from gomap import human, moving
 from gomap.analysis.alias import everywhere
@@ -24,8 +24,9 @@ from gomap.analysis.referents import Referents
 from gomap.analysis.referring import Referring
 from gomap.analysis.retained_maps import Garbage, garbage, retained_by
 from gomap.analysis.roots import Roots
-from gomap.analysis.whole_heap import WholeHeap, whole_heap
-from gomap.answers.facts import goroutines_seen, heap_facts, named, not_searched, search_cut, way_facts
+from gomap.analysis.trail import Trail, Trails
+from gomap.analysis.whole_heap import WholeHeap, heap_at_hand, whole_heap
+from gomap.answers.facts import goroutines_seen, heap_facts, in_frame, named, not_searched, search_cut, way_facts
 from gomap.commands.origin import add_origins
 from gomap.declare import Context
 from gomap.errors import GomapError, UsageError
@@ -41,6 +42,19 @@ from gomap.results.top import TopExample, TopGroup, TopMap, TopResult, TopTotal,
 
 #: As many maps that no variable leads to are all measured, for what all maps hold; of more those that may be listed.
 FEW = 1024
+#: Ways from roots that are written down.
+MAX_TRAILS = 64
+
+
+class _Fate(NamedTuple):
+    """Of a map that no variable led to. alive: whether a root leads to it, None where that is not known. trail: the
+    shortest way from there."""
+
+    alive: bool | None = None
+    trail: str | None = None
+
+
+_UNKNOWN = _Fate()
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
@@ -92,8 +106,9 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     else:
         shown = sorted([*ranking.best(order, most), *others.maps], key=order, reverse=True)[: most or None]
     shown_groups = groups[: most or None]
+    fates = {} if dead is not None else _fates(context, whole, shown)
     bounds = moving.bounds(target)
-    result = _result(shown, shown_groups, ranking, searched, by, group, found.dead, more, dead, bounds)
+    result = _result(shown, shown_groups, ranking, searched, by, group, found.dead, more, dead, bounds, fates)
     report = Report(result, anomalies=[*found.anomalies, *searched.anomalies], bounds=bounds)
     report.anomalies += ranking.anomalies
     if dead is not None:
@@ -108,7 +123,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if group:
         _describe_groups(report, shown_groups, group, with_values)
     else:
-        _describe(report, shown, ranking, with_values, dead is not None, bounds)
+        _describe(report, shown, ranking, with_values, dead is not None, bounds, fates)
     if interrupted:
         report.interrupted(ranking.number)
     if len(shown_groups) < len(groups):
@@ -133,8 +148,34 @@ def _garbage(context: Context, headers: HeapSearch) -> tuple[Garbage, Beyond, Id
         raise GomapError(f"the heap was not searched for maps: {headers.why}")
     found = garbage(whole_heap(target, context.progress), headers.census)
     identifier = Identifier(target, headers.heap, DescribedTypes(target))
-    identifier.referring = Referring(target, headers.heap, lambda address: None, context.progress)
+    identifier.referring = Referring(target, lambda address: None, context.progress)
     return found, found.maps, identifier
+
+
+def _fates(context: Context, whole: WholeHeap | None, shown: list[Ranked]) -> dict[int, _Fate]:
+    """Whether a root leads to each map of the heap that no variable led to, by address, where the heap's graph is at
+    hand; and the shortest way of the first of them."""
+    unnamed = [one.address for one in shown if one.holder.kind == "heap"]
+    if unnamed and whole is None:
+        whole = heap_at_hand(context.target, context.progress)
+    if not unnamed or whole is None:
+        return {}
+    objects, retained = whole.graph.objects, whole.retained
+    numbers = objects.objects_at(unnamed)
+    writer = Trails(context.target, whole.heap, whole.graph, whole.roots)
+    found: dict[int, _Fate] = {}
+    for done, (address, one, alive) in enumerate(zip(unnamed, numbers.tolist(), retained.alive[numbers].tolist())):
+        if one < 0 or (not alive and whole.missing):
+            continue
+        way = retained.shortest(one) if done < MAX_TRAILS else None
+        found[address] = _Fate(alive, None if way is None else _written(writer.of(way), address))
+    return found
+
+
+def _written(trail: Trail, address: int) -> str:
+    before, _, last = trail.text.rpartition(" -> ")
+    text = before if last.startswith(f"{address:#x} (") else trail.text  # the row has the address
+    return text + ("" if trail.name is None else in_frame(trail.place))
 
 
 def _retained(context: Context, whole: WholeHeap, ranking: Ranking, more: Beyond) -> dict[int, int]:
@@ -160,6 +201,7 @@ def _result(
     more: Beyond,
     unreachable: Garbage | None,
     bounds: Bounds | None,
+    fates: Mapping[int, _Fate],
 ) -> TopResult:
     total = TopTotal(
         maps=ranking.number,
@@ -172,7 +214,7 @@ def _result(
         by=by,
         group=group,
         groups=[_group(one) for one in groups],
-        maps=[_map(one, bounds) for one in shown],
+        maps=[_map(one, bounds, fates) for one in shown],
         total=total,
         heap=heap_facts(more),
         unreachable=None if unreachable is None else _unreachable(unreachable),
@@ -186,13 +228,16 @@ def _bound(one: Ranked, bounds: Bounds | None) -> int | None:
     return None if bounds is None else max(bounds.of(one.address), one.bound or 0)
 
 
-def _map(one: Ranked, bounds: Bounds | None) -> TopMap:
+def _map(one: Ranked, bounds: Bounds | None, fates: Mapping[int, _Fate]) -> TopMap:
+    fate = fates.get(one.address, _UNKNOWN)
     return TopMap(
         way=way_facts(one.holder),
         address=one.address,
         type=one.type.name if one.type is not UNKNOWN else None,
         type_known_by=one.known_by,
         type_or=list(one.others),
+        alive=fate.alive,
+        trail=fate.trail,
         count=one.count,
         bound=_bound(one, bounds),
         load=one.load,
@@ -287,11 +332,12 @@ def _summary(ranking: Ranking, others: Ranking, more: Beyond, searched: Roots) -
 _SOURCES = {"reference": "what points to it", "allocator": "the allocator", "hashes": "hashes", "size": "size"}
 
 
-def _name(one: Ranked, dead: bool) -> str:
+def _name(one: Ranked, dead: bool, fates: Mapping[int, _Fate]) -> str:
     """What leads to the map. dead: nothing does."""
     if one.holder.kind not in NO_VARIABLE:
         return named(one.holder)
-    what = "garbage" if dead else "no variable"
+    fate = fates.get(one.address, _UNKNOWN)
+    what = "garbage" if dead or fate.alive is False else fate.trail or "no variable"
     if one.type is UNKNOWN:
         return f"{what}; type unknown"
     doubt = f", {len(one.others):,} more fit" if one.others else ""
@@ -304,7 +350,13 @@ def _entries(one: Ranked, bounds: Bounds | None) -> str:
 
 
 def _describe(
-    report: Report, shown: list[Ranked], ranking: Ranking, with_values: bool, dead: bool, bounds: Bounds | None
+    report: Report,
+    shown: list[Ranked],
+    ranking: Ranking,
+    with_values: bool,
+    dead: bool,
+    bounds: Bounds | None,
+    fates: Mapping[int, _Fate],
 ) -> None:
     headings = ["held", "waste", "entries", "load", "map", "address:type"]
     rows = [
@@ -313,7 +365,7 @@ def _describe(
             human.size(one.bytes.waste),
             _entries(one, bounds),
             "" if one.load is None else human.percent(one.load),
-            _name(one, dead),
+            _name(one, dead, fates),
             f"{one.address:#x}" + (f":{human.short(one.type.name)}" if one.type is not UNKNOWN else ""),
         ]
         for one in shown
@@ -335,7 +387,7 @@ def _describe(
     if with_values:
         facts.append(("values", "what keys and values lead to, each block of heap once"))
     unnamed = [one for one in shown if one.holder.kind in NO_VARIABLE]
-    if unnamed and not dead:
+    if not dead and any(_name(one, dead, fates).startswith("no variable") for one in unnamed):
         facts.append(("no variable", "no variable searched leads to the map, which may be garbage not collected yet"))
     if any(one.others for one in unnamed):
         facts.append(("types", "where other types fit as well, --json names them"))

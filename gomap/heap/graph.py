@@ -153,13 +153,26 @@ def searched(np: ModuleType, starts: Any, ends: Any, roots: Any, without: Any = 
         gone = np.zeros(count + 1, np.bool_)
         gone[without] = True
         ends = np.where(gone[ends], np.int32(count), ends)
-    # One node more leads to all roots, and one before it nowhere.
-    starts = np.concatenate([starts, [len(ends), len(ends) + len(roots)]])
-    starts = starts.astype(np.int32 if len(ends) + len(roots) < 1 << 31 else np.int64)
-    ends = np.concatenate([ends, roots])
-    order = csgraph.breadth_first_order(matrix_of(np, starts, ends), count + 1, True, False)
+    order = csgraph.breadth_first_order(_from_all(np, starts, ends, roots), count + 1, True, False)
     found[order[order < count]] = True
     return found
+
+
+def tree_from(np: ModuleType, starts: Any, ends: Any, roots: Any) -> Any:
+    """The shortest ways from these nodes to all that they lead to: for each node the one before it. A root's own, and
+    that of a node which is not reached, is no node of the graph."""
+    _, csgraph = algorithms()
+    count = len(starts) - 1
+    roots = np.unique(np.asarray(roots, np.int64)).astype(np.int32)
+    _, before = csgraph.breadth_first_order(_from_all(np, starts, ends, roots), count + 1)
+    return np.where(before[:count] < count, before[:count], -1)
+
+
+def _from_all(np: ModuleType, starts: Any, ends: Any, roots: Any) -> Any:
+    """The graph with one node more that leads to all of the roots, and one before it that leads nowhere."""
+    starts = np.concatenate([starts, [len(ends), len(ends) + len(roots)]])
+    starts = starts.astype(np.int32 if len(ends) + len(roots) < 1 << 31 else np.int64)
+    return matrix_of(np, starts, np.concatenate([ends, roots]))
 
 
 def _sum(np: ModuleType, data: Any, code: str) -> int:

@@ -53,6 +53,12 @@ class TopMap(NamedTuple):
         "noted the type, or where it has pointers), `hashes` (of some keys) or `size`; null of others",
     ]
     type_or: Annotated[list[str], "other types that fit such a map as well"]
+    alive: Annotated[
+        Optional[bool],
+        "whether a root leads to such a map: else it is garbage. Null where the heap's graph was not worked out (it is "
+        "for small heaps, and where hmap-why or `--by retained` was asked before), and of other maps",
+    ]
+    trail: Annotated[Optional[str], "the shortest way from a root to such a map, for people; null where none is known"]
     count: Annotated[int, "entries"]  # type: ignore[assignment]
     bound: Annotated[
         Optional[int], "where the program went on: the most that `count` may be off; null where it stood still"

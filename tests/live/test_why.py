@@ -226,6 +226,28 @@ def check_types(asked: Session) -> None:
             assert one["type_known_by"] == "reference", one
 
 
+def check_ways(asked: Session, optimised: bool) -> None:
+    """A row of a map that no variable leads to says whether a root does: of what the program has, and of what not."""
+    told = asked.at("held", RETAINED).json()["data"]["maps"]
+    rows = {one["address"]: one for one in told if one["kind"] == "heap"}
+    notes = asked.truth["held"]["notes"]
+    dropped = {address for address, _, _ in notes["garbage"]}
+    assert {one["alive"] for one in told if one["kind"] != "heap"} <= {None}
+    assert dropped <= rows.keys() and {rows[address]["alive"] for address in dropped} == {False}
+    kept = {address for address, _, _ in notes["inside"]} | (set(notes["maps"].values()) & rows.keys())
+    assert len(kept) >= 5 and {rows[address]["alive"] for address in kept} == {True}
+    assert all(rows[address]["trail"] for address in kept)
+    # Where hmap-why was asked, one of its ways is this.
+    both = 0
+    for answer in asked.answers:
+        if answer.stage == "held" and answer.command.startswith("hmap-why") and answer.error is None:
+            data = answer.json()["data"]
+            if data["address"] in kept:
+                both += 1  # of optimized builds: in others variables lead to these
+                assert rows[data["address"]]["trail"].split(" in ")[0] in str(data["ways"]), answer.command
+    assert bool(both) == optimised
+
+
 def check_kept_graph(asked: Session, names: dict[str, str]) -> None:
     """The graph is built once while the program stands still, and anew where it has moved or was written to."""
     assert asked.at("held", BUILT).output.strip() == "1"
@@ -273,6 +295,7 @@ def test_in_gdb(both_layouts: Row, system_gdb: Gdb, optimised: bool) -> None:
     check_retained(asked)
     check_types(asked)
     check_unreachable(asked)
+    check_ways(asked, optimised)
     if optimised:
         check_kept(asked)
 
@@ -286,6 +309,7 @@ def test_over_delve(system_go: Row, dlv: Dlv) -> None:
     check_retained(asked)
     check_types(asked)
     check_unreachable(asked)
+    check_ways(asked, True)
     data = asked.at("dropped", why("main.Typed")).json()["data"]
     assert data["freed"]["objects"] < 10, data  # the graph is that of this stop
 

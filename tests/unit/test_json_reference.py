@@ -212,6 +212,8 @@ def test_many_rows_are_written_as_each_is(asked: set[int]) -> None:
             None,
             "size",
             ["T"] * (i % 2),
+            None if i % 3 else bool(i % 2),
+            f"a -> b{i}" if i % 2 else None,
             i,
             i % 3 or None,
             i / 3 or None,
