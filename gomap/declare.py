@@ -33,7 +33,7 @@ HELP_WIDTH = 79
 
 
 class Settings(NamedTuple):
-    """What the user can set once for all commands. entries: how many hmap-show lists when not told; depth: how far
+    """What the user can set once for all commands. entries: how many hmap-show lists by default; depth: how far
     hmap-alias and printed values look."""
 
     entries: int = 8
@@ -229,23 +229,17 @@ def bucket_range(text: str) -> tuple[int, int]:
 
 def scope(text: str) -> str:
     """frame (the selected one), goroutine (the selected one's frames) or all (every goroutine's)"""
-    if text not in ("frame", "goroutine", "all"):
-        raise ValueError(text)
-    return text
+    return _chosen(scope, text)
 
 
 def order(text: str) -> str:
     """bytes, waste, entries, load, values or retained"""
-    if text not in ("bytes", "waste", "entries", "load", "values", "retained"):
-        raise ValueError(text)
-    return text
+    return _chosen(order, text)
 
 
 def change_order(text: str) -> str:
     """bytes, entries, tombstones or load"""
-    if text not in ("bytes", "entries", "tombstones", "load"):
-        raise ValueError(text)
-    return text
+    return _chosen(change_order, text)
 
 
 def file_name(text: str) -> str:
@@ -259,9 +253,7 @@ def file_name(text: str) -> str:
 
 def grouping(text: str) -> str:
     """type, package, owner or size"""
-    if text not in ("type", "package", "owner", "size"):
-        raise ValueError(text)
-    return text
+    return _chosen(grouping, text)
 
 
 def sorting(text: str) -> str:
@@ -283,10 +275,17 @@ def pattern(text: str) -> Any:
     return sift.pattern(text)
 
 
-#: What arguments of a type can be, for completion.
+def _chosen(kind: Callable[[str], Any], text: str) -> str:
+    if text not in CHOICES[kind]:
+        raise ValueError(text)
+    return text
+
+
+#: What an argument of a type can be; one of type sorting can be a field too.
 CHOICES: Mapping[Callable[[str], Any], tuple[str, ...]] = {
     scope: ("frame", "goroutine", "all"),
-    order: ("bytes", "waste", "entries", "load", "values"),
+    order: ("bytes", "waste", "entries", "load", "values", "retained"),
+    change_order: ("bytes", "entries", "tombstones", "load"),
     grouping: ("type", "package", "owner", "size"),
     sorting: ("key", "value", "size"),
 }

@@ -17,7 +17,7 @@ from typing import Any, Callable, NoReturn
 from gomap import moving
 from gomap.anomaly import Anomaly
 from gomap.commands import registry
-from gomap.declare import Arg, Command, Context, Settings
+from gomap.declare import Arg, Command, Context, Settings, natural, positive
 from gomap.errors import GomapError, Interrupted, UsageError
 from gomap.human import one_line, plural
 from gomap.ongoroutine import OnGoroutine
@@ -172,7 +172,7 @@ def _answered(
             report = command.run(context, options)
             report.notes += [_told(one) for one in resolved]
             bounds = report.bounds = report.bounds or moving.bounds(target)
-        except UsageError:
+        except (UsageError, Interrupted):
             raise
         except GomapError as error:
             moved = moving.bounds(target)
@@ -181,7 +181,8 @@ def _answered(
             if best is not None:
                 return best
             if not left or time.monotonic() > end:
-                raise type(error)(f"{error} ({MOVED})") from error
+                error.notes += (MOVED,)
+                raise
             continue
         if best is None or _apart(report) < _apart(best[1]):
             best = target, report
@@ -191,7 +192,7 @@ def _answered(
     return best
 
 
-#: Why an error about a program that goes on may be of no account.
+#: What may have caused an error in a running program.
 MOVED = "what was read was written to at the same time: try again, or use gomap pid --pause"
 
 
@@ -244,7 +245,7 @@ def _as_meant(command: Command, words: list[str]) -> list[str]:
             return [*words[: plain[0]], *(parted or [words[plain[0]]]), *words[plain[0] + 1 :]]
         if len(plain) > 2 and plain[1:] == list(range(plain[1], plain[-1] + 1)):
             return [*words[: plain[1]], " ".join(words[i] for i in plain[1:]), *words[plain[-1] + 1 :]]
-    rows = next((name for name in ROWS if name in known), None)
+    rows = next((name for name in ROWS if name in known and known[name].type in (natural, positive)), None)
     if rows is not None and not names and len(plain) == 1 and words[plain[0]].isdecimal():
         return [*words[: plain[0]], rows, *words[plain[0] :]]
     if rows is not None and rows != "-n":

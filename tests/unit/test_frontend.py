@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gomap import frontend
-from gomap.commands import registry
+from gomap import completion, frontend, moving
+from gomap.commands import registry, show
 from gomap.commands.whatis import address_of
-from gomap.declare import Context, Settings
-from gomap.errors import GomapError, NoProcess
+from gomap.declare import CHOICES, Context, Settings
+from gomap.errors import GomapError, Interrupted, MemoryFault, NoProcess
 from gomap.frontend import Outcome, tokens
 from gomap.gotypes import GoType
 from gomap.render.text import Style
@@ -381,3 +381,52 @@ def test_what_retained_does_not_go_with() -> None:
     for option in ("--group type", "--unreachable"):
         outcome = frontend.run("hmap-top", f"--by retained {option}", lambda: fake, Settings(), Style())
         assert outcome.error is not None and f"can't be combined with {option.split()[0]}" in outcome.error
+
+
+# -- a program that goes on ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "tries"),
+    [
+        (MemoryFault(0x10, 8), "cannot read 8 bytes of memory at 0x10", moving.MAX_READINGS),
+        (GomapError("no"), "no", moving.MAX_READINGS),
+        (Interrupted("interrupted: no"), "interrupted: no", 1),
+    ],
+    ids=["fault", "error", "interrupted"],
+)
+def test_an_error_while_a_map_is_written_to(
+    monkeypatch: pytest.MonkeyPatch, error: GomapError, said: str, tries: int
+) -> None:
+    """It is tried again, but not after Ctrl-C, and keeps its kind."""
+    calls = []
+
+    def fail(*_: object) -> NoReturn:
+        calls.append(1)
+        raise error
+
+    monkeypatch.setattr(show, "run", fail)
+    monkeypatch.setattr(moving, "bounds", lambda _: moving.Bounds(1, {0x10: 1}))
+    outcome = run("hmap-show", "m")
+    told = f" ({frontend.MOVED})" if tries > 1 else ""
+    assert outcome.error == f"hmap-show: {said}{told}"
+    assert (outcome.problem, len(calls)) == (type(error), tries)
+
+
+# -- words of options ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", registry.COMMANDS, ids=lambda one: one.name)
+def test_every_word_that_an_option_takes_is_completed(command: Any) -> None:
+    needed = " ".join("x" for arg in command.args if arg.positional and not arg.optional)
+    for arg in command.all_args:
+        for word in CHOICES.get(arg.type, ()):
+            assert frontend.parse(command, f"{needed} {arg.name} {word}")[arg.name] == word
+            assert word in (arg.type.__doc__ or "") and word in (completion.of_options(command, [arg.name], "") or ())
+
+
+def test_rows_are_a_number() -> None:
+    """--entries of hmap-snapshot takes an expression: -n is no other name of it."""
+    assert run("hmap-show", "m -n 1 --json").error is None
+    outcome = run("hmap-snapshot", "/nowhere/a.snap -n 5")
+    assert outcome.error is not None and "unknown option -n" in outcome.error
