@@ -10,12 +10,17 @@ from gomap.anomaly import Anomaly
 from gomap.golang.runtime.stacks import Unseen
 from gomap.moving import Walked
 from gomap.report import Report
-from gomap.results.shared import HeapFacts, HolderRow, PlaceFacts, WayFacts
-from gomap.target import Place
+from gomap.results.fields import alike
+from gomap.results.shared import CallFacts, HeapFacts, HolderRow, PlaceFacts, WayFacts
+from gomap.target import Frame, Location, Place
 
 
 def place_facts(place: Place) -> PlaceFacts:
     return PlaceFacts(place.goroutine, place.frame, place.function, place.file, place.line)
+
+
+def call_facts(call: Frame | Location | None) -> CallFacts | None:
+    return None if call is None else alike(CallFacts, call)
 
 
 def way_facts(way: Holder) -> WayFacts:

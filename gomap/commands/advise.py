@@ -57,7 +57,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         advice = adviser.advise(found, context.progress)
         report = Report(_result(advice, options, None, None, None))
         where = f"{variable.name} is a nil map" if not address else ""
-        _describe(report, advice, options, where, 1)
+        _describe(report, advice, options, where)
         return report
     searched = Roots(target, "all", context.progress, object_size=header_size(target))
     every = everywhere(target, searched, context.progress, once=True)
@@ -74,7 +74,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     report = Report(result, anomalies=[*every.anomalies, *searched.anomalies])
     seen = goroutines_seen(searched.goroutines, searched.unseen)
     scanned = f"{seen} and {human.plural(searched.globals, 'package variable')} searched"
-    _describe(report, advice, options, scanned, len(subjects))
+    _describe(report, advice, options, scanned)
     if more.why is not None:
         report.cut(f"not all of the heap was searched for maps: {more.why}", 0, None)
     if left:
@@ -152,7 +152,7 @@ def _row(item: Item) -> AdviceRow:
     )
 
 
-def _describe(report: Report, advice: Advice, options: Mapping[str, Any], scanned: str, subjects: int) -> None:
+def _describe(report: Report, advice: Advice, options: Mapping[str, Any], scanned: str) -> None:
     shown, least = _shown(advice, options), human.size(options["--min"])
     looked = f"{human.plural(advice.maps, 'map')} with {human.plural(advice.entries, 'entry', 'entries')} looked at"
     if advice.items:

@@ -14,10 +14,12 @@ from gomap.analysis.held import AliasSearch, Holder
 from gomap.analysis.roots import Reach, Roots
 from gomap.analysis.slices import Shared, Slice, overlaps
 from gomap.answers.facts import (
+    call_facts,
     goroutines_seen,
     heap_facts,
     holder_row,
     more_maps,
+    others_fit,
     place_facts,
     search_cut,
     where,
@@ -26,7 +28,7 @@ from gomap.declare import Context
 from gomap.errors import UsageError
 from gomap.gotypes import Kind, can_reach_slice
 from gomap.report import Facts, Lines, Report, Section
-from gomap.results.alias import AliasResult, CreatedBy, GoroutineRow, SharedArrayRow, SharedMapRow, SliceRow
+from gomap.results.alias import AliasResult, GoroutineRow, SharedArrayRow, SharedMapRow, SliceRow
 from gomap.results.fields import UNASKED, Asked
 from gomap.results.shared import ScannedFacts
 from gomap.target import Variable
@@ -252,8 +254,7 @@ def _goroutine_rows(listed: list[Group], found: AliasSearch, searched: Roots) ->
         # The first one is made by assembly: printcreatedby of runtime/traceback.go leaves it out too.
         told = goroutine.created_at and goroutine.id != 1
         made = searched.target.location(goroutine.created_at) if told else None
-        created = CreatedBy(made.function, made.file, made.line) if made else None
-        rows.append(GoroutineRow(goroutine.id, goroutine.status, created))
+        rows.append(GoroutineRow(goroutine.id, goroutine.status, call_facts(made)))
     return rows
 
 
@@ -294,9 +295,7 @@ def _sections(group: Group, rows: list[tuple[str, str]], width: int, others: int
     entries = human.plural(group.count, "entry")
     lines = [f"{group.type.name}  {group.address:#x}  {entries}{buckets}"]
     if others:
-        lines.append(
-            f"  {human.plural(others, 'other type')} {'fits' if others == 1 else 'fit'} as well (--json names them)"
-        )
+        lines.append(f"  {others_fit(others)} (--json names them)")
     if group.shared_by == "buckets":
         headers = ", ".join(f"{header:#x}" for header in group.headers)
         lines.append(f"  {len(group.headers)} headers share these buckets: {headers}")

@@ -11,7 +11,7 @@ from gomap.analysis.beyond import UNKNOWN
 from gomap.analysis.origins import Objects, Origin, OriginLines, Origins
 from gomap.analysis.ranking import Ranked
 from gomap.anomaly import Anomaly
-from gomap.answers.facts import count_anomalies
+from gomap.answers.facts import call_facts, count_anomalies
 from gomap.commands.check import map_or_sync
 from gomap.declare import Context
 from gomap.errors import GomapError, NoDebugInfo, NotAMap
@@ -275,10 +275,6 @@ def _shortly(found: Origins | None) -> str:
 # -- the result --------------------------------------------------------------------------------------
 
 
-def _call(location: Location | None) -> CallFacts | None:
-    return None if location is None else alike(CallFacts, location)
-
-
 def origin_row(one: Origin, lines: OriginLines | None = None) -> OriginRow:
     """lines: gives the stacks, where these are asked for."""
     stacks = UNASKED if lines is None else [
@@ -286,8 +282,8 @@ def origin_row(one: Origin, lines: OriginLines | None = None) -> OriginRow:
         for bucket, number in one.stacks.items()
     ]  # fmt: skip
     return OriginRow(
-        location=_call(one.location),
-        caller=_call(one.caller),
+        location=call_facts(one.location),
+        caller=call_facts(one.caller),
         samples=one.samples,
         sampled_bytes=one.sampled,
         objects=one.objects,

@@ -15,7 +15,7 @@ from gomap.analysis.held import AliasSearch, Holder
 from gomap.analysis.race import InFunction, MapOperation, Searched
 from gomap.analysis.roots import Roots
 from gomap.anomaly import Anomaly
-from gomap.answers.facts import goroutines_seen, holder_row, search_cut
+from gomap.answers.facts import call_facts, goroutines_seen, holder_row, search_cut
 from gomap.declare import Context
 from gomap.golang.layouts.structure import UNTOLD
 from gomap.golang.runtime import mapcalls
@@ -23,7 +23,7 @@ from gomap.golang.runtime.dictionaries import is_shaped
 from gomap.gotypes import GoType, same
 from gomap.report import Facts, Lines, Report, Section, Table
 from gomap.results.fields import alike
-from gomap.results.race import DeathRow, InsideRow, RacedMapRow, RaceResult, RaceScanned, SuspectRow, ThroughFacts
+from gomap.results.race import DeathRow, InsideRow, RacedMapRow, RaceResult, RaceScanned, SuspectRow
 from gomap.target import Frame, Target
 
 #: Operations that change a map. Growth is part of one.
@@ -205,7 +205,7 @@ def _inside_row(one: MapOperation, raced: Raced, nil: Nil) -> InsideRow:
         function=one.caller.function if one.caller else None,
         file=one.caller.file if one.caller else None,
         line=one.caller.line if one.caller else None,
-        through=None if through is None else alike(ThroughFacts, through),
+        through=call_facts(through),
         address=one.address,
         type=raced.type.name if raced.type else None,
         fatal=one.fatal,

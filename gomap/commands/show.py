@@ -148,7 +148,7 @@ def _facts(found: MapView, structure: Structure) -> list[tuple[str, str]]:
     if structure.total.tombstones:
         slots.append(f"{structure.total.tombstones:,} deleted (tombstones)")
     if structure.total.evacuated:
-        slots.append(f"{structure.total.evacuated:,} moved away")
+        slots.append(f"{structure.total.evacuated:,} evacuated")
     rows.append(("slots", ", ".join(slots)))
     return rows
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Optional
 
 from gomap.results.fields import UNASKED, Address, Asked, Flat, Word
-from gomap.results.shared import HeapFacts, HolderRow, PlaceFacts, ScannedFacts
+from gomap.results.shared import CallFacts, HeapFacts, HolderRow, PlaceFacts, ScannedFacts
 
 
 @dataclass(frozen=True)
@@ -22,21 +22,12 @@ class SharedMapRow:
 
 
 @dataclass(frozen=True)
-class CreatedBy:
-    """The go statement that made a goroutine."""
-
-    function: Annotated[Optional[str], "its function"]
-    file: Annotated[Optional[str], "its file"]
-    line: Annotated[Optional[int], "its line"]
-
-
-@dataclass(frozen=True)
 class GoroutineRow:
     """A goroutine that a holder belongs to."""
 
     id: Annotated[int, "the goroutine's number"]
     status: Annotated[str, "`running`, `runnable`, `syscall`, or what it waits for: `chan receive`"]
-    created_by: Annotated[Optional[CreatedBy], "the go statement that made it"]
+    created_by: Annotated[Optional[CallFacts], "the go statement that made it"]
 
 
 @dataclass(frozen=True)

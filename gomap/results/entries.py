@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated, Optional
 
-from gomap.results.fields import UNASKED, Address, Asked, GoScalar, Listing
+from gomap.results.fields import Address, Flat, GoScalar, Listing
+from gomap.results.shared import FoundEntry
 
 
 @dataclass(frozen=True)
@@ -12,15 +13,7 @@ class FoundRow:
 
     key: Annotated[GoScalar, "the key"]
     value: Annotated[Optional[GoScalar], "the elem; null with `--keys`"]
-    bucket: Annotated[int, "number of its main bucket, or of its group over all tables"]
-    slot: Annotated[int, "0 to 7"]
-    old: Annotated[bool, "whether it lies in the old array"]
-    key_text: Annotated[
-        Asked[Optional[str]],
-        "for maps with times, durations, addresses and the like: the key as people see it ([values.md](values.md)); "
-        "null where its type has no such text",
-    ] = UNASKED
-    value_text: Annotated[Asked[Optional[str]], "for the same maps: the elem as people see it"] = UNASKED
+    found: Flat[FoundEntry]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Optional
 
 from gomap.results.fields import Address, Word
-from gomap.results.shared import HolderRow
+from gomap.results.shared import CallFacts, HolderRow
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,6 @@ class DeathRow:
 
 
 @dataclass(frozen=True)
-class ThroughFacts:
-    """The caller of an operation."""
-
-    function: Annotated[str, "its function"]
-    file: Annotated[Optional[str], "its file"]
-    line: Annotated[Optional[int], "the line there"]
-
-
-@dataclass(frozen=True)
 class InsideRow:
     """A goroutine inside a map operation."""
 
@@ -52,7 +43,7 @@ class InsideRow:
     ]
     file: Annotated[Optional[str], "its file"]
     line: Annotated[Optional[int], "the line there"]
-    through: Annotated[Optional[ThroughFacts], "the caller of the operation, when it is another one"]
+    through: Annotated[Optional[CallFacts], "the caller of the operation, when it is another one"]
     address: Annotated[
         Optional[Address],
         "of the map's header; null when the map is nil or the address could not be read",

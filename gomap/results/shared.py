@@ -53,14 +53,29 @@ class SizeFacts(NamedTuple):
 
 
 @dataclass(frozen=True)
+class FoundEntry:
+    """Where an entry lies, and how people see it. gomap/listing.py writes these fields."""
+
+    bucket: Annotated[int, "number of its main bucket, or of its group over all tables"]
+    slot: Annotated[int, "0 to 7"]
+    old: Annotated[bool, "whether it lies in the old array"]
+    key_text: Annotated[
+        Asked[Optional[str]],
+        "for maps with times, durations, addresses and the like: the key as people see it ([values.md](values.md)); "
+        "null where its type has no such text",
+    ] = UNASKED
+    value_text: Annotated[Asked[Optional[str]], "for the same maps: the elem as people see it"] = UNASKED
+
+
+@dataclass(frozen=True)
 class GrowthFacts:
     """How far a growth is."""
 
     state: Annotated[Word, "`none`, `doubling` or `same-size`; Swiss maps have no partial growth: `none`"]
     old_buckets: Annotated[int, "buckets of the old array"]
-    evacuated: Annotated[int, "those of them that have moved"]
+    evacuated: Annotated[int, "those of them that are evacuated"]
     fraction: Annotated[Fraction, "`evacuated` of `old_buckets`; 0 when no growth is under way"]
-    nevacuate: Annotated[int, "the header's field: all old buckets below it have moved"]
+    nevacuate: Annotated[int, "the header's field: all lower old buckets are evacuated"]
 
 
 @dataclass(frozen=True)

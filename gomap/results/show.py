@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Optional
 
 from gomap.results.fields import UNASKED, Address, Asked, Flat, GoScalar, Histogram, Listing, Signed, Word
-from gomap.results.shared import GrowthFacts, SizeFacts
+from gomap.results.shared import FoundEntry, GrowthFacts, SizeFacts
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class BucketFacts:
     longest_chain: Annotated[int, "buckets of the longest chain, the main one included"]
     old_count: Annotated[int, "buckets of the old array, 0 when there is none"]
     old_address: Annotated[Optional[Address], "of the old array"]
-    old_fill: Annotated[Optional[Histogram], "old buckets that have not moved, by their live slots"]
+    old_fill: Annotated[Optional[Histogram], "old buckets that are not evacuated, by their live slots"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class SlotFacts:
     live: Annotated[int, "with an entry"]
     empty: Annotated[int, "without one"]
     tombstones: Annotated[int, "deleted, and searches go on past them"]
-    evacuated: Annotated[int, "moved to the new array"]
+    evacuated: Annotated[int, "evacuated to the new array"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class SwissFacts:
     global_depth: Annotated[int, "bits of the hash that choose the directory's entry"]
     tables: Annotated[int, "tables"]
     small: Annotated[bool, "whether it is one group, without a table"]
-    writing: Annotated[bool, "the write flag"]
+    writing: Annotated[bool, "whether the write flag (writing) is set"]
     tombstone_possible: Annotated[Optional[bool], "the header's field; null before Go 1.25"]
     clear_seq: Annotated[int, "how often it was cleared"]
 
@@ -84,15 +84,7 @@ class EntryRow:
 
     key: Annotated[GoScalar, "the key"]
     value: Annotated[GoScalar, "the elem"]
-    bucket: Annotated[int, "number of its main bucket, or of its group over all tables"]
-    slot: Annotated[int, "0 to 7"]
-    old: Annotated[bool, "whether it lies in the old array"]
-    key_text: Annotated[
-        Asked[Optional[str]],
-        "for maps with times, durations, addresses and the like: the key as people see it ([values.md](values.md)); "
-        "null where its type has no such text",
-    ] = UNASKED
-    value_text: Annotated[Asked[Optional[str]], "for the same maps: the elem as people see it"] = UNASKED
+    found: Flat[FoundEntry]
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class SpanFacts:
     object_bytes: Annotated[Optional[int], "bytes of one of its objects"]
     object: Annotated[Optional[Address], "the object that has the address"]
     index: Annotated[Optional[int], "its number in the span"]
-    allocated: Annotated[Optional[bool], "whether the allocator has given it out"]
+    allocated: Annotated[Optional[bool], "whether it is allocated"]
     noscan: Annotated[bool, "whether its objects have no pointers"]
     swept: Annotated[bool, "whether it was swept since the last collection"]
 
