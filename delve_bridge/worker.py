@@ -91,8 +91,11 @@ def prepare(folder: Path, name: str, how: str) -> None:
         os.mkfifo(folder / pipe, 0o600)
     commands = {one.name: one.help() + SELECTS for one in registry.COMMANDS}
     commands[CONFIG] = CONFIG_HELP
-    commands["hmap"] = f"All commands; hmap show m is hmap-show m.\n\n{registry.overview()}"
-    first = {"NAME": f"@{name}\n", "FOLDER": str(folder), "HOW": how, "COMMANDS": list(commands)}
+    short = ", ".join(registry.SHORT)
+    what = f"All commands. `hmap show m` is hmap-show m; `hmap aliases` defines {short}."
+    commands["hmap"] = f"{what}\n\n{registry.overview()}"
+    first: dict[str, object] = {"NAME": f"@{name}\n", "FOLDER": str(folder), "HOW": how}
+    first.update(COMMANDS=list(commands), SHORT=registry.SHORT)
     lines = [f"{key} = {json.dumps(value)}" for key, value in first.items()]
     lines.append((HERE / "session.star").read_text("utf-8"))
     for command, text in commands.items():

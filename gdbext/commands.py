@@ -24,14 +24,16 @@ PREFIX_HELP = """See inside Go maps: structure, sharing, growth.
 {overview}
 
 Each command has its own help, as in `help hmap-show`. Settings: `show hmap`.
-`hmap show m` is hmap-show m; `hmap aliases` defines hs, he, ha, hg, hc, ht, hr and hw.
+`hmap show m` is hmap-show m; `hmap aliases` defines {short}.
 In conditions and expressions: $hmap_len(m), $hmap_load(m), $hmap_get(m, key).
 This is gomap {version}."""
 
 
 class _Overview(gdb.Command):
     def __init__(self) -> None:
-        self.__doc__ = PREFIX_HELP.format(overview=registry.overview(), version=__version__)
+        self.__doc__ = PREFIX_HELP.format(
+            overview=registry.overview(), short=", ".join(registry.SHORT), version=__version__
+        )
         super().__init__("hmap", gdb.COMMAND_DATA, gdb.COMPLETE_NONE)
 
     def invoke(self, argument: str, from_tty: bool) -> None:

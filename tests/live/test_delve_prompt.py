@@ -298,6 +298,19 @@ def test_completion(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
     terminal.leave()
 
 
+def test_short_names(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
+    binary = toolchains.build("basic", system_go, optimised=False)
+    terminal = Terminal(dlv, tmp_path, "exec", str(binary), "--break", "main.stop")
+    terminal.ready()
+    assert "`hmap aliases` defines hs," in terminal.ask("help hmap")
+    assert "1,000 entries" in terminal.ask("hmap show m")
+    assert "1,000 entries" not in terminal.ask("hs m")
+    assert "hs" not in terminal.ask("hmap aliases").replace("hmap aliases", "")
+    assert "1,000 entries" in terminal.ask("hs m")
+    assert "Usage: hmap-get" in terminal.ask("help hg")
+    terminal.leave()
+
+
 def test_transcript(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
     """dlv's own goes on, with the answers in it and nothing of what gomap asks."""
     binary, kept = toolchains.build("basic", system_go, optimised=False), tmp_path / "kept"
