@@ -12,9 +12,9 @@ GomapError                  one clear line for the user; `code` is its name in J
 |- NotAMap                  the expression names something that is not a map
 |- OptimizedOut             the compiler kept no place for the variable here
 |- NotSet                   the variable is not set yet here, or dead
-|- NoLocals           what a program is looked at with knows no local variables
+|- NoLocals                 the command needs local variables, and there are none without stacks
 |- NoDebugInfo              the program carries too little debug information
-|- UnsupportedLayout        a map header with fields nobody here knows
+|- UnsupportedLayout        a map header with unknown fields
 |- MemoryFault              memory that can't be read, with its address
 |- BadImage                 a recorded file that can't be used
 `- Interrupted              the user pressed Ctrl-C
@@ -83,8 +83,6 @@ class NotSet(GomapError):
 
 
 class NoLocals(GomapError):
-    """What a program is looked at with knows no local variables."""
-
     code = "no-locals"
 
 

@@ -70,7 +70,7 @@ value, a field of the value (Age, Owner.Name, through pointers too) or of the ke
 duration (1m30s) or a time (2026-11-29). Of several conditions all have to hold.
 ORDER is key, value, size or a FIELD. By size the largest come first: a value's own bytes and those of its
 strings, slices and maps.
-Ctrl-C ends the search and shows what it has found.
+Ctrl-C ends the search and shows what it has found; with --csv that is also reported as an error.
 """,
         args=(
             Arg("EXPR", EXPR_HELP),
@@ -86,7 +86,7 @@ Ctrl-C ends the search and shows what it has found.
             Arg("--reverse", "in the other order"),
             Arg(
                 "--limit",
-                "show N entries (50 when not told, with --csv all; 0 for all); -n N is the same",
+                "show N entries (default 50, with --csv all; 0: all); -n N is the same",
                 "N",
                 natural,
             ),
@@ -98,7 +98,7 @@ Ctrl-C ends the search and shows what it has found.
         examples=(
             ("hmap-entries m", "the first 50 entries"),
             ("hmap-entries users --where Age > 30 --sort Age", "fields of a struct"),
-            ('hmap-entries cache --match "^user:" --keys', "keys that begin so"),
+            ('hmap-entries cache --match "^user:" --keys', "only the keys with this prefix"),
             ("hmap-entries cache --sort size -n 10", "the ten largest values"),
             ("hmap-entries cache --csv", "all of it, for a spreadsheet"),
         ),
@@ -189,7 +189,7 @@ Or it is a variable, field, element or constant of the program: k, req.ID, main.
         about="""
 Recomputes every key's hash with the process's own random keys and compares it with the key's bucket,
 tophash, table and control byte. Checks the header's numbers against what there is, overflow chains,
-marks of moved and empty slots, directory, depths, and that no key is there twice. What a data race
+marks of evacuated and empty slots, directory, depths, and that no key is there twice. What a data race
 leaves behind shows up as a finding with its address; what a stop in the middle of a write explains is
 a note. Without numpy a large map's hashes are checked in part, and how much is said. A sync.Map is checked too:
 its read and dirty maps, or its trie.
@@ -412,9 +412,9 @@ were allocated and copied, and the size to give to make so that the largest of t
 a map with several tables (Swiss) that is a size at which chance fills none of them.
 The program stops for a moment at each growth and at nothing else: breakpoints stand in the functions that the
 runtime grows maps with (runtime.hashGrow; (*Map).growToTable and (*table).rehash of internal/runtime/maps). What
-that cost is in the answer's last line. The first eight entries of a map need no growth. No breakpoint is left
-behind, and your own work as before. A growth that was under way before is not seen.
-Takes a live process of amd64 in gdb or Delve.
+that cost is in the answer's last line. The first eight entries of a map need no growth. Your own
+breakpoints work as before, and none of gomap's is left behind. A growth that had begun before is not seen.
+Works on live amd64 processes in gdb and Delve.
 """,
         args=(
             Arg("EXPR", f"{EXPR_HELP}; without it: all maps", optional=True),

@@ -12,6 +12,7 @@ from gomap.anomaly import Anomaly
 from gomap.human import visible
 from gomap.render.color import Paint
 from gomap.report import Bars, Facts, Heat, Lines, Progress, Report, Section, Table
+from gomap.results.answer import Cut
 
 _ESCAPE = re.compile(r"\033\[[0-9;]*m")
 _BLOCKS = "·▁▂▃▄▅▆▇█"
@@ -264,16 +265,19 @@ def _tail(report: Report, width: int, paint: Paint) -> list[str]:
                 more = f"{len(told) - len(shown):,} more like these: --json lists them"
                 lines += _labelled(severity, more, width, paint)
     for cut in report.truncated or []:
-        if cut.of:
-            text = f"{cut.what}: {cut.shown:,} of {cut.of:,} shown"
-        elif cut.what == "values":
-            text = "long values are truncated (set hmap depth looks deeper)"
-        else:
-            text = cut.what
-        lines += _labelled("partial", text, width, paint)
+        lines += _labelled("partial", left_out(cut), width, paint)
     for advice in report.advice:
         lines += _labelled("note", advice, width, paint)
     return lines
+
+
+def left_out(cut: Cut) -> str:
+    """What was left out, in words."""
+    if cut.of:
+        return f"{cut.what}: {cut.shown:,} of {cut.of:,} shown"
+    if cut.what == "values":
+        return "long values are truncated (set hmap depth looks deeper)"
+    return cut.what
 
 
 def _by_code(anomalies: Iterable[Anomaly]) -> Iterable[list[Anomaly]]:

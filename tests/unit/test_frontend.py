@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gomap import completion, frontend, moving
+from gomap import completion, frontend, moving, rows
+from gomap.analysis import sift
 from gomap.commands import registry, show
 from gomap.commands.whatis import address_of
 from gomap.declare import CHOICES, Context, Settings
@@ -411,6 +413,26 @@ def test_an_error_while_a_map_is_written_to(
     told = f" ({frontend.MOVED})" if tries > 1 else ""
     assert outcome.error == f"hmap-show: {said}{told}"
     assert (outcome.problem, len(calls)) == (type(error), tries)
+
+
+# -- text for other programs -----------------------------------------------------------------------------
+
+
+def test_csv_that_is_not_whole_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script would take it for all there is."""
+    whole = run("hmap-entries", "m --csv")
+    assert (whole.output.splitlines()[0], len(whole.output.splitlines()), whole.error) == ("key,value", 4, None)
+    first = run("hmap-entries", "m --csv --limit 1")
+    assert (first.output.splitlines(), first.error) == (whole.output.splitlines()[:2], None)
+
+    def interrupted(*_: object) -> Iterator[rows.Rows]:
+        yield from rows.rows_of(*_)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sift, "rows_of", interrupted)
+    cut = run("hmap-entries", "m --csv")
+    assert cut.output == whole.output
+    assert cut.error == "hmap-entries: interrupted: entries that were looked at: 3 of 3 shown"
 
 
 # -- words of options ------------------------------------------------------------------------------------
