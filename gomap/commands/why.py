@@ -48,9 +48,10 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     ways = _named(retained, trails, kept)
     t = _type(variable) or next((trail.type for _, trail in ways if trail.type is not None), None)
     missing = whole.missing
+    complete = graph.complete and not missing
     base = graph.objects.address(one) if one >= 0 else None
-    report = Report(_result(text, address, base, where, t, kept, ways, graph, found, missing))
-    report.answer = _answer(address, where, t, kept, trails)
+    report = Report(_result(text, address, base, where, t, kept, ways, graph, found, missing, complete))
+    report.answer = _answer(address, where, t, kept, trails, complete)
     _describe(report, kept, ways, where)
     if missing:
         report.answer.append(f"(not looked at: {'; '.join(missing)})")
@@ -116,7 +117,8 @@ def _named(retained: Retained, trails: Trails, kept: Retention) -> list[tuple[Ro
     return found
 
 
-def _answer(address: int, where: str, t: GoType | None, kept: Retention, trails: Trails) -> list[str]:
+def _answer(address: int, where: str, t: GoType | None, kept: Retention, trails: Trails, complete: bool) -> list[str]:
+    """complete: whether all of the heap and all roots were looked at, and stood still."""
     what = human.short(t.name) if t is not None else "the object"
     if where == "stack":
         first = f"{what} at {address:#x} is on a goroutine's stack: it is there until its function returns"
@@ -125,6 +127,8 @@ def _answer(address: int, where: str, t: GoType | None, kept: Retention, trails:
         variable = trails.variable_at(address)
         name = variable.name if variable is not None else "a package variable"
         return [f"{address:#x} is in {name}, which is never freed", _freed(kept, "what it alone leads to")]
+    if not kept.reached and not complete:
+        return [f"nothing that was looked at keeps {what} at {address:#x} alive, but not everything was"]
     if not kept.reached:
         return [f"nothing keeps {what} at {address:#x} alive: the next collection frees it"]
     leads = "root leads" if kept.roots == 1 else "roots lead"
@@ -176,6 +180,7 @@ def _result(
     graph: HeapGraph,
     found: HeapRoots,
     missing: list[str],
+    complete: bool,
 ) -> WhyResult:
     return WhyResult(
         expr=text,
@@ -207,6 +212,6 @@ def _result(
             goroutines=found.goroutines,
             conservative=found.conservative,
         ),
-        complete=graph.complete and not missing,
+        complete=complete,
         missing=missing,
     )

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gomap.analysis.retention import Retained
+from gomap.analysis.retention import Retained, Retention
 from gomap.analysis.whole_heap import WholeHeap
+from gomap.commands import why
 from gomap.heap.dominators import Part
 from gomap.heap.graph import HeapGraph
 from gomap.heap.masks import Mask, Masks, MaskTable, _repeated
@@ -191,3 +192,11 @@ def test_a_long_chain_of_maps_takes_no_round_for_each(monkeypatch: pytest.Monkey
     graph = HeapGraph(cast(Any, objects), cast(Any, None), starts, ends)
     freed, _ = Retained(graph, roots_of([0], [])).freed_without(range(count))
     assert freed.tolist() == list(range(count, 0, -1))
+
+
+def test_what_was_not_looked_at_may_keep_it_alive() -> None:
+    def answer(complete: bool) -> list[str]:
+        return why._answer(0x10, "heap", None, Retention(), cast("Any", None), complete)
+
+    assert answer(True) == ["nothing keeps the object at 0x10 alive: the next collection frees it"]
+    assert answer(False) == ["nothing that was looked at keeps the object at 0x10 alive, but not everything was"]
