@@ -35,8 +35,9 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     key = keys.find(t.key, options["KEY"], found, limits)
     values = Values(keys.target, limits, keys.hasher.types, raw=options["--raw"])
     key_json, key_text = values.key(t.key, key), values.shown_key(t.key, key)
+    told_key = key_text if values.has_text(t.key) else None
     if found is None:
-        report = Report(_result(expr, key_json, Lookup(), None, []))
+        report = Report(_result(expr, key_json, Lookup(), None, [], told_key))
         report.answer = [f"not found: {expr} is a nil {t.name}"]
     else:
         read = steady(keys.target, lambda target: _looked_up(on(found, target), keys, key), lambda one: one.broken)
@@ -46,7 +47,6 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         whys = [_why(found, values, result, step) for step in result.path]
         one = replace(values, limits=whole(context.settings.depth), cut=False)
         value = one.json(t.elem, result.elem) if result.found else None
-        told_key = key_text if values.has_text(t.key) else None
         told = one.shown(t.elem, result.elem) if result.found and values.has_text(t.elem) else None
         data = _result(expr, key_json, result, value, whys, told_key, told)
         report = Report(data, anomalies=_notes(found, result))

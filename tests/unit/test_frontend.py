@@ -415,6 +415,16 @@ def test_an_error_while_a_map_is_written_to(
     assert (outcome.problem, len(calls)) == (type(error), tries)
 
 
+@pytest.mark.parametrize("word", [0, 1])
+def test_the_text_of_a_key_in_a_nil_map_too(word: int) -> None:
+    fake, space = target(AMD64)
+    duration = replace(basic("int64"), name="time.Duration")
+    built = build_swiss(fake, SwissPlan([1] + [0x80] * 7), duration, basic("int"))
+    fake.add("m", built.type, space.word(built.address * word))
+    data = json.loads(run("hmap-get", "m 90000000000 --json", fake).output)["data"]
+    assert data["key_text"] == "1m30s"
+
+
 # -- text for other programs -----------------------------------------------------------------------------
 
 
