@@ -153,8 +153,9 @@ class TopSession:
         rows = self._ranked(sample, most)
         watch, matching, untold = self.watch, len(self.watch.rows), 0
         if self.wanted:
-            kept = [row for row in rows if self._matches(row)]
-            untold = sum(self._told(row) is None for row in watch.rows.values())
+            told = [(row, self._told(row)) for row in rows]  # _ranked has all of them then
+            kept = [row for row, text in told if text is not None and self.wanted.lower() in text.lower()]
+            untold = sum(text is None for _, text in told)
             matching, rows = len(kept), kept[:most]
         self._rows = rows
         self._identify(rows)
@@ -244,9 +245,6 @@ class TopSession:
             return f"{named.path} {named.type}"
         told = self._types.get((row.address, row.seed))
         return None if told is None else f"{row.address:#x}:{told[0] or '?'}"
-
-    def _matches(self, row: MapRow) -> bool:
-        return self.wanted.lower() in (self._told(row) or "").lower()
 
     def _identify(self, rows: Sequence[MapRow]) -> None:
         """Tells the types of these, and of others while there is time: a filter looks at all of them."""
