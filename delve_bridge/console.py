@@ -44,15 +44,12 @@ class Console:
 
     def execute(self, line: str) -> Outcome:
         """Runs one line. Never raises."""
-        name, _, rest = line.strip().partition(" ")
+        name, rest = registry.parted(line)
         if name == "hmap":
-            name, _, rest = rest.strip().partition(" ")
-            if not name:
-                return Outcome(frontend.overview())
-            if name == "aliases":
-                self.short = registry.SHORT
-                return Outcome()
-            name = f"hmap-{name}"
+            return Outcome(frontend.overview())
+        if name == "hmap-aliases":
+            self.short = registry.SHORT
+            return Outcome()
         name = self.short.get(name, name)
         if registry.find(name) is not None:
             return self._hmap(name, rest)

@@ -77,7 +77,7 @@ class DirectPrompt(cmd.Cmd):
 
     def answer(self, line: str) -> bool:
         """Runs one command. Whether it answered."""
-        name, _, rest = line.strip().partition(" ")
+        name, rest = registry.parted(line)
         shown = style(sys.stdout)
         line_of_progress = progress(sys.stdout, shown.width)
         stops: list[PausedThreads] = []

@@ -75,6 +75,8 @@ def run(
     resolved: list[Variable] = []
     try:
         command = registry.find(name)
+        if name == "hmap":
+            return Outcome(overview())
         if command is None:
             raise UsageError(unknown(name))
         if not json and not {"--help", "-h"}.isdisjoint(tokens(line)):

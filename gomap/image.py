@@ -296,13 +296,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _answer(target: ImageTarget, lines: Sequence[str]) -> int:
     from gomap import frontend
-    from gomap.commands.registry import find
+    from gomap.commands.registry import find, parted
     from gomap.declare import Settings
     from gomap.render.terminal import style, write
 
     status = 0
     for line in filter(str.strip, lines):
-        name, _, rest = line.strip().partition(" ")
+        name, rest = parted(line)
         command = find(name)
         if command is not None and command.args and command.args[0].name == "EXPR" and not command.args[0].many:
             needed = sum(arg.positional and (arg.name == "EXPR" or not arg.optional) for arg in command.args)

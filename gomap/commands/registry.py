@@ -520,6 +520,15 @@ def find(name: str) -> Command | None:
     return next((command for command in COMMANDS if command.name == name), None)
 
 
+def parted(line: str) -> tuple[str, str]:
+    """A command line's name and the rest: `hmap show m` is hmap-show m."""
+    name, _, rest = line.strip().partition(" ")
+    if name == "hmap" and rest.strip():
+        name, _, rest = rest.strip().partition(" ")
+        name = f"hmap-{name}"
+    return name, rest
+
+
 def overview() -> str:
     """The list of commands, as `help hmap` shows it."""
     width = max(len(command.name) for command in COMMANDS)

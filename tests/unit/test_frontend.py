@@ -425,6 +425,13 @@ def test_the_text_of_a_key_in_a_nil_map_too(word: int) -> None:
     assert data["key_text"] == "1m30s"
 
 
+def test_hmap_and_a_space() -> None:
+    lines = ("hmap show m", " hmap  show m --json", "hmap-show m", "hmap", "hmap ", "")
+    parted = [("hmap-show", "m"), ("hmap-show", "m --json"), ("hmap-show", "m"), ("hmap", ""), ("hmap", ""), ("", "")]
+    assert [registry.parted(line) for line in lines] == parted
+    assert run("hmap", "").output.startswith(registry.overview())
+
+
 # -- text for other programs -----------------------------------------------------------------------------
 
 

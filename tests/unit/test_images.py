@@ -38,7 +38,9 @@ def test_replay(entry: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> No
     assert check(asked, "recorded") == []
 
 
-@pytest.mark.parametrize("command", ["hmap-show", "hmap-show --entries 5 --buckets 0", "hmap-evac", "hmap-alias"])
+@pytest.mark.parametrize(
+    "command", ["hmap-show", "hmap-show --entries 5 --buckets 0", "hmap-evac", "hmap-alias", "hmap show"]
+)
 def test_text(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What people see, of each layout: the recorded name in the answer, no line too wide, nothing on stderr."""
     for entry in INDEX:
@@ -48,7 +50,7 @@ def test_text(command: str, capsys: pytest.CaptureFixture[str]) -> None:
         told = capsys.readouterr()
         assert (status, told.err) == (0, ""), entry["file"]
         assert all(len(line) <= 80 for line in told.out.splitlines()), told.out
-        if command == "hmap-show":
+        if command in ("hmap-show", "hmap show"):
             assert entry["expr"] in told.out.splitlines()[0]
 
 
