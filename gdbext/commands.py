@@ -34,6 +34,7 @@ class _Overview(gdb.Command):
         self.__doc__ = PREFIX_HELP.format(
             overview=registry.overview(), short=", ".join(registry.SHORT), version=__version__
         )
+        self._aliases: set[str] = set()
         super().__init__("hmap", gdb.COMMAND_DATA, gdb.COMPLETE_NONE)
 
     def invoke(self, argument: str, from_tty: bool) -> None:
@@ -41,14 +42,26 @@ class _Overview(gdb.Command):
         if not name:
             gdb.execute("help hmap")
         elif name == "aliases":
-            for short, long in registry.SHORT.items():
-                gdb.execute(f"alias {short} = {long}", to_string=True)
+            self._define_aliases()
         elif registry.find(f"hmap-{name}") is not None:
             gdb.execute(f"hmap-{name} {rest}", from_tty)
         else:
             from gomap.frontend import unknown
 
             raise gdb.GdbError(f"hmap: {unknown(name)}")
+
+    def _define_aliases(self) -> None:
+        """Raises gdb.GdbError where the user has other commands of these names: they stay."""
+        taken = []
+        for short, long in registry.SHORT.items():
+            if short not in self._aliases:
+                try:
+                    gdb.execute(f"alias {short} = {long}", to_string=True)
+                    self._aliases.add(short)
+                except gdb.error:
+                    taken.append(short)
+        if taken:
+            raise gdb.GdbError(f"hmap: already defined in gdb, and left as before: {', '.join(taken)}")
 
 
 class _Command(gdb.Command):

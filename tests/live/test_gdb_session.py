@@ -43,6 +43,16 @@ def test_help(gdb: Gdb) -> None:
     assert batch(gdb, "-x", str(LOAD), "-ex", "hmap").strip() == overview.strip()
 
 
+def test_short_names(gdb: Gdb) -> None:
+    """Asked for twice, and where the user has a command of such a name."""
+    twice = batch(gdb, "-x", str(LOAD), "-ex", "hmap aliases", "-ex", "hmap aliases", "-ex", "help hw")
+    assert "Usage: hmap-whatis " in twice and "already" not in twice and "Exception" not in twice
+    lines = ("-ex", "alias hr = help", "-x", str(LOAD), "-ex", "hmap aliases", "-ex", "help hw")
+    own = debuggers.run_gdb(gdb, lines, {"GOMAP_TRUTH": os.devnull}, timeout=120)
+    assert own.stderr.splitlines()[-1] == "hmap: already defined in gdb, and left as before: hr"
+    assert "Usage: hmap-whatis " in own.stdout
+
+
 def test_completion(toolchain: Row, gdb: Gdb) -> None:
     typed = (
         "complete hmap-show wo",
