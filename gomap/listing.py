@@ -7,12 +7,15 @@ an entry, and only types that are not numbers or strings are formatted one value
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from itertools import chain
 from json.encoder import encode_basestring_ascii
 
+from gomap.errors import BadExpression
 from gomap.golang.layouts.layout import MapView
 from gomap.gotypes import SCALAR_KINDS, GoType, Kind
+from gomap.known import find
 from gomap.rows import INTEGERS, Column, Rows, rows_of
 from gomap.syntax import unquote
 from gomap.values import UNREADABLE, Limits, Values
@@ -79,9 +82,21 @@ def raw_texts(values: Values, column: Column, of_key: bool) -> Sequence[str]:
             return values.strings(*_headers(values, column))
         return [str(values.json(column.type, item)) for item in column.items()]
     found = texts(values, column, of_key)
-    if column.type.kind is Kind.INTERFACE:  # which may hold strings
-        return [unquote(text) if text.startswith('"') else text for text in found]
+    if column.type.kind is Kind.INTERFACE or find(column.type) is not None:  # which may hold strings
+        return [bare(text) if text.startswith('"') else text for text in found]
     return found
+
+
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.S)
+
+
+def bare(text: str) -> str:
+    """What is in quotes, with what is said of the rest of a long string behind them; other text as it is."""
+    quoted = _QUOTED.match(text)
+    try:
+        return text if quoted is None else unquote(quoted.group()) + text[quoted.end() :]
+    except BadExpression:  # JSON has other escapes
+        return text
 
 
 def _one(values: Values, t: GoType, data: bytes | None) -> str:

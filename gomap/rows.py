@@ -6,9 +6,9 @@ No Python object stands for an entry until it is one that is shown.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress, islice
+from itertools import compress
 from typing import Any
 
 from gomap.golang.layouts.layout import MapView
@@ -123,14 +123,17 @@ class Rows:
         numbers = list(compress(self.numbers, keep))
         return replace(self, cells=replace(self.cells, live=bytes(live)), numbers=numbers)
 
-    def at(self, index: int) -> Rows:
-        """One row, without the bytes of the others' buckets."""
-        place = next(islice(compress(range(len(self.cells.live)), self.cells.live), index, None))
+    def each(self, indices: Iterable[int]) -> list[Rows]:
+        """Some rows, each without the bytes of the others' buckets."""
+        places = list(compress(range(len(self.cells.live)), self.cells.live))
+        return [self._at(places[index], self.numbers[index]) for index in indices]
+
+    def _at(self, place: int, number: int) -> Rows:
         bucket, size = place // SLOTS, self.cells.shape.size
         live = bytearray(SLOTS)
         live[place % SLOTS] = 1
         cells = replace(self.cells, data=self.cells.data[bucket * size : (bucket + 1) * size], live=bytes(live))
-        return replace(self, cells=cells, numbers=[self.numbers[index]])
+        return replace(self, cells=cells, numbers=[number])
 
     def first(self, count: int) -> Rows:
         return self if len(self) <= count else self.kept([i < count for i in range(len(self))])

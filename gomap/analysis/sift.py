@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from difflib import get_close_matches
+from fractions import Fraction
 from functools import partial
 from heapq import nlargest, nsmallest
 from operator import eq, ge, gt, le, lt, ne
@@ -20,7 +21,7 @@ from gomap.gotypes import POINTER_KINDS, SCALAR_KINDS, GoType, Kind
 from gomap.human import an
 from gomap.known import find
 from gomap.known.times import DURATION, TIME, instant_of, parse_duration
-from gomap.listing import raw_texts
+from gomap.listing import bare, raw_texts, texts
 from gomap.progress import Progress
 from gomap.rows import INTEGERS, Column, Rows, rows_of
 from gomap.syntax import unquote
@@ -32,6 +33,12 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 _CONDITION = re.compile(r"\s*(?P<field>[\w.()·]+?)\s*(?P<op>==|!=|<=|>=|!~|=|<|>|~)\s*(?P<value>.+?)\s*\Z", re.S)
 _LENGTH = re.compile(r"len\((.*)\)\Z")
 _WITH_LENGTH = (Kind.STRING, Kind.SLICE, Kind.MAP, Kind.CHAN, Kind.ARRAY)
+#: What has more bytes than the value itself.
+_SIZED = (Kind.STRING, Kind.SLICE, Kind.MAP)
+#: A value in an interface, behind its type.
+_CONVERTED = re.compile(r"[\w./~%*·\[\],-]+\((?P<value>.*)\)\Z", re.S)
+#: Numbers as Go writes them: 007 is none.
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[+-]\d+|/\d+)?\Z")
 #: Steps of one field: values.py has a limit of its own for what it shows.
 MAX_STEPS = 16
 #: Rows in an order that are kept: all of them are there before the first is known.
@@ -90,12 +97,14 @@ class Question:
 
 @dataclass
 class Sifted:
-    """rows: those that are to be shown, in order. looked, matched: entries so far. interrupted: the user stopped it."""
+    """rows: those that are to be shown, in order. looked, matched: entries so far. whole: these are all that there are.
+    interrupted: the user stopped it."""
 
     rows: list[Rows] = field(default_factory=list)
     looked: int = 0
     matched: int = 0
     shown: int = 0
+    whole: bool = False
     interrupted: bool = False
 
 
@@ -128,6 +137,8 @@ def sift(values: Values, t: GoType, found: MapView, question: Question, progress
                 sifted.shown += len(sifted.rows[-1])
             if question.limit is not None and sifted.shown >= question.limit and not tests:
                 break
+        else:
+            sifted.whole = True
     except KeyboardInterrupt:
         sifted.interrupted = True
     if ranking is not None:
@@ -170,9 +181,20 @@ def path_of(t: GoType, name: str) -> Path:
 
 
 def _struct(t: GoType) -> GoType | None:
-    while t.kind is Kind.POINTER and t.lazy_elem is not None:
+    for _ in range(MAX_STEPS):  # type P *P has no end
+        if t.kind is not Kind.POINTER or t.lazy_elem is None:
+            break
         t = t.elem
     return t if t.kind is Kind.STRUCT else None
+
+
+def _to_value(path: Path) -> Path:
+    """On through pointers, where they lead to something that has an order: *time.Time is compared as time.Time."""
+    steps, t = list(path.steps), path.type
+    while t.kind is Kind.POINTER and t.lazy_elem is not None and len(steps) < MAX_STEPS:
+        t = t.elem
+        steps.append((None, t))
+    return Path(path.of_key, tuple(steps), t) if _ordered(t) else path
 
 
 def _path(t: GoType, of_key: bool, names: Sequence[str], whole: str) -> Path:
@@ -201,8 +223,8 @@ def _fields(t: GoType, name: str, whole: str) -> Sequence[Any]:
 
 
 def comparable(values: Values, column: Column) -> Sequence[Any]:
-    """What values are ordered by: numbers, strings, booleans, instants; others by their text; None where they can't be
-    read."""
+    """What values are ordered by: numbers, strings, booleans, instants; others as _natural has it; None where they
+    can't be read."""
     t = column.type
     if t.kind in (Kind.INT, Kind.UINT) and t.size in INTEGERS:
         return column.numbers(t.size, t.kind is Kind.INT)
@@ -212,7 +234,32 @@ def comparable(values: Values, column: Column) -> Sequence[Any]:
         return column.floats()
     if t.name == TIME:
         return [None if one is None else instant_of(values.target.arch, t, one) for one in column.items()]
-    return [None if one is UNREADABLE else one for one in raw_texts(values, column, False)]
+    if t.kind is Kind.STRING:
+        return [None if one is UNREADABLE else one for one in raw_texts(values, column, False)]
+    plain = replace(values, raw=False) if values.raw else values
+    return [None if one is UNREADABLE else _natural(one) for one in texts(plain, column, False)]
+
+
+_A_NUMBER, _A_TEXT, _NIL = range(3)
+#: What has no value in an order.
+_ABSENT = (_NIL, "")
+
+
+def _natural(text: str) -> tuple[int, Any]:
+    """What a value is compared as that is known by its text, such as an atomic.Int64, a sql.NullString or what an
+    interface holds: its kind, and a number or a string."""
+    found = _CONVERTED.match(text)
+    text = found["value"] if found is not None else text
+    if text in ("nil", "NULL"):
+        return _ABSENT
+    if _NUMBER.match(text):
+        return _A_NUMBER, Fraction(text) if "/" in text else float(text) if {".", "e"} & set(text) else int(text)
+    return _A_TEXT, bare(text)
+
+
+def _compares_text(t: GoType) -> bool:
+    """Whether comparable gives what _natural does."""
+    return t.kind not in (Kind.INT, Kind.UINT, Kind.FLOAT, Kind.BOOL, Kind.STRING) and t.name != TIME
 
 
 def _literal(t: GoType, text: str) -> Any:
@@ -262,9 +309,10 @@ def _test(values: Values, t: GoType, one: Condition) -> Test:
             search = pattern(one.value).search
         except ValueError:
             raise UsageError(f"{one.value} is not a regular expression") from None
-        wanted = one.op == "~"
+        wanted, to = one.op == "~", _to_value(path)
         return lambda rows: [
-            (search(text) is not None) is wanted for text in raw_texts(values, _column(values, rows, path), path.of_key)
+            text is not UNREADABLE and (search(text) is not None) is wanted
+            for text in raw_texts(values, _column(values, rows, to), to.of_key)
         ]
     may_be_nil = path.type.kind in POINTER_KINDS or path.type.kind in (Kind.SLICE, Kind.INTERFACE)
     if may_be_nil and one.value == "nil" and one.op in ("==", "=", "!="):
@@ -272,13 +320,29 @@ def _test(values: Values, t: GoType, one: Condition) -> Test:
         return lambda rows: [
             number is not None and (number == 0) is nil for number in _column(values, rows, path).numbers(word, False)
         ]
-    return _comparing(lambda rows: comparable(values, _column(values, rows, path)), path.type, one)
+    to = _to_value(path)
+    found = partial(_comparables, values, to)
+    return _comparing_text(found, to.type, one) if _compares_text(to.type) else _comparing(found, to.type, one)
+
+
+def _comparables(values: Values, path: Path, rows: Rows) -> Sequence[Any]:
+    return comparable(values, _column(values, rows, path))
+
+
+def _comparing_text(found: Callable[[Rows], Sequence[Any]], t: GoType, one: Condition) -> Test:
+    """Orders are of numbers or of strings: a string is neither above nor below a number."""
+    compare, text = _COMPARISONS[one.op], unquoted(one.value)
+    literal = (_A_TEXT, text) if text != one.value else _natural(text)
+    if compare in (eq, ne):
+        same = {literal, (_A_TEXT, text)}
+        return lambda rows: [value is not None and (value in same) is (compare is eq) for value in found(rows)]
+    return lambda rows: [
+        value is not None and value[0] == literal[0] != _NIL and compare(value[1], literal[1]) for value in found(rows)
+    ]
 
 
 def _comparing(found: Callable[[Rows], Sequence[Any]], t: GoType, one: Condition) -> Test:
-    literal, compare = _literal(t, one.value), _COMPARISONS.get(one.op)
-    if compare is None:
-        raise UsageError(f"{one.op} can't be used with {an(t.name)}")
+    literal, compare = _literal(t, one.value), _COMPARISONS[one.op]
     return lambda rows: [value is not None and compare(value, literal) for value in found(rows)]
 
 
@@ -303,16 +367,14 @@ def _ranking(values: Values, t: GoType, question: Question) -> _Ranking | None:
     if question.sort == "size":
         _sized(t.elem)
         return _Ranking(lambda rows: sizes(values, rows.elems()), not question.reverse, limit)
-    if question.sort == "key":
-        return _Ranking(lambda rows: comparable(values, rows.keys()), question.reverse, limit)
-    path = path_of(t, question.sort)
-    if not _ordered(path.type):
+    path = _to_value(path_of(t, question.sort))
+    if question.sort != "key" and not _ordered(path.type):
         field = f"--sort {question.sort}"
         names = promoted(struct) if (struct := _struct(path.type)) is not None else []
         raise BadExpression(
             f"{field}: {an(path.type.name)} has no order" + (f"; name a field: {', '.join(names[:8])}" if names else "")
         )
-    return _Ranking(lambda rows: comparable(values, _column(values, rows, path)), question.reverse, limit)
+    return _Ranking(partial(_comparables, values, path), question.reverse, limit)
 
 
 def _ordered(t: GoType) -> bool:
@@ -327,24 +389,26 @@ class _Ranking:
     down: bool
     limit: int
     best: list[tuple[Any, int, Rows]] = field(default_factory=list)
-    #: Rows whose keys can't be read come last.
-    unread: list[Rows] = field(default_factory=list)
+    #: Rows whose keys have no order come last: nil, NaN and what can't be read.
+    last: list[Rows] = field(default_factory=list)
     seen: int = 0
 
     def add(self, rows: Rows) -> None:
         sign, choose = (-1, nlargest) if self.down else (1, nsmallest)
-        keyed = []
+        keyed, last = [], []
         for i, key in enumerate(self.order(rows)):
-            if key is not None:
+            if key is None or key == _ABSENT or key != key:
+                last.append(i)
+            else:
                 keyed.append((key, sign * (self.seen + i)))
-            elif len(self.unread) < self.limit:
-                self.unread.append(rows.at(i))
-        fresh = [(*one, rows.at(sign * one[1] - self.seen)) for one in choose(self.limit, keyed)]
+        chosen = choose(self.limit, keyed)
+        picked = rows.each([sign * number - self.seen for _, number in chosen])
+        self.last += rows.each(last[: self.limit - len(self.last)])
         self.seen += len(rows)
-        self.best = choose(self.limit, [*self.best, *fresh])
+        self.best = choose(self.limit, [*self.best, *((*one, row) for one, row in zip(chosen, picked))])
 
     def rows(self) -> list[Rows]:
-        return [*(rows for _, _, rows in self.best), *self.unread][: self.limit]
+        return [*(rows for _, _, rows in self.best), *self.last][: self.limit]
 
 
 def lengths(values: Values, column: Column) -> Sequence[int | None]:
@@ -355,9 +419,8 @@ def lengths(values: Values, column: Column) -> Sequence[int | None]:
         return [None if one is None else t.length for one in column.items()]
     if t.kind in (Kind.STRING, Kind.SLICE):
         return column.part(number, word).numbers(word, False)
-    counts = column.behind(values.target.memory, word, number).numbers(
-        word, False
-    )  # hmap.count, Map.used, hchan.qcount
+    header = column.behind(values.target.memory, word, number)
+    counts = header.numbers(word, False)  # hmap.count, Map.used, hchan.qcount
     pointers = column.numbers(word, False)
     return [0 if pointer == 0 else count for pointer, count in zip(pointers, counts)]
 
@@ -366,9 +429,7 @@ def _sized(t: GoType) -> None:
     """Raises BadExpression where all values are of one size."""
     struct = _struct(t)
     fields = struct.fields if struct is not None else ()
-    if t.kind not in (Kind.STRING, Kind.SLICE, Kind.MAP) and not any(
-        f.type.kind in (Kind.STRING, Kind.SLICE, Kind.MAP) for f in fields
-    ):
+    if t.kind not in _SIZED and not any(f.type.kind in _SIZED for f in fields):
         raise BadExpression(f"--sort size: all values of type {t.name} have one size")
 
 
@@ -377,14 +438,14 @@ def sizes(values: Values, column: Column) -> Sequence[int | None]:
     t, word = column.type, values.target.arch.pointer_size
     if t.kind is Kind.POINTER:
         return sizes(values, column.behind(values.target.memory, word, t.elem))
-    if t.kind in (Kind.STRING, Kind.SLICE, Kind.MAP):
+    if t.kind in _SIZED:
         one = 1 if t.kind is Kind.STRING else t.elem.size + (t.key.size if t.kind is Kind.MAP else 0)
         return [None if length is None else t.size + one * length for length in lengths(values, column)]
     if t.kind is Kind.STRUCT:
         inner = [
             [None if size is None else size - f.type.size for size in sizes(values, column.part(f.type, f.offset))]
             for f in t.fields
-            if f.type.kind in (Kind.STRING, Kind.SLICE, Kind.MAP)
+            if f.type.kind in _SIZED
         ]
         own = [None if one is None else t.size for one in column.items()]
         return [None if None in row else sum(size or 0 for size in row) for row in zip(own, *inner)]
