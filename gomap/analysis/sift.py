@@ -381,34 +381,58 @@ def _ordered(t: GoType) -> bool:
     return t.kind in (*SCALAR_KINDS, Kind.INTERFACE) or find(t) is not None
 
 
+#: A row and what it is ordered by: its key, a number that keeps rows of equal keys as they were, and its place in rows.
+_Ranked = tuple[Any, int, Rows, int]
+#: Rows that are collected before the best of them are chosen.
+_COLLECTED = 1 << 13
+
+
 @dataclass
 class _Ranking:
-    """The first `limit` rows in order: each with its key, and a number that keeps those of equal keys as they were."""
+    """The first `limit` rows in order."""
 
     order: Callable[[Rows], Sequence[Any]]
     down: bool
     limit: int
-    best: list[tuple[Any, int, Rows]] = field(default_factory=list)
+    best: list[_Ranked] = field(default_factory=list)
+    #: Not chosen yet.
+    fresh: list[_Ranked] = field(default_factory=list)
     #: Rows whose keys have no order come last: nil, NaN and what can't be read.
     last: list[Rows] = field(default_factory=list)
     seen: int = 0
 
     def add(self, rows: Rows) -> None:
-        sign, choose = (-1, nlargest) if self.down else (1, nsmallest)
-        keyed, last = [], []
+        sign, last, keyed = -1 if self.down else 1, [], []
         for i, key in enumerate(self.order(rows)):
             if key is None or key == _ABSENT or key != key:
                 last.append(i)
             else:
-                keyed.append((key, sign * (self.seen + i)))
-        chosen = choose(self.limit, keyed)
-        picked = rows.each([sign * number - self.seen for _, number in chosen])
-        self.last += rows.each(last[: self.limit - len(self.last)])
+                keyed.append((key, sign * (self.seen + i), rows, i))
         self.seen += len(rows)
-        self.best = choose(self.limit, [*self.best, *((*one, row) for one, row in zip(chosen, picked))])
+        self.last += rows.each(last[: self.limit - len(self.last)])
+        self.fresh += self._first(keyed)
+        if len(self.fresh) > max(self.limit, _COLLECTED):
+            self._choose()
+
+    def _first(self, ranked: Sequence[_Ranked]) -> list[_Ranked]:
+        return (nlargest if self.down else nsmallest)(self.limit, ranked)
+
+    def _choose(self) -> None:
+        """Of those chosen the rows are kept alone, without all that was read with them."""
+        self.best, self.fresh = self._first([*self.best, *self.fresh]), []
+        together: dict[int, list[int]] = {}
+        for i, one in enumerate(self.best):
+            together.setdefault(id(one[2]), []).append(i)
+        for places in together.values():
+            rows = self.best[places[0]][2]
+            if len(rows) == 1:
+                continue
+            for i, row in zip(places, rows.each([self.best[i][3] for i in places])):
+                self.best[i] = (*self.best[i][:2], row, 0)
 
     def rows(self) -> list[Rows]:
-        return [*(rows for _, _, rows in self.best), *self.last][: self.limit]
+        self._choose()
+        return [*(rows for _, _, rows, _ in self.best), *self.last][: self.limit]
 
 
 def lengths(values: Values, column: Column) -> Sequence[int | None]:
