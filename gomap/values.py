@@ -32,6 +32,8 @@ DEFAULT_TYPES = frozenset({"int", "float64", "string", "bool", "complex128"})
 UNREADABLE = "<unreadable>"
 #: Structs, arrays and interfaces within each other that a key is followed through, and characters of a comment in it.
 MAX_KEY_DEPTH, MAX_COMMENT = 32, 120
+#: Characters that the message of an error counts as at least: errors that join others may join themselves.
+MESSAGE = 16
 #: Bytes of one string in a value that is asked for by itself.
 MAX_FULL = 1 << 16
 #: After so many strings the blocks of memory that others lie in are read as a whole, and kept: 64 MiB at most.
@@ -70,8 +72,9 @@ class Values:
     _of_key: bool = False
     #: Whether the text is one for people: shown.
     _known: bool = False
-    #: How values of a type are shown, by the type's id(), which the type keeps in use.
+    #: By the type's id(), which the type keeps in use: how its values are shown, and what has_text gives.
     _formatters: dict[int, tuple[GoType, known.Known | None]] = field(default_factory=dict)
+    _texts: dict[int, tuple[GoType, bool]] = field(default_factory=dict)
     #: Memory that strings lie in, by address >> BLOCK_BITS: a character for each byte. Lost: they were too many.
     _blocks: dict[int, str] = field(default_factory=dict)
     _blocks_lost: bool = False
@@ -159,7 +162,12 @@ class Values:
 
     def has_text(self, t: GoType) -> bool:
         """Whether people may see another text than key and json give, but for types."""
-        return not self.raw and known.may_have_text(t)
+        if self.raw:
+            return False
+        found = self._texts.get(id(t))
+        if found is None:
+            found = self._texts[id(t)] = (t, known.may_have_text(t))
+        return found[1]
 
     def scalar(self, t: GoType, data: bytes) -> Scalar:
         """The value of a bool, int, uint, float or string type. Raises MemoryFault."""
@@ -515,6 +523,9 @@ class _Within:
     def string(self, data: bytes) -> bytes:
         return self.values._string(data)[0]
 
+    def load(self, address: int, t: GoType) -> bytes:
+        return self.values._load(address, t)
+
     def held(self, t: GoType, data: bytes) -> tuple[GoType, bytes] | None:
         assert self.values.types is not None
         found = dynamic(self.values.types, t, data) if t.kind is Kind.INTERFACE else None
@@ -524,7 +535,10 @@ class _Within:
         return inner, self.target.arch.pack(word) if direct else self.values._load(word, inner)
 
     def message(self, t: GoType, data: bytes) -> str | None:
-        held = self.held(t, data) if self.depth < MAX_KEY_DEPTH else None
+        if self.depth >= MAX_KEY_DEPTH or self.values._room <= 0:
+            return None
+        self.values._room -= MESSAGE
+        held = self.held(t, data)
         if held is None:
             return None
         inner, content = held

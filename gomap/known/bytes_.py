@@ -12,7 +12,7 @@ _WHITE = {ord(c): None for c in "\t\n\r"}
 
 
 def _text(look: Look, data: bytes) -> str | None:
-    """The bytes as text; None where they are none, or there are none."""
+    """The bytes as text; None where they are not printable UTF-8, or there are no bytes."""
     raw = look.string(data)
     try:
         text = raw.decode("utf-8")

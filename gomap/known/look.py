@@ -24,12 +24,16 @@ class Look(Protocol):
         """The bytes of a string or of a slice of bytes, all that may be shown. Raises MemoryFault."""
         ...
 
+    def load(self, address: int, t: GoType) -> bytes:
+        """The bytes of a value, as far as they are shown. Raises MemoryFault."""
+        ...
+
     def held(self, t: GoType, data: bytes) -> tuple[GoType, bytes] | None:
         """What an interface holds; None for nil."""
         ...
 
     def message(self, t: GoType, data: bytes) -> str | None:
-        """The message of an error that an interface of type t holds; None where it is no field of it."""
+        """The message of an error that an interface of type t holds; None where its fields do not hold the message."""
         ...
 
 
@@ -71,7 +75,7 @@ def integer(look: Look, t: GoType, data: bytes) -> int:
 
 
 def text_of(look: Look, t: GoType, data: bytes, name: str) -> str | None:
-    """The string in a field, what is no UTF-8 as surrogates."""
+    """The string in a field; bytes that are not UTF-8 as surrogates."""
     found = field(t, data, name)
     if found is None or found[0].kind is not Kind.STRING:
         return None

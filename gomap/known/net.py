@@ -20,7 +20,7 @@ def addr(look: Look, t: GoType, data: bytes) -> str | None:
 
 
 def _addr(look: Look, t: GoType, data: bytes) -> tuple[str, int] | None:
-    """Text and number of bits: 0 for the zero Addr, which is no address."""
+    """Text and number of bits; 0 bits for the zero Addr."""
     bits, zone = field(t, data, "addr"), field(t, data, "z")
     if bits is None or zone is None:
         return None
@@ -112,12 +112,16 @@ def ip(look: Look, t: GoType, data: bytes) -> str | None:
 
 
 def ip_text(raw: bytes) -> str | None:
-    """None for what has the length of no address."""
-    if len(raw) == 16 and raw[:12] == bytes(10) + b"\xff\xff":
-        raw = raw[12:]
+    """None where the length is not that of an address."""
+    raw = _unmapped(raw)
     if len(raw) == 4:
         return str(IPv4Address(raw))
     return _v6(int.from_bytes(raw, "big")) if len(raw) == 16 else None
+
+
+def _unmapped(raw: bytes) -> bytes:
+    """The four bytes of an IPv4 address that is written as an IPv6 address (To4 of net/ip.go)."""
+    return raw[12:] if len(raw) == 16 and raw[:12] == bytes(10) + b"\xff\xff" else raw
 
 
 def mask(look: Look, t: GoType, data: bytes) -> str | None:
@@ -133,9 +137,7 @@ def ip_net(look: Look, t: GoType, data: bytes) -> str | None:
     address, bits = field(t, data, "IP"), field(t, data, "Mask")
     if address is None or bits is None:
         return None
-    raw, ones = look.string(address[1]), look.string(bits[1])
-    if len(raw) == 16 and raw[:12] == bytes(10) + b"\xff\xff":
-        raw = raw[12:]
+    raw, ones = _unmapped(look.string(address[1])), look.string(bits[1])
     text = ip_text(raw)
     if len(ones) == 16 and len(raw) == 4 and ones[:12] == b"\xff" * 12:
         ones = ones[12:]

@@ -38,10 +38,8 @@ def unique(look: Look, t: GoType, data: bytes) -> str | None:
     if pointer is None or pointer[0].kind is not Kind.POINTER:
         return None
     address = look.target.arch.pointer(pointer[1])
-    if not address:
-        return "nil"
     held = pointer[0].elem
-    return look.part(held, look.target.memory.read(address, held.size) if held.size else b"")
+    return look.part(held, look.load(address, held)) if address else "nil"
 
 
 TYPES: Mapping[str, Known] = {

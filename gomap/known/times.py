@@ -125,7 +125,7 @@ _CLOCK = r"[+-]?\d{1,3}(?::\d{1,2}(?::\d{1,2})?)?"
 _DATE = r"(?:J\d{1,3}|\d{1,3}|M\d{1,2}\.\d\.\d)"
 _RULE = re.compile(
     rf"{_NAME}(?P<std>{_CLOCK})"
-    rf"(?:{_NAME}(?P<dst>{_CLOCK})?"
+    rf"(?:(?P<summer>{_NAME})(?P<dst>{_CLOCK})?"
     rf"(?:,(?P<start>{_DATE})(?:/(?P<start_at>{_CLOCK}))?,(?P<end>{_DATE})(?:/(?P<end_at>{_CLOCK}))?)?)?\Z"
 )
 #: What a rule without dates stands for.
@@ -138,21 +138,16 @@ def posix_offset(rule: str, seconds: int) -> int | None:
     if found is None:
         return None
     standard = -_clock(found["std"])
-    if _RULE.match(rule.partition(",")[0]) is None or not _has_summer(rule):
+    if not found["summer"]:
         return standard
     summer = -_clock(found["dst"]) if found["dst"] else standard + 3600
-    year = civil((seconds) // _DAY)[0]
-    start_of_year = _days(year) * _DAY
-    within = seconds - start_of_year
+    year = civil(seconds // _DAY)[0]
+    within = seconds - _days(year) * _DAY
     starts = _day(found["start"] or _USUAL[0], year) * _DAY + _clock(found["start_at"] or "2") - standard
     ends = _day(found["end"] or _USUAL[1], year) * _DAY + _clock(found["end_at"] or "2") - summer
     if starts <= ends:
         return summer if starts <= within < ends else standard
     return standard if ends <= within < starts else summer
-
-
-def _has_summer(rule: str) -> bool:
-    return re.match(rf"{_NAME}{_CLOCK}{_NAME}", rule) is not None
 
 
 def _clock(text: str) -> int:
@@ -226,7 +221,7 @@ _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10
 
 
 def parse_duration(text: str) -> int | None:
-    """The nanoseconds of a duration as time.ParseDuration reads it; None where it is none."""
+    """The nanoseconds of a duration as time.ParseDuration reads it; None for other text."""
     sign = -1 if text.startswith("-") else 1
     body, total = text.lstrip("+-"), 0
     if not body or len(text) - len(body) > 1:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from gomap.errors import MemoryFault
 from gomap.gotypes import GoType, Kind, Lazy, fixed
+from gomap.known import errors
 from gomap.spelling import float_text, quote
 from gomap.target import Arch
 from gomap.values import Limits, Values, shown
@@ -505,3 +506,16 @@ def test_a_space_faults_outside() -> None:
     for address, size in ((at, 9), (at - 1, 1), (at + 8, 1), (at + 16, 1)):
         with pytest.raises(Exception, match="cannot read"):
             space.read(address, size)
+
+
+def test_errors_that_join_themselves_have_an_end() -> None:
+    fake, space = target(AMD64)
+    described = Descriptors(fake)
+    t = interface(8, True)
+    joined = struct("errors.joinError", 8, [("errs", slice_of(t))])
+    at = space.put(bytes(joined.size))
+    one = described.iface(pointer(joined), space.word(at))
+    space.write(at, space.slice(one * 4, 4))
+    with mock.patch("gomap.known.errors.rows", wraps=errors.rows) as asked:
+        Values(fake).shown(t, one)
+    assert 0 < asked.call_count < 600
