@@ -1,12 +1,15 @@
 package main
 
 import (
+	"database/sql"
 	"encoding/csv"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"gomap.test/targets/truth"
@@ -24,6 +27,11 @@ type User struct {
 	Tags  []string
 	Next  *User
 	*Owner
+	Hits atomic.Int64
+	Gone *time.Time
+	Nick *string
+	Mail sql.NullString
+	Raw  []byte
 }
 
 type Wide struct {
@@ -77,8 +85,15 @@ func users() map[string][]string {
 		u := &User{ID: i * 7 % 3001, Name: fmt.Sprint("name ", i), Score: float32(i%50) / 4, Admin: i%97 == 0,
 			TTL: time.Duration(i) * time.Second, At: time.Unix(int64(i)*1e6, int64(i)).UTC(),
 			Tags: make([]string, i%5), Owner: &Owner{fmt.Sprint("o", i%10)}}
+		u.Hits.Store(int64(i - 1500))
+		u.Raw = []byte(fmt.Sprint("raw ", i))
 		if i%3 == 0 {
 			u.Next = u
+			u.Gone, u.Nick = &u.At, &u.Name
+			u.Mail = sql.NullString{String: fmt.Sprint("mail ", i), Valid: true}
+		}
+		if i%500 == 1 {
+			u.Score = float32(math.NaN())
 		}
 		Users.ByName[fmt.Sprintf("u%04d", i)] = u
 		Users.Plain[i] = Pair{int64(-i), strings.Repeat("é\"", i%4)}
@@ -109,17 +124,29 @@ func users() map[string][]string {
 		"ByName --where At >= 1990-01-01 --where Next != nil --where ID < 100 --sort key": where(func(u *User) bool {
 			return !u.At.Before(cut) && u.Next != nil && u.ID < 100
 		}),
-		"ByName --match ^u1.*9$ --keys --sort key":            keysOf(Users.ByName, func(k string, _ *User) bool { return all.MatchString(k) }, byKey),
-		"ByName --where Name ~ \"^name 12.$\" --sort key":     where(func(u *User) bool { return len(u.Name) == 8 && strings.HasPrefix(u.Name, "name 12") }),
-		"ByName --sort ID -n 20":                              first(20, byID),
-		"ByName --sort ID --reverse -n 1":                     byID[count-1:],
-		"ByName --sort key --limit 10":                        first(10, where(func(*User) bool { return true })),
-		fmt.Sprint("Strings --sort size -n ", sized):          first(sized, bySize),
-		"Strings --match xxx7$ --sort key":                    keysOf(Users.Strings, func(_, v string) bool { return strings.HasSuffix(v, "xxx7") }, byKey),
-		"Wide --where N >= 2990 --sort N":                     keysOf(Users.Wide, func(_ [20]int64, w Wide) bool { return w.N >= 2990 }, func(a, b [20]int64) bool { return a[19] < b[19] }),
-		"Mixed --match ^m12 --sort key":                       keysOf(Users.Mixed, func(_ string, v any) bool { s, ok := v.(string); return ok && strings.HasPrefix(s, "m12") }, byKey),
-		"Plain --where A > -5 --where len(B) != 0 --sort key": {"1", "2", "3"},
-		"Plain --where A == 7":                                nil,
+		"ByName --match ^u1.*9$ --keys --sort key":        keysOf(Users.ByName, func(k string, _ *User) bool { return all.MatchString(k) }, byKey),
+		"ByName --where Name ~ \"^name 12.$\" --sort key": where(func(u *User) bool { return len(u.Name) == 8 && strings.HasPrefix(u.Name, "name 12") }),
+		"ByName --sort ID -n 20":                          first(20, byID),
+		"ByName --sort ID --reverse -n 1":                 byID[count-1:],
+		"ByName --sort key --limit 10":                    first(10, where(func(*User) bool { return true })),
+		fmt.Sprint("Strings --sort size -n ", sized):      first(sized, bySize),
+		"Strings --match xxx7$ --sort key":                keysOf(Users.Strings, func(_, v string) bool { return strings.HasSuffix(v, "xxx7") }, byKey),
+		"Wide --where N >= 2990 --sort N":                 keysOf(Users.Wide, func(_ [20]int64, w Wide) bool { return w.N >= 2990 }, func(a, b [20]int64) bool { return a[19] < b[19] }),
+		"Mixed --match ^m12 --sort key":                   keysOf(Users.Mixed, func(_ string, v any) bool { s, ok := v.(string); return ok && strings.HasPrefix(s, "m12") }, byKey),
+		"ByName --where Hits >= 1490 --sort key":          where(func(u *User) bool { return u.Hits.Load() >= 1490 }),
+		"ByName --sort Hits --reverse -n 3":               {"u2999", "u2998", "u2997"},
+		"ByName --where Gone < 1970-03-01 --sort key": where(func(u *User) bool {
+			return u.Gone != nil && u.Gone.Before(time.Date(1970, 3, 1, 0, 0, 0, 0, time.UTC))
+		}),
+		"ByName --where Nick == \"name 300\"":                                            {"u0300"},
+		"ByName --where Nick ~ ^name.299. --sort key":                                    where(func(u *User) bool { return u.Nick != nil && strings.HasPrefix(*u.Nick, "name 299") }),
+		"ByName --where Next.Name !~ 9 --sort key":                                       where(func(u *User) bool { return u.Next != nil && !strings.Contains(u.Next.Name, "9") }),
+		"ByName --where Mail == \"mail 9\"":                                              {"u0009"},
+		"ByName --where Raw == \"raw 77\"":                                               {"u0077"},
+		"ByName --where ID < 100000 --where Admin == true --where Score != 0 --sort key": where(func(u *User) bool { return u.Admin && u.Score != 0 }),
+		"Mixed --where value >= 2990 --sort value":                                       {"2992", "2996"},
+		"Plain --where A > -5 --where len(B) != 0 --sort key":                            {"1", "2", "3"},
+		"Plain --where A == 7":                                                           nil,
 	}
 }
 
