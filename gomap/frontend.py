@@ -90,8 +90,10 @@ def run(
             report.anomalies += not_started + _running(target, report) + _assumed(target)
             if options.get("--json"):
                 return Outcome(as_json.success(name, target, report))
-            missing = _missing(report, options)
-            return Outcome(as_text.render(report, style), one_line(f"{name}: {missing}") if missing else None)
+            text = as_text.render(report, style)
+            if report.plain is not None and report.unfinished is not None:
+                return Outcome(text, one_line(f"{name}: {report.unfinished}"), GomapError)
+            return Outcome(text)
     except GomapError as error:
         error.notes += tuple(str(one.note) for one in resolved)
         return _failed(name, error, json)
@@ -213,15 +215,6 @@ def _running(target: Target, report: Report) -> list[Anomaly]:
     known = {one.address for one in report.anomalies if one.code == "torn-read"}
     torn = moving.told(report.bounds) if report.bounds is not None else []
     return [*(one for one in torn if one.address is None or one.address not in known), *found]
-
-
-def _missing(report: Report, options: Mapping[str, Any]) -> str:
-    """What text for other programs (Report.plain) lacks, since it can't say so itself. Entries beyond the number that
-    was asked for are not missing, nor are parts of long values, which end in dots."""
-    if report.plain is None:
-        return ""
-    expected = {"values", *(["entries"] if any(options.get(name) for name in ROWS) else [])}
-    return "; ".join(as_text.left_out(cut) for cut in report.truncated or () if cut.what not in expected)
 
 
 def _assumed(target: Target) -> list[Anomaly]:

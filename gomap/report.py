@@ -98,6 +98,7 @@ class Report:
     JSON tells of as the target, where that is not the one that the command was given. gone: the
     program's Go version, where the program ended while the command let it run, so that it can't be asked. bounds: how
     far numbers may be off, of a program that goes on. plain: text for other programs, printed instead of all else.
+    unfinished: why that text is not all that was asked for, which is an error behind it.
     """
 
     data: Any
@@ -111,6 +112,7 @@ class Report:
     gone: str | None = None
     bounds: Bounds | None = None
     plain: list[str] | None = None
+    unfinished: str | None = None
 
     def cut(self, what: str, shown: int, of: int | None) -> None:
         """Says that only a part is shown."""

@@ -121,20 +121,19 @@ def sift(values: Values, t: GoType, found: MapView, question: Question, progress
     sifted, ranking = Sifted(), _ranking(values, t, question)
     try:
         for rows in rows_of(t, found):
-            sifted.looked += len(rows)
-            if sifted.looked > found.count + TOO_MANY:
-                raise too_many(found.count, sifted.looked)
+            looked = sifted.looked + len(rows)
+            if looked > found.count + TOO_MANY:
+                raise too_many(found.count, looked)
             for test in tests:
                 rows = rows.kept(test(rows)) if len(rows) else rows
-            sifted.matched += len(rows)
-            progress("entries", sifted.looked, found.count)
+            left = len(rows) if question.limit is None else question.limit - sifted.shown
             if ranking is not None:
                 ranking.add(rows)
-                continue
-            left = len(rows) if question.limit is None else question.limit - sifted.shown
-            if left > 0 and len(rows):
+            elif left > 0 and len(rows):
                 sifted.rows.append(rows.first(left))
                 sifted.shown += len(sifted.rows[-1])
+            sifted.looked, sifted.matched = looked, sifted.matched + len(rows)
+            progress("entries", looked, found.count)
             if question.limit is not None and sifted.shown >= question.limit and not tests:
                 break
         else:

@@ -10,11 +10,13 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis import sift
+from gomap.anomaly import Anomaly
 from gomap.declare import Context
 from gomap.gotypes import GoType, Kind
 from gomap.known import find
 from gomap.listing import raw_texts, rows_json, texts
 from gomap.maps import view
+from gomap.moving import bounds_of
 from gomap.report import Report, Table
 from gomap.results.entries import EntriesResult
 from gomap.results.fields import Encoded
@@ -58,28 +60,45 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         matched=sifted.matched if question.selects else count,
         entries=Encoded([rows_json(shown, rows, question.keys) for rows in sifted.rows] if json else []),
     )
+    total = sifted.matched if question.selects else sifted.looked if sifted.whole else count
     report = Report(data)
     if options["--csv"] and not json:
         report.plain = list(_csv(shown, t, sifted.rows, question.keys))
     elif not json:
-        report.answer = [_answer(expr, t, count, sifted, question)]
+        report.answer = [_answer(expr, t, count if found is not None else None, sifted, question)]
         if any(len(rows) for rows in sifted.rows):
             report.sections.append(_table(shown, sifted.rows, question.keys))
-    total = sifted.matched if question.selects else count
+    if found is not None and sifted.whole and sifted.looked != count:
+        what = f"the header counts {count:,} entries, but {human.number(sifted.looked)} can be read"
+        if bounds_of(target, found.address) is not None:
+            bounds_of(target, found.address, sifted.looked)  # the answer says by how much it may be off
+        else:
+            why = "the map is corrupt, or part of it can't be read (hmap-check tells which)"
+            report.anomalies.append(Anomaly("warning", "count-mismatch", f"{what}: {why}", found.address))
+        report.unfinished = what
     if sifted.interrupted:
-        report.cut("interrupted: entries that were looked at", sifted.looked, count)
+        left = max(count - sifted.looked, 0)
+        what = f"{human.plural(left, 'entry')} {'was' if left == 1 else 'were'} not looked at"
+        report.interrupted(sifted.looked, what)
+        report.unfinished = f"interrupted: {what}"
     if sifted.shown < total:
         report.cut("entries", sifted.shown, total)
+        if not limit and report.unfinished is None:
+            report.unfinished = f"entries: {sifted.shown:,} of {total:,} shown"
     if shown.cut:
         report.cut("values", sifted.shown, None)
     return report
 
 
-def _answer(expr: str, t: GoType, count: int, sifted: sift.Sifted, question: sift.Question) -> str:
+def _answer(expr: str, t: GoType, count: int | None, sifted: sift.Sifted, question: sift.Question) -> str:
+    """count: that of the header, None for a nil map."""
     name = f"{human.spelled(t.name)}  {expr}"
+    if count is None:
+        return f"{name}: a nil map"
     if not question.selects:
         return f"{name}: {human.plural(count, 'entry')}"
-    return f"{name}: {human.number(sifted.matched)} of {human.plural(max(count, sifted.looked), 'entry')} match"
+    looked = sifted.looked if sifted.interrupted else max(count, sifted.looked)
+    return f"{name}: {human.number(sifted.matched)} of {human.plural(looked, 'entry')} match"
 
 
 def _table(values: Values, every: Sequence[Rows], keys: bool) -> Table:
@@ -94,7 +113,8 @@ def _table(values: Values, every: Sequence[Rows], keys: bool) -> Table:
 
 
 def _csv(values: Values, t: GoType, every: Sequence[Rows], keys: bool) -> Iterator[str]:
-    """RFC 4180; a struct's fields have a column each. What could move a terminal's cursor is escaped."""
+    """RFC 4180; a struct's fields have a column each, empty for a nil pointer. What could move a terminal's cursor is
+    escaped."""
     fields = () if keys else _fields(t.elem)
     headings = ["key", *([] if keys else [f.name for f in fields] or ["value"])]
     yield _line([headings])
@@ -102,10 +122,14 @@ def _csv(values: Values, t: GoType, every: Sequence[Rows], keys: bool) -> Iterat
         columns: list[Sequence[str]] = [raw_texts(values, one.keys(), True)]
         if not keys:
             elems = one.elems()
+            nil: Sequence[bool] = [False] * len(one)
             if t.elem.kind is Kind.POINTER and fields:
-                elems = elems.behind(values.target.memory, values.target.arch.pointer_size, t.elem.elem)
+                word = values.target.arch.pointer_size
+                nil = [pointer == 0 for pointer in elems.numbers(word, False)]
+                elems = elems.behind(values.target.memory, word, t.elem.elem)
             parts: list[Column] = [elems.part(f.type, f.offset) for f in fields] or [elems]
-            columns += [raw_texts(values, part, False) for part in parts]
+            for part in parts:
+                columns.append(["" if empty else text for empty, text in zip(nil, raw_texts(values, part, False))])
         yield _line([human.visible(cell) for cell in row] for row in zip(*columns))
 
 
