@@ -196,6 +196,17 @@ def of_a_map(options: argparse.Namespace, binary: Path) -> None:
         load = os.getloadavg()[0]
         what = f"{1000 * second:.1f} ms, the plain read {1000 * first:.1f} ms: {second / first:.2f} times"
         print(f"{'hmap-show, 1,000,000 entries':44} {what}  {load:5.1f}  at most 1.3 times", flush=True)
+        for line in ("--where key < 100", "--sort key -n 10", "--match 9999$ --keys"):
+            times = []
+            for _ in range(options.rounds):
+                begun = time.perf_counter()
+                told = frontend.run(
+                    "hmap-entries", f"main.Large {line} --json", lambda: DirectTarget(opened), Settings(), Style()
+                )
+                times.append(time.perf_counter() - begun)
+                assert told.error is None, told.error
+            what = f"{statistics.median(times):.2f} s"
+            print(f"{f'hmap-entries {line}, 1,000,000':44} {what}  {os.getloadavg()[0]:5.1f}", flush=True)
 
 
 def of_top(binary: Path) -> None:

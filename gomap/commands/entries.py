@@ -72,10 +72,11 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         what = f"the header counts {count:,} entries, but {human.number(sifted.looked)} can be read"
         if bounds_of(target, found.address) is not None:
             bounds_of(target, found.address, sifted.looked)  # the answer says by how much it may be off
+            why = "the map was written to while it was read"
         else:
             why = "the map is corrupt, or part of it can't be read (hmap-check tells which)"
             report.anomalies.append(Anomaly("warning", "count-mismatch", f"{what}: {why}", found.address))
-        report.unfinished = what
+        report.unfinished = f"{what}: {why}"
     if sifted.interrupted:
         left = max(count - sifted.looked, 0)
         what = f"{human.plural(left, 'entry')} {'was' if left == 1 else 'were'} not looked at"

@@ -67,10 +67,12 @@ Looks into a map as grep and sort look into a file; a million entries take secon
 expression, searched for in keys and values as they are shown (of strings in what they contain). FIELD is key,
 value, a field of the value (Age, Owner.Name, through pointers too) or of the key (key.Host), or len(FIELD); OP is
 == != < <= > >= or ~ (matches the regular expression) and !~; VALUE is a number, a string, true, false, nil, a
-duration (1m30s) or a time (2026-11-29). Of several conditions all have to hold.
+duration (1m30s) or a time (2026-11-29); in quotes it is a string. Of several conditions all have to hold.
+Pointers are followed, so that *time.Time is compared as a time; atomic.Int64, sql.NullInt64 and what an interface
+holds are compared as numbers where they are numbers, and by their text elsewhere.
 ORDER is key, value, size or a FIELD. By size the largest come first: a value's own bytes and those of its
-strings, slices and maps.
-Ctrl-C ends the search and shows what it has found; with --csv that is also reported as an error.
+strings, slices and maps. What has no order (nil, NaN) comes last; --sort keeps 131,072 entries at most.
+Ctrl-C ends the search and shows what it has found. Where --csv is not complete, an error follows it.
 """,
         args=(
             Arg("EXPR", EXPR_HELP),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from gomap.errors import MemoryFault
 from gomap.gotypes import GoType, Kind, Lazy, fixed
-from gomap.known import errors
+from gomap.known.times import rows
 from gomap.spelling import float_text, quote
 from gomap.target import Arch
 from gomap.values import Limits, Values, shown
@@ -516,6 +516,6 @@ def test_errors_that_join_themselves_have_an_end() -> None:
     at = space.put(bytes(joined.size))
     one = described.iface(pointer(joined), space.word(at))
     space.write(at, space.slice(one * 4, 4))
-    with mock.patch("gomap.known.errors.rows", wraps=errors.rows) as asked:
+    with mock.patch("gomap.known.errors.rows", wraps=rows) as asked:
         Values(fake).shown(t, one)
     assert 0 < asked.call_count < 600
