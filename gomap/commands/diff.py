@@ -64,22 +64,23 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         raise UsageError(f"A and B are both {names[0]}: there is nothing to compare")
     programs = (options["--program"] or [])[:2] or [None]
     sides = [open_side(context, name, program) for name, program in zip(names, [programs[0], programs[-1]])]
-    wanted = options["--entries"] or []
     alone = next((side.expr for side in sides if side.expr is not None), None)
+    if sides[0].context is sides[1].context is not None and None in (sides[0].expr, sides[1].expr):
+        raise UsageError(f"{alone} is a map of the program: name what to compare it with, a second map or a file")
     anomalies: list[Anomaly] = []
     for side in sides:
         anomalies += _take(side, alone)
     before, after = (side.snapshot for side in sides)
     assert before is not None and after is not None
-    if alone is not None:
-        before, after = _of_one(before, after, sides)
-    found = compare(before, after, options["--by"], options["-n"], as_one=alone is not None)
-    exprs = list(dict.fromkeys([*wanted, *([] if wanted or alone is None else [alone])]))
-    if not exprs:
+    exprs = list(dict.fromkeys(options["--entries"] or ()))
+    if alone is not None and (not exprs or all(side.expr is not None for side in sides)):
+        exprs = [alone]
+    elif not exprs:
         exprs = [one.expr for one in before.entries if sides[1].context or _listed(after, one.expr)]
-    lists = [compare_entries(*(_entries_of(side, expr) for side in sides)) for expr in exprs]
-    if sides[0].expr and sides[1].expr:
-        lists = [compare_entries(before.entries[0], after.entries[0])]
+    lists = [compare_entries(*(_entries_of(side, expr, anomalies) for side in sides)) for expr in exprs]
+    if alone is not None:  # the row of the map whose entries are compared
+        before, after = before.at(lists[0].before.address), after.at(lists[0].after.address)
+    found = compare(before, after, options["--by"], options["-n"], as_one=alone is not None)
     report = Report(_result(sides, found, lists, options["--by"], options["-n"] or None), anomalies=anomalies)
     report.target = after.source
     _describe(report, sides, found, lists, options)
@@ -91,12 +92,13 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if alone is None and len(groups) > told:
         report.cut("groups", told, len(groups))
     for one in lists:
-        longest = max(len(one.added), len(one.removed), len(one.changed))
-        if options["-n"] and longest > options["-n"]:
-            number = len(one.added) + len(one.removed) + len(one.changed)
-            report.cut(f"changed entries of {one.after.expr}", min(number, options["-n"]), number)
+        kinds = [len(one.added), len(one.removed), len(one.changed)]
+        most = options["-n"] or sum(kinds)
+        shown = sum(min(number, most) for number in kinds) if options["--json"] else min(sum(kinds), most)
+        if shown < sum(kinds):
+            report.cut(f"changed entries of {one.after.expr}", shown, sum(kinds))
     if any(one.before.cut or one.after.cut for one in lists):
-        report.cut("values: of long and deep ones the parts that are shown were compared", 0, None)
+        report.cut("long, deep and unreadable values were compared only in part", 0, None)
     return report
 
 
@@ -115,7 +117,8 @@ def open_side(context: Context, name: str, program: str | None) -> Side:
         try:
             context.resolve_map(name)
         except GomapError as error:
-            raise type(error)(f"{name} is not a file, and as a map of the program: {error}") from error
+            error.notes += (f"{name} is not a file either",)
+            raise
         return Side(name, context, expr=name)
     head = _head(name)
     if head == _ELF:
@@ -136,7 +139,8 @@ def open_side(context: Context, name: str, program: str | None) -> Side:
 
 def _head(name: str) -> bytes:
     try:
-        with open(name, "rb") as file:
+        # Nobody may ever write to a pipe: without O_NONBLOCK opening it waits for that.
+        with open(name, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
             return file.read(4) if file.seekable() else b""
     except (OSError, ValueError) as error:  # a name that no file can have
         why = error.strerror if isinstance(error, OSError) else "no file has such a name"
@@ -147,41 +151,24 @@ def _take(side: Side, alone: str | None) -> list[Anomaly]:
     """Makes a snapshot of a target. alone: the one map that is compared."""
     if side.snapshot is not None or side.context is None:
         return []
-    if alone is not None:
-        side.snapshot = of_map(side.context, side.expr or alone)
-        return []
-    side.snapshot, anomalies = take(side.context)
+    side.snapshot, anomalies = take(side.context) if alone is None else of_map(side.context, side.expr or alone)
     return anomalies
-
-
-def _of_one(before: Snapshot, after: Snapshot, sides: list[Side]) -> tuple[Snapshot, Snapshot]:
-    """The one map in both: of a snapshot of all maps the one that has the recorded one's path or, in the same process,
-    its address."""
-    both = [before, after]
-    for i in (0, 1):
-        if sides[i].context is None:
-            other = both[1 - i]
-            path = str(sides[1 - i].expr)
-            here = both[i]
-            rows = [k for k, number in enumerate(here.paths) if here.texts[number] == path]
-            if here.source.process and here.source.process == other.source.process and other.addresses:
-                rows = rows or [k for k, at in enumerate(here.addresses) if at == other.addresses[0]]
-            both[i] = here.only(rows[:1])
-    return both[0], both[1]
 
 
 def _listed(one: Snapshot, expr: str) -> Listed | None:
     return next((listed for listed in one.entries if listed.expr == expr), None)
 
 
-def _entries_of(side: Side, expr: str) -> Listed:
-    """Raises BadImage where a file does not have them, and what resolving raises."""
+def _entries_of(side: Side, expr: str, anomalies: list[Anomaly]) -> Listed:
+    """The entries of the side's only map, or else of the one that `expr` names. anomalies: gets what is wrong with it.
+    Raises BadImage where a file does not have them, and what resolving raises."""
     assert side.snapshot is not None
-    found = _listed(side.snapshot, expr)
+    found = _listed(side.snapshot, side.expr or expr)
+    if found is None and side.context is not None:
+        found, wrong = list_entries(side.context, expr)
+        anomalies += wrong
     if found is not None:
         return found
-    if side.context is not None:
-        return list_entries(side.context, side.expr or expr)
     have = ", ".join(one.expr for one in side.snapshot.entries)
     hint = f"it has those of {have}" if have else f"hmap-snapshot FILE --entries '{expr}' saves them"
     raise BadImage(f"{side.name} does not have the entries of {expr}: {hint}")
@@ -263,7 +250,7 @@ def _summary(sides: list[Side], found: Difference) -> list[str]:
     lines = [f"maps: {told}; in all {_signed_size(change)}, {_signed(entries)} entries"]
     names = " to ".join(side.name for side in sides)
     taken = [side.snapshot.source.taken for side in sides if side.snapshot is not None]
-    apart = f", {_duration(taken[1] - taken[0])} apart" if all(taken) and found.same_process else ""
+    apart = f", {_duration(abs(taken[1] - taken[0]))} apart" if all(taken) and found.same_process else ""
     which = {True: "one process", False: "two processes, compared by type and path", None: "by type and path"}
     lines.append(f"({names}: {which[found.same_process]}{apart})")
     return lines
@@ -272,10 +259,10 @@ def _summary(sides: list[Side], found: Difference) -> list[str]:
 def _duration(seconds: int) -> str:
     if not seconds:
         return "less than a second"
-    if abs(seconds) < 120:
+    if seconds < 120:
         return human.plural(seconds, "second")
     minutes = seconds // 60
-    return human.plural(minutes, "minute") if abs(minutes) < 120 else human.plural(minutes // 60, "hour")
+    return human.plural(minutes, "minute") if minutes < 120 else human.plural(minutes // 60, "hour")
 
 
 def _signed(number: int) -> str:

@@ -23,10 +23,11 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         raise exists(path)  # before the work, not after it
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
-        raise BadImage(f"{path} can't be written: there is no folder {folder}")
-    entries = [list_entries(context, expr) for expr in options["--entries"] or ()]
+        raise BadImage(f"{path} can't be written: {folder} is not a directory")
+    listed = [list_entries(context, expr) for expr in options["--entries"] or ()]
     snapshot, anomalies = take(context)
-    snapshot.entries = entries
+    snapshot.entries = entries = [one for one, _ in listed]
+    anomalies += [wrong for _, found in listed for wrong in found if wrong not in anomalies]
     size = write(path, snapshot, options["--overwrite"])
     total, held, lacks = sum(snapshot.counts), sum(snapshot.held), snapshot.source.lacks
     what = f"{human.plural(len(snapshot), 'map')}, {human.plural(total, 'entry')}, {human.size(held)} held"

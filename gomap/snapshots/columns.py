@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import Union
 
@@ -53,7 +54,7 @@ class Source:
 @dataclass
 class Listed:
     """The entries of one map. quoted: whether (keys, values) are strings, and their text is not Go syntax yet. cut:
-    some are told in part."""
+    some are here only in part, or could not be read."""
 
     expr: str
     type: str
@@ -105,9 +106,11 @@ class Snapshot:
         for name, code in COLUMNS.items():
             setattr(self, name, array(code, map(self.column(name).__getitem__, order)))
 
-    def only(self, rows: list[int]) -> Snapshot:
-        """These rows alone."""
-        columns = {name: array(code, map(self.column(name).__getitem__, rows)) for name, code in COLUMNS.items()}
+    def at(self, address: int) -> Snapshot:
+        """The row of the map at the address alone; no row where there is none."""
+        row = bisect_left(self.addresses, address)
+        end = row + (row < len(self) and self.addresses[row] == address)
+        columns = {name: array(code, self.column(name)[row:end]) for name, code in COLUMNS.items()}
         return Snapshot(self.source, self.texts, **columns, entries=self.entries)  # type: ignore[arg-type]
 
 

@@ -9,8 +9,8 @@ address is another map, or was emptied, filled again and grown: Change.replaced.
 Across processes and builds a map is what has its type and path (no path: its type and the function that allocated it);
 of several the largest are compared with each other.
 
-Cost is linear in the number of maps: rows that agree in all columns are passed over, and objects are made of the rows
-that are told alone.
+Cost is linear in the number of maps: rows that agree in all columns are skipped, and only rows that are shown become
+objects.
 """
 
 from __future__ import annotations
@@ -73,11 +73,9 @@ class Change:
 
     @property
     def tombstones(self) -> int:
-        return (self.after.tombstones or 0) - (self.before.tombstones or 0)
-
-    @property
-    def load(self) -> float:
-        return (self.after.load or 0.0) - (self.before.load or 0.0)
+        """0 where one of the two numbers is not known."""
+        before, after = self.before.tombstones, self.after.tombstones
+        return 0 if before is None or after is None else after - before
 
 
 @dataclass
@@ -118,13 +116,8 @@ class Difference:
     grew_most: ChangedGroup | None = None
 
 
-#: What changes can be ranked by.
-ORDERS: dict[str, Callable[[Change], float]] = {
-    "bytes": lambda one: one.bytes,
-    "entries": lambda one: one.entries,
-    "tombstones": lambda one: one.tombstones,
-    "load": lambda one: one.load,
-}
+#: What changes can be ranked by, with the columns.
+ORDERS = {"bytes": "held", "entries": "counts", "tombstones": "tombstones", "load": "loads"}
 WHATS = ("appeared", "vanished", "grew", "shrank", "changed")
 
 
@@ -247,8 +240,7 @@ class _Looks:
         self.firsts: dict[tuple[str, str], tuple[Pair, str]] = {}
 
     def what(self, pair: Pair) -> str | None:
-        """Change.what; None of a map that is the same in all.
-        every: how many have changed. grew_most: the group that did."""
+        """Change.what; None of a map that is the same in all."""
         i, j = pair
         if i is None:
             return "appeared"
@@ -265,9 +257,10 @@ class _Looks:
     def amounts(self, pair: Pair) -> tuple[float, int]:
         """By how much it has changed: what changes are ranked by, and entries."""
         i, j = pair
-        column = {"bytes": "held", "entries": "counts", "tombstones": "tombstones", "load": "loads"}[self.by]
-        old = 0 if i is None else max(self.before.column(column)[i], 0)
-        amount = abs((0 if j is None else max(self.after.column(column)[j], 0)) - old)
+        column = ORDERS[self.by]
+        old = 0 if i is None else self.before.column(column)[i]
+        new = 0 if j is None else self.after.column(column)[j]
+        amount = 0 if UNKNOWN_NUMBER in (old, new) else abs(new - old)
         entries = (0 if j is None else self.after.counts[j]) - (0 if i is None else self.before.counts[i])
         return amount, abs(entries)
 
@@ -283,14 +276,12 @@ class _Looks:
             self.firsts[owner, type_] = pair, what
         group.number[what] = group.number.get(what, 0) + 1
         before, after = self.before, self.after
-        if i is not None:
-            group.entries -= before.counts[i]
-            group.bytes -= before.held[i]
-            group.tombstones -= max(before.tombstones[i], 0)
-        if j is not None:
-            group.entries += after.counts[j]
-            group.bytes += after.held[j]
-            group.tombstones += max(after.tombstones[j], 0)
+        old = (0, 0, 0) if i is None else (before.counts[i], before.held[i], before.tombstones[i])
+        new = (0, 0, 0) if j is None else (after.counts[j], after.held[j], after.tombstones[j])
+        group.entries += new[0] - old[0]
+        group.bytes += new[1] - old[1]
+        if UNKNOWN_NUMBER not in (old[2], new[2]):
+            group.tombstones += new[2] - old[2]
 
     def change(self, pair: Pair, what: str) -> Change:
         i, j = pair

@@ -31,10 +31,11 @@ from gomap.heap.tombstones import tombstones
 from gomap.listing import entries_json
 from gomap.maps import LAYOUTS, shape_of, view
 from gomap.memory import gather
+from gomap.moving import walked
 from gomap.progress import Progress
 from gomap.snapshots.columns import UNKNOWN_NUMBER, Listed, Snapshot, Source, Texts
 from gomap.target import Target, Variable
-from gomap.values import Limits, Values
+from gomap.values import UNREADABLE, Limits, Values
 
 #: What of a value is compared: more of it than commands show.
 ITEMS, TEXT, TOTAL = 256, 1 << 14, 1 << 16
@@ -65,40 +66,46 @@ def take(context: Context) -> tuple[Snapshot, list[Anomaly]]:
     return work.finish([*ranking.maps, *others.maps], progress), anomalies
 
 
-def of_map(context: Context, expr: str) -> Snapshot:
-    """The map of an expression alone, with its entries. Raises what resolving raises; NotAMap."""
+def of_map(context: Context, expr: str) -> tuple[Snapshot, list[Anomaly]]:
+    """The map of an expression alone, with its entries, and what is wrong with it. Raises what resolving raises;
+    NotAMap."""
     target = context.target
     variable, t, address = context.resolve_map(expr)
-    work = _Columns(target, None, _source(target, None))
+    work, anomalies = _Columns(target, None, _source(target, None)), list[Anomaly]()
     if address:
-        found = view(target, t, address)
-        structure = found.structure(allocator(target))
+        walk = walked(view(target, t, address), allocator(target))
+        found, structure, anomalies = walk.found, walk.structure, walk.anomalies
         work.row(
-            address, found.count, structure.bytes.allocated, structure.load, structure.total.tombstones, t.name, expr,
+            address, walk.count, structure.bytes.allocated, structure.load, structure.total.tombstones, t.name, expr,
             variable.place.kind, variable.place.function or "",
         )  # fmt: skip
         work.snapshot.seeds[0], work.snapshot.arrays[0] = _folded(found.seed), found.array_address
         field = found.header.type.field("clearSeq")
         work.snapshot.clears[0] = found.header["clearSeq"] if field is not None else 0
     work.snapshot.texts = work.texts.all
-    work.snapshot.entries = [list_entries(context, expr)]
-    return work.snapshot
+    work.snapshot.entries = [_entries(context, expr, t, address)]
+    return work.snapshot, anomalies
 
 
-def list_entries(context: Context, expr: str) -> Listed:
-    """The entries of the map that the expression names. Raises what resolving raises; NotAMap."""
-    target = context.target
+def list_entries(context: Context, expr: str) -> tuple[Listed, list[Anomaly]]:
+    """The entries of the map that the expression names, and what is wrong with it. Raises what resolving raises;
+    NotAMap."""
     _, t, address = context.resolve_map(expr)
+    wrong = walked(view(context.target, t, address), allocator(context.target)).anomalies if address else []
+    return _entries(context, expr, t, address), wrong
+
+
+def _entries(context: Context, expr: str, t: GoType, address: int) -> Listed:
     listed = Listed(expr, t.name, address, quoted=(t.key.kind is Kind.STRING, t.elem.kind is Kind.STRING))
     if address:
-        found = view(target, t, address)
-        values = Values(target, Limits(max(context.settings.depth, 1), ITEMS, TEXT, TOTAL))
+        found = view(context.target, t, address)
+        values = Values(context.target, Limits(max(context.settings.depth, 1), ITEMS, TEXT, TOTAL))
         texts, _ = entries_json(values, t, found, found.count + TOO_MANY)
         for text in texts:
             for entry in json.loads(f"[{text}]"):
                 listed.keys.append(entry["key"])
                 listed.values.append(entry["value"])
-        listed.cut = values.cut
+        listed.cut = values.cut or any(UNREADABLE in text for text in texts)
     return listed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import sys
 import zipfile
@@ -17,7 +18,7 @@ import pytest
 from direct import __main__ as gomap
 from gomap.errors import BadImage
 from gomap.snapshots import file
-from gomap.snapshots.columns import COLUMNS, Listed, Snapshot, Source, Texts
+from gomap.snapshots.columns import COLUMNS, UNKNOWN_NUMBER, Listed, Snapshot, Source, Texts
 from gomap.snapshots.compare import Difference, compare, compare_entries
 from gomap.snapshots.file import NotASnapshot, load, write
 from tests.support.space import AMD64
@@ -129,6 +130,15 @@ def test_entries() -> None:
     found = compare_entries(before, after)
     assert found.added == [(3, "c")] and found.removed == [(1, "a")]
     assert sorted(found.changed, key=str) == [("NaN", 2, 3), (2, True, 1)] and found.unchanged == 1
+
+
+def test_what_is_not_known_has_not_changed() -> None:
+    """Tombstones that could not be read at one of the moments."""
+    before, after = (made([(0xC000, 1, count, 208, M, "main.m")]) for count in (1, 2))
+    after.tombstones[0] = UNKNOWN_NUMBER
+    before.tombstones[0] = 5
+    found = compare(before, after, "tombstones", 0)
+    assert found.changes[0].tombstones == found.groups[0].tombstones == 0
 
 
 # -- files -----------------------------------------------------------------------------------------------
@@ -297,6 +307,7 @@ def test_a_small_file_can_not_ask_for_much_memory(written: Path) -> None:
         (["{snap}", "{folder}"], "can't be read: Is a directory"),
         (["{snap}", __file__], "is not a snapshot, a recorded map or a core file"),
         (["{snap}", sys.executable], "not a core file"),
+        (["{snap}", "{pipe}"], "is not a snapshot, a recorded map or a core file"),
         (["{snap}", "{snap}"], "there is nothing to compare"),
         (["{snap}", "{other}", "--by", "size"], "--by takes bytes, entries, tombstones or load, not 'size'"),
         (["{snap}", "{other}", "--entries", "main.q"], "does not have the entries of main.q: it has those of main.m"),
@@ -307,7 +318,8 @@ def test_what_gomap_diff_refuses(
 ) -> None:
     other = written.parent / "b c.snap"
     other.write_bytes(written.read_bytes())
-    names = {"snap": written, "other": other, "folder": written.parent}
+    os.mkfifo(written.parent / "pipe")  # nobody writes to it
+    names = {"snap": written, "other": other, "folder": written.parent, "pipe": written.parent / "pipe"}
     status = gomap._run(["diff", *(one.format(**names) for one in arguments)])
     told_of = capsys.readouterr()
     assert status and told_of.out == "" and told_of.err.count("\n") == 1 and says in told_of.err, told_of
@@ -321,6 +333,21 @@ def test_gomap_diff_of_files_with_spaces_in_their_names(written: Path, capsys: p
     assert said.startswith("no map has changed\n") and "main.m: 0 keys added, 0 removed, 0 changed, 2 the same" in said
     assert gomap._run(["diff", str(written), str(other), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["target"]["go"] == "go1.27.3"
+
+
+def test_changed_entries_that_are_not_shown_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, keys in (("a", [1, 2, 3]), ("b", [4, 5])):
+        listed = Listed("main.m", M, 1, list(keys), list(keys))
+        write(str(tmp_path / name), made([], entries=[listed]), False)
+    for n, text, in_json in ((2, [2, 5], [4, 5]), (3, [3, 5], None), (5, None, None)):
+        line = ["diff", str(tmp_path / "a"), str(tmp_path / "b"), "-n", str(n)]
+        assert gomap._run(line) == 0
+        said = capsys.readouterr().out
+        assert (text is None) is ("partial" not in said)
+        assert text is None or f"changed entries of main.m: {text[0]} of {text[1]} shown" in said
+        assert gomap._run([*line, "--json"]) == 0
+        truncated = json.loads(capsys.readouterr().out)["truncated"]
+        assert [(one["shown"], one["of"]) for one in truncated or ()] == ([tuple(in_json)] if in_json else [])
 
 
 def test_what_a_file_says_can_not_reach_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
