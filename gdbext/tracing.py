@@ -21,7 +21,7 @@ from gomap.trace.port import Ending, Hit
 
 #: Seconds between requests to stop a program that has not stopped yet.
 AGAIN = 0.5
-#: Seconds that a process may take from its exit until the kernel says so.
+#: Seconds to wait for a process that gdb could not resume to show as exited. Other errors are reported that much later.
 EXITS = 1.0
 
 
@@ -182,7 +182,8 @@ def _register(frame: gdb.Frame, name: str) -> int:
 
 
 def _has_exited(pid: int) -> bool:
-    """Whether the process ends, which takes the kernel a moment."""
+    """Whether the process has exited, or does within EXITS seconds: gdb fails to resume a dying thread before the
+    kernel shows that the process is dead."""
     end = time.monotonic() + EXITS
     while time.monotonic() < end:
         try:

@@ -67,8 +67,8 @@ def _final(trace: GrowthTrace, one: Sum, gone: bool) -> int:
 def _unread(trace: GrowthTrace) -> list[Anomaly]:
     if not trace.unread:
         return []
-    stops = human.plural(len(trace.unread), "growth")
-    return [Anomaly("warning", "unread-growth", f"{stops} could not be read and are missing here: {trace.unread[0]}")]
+    which = f"{human.plural(trace.unread, 'growth')} could not be read and {'is' if trace.unread == 1 else 'are'}"
+    return [Anomaly("warning", "unread-growth", f"{which} missing here: {trace.why}")]
 
 
 def _answer(expr: str | None, trace: GrowthTrace, sums: Sequence[Sum]) -> str:
@@ -99,7 +99,7 @@ def _table(trace: GrowthTrace, sums: Sequence[Sum], finals: Sequence[int]) -> li
             human.size(one.allocated),
             human.size(one.copied_bytes),
             _place(one.site),
-            _made(trace, one, final),
+            make(one.type, trace.capacity(final)),
             f"goroutine{'s' * (len(one.goroutines) > 1)} {human.ranges(one.goroutines, 3)}" if one.goroutines else "",
         )
         for one, final in zip(sums[:MAX_LINES], finals)
@@ -110,12 +110,6 @@ def _table(trace: GrowthTrace, sums: Sequence[Sum], finals: Sequence[int]) -> li
         else []
     )
     return [Table(headings, rows, frozenset(range(5)), whole=5), *more]
-
-
-def _made(trace: GrowthTrace, one: Sum, final: int) -> str:
-    if one.type is None:
-        return "?"
-    return make(one.type, trace.capacity(final))
 
 
 def _facts(trace: GrowthTrace, ending: Ending, seconds: float) -> list[tuple[str, str]]:
@@ -158,7 +152,7 @@ def _result(
 def _line(trace: GrowthTrace, one: Sum, final: int) -> GrowthLineRow:
     return GrowthLineRow(
         location=_call(one.site),
-        type=one.type.name if one.type is not None else None,
+        type=one.type.name,
         growths=one.growths,
         kinds=one.kinds,
         maps=len(one.maps),
@@ -174,7 +168,7 @@ def _growth(one: Traced) -> GrowthEventRow:
     grown = one.growth
     return GrowthEventRow(
         address=grown.address,
-        type=one.type.name if one.type is not None else None,
+        type=one.type.name,
         kind=grown.kind,
         entries=grown.entries,
         slots=grown.slots,

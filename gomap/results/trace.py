@@ -32,7 +32,7 @@ class GrowthLineRow:
         "the innermost call that is not in the runtime, reflect, maps, iter, sync or unique; null where the stack "
         "does not tell",
     ]
-    type: Annotated[Optional[str], "the maps' type"]
+    type: Annotated[str, "the maps' type"]
     growths: Annotated[int, "growths there"]
     kinds: Annotated[dict[str, int], "how many are of which kind, as in `growths`"]
     maps: Annotated[int, "different maps"]
@@ -50,7 +50,7 @@ class GrowthEventRow:
     """One growth."""
 
     address: Annotated[Address, "of the map's header"]
-    type: Annotated[Optional[str], "the map's type"]
+    type: Annotated[str, "the map's type"]
     kind: Annotated[
         Word,
         "classic: `doubling` or `same-size`; Swiss: `first-table` (from one group to a table), `table` (to one of "

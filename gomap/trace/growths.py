@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from gomap.errors import GomapError, MemoryFault, NoDebugInfo
+from gomap.errors import GomapError, NoDebugInfo
 from gomap.golang.layouts.classic.grown import FUNCTIONS as CLASSIC
 from gomap.golang.layouts.classic.grown import ClassicGrowths
 from gomap.golang.layouts.classic.map import load_factor_of
@@ -17,7 +17,7 @@ from gomap.golang.runtime.pclntab import Functions
 from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType
 from gomap.maps import shape_of
-from gomap.memory import forget
+from gomap.memory import forget, gather
 from gomap.target import Location, Target
 from gomap.trace.calls import Calls
 from gomap.trace.port import Hit
@@ -33,12 +33,12 @@ MAX_KEPT = 10_000
 
 @dataclass(frozen=True)
 class Traced:
-    """One growth. site: the line that caused it. type: the map's; None where its descriptor can't be read."""
+    """One growth. site: the line that caused it. type: the map's."""
 
     growth: Growth
     goroutine: int | None
     site: Location | None
-    type: GoType | None
+    type: GoType
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Sum:
     newest growth."""
 
     site: Location | None
-    type: GoType | None
+    type: GoType
     growths: int = 0
     kinds: dict[str, int] = field(default_factory=dict)
     maps: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class Sum:
 
 class GrowthTrace:
     """Collects growths. wanted: address of the only header that counts, None for all maps. most: growths after which it
-    is enough.
+    is enough. unread: growths that could not be read; why: the reason for the first.
 
     Raises GomapError for a program whose functions or types are not known.
     """
@@ -85,10 +85,10 @@ class GrowthTrace:
         functions = Functions(target)
         self._growths, named = _growths(target, self._types, functions)
         self._calls = Calls(target, functions)
-        self._known: dict[int, tuple[GoType, Any] | None] = {}
+        self._known: dict[int, tuple[GoType, Any] | GomapError] = {}
         self._named = {address: name for name, address in named.items()}
-        self.hits = self.count = 0
-        self.unread: list[str] = []
+        self.hits = self.count = self.unread = 0
+        self.why = ""
         self.sums: dict[tuple[Location | None, int], Sum] = {}
         self.kept: list[Traced] = []
 
@@ -110,12 +110,11 @@ class GrowthTrace:
             address, descriptor = self._growths.map_and_type(name, arguments)
             if self._wanted is not None and address != self._wanted:
                 return False
-            known = self._type(descriptor)
-            if known is None:
-                return False
-            grown = self._growths.read(name, arguments, known[1], hit.read)
+            t, shape = self._type(descriptor)
+            grown = self._growths.read(name, arguments, shape, hit.read)
         except GomapError as error:
-            self.unread.append(str(error))
+            self.unread += 1
+            self.why = self.why or str(error)
             return False
         state = (grown.seed, *grown.state)
         if _newest.get(address) == state:
@@ -123,7 +122,7 @@ class GrowthTrace:
         if len(_newest) >= MAX_NEWEST:
             _newest.clear()
         _newest[address] = state
-        self._add(Traced(grown, self._calls.goroutine(hit), self._calls.site(hit), known[0]), descriptor)
+        self._add(Traced(grown, self._calls.goroutine(hit), self._calls.site(hit), t), descriptor)
         return self._most is not None and self.count >= self._most
 
     def _add(self, one: Traced, descriptor: int) -> None:
@@ -132,34 +131,32 @@ class GrowthTrace:
         if len(self.kept) < MAX_KEPT:
             self.kept.append(one)
 
-    def _type(self, descriptor: int) -> tuple[GoType, Any] | None:
+    def _type(self, descriptor: int) -> tuple[GoType, Any]:
+        """The map type of that descriptor, and its shape. Raises GomapError, the same one each time."""
         if descriptor not in self._known:
             forget(self._target.memory)  # reflect may have made it since
             try:
                 t = self._types.at(descriptor)
                 self._known[descriptor] = t, shape_of(t, self._target.arch)
             except GomapError as error:
-                self._known[descriptor] = None
-                self.unread.append(f"the map type at {descriptor:#x}: {error}")
-        return self._known[descriptor]
+                self._known[descriptor] = GomapError(f"the map type at {descriptor:#x}: {error}")
+        known = self._known[descriptor]
+        if isinstance(known, GomapError):
+            raise known
+        return known
 
     def final(self, one: Sum) -> int:
         """Entries of its largest map: at its last growth, with the key that was inserted then, or now, where its header
         is still there."""
-        header = self._types.map_header()
+        header, arch = self._types.map_header(), self._target.arch
         seed, count = (header.field(n) or header.field(o) for n, o in (("seed", "hash0"), ("used", "count")))
-        most = 0
-        for (address, own), entries in one.maps.items():
-            entries += 1
-            if seed is not None and count is not None:
-                try:
-                    data = self._target.memory.read(address, header.size)
-                    arch = self._target.arch
-                    if arch.uint(data, seed.offset, seed.type.size) == own:
-                        entries = max(entries, arch.uint(data, count.offset, count.type.size))
-                except (GomapError, MemoryFault):
-                    pass
-            most = max(most, entries)
+        most = max(one.maps.values()) + 1
+        if seed is None or count is None:
+            return most
+        for address, data in gather(self._target.memory, sorted({at for at, _ in one.maps}), header.size):
+            own = b"" if data is None else bytes(data)
+            if own and (address, arch.uint(own, seed.offset, seed.type.size)) in one.maps:
+                most = max(most, arch.uint(own, count.offset, count.type.size))
         return most
 
 

@@ -59,5 +59,5 @@ def tracer_of(target: Target, command: str) -> Tracer:
     elif target.backend == "direct":
         what = "without a debugger the process can't be stopped at a function"
     else:
-        what = "the editor lets the program run, and would not know"
+        what = "the editor controls the program, and would not notice that it runs"
     raise CannotRun(f"{what}: {command} takes a live process in gdb or Delve")
