@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gomap.errors import GomapError
 from gomap.render.terminal import ended, open_streams, write
+from gomap.zips import whole
 
 #: The packages that the archive has: a debugger is not part of it.
 INSIDE = ("gomap", "direct")
@@ -77,23 +77,14 @@ def archive(path: str) -> int:
     root = _root()
     if not root.is_dir():
         raise GomapError(f"this gomap is an archive already: copy {sys.argv[0]}")
-    folder = os.path.dirname(os.path.abspath(path))
     try:
-        # Written beside its place and moved there: the name never leads to half an archive.
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".gomap-", delete=False) as out:
-            try:
-                out.write(b"#!/usr/bin/env python3\n")
-                with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
-                    for name, data in _files(root):
-                        made.writestr(zipfile.ZipInfo(name, DATE), data, zipfile.ZIP_DEFLATED)
-                size = out.tell()
-                out.close()
-                os.chmod(out.name, 0o755)
-                os.replace(out.name, path)
-            except BaseException:  # Ctrl-C too leaves nothing behind
-                out.close()
-                os.unlink(out.name)
-                raise
+        with whole(path) as out:
+            out.write(b"#!/usr/bin/env python3\n")
+            with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
+                for name, data in _files(root):
+                    made.writestr(zipfile.ZipInfo(name, DATE), data, zipfile.ZIP_DEFLATED)
+            size = out.tell()
+            os.chmod(out.name, 0o755)
     except OSError as error:
         raise GomapError(f"{path} can't be written: {error.strerror or error}") from error
     return size

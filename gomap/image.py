@@ -11,12 +11,12 @@ import itertools
 import json
 import os
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable
 
+from gomap import zips
 from gomap.anomaly import Anomaly
 from gomap.errors import BadImage, GomapError
 from gomap.expr import resolve_map
@@ -26,7 +26,7 @@ from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType
 from gomap.maps import view
 from gomap.memory import Memory, RecordingMemory
-from gomap.recorded import FORMAT, MANIFEST, MAX_MANIFEST, MAX_MEMORY, MAX_VALUES, MEMORY, ImageTarget, load, values_in
+from gomap.recorded import FORMAT, MANIFEST, MAX_MANIFEST, MAX_MEMORY, MAX_VALUES, MEMORY, ImageTarget, load
 from gomap.syntax import At, parse
 from gomap.target import Captured, Frame, Goroutine, Location, Registers, Target, Variable, Wanted
 from gomap.values import Limits, Values
@@ -243,24 +243,14 @@ class _TypeWriter:
 
 def _write(path: str, manifest: dict[str, Any], regions: Sequence[tuple[int, bytes]]) -> None:
     text = json.dumps(manifest, separators=(",", ":"))
-    if len(text) > MAX_MANIFEST or values_in(text) > MAX_VALUES:
+    if len(text) > MAX_MANIFEST or zips.values_in(text) > MAX_VALUES:
         raise BadImage(f"the map lies in {len(regions):,} pieces of memory: more than an image can hold")
-    folder = os.path.dirname(os.path.abspath(path))
     try:
-        # Written beside its place and moved there: no half a file is ever left under the name.
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".gomap-", delete=False) as out:
-            try:
-                with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-                    archive.writestr(MANIFEST, text)
-                    with archive.open(MEMORY, "w", force_zip64=True) as member:
-                        for _, data in regions:
-                            member.write(data)
-                out.close()
-                os.replace(out.name, path)
-            except BaseException:
-                out.close()
-                os.unlink(out.name)
-                raise
+        with zips.whole(path) as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(MANIFEST, text)
+            with archive.open(MEMORY, "w", force_zip64=True) as member:
+                for _, data in regions:
+                    member.write(data)
     except OSError as error:
         raise BadImage(f"{path} can't be written: {error.strerror or error}") from error
 

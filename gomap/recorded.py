@@ -13,11 +13,11 @@ import os
 import stat
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Callable, NoReturn
 
+from gomap import zips
 from gomap.errors import BadImage, GomapError
 from gomap.golang.runtime.rtype import MAX_DEPTH, MAX_WEIGHT, SIZES, WORDS
 from gomap.gotypes import Field, GoType, Kind, Lazy
@@ -38,7 +38,6 @@ MAX_DIGITS = 24
 MAX_SIZE = 1 << 50
 #: Kinds that can't be used without knowing what lies behind them.
 _NEEDS_ELEM = (Kind.POINTER, Kind.SLICE, Kind.ARRAY, Kind.CHAN)
-_END, _END64 = b"PK\5\6", b"PK\6\7"  # the zip's end record, and what stands before it in a zip64
 _PIECE = 1 << 20
 
 
@@ -107,45 +106,33 @@ def load(path: str) -> ImageTarget:
         raise BadImage(f"{path} can't be read: {error.strerror or error}") from error
     except BadImage as error:
         raise BadImage(f"{path} {error}") from error
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+    except zips.DAMAGED as error:
         raise BadImage(f"{path} is not a recorded map, or is damaged: {error}") from error
 
 
 def _read(file: BinaryIO) -> ImageTarget:
-    _check_end(file)
+    number, other = zips.members(file), f"is not a recorded map: it does not consist of {MANIFEST} and {MEMORY}"
+    if number != 2:
+        raise BadImage("is not a recorded map, or is truncated" if number is None else other)
     with zipfile.ZipFile(file) as archive:
         members = {info.filename: info for info in archive.infolist()}
         if len(archive.infolist()) != 2 or set(members) != {MANIFEST, MEMORY}:
-            raise BadImage(f"is not a recorded map: it does not consist of {MANIFEST} and {MEMORY}")
+            raise BadImage(other)
         for info in members.values():
-            if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            if not zips.is_plain(info):
                 raise BadImage(
                     f"is not a recorded map: its {info.filename} is packed in another way than recordings are"
                 )
-        manifest = _manifest(archive, members[MANIFEST])
+        manifest = _manifest(archive)
         return parse(manifest, _memory(archive, members[MEMORY], _held(manifest)))
 
 
-def _check_end(file: BinaryIO) -> None:
-    """The zip's directory is at the end, of two members, and small: nothing of it is read before that is known."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(size - 42, 0))
-    tail = file.read(42)
-    end = tail[-22:]
-    if not end.startswith(_END) or tail[:-22].startswith(_END64):
-        raise BadImage("is not a recorded map, or is truncated")
-    count, length = int.from_bytes(end[10:12], "little"), int.from_bytes(end[12:16], "little")
-    if count != 2 or length > 1024:
-        raise BadImage(f"is not a recorded map: it does not consist of {MANIFEST} and {MEMORY}")
-
-
-def _manifest(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
-    with archive.open(info) as member:
-        data = member.read(MAX_MANIFEST + 1)  # what the directory says of sizes may be a lie
-    if len(data) > MAX_MANIFEST:
+def _manifest(archive: zipfile.ZipFile) -> Any:
+    data = zips.read(archive, MANIFEST, MAX_MANIFEST)
+    if data is None:
         raise BadImage(f"holds more than {MAX_MANIFEST >> 20} MiB in {MANIFEST}")
     text = data.decode("utf-8")
-    if values_in(text) > MAX_VALUES:
+    if zips.values_in(text) > MAX_VALUES:
         raise BadImage(f"holds more than {MAX_VALUES:,} values in {MANIFEST}")
     return json.loads(
         text,
@@ -154,11 +141,6 @@ def _manifest(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
         parse_float=_no_number,
         parse_constant=_no_number,
     )
-
-
-def values_in(text: str) -> int:
-    """At most so many values has JSON text."""
-    return text.count(",") + text.count("[") + text.count("{") + 1
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

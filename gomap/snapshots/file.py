@@ -7,20 +7,18 @@ whatever the file says of itself.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
 import stat
 import sys
-import tempfile
 import zipfile
-import zlib
 from array import array
 from itertools import accumulate
 from operator import sub
 from typing import Any, BinaryIO, NoReturn
 
+from gomap import zips
 from gomap.errors import BadImage
 from gomap.snapshots.columns import COLUMNS, Listed, Snapshot, Source
 from gomap.target import Arch
@@ -35,7 +33,6 @@ MAX_MANIFEST, MAX_NAME, MAX_DIGITS = 1 << 20, 1 << 16, 320
 #: Columns that are stored as differences to the row before, modulo 2**64: addresses ascend in small steps.
 DIFFERENCES = ("addresses", "arrays")
 _WORD = (1 << 64) - 1
-_END, _END64 = b"PK\5\6", b"PK\6\7"  # the zip's end record, and what stands before it in a zip64
 
 
 # -- writing -------------------------------------------------------------------------------------------
@@ -53,7 +50,7 @@ def write(path: str, snapshot: Snapshot, overwrite: bool) -> int:
     )
     if sum(map(len, texts)) > MAX_TEXT:
         raise BadImage(f"the paths to the maps take more than {MAX_TEXT >> 20} MiB: more than a snapshot can hold")
-    if len(listed) > MAX_ENTRY_TEXT or _values_in(listed) > MAX_VALUES:
+    if len(listed) > MAX_ENTRY_TEXT or zips.values_in(listed) > MAX_VALUES:
         raise BadImage("the entries are more than a snapshot can hold: choose fewer maps with --entries")
     manifest = {
         "format": FORMAT,
@@ -71,20 +68,11 @@ def write(path: str, snapshot: Snapshot, overwrite: bool) -> int:
     lengths = _little(array("I", map(len, texts)))
     members = zip(MEMBERS, (json.dumps(manifest).encode(), rows, lengths + b"".join(texts), listed.encode()))
     try:
-        # Written beside its place and moved there: no half a file is ever left under the name.
-        folder = os.path.dirname(os.path.abspath(path))
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".gomap-", delete=False) as out:
-            try:
-                with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-                    for name, data in members:
-                        archive.writestr(name, data)
-                out.close()
-                _place(out.name, path, overwrite)
-            finally:
-                out.close()
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(out.name)
-        return os.path.getsize(path)
+        with zips.whole(path, os.replace if overwrite else _place) as out:
+            with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+                for name, data in members:
+                    archive.writestr(name, data)
+            return out.tell()
     except OSError as error:
         raise BadImage(f"{path} can't be written: {error.strerror or error}") from error
 
@@ -93,11 +81,8 @@ def exists(path: str) -> BadImage:
     return BadImage(f"{path} exists already: --overwrite replaces it")
 
 
-def _place(written: str, path: str, overwrite: bool) -> None:
-    """Gives the file its name. Raises OSError, BadImage."""
-    if overwrite:
-        os.replace(written, path)
-        return
+def _place(written: str, path: str) -> None:
+    """Gives the file its name, which no other has. Raises OSError, BadImage."""
     try:
         os.link(written, path)  # unlike a rename it never replaces a file
     except FileExistsError:
@@ -140,12 +125,18 @@ def load(path: str) -> Snapshot:
         raise BadImage(f"{path} can't be read: {error.strerror or error}") from error
     except _Wrong as error:
         raise BadImage(f"{path} is a damaged snapshot: {error}") from error
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+    except zips.DAMAGED as error:
         raise BadImage(f"{path} is a damaged snapshot: {' '.join(str(error).split())}") from error
 
 
 def _read(file: BinaryIO) -> Snapshot:
-    _check_end(file)
+    number = zips.members(file)
+    if number is None:
+        file.seek(0)
+        if MANIFEST.encode() in file.read(64):
+            raise _Wrong("it is cut short, or something was appended to it")
+    if number is None or number > len(MEMBERS):
+        raise NotASnapshot
     with zipfile.ZipFile(file) as archive:
         members = {info.filename: info for info in archive.infolist()}
         if MANIFEST not in members:
@@ -153,7 +144,7 @@ def _read(file: BinaryIO) -> Snapshot:
         if tuple(members) != MEMBERS or len(archive.infolist()) != len(MEMBERS):
             raise _Wrong(f"it does not consist of {', '.join(MEMBERS)}")
         for info in members.values():
-            if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            if not zips.is_plain(info):
                 raise _Wrong(f"its {info.filename} is packed in another way than snapshots are")
         manifest = _json(_member(archive, MANIFEST, MAX_MANIFEST))
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
@@ -178,26 +169,9 @@ class _Wrong(Exception):
     """Something that no snapshot has."""
 
 
-def _check_end(file: BinaryIO) -> None:
-    """The zip's directory is at the end, of few members, and small: nothing of it is read before that is known."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(size - 42, 0))
-    tail = file.read(42)
-    end = tail[-22:]
-    if not end.startswith(_END) or tail[:-22].startswith(_END64):
-        file.seek(0)
-        if MANIFEST.encode() in file.read(64):
-            raise _Wrong("it is cut short, or something was appended to it")
-        raise NotASnapshot
-    count, length = int.from_bytes(end[10:12], "little"), int.from_bytes(end[12:16], "little")
-    if count > len(MEMBERS) or length > 1024:
-        raise NotASnapshot
-
-
 def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
-    with archive.open(name) as member:
-        data = member.read(most + 1)  # what the directory says of sizes may be a lie
-    if len(data) > most:
+    data = zips.read(archive, name, most)
+    if data is None:
         raise _Wrong(f"its {name} is longer than it can be")
     return data
 
@@ -312,7 +286,7 @@ def _check(snapshot: Snapshot) -> None:
 
 
 def _entries(data: bytes) -> list[Listed]:
-    if _values_in(data.decode("utf-8")) > MAX_VALUES:
+    if zips.values_in(data.decode("utf-8")) > MAX_VALUES:
         raise _Wrong(f"it has more than {MAX_VALUES:,} keys and values")
     found = []
     listed = _json(data)
@@ -336,8 +310,3 @@ def _scalars(listed: Any) -> int:
     if not isinstance(listed, list) or not all(isinstance(one, (str, int, float)) for one in listed):
         raise _Wrong("its entries make no sense")
     return len(listed)
-
-
-def _values_in(text: str) -> int:
-    """At most so many values has JSON text."""
-    return text.count(",") + text.count("[") + text.count("{") + 1

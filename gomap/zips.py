@@ -1,0 +1,64 @@
+"""Files that are written whole or not at all, and zips of a few members, read with suspicion: they may come from
+anywhere."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from typing import IO, BinaryIO
+
+#: What reading a damaged zip, or the JSON in it, raises.
+DAMAGED = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError)
+#: Bytes that the directory of a few members takes at most, and what is returned for one that takes more.
+MAX_DIRECTORY, TOO_MANY = 1024, 1 << 16
+_END, _END64 = b"PK\5\6", b"PK\6\7"  # the zip's end record, and what stands before it in a zip64
+
+
+@contextlib.contextmanager
+def whole(path: str, place: Callable[[str, str], object] = os.replace) -> Iterator[IO[bytes]]:
+    """A file that gets its name when all of it is written: whatever stops that, Ctrl-C too, leaves nothing behind.
+    place: gives it the name. Raises OSError, and what place raises."""
+    folder = os.path.dirname(os.path.abspath(path))
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".gomap-", delete=False) as out:
+        try:
+            yield out
+            out.close()
+            place(out.name, path)
+        finally:
+            out.close()
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(out.name)
+
+
+def members(file: BinaryIO) -> int | None:
+    """How many members the zip has by its end record, before anything of its directory is read: TOO_MANY where the
+    directory is longer than that of a few. None where the file does not end as a zip does."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(size - 42, 0))
+    tail = file.read(42)
+    end = tail[-22:]
+    if not end.startswith(_END) or tail[:-22].startswith(_END64):
+        return None
+    count, length = int.from_bytes(end[10:12], "little"), int.from_bytes(end[12:16], "little")
+    return count if length <= MAX_DIRECTORY else TOO_MANY
+
+
+def is_plain(info: zipfile.ZipInfo) -> bool:
+    """Whether the member is not encrypted, and stored or deflated."""
+    return not info.flag_bits & 1 and info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+def read(archive: zipfile.ZipFile, name: str, most: int) -> bytes | None:
+    """The member; None where it is longer than `most` bytes, whatever the directory says of its size."""
+    with archive.open(name) as member:
+        data = member.read(most + 1)
+    return data if len(data) <= most else None
+
+
+def values_in(text: str) -> int:
+    """At most so many values has JSON text."""
+    return text.count(",") + text.count("[") + text.count("{") + 1
