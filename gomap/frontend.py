@@ -18,7 +18,7 @@ from gomap import moving
 from gomap.anomaly import Anomaly
 from gomap.commands import registry
 from gomap.declare import Arg, Command, Context, Settings, natural, positive
-from gomap.errors import GomapError, Interrupted, UsageError
+from gomap.errors import BadImage, GomapError, Interrupted, UsageError
 from gomap.human import one_line, plural
 from gomap.ongoroutine import OnGoroutine
 from gomap.progress import Progress, ProgressLine, silent
@@ -177,7 +177,7 @@ def _answered(
             report = command.run(context, options)
             report.notes += [_told(one) for one in resolved]
             bounds = report.bounds = report.bounds or moving.bounds(target)
-        except (UsageError, Interrupted):
+        except (UsageError, Interrupted, BadImage):  # asking again does not mend a command line or a file
             raise
         except GomapError as error:
             moved = moving.bounds(target)

@@ -27,6 +27,8 @@ COLUMNS = {
 }
 #: In the column of tombstones, and of loads: of a map that has no such number (a sync.Map), or whose is not known.
 UNKNOWN_NUMBER = -1
+#: No map has so many entries or bytes, or such a load.
+MOST, MOST_LOAD = 1 << 48, 1 << 40
 #: A key or a value as Values.json has it.
 Scalar = Union[bool, int, float, str]
 

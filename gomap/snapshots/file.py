@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from gomap import zips
 from gomap.errors import BadImage
-from gomap.snapshots.columns import COLUMNS, Listed, Snapshot, Source
+from gomap.snapshots.columns import COLUMNS, MOST, MOST_LOAD, Listed, Snapshot, Source
 from gomap.target import Arch
 
 FORMAT = "gomap-snapshot/1"
@@ -276,12 +276,11 @@ def _check(snapshot: Snapshot) -> None:
     top = 1 << 8 * snapshot.source.arch.pointer_size
     if addresses and addresses[-1] >= top:
         raise _Wrong("it has an address that its machine does not have")
-    most = 1 << 48
-    if max(snapshot.counts, default=0) >= most or max(snapshot.held, default=0) >= most:
+    if max(snapshot.counts, default=0) >= MOST or max(snapshot.held, default=0) >= MOST:
         raise _Wrong("it has a map that is larger than memory")
     if min(snapshot.tombstones, default=0) < -1:
         raise _Wrong("it has a map with a negative number of tombstones")
-    if not all(-1 <= load < 1 << 40 for load in snapshot.loads):
+    if not all(-1 <= load < MOST_LOAD for load in snapshot.loads):
         raise _Wrong("it has a load that no map has")
 
 

@@ -28,12 +28,13 @@ from gomap.graph.path import plain
 from gomap.heap.census import Census
 from gomap.heap.profile import Profile
 from gomap.heap.tombstones import tombstones
+from gomap.human import plural
 from gomap.listing import entries_json
 from gomap.maps import LAYOUTS, shape_of, view
 from gomap.memory import gather
 from gomap.moving import walked
 from gomap.progress import Progress
-from gomap.snapshots.columns import UNKNOWN_NUMBER, Listed, Snapshot, Source, Texts
+from gomap.snapshots.columns import MOST, MOST_LOAD, UNKNOWN_NUMBER, Listed, Snapshot, Source, Texts
 from gomap.target import Target, Variable
 from gomap.values import UNREADABLE, Limits, Values
 
@@ -63,7 +64,13 @@ def take(context: Context) -> tuple[Snapshot, list[Anomaly]]:
     for alike in ranking.alike:
         work.add_alike(alike, progress)
     anomalies = [*found.anomalies, *searched.anomalies, *ranking.anomalies]
-    return work.finish([*ranking.maps, *others.maps], progress), anomalies
+    snapshot = work.finish([*ranking.maps, *others.maps], progress)
+    if work.left_out:
+        which = f"{plural(work.left_out, 'map')} {'is' if work.left_out == 1 else 'are'} left out"
+        why = "corrupt, or written to while it was read" if target.running else "corrupt"
+        what = f"{which}: the header counts more entries than memory can hold, and is {why}"
+        anomalies.append(Anomaly("warning", "left-out", what, None))
+    return snapshot, anomalies
 
 
 def of_map(context: Context, expr: str) -> tuple[Snapshot, list[Anomaly]]:
@@ -75,13 +82,14 @@ def of_map(context: Context, expr: str) -> tuple[Snapshot, list[Anomaly]]:
     if address:
         walk = walked(view(target, t, address), allocator(target))
         found, structure, anomalies = walk.found, walk.structure, walk.anomalies
-        work.row(
+        added = work.row(
             address, walk.count, structure.bytes.allocated, structure.load, structure.total.tombstones, t.name, expr,
             variable.place.kind, variable.place.function or "",
         )  # fmt: skip
-        work.snapshot.seeds[0], work.snapshot.arrays[0] = _folded(found.seed), found.array_address
-        field = found.header.type.field("clearSeq")
-        work.snapshot.clears[0] = found.header["clearSeq"] if field is not None else 0
+        if added:
+            work.snapshot.seeds[0], work.snapshot.arrays[0] = _folded(found.seed), found.array_address
+            field = found.header.type.field("clearSeq")
+            work.snapshot.clears[0] = found.header["clearSeq"] if field is not None else 0
     work.snapshot.texts = work.texts.all
     work.snapshot.entries = [_entries(context, expr, t, address)]
     return work.snapshot, anomalies
@@ -121,8 +129,8 @@ def _folded(seed: int) -> int:
 
 
 class _Columns:
-    """Fills in a snapshot. rows: of the census, of each map that has to be asked for its tombstones, as (index of the
-    snapshot, row, bytes of a bucket)."""
+    """Fills in a snapshot. left_out: maps with numbers that no map has. rows: of the census, of each map that has to be
+    asked for its tombstones, as (index of the snapshot, row, bytes of a bucket)."""
 
     def __init__(self, target: Target, census: Census | None, source: Source) -> None:
         self.target, self.census = target, census
@@ -130,12 +138,16 @@ class _Columns:
         self.texts("")
         self.indexes, self.rows, self.sizes = array("Q"), array("Q"), array("Q")
         self.syncs: set[int] = set()
+        self.left_out = 0
 
     def row(
         self, address: int, count: int, held: int, load: float | None, dead: int | None, type_: str, path: str,
         kind: str, owner: str,
-    ) -> None:  # fmt: skip
-        """dead: tombstones."""
+    ) -> bool:  # fmt: skip
+        """Whether it was added. dead: tombstones."""
+        if not (0 <= count < MOST and 0 <= held < MOST and (load or 0.0) < MOST_LOAD):
+            self.left_out += 1
+            return False
         one, text = self.snapshot, self.texts
         one.addresses.append(address)
         one.seeds.append(0)
@@ -148,18 +160,20 @@ class _Columns:
         for column, value in ((one.types, type_), (one.paths, path), (one.kinds, kind), (one.owners, owner)):
             column.append(text(value))
         one.origins.append(0)
+        return True
 
     def add(self, one: Ranked) -> None:
         nameless = one.holder.kind in NO_VARIABLE
         path, owner = ("", "") if nameless else (one.holder.path, KEYS["owner"](one))
+        type_ = "" if one.type is UNKNOWN else one.type.name
+        if not self.row(
+            one.address, one.count, one.bytes.allocated, one.load, one.tombstones, type_, path, one.holder.kind, owner
+        ):
+            return
         if one.type.kind is not Kind.MAP and one.type is not UNKNOWN:
             self.syncs.add(one.address)
         elif one.tombstones is None and one.type is not UNKNOWN:
             self._ask(one.type, one.address)
-        type_ = "" if one.type is UNKNOWN else one.type.name
-        self.row(
-            one.address, one.count, one.bytes.allocated, one.load, one.tombstones, type_, path, one.holder.kind, owner
-        )
 
     def add_alike(self, alike: AlikeMaps, progress: Progress) -> None:
         one, many, numbers = alike.example, alike.many, alike.positions
@@ -169,20 +183,22 @@ class _Columns:
             progress("paths", start, len(numbers))
             some = numbers[start : start + (1 << 14)]
             for i, text in zip(some, texts_of(many.names, many.ways, [many.numbers[i] for i in some])):
-                self.indexes.append(len(self.snapshot))
-                self.rows.append(many.rows[i])
-                self.sizes.append(size)
-                self.row(
+                if self.row(
                     many.address(i), one.count, one.bytes.allocated, one.load, None, one.type.name, plain(text), kind,
                     owner,
-                )  # fmt: skip
+                ):  # fmt: skip
+                    self._at_row(many.rows[i], size)
 
     def _ask(self, t: GoType, address: int) -> None:
         row = -1 if self.census is None else self.census.row_of(address)
         if row >= 0:
-            self.indexes.append(len(self.snapshot))
-            self.rows.append(row)
-            self.sizes.append(shape_of(t, self.target.arch).slots.size)
+            self._at_row(row, shape_of(t, self.target.arch).slots.size)
+
+    def _at_row(self, row: int, size: int) -> None:
+        """The last map is at that row of the census, with buckets of that size."""
+        self.indexes.append(len(self.snapshot) - 1)
+        self.rows.append(row)
+        self.sizes.append(size)
 
     def finish(self, single: Sequence[Ranked], progress: Progress) -> Snapshot:
         """The snapshot, with what is read of many maps at once. single: those that are not alike others."""
@@ -231,7 +247,8 @@ class _Columns:
             if bucket is not None:
                 one.origins[i] = self._function(profile, lines, bucket)
         index = {address: i for i, address in enumerate(one.addresses)}
-        for ranked in sorted(single, key=lambda one: -one.bytes.allocated)[:WITH_PARTS]:
+        added = [ranked for ranked in single if ranked.address in index]
+        for ranked in sorted(added, key=lambda one: -one.bytes.allocated)[:WITH_PARTS]:
             i = index[ranked.address]
             if one.origins[i] or ranked.type is UNKNOWN:
                 continue

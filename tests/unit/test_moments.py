@@ -17,11 +17,13 @@ import pytest
 
 from direct import __main__ as gomap
 from gomap.errors import BadImage
+from gomap.memory import RegionMemory
 from gomap.snapshots import file
-from gomap.snapshots.columns import COLUMNS, UNKNOWN_NUMBER, Listed, Snapshot, Source, Texts
+from gomap.snapshots.columns import COLUMNS, MOST, MOST_LOAD, UNKNOWN_NUMBER, Listed, Snapshot, Source, Texts
 from gomap.snapshots.compare import Difference, compare, compare_entries
 from gomap.snapshots.file import NotASnapshot, load, write
-from tests.support.space import AMD64
+from gomap.snapshots.take import _Columns
+from tests.support.space import AMD64, FakeTarget
 
 SOURCE = Source("gdb", "live", "go1.27.3", AMD64, "abc", 1_800_000_000)
 #: address, seed, entries, bytes, type, path, and clears, array, origin where they matter.
@@ -160,6 +162,20 @@ def test_a_file_is_read_as_it_was_written(written: Path, tmp_path: Path) -> None
     two = load(str(tmp_path / "b.snap"))
     assert one == two and len(one) == 199 and one.entries[0].keys == ["a", "\udcff"]
     assert one.texts[one.paths[0]] == 'main.x["é1"]' and list(one.addresses)[:2] == [48, 96]
+
+
+@pytest.mark.parametrize(
+    ("count", "held", "load"),
+    [(-1, 48, 0.0), (MOST, 48, 0.0), (1, MOST, 0.0), (1, -1, 0.0), (1, 48, float(MOST_LOAD)), (1, 48, float("nan"))],
+)
+def test_what_no_map_has_is_not_written(count: int, held: int, load: float, tmp_path: Path) -> None:
+    """A header that was written to while it was read, or is corrupt, may count anything."""
+    columns = _Columns(FakeTarget(AMD64, RegionMemory([])), None, SOURCE)
+    assert columns.row(1, MOST - 1, MOST - 1, MOST_LOAD - 1.0, None, M, "main.m", "global", "main.m")
+    assert not columns.row(2, count, held, load, None, M, "main.x", "global", "main.x")
+    columns.snapshot.texts = columns.texts.all
+    write(str(tmp_path / "a.snap"), columns.snapshot, False)
+    assert len(file.load(str(tmp_path / "a.snap"))) == columns.left_out == 1
 
 
 def test_an_existing_file_is_kept(written: Path) -> None:
