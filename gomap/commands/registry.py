@@ -412,11 +412,11 @@ Lets the program run until Ctrl-C, the limit, a breakpoint of yours or its end, 
 maps, or of one, by the line of your own code: how many, of how many maps, with how many entries, the bytes that
 were allocated and copied, and the size to give to make so that the largest of these maps would not have grown. For
 a map with several tables (Swiss) that is a size at which chance fills none of them.
-The program stops for a moment at each growth and at nothing else: breakpoints stand in the functions that the
-runtime grows maps with (runtime.hashGrow; (*Map).growToTable and (*table).rehash of internal/runtime/maps). What
-that cost is in the answer's last line. The first eight entries of a map need no growth. Your own
-breakpoints work as before, and none of gomap's is left behind. A growth that had begun before is not seen.
-Works on live amd64 processes in gdb and Delve.
+The program stops for a moment at each growth and nowhere else: gomap sets breakpoints in the functions that the
+runtime grows maps with (runtime.hashGrow; (*Map).growToTable and (*table).rehash of internal/runtime/maps). The
+answer's last line says what that cost. The first eight entries of a map need no growth. gomap's breakpoints are
+removed, and yours work as before. A growth that began before the trace is not counted.
+Needs a live amd64 process in gdb or Delve.
 """,
         args=(
             Arg("EXPR", f"{EXPR_HELP}; without it: all maps", optional=True),
@@ -473,12 +473,12 @@ alone. The file is written whole or not at all, and an existing one is kept unle
         name="hmap-diff",
         summary="which maps appeared, vanished, grew or shrank; the difference of two maps",
         about="""
-Compares A with B. Each is a file that hmap-snapshot or hmap-record wrote, a core file, or `now`: the program that
-is looked at. Anything else is a map's expression: then two maps are compared.
-Within one process a map is told by its header's address and hash seed: another map that was allocated at the address
-of a freed one is another map. Between processes and builds a map is told by its type and path, without a path by its
-type and the function that allocated it, and of several the largest are compared with each other. Grew and shrank are
-by entries; where these are as many, by bytes.
+Compares A with B. Each is a file that hmap-snapshot or hmap-record wrote, a core file, or `now`: the program at hand.
+Anything else is a map's expression: then two maps are compared.
+Within one process a map is identified by its header's address and hash seed, so a map that was allocated at the
+address of a freed one counts as another map. Between processes and builds maps are matched by type and path, without
+a path by type and the function that allocated them, and several that match by size, the largest first. A map grew or
+shrank by its entries or, if their number is the same, by its bytes.
 The first line says what grew most: a map, or all maps of one type that one variable leads to. With --entries, or
 where A has saved entries, also which keys were added, removed or changed, with the values before and after.
 Two files need no program: gomap diff A B.
