@@ -152,7 +152,7 @@ class DelveTracer:
 
 
 class _Limit:
-    """Ends a run of the program when the time is over: inside of `with` it runs."""
+    """Ends a run of the program at the time limit: inside of `with` it runs."""
 
     def __init__(self, client: Api, seconds: float | None) -> None:
         self._client = client

@@ -52,12 +52,12 @@ def unpacked(core: str) -> str:
                         raise GomapError(f"{core} does not fit on the disk with {os.path.dirname(path)}: set TMPDIR")
                 out.truncate()
             except (EOFError, ValueError, RuntimeError, lzma.LZMAError, gzip.BadGzipFile) as error:
-                raise GomapError(f"{core} is damaged or cut short ({name}): {error}") from error
+                raise GomapError(f"{core} is damaged or truncated ({name}): {error}") from error
             except OSError as error:
                 raise GomapError(f"{core} can't be written out to {path}: {error.strerror or error}") from error
             except Exception as error:  # of packages whose errors are of kinds of their own
                 if type(error).__module__.partition(".")[0] in {one.partition(".")[0] for one in packages}:
-                    raise GomapError(f"{core} is damaged or cut short ({name}): {error}") from error
+                    raise GomapError(f"{core} is damaged or truncated ({name}): {error}") from error
                 raise
     return path
 

@@ -150,7 +150,7 @@ def _silence(wanted: bool) -> Iterator[None]:
 
 
 class _Timer:
-    """Asks to stop when the time is over, again and again until something has."""
+    """Asks to stop at the time limit, again and again until something has."""
 
     def __init__(self, seconds: float | None, interrupt: Callable[[], None]) -> None:
         self._seconds, self._interrupt = seconds, interrupt

@@ -23,7 +23,7 @@ from gomap.trace.port import Ending, tracer_of
 MAX_LINES = 20
 _ENDINGS = {
     "count": "as many growths as asked for",
-    "time": "the time is over",
+    "time": "the time limit was reached",
     "interrupted": "interrupted",
     "breakpoint": "the program came to {}",
     "stopped": "the program stopped: {}",
@@ -113,11 +113,10 @@ def _table(trace: GrowthTrace, sums: Sequence[Sum], finals: Sequence[int]) -> li
 
 
 def _facts(trace: GrowthTrace, ending: Ending, seconds: float) -> list[tuple[str, str]]:
-    each = f", {1000 * seconds / trace.hits:.2f} ms for each" if trace.hits else ""
     own = f"; the program itself took {ending.cpu:.2f} s of processor time" if ending.cpu is not None else ""
     return [
         ("ended", _ENDINGS[ending.kind].format(ending.place)),
-        ("cost", f"ran {seconds:.2f} s with {human.plural(trace.hits, 'stop')}{each}{own}"),
+        ("cost", f"ran {seconds:.2f} s with {human.plural(trace.hits, 'stop')}{own}"),
     ]
 
 

@@ -134,7 +134,7 @@ def _read(file: BinaryIO) -> Snapshot:
     if number is None:
         file.seek(0)
         if MANIFEST.encode() in file.read(64):
-            raise _Wrong("it is cut short, or something was appended to it")
+            raise _Wrong("it is truncated, or something was appended to it")
     if number is None or number > len(MEMBERS):
         raise NotASnapshot
     with zipfile.ZipFile(file) as archive:

@@ -234,7 +234,7 @@ def test_bad_input(system_go: Row, tmp_path: Path) -> None:
         assert gomap("core", str(binary), str(path), "-c", "hmap-show main.Keep.M --json") == plain and plain[1]
         path.write_bytes(packed[: len(packed) // 2])
         status, out, error = gomap("core", str(path), "-c", "hmap-top")
-        assert (status, out, error.count("\n")) == (1, "", 1) and f"{path} is damaged or cut short (" in error, error
+        assert (status, out, error.count("\n")) == (1, "", 1) and f"{path} is damaged or truncated (" in error, error
     for begin, said in ((b"\x28\xb5\x2f\xfd", "zstd"), (b"\x04\x22\x4d\x18", "lz4")):
         path.write_bytes(begin + bytes(100))
         status, out, error = gomap("core", str(path), "-c", "hmap-top")

@@ -169,7 +169,7 @@ def test_one_map_and_limits_in_gdb(both_layouts: Row, system_gdb: Gdb) -> None:
     check_limits(*asked(said.splitlines()))
     assert "No breakpoints or watchpoints." in said
     assert "hashGrow" not in said.split("ended ")[-1].split("No breakpoints")[1]
-    assert re.search(r"ended +the time is over", said)
+    assert re.search(r"ended +the time limit was reached", said)
 
 
 def test_one_map_and_limits_over_delve(both_layouts: Row, dlv: Dlv) -> None:
@@ -255,7 +255,7 @@ def test_at_the_prompt_of_dlv(swiss_go: Row, dlv: Dlv, tmp_path: Path) -> None:
     terminal = Terminal(dlv, tmp_path, "exec", str(toolchains.small(ENDLESS, swiss_go, optimised=True)))
     terminal.ready()
     terminal.ask("continue")
-    assert "the time is over" in terminal.ask("hmap-trace --for 300ms")
+    assert "the time limit was reached" in terminal.ask("hmap-trace --for 300ms")
     terminal.child.send("hmap-trace\r")
     terminal.child.expect("loud")
     terminal.child.sendintr()
