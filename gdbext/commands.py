@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Callable
 
 import gdb
@@ -111,6 +112,16 @@ class _Command(gdb.Command):
             found = completed_names(self._command, words, last)
         # gdb breaks words at dashes, dots and quotes: what it has of the word already must be left off.
         return [name[len(last) - len(word) :] for name in found]
+
+
+def overview(argument: str, width: int) -> tuple[list[str], str | None]:
+    """The lines of hmap-show with this argument, without colour; or none and the error."""
+    from gdbext.stripped import open_target
+    from gomap import frontend
+
+    look = replace(style(), width=width, color=False)
+    outcome = _quietly(lambda: frontend.run("hmap-show", argument, open_target, settings(), look))
+    return outcome.output.splitlines(), outcome.error
 
 
 def _progress(width: int) -> ProgressLine | None:
@@ -239,6 +250,9 @@ class _Parameter(gdb.Parameter):
         return f"{self._name} is {svalue} ({self.show_doc[5:].rstrip('.')})"
 
 
+_SETTINGS = ("color", "entries", "depth", "printer", "window", "debug")
+
+
 class _SettingsPrefix(gdb.Command):
     def __init__(self, verb: str) -> None:
         self.__doc__ = f"{verb.capitalize()} how gomap's hmap commands look and how far they look."
@@ -247,8 +261,8 @@ class _SettingsPrefix(gdb.Command):
 
     def invoke(self, argument: str, from_tty: bool) -> None:
         if self._verb == "set":
-            raise gdb.GdbError("set hmap: name a setting: color, entries, depth, printer or debug")
-        for name in ("color", "entries", "depth", "printer", "debug"):
+            raise gdb.GdbError(f"set hmap: name a setting: {', '.join(_SETTINGS)}")
+        for name in _SETTINGS:
             gdb.execute(f"show hmap {name}")
 
 
@@ -264,6 +278,7 @@ def _parameters() -> None:
         gdb.PARAM_BOOLEAN,
         True,
     )
+    _Parameter("hmap window", "the map of the window hmap, as hmap-show takes it (layout hmap).", gdb.PARAM_STRING, "")
     _Parameter(
         "hmap debug", "whether an internal error of gomap is shown with its traceback.", gdb.PARAM_BOOLEAN, False
     )
@@ -280,7 +295,7 @@ def _files_changed(_event: Any) -> None:
 
 def register() -> None:
     """Makes the commands, parameters, functions and the printer known to gdb. Sourcing twice does no harm."""
-    from gdbext import functions, printer
+    from gdbext import functions, printer, window
 
     first = not getattr(gdb, "_gomap_loaded", False)
     if first:  # a second time would undo the user's settings
@@ -296,3 +311,4 @@ def register() -> None:
         for event in (gdb.events.new_objfile, gdb.events.clear_objfiles):
             event.connect(_files_changed)
         gdb.events.before_prompt.connect(_look_at_screen)
+        window.register()

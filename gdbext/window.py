@@ -1,0 +1,129 @@
+"""The window hmap of gdb's TUI: one map's overview, shown anew at each stop, with what has changed marked.
+
+`set hmap window m` chooses the map, and `layout hmap` shows the window.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import gdb
+
+from gdbext import commands
+
+#: hmap-show with these arguments is what the window shows.
+SETTING = "hmap window"
+#: The window above the source and the command line. `tui new-layout` makes others.
+_LAYOUT = "tui new-layout hmap hmap 1 src 1 status 0 cmd 1"
+#: In front of each line: whether it differs from those of the stop before.
+_SAME, _CHANGED = "  ", "* "
+_UNSET = "set hmap window EXPR chooses the map that is shown here"
+
+
+class MapWindow:
+    """What gdb asks of a window (Implementing TUI windows in Python, gdb's manual). tui: gdb's own half of it."""
+
+    def __init__(self, tui: gdb.TuiWindow) -> None:
+        self._tui = tui
+        self._shown: tuple[str, int, object] | None = None
+        self._lines: list[str] = []
+        self._answer: list[str] = []
+        self._before: frozenset[str] | None = None
+        self._first = 0
+        self._stale = True
+        tui.title = "hmap"
+        gdb.events.stop.connect(self._on_stop)
+        gdb.events.exited.connect(self._on_change)
+        gdb.events.memory_changed.connect(self._on_change)
+        gdb.events.before_prompt.connect(self._on_prompt)
+
+    def close(self) -> None:
+        """gdb has taken the window off the screen."""
+        gdb.events.stop.disconnect(self._on_stop)
+        gdb.events.exited.disconnect(self._on_change)
+        gdb.events.memory_changed.disconnect(self._on_change)
+        gdb.events.before_prompt.disconnect(self._on_prompt)
+
+    def render(self) -> None:
+        """gdb has made the window, or its size is another."""
+        self._look()
+        self._draw()
+
+    def vscroll(self, lines: int) -> None:
+        """Moves what is shown by so many lines, down if there are more than 0."""
+        most = max(len(self._lines) - self._tui.height, 0)
+        self._first = min(max(self._first + lines, 0), most)
+        self._draw()
+
+    def hscroll(self, columns: int) -> None:
+        """Nothing is to the right of what is shown: lines are made for the width."""
+
+    def click(self, x: int, y: int, button: int) -> None:
+        """Nothing can be chosen."""
+
+    def _on_stop(self, _event: Any) -> None:
+        self._before = frozenset(self._answer) if self._answer else None
+        self._stale = True
+
+    def _on_change(self, _event: Any) -> None:
+        self._stale = True
+
+    def _on_prompt(self, *_event: Any) -> None:
+        """At the prompt, and not at the stop: a stop that a breakpoint's commands end at once is not looked at."""
+        if self._tui.is_valid() and self._look():
+            self._draw()
+
+    def _look(self) -> bool:
+        """Asks hmap-show, where something may have changed since. Whether it did."""
+        wanted = str(gdb.parameter(SETTING) or "").strip(), self._tui.width, _place()
+        if not self._stale and wanted == self._shown:
+            return False
+        if self._shown is not None and wanted[0] != self._shown[0]:
+            self._before, self._first, self._answer = None, 0, []
+        self._shown, self._stale = wanted, False
+        self._lines = self._asked(wanted[0], max(wanted[1] - len(_SAME), 20)) if wanted[0] else [_UNSET]
+        self._tui.title = f"hmap-show {wanted[0]}" if wanted[0] else "hmap"
+        return True
+
+    def _asked(self, argument: str, width: int) -> list[str]:
+        """hmap-show's answer; where it has none, as in a function without the variable, why, and its last one."""
+        lines, error = commands.overview(argument, width)
+        if error is None:
+            self._answer = lines
+            return lines
+        last = ["", "Last shown:", "", *self._answer] if self._answer else []
+        self._before = None  # nothing is known to have changed
+        return [*textwrap.wrap(error, width), *last]
+
+    def _draw(self) -> None:
+        if not self._tui.is_valid():
+            return
+        lines = self._lines[self._first :][: self._tui.height]
+        room = self._tui.width - len(_SAME)
+        marked = [(_CHANGED if self._changed(line) else _SAME) + line[:room] for line in lines]
+        self._tui.write("\n".join(marked), True)
+
+    def _changed(self, line: str) -> bool:
+        return self._before is not None and bool(line.strip()) and line not in self._before
+
+
+def _place() -> object:
+    """The frame whose variables are asked for."""
+    thread = gdb.selected_thread()
+    try:
+        frame = gdb.selected_frame()
+        return None if thread is None else (thread.ptid, frame.level(), frame.pc())
+    except gdb.error:  # no process, one that runs, or one that is just ending
+        return None
+
+
+def register() -> None:
+    """Makes the window, and the layout with it, known to gdb."""
+    if not hasattr(gdb, "register_window_type"):  # a gdb that was built without the TUI
+        return
+    gdb.register_window_type("hmap", MapWindow)
+    try:
+        gdb.execute(_LAYOUT, to_string=True)
+    except gdb.error:
+        return  # the user has a layout of this name
