@@ -425,13 +425,13 @@ demo() {
     check_load
     local place=$cache/demo stage=shared
     mkdir -p "$place"
-    say "with $go ($(go_command version | cut -d ' ' -f 3)) and $gdb ($gdb_version)"
+    say "using $go ($(go_command version | cut -d ' ' -f 3)) and $gdb ($gdb_version)"
     (cd "$root/go_targets" && go_command build -buildvcs=false -gcflags='-N -l' -o "$place/" ./basic ./growth) ||
         fail "go_targets/ does not build with $go: its message is above" "put another Go, 1.21 or newer, on PATH"
     demo_program basic start 'hmap-show m' 'hmap-alias'
     if "$place/growth" -stages | grep -qx doubling-half; then stage=doubling-half; fi
     demo_program growth "$stage" 'hmap-evac ints'
-    say "" "For your own programs: ./install.sh sets your gdb up; bin/gdb-hmap PROG without."
+    say "" "To use gomap with your own programs, run ./install.sh, which sets up your gdb," "or start a gdb that has gomap loaded, without installing anything: bin/gdb-hmap PROG"
 }
 
 # go without the user's settings; writes in the cache alone, its telemetry too.

@@ -22,10 +22,10 @@ from gomap.human import visible_lines
 from gomap.render.terminal import INTERRUPTED, ended, open_streams, style, write
 
 USAGE = """
-  dlv-hmap debug|test|exec|attach|core|connect ARGUMENTS   your dlv, with gomap's commands at its prompt
-  dlv-hmap exec|attach|core|connect ARGUMENTS -c COMMAND   answer and leave; -c may be repeated
-  dlv-hmap dap [ARGUMENTS OF dlv dap]                      an editor's debug adapter, with the commands at its prompt
-  dlv-hmap worker                                          the commands for a dlv that is running already
+  dlv-hmap debug|test|exec|attach|core|connect ARGUMENTS   start your dlv with gomap's commands at its prompt
+  dlv-hmap exec|attach|core|connect ARGUMENTS -c COMMAND   run the command and exit; -c may be repeated
+  dlv-hmap dap [ARGUMENTS OF dlv dap]                      debug adapter for editors, with the commands at its prompt
+  dlv-hmap worker                                          add the commands to a dlv that is already running
   dlv-hmap --version"""
 #: Seconds without a first answer after which it is told what server never gives one.
 SILENT = 1.5
@@ -68,36 +68,38 @@ def _leave(number: int, frame: Any) -> NoReturn:
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("-c", metavar="COMMAND", action="append", help="a command to run, then leave; may be repeated")
+    common.add_argument("-c", metavar="COMMAND", action="append", help="run this command and exit; may be repeated")
     common.add_argument(
-        "--break", metavar="LOCATION", dest="location", help="set a breakpoint and continue to it first"
+        "--break", metavar="LOCATION", dest="location", help="first set a breakpoint here and continue to it"
     )
-    common.add_argument("--no-direct", action="store_true", help="read all memory through Delve, also on this machine")
+    common.add_argument("--no-direct", action="store_true", help="read all memory through Delve, even on this machine")
     common.add_argument(
         "--timeout",
         metavar="SECONDS",
         type=float,
         default=DEADLINE,
-        help=f"for one answer of the server ({DEADLINE:g})",
+        help=f"wait this long for each answer of the server (default: {DEADLINE:g})",
     )
     parser = argparse.ArgumentParser(
         prog="dlv-hmap",
         usage=USAGE,
         description="See inside Go maps with Delve.",
-        epilog="commands:\n" + registry.overview() + "\n\nhelp hmap-show has the details of each command.",
+        epilog="commands:\n"
+        + registry.overview()
+        + "\n\nhmap-show --help, at the prompt, has the details of one command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     ways = parser.add_subparsers(
         dest="how", required=True, title="with -c", metavar="connect|exec|core|attach", prog="dlv-hmap"
     )
-    made = ways.add_parser("connect", parents=[common], help="a running dlv --headless server")
+    made = ways.add_parser("connect", parents=[common], help="connect to a running dlv --headless server")
     made.add_argument("ADDRESS", help="HOST:PORT or unix:PATH")
     made = ways.add_parser("exec", parents=[common], help="start a program: exec PROG [-- ARGS]")
     made.add_argument("PROG")
-    made = ways.add_parser("core", parents=[common], help="look at a core file")
+    made = ways.add_parser("core", parents=[common], help="open a core file")
     made.add_argument("PROG")
     made.add_argument("CORE")
-    made = ways.add_parser("attach", parents=[common], help="stop a running process and look at it")
+    made = ways.add_parser("attach", parents=[common], help="stop a running process, and let it run on at exit")
     made.add_argument("PID", type=int)
     return parser
 

@@ -35,13 +35,14 @@ CONFIG_HELP = """Changes or prints gomap's settings.
 
 \thmap-config [color | entries | depth | debug [VALUE]]
 
-color is auto, on or off; entries, how many hmap-show lists by itself; depth, how far hmap-alias and printed values
-look; debug shows the traceback of an internal error in gomap."""
+color: auto, on or off. entries: the number of entries that hmap-show lists by default. depth: how many levels of
+pointers and elements hmap-alias follows and printed values show. debug: on shows the traceback of an internal
+error in gomap."""
 SELECTS = """
 
-`goroutine 5 hmap-show m` and `frame 1 hmap-show m` are about the selected
-goroutine and frame, because dlv does not pass the prefix on: write
-hmap-show m --goroutine 5 or --frame 1 instead."""
+`goroutine 5 hmap-show m` and `frame 1 hmap-show m` use the selected goroutine
+and frame, because dlv does not pass the prefix on. Write hmap-show m
+--goroutine 5 or --frame 1 instead."""
 #: What the terminal sends. A worker ends when dlv does.
 UNHEARD = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU)
 #: So many deaths, each within so many seconds of the start, and a worker is not started again.

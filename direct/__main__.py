@@ -5,18 +5,20 @@ from __future__ import annotations
 import sys
 
 USAGE = """\
-usage: gomap pid PID [-c COMMAND]           a process, which keeps running while it is read
-       gomap core [PROG] CORE [-c COMMAND]  a core file
-       gomap FILE [-c COMMAND]              a map that hmap-record saved
-       gomap diff A B [OPTIONS]             what changed between two files: snapshots, recorded maps, core files
-       gomap top PID                        a process's maps, ranked, on a screen that refreshes
-       gomap doctor [PROG] [CORE|PID]       what is missing on this machine, and the command that mends it
-       gomap gdbinit                        the line that loads gomap in gdb's initialization file
-       gomap zipapp [FILE]                  write gomap.pyz: gomap in one file, for containers
-       gomap completion                     what to source in bash or zsh to complete command lines
+usage: gomap pid PID [-c COMMAND]           read the maps of a process, which keeps running
+       gomap core [PROG] CORE [-c COMMAND]  read the maps in a core file
+       gomap FILE [-c COMMAND]              open a map that hmap-record saved
+       gomap diff A B [OPTIONS]             compare two files: snapshots, recorded maps or core files
+       gomap top PID                        watch the maps of a process, ranked, on a screen that refreshes
+       gomap doctor [PROG] [CORE|PID]       say what is missing on this machine, and the command that fixes it
+       gomap gdbinit                        print the line to add to gdb's initialization file
+       gomap zipapp [FILE]                  write gomap.pyz, one file that needs only Python, for containers
+       gomap completion                     print the completion script for bash and zsh
        gomap --version
 
-`gomap pid --help` and so on show the options of each.
+`gomap pid --help` shows the options of gomap pid, and so on.
+Without -c, gomap opens a prompt for these commands; `help hmap-show` there has the
+details of one.
 
 commands:
 """

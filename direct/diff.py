@@ -28,7 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
     """The command line of each subcommand."""
-    parser = argparse.ArgumentParser(prog="gomap diff", description="What changed between two files.")
+    parser = argparse.ArgumentParser(
+        prog="gomap diff", description="Compare two files: snapshots, recorded maps or core files."
+    )
     command = registry.find(NAME)
     for arg in command.all_args if command is not None else ():
         if arg.positional:

@@ -44,11 +44,11 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
     """The command line of gomap doctor."""
     parser = argparse.ArgumentParser(
         prog="gomap doctor",
-        description="Say what gomap finds on this machine, in a program, in a core file or at a process, what is "
-        "missing, and the command that mends it. Nothing is changed.",
+        description="Check this machine, and a program, core file or process if given: say what gomap needs and "
+        "does not find, and the command that fixes it. Nothing is changed.",
     )
     parser.add_argument("WHAT", nargs="*", metavar="PROG|CORE|PID", help="a program, a core file or a process id")
-    parser.add_argument("--json", action="store_true", help="the answer as one line of JSON")
+    parser.add_argument("--json", action="store_true", help="print the answer as one line of JSON")
     return {"doctor": parser}
 
 

@@ -41,20 +41,22 @@ def _run(options: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("-c", metavar="COMMAND", action="append", help="a command to run, then leave; may be repeated")
-    of_twin = "names and types from an unstripped build of the same source"
+    common.add_argument("-c", metavar="COMMAND", action="append", help="run this command and exit; may be repeated")
+    of_twin = "take names and types from this unstripped build of the same source"
     common.add_argument("--symbols", metavar="PROG", help=of_twin)
     parser = argparse.ArgumentParser(
         prog="gomap",
-        description="Look into the maps of a process or of a core file, with no debugger.",
+        description="Read the maps of a process or of a core file, without a debugger.",
         epilog="commands:\n" + registry.overview(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     ways = parser.add_subparsers(dest="how", required=True, metavar="pid|core", prog="gomap")
-    pid = ways.add_parser("pid", parents=[common], help="a process, which keeps running while it is read")
+    pid = ways.add_parser("pid", parents=[common], help="read the maps of a process, which keeps running")
     pid.add_argument("PID", type=int)
-    pid.add_argument("--pause", action="store_true", help="stop the process while a command reads it, and say how long")
-    core = ways.add_parser("core", parents=[common], help="a core file: core [PROG] CORE")
+    pid.add_argument(
+        "--pause", action="store_true", help="stop the process while a command reads it; print for how long"
+    )
+    core = ways.add_parser("core", parents=[common], help="read the maps in a core file: core [PROG] CORE")
     core.add_argument("FILES", nargs="+", metavar="FILE")
     return parser
 

@@ -24,17 +24,17 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
     """The command line of each subcommand."""
     gdbinit = argparse.ArgumentParser(
         prog="gomap gdbinit",
-        description="Print the line that loads gomap in gdb: append it to ~/.config/gdb/gdbinit or ~/.gdbinit.",
+        description="Print the line that loads gomap in gdb. Append it to ~/.config/gdb/gdbinit or ~/.gdbinit.",
     )
     zipapp = argparse.ArgumentParser(
         prog="gomap zipapp",
-        description="Write gomap pid, core, top, doctor and gomap FILE into one file, which needs Python 3.9 or later "
-        "and nothing else: for containers (docs/production.md).",
+        description="Write one file that contains gomap pid, core, top, doctor and gomap FILE and needs only "
+        "Python 3.9 or later, for containers (docs/production.md).",
     )
-    zipapp.add_argument("FILE", nargs="?", default="gomap.pyz", help="the file to write (gomap.pyz)")
+    zipapp.add_argument("FILE", nargs="?", default="gomap.pyz", help="the file to write (default: gomap.pyz)")
     completion = argparse.ArgumentParser(
         prog="gomap completion",
-        description='Print the completion of command lines: eval "$(gomap completion)" in ~/.bashrc, or in ~/.zshrc '
+        description='Print the completion script: put eval "$(gomap completion)" into ~/.bashrc, or into ~/.zshrc '
         "after `autoload -U bashcompinit && bashcompinit`.",
     )
     return {"gdbinit": gdbinit, "zipapp": zipapp, "completion": completion}
@@ -76,7 +76,7 @@ def archive(path: str) -> int:
     """Writes the archive there. Its size in bytes. Raises GomapError."""
     root = _root()
     if not root.is_dir():
-        raise GomapError(f"this gomap is an archive already: copy {sys.argv[0]}")
+        raise GomapError(f"this gomap is already an archive: copy {sys.argv[0]}")
     try:
         with whole(path) as out:
             out.write(b"#!/usr/bin/env python3\n")

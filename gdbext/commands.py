@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 # gdb starts with this file: what only a running command needs is imported when one runs.
 
-PREFIX_HELP = """See inside Go maps: structure, sharing, growth.
+PREFIX_HELP = """See inside Go maps: entries, memory, growth, sharing, races.
 
 {overview}
 
-Each command has its own help, as in `help hmap-show`. Settings: `show hmap`.
-`hmap show m` is hmap-show m; `hmap aliases` defines {short}.
-In conditions and expressions: $hmap_len(m), $hmap_load(m), $hmap_get(m, key).
+Each command has its own help: `help hmap-show`. `show hmap` shows the settings.
+`hmap show m` is the same as hmap-show m. `hmap aliases` defines {short}.
+Functions for gdb's expressions: $hmap_len(m), $hmap_load(m), $hmap_get(m, key).
 This is gomap {version}."""
 
 
@@ -62,7 +62,9 @@ class _Overview(gdb.Command):
                 except gdb.error:
                     taken.append(short)
         if taken:
-            raise gdb.GdbError(f"hmap: already defined in gdb, and left as before: {', '.join(taken)}")
+            raise gdb.GdbError(
+                f"hmap: not redefined, because gdb already has a command of this name: {', '.join(taken)}"
+            )
 
 
 class _Command(gdb.Command):

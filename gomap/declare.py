@@ -152,10 +152,10 @@ def duration(text: str) -> float:
     return seconds
 
 
-GOROUTINE = Arg("--goroutine", "look names up in the frames of goroutine N", "N", natural)
-FRAME = Arg("--frame", "start at its frame N (0 is the newest), past newer variables of that name", "N", natural)
+GOROUTINE = Arg("--goroutine", "look up names in the frames of goroutine N", "N", natural)
+FRAME = Arg("--frame", "start the search for names at frame N (0 is the newest)", "N", natural)
 FULL = Arg("--full", "show long values whole")
-RAW = Arg("--raw", "show times, durations, addresses and the like by their fields, with all types")
+RAW = Arg("--raw", "show times, durations, network addresses and the like as structs with all fields")
 JSON = Arg("--json", "print the answer as one line of JSON")
 
 
@@ -208,7 +208,9 @@ class Command(NamedTuple):
 
 
 def _wrapped(text: str, indent: int) -> list[str]:
-    return textwrap.wrap(text, HELP_WIDTH, subsequent_indent=" " * indent, break_long_words=False)
+    return textwrap.wrap(
+        text, HELP_WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _label(arg: Arg) -> str:

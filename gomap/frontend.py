@@ -119,7 +119,7 @@ def unknown(name: str) -> str:
 
 def overview() -> str:
     """What `hmap` alone prints."""
-    return f"{registry.overview()}\n\nhelp COMMAND has the details of each.\n"
+    return f"{registry.overview()}\n\nhelp COMMAND shows the details of a command.\n"
 
 
 @contextmanager

@@ -267,12 +267,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     open_streams()
     parser = argparse.ArgumentParser(
         prog="gomap",
-        description="Look into a Go map that hmap-record saved.",
-        epilog="commands:\n" + overview() + "\n\nThe recorded map is meant where a command's EXPR is left out.",
+        description="Read a Go map that hmap-record saved.",
+        epilog="commands:\n" + overview() + "\n\nA command without EXPR is about the recorded map.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("FILE", help="a file that hmap-record wrote")
-    parser.add_argument("-c", metavar="COMMAND", action="append", help="a command to run; may be repeated (hmap-show)")
+    parser.add_argument("FILE", help="a file written by hmap-record")
+    parser.add_argument(
+        "-c", metavar="COMMAND", action="append", help="run this command; may be repeated (default: hmap-show)"
+    )
     options = parser.parse_args(argv)
 
     def work() -> int:

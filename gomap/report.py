@@ -40,11 +40,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Heat:
-    """A strip of cells, each 0..1. legend: what one cell stands for."""
+    """A strip of cells, each 0..1. legend: what one cell stands for. scale: what 0 and 1 mean."""
 
     label: str
     cells: Sequence[float]
     legend: str
+    scale: tuple[str, str] = ("empty", "full")
 
 
 @dataclass(frozen=True)

@@ -328,7 +328,7 @@ def test_package(user: User, system_gdb: Gdb, index: dict[str, str]) -> None:
     run = user.type(*bare, str(IMAGE))
     assert (run.returncode, run.stderr) == (0, "") and "map[int]int" in run.stdout
     assert user.type(*bare, "--version").stdout == version
-    for command, said in (("gdbinit", "gdb can't load gomap from an archive"), ("zipapp", "is an archive already")):
+    for command, said in (("gdbinit", "gdb can't load gomap from an archive"), ("zipapp", "is already an archive")):
         run = user.type(*bare, command)
         assert (run.returncode, run.stdout) == (1, "") and run.stderr.count("\n") == 1 and said in run.stderr
 

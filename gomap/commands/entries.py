@@ -87,7 +87,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if sifted.shown < total:
         report.cut("entries", sifted.shown, total)
         if not limit and report.unfinished is None:
-            report.unfinished = f"entries: {sifted.shown:,} of {total:,} shown"
+            report.unfinished = f"{sifted.shown:,} of {total:,} entries shown"
     if shown.cut:
         report.cut("values", sifted.shown, None)
     return report

@@ -163,7 +163,7 @@ def _parts(one: Origin) -> str:
 
 def _table(found: Origins, of: bool = True) -> Table:
     """of: with what the samples are."""
-    headings = ["bytes", "samples", *(["of"] if of else []), "allocated by"]
+    headings = ["bytes", "samples", *(["parts"] if of else []), "allocated by"]
     rows = [
         [human.size(one.bytes), f"{one.samples:,}", *([_parts(one)] if of else []), line_of(one.location)]
         for one in found.lines

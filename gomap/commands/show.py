@@ -128,8 +128,8 @@ def _summary(read: Walked, kind: str) -> str:
     room = human.number(structure.slots)
     held, needed = human.size(structure.bytes.allocated), human.size(structure.bytes.live)
     if not structure.slots:
-        return f"{entries}, nothing allocated yet but the header: {held} held"
-    return f"{entries} in {room} slots: {held} held, {needed} needed"
+        return f"{entries}, only the header is allocated: {held} held"
+    return f"{entries} in {room} slots: {held} held, {needed} needed for the entries"
 
 
 def _sections(found: MapView, structure: Structure) -> list[Section]:
@@ -141,7 +141,7 @@ def _facts(found: MapView, structure: Structure) -> list[tuple[str, str]]:
     rows = [("layout", told.layout), ("load", told.load)]
     if told.growth is not None:
         rows.append(("growth", told.growth))
-    rows.append(("next", found.forecast(structure).next))
+    rows.append(("next growth", found.forecast(structure).next))
     if found.flags:
         rows.append(("flags", ", ".join(found.flags)))
     slots = [f"{structure.total.live:,} live", f"{structure.total.empty:,} empty"]
@@ -157,10 +157,10 @@ def _pictures(structure: Structure, buckets: str) -> list[Section]:
     if not structure.main.buckets:
         return []
     rows = [(str(k), amount) for k, amount in enumerate(structure.main.fill) if amount]
-    sections: list[Section] = [Bars("fill", rows, ("entries", buckets))]
+    sections: list[Section] = [Bars("fill", rows, ("entries in each", buckets))]
     if structure.strip is not None and structure.strip.buckets > 1:
         per = structure.strip.per_cell
-        cell = f"one cell per {buckets[:-1]}" if per == 1 else f"{per:,} {buckets} per cell"
+        cell = f"each character is one {buckets[:-1]}" if per == 1 else f"each character is {per:,} {buckets}"
         sections.append(Heat(buckets, structure.strip.fractions(), cell))
     return sections
 
@@ -193,7 +193,7 @@ def _add_entries(
     total = report.data.live
     if asked is None:
         if listed < total:
-            more = f"{human.plural(total - listed, 'entry')}, shown by --entries N"
+            more = f"{human.plural(total - listed, 'entry')} (--entries N lists more)"
             report.sections.append(Facts([("more", more)]))
         return
     if listed < total:

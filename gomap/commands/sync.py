@@ -127,8 +127,8 @@ def _read_dirty_facts(old: ReadDirty, locked: bool) -> list[tuple[str, str]]:
     if old.misses_left is None:
         rows.append(("misses", f"{old.misses:,}"))
     else:
-        left = human.plural(old.misses_left, "more lookup")
-        rows.append(("misses", f"{old.misses:,}; after {left} past read, dirty becomes read"))
+        left = human.plural(old.misses_left, "more miss", "more misses")
+        rows.append(("misses", f"{old.misses:,}; after {left} dirty becomes read"))
     rows.append(("mutex", "held by a goroutine now" if locked else "free"))
     return rows
 

@@ -121,12 +121,12 @@ def _answer(address: int, where: str, t: GoType | None, kept: Retention, trails:
     """complete: whether all of the heap and all roots were looked at, and stood still."""
     what = human.short(t.name) if t is not None else "the object"
     if where == "stack":
-        first = f"{what} at {address:#x} is on a goroutine's stack: it is there until its function returns"
-        return [first, _freed(kept, "what it alone leads to")]
+        first = f"{what} at {address:#x} is on a goroutine's stack: it lives until its function returns"
+        return [first, _freed(kept, "without it")]
     if where == "data":
         variable = trails.variable_at(address)
         name = variable.name if variable is not None else "a package variable"
-        return [f"{address:#x} is in {name}, which is never freed", _freed(kept, "what it alone leads to")]
+        return [f"{address:#x} is in {name}, which is never freed", _freed(kept, "without it")]
     if not kept.reached and not complete:
         return [f"nothing that was looked at keeps {what} at {address:#x} alive, but not everything was"]
     if not kept.reached:
@@ -153,18 +153,18 @@ def _describe(report: Report, kept: Retention, ways: list[tuple[RootWay, Trail]]
         more = f"{way.others:,}" if way.others else ""
         rows.append([root, more, trail.text])
     if rows:
-        report.sections.append(Table(["root", "more", "the shortest way"], rows, frozenset({1}), whole=2))
+        report.sections.append(Table(["root", "more", "shortest path"], rows, frozenset({1}), whole=2))
     facts = []
     if where == "heap" and kept.reached:
         if kept.references > 1:
-            facts.append(("pointers", f"cutting one of the {kept.references:,} alone frees nothing"))
+            facts.append(("pointers", f"clearing only one of the {kept.references:,} frees nothing"))
         elif kept.references == 1:
-            facts.append(("pointers", f"cutting the one that leads to it frees the same {human.size(kept.bytes)}"))
+            facts.append(("pointers", f"clearing the only pointer to it frees the same {human.size(kept.bytes)}"))
     if kept.finalizers:
         has = human.plural(kept.finalizers, "object")
-        facts.append(("finalizers", f"{has} of these: freed one collection after the finalizers have run"))
+        facts.append(("finalizers", f"{has} of these: freed by the collection after the finalizers have run"))
     if any(way.others for way, _ in ways):
-        facts.append(("more", "other roots of that kind that lead to it"))
+        facts.append(("more", "number of other roots of this kind that lead to it"))
     if facts:
         report.sections.append(Facts(facts))
 

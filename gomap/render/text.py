@@ -212,7 +212,7 @@ def _heat(section: Heat, style: Style, paint: Paint) -> list[str]:
     levels = _BLOCKS if style.blocks else _ASCII_LEVELS
     strip = "".join(paint.heat(cell, _level(levels, cell)) for cell in cells)
     head = "  " + paint("dim", pad(section.label, LABEL)) + " "
-    tail = f"({section.legend})" if style.blocks else f"({section.legend}; . empty, 1 to 9 fuller)"
+    tail = f"({section.legend}; {levels[0]} {section.scale[0]}, {levels[-1]} {section.scale[1]})"
     lines = [head + strip]
     if columns(lines[0]) + 1 + len(tail) <= style.width:
         return [lines[0] + " " + paint("dim", tail)]
@@ -274,7 +274,7 @@ def _tail(report: Report, width: int, paint: Paint) -> list[str]:
 def left_out(cut: Cut) -> str:
     """What was left out, in words."""
     if cut.of:
-        return f"{cut.what}: {cut.shown:,} of {cut.of:,} shown"
+        return f"{cut.shown:,} of {cut.of:,} {cut.what} shown"
     if cut.what == "values":
         return "long values are truncated (set hmap depth looks deeper)"
     return cut.what

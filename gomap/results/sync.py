@@ -30,8 +30,8 @@ class ReadDirtyFacts:
     """A sync.Map of two maps, up to Go 1.23."""
 
     amended: Annotated[bool, "whether dirty has keys that read lacks"]
-    misses: Annotated[int, "lookups that went past read since dirty was made"]
-    misses_left: Annotated[Optional[int], "lookups past read until dirty becomes read; null when it is not amended"]
+    misses: Annotated[int, "misses since dirty was made: lookups that had to search dirty"]
+    misses_left: Annotated[Optional[int], "misses until dirty becomes read; null when it is not amended"]
     locked: Annotated[bool, "whether the mutex is held"]
     read: Annotated[HalfFacts, "the map that is read without a lock"]
     dirty: Annotated[HalfFacts, "the map behind the mutex"]

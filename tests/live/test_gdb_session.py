@@ -49,7 +49,7 @@ def test_short_names(gdb: Gdb) -> None:
     assert "Usage: hmap-whatis " in twice and "already" not in twice and "Exception" not in twice
     lines = ("-ex", "alias hr = help", "-x", str(LOAD), "-ex", "hmap aliases", "-ex", "help hw")
     own = debuggers.run_gdb(gdb, lines, {"GOMAP_TRUTH": os.devnull}, timeout=120)
-    assert own.stderr.splitlines()[-1] == "hmap: already defined in gdb, and left as before: hr"
+    assert own.stderr.splitlines()[-1] == "hmap: not redefined, because gdb already has a command of this name: hr"
     assert "Usage: hmap-whatis " in own.stdout
 
 

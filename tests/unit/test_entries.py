@@ -86,7 +86,7 @@ def test_csv_that_is_cut_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sift, "MAX_SORTED", 3)
     fake, _ = swiss(TABLES)
     count = number_of(fake)
-    assert ask(fake, "m --csv --sort key").error == f"hmap-entries: entries: 3 of {count} shown"
+    assert ask(fake, "m --csv --sort key").error == f"hmap-entries: 3 of {count} entries shown"
     assert ask(fake, "m --csv --sort key --limit 2").error is None
     assert ask(fake, "m --csv").error is None
 

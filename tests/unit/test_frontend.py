@@ -249,7 +249,7 @@ def test_what_is_left_out_is_said() -> None:
     assert answer["truncated"] == [{"what": "entries", "shown": 2, "of": 3}]
     assert len(answer["data"]["entries"]) == 2
     text = run("hmap-show", "m --entries 2").output
-    assert "2 of 3 shown" in text
+    assert "2 of 3 entries shown" in text
 
 
 def test_json_survives_any_text() -> None:

@@ -182,7 +182,7 @@ def test_truncated_tells_of_what_is_not_there_and_of_nothing_else(monkeypatch: p
     assert (len(answer["data"]["iterators"]), answer["truncated"]) == (len(every), None)
     text = frontend.run("hmap-show", "m --iterators", lambda: fake, Settings(), Style()).output
     assert text.splitlines()[2] == f"{len(every)} iterations over it are under way (1 goroutine searched)"
-    assert f"iterations: {MAX_SHOWN} of {len(every)} shown" in text
+    assert f"{MAX_SHOWN} of {len(every)} iterations shown" in text
 
 
 NOTHING = SizeFacts(0, 0, 0, 0)

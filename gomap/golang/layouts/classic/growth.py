@@ -21,7 +21,7 @@ def forecast(found: ClassicMap) -> Forecast:
         return Forecast(left, f"{doubled}, once the current growth completes")
     limit = found.overflow_limit()
     if found.header["noverflow"] >= limit and found.header["buckets"]:
-        why = f"{found.header['noverflow']:,} overflow buckets, limit {limit:,}"
+        why = f"{found.header['noverflow']:,} overflow buckets, {limit:,} are too many"
         return Forecast(0, f"same-size growth when the next new key is inserted: {why}")
     if not found.header["buckets"]:
         return Forecast(SLOTS, "the first bucket is allocated by the first insert")
@@ -35,23 +35,23 @@ def growing(found: ClassicMap, structure: Structure) -> Growing:
     if growth.state == "none":
         room = "" if next_.entries_left is None else f": {human.plural(next_.entries_left, 'more key')} fit"
         many = human.plural(structure.main.buckets, "bucket")
-        return Growing([f"not growing{room} ({many}, classic map)"], [Facts([("next", next_.next)])])
+        return Growing([f"not growing{room} ({many}, classic map)"], [Facts([("next growth", next_.next)])])
     moved = f"{growth.evacuated:,} of {growth.old_buckets:,} evacuated ({human.percent(growth.fraction)})"
     sizes = f"{old} -> {new} buckets" if growth.state == "doubling" else f"{new} buckets into {new} fresh ones"
     left = growth.old_buckets - growth.evacuated
     rows = [
         ("old array", _old_array(structure)),
-        ("left", _remaining(structure)),
+        ("remaining", _remaining(structure)),
         ("nevacuate", f"{growth.nevacuate:,}: all lower old buckets are evacuated"),
-        ("finished by", _finish(left)),
-        ("next", next_.next),
+        ("completed by", _finish(left)),
+        ("next growth", next_.next),
     ]
     sections: list[Section] = [Progress(growth.fraction), Facts(rows)]
     if structure.moved is not None and structure.moved.buckets > 1:
         full = [live / structure.moved.per_cell for live in structure.moved.live]
         per = structure.moved.per_cell
-        cell = "one cell per old bucket" if per == 1 else f"{per:,} old buckets per cell"
-        sections.append(Heat("moved", full, cell))
+        cell = "each character is one old bucket" if per == 1 else f"each character is {per:,} old buckets"
+        sections.append(Heat("evacuated", full, cell, ("none", "all")))
     return Growing([f"{growth.state}, {sizes}, {moved}"], sections)
 
 
@@ -74,5 +74,5 @@ def _finish(left: int) -> str:
     if not left:
         return "the next write or delete"
     fewest, most = -(-left // 2), left
-    moves = "each evacuates one or two old buckets, reads evacuate none"
+    moves = "each evacuates one or two old buckets; reads evacuate none"
     return f"{fewest:,} to {most:,} more writes or deletes: {moves}"

@@ -57,8 +57,7 @@ class ClassicView(ClassicMap):
         if structure.overflow:
             many += f" + {structure.overflow:,} overflow, longest chain {structure.longest_chain}"
         if buckets:
-            numerator, denominator = self.load_factor
-            load = f"{structure.total.live / buckets:.2f} entries a bucket, limit {numerator / denominator}"
+            load = f"{structure.total.live / buckets:.2f} entries a bucket; grows above {self.limit() / buckets:g}"
         state = None
         if grown.state != "none":
             moved = f"{grown.evacuated:,} of {grown.old_buckets:,} old buckets evacuated"

@@ -32,7 +32,9 @@ def forecast(found: SwissMap, structure: Structure) -> Forecast:
     else:
         what = f"table {first.index} splits in two"
     more = first.growth_left + 1
-    when = f"after {more:,} more inserts of new keys" if more > 1 else "with the next insert of a new key"
+    when = (
+        f"after {more:,} more inserts of new keys into it" if more > 1 else "with the next insert of a new key into it"
+    )
     if first.tombstones:
         when += f" (its {first.tombstones:,} tombstones may be reused first)"
     return Forecast(first.growth_left, f"{what} {when}")
@@ -43,8 +45,8 @@ def growing(found: SwissMap, structure: Structure) -> Growing:
     next_, tables = forecast(found, structure), structure.tables
     left = "?" if next_.entries_left is None else f"{human.plural(next_.entries_left, 'more key')} fit"
     if found.small:
-        answer = [f"small Swiss map, {left}", "a Swiss table grows in one step: there is no partial growth"]
-        return Growing(answer, [Facts([("next", next_.next)])], tables)
+        answer = [f"small Swiss map, {left}", "a Swiss table grows in one step, so there is no partial growth to show"]
+        return Growing(answer, [Facts([("next growth", next_.next)])], tables)
     answer = [
         f"{left} before a table grows ({human.plural(len(tables), 'table')}, Swiss map)",
         "a Swiss table grows in one step, so there is no partial growth to show",
@@ -53,11 +55,11 @@ def growing(found: SwissMap, structure: Structure) -> Growing:
     shared = sum(table.directory_entries > 1 for table in tables)
     directory = f"{human.plural(found.header['dirLen'], 'entry')}, global depth {found.header['globalDepth']}"
     if shared:
-        directory += f", {human.plural(shared, 'table')} named by several entries"
+        directory += f", {human.plural(shared, 'table')} in several entries"
     rows = [
-        ("next", next_.next),
+        ("next growth", next_.next),
         ("directory", directory),
-        ("depths", f"local {' '.join(map(str, depths))}"),
+        ("local depths", ", ".join(map(str, depths))),
         ("tombstones", f"{structure.total.tombstones:,}"),
     ]
     sections: list[Section] = [Facts(rows)]
@@ -65,7 +67,7 @@ def growing(found: SwissMap, structure: Structure) -> Growing:
         fills = [table.used / table.capacity if table.capacity else 0.0 for table in tables]
         per = max(-(-len(fills) // 64), 1)
         cells = [sum(fills[i : i + per]) / len(fills[i : i + per]) for i in range(0, len(fills), per)]
-        cell = "one cell per table" if per == 1 else f"{per:,} tables per cell"
+        cell = "each character is one table" if per == 1 else f"each character is {per:,} tables"
         sections.append(Heat("tables", cells, cell))
     return Growing(answer, [*sections, _tables(tables)], tables)
 
@@ -86,5 +88,5 @@ def _tables(tables: list[SwissTable]) -> Section:
     ]
     if len(tables) > len(nearest):
         rows.append(("...", "", "", "", "", "", f"{len(tables) - len(nearest):,} more"))
-    headings = ("table", "local depth", "entries", "slots", "used", "growth left", "tombstones")
+    headings = ("table", "local depth", "directory entries", "slots", "used", "growth left", "tombstones")
     return Table(headings, rows, frozenset(range(7)))

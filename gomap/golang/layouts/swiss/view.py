@@ -65,14 +65,14 @@ class SwissView(SwissMap):
         groups, kind, load = structure.main.buckets, f" ({self.shape.group} slots)", "no buckets"
         many = human.plural(groups, "group")
         if groups:
-            limit = "full at 8" if self.small else "limit 87.5% a table"
-            load = f"{human.percent(structure.load)} of the slots, {limit}"
+            limit = "grows when all 8 are in use" if self.small else "a table grows at 87.5%"
+            load = f"{human.percent(structure.load)} of the slots in use; {limit}"
         if self.small:
             return Description(f"Swiss, small: {many}, no table{kind}", load)
         length = self.header["dirLen"]
-        depth = f"directory of {length:,}" if length > 1 else "no split yet"
+        depth = f", directory of {length:,} entries" if length > 1 else ""
         tables = human.plural(len(structure.tables), "table")
-        return Description(f"Swiss, {tables} of {many} in all, {depth}{kind}", load)
+        return Description(f"Swiss, {tables} with {many} in all{depth}{kind}", load)
 
 
 LAYOUT = Layout("swiss", detect, SwissView, MARKS)
