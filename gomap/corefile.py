@@ -49,6 +49,8 @@ class CoreMemory:
         self._starts = [segment.address for segment in self._segments]
 
     def read(self, address: int, size: int) -> bytes:
+        """As Memory.read. Raises MemoryFault where no segment has the address, CutShort (of elf.py) where the file is
+        truncated in front of it."""
         parts = []
         at, end = address, address + size
         while at < end:
@@ -97,6 +99,7 @@ class CoreMemory:
         return b"".join(parts)
 
     def close(self) -> None:
+        """Unmaps the file once no bytes of it are in use."""
         with suppress(BufferError):  # bytes that are still in use keep the file mapped as long
             self._map.close()
 
@@ -113,6 +116,7 @@ class ProgramMemory:
         self._segments = [(segment.address + moved, segment) for segment in loaded]
 
     def read(self, address: int, size: int) -> bytes:
+        """As Memory.read, from the program's own segments: pages that the core file does not repeat."""
         for start, segment in self._segments:
             at = address - start
             if at >= 0 and at + size <= min(segment.size, len(self._map) - segment.offset):
@@ -128,6 +132,7 @@ class Shortcut:
         self._second = second
 
     def read(self, address: int, size: int) -> bytes:
+        """As Memory.read: from the first memory, and from the second what the first does not have."""
         try:
             return self._first.read(address, size)
         except elf.CutShort:
@@ -136,6 +141,7 @@ class Shortcut:
             return self._second.read(address, size)
 
     def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
+        """As memory.stream, with each piece that the first memory can't read taken from the second."""
         for address, size, data in stream(self._first, pieces):
             if isinstance(data, MemoryFault):
                 yield from one_by_one(self._second, [(address, size)])
@@ -143,6 +149,7 @@ class Shortcut:
                 yield address, size, data
 
     def joined(self, addresses: Sequence[int], sizes: Sequence[int]) -> Buffer | None:
+        """As memory.joined, from the first memory alone."""
         return joined(self._first, addresses, sizes)
 
 

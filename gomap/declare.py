@@ -53,10 +53,12 @@ class Arg(NamedTuple):
 
     @property
     def positional(self) -> bool:
+        """Whether it is told by its position, not by a name that begins with a dash."""
         return not self.name.startswith("-")
 
     @property
     def usage(self) -> str:
+        """How a usage line shows it: in brackets where it may be left out."""
         shown = self.name if self.positional else f"{self.name} {self.metavar}" if self.metavar else self.name
         if self.many and self.positional:
             shown += " ..."
@@ -185,11 +187,13 @@ class Command(NamedTuple):
 
     @property
     def all_args(self) -> tuple[Arg, ...]:
+        """Its own arguments, and those that commands have in common: --goroutine, --frame, --json."""
         named = (GOROUTINE, FRAME) if self.args and self.args[0].name in ("EXPR", "ADDR") else ()
         return (*self.args, *named, *(() if self.writes_file else (JSON,)))
 
     @property
     def usage(self) -> str:
+        """The usage line: the name and every argument."""
         return " ".join([self.name, *(arg.usage for arg in self.all_args)])
 
     def help(self) -> str:

@@ -135,6 +135,7 @@ class DebugInfo:
 
     @property
     def is_go(self) -> bool:
+        """Whether any compilation unit is Go's."""
         return bool(self.units)
 
     # -- variables -----------------------------------------------------------------------------------
@@ -467,11 +468,16 @@ class DebugInfo:
 
 
 def text(attributes: Attributes) -> str:
+    """The name of an entry (DW_AT_name); "" for an entry without one."""
     name = attributes.get(NAME, b"")
     return name.decode("utf-8", "replace") if isinstance(name, bytes) else ""
 
 
 def number(attributes: Attributes, which: int) -> int:
+    """An integer attribute of an entry; 0 where it has none.
+
+    which: the attribute's number (DW_AT_...).
+    """
     value = attributes.get(which, 0)
     return value if isinstance(value, int) else 0
 

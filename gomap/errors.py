@@ -39,58 +39,86 @@ class GomapError(Exception):
 
 
 class UsageError(GomapError):
+    """The command line is wrong: an unknown option, a missing argument, a value that is not of its kind."""
+
     code = "usage"
 
 
 class NoProcess(GomapError):
+    """There is no process, core file or image to read."""
+
     code = "no-process"
 
 
 class TargetRunning(GomapError):
+    """The process is running and has to be stopped first."""
+
     code = "target-running"
 
 
 class WrongProgram(GomapError):
+    """The program is not the one that the process runs or that dumped the core file."""
+
     code = "wrong-program"
 
 
 class NoSuchVariable(GomapError):
+    """No variable, constant or package has this name."""
+
     code = "no-such-variable"
 
 
 class NoSuchGoroutine(GomapError):
+    """No goroutine has this number."""
+
     code = "no-such-goroutine"
 
 
 class NoSuchType(GomapError):
+    """The program has no type of this name."""
+
     code = "no-such-type"
 
 
 class BadExpression(GomapError):
+    """An expression can't be parsed, or one of its parts can't be followed: a nil pointer, an index out of range."""
+
     code = "bad-expression"
 
 
 class NotAMap(GomapError):
+    """The expression names a value that is neither a map nor something that leads to one."""
+
     code = "not-a-map"
 
 
 class OptimizedOut(GomapError):
+    """The compiler keeps no copy of the variable here."""
+
     code = "optimized-out"
 
 
 class NotSet(GomapError):
+    """The variable is not set yet, or dead, and what it holds is not a valid map."""
+
     code = "not-set"
 
 
 class NoLocals(GomapError):
+    """The command needs local variables, and the target has no stacks or is stripped."""
+
     code = "no-locals"
 
 
 class NoDebugInfo(GomapError):
+    """The program carries no debug information, or not what is needed here."""
+
     code = "no-debug-info"
 
 
 class UnsupportedLayout(GomapError):
+    """A map header has fields that no known layout has."""
+
     code = "unsupported-layout"
 
 
@@ -108,8 +136,12 @@ class MemoryFault(GomapError):
 
 
 class BadImage(GomapError):
+    """A file of hmap-record is damaged, of another format, or can't be written."""
+
     code = "bad-image"
 
 
 class Interrupted(GomapError):
+    """The user pressed Ctrl-C."""
+
     code = "interrupted"

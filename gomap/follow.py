@@ -53,6 +53,10 @@ class Follow:
         return Keys(self.target, hasher_of(self.target), self.resolve)
 
     def resolve(self, text: str) -> Variable:
+        """The value that an expression names.
+
+        Raises BadExpression, NoSuchVariable, NoSuchType, MemoryFault, OptimizedOut, NotSet.
+        """
         text = text.strip()
         if not text:
             raise BadExpression("an expression is missing: name a variable, or 0xADDR:TYPE")
@@ -173,6 +177,7 @@ class Follow:
         return self._load(variable, step.key)
 
     def deref(self, variable: Variable) -> Variable:
+        """What a pointer variable points to. Raises BadExpression for a nil pointer."""
         address = self.target.arch.pointer(variable.read(self.target.memory, 0, self.target.arch.pointer_size))
         if not address:
             raise BadExpression(f"{variable.name} is a nil {variable.type.name}")

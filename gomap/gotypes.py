@@ -52,6 +52,7 @@ class Lazy:
         self._made: GoType | None = None
 
     def __call__(self) -> GoType:
+        """The type, made when it is first asked for."""
         if self._made is None:
             self._made = self._make()
         return self._made

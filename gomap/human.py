@@ -34,6 +34,7 @@ def power(value: int) -> str:
 
 
 def percent(fraction: float) -> str:
+    """A fraction (0..1) as a whole percentage: 0.496 is 50%."""
     return f"{100 * fraction:.0f}%"
 
 

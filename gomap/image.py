@@ -49,45 +49,56 @@ class RecordingTarget:
 
     @property
     def go_version(self) -> str | None:
+        """As Target.go_version, of the inner target."""
         return self._inner.go_version
 
     @property
     def package(self) -> str | None:
+        """As Target.package, of the inner target."""
         return self._inner.package
 
     def variable(self, name: str, callers: bool = True) -> Variable | None:
+        """As Target.variable; what the inner target answers is kept in `variables`."""
         if self.variables.get(name) is None:
             self.variables[name] = self._inner.variable(name, callers)
         return self.variables[name]
 
     def find_type(self, name: str) -> GoType | None:
+        """As Target.find_type; what the inner target answers is kept in `types`."""
         if name not in self.types:
             self.types[name] = self._inner.find_type(name)
         return self.types[name]
 
     def symbol(self, name: str) -> int | None:
+        """As Target.symbol; what the inner target answers is kept in `symbols`."""
         if name not in self.symbols:
             self.symbols[name] = self._inner.symbol(name)
         return self.symbols[name]
 
     def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        """The variables recorded so far: a command about one map asks for no others."""
         return iter([v for v in self.variables.values() if v is not None])
 
     def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        """None: a command about one map searches no package variables."""
         return iter(())
 
     goroutine = None
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
+        """As Target.unwind, not recorded."""
         return self._inner.unwind(goroutine, wanted)
 
     def registers(self, goroutine: Goroutine) -> Registers | None:
+        """As Target.registers, not recorded."""
         return self._inner.registers(goroutine)
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        """As Target.captured, not recorded."""
         return self._inner.captured(code, slot)
 
     def location(self, pc: int) -> Location | None:
+        """As Target.location, not recorded."""
         return self._inner.location(pc)
 
 

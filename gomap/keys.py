@@ -54,6 +54,7 @@ class Scratch:
         return address
 
     def read(self, address: int, size: int) -> bytes:
+        """As Memory.read, also of what `add` has put behind the end of the target's memory."""
         if self._base <= address < self._end:
             if address + size > self._end:
                 raise MemoryFault(address, size)
@@ -72,9 +73,11 @@ class HasKeys(Protocol):
     """A map that a key is looked for in: a MapView, or a sync.Map."""
 
     @property
-    def count(self) -> int: ...
+    def count(self) -> int:
+        """How many entries it has."""
 
-    def entries(self) -> Iterator[Any]: ...
+    def entries(self) -> Iterator[Any]:
+        """Its live entries, each with its key's bytes as `key`."""
 
 
 class SyncKeys:
@@ -85,9 +88,11 @@ class SyncKeys:
 
     @cached_property
     def count(self) -> int:
+        """How many live entries the sync.Map has, counted by walking it."""
         return sum(1 for _ in syncmap.entries(self._target, self._variable))
 
     def entries(self) -> Iterator[KeyBytes]:
+        """The key of each live entry; its bytes are None where they can't be read."""
         for entry in syncmap.entries(self._target, self._variable):
             data = None
             with suppress(MemoryFault):
@@ -161,6 +166,8 @@ class Keys:
         return bool(self.learnt)
 
     def type_named(self, name: str) -> GoType | None:
+        """The type of that name in the program, or among the dynamic types of the map's own keys; None where neither
+        has it."""
         found = find(self.target, name)
         if found is None:
             found = next((t for known, t in self.learnt.items() if means(name, known)), None)

@@ -75,13 +75,18 @@ class Maker(Protocol):
     target: Target
     resolve: Callable[[str], Variable] | None
 
-    def string(self, raw: bytes) -> bytes: ...
+    def string(self, raw: bytes) -> bytes:
+        """A Go string (address, length) of these bytes, in scratch memory."""
 
-    def interface(self, t: GoType, held: GoType, data: bytes) -> bytes: ...
+    def interface(self, t: GoType, held: GoType, data: bytes) -> bytes:
+        """An interface value of type t that holds `data`, a value of type `held`."""
 
-    def assigned(self, t: GoType, value: Variable) -> bytes: ...
+    def assigned(self, t: GoType, value: Variable) -> bytes:
+        """The bytes of a variable of the program as a value of type t. Raises BadExpression where Go would not assign
+        it."""
 
-    def type_named(self, name: str) -> GoType | None: ...
+    def type_named(self, name: str) -> GoType | None:
+        """The program's type of that name; None where it has none."""
 
 
 @dataclass
@@ -94,9 +99,11 @@ class LiteralReader:
 
     @property
     def arch(self) -> Arch:
+        """The target's byte order and pointer size."""
         return self.keys.target.arch
 
     def rest(self) -> str:
+        """The text that is not read yet."""
         return self.text[self.at :]
 
     def space(self) -> None:
@@ -106,6 +113,7 @@ class LiteralReader:
         self.at = found.end()
 
     def take(self, word: str) -> bool:
+        """Reads the word, if it comes next behind white space. Returns whether it did."""
         self.space()
         if self.text.startswith(word, self.at):
             self.at += len(word)
@@ -113,10 +121,12 @@ class LiteralReader:
         return False
 
     def expect(self, word: str, t: GoType) -> None:
+        """Reads the word. Raises BadExpression if something else comes next."""
         if not self.take(word):
             raise self.wrong(t, f"a {word} is missing")
 
     def match(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        """Reads what matches the pattern here, behind white space; None, and nothing is read, where nothing does."""
         self.space()
         found = pattern.match(self.text, self.at)
         if found is not None:
@@ -124,10 +134,12 @@ class LiteralReader:
         return found
 
     def wrong(self, t: GoType, what: str) -> BadExpression:
+        """The error that the text is not a literal of type t, with the place and the reason."""
         where = f" at {said(self.rest())}" if 0 < self.at < len(self.text) else ""
         return BadExpression(f"{said(self.text)} is not {an(t.name)}{where}: {what}")
 
     def expected(self, t: GoType) -> BadExpression:
+        """The error that a literal of type t is expected, with its form."""
         return self.wrong(t, f"expected {_EXPECTED[t.kind]}")
 
     def value(self, t: GoType) -> bytes:
@@ -195,6 +207,7 @@ class LiteralReader:
         return len(self.text)
 
     def literal(self, t: GoType) -> bytes:
+        """The bytes of the literal of type t that comes next. Raises BadExpression."""
         if t.kind is Kind.INTERFACE:
             return self.interface(t)
         if t.kind is Kind.STRUCT:
@@ -240,6 +253,7 @@ class LiteralReader:
         return True
 
     def integer(self, t: GoType) -> bytes:
+        """The bytes of an integer of type t: a number, a rune, or a duration such as 1m30s. Raises BadExpression."""
         rune = self.match(_RUNE)
         if rune is not None:
             text = rune.group(1)
@@ -261,6 +275,10 @@ class LiteralReader:
         return (value & (1 << bits) - 1).to_bytes(t.size, self.arch.byte_order)  # type: ignore[arg-type]
 
     def float(self, t: GoType, text: str, size: int) -> bytes:
+        """The bytes of a float of `size` bytes (4 or 8), from its text.
+
+        t: the type that an error names. Raises BadExpression.
+        """
         try:
             plain = text.replace("_", "")
             value = float.fromhex(plain) if "0x" in plain.lower() else float(plain)
@@ -270,6 +288,7 @@ class LiteralReader:
             raise self.wrong(t, str(error)) from error
 
     def complex(self, t: GoType) -> bytes:
+        """The bytes of a complex number such as (1+2i). Raises BadExpression."""
         closed = self.take("(")
         found = self.match(_COMPLEX)
         if found is None:
@@ -280,6 +299,7 @@ class LiteralReader:
         return self.float(t, real, t.size // 2) + self.float(t, imaginary, t.size // 2)
 
     def pointer(self, t: GoType) -> bytes:
+        """The bytes of a pointer, written as its address or nil. Raises BadExpression."""
         converted = self.converts(t) or self.match(_CONVERSION) is not None
         found = self.match(_POINTER)
         if found is None:
@@ -302,6 +322,7 @@ class LiteralReader:
             raise self.wrong(t, f"expected {t.name}{{...}} as hmap-show --entries prints it")
 
     def struct(self, t: GoType) -> bytes:
+        """The bytes of a struct: fields by name or in order, the others zero. Raises BadExpression."""
         self.opened(t)
         data = bytearray(t.size)
         position = 0
@@ -325,6 +346,7 @@ class LiteralReader:
         return bytes(data)
 
     def array(self, t: GoType) -> bytes:
+        """The bytes of an array: elements in order or by index, the others zero. Raises BadExpression."""
         self.opened(t)
         data = bytearray(t.size)
         position = 0
@@ -348,6 +370,7 @@ class LiteralReader:
         return self.keys.interface(t, held, self.value(held))
 
     def constant_type(self) -> GoType | None:
+        """The default type of the untyped constant that comes next, as Go has it; None where none does."""
         if _STRING.match(self.text, self.at):
             return self.basic("string")
         if re.compile(r"(true|false)\b").match(self.text, self.at):
@@ -392,6 +415,7 @@ class LiteralReader:
         return len(self.text)
 
     def basic(self, name: str) -> GoType | None:
+        """A predeclared type, such as int, for the target's pointer size."""
         return basic(name, self.arch.pointer_size)
 
 

@@ -49,6 +49,7 @@ class CachedMemory:
         self._pages: dict[int, bytes] = {}
 
     def read(self, address: int, size: int) -> bytes:
+        """As Memory.read; pages are kept."""
         first, offset = divmod(address, PAGE)
         page = self._pages.get(first)
         if page is not None and 0 < size <= PAGE - offset:
@@ -74,9 +75,11 @@ class CachedMemory:
             self._pages.pop(number, None)
 
     def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
+        """As memory.stream, past the cache."""
         return stream(self._inner, pieces)
 
     def joined(self, addresses: Sequence[int], sizes: Sequence[int]) -> Buffer | None:
+        """As memory.joined, past the cache."""
         return joined(self._inner, addresses, sizes)
 
     def _page(self, number: int) -> bytes:
@@ -115,6 +118,7 @@ class HeldMemory:
             self._data.insert(first, data)
 
     def read(self, address: int, size: int) -> bytes:
+        """As Memory.read: what is held, and the rest from the process as it is now."""
         index = bisect.bisect_right(self._starts, address) - 1
         if index >= 0:
             offset, data = address - self._starts[index], self._data[index]
@@ -127,9 +131,11 @@ class HeldMemory:
         forget(self._inner, address, size)
 
     def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
+        """As memory.stream, from the process as it is now."""
         return stream(self._inner, pieces)
 
     def joined(self, addresses: Sequence[int], sizes: Sequence[int]) -> Buffer | None:
+        """As memory.joined, from the process as it is now."""
         return joined(self._inner, addresses, sizes)
 
 
@@ -141,6 +147,7 @@ class RecordingMemory:
         self.pages: dict[int, bytes] = {}
 
     def read(self, address: int, size: int) -> bytes:
+        """As Memory.read; what is read is kept in `pages`, by address."""
         data = self._inner.read(address, size)
         self.pages[address] = max(self.pages.get(address, b""), data, key=len)
         return data
@@ -169,6 +176,7 @@ class RegionMemory:
         self._starts = [start for start, _ in self._regions]
 
     def read(self, address: int, size: int) -> bytes:
+        """As Memory.read. Raises MemoryFault for memory that was not recorded."""
         index = bisect.bisect_right(self._starts, address) - 1
         if index >= 0:
             start, data = self._regions[index]

@@ -56,9 +56,11 @@ class Bounds:
         return sum(self.written.values())
 
     def of(self, address: int) -> int:
+        """The most that the number of entries of the map whose header is at `address` may be off."""
         return self.written.get(address, 0)
 
     def facts(self) -> BoundFacts:
+        """The same as a result, for JSON: the maps with the largest bounds first, at most MAX_TOLD."""
         ordered = sorted(self.written.items(), key=lambda item: (-item[1], item[0]))
         of = [MapBound(address, bound) for address, bound in ordered[:MAX_TOLD]]
         return BoundFacts(self.maps, len(self.written), self.gone, self.entries, of)

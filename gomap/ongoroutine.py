@@ -65,13 +65,16 @@ class OnGoroutine:
 
     @property
     def go_version(self) -> str | None:
+        """As Target.go_version."""
         return self._inner.go_version
 
     @cached_property
     def package(self) -> str | None:
+        """The package of the function in the frame that names are looked up in."""
         return next((_package(frame.function) for _, frame in self._frames(lambda function, name, t: False)), None)
 
     def variable(self, name: str, callers: bool = True) -> Variable | None:
+        """As Target.variable, from the frames of this goroutine; a name with a dot is a package variable."""
         if "." in name:
             return self._inner.variable(name)
         frames = self._frames(lambda function, one, t: one == name)
@@ -84,28 +87,36 @@ class OnGoroutine:
         return None
 
     def find_type(self, name: str) -> GoType | None:
+        """As Target.find_type."""
         return self._inner.find_type(name)
 
     def symbol(self, name: str) -> int | None:
+        """As Target.symbol."""
         return self._inner.symbol(name)
 
     def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        """As Target.frame_variables, of this goroutine's frame."""
         frames = self._frames(lambda function, name, t: wanted(t))[:1]
         return (local.variable for _, frame in frames for local in frame.locals)
 
     def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        """As Target.package_variables."""
         return self._inner.package_variables(wanted)
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
+        """As Target.unwind."""
         return self._inner.unwind(goroutine, wanted)
 
     def registers(self, goroutine: Goroutine) -> Registers | None:
+        """As Target.registers."""
         return self._inner.registers(goroutine)
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        """As Target.captured."""
         return self._inner.captured(code, slot)
 
     def location(self, pc: int) -> Location | None:
+        """As Target.location."""
         return self._inner.location(pc)
 
     def _frames(self, wanted: Wanted) -> list[tuple[int, Frame]]:

@@ -40,6 +40,7 @@ class ProcessMemory:
         self._file = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
 
     def read(self, address: int, size: int) -> bytes:
+        """As Memory.read, by pread of /proc/PID/mem."""
         parts = []
         at, end = address, address + size
         while at < end:
@@ -143,6 +144,7 @@ class ProcessMemory:
             filled += here
 
     def close(self) -> None:
+        """Closes /proc/PID/mem. May be called again."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

@@ -28,6 +28,7 @@ class ProgressLine:
         self._shown = 0
 
     def __call__(self, what: str, done: int, of: int | None) -> None:
+        """As Progress: shows how far the work is, from PATIENCE seconds on."""
         now = self._clock()
         if what != self._phase[0]:
             self._phase = (what, now)

@@ -63,32 +63,41 @@ class ImageTarget:
     running: int = 0
 
     def variable(self, name: str, callers: bool = True) -> Variable | None:
+        """The recorded variable of that name; None for any other."""
         return self.variables.get(name)
 
     def find_type(self, name: str) -> GoType | None:
+        """The recorded type of that name; None for any other."""
         return self.types.get(name)
 
     def symbol(self, name: str) -> int | None:
+        """The address of a recorded symbol; None for any other."""
         return self.symbols.get(name)
 
     def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        """All recorded variables."""
         return iter(self.variables.values())
 
     def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        """None: what was recorded counts as variables of a frame."""
         return iter(())
 
     goroutine = None
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
+        """Raises GomapError: stacks are not recorded."""
         raise GomapError("a recorded map has no goroutines")
 
     def registers(self, goroutine: Goroutine) -> Registers | None:
+        """None: registers are not recorded."""
         return None
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        """Nothing: closures are not recorded."""
         return ()
 
     def location(self, pc: int) -> Location | None:
+        """None: the program's text is not recorded."""
         return None
 
 

@@ -78,16 +78,27 @@ class Bounds(Protocol):
     """What may be torn in an answer about a program that goes on (gomap.moving.Bounds)."""
 
     @property
-    def entries(self) -> int: ...
+    def entries(self) -> int:
+        """The most that the number of entries of all maps together may be off."""
+
     @property
-    def written(self) -> Mapping[int, int]: ...
+    def written(self) -> Mapping[int, int]:
+        """The maps whose headers changed, by address, with the most that each one's number of entries may be off."""
+
     @property
-    def gone(self) -> int: ...
+    def gone(self) -> int:
+        """How many headers can't be read any more, or were replaced by something else."""
+
     @property
-    def untold(self) -> int: ...
+    def untold(self) -> int:
+        """How many changed maps the answer gives no bound of their own."""
+
     @property
-    def maps(self) -> int: ...
-    def facts(self) -> BoundFacts: ...
+    def maps(self) -> int:
+        """How many headers were read a second time."""
+
+    def facts(self) -> BoundFacts:
+        """The same as a result, for JSON."""
 
 
 @dataclass

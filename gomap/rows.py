@@ -35,6 +35,7 @@ class Column:
     listed: Sequence[bytes | None] = ()
 
     def items(self) -> Sequence[bytes | None]:
+        """The bytes of each value; None where it can't be read."""
         if self.cells is None:
             return self.listed
         return self.cells.items(self.offset, self.stride, self.type.size)
@@ -55,6 +56,7 @@ class Column:
         return [None if one is None else int.from_bytes(one[:size], order, signed=signed) for one in self.listed]
 
     def floats(self) -> Sequence[float | None]:
+        """The values as floats; None where one can't be read."""
         form = struct.Struct(("<" if self.order == "little" else ">") + {4: "f", 8: "d"}[self.type.size])
         return [None if one is None else form.unpack(one)[0] for one in self.items()]
 
@@ -98,10 +100,12 @@ class Rows:
         return len(self.numbers)
 
     def keys(self) -> Column:
+        """The keys of the entries."""
         shape = self.cells.shape
         return self._column(self.key, shape.keys_off, shape.key_stride, shape.indirect_key)
 
     def elems(self) -> Column:
+        """The elems of the entries."""
         shape = self.cells.shape
         return self._column(self.elem, shape.elems_off, shape.elem_stride, shape.indirect_elem)
 
@@ -110,6 +114,7 @@ class Rows:
         return found.behind(self.memory, self.cells.arch.pointer_size, t) if indirect else found
 
     def slots(self) -> Sequence[int]:
+        """The slot (0 to 7) of each entry in its bucket or group."""
         return list(compress(list(range(SLOTS)) * (len(self.cells.live) // SLOTS), self.cells.live))
 
     def kept(self, keep: Sequence[bool]) -> Rows:
@@ -136,6 +141,7 @@ class Rows:
         return replace(self, cells=cells, numbers=[number])
 
     def first(self, count: int) -> Rows:
+        """The first `count` entries."""
         return self if len(self) <= count else self.kept([i < count for i in range(len(self))])
 
 

@@ -118,6 +118,8 @@ class Scopes:
         return Scope(block.function or "", block.line, tuple(block.variables), plain)
 
     def function(self, entry: int, name: str) -> tuple[_Block, bool] | None:
+        """The function that begins at pc `entry`, as debug information has it: its variables and blocks, and whether it
+        was compiled without optimizations. None where there is none."""
         if entry not in self._functions:
             self._functions[entry] = self._find(entry, name)
         return self._functions[entry]

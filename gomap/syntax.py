@@ -51,6 +51,8 @@ class Convert:
 
 @dataclass(frozen=True)
 class Select:
+    """.field: a field of a struct, or of what a pointer to one points to."""
+
     field: str
 
 
@@ -84,11 +86,15 @@ class Assert:
 
 @dataclass(frozen=True)
 class Deref:
+    """*x: what a pointer points to."""
+
     pass
 
 
 @dataclass(frozen=True)
 class TypedAddress:
+    """&x: the address of a variable, with its type."""
+
     pass
 
 

@@ -33,6 +33,7 @@ class Arch:
         return int.from_bytes(data[offset : offset + size], self.byte_order)  # type: ignore[arg-type]
 
     def pointer(self, data: bytes, offset: int = 0) -> int:
+        """The address at `offset` of data: an unsigned integer of pointer_size bytes."""
         return int.from_bytes(data[offset : offset + self.pointer_size], self.byte_order)  # type: ignore[arg-type]
 
     def pack(self, value: int) -> bytes:
@@ -236,10 +237,12 @@ class Target(Protocol):
     memory: Memory
 
     @property
-    def go_version(self) -> str | None: ...
+    def go_version(self) -> str | None:
+        """What the binary says (go1.27.3); None where it says nothing."""
 
     @property
-    def package(self) -> str | None: ...
+    def package(self) -> str | None:
+        """The full path of the selected function's package; None where no Go function is selected."""
 
     def variable(self, name: str, callers: bool = True) -> Variable | None:
         """The variable of that name as debug information has it: a local of the selected frame or, where
@@ -358,6 +361,7 @@ class Record:
         return value
 
     def get(self, name: str, default: int = 0) -> int:
+        """The field as an unsigned integer, or the default where the struct has no such field."""
         return self[name] if self.type.field(name) else default
 
 
@@ -369,6 +373,7 @@ def read_record(target: Target, t: GoType, address: int) -> Record:
 
 
 def offsets(t: GoType) -> Mapping[str, int]:
+    """The offset of each field of a struct type, in bytes, by name."""
     return {f.name: f.offset for f in t.fields}
 
 

@@ -82,6 +82,7 @@ class Hasher:
 
     @property
     def mem(self) -> MemHash:
+        """How the process hashes memory. Raises GomapError where its random keys can't be found."""
         if self.known is None:
             raise GomapError("the random keys of the process's hash functions can't be found")
         return self.known
@@ -166,6 +167,11 @@ class Hasher:
         return t, plan, self.target.memory.read(word, t.size) if t.size else b""
 
     def dynamic(self, first: int, methods: bool) -> tuple[GoType, Plan | None, bool]:
+        """What an interface's first word says of the value in it: the type, how that is hashed (None: no hash function
+        is known), and whether the second word is the value itself.
+
+        first: *runtime.itab where the interface type has methods, else *abi.Type.
+        """
         found = self.held.get((first, methods))
         if found is None:
             address = descriptor_of(self.types, first, methods)

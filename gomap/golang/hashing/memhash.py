@@ -50,6 +50,7 @@ def load(data: Data, offset: int, size: int, byte_order: str = "little") -> Word
 
 
 def part(data: Data, offset: int, size: int) -> Data:
+    """`size` bytes at `offset` of a key, or of each key of a column."""
     return data[offset : offset + size] if isinstance(data, (bytes, memoryview)) else data[:, offset : offset + size]
 
 
@@ -65,6 +66,7 @@ def padded(data: Data, size: int) -> Data:
 
 
 def block(data: Data, offset: int) -> State:
+    """The 16 bytes at `offset`, as four little-endian words of 32 bits."""
     return (
         load(data, offset, 4),
         load(data, offset + 4, 4),
@@ -74,10 +76,12 @@ def block(data: Data, offset: int) -> State:
 
 
 def low32(word: Word) -> Word:
+    """The lower 32 bits of a word, or of each word of a column."""
     return word & MASK32 if isinstance(word, int) else (word & MASK32).astype("uint32")
 
 
 def high32(word: Word) -> Word:
+    """The upper 32 bits of a 64-bit word, or of each word of a column."""
     return word >> 32 if isinstance(word, int) else (word >> numpy().uint64(32)).astype("uint32")  # type: ignore[union-attr]
 
 
@@ -160,6 +164,7 @@ def aes(s: State, final: bool = False) -> State:
 
 
 def xor(a: State, b: State) -> State:
+    """The exclusive or of two AES states."""
     return (a[0] ^ b[0], a[1] ^ b[1], a[2] ^ b[2], a[3] ^ b[3])
 
 
@@ -169,6 +174,7 @@ def scramble(s: State) -> State:
 
 
 def xor_all(states: Sequence[State]) -> State:
+    """The exclusive or of all states, of which there is at least one."""
     total = states[0]
     for s in states[1:]:
         total = xor(total, s)
@@ -211,6 +217,8 @@ class MemHash:
     narrow: bool = False
 
     def memhash32(self, data: Data, seed: Word) -> Word:
+        """The hash of 4 bytes: runtime.memhash32 of asm_amd64.s, asm_386.s or asm_arm64.s, or of hash32.go and
+        hash64.go."""
         if self.arch is None:
             return self._fallback32(load(data, 0, 4, self.byte_order), seed)
         word = load(data, 0, 4)
@@ -220,6 +228,8 @@ class MemHash:
         return self._x86_fixed((seed, word, 0, 0) if self.pointer_size == 4 else (low32(seed), high32(seed), word, 0))
 
     def memhash64(self, data: Data, seed: Word) -> Word:
+        """The hash of 8 bytes: runtime.memhash64 of asm_amd64.s, asm_386.s or asm_arm64.s, or of hash32.go and
+        hash64.go."""
         if self.arch is None:
             if self.pointer_size == 4:
                 return self._fallback(data, 8, seed)

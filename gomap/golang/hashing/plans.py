@@ -32,17 +32,23 @@ class PlainBytes:
 
 @dataclass(frozen=True)
 class Float:
+    """A float of `size` bytes: runtime.f32hash or f64hash. +0 and -0 have one hash, a NaN has a random one."""
+
     offset: int
     size: int
 
 
 @dataclass(frozen=True)
 class String:
+    """A string (address, length): runtime.strhash."""
+
     offset: int
 
 
 @dataclass(frozen=True)
 class Interface:
+    """An interface: runtime.interhash for one with methods, else nilinterhash."""
+
     offset: int
     methods: bool
 

@@ -53,6 +53,7 @@ class Growths(Protocol):
 
 
 def record(arch: Arch, t: GoType, address: int, read: Read) -> Record:
+    """The struct of type t at `address`, its bytes taken by `read`."""
     return Record(arch, t, address, read(address, t.size))
 
 

@@ -54,6 +54,7 @@ class Absent:
         self._heap: Heap | None = None
 
     def __call__(self, address: int | None) -> bool:
+        """Whether the memory at `address` is only missing from the core file. False for a live process."""
         if self._target.kind != "core" or address is None:
             return False
         self._heap = self._heap or heap_of(self._target)
@@ -96,6 +97,7 @@ class Findings:
             self.counts[code] = self.counts.get(code, 0) + number
 
     def note(self, code: str, message: str, address: int | None = None) -> None:
+        """Adds what is no fault but worth knowing: the severity `note`."""
         self.listed.append(Anomaly("note", code, message, address))
 
     def unread(self, what: str, number: int, message: str, address: int | None) -> None:
@@ -402,6 +404,7 @@ class Checked:
 
     @property
     def number(self) -> int:
+        """How many faults were found, also those that are not listed."""
         return sum(self.kinds.values())
 
     @property
@@ -419,6 +422,7 @@ class Checked:
 
 
 def checked(findings: Findings, entries: int, keys: KeyCheck) -> Checked:
+    """The result of a check, from its findings and from the check of the keys."""
     return Checked(entries, keys.checked, findings.done(), findings.unchecked, findings.counts, keys.random)
 
 

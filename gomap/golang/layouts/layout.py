@@ -77,23 +77,42 @@ class Shape(Protocol):
     header to what a slot holds, by names of fields; * is what a pointer points to, and an array's element."""
 
     @property
-    def layout(self) -> str: ...
+    def layout(self) -> str:
+        """The layout's name: classic or swiss."""
+
     @property
-    def group(self) -> str | None: ...
+    def group(self) -> str | None:
+        """How a Swiss group is laid out: interleaved (each elem behind its key) or split (arrays of keys and of elems);
+        None for classic buckets."""
+
     @property
-    def header(self) -> GoType: ...
+    def header(self) -> GoType:
+        """The header's struct: runtime.hmap or internal/runtime/maps.Map."""
+
     @property
-    def slots(self) -> SlotShape: ...
+    def slots(self) -> SlotShape:
+        """Where keys and elems lie in a bucket or group."""
+
     @property
-    def overflow_off(self) -> int | None: ...
+    def overflow_off(self) -> int | None:
+        """Offset of the overflow pointer in a bucket; None for groups."""
+
     @property
-    def key_path(self) -> Sequence[str]: ...
+    def key_path(self) -> Sequence[str]:
+        """The fields that lead from the header to a key."""
+
     @property
-    def elem_path(self) -> Sequence[str]: ...
+    def elem_path(self) -> Sequence[str]:
+        """The fields that lead from the header to an elem."""
+
     @property
-    def key(self) -> GoType: ...
+    def key(self) -> GoType:
+        """The map's key type."""
+
     @property
-    def elem(self) -> GoType: ...
+    def elem(self) -> GoType:
+        """The map's elem type."""
+
     @property
     def scan(self) -> bool:
         """Whether buckets contain pointers for the collector."""
@@ -103,19 +122,29 @@ class MapView(Protocol):
     """One map. What is read of its header is as it was when the view was made."""
 
     @property
-    def target(self) -> Target: ...
+    def target(self) -> Target:
+        """The program that the map is in."""
+
     @property
-    def shape(self) -> Shape: ...
+    def shape(self) -> Shape:
+        """Where the map's type has its parts."""
+
     @property
-    def terms(self) -> Terms: ...
+    def terms(self) -> Terms:
+        """The runtime's words for the parts of a map of this layout."""
+
     @property
-    def marks(self) -> MarkCode: ...
+    def marks(self) -> MarkCode:
+        """What the mark of a slot (tophash or control byte) says."""
+
     @property
     def address(self) -> int:
         """Of the header (*runtime.hmap or *internal/runtime/maps.Map)."""
 
     @property
-    def header(self) -> Record: ...
+    def header(self) -> Record:
+        """The header as it was when the view was made."""
+
     @property
     def count(self) -> int:
         """Entries, as the header counts them: len(m)."""
@@ -129,7 +158,9 @@ class MapView(Protocol):
         """Whether a write has marked the map."""
 
     @property
-    def flags(self) -> list[str]: ...
+    def flags(self) -> list[str]:
+        """The flags that are set in the header, by name."""
+
     @property
     def size(self) -> int:
         """What a walk takes at least, by the header, however few entries there are."""
@@ -243,7 +274,8 @@ class MapView(Protocol):
     def growing(self, structure: Structure) -> Growing:
         """How far its growth is."""
 
-    def describe(self, structure: Structure) -> Description: ...
+    def describe(self, structure: Structure) -> Description:
+        """Layout, load and state of growth in words."""
 
     def iteration(self, record: Record) -> tuple[int, int] | None:
         """(done, total) of an iterator of this map; None for words that are none, though they begin as one does."""

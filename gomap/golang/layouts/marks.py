@@ -56,6 +56,7 @@ class MarkCode:
         return dead ^ high, not (number & low) + low & dead
 
     def count_live(self, marks: bytes) -> int:
+        """How many of these marks belong to live entries."""
         np = numpy_if_loaded()
         if np is not None:
             return int(np.count_nonzero(self.are_live(np, np.frombuffer(marks, np.uint8))))
@@ -69,6 +70,10 @@ class MarkCode:
 
 
 def mark_code(live: range, empty: int, tombstone: int, evacuated: tuple[int, ...] = ()) -> MarkCode:
+    """The marks of a layout, with tables made for counting them.
+
+    live: marks of live entries, one range of byte values. empty, tombstone, evacuated: those that say so.
+    """
     assert live == range(0x80) or (live.stop == 256 and 0 < live.start < 0x80)
     table = bytes(1 if mark in live else 0 for mark in range(256))
     dead = bytes(mark for mark in range(256) if mark not in live)
@@ -137,6 +142,7 @@ class Tally:
 
     @property
     def slots(self) -> int:
+        """How many slots the counted buckets have."""
         return self.buckets * SLOTS
 
     def add(self, marks: bytes, code: MarkCode) -> int:

@@ -41,6 +41,8 @@ class SlotShape:
     reversed_marks: bool = False  # slot i's mark is byte 7 - i
 
     def mark_offset(self, slot: int) -> int:
+        """Offset of a slot's mark in its bucket or group, in bytes. Groups of big-endian machines have the control
+        word's bytes in reverse (internal/runtime/maps/group.go, ctrlGroup.get)."""
         return 7 - slot if self.reversed_marks else slot
 
     @cached_property
@@ -68,10 +70,12 @@ class SlottedShape:
 
     @property
     def key(self) -> GoType:
+        """The key type."""
         return self.slots.key
 
     @property
     def elem(self) -> GoType:
+        """The elem type."""
         return self.slots.elem
 
     @property

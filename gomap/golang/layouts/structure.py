@@ -30,6 +30,7 @@ class Growth:
 
     @property
     def fraction(self) -> float:
+        """The part of the old buckets that is evacuated, 0..1."""
         return self.evacuated / self.old_buckets if self.old_buckets else 0.0
 
 
@@ -47,6 +48,7 @@ class Bytes:
 
     @property
     def waste(self) -> int:
+        """Bytes that the map holds beyond those of its live keys and elems."""
         return max(self.allocated - self.live, 0)
 
 
@@ -142,4 +144,5 @@ def counted(count: int, entries: Iterator[MapEntry]) -> Iterator[MapEntry]:
 
 
 def too_many(count: int, number: int) -> GomapError:
+    """The error that a walk found more entries than a map with this count can have."""
     return GomapError(f"the map counts {count:,} entries and has more than {number:,}: it is corrupt")

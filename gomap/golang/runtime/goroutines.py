@@ -172,4 +172,5 @@ class _Reasons:
 
 
 def by_id(goroutines: Sequence[Goroutine], goid: int) -> Goroutine | None:
+    """The goroutine with this id (runtime.g.goid); None where there is none."""
     return next((g for g in goroutines if g.id == goid), None)

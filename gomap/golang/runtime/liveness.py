@@ -43,14 +43,17 @@ MAX_POINTERS, MAX_STACK, MAX_DEFERS = 64, 1 << 22, 1 << 12
 
 
 def not_reached(name: str, line: int) -> str:
+    """The doubt (Variable.doubt) about a variable that is declared at a later line."""
     return f"{name} is declared at line {line}, which the program has not reached yet"
 
 
 def at_declaration(name: str, line: int) -> str:
+    """The doubt (Variable.doubt) about a variable that is declared at the current line."""
     return f"{name} is declared at line {line}, where the program stands: it may not be set yet"
 
 
 def dead(name: str) -> str:
+    """The doubt (Variable.doubt) about a variable that the function does not use again."""
     return f"{name} is dead at this pc: its value is not used again, and may be stale or not set yet"
 
 

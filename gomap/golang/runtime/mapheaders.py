@@ -23,13 +23,17 @@ class Descriptors(Protocol):
 
     target: Target
 
-    def at(self, address: int) -> GoType: ...
+    def at(self, address: int) -> GoType:
+        """The type whose descriptor (*abi.Type) is at `address`."""
 
-    def runtime_type(self, name: str) -> GoType: ...
+    def runtime_type(self, name: str) -> GoType:
+        """A type of the runtime, by name. Raises NoDebugInfo."""
 
-    def is_of_program(self, address: int) -> bool: ...
+    def is_of_program(self, address: int) -> bool:
+        """Whether a descriptor is one of the program's own, and not one that reflect made."""
 
-    def size_at(self, address: int) -> int: ...
+    def size_at(self, address: int) -> int:
+        """Bytes of a value of the type whose descriptor is at `address`."""
 
 
 def header_of(types: Descriptors, record: Record, key: str, elem: str) -> GoType:

@@ -163,6 +163,10 @@ class DescribedTypes:
         return list(self._types.items())
 
     def descriptor(self, address: int) -> Descriptor:
+        """The fields of the type descriptor (*abi.Type) at `address`.
+
+        Raises MemoryFault, BadExpression where no descriptor is there.
+        """
         arch, word = self.target.arch, self.target.arch.pointer_size
         data = self.target.memory.read(address, 4 * word + 16)
         kind = data[2 * word + 7]
@@ -411,6 +415,7 @@ class DescribedTypes:
         return read_record(self.target, self._map_descriptor(), address)
 
     def map_record_size(self) -> int:
+        """Bytes of a map type's descriptor: abi.MapType."""
         return self._map_descriptor().size
 
     def map_header(self) -> GoType:
@@ -445,6 +450,7 @@ class DescribedTypes:
         )
 
     def runtime_type(self, name: str) -> GoType:
+        """A type of the runtime, by name. Raises NoDebugInfo."""
         found = self.target.find_type(name)
         if found is None:
             raise NoDebugInfo(f"the program has no debug information on {name}")

@@ -80,6 +80,8 @@ class Unseen:
             raise NoLocals(f"this needs goroutines' stacks: {self.of_all.partition(':')[0]}")
 
     def anomalies(self) -> list[Anomaly]:
+        """The stacks that could not be unwound: one note for all of them, or a warning each, the first MAX_NAMED by
+        number."""
         if self.of_all is not None:
             return [Anomaly("note", "no-locals", self.of_all)]
         if self.count <= MAX_NAMED:

@@ -22,10 +22,15 @@ class ClassicGrowths:
     functions = FUNCTIONS
 
     def map_and_type(self, function: str, arguments: Sequence[int]) -> tuple[int, int]:
+        """*runtime.hmap and *runtime.maptype, from the arguments of runtime.hashGrow."""
         t, h = arguments
         return h, t
 
     def read(self, function: str, arguments: Sequence[int], shape: ClassicShape, read: Read) -> Growth:
+        """The growth that runtime.hashGrow, just entered with these arguments, begins.
+
+        read: the bytes at an address. Raises MemoryFault.
+        """
         header = record(self.rules.arch, self.rules.header, arguments[1], read)
         entries, B, slots, allocator = header["count"], header["B"], shape.slots, self.rules.allocator
         doubles = entries + 1 > limit_of(B, self.load_factor)
@@ -44,4 +49,5 @@ class ClassicGrowths:
         )
 
     def capacity(self, entries: int) -> int:
+        """The size to give to make for this many entries: the number itself, whatever chance does."""
         return entries

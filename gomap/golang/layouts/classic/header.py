@@ -56,6 +56,7 @@ class ClassicHeaders:
         return record[self.at["count"]] == count and record[self.at["buckets"]] == array
 
     def has_directory(self, size: int) -> bool:
+        """False: a classic map has no directory."""
         return False
 
     def smallest(self, size: int) -> int:

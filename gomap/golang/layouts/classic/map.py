@@ -53,19 +53,23 @@ class ClassicMap:
 
     @property
     def count(self) -> int:
+        """hmap.count: the number of entries."""
         return self.header["count"]
 
     @property
     def flags(self) -> list[str]:
+        """The bits of hmap.flags that are set, by name."""
         flags = self.header["flags"]
         return [name for bit, name in FLAG_NAMES if flags & bit]
 
     @property
     def writing(self) -> bool:
+        """Whether hashWriting is set in hmap.flags."""
         return bool(self.header["flags"] & HASH_WRITING)
 
     @property
     def B(self) -> int:
+        """hmap.B: the bucket array has 2^B buckets."""
         return self.header["B"]
 
     @property
@@ -101,6 +105,7 @@ class ClassicMap:
 
     @property
     def array_address(self) -> int:
+        """hmap.buckets: *bmap, 0 for a map without a bucket array."""
         return self.header["buckets"]
 
     @property
@@ -146,6 +151,7 @@ class ClassicMap:
             yield from behind(slots, self.target.arch, data)
 
     def layout_facts(self, structure: Structure) -> ClassicFacts:
+        """The header's fields as a result, for JSON."""
         return ClassicFacts(
             B=self.B,
             noverflow=self.header["noverflow"],

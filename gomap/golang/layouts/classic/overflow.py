@@ -85,6 +85,11 @@ class Overflow:
         return array.spare
 
     def link_problem(self, array: BucketArray, link: OverflowLink, own: set[int] | None) -> tuple[str, str] | None:
+        """What is wrong with an overflow pointer, as (code, words that follow its address); None for a valid one.
+
+        array: the array whose bucket the chain begins with. own: addresses in the map's own list of overflow buckets
+        (mapextra), None where there is no such list.
+        """
         pointer = link.pointer
         if pointer in self.seen:
             if self.seen[pointer] == link.bucket:

@@ -28,6 +28,10 @@ class Rows:
 
 
 def scan(data: bytes, size: int, old: bool) -> Rows:
+    """What the tophash bytes of a run of buckets say, for each bucket.
+
+    data: whole buckets. size: bytes of one. old: they are an old array's, in which evacuated buckets are normal.
+    """
     np = numpy()
     if np is None:
         return _scan_one_by_one(data, size, old)

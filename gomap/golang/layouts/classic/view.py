@@ -43,15 +43,19 @@ class ClassicView(ClassicMap):
 
     @property
     def seed(self) -> int:
+        """hmap.hash0: the seed of the keys' hashes."""
         return self.header["hash0"]
 
     def mark(self, hash_: int) -> int:
+        """The tophash of a hash, as runtime.tophash gives it."""
         return int(tophash(hash_, self.target.arch))
 
     def forecast(self, structure: Structure) -> Forecast:
+        """What makes the map grow next: growth.forecast."""
         return growth.forecast(self)
 
     def describe(self, structure: Structure) -> Description:
+        """Layout, load and state of growth in words."""
         buckets, grown, load = structure.main.buckets, structure.growth, "no buckets"
         many = f"{human.power(buckets)} buckets" if buckets >= 1 << 10 else human.plural(buckets, "bucket")
         if structure.overflow:

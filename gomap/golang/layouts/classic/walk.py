@@ -77,6 +77,10 @@ class BucketWalk:
         return nonzero_words(data, shape.overflow_off, shape.slots.size, arch.pointer_size, arch.byte_order)
 
     def pointers(self, data: Buffer) -> Sequence[int]:
+        """The overflow pointer of each bucket.
+
+        data: whole buckets, one behind another.
+        """
         shape, arch = self.shape, self.target.arch
         return words(data, shape.overflow_off, shape.slots.size, arch.pointer_size, arch.byte_order)
 

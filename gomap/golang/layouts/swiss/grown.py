@@ -27,9 +27,14 @@ class SwissGrowths:
     functions = FUNCTIONS
 
     def map_and_type(self, function: str, arguments: Sequence[int]) -> tuple[int, int]:
+        """*internal/runtime/maps.Map and *abi.MapType, from the arguments of (*Map).growToTable or (*table).rehash."""
         return arguments[0 if function == FIRST else 2], arguments[1]
 
     def read(self, function: str, arguments: Sequence[int], shape: SwissShape, read: Read) -> Growth:
+        """The growth that growToTable or rehash, just entered with these arguments, begins.
+
+        function: its full name. read: the bytes at an address. Raises MemoryFault.
+        """
         arch, word = self.rules.arch, self.rules.arch.pointer_size
         address, _ = self.map_and_type(function, arguments)
         header = record(arch, self.rules.header, address, read)

@@ -58,6 +58,7 @@ class SwissHeaders:
         return record[self.at["used"]] == count and record[self.at["dirPtr"]] == array
 
     def has_directory(self, size: int) -> bool:
+        """Whether Map.dirLen says that dirPtr is a directory; 0 is a small map's, whose dirPtr is its group."""
         return size > 0
 
     def smallest(self, size: int) -> int:

@@ -15,10 +15,12 @@ MAX_FAULTS = 8
 
 
 def h1(hash_: int) -> int:
+    """The part of a hash that picks a key's first group: h1 of internal/runtime/maps."""
     return hash_ >> 7
 
 
 def h2(hash_: int) -> int:
+    """The 7 bits of a hash that a control byte keeps: h2 of internal/runtime/maps."""
     return hash_ & 0x7F
 
 

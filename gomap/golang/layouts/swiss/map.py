@@ -68,14 +68,17 @@ class SwissMap:
 
     @property
     def count(self) -> int:
+        """Map.used: the number of entries."""
         return self.header["used"]
 
     @property
     def writing(self) -> bool:
+        """Whether Map.writing is set."""
         return self.header["writing"] != 0
 
     @property
     def flags(self) -> list[str]:
+        """`writing`, while Map.writing is set."""
         return ["writing"] if self.writing else []
 
     @property
@@ -106,6 +109,7 @@ class SwissMap:
 
     @property
     def array_address(self) -> int:
+        """Map.dirPtr: the directory, or a small map's group; 0 where nothing is allocated."""
         return self.header["dirPtr"]
 
     @property
@@ -141,6 +145,7 @@ class SwissMap:
                 yield from behind(slots, self.target.arch, data)
 
     def layout_facts(self, structure: Structure) -> SwissFacts:
+        """The header's fields as a result, for JSON."""
         header = self.header
         known = self.shape.header.field("tombstonePossible") is not None
         return SwissFacts(
@@ -315,6 +320,10 @@ class SwissMap:
         return good * 2 >= LOOKED_AT
 
     def tables(self, structure: Structure) -> list[SwissTable]:
+        """The tables that the directory has, each once; none for a small map.
+
+        structure: gets an anomaly for each table that can't be read.
+        """
         if self.small:
             return []
         directory = self._directory(structure)

@@ -47,21 +47,26 @@ class SwissView(SwissMap):
 
     @property
     def iterated(self) -> str:
+        """What done and total of an iteration count: slots of a small map, else directory entries."""
         return "slots" if self.small else "directory"
 
     @property
     def seed(self) -> int:
+        """Map.seed: the seed of the keys' hashes."""
         return self.header["seed"]
 
     def mark(self, hash_: int) -> int:
+        """H2 of a hash, which a live slot's control byte is."""
         return lookup.h2(hash_)
 
     def check(
         self, hasher: Hasher, plan: Plan | None, allocator: Allocator, full: bool, absent: Callable[[int | None], bool]
     ) -> Checked:
+        """Every invariant of the map: check.check."""
         return check.check(self, hasher, plan, full, absent)
 
     def describe(self, structure: Structure) -> Description:
+        """Layout and load in words."""
         groups, kind, load = structure.main.buckets, f" ({self.shape.group} slots)", "no buckets"
         many = human.plural(groups, "group")
         if groups:
