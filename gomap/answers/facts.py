@@ -16,18 +16,22 @@ from gomap.target import Frame, Location, Place
 
 
 def place_facts(place: Place) -> PlaceFacts:
+    """A place, as results have it."""
     return PlaceFacts(place.goroutine, place.frame, place.function, place.file, place.line)
 
 
 def call_facts(call: Frame | Location | None) -> CallFacts | None:
+    """The function, file and line of a call, as results have them; None for none."""
     return None if call is None else alike(CallFacts, call)
 
 
 def way_facts(way: Holder) -> WayFacts:
+    """How a variable leads to a value: path, kind and place."""
     return WayFacts(way.path, way.kind, place_facts(way.place))
 
 
 def holder_row(holder: Holder) -> HolderRow:
+    """A variable that holds a map, with the others that lead to it from the same place."""
     return HolderRow(way_facts(holder), holder.address, [way_facts(other) for other in holder.also])
 
 

@@ -49,6 +49,7 @@ MAX_IDENTIFIED = 1 << 10
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
+    """Answers hmap-advise. Raises what resolving EXPR raises."""
     target = context.target
     adviser = Adviser(target, heap_of(target), allocator(target), options["--min"])
     if options["EXPR"]:

@@ -52,6 +52,7 @@ NOUNS = {
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
+    """Answers hmap-check. Raises UsageError, and what resolving EXPR raises."""
     target = context.target
     expr, every = options["EXPR"], options["--all"]
     if bool(expr) == bool(every):

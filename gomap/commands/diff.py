@@ -59,6 +59,7 @@ class Side:
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
+    """Answers hmap-diff. Raises UsageError, BadImage, and what resolving an expression raises."""
     names = options["A"], options["B"] or NOW
     if names[0] == names[1]:
         raise UsageError(f"A and B are both {names[0]}: there is nothing to compare")

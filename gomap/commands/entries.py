@@ -28,6 +28,7 @@ ROWS = 50
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
+    """Answers hmap-entries. Raises BadExpression for a condition that the map's types do not allow."""
     target, expr = context.target, options["EXPR"]
     _, t, address = context.resolve_map(expr)
     limit = options["--limit"]

@@ -18,6 +18,7 @@ from gomap.results.shared import GrowthFacts
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
+    """Answers hmap-evac. Raises what resolving EXPR raises."""
     target, expr = context.target, options["EXPR"]
     _, t, address = context.resolve_map(expr)
     shape = shape_of(t, target.arch)

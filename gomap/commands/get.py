@@ -27,6 +27,7 @@ MAX_ROWS = 30
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
+    """Answers hmap-get. Raises BadExpression for a key that is not of the map's key type."""
     expr = options["EXPR"]
     _, t, address = context.resolve_map(expr)
     keys = keys_of(context.target, context.note, context.seek)

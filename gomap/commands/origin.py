@@ -39,6 +39,7 @@ OFF = "runtime.MemProfileRate is 0: the program samples no allocations"
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
+    """Answers hmap-origin. Raises GomapError for a recorded map, which has no heap profile."""
     target, expr = context.target, options["EXPR"]
     if target.kind == "recorded":
         raise GomapError("a recorded map has no heap profile: use the process or its core")

@@ -56,6 +56,7 @@ class Raced:
 
     @property
     def name(self) -> str:
+        """The map in a line: type, address and the best of its names; a nil map as such."""
         if self.address is None and all(one.nil for one in self.inside):
             return f"a nil {self.type.name if self.type else 'map'}"
         path = f" ({_best(self.holders)})" if self.holders else ""
@@ -70,10 +71,12 @@ class Raced:
 
     @property
     def rank(self) -> tuple[bool, int, int]:
+        """Orders maps: first those that the program died at, then those with more goroutines inside."""
         return not any(one.fatal for one in self.inside), -len(self.inside), self.address or 0
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
+    """Answers hmap-race."""
     target = context.target
     searched = race.search(target, context.progress)
     # What the runtime's map functions have under reflect's names their callers have too, and not only in registers.

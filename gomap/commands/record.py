@@ -11,6 +11,7 @@ from gomap.report import Report
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
+    """Answers hmap-record: writes the file. Raises BadImage, and what resolving EXPR raises."""
     # The file format is read and written in one place, which knows the registry: too late an import for here.
     from gomap.image import record
 

@@ -586,6 +586,7 @@ SHORT = {
 
 
 def find(name: str) -> Command | None:
+    """The command of that name; None where there is none."""
     return next((command for command in COMMANDS if command.name == name), None)
 
 

@@ -35,6 +35,7 @@ WORTH_REBUILDING = 64 << 10
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
+    """Answers hmap-show. Raises what resolving EXPR raises; BadExpression for --buckets that the map does not have."""
     target, expr = context.target, options["EXPR"]
     variable, t, address = context.resolve_map(expr)
     shape = shape_of(t, target.arch)

@@ -16,6 +16,7 @@ from gomap.snapshots.take import list_entries, take
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
+    """Answers hmap-snapshot: writes the file. Raises BadImage, and what resolving --entries raises."""
     path = options["FILE"]
     if context.target.kind == "recorded":
         raise GomapError("a recorded map is a snapshot of one map already: hmap-diff takes its file")

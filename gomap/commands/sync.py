@@ -25,6 +25,7 @@ WORTH_A_WORD = 64
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
+    """Answers hmap-sync. Raises NotAMap where EXPR is not a sync.Map."""
     target, expr = context.target, options["EXPR"]
     variable = context.resolve_behind(expr)
     shape = syncmap.detect(target, variable.type)

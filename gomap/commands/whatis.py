@@ -52,6 +52,7 @@ class _Answer:
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
+    """Answers hmap-whatis. Raises BadExpression where ADDR is not an address."""
     target = context.target
     address = address_of(context, options["ADDR"])
     heap = heap_of(target)

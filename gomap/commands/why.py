@@ -29,6 +29,8 @@ CANDIDATES = 64
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
+    """Answers hmap-why. Raises GomapError without numpy and scipy; BadExpression for an address that is in no heap
+    object, stack or package variable."""
     target, text = context.target, options["EXPR"]
     if target.kind == "recorded":
         raise GomapError("a recorded map has no heap: use the process or its core")

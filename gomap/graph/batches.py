@@ -42,10 +42,20 @@ class Following(Protocol):
     max_steps: int
     word: int
 
-    def pointer_in(self, data: bytes, offset: int = 0) -> int: ...
-    def behind(self, found: Reference, t: GoType, address: int, part: PathPart | None = None) -> None: ...
-    def edge(self, found: Reference, block: bytes | None, at: int) -> None: ...
-    def queue(self, found: Reference | Batch, level: int) -> None: ...
+    def pointer_in(self, data: bytes, offset: int = 0) -> int:
+        """The pointer at `offset` of data; 0 for nil."""
+
+    def behind(self, found: Reference, t: GoType, address: int, part: PathPart | None = None) -> None:
+        """Follows a reference to the value of type t at `address`.
+
+        part: what the path gets for it.
+        """
+
+    def edge(self, found: Reference, block: bytes | None, at: int) -> None:
+        """Follows the reference that lies `at` bytes into a block of memory; None for a block that can't be read."""
+
+    def queue(self, found: Reference | Batch, level: int) -> None:
+        """Has the walk look at what was found, `level` steps away from where it began."""
 
 
 def in_batch(walk: Following, t: GoType, count: int) -> bool:

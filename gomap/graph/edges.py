@@ -94,6 +94,7 @@ class Edges:
     _syncs: dict[int, tuple[GoType, bool]] = field(default_factory=dict)
 
     def of(self, t: GoType) -> TypeEdges:
+        """The places in a value of type t that refer to something else, worked out when they are first asked for."""
         found = self._known.get(id(t))
         if found is None:
             found = self._known[id(t)] = self._layout(t)

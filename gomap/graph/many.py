@@ -31,6 +31,7 @@ class Elements:
         self.path = path
 
     def __call__(self, i: int) -> Path:
+        """The path of element i."""
         return Path(self.path, i)
 
 
@@ -46,6 +47,7 @@ class Entries:
         self.keys, self.elems, self.form = keys, elems, form
 
     def __call__(self, i: int) -> Path:
+        """The path of the elem of entry i, with its key."""
         shape, at = self.shape, self.keys[i]
         try:
             if shape.indirect_key:
@@ -65,6 +67,7 @@ class Behind:
         self.ways, self.rows, self.fields = ways, rows, fields
 
     def __call__(self, i: int) -> Path:
+        """The path of what the pointer in value i points to."""
         path = self.ways(self.rows[i])
         return Path(path, self.fields) if self.fields else path
 

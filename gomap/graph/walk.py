@@ -112,6 +112,7 @@ class GraphWalk:
 
     @property
     def is_done(self) -> bool:
+        """Whether nothing is left to look at."""
         return not any(self._queues.values())
 
     def finish(self) -> None:
@@ -148,6 +149,7 @@ class GraphWalk:
                 raise GomapError(f"{what}: uninitialized or corrupt")
 
     def queue(self, found: Reference | Batch, level: int) -> None:
+        """Puts what was found behind all else of its level: steps away from where the walk began."""
         queue = self._queues.get(level)
         if queue is None:
             queue = self._queues[level] = deque()

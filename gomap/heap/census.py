@@ -95,6 +95,7 @@ class Census:
         return not (self.unread or self.lost or self.interrupted)
 
     def add(self, row: Row) -> None:
+        """Adds a row: address, entries, array's address, array's size, bytes held, slots."""
         address, count, pointer, size, held, slots = row
         self.addresses.append(address)
         self.counts.append(count)
@@ -187,6 +188,7 @@ class HeaderReader:
     # -- the heap --------------------------------------------------------------------------------------
 
     def heap_headers(self, progress: Progress) -> None:
+        """Adds the map headers among the heap's objects of the header's size class."""
         found = self.found
         self.spans, found.lost = self.heap.every()
         self.starts = [span.start for span in self.spans]

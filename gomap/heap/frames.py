@@ -194,9 +194,12 @@ class StackPointers:
             yield _Object(offset, length, read(rodata + bits_at, (count_ + 7) // 8))
 
     def live(self, call: _StackCall) -> list[int] | None:
+        """Addresses of the frame's words that are pointers and alive, by the stack map of its pc; None where there is
+        none."""
         return self._maps.live(call.pc, call.top)
 
     def ends(self, call: _StackCall) -> tuple[int, int]:
+        """Addresses of the end of the frame's locals and of its first argument."""
         return self._maps.ends(call.top)
 
     def arguments(self, call: _StackCall) -> int:

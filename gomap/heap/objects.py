@@ -258,6 +258,7 @@ class HeapObjects:
         return self.start[span] + index * self.size[span]
 
     def address(self, one: int) -> int:
+        """The address of the object with this number."""
         return int(self.addresses(self.np.array([one]))[0])
 
     def sizes(self, objects: Any) -> Any:

@@ -14,7 +14,8 @@ class Look(Protocol):
     """A place within the values of one target (values.py)."""
 
     @property
-    def target(self) -> Target: ...
+    def target(self) -> Target:
+        """The program that the value is in."""
 
     def part(self, t: GoType, data: bytes) -> str:
         """A value within the one that is formatted, as it is shown there."""
@@ -70,6 +71,7 @@ def number(look: Look, t: GoType, data: bytes, name: str) -> int | None:
 
 
 def integer(look: Look, t: GoType, data: bytes) -> int:
+    """The integer of type t that data begins with."""
     order = look.target.arch.byte_order
     return int.from_bytes(data[: t.size], order, signed=t.kind is Kind.INT)  # type: ignore[arg-type]
 

@@ -86,6 +86,7 @@ def _zone(look: Look, t: GoType, data: bytes) -> tuple[int, str] | None:
 
 
 def addr_port(look: Look, t: GoType, data: bytes) -> str | None:
+    """A netip.AddrPort as its String method writes it; None where it can't be read."""
     ip, port = field(t, data, "ip"), number(look, t, data, "port")
     found = _addr(look, *ip) if ip is not None else None
     if found is None or port is None:
@@ -97,6 +98,7 @@ def addr_port(look: Look, t: GoType, data: bytes) -> str | None:
 
 
 def prefix(look: Look, t: GoType, data: bytes) -> str | None:
+    """A netip.Prefix as its String method writes it; None where it can't be read."""
     ip, bits = field(t, data, "ip"), number(look, t, data, "bitsPlusOne")
     found = _addr(look, *ip) if ip is not None else None
     if found is None or bits is None:
@@ -125,10 +127,12 @@ def _unmapped(raw: bytes) -> bytes:
 
 
 def mask(look: Look, t: GoType, data: bytes) -> str | None:
+    """A net.IPMask in hexadecimal; None for an empty one."""
     return look.string(data).hex() or None
 
 
 def hardware(look: Look, t: GoType, data: bytes) -> str | None:
+    """A net.HardwareAddr as xx:xx:...; None for an empty one."""
     return look.string(data).hex(":") or None
 
 

@@ -27,6 +27,7 @@ def _whole(look: Look, t: GoType, data: bytes) -> int | None:
 
 
 def big_int(look: Look, t: GoType, data: bytes) -> str | None:
+    """A big.Int in decimal; None where it can't be read or is too long."""
     value = _whole(look, t, data)
     return None if value is None else _decimal(value)
 
@@ -59,6 +60,7 @@ def atomic(look: Look, t: GoType, data: bytes) -> str | None:
 
 
 def atomic_bool(look: Look, t: GoType, data: bytes) -> str | None:
+    """What an atomic.Bool holds: true or false."""
     value = number(look, t, data, "v")
     return None if value is None else "true" if value else "false"
 

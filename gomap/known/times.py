@@ -238,11 +238,13 @@ def parse_duration(text: str) -> int | None:
 
 
 def month(look: Look, t: GoType, data: bytes) -> str | None:
+    """A time.Month by name; None for a number that is none."""
     value = integer(look, t, data)
     return _MONTHS[value - 1] if 1 <= value <= 12 else None
 
 
 def weekday(look: Look, t: GoType, data: bytes) -> str | None:
+    """A time.Weekday by name; None for a number that is none."""
     value = integer(look, t, data)
     return _WEEKDAYS[value] if 0 <= value <= 6 else None
 

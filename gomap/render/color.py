@@ -17,9 +17,11 @@ class Paint:
         self._go: Any = None
 
     def __call__(self, style: str, text: str) -> str:
+        """The text in a style (a key of _CODES); unchanged where colour is off."""
         return f"\033[{_CODES[style]}m{text}\033[0m" if self.on and text else text
 
     def heat(self, fraction: float, text: str) -> str:
+        """The text in a colour for a fraction, 0..1; unchanged where colour is off."""
         if not self.on:
             return text
         color = _HEAT[min(int(fraction * len(_HEAT)), len(_HEAT) - 1)]

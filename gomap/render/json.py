@@ -10,6 +10,7 @@ from gomap.target import Target
 
 
 def success(command: str, target: Target, report: Report) -> str:
+    """The answer of a command as one line of JSON (docs/json.md)."""
     target = report.target or target
     arch = target.arch
     version = target.go_version if report.gone is None else report.gone or None
@@ -25,4 +26,5 @@ def bare(command: str, data: object) -> str:
 
 
 def failure(command: str, error: GomapError) -> str:
+    """The error of a command as one line of JSON (docs/json.md)."""
     return line(Failure(SCHEMA, command, ErrorFacts(error.code, str(error))))

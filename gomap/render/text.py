@@ -315,6 +315,10 @@ def columns(text: str) -> int:
 
 
 def pad(text: str, width: int, right: bool = False) -> str:
+    """Text filled with spaces to `width` columns.
+
+    right: aligned to the right.
+    """
     space = " " * max(width - columns(text), 0)
     return space + text if right else text + space
 

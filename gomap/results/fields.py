@@ -85,6 +85,7 @@ class ResultField:
 
     @property
     def words(self) -> list[str]:
+        """The words that the field's meaning has in backquotes: the values that it can have."""
         return re.findall(r"`([^`]+)`", self.meaning)
 
 

@@ -50,6 +50,7 @@ class Source:
 
     @property
     def go_version(self) -> str | None:
+        """The program's Go version; None where the binary says nothing."""
         return self.go
 
 
@@ -97,6 +98,7 @@ class Snapshot:
         return len(self.addresses)
 
     def column(self, name: str) -> array[int]:
+        """The column of that name: a number for each map."""
         found: array[int] = getattr(self, name)
         return found
 
@@ -123,8 +125,10 @@ class Texts:
         self.numbers: dict[str, int] = {}
 
     def __call__(self, text: str) -> int:
+        """The number of a text: the same for the same text."""
         return self.numbers.setdefault(text, len(self.numbers))
 
     @property
     def all(self) -> list[str]:
+        """The texts in the order of their numbers."""
         return list(self.numbers)

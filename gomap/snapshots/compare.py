@@ -65,10 +65,12 @@ class Change:
 
     @property
     def entries(self) -> int:
+        """By how many entries the map grew; negative where it shrank."""
         return self.after.count - self.before.count
 
     @property
     def bytes(self) -> int:
+        """By how many bytes held the map grew; negative where it shrank."""
         return self.after.bytes - self.before.bytes
 
     @property
@@ -94,6 +96,8 @@ class ChangedGroup:
 
 @dataclass
 class Total:
+    """Sums over maps. bytes: held."""
+
     maps: int = 0
     entries: int = 0
     bytes: int = 0

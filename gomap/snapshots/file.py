@@ -78,6 +78,7 @@ def write(path: str, snapshot: Snapshot, overwrite: bool) -> int:
 
 
 def exists(path: str) -> BadImage:
+    """The error that the file is there already."""
     return BadImage(f"{path} exists already: --overwrite replaces it")
 
 

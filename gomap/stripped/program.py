@@ -57,12 +57,15 @@ class KeptMemory:
         self._start, self._data = 0, b""
 
     def renew(self, inner: Memory) -> None:
+        """Reads from `inner` from now on: the memory of the program at another stop."""
         self._inner = inner
 
     def keep(self, start: int, size: int) -> None:
+        """Reads `size` bytes at `start` now, and answers from them until the next `keep`."""
         self._start, self._data = start, self._inner.read(start, size)
 
     def read(self, address: int, size: int) -> bytes:
+        """As Memory.read."""
         at = address - self._start
         if at >= 0 and at + size <= len(self._data):
             return self._data[at : at + size]
@@ -119,6 +122,7 @@ class Stripped:
 
     @property
     def go_version(self) -> str | None:
+        """As the program's build information says."""
         return self._build.version
 
     @property
@@ -259,6 +263,8 @@ class Stripped:
     # -- variables ---------------------------------------------------------------------------------------
 
     def variable(self, name: str, callers: bool = True) -> Variable | None:
+        """A variable or constant of the runtime that the core asks for, found by what it must satisfy (find.py); None
+        for others."""
         word = self.arch.pointer_size
         if name == "runtime.allgs":
             address, g = self.symbol(name), self.find_type("runtime.g")
@@ -306,9 +312,11 @@ class Stripped:
         )
 
     def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        """None: a stripped program has no names of local variables."""
         return iter(())
 
     def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        """The words of data and bss that lead to something of a wanted type, each named by where it lies."""
         for one in self.roots():
             if wanted(one.type):
                 yield _as_variable(one)
@@ -410,15 +418,19 @@ class Stripped:
     # -- frames, of which it knows none ------------------------------------------------------------------
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
+        """No frames: StrippedTarget unwinds stacks."""
         return ()
 
     def registers(self, goroutine: Goroutine) -> Registers | None:
+        """None: only a debugger has them."""
         return None
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        """Nothing: what closures captured is not known without debug information."""
         return ()
 
     def location(self, pc: int) -> Location | None:
+        """None: StrippedTarget knows functions and lines."""
         return None
 
 

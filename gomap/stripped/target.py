@@ -48,32 +48,44 @@ class StrippedTarget:
 
     @property
     def go_version(self) -> str | None:
+        """As the program's build information says."""
         return self._info.go_version
 
     def variable(self, name: str, callers: bool = True) -> Variable | None:
+        """As Stripped.variable."""
         return self._info.variable(name, callers)
 
     def census(self) -> Census:
+        """All maps of the heap and of stacks, counted once for a stop."""
         return self._info.census()
 
     def find_type(self, name: str) -> GoType | None:
+        """As Stripped.find_type."""
         return self._info.find_type(name)
 
     def symbol(self, name: str) -> int | None:
+        """As Stripped.symbol."""
         return self._info.symbol(name)
 
     def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        """None: a stripped program has no names of local variables."""
         return iter(())
 
     def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        """As Stripped.package_variables."""
         return self._info.package_variables(wanted)
 
     @cached_property
     def goroutine(self) -> int | None:
+        """The goroutine that the selected thread runs; None where it runs none."""
         thread = self._thread()
         return None if thread is None else goroutine_of_thread(self, thread)
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
+        """The goroutine's frames by the runtime's own table of functions, without variables.
+
+        Raises GomapError where a thread runs it and the debugger does not report that thread's registers.
+        """
         known = self.registers(goroutine)
         if known is None and goroutine.thread is not None:
             raise GomapError("its thread runs it, and the debugger does not tell that thread's registers")
@@ -88,12 +100,15 @@ class StrippedTarget:
         return Unwinder(self, self._functions)
 
     def registers(self, goroutine: Goroutine) -> Registers | None:
+        """As Target.registers, from the debugger."""
         return None if goroutine.thread is None else self._registers(goroutine, self.arch)
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        """Nothing: what closures captured is not known without debug information."""
         return ()
 
     def location(self, pc: int) -> Location | None:
+        """As Target.location, by the runtime's own table of functions."""
         try:
             return self._functions.frames(pc - 1)[0]
         except GomapError:

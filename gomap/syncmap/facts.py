@@ -52,6 +52,8 @@ class Half:
 
 @dataclass
 class ReadDirty:
+    """A sync.Map up to Go 1.23. misses_left: misses until dirty becomes read; None where amended is not set."""
+
     amended: bool = False
     misses: int = 0
     misses_left: int | None = None
@@ -118,6 +120,7 @@ class SyncFindings:
     untold: dict[str, int] = field(default_factory=dict)
 
     def tell(self, severity: str, code: str, message: str, address: int | None) -> None:
+        """Adds an anomaly; beyond MAX_TOLD of one code they are only counted."""
         if sum(one.code == code for one in self.anomalies) < MAX_TOLD:
             self.anomalies.append(Anomaly(severity, code, message, address))
         else:

@@ -32,6 +32,11 @@ from gomap.target import Target, Variable, read_record
 
 @dataclass
 class ReadDirtyWalk:
+    """Walks a sync.Map of Go up to 1.23: sync/map.go.
+
+    variable: the sync.Map itself.
+    """
+
     target: Target
     shape: ReadDirtyShape
     variable: Variable
@@ -102,6 +107,7 @@ class ReadDirtyWalk:
         return read, self._view(self._word(self.shape.dirty_off), "dirty"), amended, readonly
 
     def entries(self) -> Iterator[SyncEntry]:
+        """Its live entries: those of read, then those that only dirty has."""
         read, dirty, _, _ = self.halves()
         expunged = self._expunged()
         key_type = self.shape.map.key
@@ -121,6 +127,7 @@ class ReadDirtyWalk:
                         yield SyncEntry(key_type, key, value_type, value, where)
 
     def objects(self) -> Iterator[tuple[str, Iterable[int]]]:
+        """Addresses of all that it has allocated, with what it is: readOnly, parts of its two maps, entry, value."""
         read, dirty, _, readonly = self.halves()
         yield "readOnly", (readonly,)
         for half, what in ((read, "read"), (dirty, "dirty")):
@@ -131,6 +138,7 @@ class ReadDirtyWalk:
                 yield "value", self._values(entries).values()
 
     def look(self, allocator: Allocator) -> SyncMap:
+        """Counts everything."""
         target, shape = self.target, self.shape
         read, dirty, amended, readonly = self.halves()
         in_read, in_dirty = list(self._keys(read, "read")), list(self._keys(dirty, "dirty"))

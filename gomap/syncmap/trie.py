@@ -47,6 +47,11 @@ class _Node(NamedTuple):
 
 @dataclass
 class TrieWalk:
+    """Walks an internal/sync.HashTrieMap: sync.Map from Go 1.24 on, and unique's sets of values.
+
+    variable: what has the trie, `shape.offset` bytes into it.
+    """
+
     target: Target
     shape: TrieShape
     variable: Variable
@@ -198,6 +203,7 @@ class TrieWalk:
                     yield SyncEntry(t, address, value, address, "trie")
 
     def entries(self) -> Iterator[SyncEntry]:
+        """Its live entries."""
         if self.shape.weak:
             yield from self._weak_entries()
             return
@@ -221,10 +227,12 @@ class TrieWalk:
         return name if name == ANY_POINTER or not name.startswith(SHAPE) else name[len(SHAPE) :]
 
     def objects(self) -> Iterator[tuple[str, Iterable[int]]]:
+        """Addresses of all that it has allocated, with what it is: entry or node."""
         yield "entry", [one.address for one in self.walk()]
         yield "node", self.inner
 
     def look(self, allocator: Allocator) -> SyncMap:
+        """Counts everything."""
         count = cleared = size = live = 0
         walk = self.walk()
         while batch := list(islice(walk, BATCH)):
