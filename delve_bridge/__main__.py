@@ -6,6 +6,7 @@ import sys
 
 
 def run() -> int:
+    """Runs dlv-hmap. Returns the exit status: 130 after Ctrl-C."""
     try:
         from delve_bridge.main import main
 

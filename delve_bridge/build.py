@@ -69,6 +69,7 @@ class Build:
 
     @cached_property
     def arch(self) -> Arch:
+        """The program's byte order, pointer size and machine. Raises NoDebugInfo."""
         word = next(iter(self.evaluate([at("[2]uintptr", NOWHERE)], {**BARE, "MaxArrayValues": 2})))
         children = (word["children"] or []) if word else []
         if len(children) != 2:
@@ -80,6 +81,7 @@ class Build:
 
     @cached_property
     def types(self) -> DelveTypes:
+        """The program's types, as Delve evaluates and lists them."""
         types = DelveTypes(self.arch, self.evaluate)
         types.described = self._described
         types.listed = lambda pattern: list(self._client.call("ListTypes", Filter=pattern)["Types"] or ())

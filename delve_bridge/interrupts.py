@@ -22,6 +22,7 @@ class Interrupts:
         self._wanted = client is not None
 
     def catch(self) -> None:
+        """Takes SIGINT from now on."""
         signal.signal(signal.SIGINT, self._interrupted)
 
     def _interrupted(self, number: int, frame: Any) -> None:

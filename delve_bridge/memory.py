@@ -21,6 +21,7 @@ class RpcMemory:
         self.limit = LIMIT
 
     def read(self, address: int, size: int) -> bytes:
+        """As Memory.read, by ExamineMemory requests of at most `limit` bytes."""
         if size <= 0:
             return b""
         if address < 0 or address + size > 1 << 64:

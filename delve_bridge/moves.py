@@ -57,6 +57,10 @@ def _only_traced(state: Mapping[str, Any]) -> bool:
 
 
 def arrive(session: Session, state: Mapping[str, Any]) -> str:
+    """Notes that the program has stopped. Returns where, for the user. Raises NoProcess after its exit.
+
+    state: Delve's api.DebuggerState.
+    """
     if state.get("Err"):
         raise GomapError(str(state["Err"]))
     if state.get("exited"):

@@ -286,6 +286,7 @@ class Client(Api):
         self._socket: socket.socket | None = where.open(min(deadline, 10.0))
 
     def close(self) -> None:
+        """Closes the connection. May be called again."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -293,6 +294,7 @@ class Client(Api):
     # -- requests ------------------------------------------------------------------------------------
 
     def calls(self, calls: Sequence[Call], deadline: float | None = -1.0) -> list[Result]:
+        """As Api.calls: sends all requests, then reads the answers."""
         wait = self.deadline if deadline == -1.0 else deadline
         self.busy = True
         try:
@@ -302,6 +304,7 @@ class Client(Api):
             self.give_up()  # if it came with the last answer, the command ends here, and not the next one
 
     def resume(self) -> tuple[Mapping[str, Any], bool]:
+        """Lets the program run until it stops. Returns api.DebuggerState, and whether Ctrl-C stopped it."""
         try:
             state: Mapping[str, Any] = self.call("Command", None, name="continue")["State"]
             return state, False
@@ -309,6 +312,7 @@ class Client(Api):
             return self.standing(), True
 
     def standing(self) -> Mapping[str, Any]:
+        """Stops the program if it runs. Returns api.DebuggerState."""
         return self.stop(resumed=True)
 
     def stop(self, resumed: bool, ask: Callable[..., Mapping[str, Any]] | None = None) -> Mapping[str, Any]:

@@ -120,6 +120,7 @@ class EditorsDlv:
     def start(
         self, command: Sequence[str], environment: Mapping[str, str] | None
     ) -> tuple[subprocess.Popen[bytes], dict[int, IO[bytes]]]:
+        """Starts dlv with its log in a pipe of its own. Returns the process and its streams, by file descriptor."""
         split = command.index("--") if "--" in command else len(command)
         read, write = os.pipe()
         try:
@@ -199,6 +200,7 @@ class Server:
 
     @property
     def pid(self) -> int:
+        """dlv's process id."""
         return self._process.pid
 
     def connect(self, deadline: float) -> Client:

@@ -207,6 +207,7 @@ class Session:
 
     @property
     def kind(self) -> str:
+        """core or live."""
         return self.build.kind
 
     @property
@@ -216,26 +217,36 @@ class Session:
 
     @property
     def arch(self) -> Arch:
+        """The program's byte order, pointer size and machine."""
         return self.build.arch
 
     @property
     def types(self) -> DelveTypes:
+        """The program's types."""
         return self.build.types
 
     @property
     def dictionaries(self) -> Known:
+        """The dictionaries of generic functions, from the program's symbol table."""
         return self.build.dictionaries
 
     def evaluate(self, expressions: Sequence[str], load: Mapping[str, Any]) -> list[Raw | None]:
+        """The value of each expression, as api.Variable; None where Delve can't evaluate it.
+
+        load: api.LoadConfig.
+        """
         return self.build.evaluate(expressions, load)
 
     def package_variable(self, name: str) -> Raw | None:
+        """The package variable of that name, as api.Variable; None where there is none."""
         return self.build.package_variable(name)
 
     def package_variables(self) -> dict[str, Raw]:
+        """All package variables, as api.Variable, by full name."""
         return self.build.package_variables()
 
     def memory(self) -> Memory:
+        """The program's memory at this stop."""
         return self.build.memory(self._stop and self._stop.moment)
 
     @property
@@ -351,6 +362,7 @@ class Moment:
     scheduled: bytes
 
     def differs(self, other: Moment) -> bool:
+        """Whether the program has moved between two moments."""
         if (self.process, self.place) != (other.process, other.place):
             return True
         if self.scheduled and other.scheduled and self.scheduled != other.scheduled:
@@ -359,6 +371,11 @@ class Moment:
 
 
 def moment(state: Mapping[str, Any], scheduled: bytes) -> Moment:
+    """What tells one stop from another.
+
+    state: api.DebuggerState. scheduled: how often goroutines were scheduled, as memory has it; empty where that is not
+    known.
+    """
     thread, goroutine = state.get("currentThread") or {}, state.get("currentGoroutine") or {}
     stop = thread.get("breakPoint")
     hits = {int(stop["id"]): int(stop["totalHitCount"])} if stop else {}

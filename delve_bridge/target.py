@@ -92,31 +92,70 @@ class Program(Protocol):
     """What a target needs of the session with the server (delve_bridge/session.py says what each means)."""
 
     @property
-    def goroutine(self) -> int | None: ...
+    def goroutine(self) -> int | None:
+        """Id of the selected goroutine; None for none."""
+
     @property
-    def frame(self) -> int: ...
+    def frame(self) -> int:
+        """Number of the selected frame: 0 is the newest."""
+
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> str:
+        """core or live."""
+
     @property
-    def tracer(self) -> DelveTracer | None: ...
+    def tracer(self) -> DelveTracer | None:
+        """Lets the program run (gomap.trace.port); None where this session can't."""
+
     @property
-    def arch(self) -> Arch: ...
+    def arch(self) -> Arch:
+        """The program's byte order, pointer size and machine."""
+
     @property
-    def types(self) -> DelveTypes: ...
+    def types(self) -> DelveTypes:
+        """The program's types."""
+
     @property
-    def dictionaries(self) -> Known: ...
-    def memory(self) -> Memory: ...
-    def package_variable(self, name: str) -> Raw | None: ...
-    def package_variables(self) -> dict[str, Raw]: ...
-    def calls(self, depth: int) -> list[Called]: ...
-    def stack_end(self) -> int | None: ...
-    def calls_of(self, goroutine: int, depth: int, load: Mapping[str, Any] | None = None) -> list[Called]: ...
-    def registers(self, goroutine: Goroutine, arch: Arch) -> Registers | None: ...
-    def location(self, pc: int) -> Location | None: ...
+    def dictionaries(self) -> Known:
+        """The dictionaries of generic functions, from the program's symbol table."""
+
+    def memory(self) -> Memory:
+        """The program's memory at this stop."""
+
+    def package_variable(self, name: str) -> Raw | None:
+        """The package variable of that name, as api.Variable; None where there is none."""
+
+    def package_variables(self) -> dict[str, Raw]:
+        """All package variables, as api.Variable, by full name."""
+
+    def calls(self, depth: int) -> list[Called]:
+        """The newest `depth` calls of the selected goroutine."""
+
+    def stack_end(self) -> int | None:
+        """The highest address of the selected goroutine's stack; None where it is not known."""
+
+    def calls_of(self, goroutine: int, depth: int, load: Mapping[str, Any] | None = None) -> list[Called]:
+        """The newest `depth` calls of a goroutine, with variables where there is a load (api.LoadConfig)."""
+
+    def registers(self, goroutine: Goroutine, arch: Arch) -> Registers | None:
+        """The registers of the thread that runs the goroutine; None where none does."""
+
+    def location(self, pc: int) -> Location | None:
+        """The function and line of the instruction at pc."""
+
     def variables(
         self, levels: Sequence[int], load: Mapping[str, Any], goroutine: int | None = None
-    ) -> list[list[Raw]]: ...
-    def evaluate(self, expressions: Sequence[str], load: Mapping[str, Any]) -> list[Raw | None]: ...
+    ) -> list[list[Raw]]:
+        """Arguments and local variables of the frames with these numbers, as api.Variable.
+
+        load: api.LoadConfig. goroutine: None for the selected one.
+        """
+
+    def evaluate(self, expressions: Sequence[str], load: Mapping[str, Any]) -> list[Raw | None]:
+        """The value of each expression, as api.Variable; None where Delve can't evaluate it.
+
+        load: api.LoadConfig.
+        """
 
 
 class DelveTarget:
@@ -137,23 +176,28 @@ class DelveTarget:
 
     @property
     def go_version(self) -> str | None:
+        """As Target.go_version, from runtime.buildVersion."""
         return build_version(self.arch, self.memory, self._global("runtime.buildVersion"))
 
     @property
     def package(self) -> str | None:
+        """The package of the selected frame's function or, where that is the runtime's, of the nearest caller's."""
         frame = self._user_frame()
         return None if frame is None else _package(frame.function)
 
     # -- names ---------------------------------------------------------------------------------------
 
     def find_type(self, name: str) -> GoType | None:
+        """As Target.find_type, from Delve's types."""
         return self._session.types.find(name)
 
     def symbol(self, name: str) -> int | None:
+        """The address of a package variable: Delve's API has no other symbols."""
         raw = self._session.package_variable(name)
         return None if raw is None or raw["flags"] & CONSTANT else int(raw["addr"]) or None
 
     def variable(self, name: str, callers: bool = True) -> Variable | None:
+        """As Target.variable."""
         return self._local(name, callers) or self._global(name) if "." not in name else self._global(name)
 
     def _global(self, name: str) -> Variable | None:
@@ -352,6 +396,7 @@ class DelveTarget:
                     yield replace(self._in_frame(raw, frame, str(raw["name"])), hidden=hidden)
 
     def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        """As Target.package_variables, in the order of their names."""
         for name in sorted(self._session.package_variables()):
             raw = self._session.package_variables()[name]
             if wanted(self._session.types.of(raw)) and int(raw["addr"]):
@@ -361,9 +406,11 @@ class DelveTarget:
 
     @property
     def goroutine(self) -> int | None:
+        """The goroutine that is selected in Delve."""
         return self._session.goroutine
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
+        """As Target.unwind: Delve unwinds the stack."""
         found: list[Frame] = []
         stack = self._session.calls_of(goroutine.id, MAX_UNWOUND, BARE)
         # A thread's own stack pointer is not asked for.
@@ -390,6 +437,7 @@ class DelveTarget:
         return found
 
     def registers(self, goroutine: Goroutine) -> Registers | None:
+        """As Target.registers, from Delve."""
         return self._session.registers(goroutine, self.arch)
 
     def _locals(
@@ -427,6 +475,7 @@ class DelveTarget:
         return with_arguments(captured(parts, own, self.arch), self._arguments, dictionaries)
 
     def location(self, pc: int) -> Location | None:
+        """As Target.location, from Delve."""
         return self._session.location(pc - 1)
 
     def _of_frame(self, level: int) -> list[Raw]:

@@ -233,6 +233,7 @@ class Through(Api):
         self._last = 0
 
     def calls(self, calls: Sequence[Call], deadline: float | None = -1.0) -> list[Result]:
+        """As Api.calls, in batches that fit into a pipe."""
         self.busy = True
         try:
             results: list[Result] = []
@@ -257,6 +258,7 @@ class Through(Api):
         return self.standing(), True
 
     def standing(self) -> Mapping[str, Any]:
+        """Waits until the program stands still. Returns api.DebuggerState."""
         state: Mapping[str, Any] = self.call("State", NonBlocking=False)["State"]
         return state
 

@@ -31,6 +31,7 @@ class Wire:
             self._socket.sendall(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
 
     def put(self, message: Message) -> None:
+        """Sends a message of the Debug Adapter Protocol."""
         self.send(json.dumps(message).encode())
 
     def receive(self) -> bytes | None:
@@ -52,6 +53,7 @@ class Wire:
         self._socket.settimeout(seconds)
 
     def close(self) -> None:
+        """Closes the connection, for both directions."""
         with suppress(OSError):
             self._socket.shutdown(2)
         self._socket.close()
@@ -67,19 +69,23 @@ def message_of(body: bytes) -> Message:
 
 
 def part(message: Message, name: str) -> Message:
+    """The object that a message has under this name; an empty one where it has none."""
     part = message.get(name)
     return part if isinstance(part, dict) else {}
 
 
 def arguments(request: Message) -> Message:
+    """The arguments of a request."""
     return part(request, "arguments")
 
 
 def event(name: str, **body: Any) -> Message:
+    """An event message; `seq` is set when it is sent."""
     return {"seq": 0, "type": "event", "event": name, "body": body}
 
 
 def output(text: str, category: str = "console") -> Message:
+    """An event that prints text in the editor's debug console."""
     return event("output", category=category, output=text)
 
 

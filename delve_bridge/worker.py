@@ -74,6 +74,7 @@ class Process:
 
     @property
     def runs(self) -> bool:
+        """Whether the process is still there, and is the same one."""
         return self._started is not None and self._stat() == self._started
 
 

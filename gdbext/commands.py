@@ -181,6 +181,7 @@ def write(text: str) -> None:
 
 
 def settings() -> Settings:
+    """What `set hmap entries` and `set hmap depth` say."""
     return Settings(entries=_number("hmap entries"), depth=_number("hmap depth"))
 
 

@@ -44,10 +44,12 @@ class Loaded:
     address: int
 
     def type(self) -> GoType:
+        """The variable's type, read from the file's debug information. Raises BadDwarf."""
         return self.file.info.type(self.static.type_at)
 
     @property
     def is_plain(self) -> bool:
+        """Whether its type is a number or a string."""
         return self.file.info.is_plain(self.static.type_at)
 
 

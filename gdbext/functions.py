@@ -87,6 +87,7 @@ class _Get(gdb.Function):
 
 
 def register() -> None:
+    """Adds $hmap_get, $hmap_len and $hmap_load to gdb's expressions."""
     _Get()
     _Function(
         "hmap_len",

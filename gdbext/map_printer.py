@@ -29,6 +29,7 @@ class TextPrinter:
         self._text = text
 
     def to_string(self) -> str:
+        """The text, as gdb prints it."""
         return visible(self._text)
 
 
@@ -62,9 +63,11 @@ class MapPrinter:
         self._value = value
 
     def display_hint(self) -> str:
+        """ "map": gdb prints the children in pairs of key and value."""
         return "map"
 
     def to_string(self) -> str:
+        """The type, and why there are no entries: a nil map, or one that is not valid."""
         name = str(self._value.type)
         try:
             t, found = self._open()
@@ -80,6 +83,7 @@ class MapPrinter:
         return f"{name} with {count} entr{'y' if count == 1 else 'ies'}"
 
     def children(self) -> Iterator[tuple[str, gdb.Value]]:
+        """Keys and values of the live entries, in turn. gdb asks for no more than `set print elements` says."""
         try:
             t, found = self._open()
             if found is None or found.nonsense:

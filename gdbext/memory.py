@@ -22,6 +22,7 @@ class GdbMemory:
         self._of_core = of_core
 
     def read(self, address: int, size: int) -> bytes:
+        """As Memory.read: from the process or core file directly where that is possible, else through gdb."""
         if size <= 0:
             return b""
         if address < 0 or address + size > 1 << 64:
@@ -55,6 +56,7 @@ class GdbMemory:
                 yield address, size, data
 
     def joined(self, addresses: Sequence[int], sizes: Sequence[int]) -> Buffer | None:
+        """As memory.joined; None where memory is read through gdb."""
         return None if self._process is None else self._process.joined(addresses, sizes)
 
     def _views(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:

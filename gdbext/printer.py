@@ -73,6 +73,7 @@ def _refresh(*_event: Any) -> None:
 
 
 def register() -> None:
+    """Puts gomap's printers in front of others, and back there whenever gdb loads a file that has some."""
     _put_first(gdb.pretty_printers)
     _refresh()
     if not getattr(gdb, "_gomap_loaded", False):

@@ -44,6 +44,7 @@ def is_running() -> bool:
 
 
 def arch() -> Arch:
+    """The program's byte order, pointer size and machine. Raises NoDebugInfo."""
     try:
         gdb.lookup_type("runtime.g")  # gdb has a uintptr of its own for any program with Go's symbols
         pointer_size = gdb.lookup_type("uintptr").sizeof
@@ -67,6 +68,10 @@ def why_no_debug_info() -> str:
 
 
 def wrong_program(kind: str, inferior: gdb.Inferior) -> str:
+    """What to say where the program that gdb has loaded is not the one that runs or dumped the core file.
+
+    kind: core or live.
+    """
     if kind == "core":
         return "the core file comes from another build of the program: load the one that dumped it (file PROG)"
     connection = inferior.connection

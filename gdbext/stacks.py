@@ -289,6 +289,7 @@ def _physical(frame: gdb.Frame | None) -> list[gdb.Frame]:
 
 
 def stack_pointer(frame: gdb.Frame) -> int:
+    """The stack pointer of a frame. Raises GomapError where gdb can't determine it."""
     names = _REGISTERS.get(frame.architecture().name())
     try:
         return int(frame.read_register(names[1] if names else "sp")) & (1 << 64) - 1

@@ -37,6 +37,7 @@ def frames() -> Iterator[gdb.Frame]:
 
 
 def source(frame: gdb.Frame) -> tuple[str | None, int | None]:
+    """File (full path) and line of a frame; None for what is not known."""
     sal = frame.find_sal()
     return (sal.symtab.fullname() if sal.symtab else None), sal.line or None
 
@@ -48,6 +49,7 @@ def is_go(symtab: gdb.Symtab | None) -> bool:
 
 
 def type_named(name: str) -> gdb.Type | None:
+    """gdb's type of that name; None where there is none."""
     try:
         return gdb.lookup_type(name)
     except gdb.error:
@@ -106,6 +108,7 @@ def _meant(named: Iterable[tuple[gdb.Symbol, bool]], line: int) -> tuple[gdb.Sym
 
 
 def static_symbol(name: str) -> gdb.Symbol | None:
+    """The package variable or constant of that name; None where there is none."""
     try:
         found = gdb.lookup_global_symbol(name) or gdb.lookup_static_symbol(name)
     except gdb.error:
@@ -114,6 +117,7 @@ def static_symbol(name: str) -> gdb.Symbol | None:
 
 
 def type_of(symbol: gdb.Symbol) -> gdb.Type:
+    """A symbol's type. Raises NoDebugInfo where it has none."""
     if symbol.type is None:
         raise NoDebugInfo(f"the debug information gives {symbol.name} no type")
     return symbol.type
@@ -163,4 +167,5 @@ def package_of(function: str) -> str:
 
 
 def in_runtime(function: str) -> bool:
+    """Whether a function is of the runtime's packages, where users stop without meaning to."""
     return package_of(function) in ("runtime", "internal/runtime/maps", "internal/runtime/sys")

@@ -77,6 +77,7 @@ def checked_inferior() -> gdb.Inferior:
 
 
 def kind_of(inferior: gdb.Inferior) -> str:
+    """core or live."""
     connection = inferior.connection
     return "core" if connection is not None and connection.type == "core" else "live"
 
@@ -114,10 +115,12 @@ class GdbTarget:
 
     @property
     def go_version(self) -> str | None:
+        """As Target.go_version, from runtime.buildVersion."""
         return build_version(self.arch, self.memory, self._global("runtime.buildVersion"))
 
     @property
     def package(self) -> str | None:
+        """The package of the selected frame's function or, where that is the runtime's, of the nearest caller's."""
         for frame in frames():
             name = frame.name()
             if name and not in_runtime(name):
@@ -127,12 +130,14 @@ class GdbTarget:
     # -- names -------------------------------------------------------------------------------------
 
     def find_type(self, name: str) -> GoType | None:
+        """As Target.find_type, from gdb's types."""
         if name in _WORDS:
             return GoType(_WORDS[name], name, self.arch.pointer_size)
         found = type_named(name)
         return None if found is None else self._converter.convert(found)
 
     def symbol(self, name: str) -> int | None:
+        """As Target.symbol, as gdb evaluates it."""
         if "'" in name:
             return None
         try:
@@ -141,6 +146,8 @@ class GdbTarget:
             return None
 
     def variable(self, name: str, callers: bool = True) -> Variable | None:
+        """As Target.variable. A name that begins with $ is gdb's own: a value of its history, a convenience variable, a
+        register."""
         if name.startswith("$"):
             return self._of_gdb(name)
         if "." in name:
@@ -235,6 +242,7 @@ class GdbTarget:
                     yield replace(found, hidden=hidden)
 
     def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        """As Target.package_variables: from the files that were read past gdb where that is possible, else from gdb."""
         if self._loaded is None:
             for name, symbol in self._package_variables().items():
                 yield from self._root(symbol, None, name, wanted)
@@ -255,10 +263,12 @@ class GdbTarget:
 
     @cached_property
     def goroutine(self) -> int | None:
+        """The goroutine that gdb's selected thread runs; None where it runs none."""
         thread = gdb.selected_thread()
         return None if thread is None else goroutine_of_thread(self, thread.ptid[1] or thread.ptid[0])
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
+        """As Target.unwind: gdb unwinds the stack, of a goroutine that no thread runs through gomap's unwinder."""
         with frames_of(goroutine) as frames:
             found = [self._frame(frame, level, goroutine.id, wanted) for level, frame in enumerate(frames)]
         # One that has not started goes on a byte before where gdb was told that it does; so does what was preempted.
@@ -269,6 +279,7 @@ class GdbTarget:
         return [replace(frame, pc=frame.pc - 1) if (frame.pc, frame.sp) in ahead else frame for frame in found]
 
     def registers(self, goroutine: Goroutine) -> Registers | None:
+        """As Target.registers, from gdb."""
         return registers_of(goroutine, self.arch)
 
     @property
@@ -306,6 +317,7 @@ class GdbTarget:
         return Local(variable, self._variables.of_symbol(symbol, frame, name, place).address)
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        """As Target.captured (captures.py)."""
         return self._captures.of(code, slot)
 
     @cached_property
@@ -321,6 +333,7 @@ class GdbTarget:
         return self._variables.gdb_type(t)
 
     def location(self, pc: int) -> Location | None:
+        """As Target.location, from gdb's symbols."""
         block = gdb.block_for_pc(pc - 1)
         while block is not None and block.function is None:
             block = block.superblock

@@ -33,6 +33,7 @@ class Converter:
         self._named: dict[tuple[gdb.Objfile | None, str], list[tuple[gdb.Type, GoType]]] = {}
 
     def convert(self, t: gdb.Type) -> GoType:
+        """The GoType of a gdb type; the same object for the same type."""
         name = t.name
         if name is None:
             return self._convert(t, self._compose(t))

@@ -76,6 +76,10 @@ class Variables:
         return found if call is None else replace(found, call=call)
 
     def of_symbol(self, symbol: gdb.Symbol, frame: gdb.Frame | None, name: str, place: Place) -> Variable:
+        """The variable that a symbol stands for in a frame.
+
+        name: what the Variable is called. place: where it was found.
+        """
         t = self.type(symbol, frame)
         try:
             if not symbol.needs_frame or frame is None:
@@ -131,12 +135,14 @@ class Variables:
 
     @property
     def all_dictionaries(self) -> generics.Symbols:
+        """The dictionaries of generic functions, from the program's symbol table; None where it can't be read."""
         if self.known.dictionaries is False:
             self.known.dictionaries = generics.symbols(self.target.symbol(dictionaries.ANCHOR), self.arch.pointer_size)
         return self.known.dictionaries
 
     @cached_property
     def arguments(self) -> Arguments:
+        """Reads type arguments from dictionaries of generic functions."""
         return Arguments(DescribedTypes(self.target))
 
     def from_value(self, value: gdb.Value) -> Variable:
@@ -186,6 +192,7 @@ def is_one(one: gdb.Value, other: gdb.Value) -> bool:
 
 
 def call_of(frame: gdb.Frame) -> Call | None:
+    """Where the frame's function waits for a call; None where it does not, or gdb does not tell."""
     try:
         return waiting(frame)
     except (gdb.error, GomapError):
