@@ -373,8 +373,7 @@ class Moment:
 def moment(state: Mapping[str, Any], scheduled: bytes) -> Moment:
     """What tells one stop from another.
 
-    state: api.DebuggerState. scheduled: how often goroutines were scheduled, as memory has it; empty where that is not
-    known.
+    state: api.DebuggerState. scheduled: the scheduler's clock; empty where it is not known.
     """
     thread, goroutine = state.get("currentThread") or {}, state.get("currentGoroutine") or {}
     stop = thread.get("breakPoint")

@@ -27,10 +27,12 @@ class Subject:
 
     @property
     def path(self) -> str:
+        """The map's path, made when it is asked for."""
         return self.named()
 
     @property
     def address(self) -> int:
+        """The address of the map's header."""
         return self.view.address
 
 
@@ -57,6 +59,7 @@ class Item:
 
     @property
     def rank(self) -> tuple[int, int, int]:
+        """Orders changes: by the bytes that are freed, then those not allocated, then those not scanned."""
         return max(self.held, 0), self.allocated, self.scanned
 
 
@@ -98,14 +101,17 @@ def columns_of(found: MapView, data: bytes) -> Columns:
 
 
 def make(t: GoType, entries: int) -> str:
+    """The call of make for a map of type t with room for this many entries."""
     return f"make({human.short(t.name)}, {entries})"
 
 
 def cut(text: str) -> str:
+    """Text of at most MAX_SHOWN characters, with "..." where something is missing."""
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
 
 
 def up(offset: int, align: int) -> int:
+    """The smallest multiple of `align` that is not below `offset`."""
     return -(-offset // align) * align
 
 

@@ -33,12 +33,14 @@ class Holder:
 
     @property
     def path(self) -> str:  # few of those that are found are told
+        """How the variable leads to the map, as a person types it."""
         if self._path is None:
             self._path = plain(self.names.text(self.way))
         return self._path
 
     @property
     def kind(self) -> str:
+        """local, argument, captured or global; dead for a variable that is dead."""
         return "dead" if self.dead else self.way.kind
 
 
@@ -91,6 +93,7 @@ class Many:
     place: Place
 
     def address(self, i: int) -> int:
+        """The address of map i."""
         return self.census.addresses[self.rows[i]]
 
     def holder(self, i: int) -> Holder:

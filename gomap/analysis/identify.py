@@ -112,10 +112,12 @@ class Identifier:
 
     @cached_property
     def layout(self) -> str:
+        """The layout of the program's maps: classic or swiss."""
         return self._rule.name
 
     @cached_property
     def hasher(self) -> Hasher:
+        """Hashes keys as the program does."""
         return hasher_of(self.target, self.types)
 
     @cached_property

@@ -53,6 +53,8 @@ class Iteration:
 
 @dataclass
 class IterationSearch:
+    """The loops over a map that are in progress. goroutines: how many were searched. unseen: stacks that could not be."""
+
     iterations: list[Iteration]
     told: list[Anomaly]
     unseen: Unseen = field(default_factory=Unseen)
@@ -61,6 +63,7 @@ class IterationSearch:
 
     @property
     def anomalies(self) -> list[Anomaly]:
+        """What went wrong in the search, with the stacks that could not be unwound."""
         return [*self.told, *self.unseen.anomalies()]
 
 

@@ -44,6 +44,7 @@ class Origins:
 
     @property
     def bytes(self) -> int:
+        """Bytes that the samples of all lines stand for."""
         return sum(one.bytes for one in self.lines)
 
 

@@ -64,6 +64,7 @@ class MapOperation:
 
     @property
     def fatal(self) -> bool:
+        """Whether the program died in the operation."""
         return self.ended is not None
 
     @property
@@ -78,6 +79,7 @@ class MapOperation:
 
     @property
     def direct(self) -> Frame | None:
+        """The frame that called the operation; None where the stack could not be unwound."""
         return None if self.stack is None or self.level is None else self.stack.frames[self.level]
 
 
@@ -106,6 +108,7 @@ class Searched:
 
     @property
     def anomalies(self) -> list[Anomaly]:
+        """What went wrong in the search, with the stacks that could not be unwound."""
         return [*self.unreadable, *self.unseen.anomalies()]
 
 

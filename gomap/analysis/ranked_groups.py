@@ -36,10 +36,12 @@ class Together:
 
     @property
     def bytes(self) -> Bytes:
+        """Bytes of all maps of the group."""
         return Bytes(allocated=self.allocated, live=self.live, rebuilt=self.rebuilt)
 
     @property
     def count(self) -> int:
+        """Entries of all maps of the group."""
         return self.entries
 
     @property

@@ -72,14 +72,17 @@ class Ranking:
 
     @property
     def number(self) -> int:
+        """How many maps were found."""
         return len(self.maps) + sum(one.number for one in self.alike)
 
     @property
     def entries(self) -> int:
+        """Entries of all maps together."""
         return sum(one.count for one in self.maps) + sum(one.example.count * one.number for one in self.alike)
 
     @property
     def gives_back(self) -> int:
+        """Bytes that copying each map's entries into a new map would free, of all together."""
         return sum(one.gives_back for one in self.maps) + sum(one.example.gives_back * one.number for one in self.alike)
 
     def total(self) -> Bytes:
@@ -133,6 +136,7 @@ class AlikeMaps:
 
     @property
     def number(self) -> int:
+        """How many maps are alike."""
         return len(self.positions)
 
     def maps(self, most: int) -> Iterator[Ranked]:

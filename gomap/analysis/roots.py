@@ -31,6 +31,7 @@ class Reach:
     known: dict[int, tuple[GoType, bool]] = field(default_factory=dict)  # the type, so that its id() stays its own
 
     def __call__(self, t: GoType) -> bool:
+        """Whether a value of type t can lead to what is searched for, worked out once for each type."""
         found = self.known.get(id(t))
         if found is None:
             found = self.known[id(t)] = t, self.judge(t)
@@ -81,6 +82,8 @@ class Roots:
 
     @property
     def anomalies(self) -> list[Anomaly]:
+        """What went wrong in the search: variables that can't be read, stacks that could not be unwound, no local
+        variables."""
         nameless = without_names(self.target) is not None and self.goroutines > 0
         return [*self.unreadable, *self.unseen.anomalies(), *([_NO_LOCALS] if nameless else ())]
 

@@ -92,6 +92,7 @@ class Question:
 
     @property
     def selects(self) -> bool:
+        """Whether it leaves out any entries."""
         return self.match is not None or bool(self.where)
 
 

@@ -39,6 +39,7 @@ class Shared:
 
     @property
     def elements(self) -> int:
+        """How many elements the array has, as far as slices lead into it."""
         return (self.end - self.address) // self.size
 
     def range_of(self, one: Slice) -> tuple[int, int, int]:
@@ -90,6 +91,7 @@ class SliceSearch(HolderSearch):
     with_dead: bool = False
 
     def enters(self, reference: Reference) -> bool:
+        """As Visitor.enters: notes each slice."""
         if reference.kind is not Kind.SLICE:
             return super().enters(reference)
         self.walk.check(reference)

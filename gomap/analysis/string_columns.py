@@ -203,6 +203,7 @@ class StringColumns:
         return self.pair_slot[low:high], self.pair_count[low:high]
 
     def has(self, owner: int) -> bool:
+        """Whether this owner has any strings."""
         return len(self._slots(owner)[0]) > 0
 
     def duplicates(self, owner: int | None = None) -> SavedBytes:

@@ -95,12 +95,33 @@ class Collected(Protocol):
     left_out: int
     unreadable: int
 
-    def add(self, owner: int, cells: Columns, part: Part, stride: int) -> None: ...
-    def compare(self, progress: Progress = silent) -> None: ...
-    def has(self, owner: int) -> bool: ...
-    def duplicates(self, owner: int | None = None) -> SavedBytes: ...
-    def pins(self, owner: int | None = None) -> SavedBytes: ...
-    def uniform(self, owner: int) -> Uniform | None: ...
+    def add(self, owner: int, cells: Columns, part: Part, stride: int) -> None:
+        """Adds the strings or slices in some slots of a map.
+
+        owner: the map's number. cells: whole buckets. part: which column of them. stride: bytes from a slot to the
+        next.
+        """
+
+    def compare(self, progress: Progress = silent) -> None:
+        """Compares all strings that were added. To be called once, before the results are asked for."""
+
+    def has(self, owner: int) -> bool:
+        """Whether this owner has any strings."""
+
+    def duplicates(self, owner: int | None = None) -> SavedBytes:
+        """What keeping equal strings once would free.
+
+        owner: within this map; None: over all maps.
+        """
+
+    def pins(self, owner: int | None = None) -> SavedBytes:
+        """What copying strings out of much larger objects would free.
+
+        owner: of this map; None: of all maps.
+        """
+
+    def uniform(self, owner: int) -> Uniform | None:
+        """The one length of all strings of this owner; None where they have several."""
 
 
 class _Slot:
@@ -305,6 +326,7 @@ class Strings:
         return saved
 
     def has(self, owner: int) -> bool:
+        """Whether this owner has any strings."""
         return bool(self._of.get(owner))
 
     def uniform(self, owner: int) -> Uniform | None:
