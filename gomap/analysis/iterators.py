@@ -53,7 +53,7 @@ class Iteration:
 
 @dataclass
 class IterationSearch:
-    """The loops over a map that are in progress. goroutines: how many were searched. unseen: stacks that could not be."""
+    """The loops over a map that are in progress. goroutines: how many were searched. unseen: which were not."""
 
     iterations: list[Iteration]
     told: list[Anomaly]
