@@ -23,7 +23,7 @@ class StringRow:
     text: Annotated[str, "the first 256 bytes"]
     length: Annotated[int, "bytes"]
     slots: Annotated[int, "keys and elems that have it"]
-    copies: Annotated[int, "objects of the heap that hold it"]
+    copies: Annotated[int, "heap objects that hold the string"]
     bytes: Annotated[int, "bytes of the objects that go when one copy is kept"]
 
 
@@ -46,7 +46,7 @@ class AdviceRow:
     how: Annotated[str, "how the figures were worked out, for people"]
     saves: Annotated[SavedFacts, "bytes, in the allocator's size classes, of this change alone"]
     within: Annotated[int, "0 where `held` and `allocated` are exact, else by how much they may be more or less"]
-    assumes: Annotated[Optional[str], "what has to hold, for people, which memory does not show"]
+    assumes: Annotated[Optional[str], "the condition, for people, that can't be seen in memory"]
     capacity: Annotated[Optional[int], "the size to give to make"]
     strings: Annotated[list[StringRow], "of `duplicate-strings`: the ten strings that are most of it"]
 
@@ -61,7 +61,7 @@ class AdviseResult:
     entries: Annotated[int, "their entries"]
     advice: Annotated[
         list[AdviceRow],
-        "changes, those that free the most bytes first, then by what is not allocated and not scanned",
+        "changes: those that free the most bytes first, then by bytes not allocated and not scanned",
     ]
     below_min: Annotated[int, "changes that save fewer bytes than `min`"]
     heap: Annotated[Optional[HeapFacts], "the maps that no variable led to; null with EXPR"]

@@ -37,11 +37,11 @@ class SliceRow:
     path: Annotated[str, "as Go writes it"]
     kind: Annotated[Word, "of the variable that the path starts from: `local`, `argument`, `captured` or `global`"]
     place: Flat[PlaceFacts]
-    address: Annotated[Optional[Address], "of the slice's own three words"]
+    address: Annotated[Optional[Address], "address of the slice's own three words"]
     type: Annotated[str, "the slice's type"]
-    from_: Annotated[int, "number of its first element in the array"]
-    to: Annotated[int, "number behind its last: `from` and the length"]
-    capacity_to: Annotated[int, "number behind the last that append writes to: `from` and the capacity"]
+    from_: Annotated[int, "index of its first element in the array"]
+    to: Annotated[int, "index after its last element: `from` plus the length"]
+    capacity_to: Annotated[int, "index after the last element that append may write: `from` plus the capacity"]
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,13 @@ class AliasResult:
 
     groups: Annotated[
         list[SharedMapRow],
-        "maps with their holders: of one EXPR its map with all holders that were found, of several the maps that "
-        "they name, of none those with more than one holder (`--all`: all)",
+        "maps with their holders: with one EXPR its map and all holders found, with several the maps that they name, "
+        "with none the maps with more than one holder (`--all`: all)",
     ]
     nil_maps: Annotated[list[HolderRow], "variables whose map is nil"]
     others: Annotated[
         Optional[int],
-        "of one EXPR how many other variables hold its map; null where nothing or several were named",
+        "with one EXPR, how many other variables hold its map; otherwise null",
     ]
     goroutines: Annotated[
         list[GoroutineRow],

@@ -31,9 +31,9 @@ class TargetFacts:
 class Cut:
     """Something that was left out."""
 
-    what: Annotated[str, "what there is more of, or why the answer is not whole"]
-    shown: Annotated[int, "how much of it is here"]
-    of: Annotated[Optional[int], "how much there is; null where that is not known"]
+    what: Annotated[str, "what was left out, or why the answer is incomplete"]
+    shown: Annotated[int, "how many are in the answer"]
+    of: Annotated[Optional[int], "how many there are; null if not known"]
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ class ErrorFacts:
     code: Annotated[str, "one of those below"]
     message: Annotated[
         str,
-        "one line for people, with what is to be known of the variables that were named: taken from a caller's frame, "
-        "or dead at this pc",
+        "one line for people; it ends with notes on the variables that were named (taken from a caller's frame, or "
+        "dead at this pc)",
     ]
 
 

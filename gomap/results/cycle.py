@@ -20,7 +20,7 @@ class CycleRow:
 
     path: Annotated[
         list[str],
-        'how the first object is written, then what each reference adds, which may be nothing: `["root", '
+        'the text of the first object, then the text that each reference adds, which may be empty: `["root", '
         '".Children[1]", "", ".Parent"]`; `...` stands for references of a long cycle that are left out',
     ]
     text: Annotated[str, "the same as one text: `root.Children[1].Parent -> root`"]

@@ -131,7 +131,7 @@ class EntriesRow:
     added: Annotated[list[OneEntry], "keys in B alone, as many as `-n` says, as are the two lists after it"]
     removed: Annotated[list[OneEntry], "keys in A alone"]
     changed: Annotated[list[ChangedEntry], "keys with another value in B"]
-    cut: Annotated[bool, "some keys or values are longer or deeper than what is compared of one"]
+    cut: Annotated[bool, "some keys or values were compared only in part, because they are too long or too deep"]
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,8 @@ class DiffResult:
     after: Annotated[MomentFacts, "B"]
     same_process: Annotated[
         Optional[bool],
-        "whether both are of one process, and maps are told by address and hash seed; else by type and path. Null "
-        "where one of them does not tell which process it is: by type and path too",
+        "whether both are of the same process: maps are then matched by address and hash seed, otherwise by type and "
+        "path. Null if the process of one of them is not known: by type and path too",
     ]
     number: Annotated[NumberOfChanges, "how many maps have changed, and how: see `maps[].change`"]
     grew_most: Annotated[Optional[ChangesRow], "the group that grew most; null where none did"]

@@ -57,7 +57,7 @@ class InsideRow:
     status: Annotated[str, "as in [hmap-alias](#hmap-alias)"]
     nil: Annotated[bool, "whether the map is nil"]
     deduced: Annotated[bool, "whether `address` was not read but concluded: `map-deduced` says from what"]
-    nil_maps: Annotated[list[HolderRow], "of a nil map: the variables that may be the one"]
+    nil_maps: Annotated[list[HolderRow], "for a nil map: the variables that may hold it"]
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,6 @@ class SampleResult:
         int,
         "maps whose bytes may be others than these: they are measured in one of the next samples",
     ]
-    untold: Annotated[int, "maps whose type is not known yet, which a filter leaves out"]
+    untold: Annotated[int, "maps whose type is not known yet; a filter leaves them out"]
     unread: Annotated[int, "spans of the heap that could not be read or say what can't be"]
     cost: Annotated[float, "processor time that gomap took since the line before, as a share of one core"]

@@ -12,7 +12,7 @@ class PlaceFacts(NamedTuple):
     goroutine: Annotated[Optional[int], "number of the goroutine; null for package variables"]
     frame: Annotated[Optional[int], "number of its frame, 0 is the newest"]
     function: Annotated[Optional[str], "the frame's function"]
-    file: Annotated[Optional[str], "the source file in which the frame stands"]
+    file: Annotated[Optional[str], "the source file of the frame's current line"]
     line: Annotated[Optional[int], "the line there"]
 
 
@@ -24,8 +24,8 @@ class WayFacts(NamedTuple):
         Word,
         "what holds the map: `local`, `argument`, `captured` (by a closure), `global` (a package variable), "
         "`field`, `element`, `interface` or `map-value`; `dead`: a variable that the function does not use any "
-        "more; `slot`: a word of a goroutine's stack that no variable has there, in the frame of this function; "
-        "`heap`, `stack`: where a map lies that no variable led to",
+        "more; `slot`: a word of a goroutine's stack that belongs to no variable, in the frame of this function; "
+        "`heap`, `stack`: where the header of a map is that no variable led to",
     ]
     place: Flat[PlaceFacts]
 

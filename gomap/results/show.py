@@ -133,7 +133,7 @@ class ShowResult:
         "null where it stood still",
     ]
     live: Annotated[int, "entries that were found by walking"]
-    load: Annotated[float, "live entries of all slots of the main array; over 1 where overflow buckets hold many"]
+    load: Annotated[float, "live entries per slot of the main array; over 1 if overflow buckets hold many"]
     buckets: Annotated[BucketFacts, "the buckets (groups)"]
     slots: Annotated[SlotFacts, "the slots of all buckets: main, overflow and old ones"]
     bytes: Annotated[ShowBytes, "[sizes](#sizes), and"]

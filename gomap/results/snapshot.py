@@ -10,7 +10,7 @@ class ListedRow:
 
     expr: Annotated[str, "the expression as it was given"]
     entries: Annotated[int, "its entries in the file"]
-    cut: Annotated[bool, "some of its keys or values are longer or deeper than what is saved of one"]
+    cut: Annotated[bool, "some of its keys or values were saved only in part, because they are too long or too deep"]
 
 
 @dataclass(frozen=True)

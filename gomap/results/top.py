@@ -21,8 +21,8 @@ class TopGroup:
 
     key: Annotated[
         Optional[str],
-        "the type; the package; the package variable or function; or the range of the numbers of entries. Null "
-        "where the type is not known, or where no variable tells package and owner",
+        "the type; the package; the package variable or function; or the range of the numbers of entries. Null if the"
+        " type is not known, or if no variable gives package and owner",
     ]
     maps: Annotated[int, "maps of the group"]
     unnamed: Annotated[int, "those of them that no variable led to"]

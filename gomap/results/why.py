@@ -66,10 +66,12 @@ class WhyResult:
         "how many roots lead to it, each a word with a pointer; outside of the heap: how many pointers are in it",
     ]
     pointers: Annotated[int, "how many pointers lead to it from what stays alive without it, roots included"]
-    freed: Annotated[FreedFacts, "what a collection would free without it; outside of the heap, without what is in it"]
+    freed: Annotated[
+        FreedFacts, "what a collection would free without it; for a variable outside of the heap, without its value"
+    ]
     cut_frees: Annotated[
         int,
-        "bytes that are freed when one pointer to it is cut: `freed.bytes` where there is one, else 0",
+        "bytes freed if a single pointer to it is cleared: `freed.bytes` if there is only one pointer, else 0",
     ]
     ways: Annotated[
         list[RootWayRow],
