@@ -31,10 +31,10 @@ def add_iterators(context: Context, report: Report, t: GoType, found: MapView, j
     scanned = f"({goroutines_seen(searched.goroutines, searched.unseen)} searched)"
     what = human.plural(len(searched.iterations), "iteration") if searched.iterations else "no iteration"
     verb = "are" if len(searched.iterations) > 1 else "is"
-    report.answer.append(f"{what} over it {verb} under way {scanned}")
+    report.answer.append(f"{what} over it {verb} in progress {scanned}")
     if searched.iterations:
         rows = [_row(t, one, key) for one, key in zip(searched.iterations, keys)]
-        headings = ("goroutine", "function", "line", "stands at", f"{found.iterated} done")
+        headings = ("goroutine", "function", "line", "last key", f"{found.iterated} done")
         report.sections.append(Table(headings, rows[:MAX_SHOWN], frozenset(), frozenset({3}), kept=3))
         if len(rows) > MAX_SHOWN and not json:
             report.cut("iterations", MAX_SHOWN, len(rows))

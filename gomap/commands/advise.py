@@ -169,7 +169,7 @@ def _describe(report: Report, advice: Advice, options: Mapping[str, Any], scanne
     if len(shown) < len(advice.items):
         report.cut("changes", len(shown), len(advice.items))
     if advice.small:
-        report.cut(f"{human.plural(advice.small, 'change')} saving fewer bytes left out (--min BYTES)", 0, None)
+        report.cut(f"{human.plural(advice.small, 'change')} that save fewer bytes left out (--min BYTES)", 0, None)
     if advice.unread:
         report.cut(f"{human.plural(advice.unread, 'map')} could not be read", 0, None)
     if advice.strings_left:

@@ -45,7 +45,7 @@ def check(answers: Session) -> None:
     assert answers.at("all", PLAIN).json()["data"]["iterators"] is None
     number = len(loops(truth, truth["maps"]["main.Large"]["address"]))
     head = answers.at("all", WORDS).output.partition("\n\n")[0].splitlines()
-    assert head[-1].startswith(f"{number} iterations over it are under way (")
+    assert head[-1].startswith(f"{number} iterations over it are in progress (")
     quiet = {int(expr.split()[1]) for expr in truth["unnamed"] if expr.startswith("none ")}
     assert len(quiet) == 6
 

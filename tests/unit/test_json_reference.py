@@ -181,7 +181,7 @@ def test_truncated_tells_of_what_is_not_there_and_of_nothing_else(monkeypatch: p
     assert schema.faults(answer, schema.answer("hmap-show")) == []
     assert (len(answer["data"]["iterators"]), answer["truncated"]) == (len(every), None)
     text = frontend.run("hmap-show", "m --iterators", lambda: fake, Settings(), Style()).output
-    assert text.splitlines()[2] == f"{len(every)} iterations over it are under way (1 goroutine searched)"
+    assert text.splitlines()[2] == f"{len(every)} iterations over it are in progress (1 goroutine searched)"
     assert f"{MAX_SHOWN} of {len(every)} iterations shown" in text
 
 
