@@ -10,15 +10,18 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import hypothesis
 import pytest
 
+pytest.register_assert_rewrite("tests.support")  # what an assertion compares is shown for helpers too
+
 from tests.support import debuggers, delves, toolchains
 from tests.support.debuggers import Core, Gdb
 from tests.support.delves import Dlv
-from tests.support.toolchains import MATRIX, SYSTEM, Missing, Row
+from tests.support.matrix import KINDS, LAYOUTS, ensured, find_dlv, find_gdb, is_full, leave_out
+from tests.support.toolchains import MATRIX, SYSTEM, Row
 
 # Example times say nothing on a machine that builds Go programs at the same time.
 hypothesis.settings.register_profile("gomap", deadline=None)
@@ -30,14 +33,6 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-#: One classic toolchain and one Swiss.
-LAYOUTS = ("1.23.9", "1.27.3-mapsplitgroup")
-#: What `@pytest.mark.each_kind` leaves of the matrix: the oldest Go, the last classic layout, the first Swiss one, the
-#: newest and its other Swiss layout. In between the runtime's own structures change, which truth, census and heap
-#: tests ask of every row; debug information and what a debugger makes of it change with these.
-KINDS = ("1.21.13", "1.23.9", "1.24.11", "1.27.3", "1.27.3-mapsplitgroup")
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--matrix",
@@ -45,10 +40,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="system",
         help="system: the machine's own Go and gdb (default); full: every toolchain and gdb, no skips",
     )
-
-
-def is_full(config: pytest.Config) -> bool:
-    return bool(config.getoption("--matrix") == "full")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -149,14 +140,6 @@ def swiss_go(request: pytest.FixtureRequest) -> Row:
     return ensured(request.config, request.param)
 
 
-def ensured(config: pytest.Config, row: Row) -> Row:
-    try:
-        toolchains.ensure(row)
-    except Missing as missing:
-        leave_out(config, str(missing))
-    return row
-
-
 @pytest.fixture(scope="session")
 def dlv(request: pytest.FixtureRequest) -> Dlv:
     """Delve as it is now."""
@@ -184,29 +167,6 @@ def target(toolchain: Row, optimised: bool) -> Callable[[str], Path]:
 def core(target: Callable[[str], Path]) -> Callable[[str, str], Core]:
     """core(PROGRAM, STAGE): a core of the program dumped at that stage."""
     return lambda program, stage: debuggers.make_core(target(program), stage)
-
-
-def find_gdb(config: pytest.Config, name: str) -> Gdb:
-    try:
-        return debuggers.find(name)
-    except Missing as missing:
-        leave_out(config, str(missing))
-
-
-def find_dlv(config: pytest.Config, version: str) -> Dlv:
-    """dlv of this version. It takes a Go toolchain and its modules, which are fetched on demand only."""
-    if not is_full(config) and not delves.is_built(version):
-        leave_out(config, f"no dlv {version} in the cache: ./install.sh --test --full builds it")
-    try:
-        return delves.find(version)
-    except Missing as missing:
-        leave_out(config, str(missing))
-
-
-def leave_out(config: pytest.Config, reason: str) -> NoReturn:
-    if is_full(config):
-        pytest.fail(f"the full matrix needs this: {reason}")
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session", autouse=True)

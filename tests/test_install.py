@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import gomap
-from tests.conftest import leave_out
 from tests.support.debuggers import Gdb
+from tests.support.matrix import leave_out
 from tests.support.toolchains import ROOT, Row, cache
 
 SHIPPED = (

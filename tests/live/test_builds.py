@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests import conftest
-from tests.support import debuggers, delves, machines, session, toolchains, truths
+from tests.support import debuggers, delves, machines, matrix, session, toolchains, truths
 from tests.support.builds import BARE, CLASSIC, WHOLE, bridge, built
 from tests.support.complaints import batch
 from tests.support.debuggers import Gdb, Session
@@ -26,7 +25,7 @@ ROWS = {"1.23.9": "system", "1.27.3": "pypi-18.1"}
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "row_gdb" in metafunc.fixturenames:
-        full = conftest.is_full(metafunc.config)
+        full = matrix.is_full(metafunc.config)
         rows = [row for row in MATRIX if row.name in ROWS] if full else [SYSTEM]
         cases = [
             pytest.param(name, (row, ROWS.get(row.name, "system")), id=f"{name}-go-{row.name}")
@@ -39,7 +38,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def row_gdb(request: pytest.FixtureRequest) -> tuple[Row, Gdb]:
     row, gdb = request.param
-    return conftest.ensured(request.config, row), conftest.find_gdb(request.config, gdb)
+    return matrix.ensured(request.config, row), matrix.find_gdb(request.config, gdb)
 
 
 def keys_of(expr: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support import debuggers, delves, schema, session, toolchains
+from tests.support.census_rows import check_rows
 from tests.support.debuggers import Answer, Gdb, Session
 from tests.support.delves import Dlv
 from tests.support.toolchains import Row
@@ -26,8 +27,6 @@ BACK, UNNAMED = "gomap_typed_back 40", "gomap_unnamed"
 HOLDERS = "hmap-alias --scope all --all --json"
 BY_TYPE, BY_SIZE = "hmap-top --group type -n 0 --json", "hmap-top --group size -n 0 --json"
 STAGES = ("made", "collected", "sweeping")
-#: A map whose type reflect has made: the linker's list has it not.
-REFLECTED = "map[int][3]string"
 #: Maps of the standard library and of what publishes the truth.
 MOST_OTHERS = 100
 #: Of the maps that the program drops, those that the collector may take for alive, and those whose place is used again.
@@ -59,36 +58,6 @@ def check_headers(answer: Answer, notes: Any, stage: str) -> dict[str, tuple[int
         assert len(told["dumped"]) >= len(kept)
         assert not set(found) - set(stacked) - set(told["dumped"])
     return found
-
-
-def check_rows(answer: Answer, notes: Any) -> Any:
-    """The ranking has every map of the program that has an array, with its entries and its type."""
-    assert answer.error is None, answer.error
-    told = answer.json()
-    assert not schema.faults(told, schema.answer("hmap-top"))
-    assert told["truncated"] is None
-    maps, heap = told["data"]["maps"], told["data"]["heap"]
-    assert (heap["searched"], heap["complete"], heap["why"]) == (True, True, None)
-    rows = {one["address"]: one for one in maps}
-    assert len(rows) == len(maps)
-    more = [one for one in maps if one["kind"] in ("heap", "stack")]
-    assert (heap["maps"], heap["entries"]) == (len(more), sum(one["count"] for one in more))
-    assert heap["on_stacks"] == sum(one["kind"] == "stack" for one in more)
-    kept = {address: (type_, count) for address, type_, count in notes["kept"] + notes["miscounted"]}
-    assert not [address for address, _, _ in notes["lookalikes"] if address in rows]
-    assert {a: rows[a]["count"] for a, (_, n) in kept.items() if n} == {a: n for a, (_, n) in kept.items() if n}
-    for address, (type_, count) in kept.items():
-        if address not in rows:
-            continue
-        one = rows[address]
-        if type_ == REFLECTED:
-            assert (one["type"], one["path"]) == (None, address)
-        else:
-            assert type_ in (one["type"], *one["type_or"]), (type_, one)
-            assert one["kind"] != "heap" or one["path"] == f"{address}:{one['type']}"
-        if count >= 8 and "NaN" not in type_ and type_ not in (REFLECTED, "map[float64]int"):
-            assert one["kind"] != "heap" or one["type_known_by"] in ("hashes", "allocator"), one
-    return told["data"]
 
 
 def check(asked: Session, stage: str) -> Any:

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 
-from tests.support import debuggers, delves, schema, toolchains
-from tests.support.debuggers import Answer, Core, Gdb, Session
+from tests.support import debuggers, delves, toolchains
+from tests.support.cyclic import EXPRESSIONS, LOCAL, check, cycle
+from tests.support.debuggers import Core, Gdb, Session
 from tests.support.delves import Dlv
 from tests.support.toolchains import Row
 
-SHOWN = 16
 #: A hundred thousand objects in a row: once a toolchain is enough.
 LONG = "main.Keep.Chain"
-OBJECTS_LISTED = 64
-
-
-def cycle(expr: str) -> str:
-    return f"hmap-cycle {expr} --json"
 
 
 #: Of the locals: an argument of the copying function, which is only there in the core.
-LOCAL, ARGUMENT = "self", "tree"
-EXPRESSIONS = tuple(
-    f"main.Keep.{name}"
-    for name in (
-        "Self", "Boxed", "Config", "Shared", "Nil", "Two", "Maps", "Circle", "Late", "Tree", "Slice", "Nested",
-        "Ring", "Pointer", "Seen", "Walker", "Sync", "Slot", "List", "Leaf", "Big", "Outer", "Outer.Inner", "Pairs",
-    )
-)  # fmt: skip
+#: Of the locals: an argument of the copying function, which is only there in the core.
+ARGUMENT = "tree"
 
 #: A thousand frames are looked through for each name.
 IN_CORES = tuple(f"main.Keep.{name}" for name in ("Self", "Sync", "Config", "Slot", "List", "Shared"))
@@ -96,42 +84,3 @@ def the_argument(answers: Session, core: Core) -> None:
     data = found.json()["data"]
     assert [one["text"] for one in data["cycles"]] == [truth["text"][0].replace("main.Keep.Self", ARGUMENT)]
     assert data["cycles"][0]["address"] == shown.json()["data"]["address"] == truth["on"][0]
-
-
-def check(answers: Session, stage: str, names: Sequence[str]) -> None:
-    facts = answers.truth[stage]["notes"]["cycles"]
-    for expr in names:
-        answer = answers.at(stage, cycle(expr))
-        assert answer.error is None, (expr, answer.error)
-        problems = [*schema.faults(answer.json(), schema.answer("hmap-cycle")), *wrong(answer, facts[expr])]
-        assert not problems, (expr, problems[:5])
-
-
-def wrong(answer: Answer, truth: Mapping[str, Any]) -> Iterator[str]:
-    """What does not fit what the program knows of the variable."""
-    told = answer.json()
-    cycles, number = told["data"]["cycles"], truth["cycles"]
-    # Where a local was found is told, too.
-    anomalies = [one for one in told["anomalies"] if (one["code"], one["severity"]) != ("variable", "note")]
-    if anomalies or told["data"]["unreadable"]:
-        yield f"anomalies {told['anomalies']}"
-    if number < 0:  # not counted by the program
-        number = len(cycles) or 1
-    if len(cycles) != min(number, SHOWN):
-        yield f"{len(cycles)} cycles of {number}"
-    cut = [{"what": "cycles", "shown": SHOWN, "of": number}] if number > SHOWN else None
-    if told["truncated"] != cut:
-        yield f"truncated is {told['truncated']}"
-    if truth["objects"] and told["data"]["visited"] != truth["objects"]:
-        yield f"{told['data']['visited']} objects, not {truth['objects']}"
-    texts = {one["text"] for one in cycles}
-    if truth["text"] and texts != {*truth["text"]}:
-        yield f"{texts}, not {truth['text']}"
-    if truth["length"] and [one["length"] for one in cycles] != [truth["length"]]:
-        yield f"length of {cycles}, not {truth['length']}"
-    lying_on = {one["address"] for found in cycles for one in found["objects"]}
-    if not {*(truth["on"] or ())} <= lying_on:
-        yield f"{truth['on']} are not all on {lying_on}"
-    for one in cycles:
-        if len(one["objects"]) != min(one["length"], OBJECTS_LISTED) or one["objects"][0]["address"] != one["address"]:
-            yield f"{one['length']} objects, {one['objects'][:3]} listed"

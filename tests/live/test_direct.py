@@ -9,8 +9,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,20 +68,9 @@ def test_who_holds(paused: bool, both_layouts: Row) -> None:
     assert told["answers"] > 40 and "no goroutine is selected (--goroutine N names one)" in problem
 
 
-@contextmanager
-def running(binary: Path) -> Iterator[int]:
-    process = subprocess.Popen([str(binary)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
-        yield process.pid
-    finally:
-        process.kill()
-        process.communicate()
-
-
 def test_process(toolchain: Row) -> None:
     binary = toolchains.small("writes-on", toolchain, optimised=True)
-    with running(binary) as pid:
+    with directly.running(binary) as pid:
         opened = of_process(pid)
         seen = []
         for _ in range(3):
@@ -107,7 +94,7 @@ def test_process(toolchain: Row) -> None:
 def test_bounds(both_layouts: Row) -> None:
     """Maps that are written to at four rates while they are walked, against the program's own counts."""
     binary = toolchains.build("churn", both_layouts, optimised=True)
-    with running(binary) as pid:
+    with directly.running(binary) as pid:
         opened, bounds = of_process(pid), []
         for i in (3, 3, 2, 1, 0, 3, 2, 1, 0, 3):
             before = length(opened, i)
@@ -178,7 +165,7 @@ def length(opened: Opened, i: int) -> int:
 
 def test_killed_while_it_stands_still(system_go: Row, monkeypatch: pytest.MonkeyPatch) -> None:
     """gomap may die at any moment: the process runs on, with no thread stopped or traced."""
-    with running(toolchains.small("writes-on", system_go, optimised=True)) as pid:
+    with directly.running(toolchains.small("writes-on", system_go, optimised=True)) as pid:
         opened = of_process(pid)
         counter = DirectTarget(opened).variable("main.Done")
         assert counter is not None

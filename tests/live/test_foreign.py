@@ -18,8 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests import conftest
-from tests.support import debuggers, delves, directly, schema, session, toolchains
+from tests.support import debuggers, delves, directly, matrix, schema, session, toolchains
 from tests.support.debuggers import Core, Gdb, Session
 from tests.support.delves import CENSUS, Dlv
 from tests.support.toolchains import Missing, Row
@@ -54,7 +53,7 @@ def binary(request: pytest.FixtureRequest, swiss_go: Row, monkeypatch: pytest.Mo
     try:
         return toolchains.build_foreign(swiss_go)
     except Missing as missing:
-        conftest.leave_out(request.config, str(missing))
+        matrix.leave_out(request.config, str(missing))
 
 
 @functools.cache

@@ -11,11 +11,11 @@ from typing import Any
 import pexpect
 import pytest
 
-from tests.conftest import leave_out
 from tests.support import debuggers, toolchains
 from tests.support.complaints import batch
 from tests.support.debuggers import LOAD, Gdb
 from tests.support.gdb_sessions import ESCAPES, NO_SCRIPTS
+from tests.support.matrix import leave_out
 from tests.support.toolchains import Missing, Row
 
 QUIET = {"GOMAP_TRUTH": os.devnull}

@@ -11,18 +11,24 @@ import pytest
 
 from direct.target import DirectTarget, of_core
 from gomap import elf
-from tests import conftest
-from tests.live import (
-    test_cycles,
-    test_goroutines,
-    test_iterators,
-    test_record,
-    test_stripped,
-    test_sync,
-    test_top,
-    test_whatis,
+from tests.support import (
+    FOLDER,
+    cyclic,
+    debuggers,
+    directly,
+    iterations,
+    machines,
+    matrix,
+    races,
+    recordings,
+    session,
+    spots,
+    stacks,
+    structures,
+    syncmaps,
+    toolchains,
+    truths,
 )
-from tests.support import FOLDER, debuggers, directly, machines, races, session, toolchains, truths
 from tests.support.debuggers import Gdb, Session
 from tests.support.lookups import check, intact
 from tests.support.machines import MACHINES, Machine
@@ -44,7 +50,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """machine, row and gdb's name together: what this machine's own tools can run, or everything."""
     if "where" not in metafunc.fixturenames:
         return
-    full = conftest.is_full(metafunc.config)
+    full = matrix.is_full(metafunc.config)
     rows = [row for row in MATRIX if row.name in ROWS] if full else [SYSTEM]
     cases = []
     for machine in MACHINES:
@@ -68,15 +74,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def tools(where: tuple[Machine, Row, str], request: pytest.FixtureRequest) -> tuple[Machine, Row, Gdb]:
     machine, row, name = where
-    if machine.qemu is not None and not conftest.is_full(request.config):
-        conftest.leave_out(request.config, f"{machine.name} needs qemu-user and a gdb that knows it")
-    conftest.ensured(request.config, row)
+    if machine.qemu is not None and not matrix.is_full(request.config):
+        matrix.leave_out(request.config, f"{machine.name} needs qemu-user and a gdb that knows it")
+    matrix.ensured(request.config, row)
     try:
         if machine.qemu is not None:
             machines.find_qemu(machine.qemu)
     except Missing as missing:
-        conftest.leave_out(request.config, str(missing))
-    return machine, row, conftest.find_gdb(request.config, name)
+        matrix.leave_out(request.config, str(missing))
+    return machine, row, matrix.find_gdb(request.config, name)
 
 
 def asked(
@@ -145,9 +151,9 @@ def test_maps(
             saved = answers.at(stage, record(expr, stage, tmp_path))
             assert saved.error is None, saved
             again = [session.show(expr), session.evac(expr), check(expr)]
-            for question, told in zip(again, test_record.replay(Path(saved.command.split()[-1]), again, capsys)):
+            for question, told in zip(again, recordings.replay(Path(saved.command.split()[-1]), again, capsys)):
                 live = answers.at(stage, question).json()
-                assert test_record.told(told) == test_record.told(live), (stage, question)
+                assert recordings.told(told) == recordings.told(live), (stage, question)
                 assert told["target"] == {**live["target"], "backend": "image", "kind": "recorded"}
 
 
@@ -200,10 +206,10 @@ def goroutines(found: Session, machine: Machine, row: Row) -> None:
     if (machine.name, row.name) == ("s390x", "1.27.3"):  # gdb: <optimized out>, in registers that the call overwrote
         kept = {label: facts for label, facts in truth["unnamed"].items() if not label.endswith(" main.deep2 h.M")}
         truth = {**truth, "unnamed": kept}
-    every = found.at("all", test_goroutines.ALL)
-    test_goroutines.check_holders(every, truth, optimised=False)
-    test_goroutines.check_own(found.at("all", test_goroutines.OWN), every)
-    test_goroutines.check_stacks(json.loads(found.at("all", test_goroutines.STACKS).output), truth)
+    every = found.at("all", stacks.ALL)
+    stacks.check_holders(every, truth, optimised=False)
+    stacks.check_own(found.at("all", stacks.OWN), every)
+    stacks.check_stacks(json.loads(found.at("all", stacks.STACKS).output), truth)
     assert json.loads(found.at("all", "gomap_seen").output) == []
     # What os.(*File).Read will assign on the line where it waits has no value yet.
     told = [a for a in every.json()["anomalies"] if not a["message"].startswith("e in os.(*File).Read of ")]
@@ -212,7 +218,7 @@ def goroutines(found: Session, machine: Machine, row: Row) -> None:
     listed = {one["address"]: (one["type"], one["count"]) for one in ranked["maps"]}
     for label, facts in {**truth["unnamed"], **truth["maps"]}.items():
         assert listed[facts["address"]] == (facts["type"], facts["len"]), label
-    checked = found.at("all", test_top.CHECK).json()["data"]["maps"]
+    checked = found.at("all", CHECK).json()["data"]["maps"]
     assert {one["address"]: (one["type"], one["entries"]) for one in checked} == listed
     assert all(one["ok"] and one["hashes_checked"] >= one["entries"] for one in checked)
 
@@ -224,56 +230,56 @@ def race(found: Session, machine: Machine, row: Row) -> None:
 
 
 def pointers(found: Session, machine: Machine, row: Row) -> None:
-    for stage in test_whatis.PLACES:
-        test_whatis.check(found, stage)
+    for stage in spots.PLACES:
+        spots.check(found, stage)
 
 
 def syncmap(found: Session, machine: Machine, row: Row) -> None:
-    test_sync.check(found, optimised=False)
-    test_sync.ranked(found)
-    test_sync.spoilt(found)
+    syncmaps.check(found, optimised=False)
+    syncmaps.ranked(found)
+    syncmaps.spoilt(found)
 
 
 def iterate(found: Session, machine: Machine, row: Row) -> None:
-    test_iterators.check(found)
+    iterations.check(found)
 
 
 def cycles(found: Session, machine: Machine, row: Row) -> None:
-    test_cycles.check(found, "built", CYCLES)
+    cyclic.check(found, "built", CYCLES)
 
 
 def slices(found: Session, machine: Machine, row: Row) -> None:
-    answer, truth = found.at("shared", test_goroutines.SLICES), found.truth["shared"]
-    test_goroutines.check_slices(answer, truth["notes"]["slices"], optimised=False)
+    answer, truth = found.at("shared", stacks.SLICES), found.truth["shared"]
+    stacks.check_slices(answer, truth["notes"]["slices"], optimised=False)
 
 
-TOP = "hmap-top -n 0 --json"
-CYCLES = (*test_cycles.EXPRESSIONS[:12], test_cycles.LOCAL)
+TOP, CHECK = "hmap-top -n 0 --json", "hmap-check --all --json"
+CYCLES = (*cyclic.EXPRESSIONS[:12], cyclic.LOCAL)
 #: What is asked about the whole process, by stage, and how the answers are looked at.
 PROCESSES: Mapping[str, tuple[Callable[[Session, Machine, Row], None], Mapping[str, Sequence[str]]]] = {
-    "goroutines": (goroutines, {"all": [*test_goroutines.IN_GDB, TOP, test_top.CHECK]}),
+    "goroutines": (goroutines, {"all": [*stacks.IN_GDB, TOP, CHECK]}),
     "race": (race, {stage: [races.RACE, races.WORDS] for stage in ("quiet", "inside")}),
-    "pointers": (pointers, {stage: test_whatis.commands(stage) for stage in test_whatis.PLACES}),
+    "pointers": (pointers, {stage: spots.commands(stage) for stage in spots.PLACES}),
     "syncmap": (
         syncmap,
         {
             stage: [
-                *(test_sync.sync(expr) for expr in test_sync.expressions(stage, optimised=False)),
-                *test_sync.WHOLE.get(stage, ()),
+                *(syncmaps.sync(expr) for expr in syncmaps.expressions(stage, optimised=False)),
+                *syncmaps.WHOLE.get(stage, ()),
             ]
             for stage in ("amended", "promoted", "cleared", "spoilt")
         },
     ),
-    "iterate": (iterate, {"all": test_iterators.COMMANDS}),
-    "cycles": (cycles, {"built": [test_cycles.cycle(expr) for expr in CYCLES]}),
-    "slices": (slices, {"shared": [test_goroutines.SLICES]}),
+    "iterate": (iterate, {"all": iterations.COMMANDS}),
+    "cycles": (cycles, {"built": [cyclic.cycle(expr) for expr in CYCLES]}),
+    "slices": (slices, {"shared": [stacks.SLICES]}),
 }
 
 
 def test_table_of_structures(program: str, tools: tuple[Machine, Row, Gdb]) -> None:
     """What the table has of the runtime's structures is what the program's debug information has."""
     machine, row, _ = tools
-    test_stripped.same_structures(row, machine.name, toolchains.build(program, row, False, machine.name))
+    structures.same_structures(row, machine.name, toolchains.build(program, row, False, machine.name))
 
 
 #: Ways of linking the programs whose core files are looked at.
@@ -293,7 +299,7 @@ def test_core(program: str, tools: tuple[Machine, Row, Gdb]) -> None:
     binary = toolchains.build("goroutines", row, True, machine.name, extra=BUILT[program])
     core = machines.make_core(machine, binary, "all")
     target = DirectTarget(of_core(str(binary), str(core.path)))
-    test_goroutines.check_stacks(stack_list(target), core.truth["all"])
+    stacks.check_stacks(stack_list(target), core.truth["all"])
 
 
 #: What depends on how maps are laid out, or on the code that the compiler makes; of the others one row is enough.

@@ -8,16 +8,16 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gomap.golang.runtime import mapcalls
-from tests import conftest
-from tests.support import builds, debuggers, delves, directly, toolchains
-from tests.support.debuggers import Answer, Core, Gdb
+from tests.support import builds, debuggers, delves, directly, matrix, toolchains
+from tests.support.deaths import Report, check_death, death
+from tests.support.debuggers import Answer, Gdb
 from tests.support.delves import Dlv
 from tests.support.races import (
     LISTED,
@@ -26,10 +26,8 @@ from tests.support.races import (
     WORDS,
     Step,
     check_inside,
-    check_maps,
     check_quiet,
     check_staying,
-    dead,
     holders,
     inside,
     told,
@@ -160,33 +158,6 @@ def out_of_the_map(listed: str) -> set[int]:
 # -- a program that died -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Report:
-    """What the runtime wrote on standard error: of what the program died, which goroutine and on which line."""
-
-    message: str
-    goroutine: int
-    function: str
-    line: int
-
-
-def death(binary: Path, stage: str) -> tuple[Core, Report]:
-    core, said = dead(binary, stage)
-    return core, report(said)
-
-
-def report(text: str) -> Report:
-    found = re.search(
-        r"^(?:fatal error: (?P<fatal>.*)|panic: (?P<panic>.*))\n[\s\S]*?^goroutine (?P<goroutine>\d+).*\[running.*\]:\n"
-        r"[\s\S]*?^(?P<function>main\..*)\(.*\)\n\t.*\.go:(?P<line>\d+)",
-        text,
-        re.M,
-    )
-    assert found, text[:3000]
-    message = found["fatal"] or found["panic"]
-    return Report(message, int(found["goroutine"]), found["function"], int(found["line"]))
-
-
 @pytest.mark.each_kind
 @pytest.mark.parametrize("stage", ["reads", "iteration", "clone", "marshal", "reflect"])
 def test_core_of_a_race(stage: str, toolchain: Row, system_gdb: Gdb, dlv: Dlv) -> None:
@@ -208,40 +179,6 @@ def test_core_of_a_race_of_writes(toolchain: Row, gdb: Gdb, dlv: Dlv) -> None:
     sessions += [directly.examine(core, [RACE, WORDS])] if gdb.name == "system" else []
     for answers in sessions:
         check_death(told(answers.at("writes", RACE)), answers.at("writes", WORDS), said, core.truth["writes"])
-
-
-OPERATIONS = {
-    "concurrent map writes": "write",
-    "concurrent map read and map write": "read",
-    "concurrent map iteration and map write": "iterate",
-    "concurrent map clone and map write": "read",
-}
-
-
-def check_death(data: Any, words: Answer, said: Report, truth: Mapping[str, Any], named: bool = True) -> None:
-    """named: whether variables have names."""
-    shared = next(iter(holders(truth)))[0]
-    dead = [one for one in data["inside"] if one["fatal"]]
-    assert [(one["goroutine"], one["function"], one["line"], one["message"]) for one in dead] == [
-        (said.goroutine, said.function, said.line, said.message)
-    ]
-    assert [(one["kind"], one["message"], one["goroutine"], one["race"]) for one in data["deaths"]] == [
-        ("fatal error", said.message, said.goroutine, True)
-    ]
-    serving = [expr.split()[1:] for expr in truth["unnamed"] if expr.startswith("serves ")]
-    assert [[str(one["goroutine"]), one["function"]] for one in data["suspects"]] == serving
-    assert ("same function" in words.output) == bool(serving)
-    through = next(one["through"] for one in data["inside"] if one["fatal"])
-    assert (through is None) == (said.function != "main.(*Registry).marshal")
-    assert through is None or through["function"].startswith("encoding/json")
-    operation = "read" if said.function == "main.(*Registry).copied" else OPERATIONS[said.message]
-    victim = Step(said.goroutine, operation, said.function, said.line, shared, "map[string]int")
-    check_inside(data, [*inside(truth), victim])
-    check_maps(data, truth, named)
-    first = " ".join(words.output.split("\n\n")[0].split())
-    path = "main.Shared.byName" if named else f"{shared}:map[string]int"
-    assert first == f"fatal error: {said.message} on map[string]int {shared} ({path})", words.output
-    assert not named or len(words.output.splitlines()) <= 24, words.output
 
 
 def test_core_of_a_real_race(system_go: Row, system_gdb: Gdb) -> None:
@@ -308,7 +245,7 @@ def test_race_detector(
     try:
         detector = builds.build("detector", builds.Build("race", builds.RACE, cgo=True), both_layouts)
     except Missing as missing:
-        conftest.leave_out(request.config, str(missing))
+        matrix.leave_out(request.config, str(missing))
     live = delves.visit(dlv, detector, {"quiet": [RACE, WORDS], "inside": [RACE, WORDS]})
     check_quiet(told(live.at("quiet", RACE)), live.at("quiet", WORDS))
     check_staying(told(live.at("inside", RACE)), live.at("inside", WORDS), live.truth["inside"])

@@ -17,12 +17,12 @@ import pytest
 
 from delve_bridge.console import Console
 from gomap.render.text import Style
-from tests.conftest import is_full
 from tests.support import FOLDER, debuggers, delves, toolchains
 from tests.support.all_maps import every_map
 from tests.support.debuggers import Gdb
 from tests.support.delves import Dlv
 from tests.support.every_path import every_path
+from tests.support.matrix import is_full
 from tests.support.toolchains import Row
 
 STOP = "cmd/go/internal/work.(*Builder).Do"

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from gomap import image, recorded
+from gomap import recorded
 from gomap.recorded import ImageTarget
-from tests.conftest import LAYOUTS
 from tests.support import debuggers, lookups, session, toolchains
 from tests.support.debuggers import Gdb
 from tests.support.every_key import MOST, look_up_all
+from tests.support.matrix import LAYOUTS
+from tests.support.recordings import replay, told
 from tests.support.toolchains import SYSTEM, Row
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,27 +27,6 @@ PROGRAMS = {"basic": 12, "growth": 2, "types": 12, "layout": 8, "deletes": 3}
 ENTRIES = 300
 #: Of what no key holds the image need not know the type.
 INTERFACES = ("map[interface {", "map[fmt.Stringer]")
-
-
-def replay(file: Path, commands: list[str], capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    """What `gomap FILE` answers."""
-    capsys.readouterr()
-    status = image.main([str(file), *(word for command in commands for word in ("-c", command))])
-    told = capsys.readouterr()
-    assert status == 0, told.err
-    return [json.loads(line) for line in told.out.splitlines()]
-
-
-def told(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """An answer without what a recording changes, the target it comes from and how the variable was found there; and
-    without how many keys were hashed: gdb's Python need not have numpy."""
-    kept = {key: value for key, value in answer.items() if key != "target"}
-    kept["anomalies"] = [one for one in answer["anomalies"] if one["code"] != "variable"]
-    if answer["command"] == "hmap-check":
-        del kept["truncated"]
-        of_numpy = ("hashes_checked", "share", "ok", "verdict", "unchecked")
-        kept["data"] = [{**one, **dict.fromkeys(of_numpy)} for one in answer["data"]["maps"]]
-    return kept
 
 
 class Nameless:

@@ -14,22 +14,20 @@ import pytest
 from direct.target import DirectTarget, of_core, of_process
 from gomap import frontend
 from gomap.declare import Settings
-from gomap.dwarf import DebugInfo
 from gomap.errors import GomapError, NoDebugInfo
 from gomap.render.text import Style
 from gomap.stripped import layouts
-from tests.live.test_census import check_rows
-from tests.live.test_direct import running
-from tests.live.test_goroutines import HELPERS, STACKS, check_stacks
-from tests.live.test_race import check_death, death
 from tests.support import debuggers, delves, directly, races, schema, session, toolchains
+from tests.support.census_rows import check_rows
+from tests.support.deaths import check_death, death
 from tests.support.debuggers import Answer, Core, Gdb
 from tests.support.delves import Dlv
 from tests.support.session import Asked
 from tests.support.stack_list import stack_list
+from tests.support.stacks import HELPERS, STACKS, check_stacks
+from tests.support.structures import same_structures
 from tests.support.toolchains import ROOT, Row
 from tests.support.truths import check
-from tools.layouts import read_row
 
 BARE = ("-ldflags=-s -w",)
 ALL = "hmap-top -n 0 --json"
@@ -54,23 +52,6 @@ def core_of(program: str, row: Row, stage: str | None = None) -> tuple[DirectTar
 def test_table_of_structures(toolchain: Row) -> None:
     """Each structure in the program's debug information is the table's, to the last field."""
     same_structures(toolchain, "amd64", toolchains.build("basic", toolchain, False))
-
-
-def same_structures(toolchain: Row, arch: str, binary: Path) -> None:
-    version = str(toolchain.version).split(".")[1]
-    wanted = read_row(str(binary), int(version), arch, toolchain.experiment)
-    row, notes = layouts.row_of(int(version), arch, [toolchain.experiment] if toolchain.experiment else [])
-    assert row is not None and not notes
-    assert len(wanted.types) >= 16
-    assert {name: row.types.get(name) for name in wanted.types} == wanted.types
-    assert (row.reasons, {name: row.constants[name] for name in wanted.constants}) == (wanted.reasons, wanted.constants)
-    info = DebugInfo(str(binary))
-    made = layouts.Layouts(row, info.arch.pointer_size)
-    for name in wanted.types:
-        own, other = made.find(name), info.type_named(name)
-        assert own is not None and other is not None and own.size == other.size
-        places = [(f.name, f.offset, f.type.size) for f in other.fields if f.type.size]
-        assert [(f.name, f.offset, f.type.size) for f in own.fields] == places
 
 
 # -- core files ----------------------------------------------------------------------------------------
@@ -193,7 +174,7 @@ def test_process(both_layouts: Row, tmp_path: Path) -> None:
     binary = tmp_path / "writes-on"
     whole = toolchains.small("writes-on", both_layouts, optimised=True)
     subprocess.run(["strip", "-o", str(binary), str(whole)], check=True)
-    with running(binary) as pid:
+    with directly.running(binary) as pid:
         opened = of_process(pid)
         for _ in range(2):
             target = DirectTarget(opened)

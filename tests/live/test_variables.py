@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests import conftest
-from tests.support import FOLDER, builds, debuggers, toolchains
+from tests.support import FOLDER, builds, debuggers, matrix, toolchains
 from tests.support.builds import WHOLE
 from tests.support.debuggers import Gdb
 from tests.support.machines import MACHINES
@@ -53,7 +52,7 @@ def test_of_a_build(name: str, swiss_go: Row, system_gdb: Gdb, tmp_path: Path, r
     try:
         program = builds.build(name, WHOLE[name], swiss_go)
     except Missing as missing:
-        conftest.leave_out(request.config, str(missing))
+        matrix.leave_out(request.config, str(missing))
     compare(both(system_gdb, program, tmp_path), 300, 500)
 
 
@@ -65,7 +64,7 @@ def test_of_a_core_file(
     try:
         program = builds.build(name, WHOLE[name], swiss_go)
     except Missing as missing:
-        conftest.leave_out(request.config, str(missing))
+        matrix.leave_out(request.config, str(missing))
     core = tmp_path / "core"
     made = debuggers.run_gdb(system_gdb, ["-ex", "starti", "-ex", f"gcore {core}", "-ex", "kill", str(program)])
     assert core.exists(), made.stdout + made.stderr
@@ -80,16 +79,16 @@ def test_what_python_can_not_unpack(
     try:
         program = builds.build(name, WHOLE[name], swiss_go)
     except Missing as missing:
-        conftest.leave_out(request.config, str(missing))
+        matrix.leave_out(request.config, str(missing))
     assert both(system_gdb, program, tmp_path) is None
 
 
 @pytest.mark.parametrize("machine", [machine.name for machine in MACHINES])
 def test_for_another_machine(machine: str, swiss_go: Row, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    gdb = conftest.find_gdb(request.config, "pypi-18.1" if conftest.is_full(request.config) else "system")
+    gdb = matrix.find_gdb(request.config, "pypi-18.1" if matrix.is_full(request.config) else "system")
     program = toolchains.build("types", swiss_go, optimised=True, arch=machine)
     if gdb.name == "system" and machine != "386":
-        conftest.leave_out(request.config, "a gdb that knows other machines than this one")
+        matrix.leave_out(request.config, "a gdb that knows other machines than this one")
     compare(both(gdb, program, tmp_path), 500, 1000)
 
 

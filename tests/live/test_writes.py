@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from tests import conftest
-from tests.support import debuggers, session, toolchains
+from tests.support import debuggers, matrix, session, toolchains
 from tests.support.debuggers import Gdb
 from tests.support.toolchains import MATRIX, SYSTEM, Row
 
@@ -39,14 +38,14 @@ REACHED = {
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    rows = [row for row in MATRIX if row.name in ROWS] if conftest.is_full(metafunc.config) else [SYSTEM]
+    rows = [row for row in MATRIX if row.name in ROWS] if matrix.is_full(metafunc.config) else [SYSTEM]
     cases = [pytest.param(row, id=f"go-{row.name}", marks=pytest.mark.xdist_group(row.name)) for row in rows]
     metafunc.parametrize("writer", cases, indirect=True)
 
 
 @pytest.fixture
 def writer(request: pytest.FixtureRequest) -> Row:
-    return conftest.ensured(request.config, request.param)
+    return matrix.ensured(request.config, request.param)
 
 
 def test_no_instruction_of_a_write_leaves_a_corrupt_map(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import conftest
+from tests.support import matrix
 from tests.support.delves import Dlv
 from tests.support.toolchains import ROOT, TARGETS, Missing, Row, compile_, made_once
 
@@ -111,4 +111,4 @@ def built(config: pytest.Config, name: str, row: Row) -> Path:
     try:
         return build(name, WHOLE[name] if name in WHOLE else BARE[name][0], row)
     except Missing as missing:
-        conftest.leave_out(config, str(missing))
+        matrix.leave_out(config, str(missing))

@@ -7,6 +7,7 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +76,14 @@ def _answers(
 def data(answer: Answer) -> Any:
     assert answer.error is None, (answer.command, answer.error)
     return json.loads(answer.output)["data"]
+
+
+@contextmanager
+def running(binary: Path) -> Iterator[int]:
+    process = subprocess.Popen([str(binary)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        yield process.pid
+    finally:
+        process.kill()
+        process.communicate()
