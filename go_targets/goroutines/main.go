@@ -11,7 +11,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"runtime"
@@ -49,20 +48,10 @@ func stop(stage string) {
 	}
 }
 
-func goid() int {
-	text := make([]byte, 64)
-	text = text[:runtime.Stack(text, false)]
-	id, err := strconv.Atoi(string(bytes.Fields(text)[1]))
-	if err != nil {
-		panic(err)
-	}
-	return id
-}
-
 // holds notes that the calling goroutine's variable of that function has m.
 func holds(function, variable string, m map[string]int) {
 	guard.Lock()
-	held = append(held, truth.Of(fmt.Sprintf("goroutine %d main.%s %s", goid(), function, variable), m).Unnamed())
+	held = append(held, truth.Of(fmt.Sprintf("goroutine %d main.%s %s", truth.Goid(), function, variable), m).Unnamed())
 	guard.Unlock()
 }
 

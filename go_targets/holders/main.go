@@ -7,7 +7,6 @@
 package main
 
 import (
-	"bytes"
 	"runtime"
 	"sort"
 	"strconv"
@@ -60,16 +59,6 @@ func stop(stage string) {
 	}
 }
 
-func goid() int {
-	text := make([]byte, 64)
-	text = text[:runtime.Stack(text, false)]
-	id, err := strconv.Atoi(string(bytes.Fields(text)[1]))
-	if err != nil {
-		panic(err)
-	}
-	return id
-}
-
 func header[M ~map[K]V, K comparable, V any](m *M) string {
 	return truth.Hex(**(**uintptr)(unsafe.Pointer(&m)))
 }
@@ -86,7 +75,7 @@ func worker(n int) {
 	var synced sync.Map
 	synced.Store(n, own)
 	guard.Lock()
-	workers[goid()] = map[string]string{"own": header(&own), "m": header(&m), "n": strconv.Itoa(n)}
+	workers[truth.Goid()] = map[string]string{"own": header(&own), "m": header(&m), "n": strconv.Itoa(n)}
 	guard.Unlock()
 	park(own)
 	synced.Store(0, shared)
@@ -101,7 +90,7 @@ func locks() {
 	truth.Room()
 	m := map[string]int{"locked": 1}
 	guard.Lock()
-	locked[goid()] = header(&m)
+	locked[truth.Goid()] = header(&m)
 	guard.Unlock()
 	started.Done()
 	blocked.Lock()

@@ -8,10 +8,8 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"runtime"
-	"strconv"
 	"sync"
 
 	"gomap.test/targets/truth"
@@ -27,22 +25,12 @@ var (
 	never   = make(chan int)
 )
 
-func goid() int {
-	text := make([]byte, 64)
-	text = text[:runtime.Stack(text, false)]
-	id, err := strconv.Atoi(string(bytes.Fields(text)[1]))
-	if err != nil {
-		panic(err)
-	}
-	return id
-}
-
 // holds notes that the calling goroutine's variable of that function has m.
 //
 //go:noinline
 func holds(function, variable string, m map[string]int) {
 	guard.Lock()
-	held = append(held, truth.Of(fmt.Sprintf("goroutine %d main.%s %s", goid(), function, variable), m).Unnamed())
+	held = append(held, truth.Of(fmt.Sprintf("goroutine %d main.%s %s", truth.Goid(), function, variable), m).Unnamed())
 	guard.Unlock()
 }
 

@@ -14,7 +14,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"reflect"
 	"runtime"
@@ -44,16 +43,6 @@ func stop(stage string) {
 	}
 }
 
-func goid() int {
-	text := make([]byte, 64)
-	text = text[:runtime.Stack(text, false)]
-	id, err := strconv.Atoi(string(bytes.Fields(text)[1]))
-	if err != nil {
-		panic(err)
-	}
-	return id
-}
-
 // tell publishes m under expr, at the end: until then loops are under way.
 func tell(expr string, m map[string]int) {
 	guard.Lock()
@@ -68,7 +57,7 @@ func stands(m map[string]int, memory, key string) {
 	pc, _, _, _ := runtime.Caller(1)
 	// The body of a loop over a function is a function, main.all-range1.
 	function, _, _ := strings.Cut(runtime.FuncForPC(pc).Name(), "-range")
-	tell(fmt.Sprintf("loop %d %s %s %s", goid(), function, memory, key), m)
+	tell(fmt.Sprintf("loop %d %s %s %s", truth.Goid(), function, memory, key), m)
 }
 
 // waits tells nothing.
@@ -81,7 +70,7 @@ func waits() {
 
 //go:noinline
 func without(function string, m map[string]int) {
-	tell(fmt.Sprintf("none %d main.%s", goid(), function), m)
+	tell(fmt.Sprintf("none %d main.%s", truth.Goid(), function), m)
 	waits()
 }
 

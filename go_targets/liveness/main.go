@@ -8,7 +8,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"runtime"
 	"strconv"
@@ -39,18 +38,8 @@ type large struct {
 	next    *large
 }
 
-func goid() int {
-	text := make([]byte, 64)
-	text = text[:runtime.Stack(text, false)]
-	id, err := strconv.Atoi(string(bytes.Fields(text)[1]))
-	if err != nil {
-		panic(err)
-	}
-	return id
-}
-
 func label(function, variable string) string {
-	return fmt.Sprintf("goroutine %d main.%s %s", goid(), function, variable)
+	return fmt.Sprintf("goroutine %d main.%s %s", truth.Goid(), function, variable)
 }
 
 // holds notes that the calling goroutine's variable of that function has m.
@@ -295,7 +284,7 @@ func deferred() {
 //go:noinline
 func caught(m table) {
 	guard.Lock()
-	held = append(held, truth.Of(fmt.Sprintf("deferred %d %d", goid(), m["only"]), m).Unnamed())
+	held = append(held, truth.Of(fmt.Sprintf("deferred %d %d", truth.Goid(), m["only"]), m).Unnamed())
 	guard.Unlock()
 }
 
@@ -305,7 +294,7 @@ func caught(m table) {
 //go:noinline
 func keeps(m table) {
 	guard.Lock()
-	elsewhere = append(elsewhere, fmt.Sprintf("%d %d %#x", goid(), m["only"], truth.Of("", m).Header()))
+	elsewhere = append(elsewhere, fmt.Sprintf("%d %d %#x", truth.Goid(), m["only"], truth.Of("", m).Header()))
 	guard.Unlock()
 }
 

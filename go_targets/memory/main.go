@@ -28,21 +28,11 @@ func stop(stage string) {
 	}
 }
 
-// heap is the bytes of live heap objects, each counted with its whole size class.
-func heap() uint64 {
-	var stats runtime.MemStats
-	for i := 0; i < 3; i++ {
-		runtime.GC()
-	}
-	runtime.ReadMemStats(&stats)
-	return stats.HeapAlloc
-}
-
 // made fills what to points to, and says by how much that made the heap grow.
 func made[M any](to *M, fill func() M) uint64 {
-	before := heap()
+	before := truth.Heap()
 	*to = fill()
-	return heap() - before
+	return truth.Heap() - before
 }
 
 func ints(m map[int]int, n int) map[int]int {
@@ -58,7 +48,7 @@ func main() {
 	// With one processor the runtime has no reason to start another thread, or to wait for one, while a map is made:
 	// what it allocates for that would be in the figure.
 	runtime.GOMAXPROCS(1)
-	heap()
+	truth.Heap()
 	var number int
 	k := &Keep
 	small := made(&k.Small, func() map[int]int { return ints(map[int]int{}, 8) })

@@ -91,15 +91,6 @@ func has[M ~map[K]V, K comparable, V any](m M) M {
 	return m
 }
 
-func heap() uint64 {
-	var stats runtime.MemStats
-	for i := 0; i < 3; i++ {
-		runtime.GC()
-	}
-	runtime.ReadMemStats(&stats)
-	return stats.HeapAlloc
-}
-
 func fillRegistry() {
 	for i := 0; i < nested; i++ {
 		inner := make(map[string]int)
@@ -163,9 +154,9 @@ func number(name string, otherwise int) int {
 
 func main() {
 	truth.Stages("all")
-	before := heap()
+	before := truth.Heap()
 	fillRegistry()
-	truth.Note("registry", heap()-before)
+	truth.Note("registry", truth.Heap()-before)
 	has(Registry)
 	for _, inner := range Registry {
 		has(inner)

@@ -31,7 +31,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -70,16 +69,6 @@ func stop(stage string) {
 	}
 }
 
-func goid() int {
-	text := make([]byte, 64)
-	text = text[:runtime.Stack(text, false)]
-	id, err := strconv.Atoi(string(bytes.Fields(text)[1]))
-	if err != nil {
-		panic(err)
-	}
-	return id
-}
-
 func registry(name string, entries int) *Registry {
 	m := make(map[string]int)
 	for i := 0; i < entries; i++ {
@@ -104,13 +93,13 @@ func tell[M ~map[K]V, K comparable, V any](expr string, m M) {
 // holds tells that the caller's variable has m.
 func holds(variable string, m map[string]int) {
 	pc, _, _, _ := runtime.Caller(1)
-	tell(fmt.Sprintf("holds %d %s %s", goid(), runtime.FuncForPC(pc).Name(), variable), m)
+	tell(fmt.Sprintf("holds %d %s %s", truth.Goid(), runtime.FuncForPC(pc).Name(), variable), m)
 }
 
 // enters tells that the caller's next line is an operation on m.
 func enters(operation string, m map[string]int) {
 	pc, _, line, _ := runtime.Caller(1)
-	tell(fmt.Sprintf("inside %d %s %s %d", goid(), operation, runtime.FuncForPC(pc).Name(), line+1), m)
+	tell(fmt.Sprintf("inside %d %s %s %d", truth.Goid(), operation, runtime.FuncForPC(pc).Name(), line+1), m)
 }
 
 // waits compares two keys, and never has a result.
@@ -211,7 +200,7 @@ func (r *Registry) serve(keys <-chan string) {
 
 // waitsIn is serve in a goroutine of its own, that nothing is asked for.
 func (r *Registry) waitsIn() {
-	tell(fmt.Sprintf("serves %d main.(*Registry).serve", goid()), r.byName)
+	tell(fmt.Sprintf("serves %d main.(*Registry).serve", truth.Goid()), r.byName)
 	entered.Done()
 	r.serve(make(chan string))
 }

@@ -136,16 +136,6 @@ func stop(stage string) {
 	}
 }
 
-// heap is the bytes of live heap objects, each counted with its whole size class.
-func heap() uint64 {
-	var stats runtime.MemStats
-	for i := 0; i < 3; i++ {
-		runtime.GC()
-	}
-	runtime.ReadMemStats(&stats)
-	return stats.HeapAlloc
-}
-
 func main() {
 	truth.Stages("amended", "promoted", "cleared", "spoilt")
 	debug.SetGCPercent(-1)
@@ -187,11 +177,11 @@ func main() {
 	for i := 0; i < 4000; i++ {
 		large.held[i] = "a value"
 	}
-	before := heap()
+	before := truth.Heap()
 	for key, value := range large.held {
 		k.Large.Store(key, value)
 	}
-	large.heap = heap() - before
+	large.heap = truth.Heap() - before
 
 	deleted := of(&k.Deleted)
 	for i := 0; i < 500; i++ {

@@ -67,24 +67,15 @@ func stop(stage string) {
 	}
 }
 
-func heap() uint64 {
-	var stats runtime.MemStats
-	for i := 0; i < 3; i++ {
-		runtime.GC()
-	}
-	runtime.ReadMemStats(&stats)
-	return stats.HeapAlloc
-}
-
 // made fills what to points to, and says by how much that made the heap grow.
 func made[K comparable, V any](to *map[K]V, n int, entry func(i int) (K, V)) uint64 {
-	before := heap()
+	before := truth.Heap()
 	*to = map[K]V{}
 	for i := 0; i < n; i++ {
 		k, v := entry(i)
 		(*to)[k] = v
 	}
-	return heap() - before
+	return truth.Heap() - before
 }
 
 func text(i, size int) string {
@@ -100,7 +91,7 @@ func doc(i int) *Doc {
 func main() {
 	truth.Stages("measured")
 	debug.SetGCPercent(-1)
-	heap()
+	truth.Heap()
 	k := &Keep
 	key := func(i int) string { return text(i, 10) }
 

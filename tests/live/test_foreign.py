@@ -21,7 +21,7 @@ import pytest
 from tests.support import debuggers, delves, directly, matrix, schema, session, toolchains
 from tests.support.debuggers import Core, Gdb, Session
 from tests.support.delves import CENSUS, Dlv
-from tests.support.toolchains import Missing, Row
+from tests.support.toolchains import Row
 
 STAGE = "loaded"
 #: gdb's Python finds numpy and scipy where the test tools are, which are of the same version of Python.
@@ -50,10 +50,8 @@ FILLS = re.compile(r"/nats-server/.*/(client|sublist)\.go$")
 @pytest.fixture
 def binary(request: pytest.FixtureRequest, swiss_go: Row, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GODEBUG", "memprofilerate=1")
-    try:
+    with matrix.needed(request.config):
         return toolchains.build_foreign(swiss_go)
-    except Missing as missing:
-        matrix.leave_out(request.config, str(missing))
 
 
 @functools.cache

@@ -10,12 +10,11 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pexpect
 import pytest
 
 from tests.support import dap, debuggers, session, toolchains
 from tests.support.debuggers import LOAD, Answer, Gdb
-from tests.support.gdb_sessions import ESCAPES, NO_SCRIPTS, batch
+from tests.support.gdb_sessions import ESCAPES, NO_SCRIPTS, at_a_terminal, batch
 from tests.support.toolchains import ROOT, Row
 
 COMMANDS = ("hmap-show", "hmap-alias", "hmap-evac", "hmap-record")
@@ -324,19 +323,7 @@ def terminal(gdb: Gdb, program: str, row: Row, width: int, color: bool) -> dict[
         commands = ["hmap-alias --all", "hmap-show main.Keep.None"]
     kept = {name: value for name, value in debuggers._environment(None).items() if name != "NO_COLOR"}
     env = {**kept, "TERM": "xterm-256color", "GOMAP_TRUTH": os.devnull, **({} if color else {"NO_COLOR": "1"})}
-    args = [
-        "-nx",
-        "-q",
-        *NO_SCRIPTS,
-        "-iex",
-        "set pagination off",
-        "-iex",
-        "set confirm off",
-        "-x",
-        str(LOAD),
-        str(binary),
-    ]
-    child = pexpect.spawn(str(gdb.path), args, env=env, dimensions=(60, width), encoding="utf-8", timeout=60)
+    child = at_a_terminal(gdb, binary, env, width)
     told: dict[str, str] = {}
     try:
         child.expect(r"\(gdb\)")
@@ -361,19 +348,7 @@ def test_completion_of_nothing_typed_yet(system_go: Row, gdb: Gdb) -> None:
     """gdb's `complete` command drops the blank at the end, so this is typed: the variables that lead to maps."""
     binary = toolchains.build("basic", system_go, optimised=False)
     env = {**debuggers._environment(None), "TERM": "dumb", "GOMAP_TRUTH": os.devnull}
-    args = [
-        "-nx",
-        "-q",
-        *NO_SCRIPTS,
-        "-iex",
-        "set pagination off",
-        "-iex",
-        "set confirm off",
-        "-x",
-        str(LOAD),
-        str(binary),
-    ]
-    child = pexpect.spawn(str(gdb.path), args, env=env, dimensions=(60, 120), encoding="utf-8", timeout=60)
+    child = at_a_terminal(gdb, binary, env)
     try:
         for command in ("run", "up 3"):
             child.expect(r"\(gdb\) ")
@@ -395,9 +370,7 @@ def test_progress_and_interruption(system_go: Row, gdb: Gdb) -> None:
     binary = toolchains.build("goroutines", system_go, optimised=False)
     env = {**debuggers._environment(None), "TERM": "xterm", "NO_COLOR": "1", "GOMAP_TRUTH": os.devnull}
     env["GOMAP_N"] = "12000"
-    args = ["-nx", "-q", *NO_SCRIPTS, "-iex", "set pagination off", "-iex", "set confirm off", "-x", str(LOAD)]
-    child = pexpect.spawn(str(gdb.path), [*args, str(binary)], env=env, dimensions=(60, 80), encoding="utf-8")
-    child.timeout = 120
+    child = at_a_terminal(gdb, binary, env, 80, timeout=120)
     try:
         for command in ("run", "up 3", "frame", "thread"):
             child.expect(r"\(gdb\) ")

@@ -8,15 +8,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pexpect
 import pytest
 
 from tests.support import debuggers, toolchains
 from tests.support.complaints import batch
-from tests.support.debuggers import LOAD, Gdb
-from tests.support.gdb_sessions import ESCAPES, NO_SCRIPTS
-from tests.support.matrix import leave_out
-from tests.support.toolchains import Missing, Row
+from tests.support.debuggers import Gdb
+from tests.support.gdb_sessions import ESCAPES, at_a_terminal
+from tests.support.matrix import needed
+from tests.support.toolchains import Row
 
 QUIET = {"GOMAP_TRUTH": os.devnull}
 
@@ -69,10 +68,8 @@ def test_before_a_program_is_in_place(flags: tuple[str, ...], system_go: Row, gd
 
 def test_a_local_while_c_runs(system_go: Row, gdb: Gdb, request: pytest.FixtureRequest) -> None:
     """C runs on the system's stack, and gdb's backtrace goes astray where that begins."""
-    try:
+    with needed(request.config):
         binary = toolchains.build("cpointers", system_go, optimised=False, cgo=True)
-    except Missing as missing:
-        leave_out(request.config, str(missing))
     stop = ["-ex", "run", "-ex", "rbreak ^_cgo_.*_Cfunc_free$", "-ex", "continue"]
     asked = ["hmap-show lengths --json", "hmap-show lengths", "hmap-show nosuch --json", "bt 1"]
     out, _, _ = batch(gdb, [str(binary), *stop], asked, QUIET)
@@ -87,10 +84,8 @@ def test_no_colour_for_other_programs(system_go: Row, gdb: Gdb) -> None:
     """On a terminal: what goes to another program or into a string has no escapes, as gdb's own commands have none."""
     binary = toolchains.build("basic", system_go, optimised=False)
     kept = {name: value for name, value in debuggers._environment(None).items() if name != "NO_COLOR"}
-    args = ["-nx", "-q", *NO_SCRIPTS, "-iex", "set pagination off", "-iex", "set confirm off", "-x", str(LOAD)]
     env = {**kept, **QUIET, "TERM": "xterm-256color"}
-    child = pexpect.spawn(str(gdb.path), [*args, str(binary)], env=env, dimensions=(60, 100), encoding="utf-8")
-    child.timeout = 60
+    child = at_a_terminal(gdb, binary, env, 100)
     show = "hmap-show main.Keep.M"
     asked = {
         show: True,

@@ -33,7 +33,7 @@ from tests.support.debuggers import Gdb, Session
 from tests.support.lookups import check, intact
 from tests.support.machines import MACHINES, Machine
 from tests.support.stack_list import stack_list
-from tests.support.toolchains import MATRIX, SYSTEM, Missing, Row
+from tests.support.toolchains import MATRIX, SYSTEM, Row
 
 EVERY_KEY = FOLDER / "get_every_key.py"
 #: One classic and one Swiss toolchain.
@@ -77,11 +77,9 @@ def tools(where: tuple[Machine, Row, str], request: pytest.FixtureRequest) -> tu
     if machine.qemu is not None and not matrix.is_full(request.config):
         matrix.leave_out(request.config, f"{machine.name} needs qemu-user and a gdb that knows it")
     matrix.ensured(request.config, row)
-    try:
+    with matrix.needed(request.config):
         if machine.qemu is not None:
             machines.find_qemu(machine.qemu)
-    except Missing as missing:
-        matrix.leave_out(request.config, str(missing))
     return machine, row, matrix.find_gdb(request.config, name)
 
 

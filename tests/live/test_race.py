@@ -33,7 +33,7 @@ from tests.support.races import (
     told,
     warned,
 )
-from tests.support.toolchains import Missing, Row
+from tests.support.toolchains import Row
 
 #: Where the goroutine stands that spins while it compares keys: main.spins, and what is inlined there.
 SPINNING = ("main.spins", "sync/atomic.(*Bool).Load")
@@ -242,10 +242,8 @@ def test_race_detector(
     Nobody spins: a goroutine in the detector's own code, on the system's stack, has left no trace of where it was.
     """
     monkeypatch.setenv("GOMAP_COOPERATIVE", "1")
-    try:
+    with matrix.needed(request.config):
         detector = builds.build("detector", builds.Build("race", builds.RACE, cgo=True), both_layouts)
-    except Missing as missing:
-        matrix.leave_out(request.config, str(missing))
     live = delves.visit(dlv, detector, {"quiet": [RACE, WORDS], "inside": [RACE, WORDS]})
     check_quiet(told(live.at("quiet", RACE)), live.at("quiet", WORDS))
     check_staying(told(live.at("inside", RACE)), live.at("inside", WORDS), live.truth["inside"])

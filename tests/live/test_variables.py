@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from tests.support import FOLDER, builds, debuggers, matrix, toolchains
-from tests.support.builds import WHOLE
 from tests.support.debuggers import Gdb
 from tests.support.machines import MACHINES
-from tests.support.toolchains import Missing, Row
+from tests.support.toolchains import Row
 
 SCRIPT = FOLDER / "variables_in_gdb.py"
 LOAD = toolchains.ROOT / "gdbext/load.py"
@@ -49,10 +48,7 @@ def test_of_a_toolchain(toolchain: Row, system_gdb: Gdb, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", BUILT)
 def test_of_a_build(name: str, swiss_go: Row, system_gdb: Gdb, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    try:
-        program = builds.build(name, WHOLE[name], swiss_go)
-    except Missing as missing:
-        matrix.leave_out(request.config, str(missing))
+    program = builds.built(request.config, name, swiss_go)
     compare(both(system_gdb, program, tmp_path), 300, 500)
 
 
@@ -61,10 +57,7 @@ def test_of_a_core_file(
     name: str, swiss_go: Row, system_gdb: Gdb, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """Also where the core file comes first in what gdb says of its files, and the program is moved."""
-    try:
-        program = builds.build(name, WHOLE[name], swiss_go)
-    except Missing as missing:
-        matrix.leave_out(request.config, str(missing))
+    program = builds.built(request.config, name, swiss_go)
     core = tmp_path / "core"
     made = debuggers.run_gdb(system_gdb, ["-ex", "starti", "-ex", f"gcore {core}", "-ex", "kill", str(program)])
     assert core.exists(), made.stdout + made.stderr
@@ -76,10 +69,7 @@ def test_what_python_can_not_unpack(
     name: str, swiss_go: Row, system_gdb: Gdb, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """gdb is asked, as test_builds.py does of all of these."""
-    try:
-        program = builds.build(name, WHOLE[name], swiss_go)
-    except Missing as missing:
-        matrix.leave_out(request.config, str(missing))
+    program = builds.built(request.config, name, swiss_go)
     assert both(system_gdb, program, tmp_path) is None
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import debuggers, delves, toolchains
+from tests.support import debuggers, delves, matrix, toolchains
 from tests.support.debuggers import Gdb
 from tests.support.delves import Dlv
 from tests.support.session import EVERY_KEY
 from tests.support.spots import PLACES, ask, check, commands, data_of, wrong
-from tests.support.toolchains import Missing, Row
+from tests.support.toolchains import Row
 
 
 @pytest.mark.each_kind
@@ -68,12 +68,8 @@ def test_memory_of_c(system_go: Row, system_gdb: Gdb, dlv: Dlv, request: pytest.
 
 
 def cgo(row: Row, config: pytest.Config) -> Path:
-    from tests.support.matrix import leave_out
-
-    try:
+    with matrix.needed(config):
         return toolchains.build("cpointers", row, optimised=False, cgo=True)
-    except Missing as missing:
-        leave_out(config, str(missing))
 
 
 WRONG = {

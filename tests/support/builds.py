@@ -108,7 +108,5 @@ def bridge(dlv: Dlv, *arguments: str) -> tuple[str, list[str], int]:
 
 
 def built(config: pytest.Config, name: str, row: Row) -> Path:
-    try:
+    with matrix.needed(config):
         return build(name, WHOLE[name] if name in WHOLE else BARE[name][0], row)
-    except Missing as missing:
-        matrix.leave_out(config, str(missing))

@@ -6,9 +6,12 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import pexpect
 
 from tests.support import debuggers
-from tests.support.debuggers import Gdb
+from tests.support.debuggers import LOAD, Gdb
 
 NO_SCRIPTS = ("-iex", "set auto-load python-scripts off", "-iex", "set startup-with-shell off")
 
@@ -23,3 +26,10 @@ def batch(gdb: Gdb, *args: str, env: Mapping[str, str] | None = None, cwd: Path 
 
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+
+
+def at_a_terminal(gdb: Gdb, binary: Path, env: Mapping[str, str], width: int = 120, timeout: float = 60) -> Any:
+    """gdb at a terminal, with the hmap commands: pexpect's child, before its first prompt."""
+    settings = ["-iex", "set pagination off", "-iex", "set confirm off", "-x", str(LOAD)]
+    args = ["-nx", "-q", *NO_SCRIPTS, *settings, str(binary)]
+    return pexpect.spawn(str(gdb.path), args, env=dict(env), dimensions=(60, width), encoding="utf-8", timeout=timeout)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import pytest
@@ -24,26 +26,29 @@ def is_full(config: pytest.Config) -> bool:
 
 
 def ensured(config: pytest.Config, row: Row) -> Row:
-    try:
+    with needed(config):
         toolchains.ensure(row)
-    except Missing as missing:
-        leave_out(config, str(missing))
     return row
 
 
 def find_gdb(config: pytest.Config, name: str) -> Gdb:
-    try:
+    with needed(config):
         return debuggers.find(name)
-    except Missing as missing:
-        leave_out(config, str(missing))
 
 
 def find_dlv(config: pytest.Config, version: str) -> Dlv:
     """dlv of this version. It takes a Go toolchain and its modules, which are fetched on demand only."""
     if not is_full(config) and not delves.is_built(version):
         leave_out(config, f"no dlv {version} in the cache: ./install.sh --test --full builds it")
-    try:
+    with needed(config):
         return delves.find(version)
+
+
+@contextmanager
+def needed(config: pytest.Config) -> Iterator[None]:
+    """Leaves the test out where what it needs is missing on this machine."""
+    try:
+        yield
     except Missing as missing:
         leave_out(config, str(missing))
 
