@@ -73,4 +73,4 @@ def _quoted(text: str) -> str:
 
 def _nothing() -> ImageTarget:
     """The target of a command that asks two files and no program."""
-    return ImageTarget("", Arch("amd64", 8, "little"), RegionMemory([]), None, None, ("image", "recorded"))
+    return ImageTarget(Arch("amd64", 8, "little"), RegionMemory([]))

@@ -22,7 +22,7 @@ from gomap.errors import BadImage, GomapError
 from gomap.golang.runtime.rtype import MAX_DEPTH, MAX_WEIGHT, SIZES, WORDS
 from gomap.gotypes import Field, GoType, Kind, Lazy
 from gomap.maps import detect
-from gomap.memory import Memory, RegionMemory
+from gomap.memory import RegionMemory
 from gomap.target import Arch, Captured, Frame, Goroutine, Location, Place, Registers, Variable, Wanted
 
 FORMAT = "gomap-image/1"
@@ -47,14 +47,17 @@ class _Nonsense(Exception):
 
 @dataclass
 class ImageTarget:
-    """A recorded map as a target. `expr` is the expression it was recorded under."""
+    """The Target port over given facts: those of a recorded map, and memory that tests lay out. It has no goroutines.
 
-    expr: str
+    `expr` is the expression that a map was recorded under; `recorded_from` the backend and kind of its target then.
+    """
+
     arch: Arch
-    memory: Memory
-    go_version: str | None
-    package: str | None
-    recorded_from: tuple[str, str]
+    memory: Any  # a Memory, and whatever else those who lay it out need of it
+    expr: str = ""
+    go_version: str | None = None
+    package: str | None = None
+    recorded_from: tuple[str, str] = ("image", "recorded")
     variables: dict[str, Variable] = field(default_factory=dict)
     types: dict[str, GoType] = field(default_factory=dict)
     symbols: dict[str, int] = field(default_factory=dict)
@@ -76,7 +79,7 @@ class ImageTarget:
 
     def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         """All recorded variables."""
-        return iter(self.variables.values())
+        return iter(list(self.variables.values()))
 
     def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         """None: what was recorded counts as variables of a frame."""

@@ -26,10 +26,11 @@ from gomap.golang.layouts.swiss.map import SwissMap
 from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import GoType
 from gomap.maps import view
+from gomap.recorded import ImageTarget
 from gomap.target import Arch, Target
 from gomap.values import Limits, Values, shown
 from tests.fuzz.scribbled import Patch
-from tests.support.space import ARCHES, FakeTarget, basic, struct, target
+from tests.support.space import ARCHES, add, basic, struct, target
 from tests.support.synthetic import (
     CTRL_DELETED,
     CTRL_EMPTY,
@@ -189,12 +190,12 @@ def _synthetic() -> Iterator[Source]:
             holder = struct(
                 "main.Holder", arch.pointer_size, [("N", basic("int", arch.pointer_size)), ("M", built.type)]
             )
-            fake.add("main.holder", holder, space.word(7) + space.word(built.address))
+            add(fake, "main.holder", holder, space.word(7) + space.word(built.address))
             _give_hash(fake)
             yield _recorded(f"{arch.name}-{layout}", fake, "main.holder.M")
 
 
-def _give_hash(fake: FakeTarget) -> None:
+def _give_hash(fake: ImageTarget) -> None:
     """The random keys of a process without AES. The maps were not filled by them: every key is misplaced."""
     word = fake.arch.pointer_size
     fake.symbols["runtime.hashkey"] = fake.memory.put(bytes(range(1, 4 * word + 1)))

@@ -10,22 +10,35 @@ from typing import Any
 from gomap import frontend
 from gomap.declare import Settings
 from gomap.gotypes import GoType
+from gomap.recorded import ImageTarget
 from gomap.render.text import Style
 from gomap.target import Place, Variable
 from tests.support.describe import Descriptors, interface
-from tests.support.space import AMD64, FakeTarget, Space, array_of, basic, mspan, pointer, slice_of, struct, target
+from tests.support.space import (
+    AMD64,
+    Space,
+    add,
+    array_of,
+    basic,
+    fake_target,
+    mspan,
+    pointer,
+    slice_of,
+    struct,
+    target,
+)
 from tests.support.synthetic import Built, ClassicPlan, Marks, SwissPlan, build_classic, build_swiss
 
 
-def made(plan: ClassicPlan | SwissPlan, types: dict[str, Any]) -> tuple[FakeTarget, Built]:
+def made(plan: ClassicPlan | SwissPlan, types: dict[str, Any]) -> tuple[ImageTarget, Built]:
     types = dict(types)
     fake, _ = target(types.pop("arch"), types["headers"])
     built = build_classic(fake, plan, **types) if isinstance(plan, ClassicPlan) else build_swiss(fake, plan, **types)
-    fake.add("m", built.type, fake.memory.word(built.address))
+    add(fake, "m", built.type, fake.memory.word(built.address))
     return fake, built
 
 
-def ask(fake: FakeTarget, name: str, line: str) -> dict[str, Any]:
+def ask(fake: ImageTarget, name: str, line: str) -> dict[str, Any]:
     outcome = frontend.run(name, line, lambda: fake, Settings(), Style())
     assert outcome.error is None, outcome.error
     answer: dict[str, Any] = json.loads(outcome.output)
@@ -69,14 +82,14 @@ class Lazily:
         self.regions.append((start, count * size, content))
 
 
-def make(t: GoType, **header: int) -> tuple[FakeTarget, Lazily, int]:
+def make(t: GoType, **header: int) -> tuple[ImageTarget, Lazily, int]:
     space = Space(AMD64)
     memory = Lazily(space)
-    fake = FakeTarget(AMD64, memory, types={"runtime.mspan": mspan(True, 8)})
+    fake = fake_target(AMD64, memory, types={"runtime.mspan": mspan(True, 8)})
     return fake, memory, space.put(space.record(t.header, **header))
 
 
-def with_hashes(fake: FakeTarget) -> FakeTarget:
+def with_hashes(fake: ImageTarget) -> ImageTarget:
     """Gives the process its random keys: it hashes without AES, as Go 1.23 to 1.26."""
     space = fake.memory if isinstance(fake.memory, Space) else fake.memory.space
     word = fake.arch.pointer_size
@@ -95,17 +108,17 @@ FULL: Marks = [9, 9, 9, 9, 9, 9, 9, 9]
 HALF: Marks = [9, 9, 9, 9, 0, 0, 0, 0]
 
 
-def classic(plan: ClassicPlan) -> tuple[FakeTarget, Built]:
+def classic(plan: ClassicPlan) -> tuple[ImageTarget, Built]:
     fake, _ = target(AMD64)
     built = build_classic(fake, plan, INT, INT)
-    fake.add("m", built.type, fake.memory.word(built.address))
+    add(fake, "m", built.type, fake.memory.word(built.address))
     return fake, built
 
 
-def swiss(plan: SwissPlan) -> tuple[FakeTarget, Built]:
+def swiss(plan: SwissPlan) -> tuple[ImageTarget, Built]:
     fake, _ = target(AMD64)
     built = build_swiss(fake, plan, INT, INT)
-    fake.add("m", built.type, fake.memory.word(built.address))
+    add(fake, "m", built.type, fake.memory.word(built.address))
     return fake, built
 
 
@@ -115,7 +128,7 @@ def poke(space: Space, t: GoType, address: int, name: str, value: int) -> None:
     space.write(address + found.offset, space.uint(value % (1 << 8 * found.type.size), found.type.size))
 
 
-def overflow_pointer(fake: FakeTarget, built: Built, bucket: int) -> int:
+def overflow_pointer(fake: ImageTarget, built: Built, bucket: int) -> int:
     """Address of a bucket's overflow pointer."""
     size: int = built.type.header.fields[5].type.elem.size
     return bucket + size - 8
@@ -124,19 +137,19 @@ def overflow_pointer(fake: FakeTarget, built: Built, bucket: int) -> int:
 INT = basic("int")
 
 
-def world() -> tuple[FakeTarget, Any, Any]:
+def world() -> tuple[ImageTarget, Any, Any]:
     fake, space = target(AMD64)
     described = Descriptors(fake)
     one, two = (build_swiss(fake, SwissPlan([1, 2] + [0x80] * 6), INT, INT) for _ in range(2))
     t, at = one.type, space.word(one.address)
     box = struct("main.Box", 8, [("N", INT), ("M", t)])
-    fake.add("m", t, at)
-    fake.add("other", t, space.word(two.address))
-    fake.add("none", t, space.word(0))
-    fake.add("box", pointer(box), space.word(space.put(bytes(8) + at)))
-    fake.add("list", slice_of(box), space.slice(bytes(8) + at, 1))
-    fake.add("fixed", array_of(2, t), at + space.word(0))
-    fake.add("any", interface(8), described.eface(t, at))
+    add(fake, "m", t, at)
+    add(fake, "other", t, space.word(two.address))
+    add(fake, "none", t, space.word(0))
+    add(fake, "box", pointer(box), space.word(space.put(bytes(8) + at)))
+    add(fake, "list", slice_of(box), space.slice(bytes(8) + at, 1))
+    add(fake, "fixed", array_of(2, t), at + space.word(0))
+    add(fake, "any", interface(8), described.eface(t, at))
     fake.variables["local"] = Variable("local", t, data=at, place=Place("local", 1, 0, "main.f", "/x/main.go", 7))
     return fake, one, two
 

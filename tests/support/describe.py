@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gomap.gotypes import GoType, Kind
-from tests.support.space import FakeTarget, Space, array_of, basic, pointer, scalar, struct
+from gomap.recorded import ImageTarget
+from tests.support.space import Space, array_of, basic, pointer, scalar, struct
 from tests.support.synthetic import group_type, hmap, stored, swiss_header, table_type
 
 #: reflect.Kind of what is no basic type.
@@ -47,7 +48,7 @@ def kind_number(t: GoType, word: int) -> int:
 class Descriptors:
     """A module of types in a target. direct_in_tflag: Go 1.26 and later. layout: of the maps."""
 
-    target: FakeTarget
+    target: ImageTarget
     layout: str = "swiss"
     split: bool = False
     direct_in_tflag: bool = True

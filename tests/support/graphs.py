@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from gomap.analysis.cycles import CycleSearch, find
 from gomap.gotypes import GoType, Kind, Lazy
+from gomap.recorded import ImageTarget
 from gomap.target import Arch
-from tests.support.space import AMD64, FakeTarget, Space, array_of, basic, pointer, slice_of, struct, target
+from tests.support.space import AMD64, Space, add, array_of, basic, pointer, slice_of, struct, target
 
 LIMIT = 16
 
@@ -17,7 +18,7 @@ class Graph:
     """Nodes of type struct { value int; next *Node; pair [2]*Node; more []*Node } in memory."""
 
     arch: Arch = AMD64
-    fake: FakeTarget = field(init=False)
+    fake: ImageTarget = field(init=False)
     node: GoType = field(init=False)
     places: list[int] = field(default_factory=list)
 
@@ -48,5 +49,5 @@ class Graph:
             self.space.write(place, data)
 
     def find(self, number: int = 0, limit: int = LIMIT) -> CycleSearch:
-        variable = self.fake.add("p", pointer(self.node, self.arch.pointer_size), self.space.word(self.places[number]))
+        variable = add(self.fake, "p", pointer(self.node, self.arch.pointer_size), self.space.word(self.places[number]))
         return find(self.fake, variable, limit)

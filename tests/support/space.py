@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import bisect
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
-from gomap.errors import GomapError, MemoryFault
+from gomap.errors import MemoryFault
 from gomap.gotypes import Field, GoType, Kind, fixed
-from gomap.target import Arch, Captured, Frame, Goroutine, Location, Registers, Variable, Wanted
+from gomap.recorded import ImageTarget
+from gomap.target import Arch, Variable
 
 DATA = Path(__file__).parent / "data"
 
@@ -198,54 +199,15 @@ class Space:
         return bytes(self.data[start : start + size])
 
 
-@dataclass
-class FakeTarget:
-    """The Target port over given facts."""
+def fake_target(arch: Arch, memory: Any, types: dict[str, GoType] | None = None) -> ImageTarget:
+    """A target over this memory, as of a program that is stopped in package main."""
+    return ImageTarget(arch, memory, package="main", go_version="go1.99", kind="live", types=types or {})
 
-    arch: Arch
-    memory: Any
-    variables: dict[str, Variable] = field(default_factory=dict)
-    types: dict[str, GoType] = field(default_factory=dict)
-    symbols: dict[str, int] = field(default_factory=dict)
-    package: str | None = "main"
-    go_version: str | None = "go1.99"
-    backend: str = "image"
-    kind: str = "live"
-    running: int = 0
 
-    def variable(self, name: str, callers: bool = True) -> Variable | None:
-        return self.variables.get(name)
-
-    def find_type(self, name: str) -> GoType | None:
-        return self.types.get(name)
-
-    def symbol(self, name: str) -> int | None:
-        return self.symbols.get(name)
-
-    def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
-        return iter(list(self.variables.values()))
-
-    def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
-        return iter(())
-
-    goroutine = None
-
-    def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
-        raise GomapError("there are no goroutines here")
-
-    def registers(self, goroutine: Goroutine) -> Registers | None:
-        return None
-
-    def captured(self, code: int, slot: int) -> Sequence[Captured]:
-        return ()
-
-    def location(self, pc: int) -> Location | None:
-        return None
-
-    def add(self, name: str, t: GoType, data: bytes) -> Variable:
-        """A variable of that type with its value in memory."""
-        variable = self.variables[name] = Variable(name, t, self.memory.put(data))
-        return variable
+def add(target: ImageTarget, name: str, t: GoType, data: bytes) -> Variable:
+    """A variable of that type with its value in memory."""
+    variable = target.variables[name] = Variable(name, t, target.memory.put(data))
+    return variable
 
 
 def mspan(headers: bool, word: int) -> GoType:
@@ -256,8 +218,8 @@ def mspan(headers: bool, word: int) -> GoType:
     return struct("runtime.mspan", word, fields)
 
 
-def target(arch: Arch, headers: bool = True) -> tuple[FakeTarget, Space]:
+def target(arch: Arch, headers: bool = True) -> tuple[ImageTarget, Space]:
     """An empty target and its memory."""
     space = Space(arch)
     types = {"runtime.mspan": mspan(headers, arch.pointer_size)}
-    return FakeTarget(arch, space, types=types), space
+    return fake_target(arch, space, types), space

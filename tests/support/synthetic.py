@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gomap.gotypes import Field, GoType, Kind, Lazy, fixed
+from gomap.recorded import ImageTarget
 from gomap.target import Arch
-from tests.support.space import FakeTarget, Heap, Space, array_of, basic, heap, pointer, slice_of, struct
+from tests.support.space import Heap, Space, array_of, basic, heap, pointer, slice_of, struct
 
 Marks = list[int]
 
@@ -316,7 +317,7 @@ def live_tophash(mark: int) -> bool:
 
 
 def build_classic(
-    target: FakeTarget,
+    target: ImageTarget,
     plan: ClassicPlan,
     key: GoType,
     elem: GoType,
@@ -544,7 +545,7 @@ def live_ctrl(mark: int) -> bool:
 
 
 def build_swiss(
-    target: FakeTarget, plan: SwissPlan, key: GoType, elem: GoType, headers: bool = True, gap: int = 0
+    target: ImageTarget, plan: SwissPlan, key: GoType, elem: GoType, headers: bool = True, gap: int = 0
 ) -> Built:
     """Lays the map out and says what is true of it."""
     space: Space = target.memory

@@ -17,7 +17,7 @@ from gomap.target import Place, Variable
 from tests.support import plans
 from tests.support.by_hand import INT, ask, world
 from tests.support.describe import Descriptors, interface
-from tests.support.space import AMD64, pointer, slice_of, struct, target
+from tests.support.space import AMD64, add, pointer, slice_of, struct, target
 from tests.support.synthetic import ClassicPlan, SwissPlan, build_classic, build_swiss, classic_type
 
 
@@ -123,8 +123,8 @@ def test_headers_that_share_buckets() -> None:
     fake, space = target(AMD64)
     built = build_classic(fake, ClassicPlan(1, [[[9] * 8], [[9] + [0] * 7]]), INT, INT)
     copied = space.put(space.read(built.address, built.type.header.size))
-    fake.add("a", built.type, space.word(built.address))
-    fake.add("b", built.type, space.word(copied))
+    add(fake, "a", built.type, space.word(built.address))
+    add(fake, "b", built.type, space.word(copied))
     answer = ask(fake, "hmap-alias", "--json")["data"]
     assert len(answer["groups"]) == 1
     assert answer["groups"][0]["shared_by"] == "buckets"
@@ -134,8 +134,8 @@ def test_headers_that_share_buckets() -> None:
 def test_a_search_ends_in_a_world_of_circles() -> None:
     """Unreadable pointers and structures that contain themselves."""
     fake, one, _ = world()
-    fake.add("broken", pointer(struct("main.Box", 8, [("M", one.type)])), fake.memory.word(0x20))
-    fake.add("wild", one.type, fake.memory.word(0x30))
+    add(fake, "broken", pointer(struct("main.Box", 8, [("M", one.type)])), fake.memory.word(0x20))
+    add(fake, "wild", one.type, fake.memory.word(0x30))
     answer = ask(fake, "hmap-alias", "--all --json")
     assert {a["code"] for a in answer["anomalies"]} == {"unreadable"}
     assert json.dumps(answer)
@@ -167,7 +167,7 @@ def test_what_looks_like_a_giant_map_ends_no_search(known: bool, monkeypatch: py
     bucket = AMD64.pointer(space.read(outer.address + 16, 8))
     space.write(bucket + shape.elems_off, described.eface(inner.type, space.word(inner.address)))
     dead = space.put(space.record(outer.type.header, count=5, B=32, buckets=bucket))
-    roots = [fake.add(name, outer.type, space.word(at)) for name, at in (("dead", dead), ("outer", outer.address))]
+    roots = [add(fake, name, outer.type, space.word(at)) for name, at in (("dead", dead), ("outer", outer.address))]
     monkeypatch.setattr(heap, "heap_of", lambda _: SmallHeap() if known else None)
     found = everywhere(fake, roots)
     assert {inner.address, outer.address} <= set(found.maps)

@@ -22,7 +22,7 @@ from gomap.gotypes import GoType
 from gomap.heap.census import Census, census
 from gomap.heap.tombstones import tombstones
 from gomap.target import Arch
-from tests.support.space import AMD64, FakeTarget, Space, array_of, basic, pointer, slice_of, struct
+from tests.support.space import AMD64, Space, array_of, basic, fake_target, pointer, slice_of, struct
 from tests.support.synthetic import hmap, swiss_header, table_type
 
 I386, S390X = Arch("386", 4, "little"), Arch("s390x", 8, "big")
@@ -73,7 +73,7 @@ class World:
         types["internal/abi.MapType"] = struct("internal/abi.MapType", word, of_map)
         if self.inline:
             types["runtime.spanInlineMarkBits"] = GoType(self.header.kind, "runtime.spanInlineMarkBits", INLINE_MARKS)
-        self.target = FakeTarget(self.arch, self.space, types=types)
+        self.target = fake_target(self.arch, self.space, types=types)
         self.object = allocator(self.target).allocated(self.header.size, True)
         self.pages_at = 0
         self.heap_at = self.space.alloc(self.mheap.size)

@@ -20,12 +20,13 @@ from gomap.golang.layouts.layout import MapView
 from gomap.golang.layouts.structure import Structure
 from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import GoType, Kind
+from gomap.recorded import ImageTarget
 from gomap.render.text import Style
 from gomap.report import Report
 from gomap.results.answer import Cut
 from tests.support import plans
 from tests.support.by_hand import FULL, HALF, INT, ask, classic, made, poke, swiss
-from tests.support.space import AMD64, FakeTarget, Space, basic, target
+from tests.support.space import AMD64, Space, add, basic, target
 from tests.support.synthetic import Built, ClassicPlan, Marks, SwissPlan, TablePlan, build_classic
 
 CTRL: Marks = [1, 2, 3, 0x80, 0x80, 0x80, 0x80, 0xFE]
@@ -46,7 +47,7 @@ def quickly() -> Iterator[None]:
     assert time.process_time() - start < 20
 
 
-def walk(fake: FakeTarget, built: Built) -> tuple[MapView, Structure, int]:
+def walk(fake: ImageTarget, built: Built) -> tuple[MapView, Structure, int]:
     found = maps.view(fake, built.type, built.address)
     structure = found.structure(allocator(fake))
     return found, structure, sum(1 for _ in found.entries())
@@ -183,7 +184,7 @@ def test_buckets_that_cannot_be_read() -> None:
     ("made", "name"),
     [(classic(ClassicPlan(1, [[FULL], [HALF]])), "B"), (swiss(SwissPlan(None, [TablePlan(0, [CTRL])], [0])), "dirLen")],
 )
-def test_a_header_that_is_garbage_is_told_in_the_first_lines(made: tuple[FakeTarget, Built], name: str) -> None:
+def test_a_header_that_is_garbage_is_told_in_the_first_lines(made: tuple[ImageTarget, Built], name: str) -> None:
     """A variable that is not set yet points anywhere, and the sizes in its header are no sizes."""
     fake, built = made
     poke(fake.memory, built.type.header, built.address, name, 35)
@@ -191,7 +192,7 @@ def test_a_header_that_is_garbage_is_told_in_the_first_lines(made: tuple[FakeTar
     told = "not all of it can be read (corrupt or uninitialized): 0 entries found, its header counts "
     assert text.splitlines()[1] == f"{told}{maps.view(fake, built.type, built.address).count}"
     assert "never shrinks" not in text
-    fake.add("m", built.type, fake.memory.word(built.address + 1))
+    add(fake, "m", built.type, fake.memory.word(built.address + 1))
     text = frontend.run("hmap-alias", "m", lambda: fake, Settings(), Style(120)).output
     assert text.startswith("m does not point to a valid map\n"), text
 
@@ -263,17 +264,17 @@ def test_a_directory_that_is_longer_than_its_memory(length: int) -> None:
     assert fake.memory.reads - reads < 100
 
 
-def classic_of_anything() -> tuple[FakeTarget, Built]:
+def classic_of_anything() -> tuple[ImageTarget, Built]:
     """A map that may lead back to itself; its elems are nil."""
     fake, _ = target(AMD64)
     built = build_classic(fake, ClassicPlan(1, [[FULL], [FULL]]), INT, GoType(Kind.INTERFACE, "interface {}", 16))
     for bucket in range(2):
         fake.memory.write(built.places["buckets"] + bucket * (8 + 8 * 8 + 8 * 16 + 8) + 8 + 8 * 8, bytes(8 * 16))
-    fake.add("m", built.type, fake.memory.word(built.address))
+    add(fake, "m", built.type, fake.memory.word(built.address))
     return fake, built
 
 
-def told_of(fake: FakeTarget, command: str) -> str:
+def told_of(fake: ImageTarget, command: str) -> str:
     name, _, rest = command.partition(" ")
     return "\n".join(one["message"] for one in ask(fake, name, f"{rest} --json")["anomalies"])
 
@@ -412,7 +413,7 @@ def test_indirect_entries_that_cannot_be_read() -> None:
     from tests.support.space import array_of
 
     built = build_classic(fake, ClassicPlan(0, [[HALF]]), array_of(129, basic("uint8")), INT)
-    fake.add("m", built.type, fake.memory.word(built.address))
+    add(fake, "m", built.type, fake.memory.word(built.address))
     first = built.entries[0]
     fake.memory.holes.append((first.key_address + 5, 1))
     answer = ask(fake, "hmap-show", "m --entries 8 --json")["data"]["entries"]

@@ -19,7 +19,7 @@ from gomap.gotypes import Field, GoType, Kind, Lazy
 from gomap.graph import components
 from gomap.target import Arch, Variable
 from tests.support.graphs import LIMIT, Graph
-from tests.support.space import AMD64, ARCHES, array_of, basic, pointer, slice_of, struct, target
+from tests.support.space import AMD64, ARCHES, add, array_of, basic, pointer, slice_of, struct, target
 from tests.support.synthetic import classic_type
 
 
@@ -123,7 +123,7 @@ def test_interrupted() -> None:
         if done > 5000:
             raise KeyboardInterrupt
 
-    variable = graph.fake.add("p", pointer(graph.node), graph.space.word(graph.places[0]))
+    variable = add(graph.fake, "p", pointer(graph.node), graph.space.word(graph.places[0]))
     found = find(graph.fake, variable, LIMIT, press)
     assert found.interrupted and found.cycles == []
     assert 5000 < found.objects < 7000
@@ -162,7 +162,7 @@ def test_slices_of_themselves() -> None:
     one = space.word(1) + space.word(1)
     for here, there in zip(arrays, arrays[1:]):
         space.write(here, space.word(there) + one)
-    variable = fake.add("s", t, space.word(arrays[0]) + one)
+    variable = add(fake, "s", t, space.word(arrays[0]) + one)
     assert find(fake, variable, LIMIT).cycles == []
     space.write(arrays[-1], space.word(arrays[0]) + one)
     (found,) = find(fake, variable, LIMIT).cycles
@@ -171,7 +171,7 @@ def test_slices_of_themselves() -> None:
 
 def test_types_that_cannot_lead_back() -> None:
     fake, _ = target(AMD64)
-    graph = cycles._Graph(fake, fake.add("x", basic("int"), bytes(8)))
+    graph = cycles._Graph(fake, add(fake, "x", basic("int"), bytes(8)))
     word = basic("int")
     leaf = struct("main.Leaf", 8, [("a", slice_of(word)), ("b", pointer(pointer(word))), ("c", array_of(9, word))])
     node = Graph().node
@@ -188,7 +188,7 @@ def test_types_that_cannot_lead_back() -> None:
     ):
         assert graph.can_cycle(t) is possible, t.name
         assert graph.can_cycle(t) is possible, t.name
-    variable = fake.add("l", pointer(leaf), bytes(8))
+    variable = add(fake, "l", pointer(leaf), bytes(8))
     found = find(fake, variable, LIMIT)
     assert (found.possible, found.objects, found.of) == (False, 0, 0)
 
@@ -222,7 +222,7 @@ def test_a_pointer_into_an_object() -> None:
 def test_a_type_of_which_not_all_is_known() -> None:
     """As a recorded map has types: what nobody asked for is not there."""
     fake, _ = target(AMD64)
-    variable = fake.add("m", GoType(Kind.MAP, "map[string]interface {}", 8), bytes(8))
+    variable = add(fake, "m", GoType(Kind.MAP, "map[string]interface {}", 8), bytes(8))
     found = find(fake, variable, LIMIT)
     assert (found.possible, found.unread) == (False, 1)
     assert [one.code for one in found.anomalies] == ["unknown-type"]

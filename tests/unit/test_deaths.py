@@ -8,7 +8,7 @@ from gomap.analysis import deaths, references
 from gomap.commands import race
 from gomap.golang.runtime.modules import Modules, modules
 from gomap.gotypes import GoType, Kind
-from tests.support.space import AMD64, FakeTarget, Space, array_of, basic
+from tests.support.space import AMD64, Space, add, array_of, basic, fake_target
 
 RING = 64
 LAST = b"fatal error: out of memory\n"
@@ -29,11 +29,11 @@ LAST = b"fatal error: out of memory\n"
 )
 def test_the_last_fatal_error_that_was_printed(printed: bytes, text: str | None, index: int) -> None:
     """runtime.printBacklog is a ring, and printBacklogIndex where its next byte goes."""
-    target, ring = FakeTarget(AMD64, Space(AMD64)), bytearray(RING)
+    target, ring = fake_target(AMD64, Space(AMD64)), bytearray(RING)
     for i, byte in enumerate(printed, index - len(printed)):
         ring[i % RING] = byte
     t = array_of(RING, basic("uint8"))
-    target.add("runtime.printBacklog", t, bytes(ring))
+    add(target, "runtime.printBacklog", t, bytes(ring))
     target.symbols["runtime.printBacklogIndex"] = target.memory.put(AMD64.pack(index))
     assert deaths._announced(target) == text
 
@@ -45,7 +45,7 @@ def test_a_text_that_cannot_be_read_is_not_made_up() -> None:
 
 
 def test_modules_of_the_build_information() -> None:
-    target = FakeTarget(AMD64, Space(AMD64))
+    target = fake_target(AMD64, Space(AMD64))
     lines = (
         "path\texample.com/own/cmd",
         "mod\texample.com/own\t(devel)\t",
@@ -54,9 +54,9 @@ def test_modules_of_the_build_information() -> None:
     )
     text = b"0123456789abcdef" + "\n".join(lines).encode() + b"\n0123456789abcdef"
     string = GoType(Kind.STRING, "string", 16)
-    target.add("runtime.modinfo", string, AMD64.pack(target.memory.put(text)) + AMD64.pack(len(text)))
+    add(target, "runtime.modinfo", string, AMD64.pack(target.memory.put(text)) + AMD64.pack(len(text)))
     assert modules(target) == Modules("example.com/own", frozenset({"local/helpers"}))
-    assert modules(FakeTarget(AMD64, Space(AMD64))) == Modules()
+    assert modules(fake_target(AMD64, Space(AMD64))) == Modules()
 
 
 @pytest.mark.parametrize(

@@ -13,27 +13,27 @@ from gomap.analysis import sift
 from gomap.commands import entries, registry
 from gomap.declare import Context, Settings
 from gomap.frontend import Outcome
+from gomap.recorded import ImageTarget
 from gomap.render.text import Style
 from gomap.report import Report
 from tests.support.by_hand import FULL, HALF, classic, swiss
-from tests.support.space import FakeTarget
 from tests.support.synthetic import ClassicPlan, SwissPlan, TablePlan
 
 #: Four tables of one group: 24 entries.
 TABLES = SwissPlan(tables=[TablePlan(2, [HALF if i else FULL]) for i in range(4)], directory=[0, 1, 2, 3])
 
 
-def ask(fake: FakeTarget, line: str) -> Outcome:
+def ask(fake: ImageTarget, line: str) -> Outcome:
     return frontend.run("hmap-entries", line, lambda: fake, Settings(), Style())
 
 
-def data(fake: FakeTarget, line: str) -> Any:
+def data(fake: ImageTarget, line: str) -> Any:
     outcome = ask(fake, f"{line} --json")
     assert outcome.error is None, outcome.error
     return json.loads(outcome.output)
 
 
-def interrupted(fake: FakeTarget, line: str, after: int) -> Report:
+def interrupted(fake: ImageTarget, line: str, after: int) -> Report:
     """The answer where Ctrl-C comes after so many entries."""
 
     def stop(what: str, done: int, of: int | None) -> None:
@@ -45,7 +45,7 @@ def interrupted(fake: FakeTarget, line: str, after: int) -> Report:
     return entries.run(Context(fake, Settings(), stop), frontend.parse(command, line))
 
 
-def number_of(fake: FakeTarget) -> int:
+def number_of(fake: ImageTarget) -> int:
     count: int = data(fake, "m --limit 0")["data"]["count"]
     return count
 

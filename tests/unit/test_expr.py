@@ -23,10 +23,11 @@ from gomap.errors import (
 from gomap.expr import resolve, resolve_map
 from gomap.fields import find_field
 from gomap.gotypes import GoType, Kind, Lazy
+from gomap.recorded import ImageTarget
 from gomap.syntax import unquote
 from gomap.target import Variable
 from tests.support.describe import Descriptors, interface
-from tests.support.space import AMD64, FakeTarget, array_of, basic, load, pointer, slice_of, struct, target
+from tests.support.space import AMD64, add, array_of, basic, load, pointer, slice_of, struct, target
 from tests.support.synthetic import ClassicPlan, SwissPlan, build_classic, build_swiss
 
 INT = basic("int")
@@ -45,20 +46,20 @@ class World:
         inner = struct("main.Inner", 8, [("M", t), ("N", INT)])
         outer = struct("main.Outer", 8, [("X", INT), ("Inner", inner)], embedded=["Inner"])
         self.value = space.word(5) + m + space.word(6)
-        fake.add("m", t, m)
-        fake.add("local", outer, self.value)
+        add(fake, "m", t, m)
+        add(fake, "local", outer, self.value)
         behind = space.put(self.value)
-        fake.add("p", pointer(outer), space.word(behind))
-        fake.add("pp", pointer(pointer(outer)), space.word(space.put(space.word(behind))))
-        fake.add("arr", array_of(3, t), m + space.word(0) + m)
-        fake.add("sl", slice_of(outer), space.slice(self.value * 2, 2))
-        fake.add("any", interface(8), described.eface(t, m))
-        fake.add("anyp", interface(8), described.eface(pointer(outer), space.word(behind)))
-        fake.add("nothing", interface(8), bytes(16))
-        fake.add("mp", pointer(t), space.word(space.put(m)))
-        fake.add("nilp", pointer(outer), bytes(8))
-        fake.add("nilmap", t, bytes(8))
-        fake.add("number", INT, space.word(1))
+        add(fake, "p", pointer(outer), space.word(behind))
+        add(fake, "pp", pointer(pointer(outer)), space.word(space.put(space.word(behind))))
+        add(fake, "arr", array_of(3, t), m + space.word(0) + m)
+        add(fake, "sl", slice_of(outer), space.slice(self.value * 2, 2))
+        add(fake, "any", interface(8), described.eface(t, m))
+        add(fake, "anyp", interface(8), described.eface(pointer(outer), space.word(behind)))
+        add(fake, "nothing", interface(8), bytes(16))
+        add(fake, "mp", pointer(t), space.word(space.put(m)))
+        add(fake, "nilp", pointer(outer), bytes(8))
+        add(fake, "nilmap", t, bytes(8))
+        add(fake, "number", INT, space.word(1))
         for full in (
             "main.global",
             "main.T",
@@ -68,9 +69,9 @@ class World:
             "example.com/~u/pkg.cache",
             "main.(*T).method.cache",
         ):
-            fake.add(full, t, m)
-        fake.add("example.com/shop/v2.conf", outer, self.value)
-        fake.add("main.outer", outer, self.value)
+            add(fake, full, t, m)
+        add(fake, "example.com/shop/v2.conf", outer, self.value)
+        add(fake, "main.outer", outer, self.value)
         fake.types["map[int]int"] = t
         fake.types["main.Outer"] = outer
         shards_key = basic("string")
@@ -78,12 +79,12 @@ class World:
         for entry, name in zip(shards.entries, (b"eu", b"us\n")):
             space.write(entry.key_address, space.string(name))
             space.write(entry.elem_address, m)
-        fake.add("shards", shards.type, space.word(shards.address))
+        add(fake, "shards", shards.type, space.word(shards.address))
         by_number = build_swiss(fake, SwissPlan([1, 2] + [0x80] * 6), basic("int8"), t)
         for entry, number in zip(by_number.entries, (-2, 7)):
             space.write(entry.key_address, space.uint(number % 256, 1))
             space.write(entry.elem_address, m)
-        fake.add("numbered", by_number.type, space.word(by_number.address))
+        add(fake, "numbered", by_number.type, space.word(by_number.address))
 
 
 @pytest.fixture
@@ -212,24 +213,24 @@ def test_a_name_that_is_nearly_one(world: World, text: str, meant: str | None) -
 
 def test_what_to_ask_about_a_value_that_is_no_map(world: World) -> None:
     shop = struct("main.Shop", 8, [("n", INT), ("Carts", world.map.type), ("Users", world.map.type)])
-    world.fake.add("shop", pointer(shop), world.space.word(0))
+    add(world.fake, "shop", pointer(shop), world.space.word(0))
     with pytest.raises(NotAMap, match=r"^shop is not a map: it is a \*main.Shop \(its maps: Carts, Users\)$"):
         resolve_map(world.fake, "shop")
-    world.fake.add("synced", struct("sync.Map", 8, [("n", INT)]), bytes(8))
+    add(world.fake, "synced", struct("sync.Map", 8, [("n", INT)]), bytes(8))
     with pytest.raises(NotAMap, match=r"it is a sync.Map \(hmap-sync shows it\)$"):
         resolve_map(world.fake, "synced")
     boxed = struct("sync/atomic.Value", 8, [("v", GoType(Kind.INTERFACE, "interface {}", 16))])
-    world.fake.add("boxed", boxed, bytes(16))
+    add(world.fake, "boxed", boxed, bytes(16))
     with pytest.raises(NotAMap, match=r"it is a sync/atomic.Value: use boxed.Load\(\)$"):
         resolve_map(world.fake, "boxed")
     raw = GoType(Kind.UNSAFE_POINTER, "unsafe.Pointer", 8)
-    world.fake.add("raw", raw, world.space.word(0x1230))
-    world.fake.add("none", raw, bytes(8))
+    add(world.fake, "raw", raw, world.space.word(0x1230))
+    add(world.fake, "none", raw, bytes(8))
     with pytest.raises(NotAMap, match=r": if it points to a map, name its type, as in 0x1230:map\[string\]int$"):
         resolve_map(world.fake, "raw")
     with pytest.raises(NotAMap, match=r"it is an unsafe.Pointer that is nil$"):
         resolve_map(world.fake, "none")
-    world.fake.variables["n"] = replace(world.fake.add("n", INT, bytes(8)), note="n is taken from frame 2, main.f")
+    world.fake.variables["n"] = replace(add(world.fake, "n", INT, bytes(8)), note="n is taken from frame 2, main.f")
     with pytest.raises(NotAMap, match=r"^n is not a map: it is an int \(n is taken from frame 2, main.f\)$"):
         resolve_map(world.fake, "n")
 
@@ -249,8 +250,11 @@ def test_a_local_hides_a_package(world: World) -> None:
     """A local named main: main.M is its field, as in Go."""
     t = world.map.type
     word = world.space.word(world.map.address)
-    world.fake.add(
-        "main", struct("struct { Other int; M map[int]int }", 8, [("Other", INT), ("M", t)]), bytes(8) + word
+    add(
+        world.fake,
+        "main",
+        struct("struct { Other int; M map[int]int }", 8, [("Other", INT), ("M", t)]),
+        bytes(8) + word,
     )
     assert resolve_map(world.fake, "main.M")[2] == world.map.address
     with pytest.raises(BadExpression, match="no field global"):
@@ -258,7 +262,7 @@ def test_a_local_hides_a_package(world: World) -> None:
 
 
 def test_a_callers_local_hides_no_package(world: World) -> None:
-    class Called(FakeTarget):
+    class Called(ImageTarget):
         """The locals are those of the function that called the selected one."""
 
         def variable(self, name: str, callers: bool = True) -> Variable | None:
@@ -266,13 +270,13 @@ def test_a_callers_local_hides_no_package(world: World) -> None:
 
     called = Called(**vars(world.fake))
     t, word = world.map.type, world.space.word(world.map.address)
-    called.add("main", struct("struct { global int; M map[int]int }", 8, [("global", INT), ("M", t)]), bytes(8) + word)
+    add(called, "main", struct("struct { global int; M map[int]int }", 8, [("global", INT), ("M", t)]), bytes(8) + word)
     assert resolve(called, "main.global").type.kind is Kind.MAP
     assert resolve_map(called, "main.M")[2] == world.map.address
 
 
 def test_a_local_hides_a_package_variable(world: World) -> None:
-    world.fake.add("global", INT, world.space.word(1))
+    add(world.fake, "global", INT, world.space.word(1))
     assert resolve(world.fake, "global").type is INT
     assert resolve(world.fake, "main.global").type.kind is Kind.MAP
 

@@ -19,17 +19,18 @@ from gomap.declare import CHOICES, Context, Settings
 from gomap.errors import GomapError, Interrupted, MemoryFault, NoProcess
 from gomap.frontend import Outcome, tokens
 from gomap.gotypes import GoType
+from gomap.recorded import ImageTarget
 from gomap.render.text import Style
 from gomap.target import Target, Variable
-from tests.support.space import AMD64, FakeTarget, array_of, basic, target
+from tests.support.space import AMD64, add, array_of, basic, target
 from tests.support.synthetic import SwissPlan, build_swiss
 
 
-def world() -> FakeTarget:
+def world() -> ImageTarget:
     fake, space = target(AMD64)
     built = build_swiss(fake, SwissPlan([1, 2, 3] + [0x80] * 5), basic("int"), basic("int"))
-    fake.add("m", built.type, space.word(built.address))
-    fake.add("n", basic("int"), space.word(1))
+    add(fake, "m", built.type, space.word(built.address))
+    add(fake, "n", basic("int"), space.word(1))
     return fake
 
 
@@ -191,7 +192,7 @@ def test_an_error_of_the_target_is_one_line() -> None:
     assert outcome.error.endswith("there is no process: start the program first")
 
 
-class Broken(FakeTarget):
+class Broken(ImageTarget):
     fault: BaseException
 
     def variable(self, name: str, callers: bool = True) -> Variable | None:
@@ -310,14 +311,14 @@ NAMED = [
 ]
 
 
-def noted() -> FakeTarget:
+def noted() -> ImageTarget:
     """The world, with variables that were taken from another frame."""
     fake = world()
     m = fake.variables["m"]
     fake.variables["m"] = replace(m, note=NOTE)
     fake.variables["nil"] = replace(m, name="nil", address=None, data=bytes(8), note=NOTE)
-    fake.add("own", array_of(1, m.type), fake.memory.read(m.address, 8))
-    fake.variables["noted"] = replace(fake.add("noted", basic("int"), bytes(8)), note=NOTE)
+    add(fake, "own", array_of(1, m.type), fake.memory.read(m.address, 8))
+    fake.variables["noted"] = replace(add(fake, "noted", basic("int"), bytes(8)), note=NOTE)
     return fake
 
 
@@ -420,7 +421,7 @@ def test_the_text_of_a_key_in_a_nil_map_too(word: int) -> None:
     fake, space = target(AMD64)
     duration = replace(basic("int64"), name="time.Duration")
     built = build_swiss(fake, SwissPlan([1] + [0x80] * 7), duration, basic("int"))
-    fake.add("m", built.type, space.word(built.address * word))
+    add(fake, "m", built.type, space.word(built.address * word))
     data = json.loads(run("hmap-get", "m 90000000000 --json", fake).output)["data"]
     assert data["key_text"] == "1m30s"
 

@@ -19,24 +19,25 @@ import pytest
 from gomap import frontend
 from gomap.declare import Settings
 from gomap.gotypes import GoType
+from gomap.recorded import ImageTarget
 from gomap.render.text import Style
 from gomap.target import Variable
 from tests.support.by_hand import classic
-from tests.support.space import FakeTarget, basic, pointer, slice_of, struct
+from tests.support.space import add, basic, pointer, slice_of, struct
 from tests.support.synthetic import ClassicPlan
 
 FILES = sorted(Path(__file__).with_name("golden").glob("*.json"))
 
 
-class Program(FakeTarget):
+class Program(ImageTarget):
     def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         return (one for one in self.variables.values() if wanted(one.type))
 
 
 def program() -> Program:
     fake, built = classic(ClassicPlan(0, [[[5, 5, 0, 0, 0, 0, 0, 0]]]))
-    fake.add("same", built.type, fake.memory.word(built.address))
-    fake.add("none", built.type, fake.memory.word(0))
+    add(fake, "same", built.type, fake.memory.word(built.address))
+    add(fake, "none", built.type, fake.memory.word(0))
     word = basic("uintptr")
     alone = "goid atomicstatus waitreason m gopc startpc syscallsp syscallpc _defer waitsince".split()
     stack = struct("runtime.stack", 8, [("lo", word), ("hi", word)])

@@ -16,7 +16,7 @@ from gomap.target import Place
 from tests.support.by_hand import ask, world
 from tests.support.describe import interface
 from tests.support.graphs import Graph
-from tests.support.space import AMD64, ARCHES, array_of, basic, pointer, slice_of, struct, target
+from tests.support.space import AMD64, ARCHES, add, array_of, basic, pointer, slice_of, struct, target
 from tests.support.synthetic import classic_type
 
 INT, STRING = basic("int"), basic("string")
@@ -142,11 +142,11 @@ def test_nil_lies_no_deeper() -> None:
     box = struct("main.Box", 8, [("M", one.type)])
     t = struct("main.T", 8, [("p", pointer(box)), ("q", pointer(box)), ("s", slice_of(box)), ("e", interface(8))])
     space = fake.memory
-    fake.add("t", t, space.word(space.put(space.word(one.address))) + bytes(t.size - 8))
+    add(fake, "t", t, space.word(space.put(space.word(one.address))) + bytes(t.size - 8))
     assert ask(fake, "hmap-alias", "--all --depth 0 --json")["truncated"] == [
         {"what": "1 value lies deeper than 0 pointers and elements", "shown": 0, "of": None}
     ]
-    fake.add("t", t, bytes(t.size))
+    add(fake, "t", t, bytes(t.size))
     assert ask(fake, "hmap-alias", "--all --depth 0 --json")["truncated"] is None
 
 

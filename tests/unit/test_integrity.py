@@ -14,16 +14,17 @@ from gomap.golang.hashing.hasher import hasher_of
 from gomap.golang.layouts import integrity
 from gomap.golang.layouts.classic import check as classic_check
 from gomap.golang.layouts.swiss import check as swiss_check
+from gomap.recorded import ImageTarget
 from gomap.render.text import Style
 from gomap.target import Variable
 from tests.support.by_hand import ARRAY, INT, SEED, ask, make, with_hashes
-from tests.support.space import FakeTarget, basic
+from tests.support.space import basic
 from tests.support.synthetic import classic_type, swiss_type
 
 IMAGES = Path(__file__).with_name("images")
 
 
-def of_strings(layout: str, buckets: int, pointer: int, length: int) -> FakeTarget:
+def of_strings(layout: str, buckets: int, pointer: int, length: int) -> ImageTarget:
     """A map of strings, eight in each bucket, all at one address."""
     string = struct.pack("<2q", pointer, length) * 8
     if layout == "classic":
@@ -41,7 +42,7 @@ def of_strings(layout: str, buckets: int, pointer: int, length: int) -> FakeTarg
     return with_hashes(fake)
 
 
-def checked(fake: FakeTarget) -> tuple[dict[str, Any], str]:
+def checked(fake: ImageTarget) -> tuple[dict[str, Any], str]:
     answer = ask(fake, "hmap-check", "m --json")["data"]
     text = frontend.run("hmap-check", "m", lambda: fake, Settings(), Style()).output
     (one,) = answer["maps"]

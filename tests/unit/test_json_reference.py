@@ -29,7 +29,7 @@ from gomap.results.top import TopMap, TopResult, TopTotal
 from gomap.target import Frame, Goroutine
 from tests.support import schema
 from tests.support.by_hand import ask
-from tests.support.space import AMD64, basic, target
+from tests.support.space import AMD64, add, basic, target
 from tests.support.synthetic import ClassicPlan, build_classic
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -176,7 +176,7 @@ def test_truncated_tells_of_what_is_not_there_and_of_nothing_else(monkeypatch: p
     monkeypatch.setattr(iterators, "search", lambda *_: iterators.IterationSearch(every, [], goroutines=1))
     fake, _ = target(AMD64)
     built = build_classic(fake, ClassicPlan(0, [[[5] * 8]]), basic("int"), basic("int"))
-    fake.add("m", built.type, fake.memory.word(built.address))
+    add(fake, "m", built.type, fake.memory.word(built.address))
     answer = ask(fake, "hmap-show", "m --iterators --json")
     assert schema.faults(answer, schema.answer("hmap-show")) == []
     assert (len(answer["data"]["iterators"]), answer["truncated"]) == (len(every), None)

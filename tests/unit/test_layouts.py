@@ -24,12 +24,13 @@ from gomap.golang.layouts.spot import Spot
 from gomap.golang.layouts.structure import Bytes, MapEntry, Structure
 from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import GoType
+from gomap.recorded import ImageTarget
 from gomap.render.text import Style
 from gomap.report import Facts
 from gomap.target import Arch, Record, Target, read_record
 from tests.support.by_hand import ask, with_hashes
 from tests.support.sources import FILES, ROOT, tree
-from tests.support.space import AMD64, FakeTarget, array_of, basic, pointer, struct, target
+from tests.support.space import AMD64, add, array_of, basic, pointer, struct, target
 from tests.support.synthetic import map_of
 
 MARKS = mark_code(live=range(2, 256), empty=0, tombstone=1)
@@ -174,7 +175,7 @@ FULL, HELD = 2, 11
 
 
 @pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch) -> FakeTarget:
+def toy(monkeypatch: pytest.MonkeyPatch) -> ImageTarget:
     """m: {0: 1000, 1: 1001, ...} on four shelves, the entries set as the layout says."""
     monkeypatch.setitem(maps.LAYOUTS, "toy", LAYOUT)
     shelf = struct("shelf", 8, [("labels", basic("uint64")), ("keys", array_of(8, INT)), ("elems", array_of(8, INT))])
@@ -193,17 +194,17 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> FakeTarget:
         at[72 + 8 * slot : 80 + 8 * slot] = (1000 + key).to_bytes(8, "little")
     array = space.put(b"".join(shelves))
     address = space.put(space.record(header, entries=HELD, salt=77, shelves=array, wide=4))
-    fake.add("m", map_of(INT, INT, header, 8), space.word(address))
+    add(fake, "m", map_of(INT, INT, header, 8), space.word(address))
     return fake
 
 
-def said(fake: FakeTarget, name: str, line: str) -> str:
+def said(fake: ImageTarget, name: str, line: str) -> str:
     outcome = frontend.run(name, line, lambda: fake, Settings(), Style())
     assert outcome.error is None, outcome.error
     return outcome.output
 
 
-def test_a_layout_is_one_package_and_one_line(toy: FakeTarget) -> None:
+def test_a_layout_is_one_package_and_one_line(toy: ImageTarget) -> None:
     show = ask(toy, "hmap-show", "m --entries 100 --json")["data"]
     assert (show["layout"], show["count"], show["live"], show["toy"]) == ("toy", HELD, HELD, {"wide": 4})
     assert show["classic"] is None and show["swiss"] is None
@@ -219,7 +220,7 @@ def test_a_layout_is_one_package_and_one_line(toy: FakeTarget) -> None:
     assert said(toy, "hmap-evac", "m").startswith("never half grown")
 
 
-def test_its_maps_are_checked_and_found(toy: FakeTarget) -> None:
+def test_its_maps_are_checked_and_found(toy: ImageTarget) -> None:
     (one,) = ask(toy, "hmap-check", "m --json")["data"]["maps"]
     assert (one["verdict"], one["hashes_checked"]) == ("intact", HELD)
     one_map = int(one["address"], 16)

@@ -21,6 +21,7 @@ from gomap.golang.layouts.classic import check as classic_check
 from gomap.golang.layouts.classic.scan import tophash
 from gomap.golang.layouts.lookup import lookup
 from gomap.golang.layouts.swiss import check as swiss_check
+from gomap.recorded import ImageTarget
 from gomap.render.text import Style
 from gomap.target import Variable
 from tests.support import plans
@@ -39,14 +40,14 @@ from tests.support.by_hand import (
     swiss,
     with_hashes,
 )
-from tests.support.space import AMD64, FakeTarget, Space, basic
+from tests.support.space import AMD64, Space, basic
 from tests.support.synthetic import Built, ClassicPlan, SwissPlan, TablePlan, classic_type, swiss_type
 
 INT = basic("int")
 KEY, VALUE = 4711, 42
 
 
-def hash_of(fake: FakeTarget) -> int:
+def hash_of(fake: ImageTarget) -> int:
     hasher = hasher_of(fake)
     found = hasher.hash(hasher.plans(INT)[0], KEY.to_bytes(8, "little"), SEED)
     assert found is not None
@@ -58,7 +59,7 @@ def hash_of(fake: FakeTarget) -> int:
 SMALL, LARGE = 5, 24
 
 
-def classic_of(B: int, old: bool) -> tuple[FakeTarget, Lazily]:
+def classic_of(B: int, old: bool) -> tuple[ImageTarget, Lazily]:
     """A map of 2^B buckets, all alike: each holds KEY in its second slot."""
     t = classic_type(INT, INT, 8)
     size = t.header.fields[5].type.elem.size
@@ -72,7 +73,7 @@ def classic_of(B: int, old: bool) -> tuple[FakeTarget, Lazily]:
     return fake, memory
 
 
-def swiss_of(depth: int) -> tuple[FakeTarget, Lazily]:
+def swiss_of(depth: int) -> tuple[ImageTarget, Lazily]:
     """A map of 2^depth full tables, all of them one: every group holds KEY in its second slot."""
     t = swiss_type(INT, INT, 8, split=False)
     table_type = t.header.fields[2].type.elem.elem
@@ -160,7 +161,7 @@ def test_a_walk_is_told(layout: str) -> None:
 # -- corrupt maps ------------------------------------------------------------------------------------
 
 
-def corrupt(fake: FakeTarget, key: int) -> dict[str, Any]:
+def corrupt(fake: ImageTarget, key: int) -> dict[str, Any]:
     """The answer about a key whose lookup can't come to its end: it says so, and how far it came."""
     answer = ask(fake, "hmap-get", f"m {key} --json")
     assert [a["severity"] for a in answer["anomalies"]] == ["error"]
@@ -220,7 +221,7 @@ def test_a_key_that_cannot_be_read() -> None:
 # -- findings that no program here can be brought to -----------------------------------------------------
 
 
-def found_in(fake: FakeTarget) -> list[tuple[str, str | None]]:
+def found_in(fake: ImageTarget) -> list[tuple[str, str | None]]:
     """(code, address) of what hmap-check finds; the same with numpy and without."""
     told = []
     for numpy in (arrays.numpy(), None):
@@ -235,7 +236,7 @@ def found_in(fake: FakeTarget) -> list[tuple[str, str | None]]:
     return told[0]
 
 
-def with_overflow() -> tuple[FakeTarget, Built, int]:
+def with_overflow() -> tuple[ImageTarget, Built, int]:
     """A map of 16 buckets, one with an overflow bucket, and the address of its mapextra."""
     fake, built = classic(ClassicPlan(4, [[FULL, HALF], *[[HALF]] * 15], noverflow=1))
     extra = built.type.header.field("extra")

@@ -15,8 +15,9 @@ from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import Field, GoType
 from gomap.heap.census import Census
 from gomap.maps import view
+from gomap.recorded import ImageTarget
 from gomap.target import Arch, Place, Variable
-from tests.support.space import AMD64, ARCHES, FakeTarget, basic, pointer, slice_of, struct, target
+from tests.support.space import AMD64, ARCHES, add, basic, pointer, slice_of, struct, target
 from tests.support.synthetic import Built, SwissPlan, build_swiss
 
 COUNT = 90
@@ -50,7 +51,7 @@ class World:
             data += space.word(nested[i].address if i % 7 else 0) + space.word(places[(i * 3) % COUNT])
             space.write(at, data)
         listed = space.slice(b"".join(space.word(places[i]) for i in order), COUNT)
-        self.fake.add("main.List", slice_of(pointer(box, word), word), listed)
+        add(self.fake, "main.List", slice_of(pointer(box, word), word), listed)
         local = Place("local", 1, 0, "main.f", "/x/main.go", 7)
         self.local = Variable("local", pointer(box, word), data=space.word(places[1]), place=local)
         self.box, self.places, self.order = box, places, order
@@ -147,7 +148,7 @@ def test_what_the_census_does_not_know(world: World) -> None:
 
 def test_what_can_not_be_read(world: World) -> None:
     """One struct is nowhere: the others' maps are found."""
-    fake: FakeTarget = world.fake
+    fake: ImageTarget = world.fake
     variable = fake.variables["main.List"]
     head = variable.read(fake.memory, 0, 2 * world.arch.pointer_size)
     fake.memory.write(world.arch.pointer(head), fake.memory.word(0x10))

@@ -16,10 +16,11 @@ from gomap import maps
 from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import Kind
 from gomap.listing import entries_json
+from gomap.recorded import ImageTarget
 from gomap.values import Values
 from tests.support import plans
 from tests.support.by_hand import ask, made
-from tests.support.space import AMD64, FakeTarget, basic, target
+from tests.support.space import AMD64, add, basic, target
 from tests.support.synthetic import (
     Built,
     ClassicPlan,
@@ -33,7 +34,7 @@ from tests.support.synthetic import (
 MANY = settings(max_examples=120)
 
 
-def check_structure(fake: FakeTarget, built: Built) -> None:
+def check_structure(fake: ImageTarget, built: Built) -> None:
     found = maps.view(fake, built.type, built.address)
     structure = found.structure(allocator(fake))
     show = built.show
@@ -54,7 +55,7 @@ def check_structure(fake: FakeTarget, built: Built) -> None:
     assert tables == [(t["index"], t["used"]) for t in built.tables or []]
 
 
-def check_entries(fake: FakeTarget, built: Built) -> None:
+def check_entries(fake: ImageTarget, built: Built) -> None:
     found = maps.view(fake, built.type, built.address)
     entries = [
         (e.old, e.bucket, e.overflow, e.slot, e.key_address, e.elem_address, e.key, e.elem) for e in found.entries()
@@ -64,7 +65,7 @@ def check_entries(fake: FakeTarget, built: Built) -> None:
     ]
 
 
-def check_json(fake: FakeTarget, built: Built) -> None:
+def check_json(fake: ImageTarget, built: Built) -> None:
     answer = ask(fake, "hmap-show", f"m --entries {len(built.entries) + 1} --json")
     assert [one for one in answer["anomalies"] if one["code"] != "no-empty-slot"] == []
     data = answer["data"]
@@ -85,7 +86,7 @@ def check_json(fake: FakeTarget, built: Built) -> None:
     assert evac["tables"] == built.tables
 
 
-def check_listing(fake: FakeTarget, built: Built, count: int) -> None:
+def check_listing(fake: ImageTarget, built: Built, count: int) -> None:
     """What listing.py makes of columns is what values.py makes of one entry after another."""
     found, t = maps.view(fake, built.type, built.address), built.type
     slow, wanted = Values(fake), []
@@ -165,7 +166,7 @@ def test_nil_maps(types: dict[str, Any], swiss: bool, split: bool) -> None:
         t = swiss_type(types["key"], types["elem"], word, split)
     else:
         t = classic_type(types["key"], types["elem"], word)
-    fake.add("m", t, space.word(0))
+    add(fake, "m", t, space.word(0))
     answer = ask(fake, "hmap-show", "m --json")
     group = ("split" if split else "interleaved") if swiss else None
     assert answer["data"] == {"expr": "m", "bound": None, **nil_show(t, "swiss" if swiss else "classic", group)}

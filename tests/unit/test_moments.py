@@ -23,7 +23,7 @@ from gomap.snapshots.columns import COLUMNS, MOST, MOST_LOAD, UNKNOWN_NUMBER, Li
 from gomap.snapshots.compare import Difference, compare, compare_entries
 from gomap.snapshots.file import NotASnapshot, load, write
 from gomap.snapshots.take import _Columns
-from tests.support.space import AMD64, FakeTarget
+from tests.support.space import AMD64, fake_target
 
 SOURCE = Source("gdb", "live", "go1.27.3", AMD64, "abc", 1_800_000_000)
 #: address, seed, entries, bytes, type, path, and clears, array, origin where they matter.
@@ -170,7 +170,7 @@ def test_a_file_is_read_as_it_was_written(written: Path, tmp_path: Path) -> None
 )
 def test_what_no_map_has_is_not_written(count: int, held: int, load: float, tmp_path: Path) -> None:
     """A header that was written to while it was read, or is corrupt, may count anything."""
-    columns = _Columns(FakeTarget(AMD64, RegionMemory([])), None, SOURCE)
+    columns = _Columns(fake_target(AMD64, RegionMemory([])), None, SOURCE)
     assert columns.row(1, MOST - 1, MOST - 1, MOST_LOAD - 1.0, None, M, "main.m", "global", "main.m")
     assert not columns.row(2, count, held, load, None, M, "main.x", "global", "main.x")
     columns.snapshot.texts = columns.texts.all

@@ -12,7 +12,7 @@ from gomap import image
 from gomap.golang.runtime.heap import Heap, Span
 from gomap.heap.profile import Profile, ProfileBucket, likelihood, scaled
 from gomap.target import Arch
-from tests.support.space import AMD64, FakeTarget, Space, basic, struct
+from tests.support.space import AMD64, Space, add, basic, fake_target, struct
 
 I386, S390X = Arch("386", 4, "little"), Arch("s390x", 8, "big")
 START, SIZE = 0x4000_0000, 8192
@@ -34,10 +34,10 @@ class World:
         self.bucket_type = struct("runtime.bucket", word, [(name, number) for name in fields])
         span = struct("runtime.mspan", word, [("specials", number)])
         types = {t.name: t for t in (self.special, self.profile, self.bucket_type, span)}
-        self.target = FakeTarget(arch, self.space, types=types)
+        self.target = fake_target(arch, self.space, types=types)
         if named:
-            self.target.add("runtime._KindSpecialProfile", basic("int", word), self.space.uint(PROFILE, word))
-        self.target.add("runtime.MemProfileRate", basic("int", word), self.space.uint(512 << 10, word))
+            add(self.target, "runtime._KindSpecialProfile", basic("int", word), self.space.uint(PROFILE, word))
+        add(self.target, "runtime.MemProfileRate", basic("int", word), self.space.uint(512 << 10, word))
 
     def hash(self, stack: list[int], size: int) -> int:
         """As stkbucket of runtime/mprof.go has it."""

@@ -18,12 +18,13 @@ from gomap.golang.layouts.integrity import Checked
 from gomap.golang.runtime.heap import Heap, heap_of
 from gomap.gotypes import GoType
 from gomap.maps import view
+from gomap.recorded import ImageTarget
 from tests.support.by_hand import INT
-from tests.support.space import AMD64, FakeTarget, pointer, struct, target
+from tests.support.space import AMD64, add, pointer, struct, target
 from tests.support.synthetic import ClassicPlan, SwissPlan, build_classic, build_swiss
 
 
-def process() -> tuple[FakeTarget, AliasSearch]:
+def process() -> tuple[ImageTarget, AliasSearch]:
     """Four maps: one is held twice, one is full, one has a header that was copied."""
     fake, space = target(AMD64)
     swiss = build_swiss(fake, SwissPlan([1, 2, 3] + [0x80] * 5), INT, INT)
@@ -31,11 +32,11 @@ def process() -> tuple[FakeTarget, AliasSearch]:
     classic = build_classic(fake, ClassicPlan(1, [[[9] * 8], [[9] + [0] * 7]]), INT, INT)
     copied = space.put(space.read(classic.address, classic.type.header.size))
     box = struct("main.Box", 8, [("M", swiss.type)])
-    fake.add("box", pointer(box), space.word(space.put(space.word(swiss.address))))
-    fake.add("s", swiss.type, space.word(swiss.address))
-    fake.add("full", full.type, space.word(full.address))
-    fake.add("c", classic.type, space.word(classic.address))
-    fake.add("copied", classic.type, space.word(copied))
+    add(fake, "box", pointer(box), space.word(space.put(space.word(swiss.address))))
+    add(fake, "s", swiss.type, space.word(swiss.address))
+    add(fake, "full", full.type, space.word(full.address))
+    add(fake, "c", classic.type, space.word(classic.address))
+    add(fake, "copied", classic.type, space.word(copied))
     return fake, holders(fake, list(fake.variables.values()), 8)
 
 

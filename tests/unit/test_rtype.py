@@ -13,9 +13,10 @@ from gomap import maps
 from gomap.errors import BadExpression, GomapError, NoDebugInfo
 from gomap.golang.runtime.rtype import DescribedTypes, dynamic
 from gomap.gotypes import GoType, Kind, Lazy, fixed
+from gomap.recorded import ImageTarget
 from gomap.target import Arch
 from tests.support.describe import Descriptors, interface
-from tests.support.space import AMD64, ARCHES, FakeTarget, array_of, basic, pointer, slice_of, struct, target
+from tests.support.space import AMD64, ARCHES, array_of, basic, pointer, slice_of, struct, target
 from tests.support.synthetic import ClassicPlan, SwissPlan, build_classic, build_swiss, map_of
 
 by_arch = pytest.mark.parametrize("arch", ARCHES, ids=lambda arch: arch.name)
@@ -223,7 +224,7 @@ def test_scribbled_descriptors_give_one_clear_error(data: st.DataObject) -> None
             _look_through(types.at(address), fake)
 
 
-def _look_through(t: GoType, fake: FakeTarget, depth: int = 3) -> None:
+def _look_through(t: GoType, fake: ImageTarget, depth: int = 3) -> None:
     assert isinstance(t.name, str)
     inner: list[Any] = [f.type for f in t.fields]
     if t.lazy_elem is not None and depth:

@@ -10,14 +10,15 @@ from gomap.golang.runtime.pclntab import Functions
 from gomap.golang.runtime.stacks import Stacks
 from gomap.gotypes import GoType, Kind
 from gomap.memory import RegionMemory
+from gomap.recorded import ImageTarget
 from gomap.target import Frame, Goroutine, Local, Place, Variable, Wanted
-from tests.support.space import AMD64, FakeTarget, Space
+from tests.support.space import AMD64, Space, fake_target
 
 GOES_ON = 0x1000
 PARKED = Goroutine(7, 0xC000000000, "runnable", GOES_ON, 0x7F10, 0x7F18, (0x7000, 0x8000))
 
 
-class Unwound(FakeTarget):
+class Unwound(ImageTarget):
     """Every goroutine has these frames, as (function, pc)."""
 
     frames: Sequence[tuple[str, int]] = ()
@@ -122,7 +123,7 @@ def test_skipped_calls(
     monkeypatch.setattr(Functions, "is_go", lambda self, pc: pc >= GOES_ON)
     local = Local(Variable("n", GoType(Kind.INT, "int", 8), data=bytes(8), place=Place("local")), None)
     frames = [Frame(function, None, None, pc, sp, (local,)) for function, pc, sp in calls]
-    target = FakeTarget(AMD64, Space(AMD64))
+    target = fake_target(AMD64, Space(AMD64))
     # Where main.g goes on when what it called returns.
     monkeypatch.setattr(target, "memory", RegionMemory([(0x7F18, (0x1010).to_bytes(8, "little"))]))
     monkeypatch.setattr(target, "unwind", lambda goroutine, wanted: frames, raising=False)
@@ -138,7 +139,7 @@ def test_skipped_calls(
 def test_an_end_on_another_stack(sp: int, problem: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """runtime.goexit may be what lies by chance where a debugger looks for a caller."""
     frames = [IN_C, RACECALL, NOWHERE, ("runtime.goexit", 0x2000, sp)]
-    target = FakeTarget(AMD64, Space(AMD64))
+    target = fake_target(AMD64, Space(AMD64))
     given = [Frame(function, None, None, pc, at, ()) for function, pc, at in frames]
     monkeypatch.setattr(target, "unwind", lambda goroutine, wanted: given, raising=False)
     (stack,) = Stacks(target, lambda function, name, t: True).walk([RUNS])

@@ -15,9 +15,10 @@ from gomap import syncmap
 from gomap.errors import GomapError, NoDebugInfo
 from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import GoType, Kind, Lazy
+from gomap.recorded import ImageTarget
 from gomap.syncmap.facts import SyncMap
 from gomap.target import Arch, Variable
-from tests.support.space import AMD64, ARCHES, FakeTarget, Space, array_of, basic, pointer, struct, target
+from tests.support.space import AMD64, ARCHES, Space, array_of, basic, pointer, struct, target
 from tests.support.synthetic import ClassicPlan, build_classic, classic_type
 
 LIVE, DELETED, EXPUNGED = "live", "deleted", "expunged"
@@ -70,7 +71,7 @@ class Plan:
 
 @dataclass
 class Laid:
-    fake: FakeTarget
+    fake: ImageTarget
     variable: Variable
     values: dict[int, int] = field(default_factory=dict)  # entry -> where its value lies
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from gomap.errors import MemoryFault
 from gomap.gotypes import GoType, Kind, Lazy, fixed
 from gomap.known.times import rows
+from gomap.recorded import ImageTarget
 from gomap.spelling import float_text, quote
 from gomap.target import Arch
 from gomap.values import Limits, Values, shown
@@ -24,7 +25,6 @@ from tests.support.describe import Descriptors, interface
 from tests.support.space import (
     AMD64,
     ARCHES,
-    FakeTarget,
     Space,
     array_of,
     basic,
@@ -41,7 +41,7 @@ by_arch = pytest.mark.parametrize("arch", ARCHES, ids=lambda arch: arch.name)
 INT = basic("int")
 
 
-def text_of(fake: FakeTarget, t: GoType, data: bytes, **limits: int) -> str:
+def text_of(fake: ImageTarget, t: GoType, data: bytes, **limits: int) -> str:
     return Values(fake, Limits(**limits)).text(t, data)
 
 
@@ -353,7 +353,7 @@ def test_interfaces(arch: Arch, methods: bool) -> None:
     assert text_of(fake, t, space.word(0x10) + space.word(0x20)) == "<unreadable>"
 
 
-def _map_of(fake: FakeTarget, layout: str, marks: int) -> Any:
+def _map_of(fake: ImageTarget, layout: str, marks: int) -> Any:
     live = [9] * marks + [0] * (8 - marks)
     if layout == "classic":
         return build_classic(fake, ClassicPlan(0, [[live]]), INT, INT)
