@@ -10,6 +10,7 @@ from gomap.analysis.held import AliasSearch, Holder
 from gomap.analysis.identify import PROOF, Identifier
 from gomap.analysis.referring import Referring
 from gomap.analysis.roots import StackSlot, of_runtime
+from gomap.analysis.whole_heap import HeapAtHand
 from gomap.errors import GomapError
 from gomap.golang.runtime.heap import Heap
 from gomap.golang.runtime.malloc import allocator
@@ -84,9 +85,10 @@ def beyond(
     objects: Sequence[StackObject],
     searched: HeapSearch | None = None,
     progress: Progress = silent,
+    at_hand: HeapAtHand | None = None,
 ) -> tuple[Beyond, Identifier | None]:
     """The maps that are not among those that were found, and what tells their types. objects: as Roots notes them.
-    searched: the heap's headers, where they are known."""
+    searched: the heap's headers, where they are known. at_hand: the heap's graph, where others want it too."""
     result = Beyond()
     if found.interrupted:
         result.why = "the search was interrupted"
@@ -99,7 +101,7 @@ def beyond(
     every.add_stacks(objects)
     result.census = every
     identifier = Identifier(target, heap, DescribedTypes(target), list(found.types.values()))
-    identifier.referring = Referring(target, found.types.get, progress)
+    identifier.referring = Referring(target, found.types.get, at_hand or HeapAtHand(target, progress))
     known = {*found.types, *found.doubtful, *_inside(target, found), *_of_runtime(target)}
     try:
         for row in every.doubtful[:MAX_DOUBTFUL]:

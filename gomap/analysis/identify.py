@@ -167,11 +167,10 @@ class Identifier:
             bits = self.heap.pointers_of(array) if array and noted is None else None
         except GomapError:
             bits = None
-        if not is_noted and self.referring is not None:
-            t = self.referring(address)
+        told = self.referring(address) if not is_noted and self.referring is not None else None
+        if told is not None and not self.target.running:
             try:
-                if t is not None:
-                    return Identified(view(self.target, t, address), t, "reference", proven=True)
+                return Identified(view(self.target, told, address), told, "reference", proven=True)
             except GomapError:
                 pass
         hashed_as: dict[tuple[int, ...], tuple[int, int] | None] = {}
@@ -209,6 +208,10 @@ class Identifier:
             fits.sort(key=lambda one: (one[2].name not in self._first, -(one[0] or 0)))
             found = [one[1:] for one in fits]
         looked, t, hashed = found[0]
+        # Memory that changes while the way down is followed may lead astray: what it tells has to fit the map as well.
+        same = next((one for one in found if told is not None and one[1].name == told.name), None) if fits else None
+        if same is not None:
+            return Identified(same[0], same[1], "reference", (), same[2], proven=True)
         how = "allocator" if noted is not None else "hashes" if hashed else "allocator" if by_pointers else "size"
         more = {other.name: other for _, other, _ in found[1:] if other.name != t.name}
         proven = is_noted or (bool(fits) and hashed >= PROOF)

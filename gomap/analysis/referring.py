@@ -1,7 +1,8 @@
 """Types of maps by what points to them: an object whose type the allocator has noted, or a map whose type is known.
 
 The collector's graph tells which objects lead to a map. From one of known type its fields, elements and entries are
-followed by type down to the map: that is as sure as a variable that leads there. Needs the graph, which is taken where
+followed by type down to the map: that is as sure as a variable that leads there. What lies on the way down
+is known from then on: other maps that it leads to have a short way. Needs the graph, which is taken where
 an earlier command has built it, and built for a small heap.
 """
 
@@ -11,15 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gomap.analysis.trail import Trails
-from gomap.analysis.whole_heap import WholeHeap, heap_at_hand
+from gomap.analysis.whole_heap import HeapAtHand, WholeHeap
 from gomap.errors import GomapError
 from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind
-from gomap.progress import Progress, silent
 from gomap.target import Target
 
 #: Objects that are looked at on the way up from one map, and how far up.
-MAX_LOOKED_AT, MAX_UP = 64, 6
+MAX_LOOKED_AT, MAX_UP = 64, 32
 
 
 @dataclass
@@ -28,9 +28,7 @@ class Referring:
 
     target: Target
     known: Callable[[int], GoType | None]
-    progress: Progress = silent
-    _whole: WholeHeap | None = None
-    _looked: bool = False
+    at_hand: HeapAtHand
     _trails: Trails | None = None
     _types: dict[int, tuple[GoType, int] | None] = field(default_factory=dict)
 
@@ -41,19 +39,12 @@ class Referring:
         except GomapError:
             return None
 
-    def _graph(self) -> WholeHeap | None:
-        if not self._looked:
-            self._looked = True
-            self._whole = heap_at_hand(self.target, self.progress)
-            if self._whole is not None:
-                one = self._whole
-                self._trails = Trails(self.target, one.heap, one.graph, one.roots)
-        return self._whole
-
     def _climb(self, address: int) -> GoType | None:
-        whole = self._graph()
-        if whole is None or self._trails is None:
+        whole = self.at_hand()
+        if whole is None:
             return None
+        if self._trails is None:
+            self._trails = Trails(self.target, whole.heap, whole.graph, whole.roots)
         graph = whole.graph
         one = graph.objects.object_at(address)
         if one < 0:
@@ -71,11 +62,9 @@ class Referring:
                 if len(seen) > MAX_LOOKED_AT:
                     return None
                 longer = (before, *way)
-                noted = self._type_of(whole, before)
-                if noted is not None:
-                    t = self._trails.down(*noted, longer, address)
-                    if t is not None and t.kind is Kind.MAP:
-                        return t
+                t = self._trails.down(longer, address, self._type_of(whole, before))
+                if t is not None and t.kind is Kind.MAP:
+                    return t
                 ways.append(longer)
         return None
 

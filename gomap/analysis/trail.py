@@ -67,6 +67,7 @@ class Trails:
         self._rules = allocator(target)
         self._word = target.arch.pointer_size
         self._variables: list[Variable] | None = None
+        self._passed: dict[int, _At] = {}
 
     def of(self, way: RootWay) -> Trail:
         """The way, in words."""
@@ -84,18 +85,25 @@ class Trails:
         known = at.type is not None
         return Trail(at.text, at.text if known and at.expr else None, at.type, place, name)
 
-    def down(self, t: GoType, start: int, objects: Sequence[int], address: int) -> GoType | None:
-        """The type of what lies at the address, in the last of these objects. t: of the value that begins at `start` in
-        the first; of a map, whose header that is. None where types do not lead there."""
-        if t.kind is Kind.MAP:
-            at = _At("", t, start, True, start)
-        else:
-            at = self._of_object(_At("", None, start, True), objects[0])
+    def down(self, objects: Sequence[int], address: int, first: tuple[GoType, int] | None) -> GoType | None:
+        """The type of what lies at the address, in the last of these objects. first: the type of the value that the
+        first has, and where that begins; of a map, whose header that is. None where types do not lead there. Where they
+        do, the objects on the way count as known, also for later calls."""
+        at = self._passed.get(objects[0])
+        if at is None and first is not None:
+            t, start = first
+            at = _At("", t, start, True, start) if t.kind is Kind.MAP else None
+            at = at or self._of_object(_At("", None, start, True), objects[0])
+        passed: dict[int, _At] = {}
         for before, one in zip(objects, objects[1:]):
-            if at.type is None:
+            if at is None or at.type is None:
                 return None
+            passed[before] = replace(at, text="")
             at = self._hop(at, self._graph.slots(before, one), one)
-        return at.type if at.address == address else None
+        if at is None or at.address != address:
+            return None
+        self._passed.update(passed)
+        return at.type
 
     # -- where it starts -------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ whole and not larger than MAX_KEPT.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from gomap import human
@@ -81,20 +82,30 @@ def known_heap(target: Target, progress: Progress = silent) -> WholeHeap | None:
     return found
 
 
-def heap_at_hand(target: Target, progress: Progress = silent) -> WholeHeap | None:
-    """The graph where an earlier command has worked it out or that takes a moment only: for what is good to know. None
-    of a program that goes on, and where it can't be built."""
-    if target.running:
-        return None
-    try:
-        found = known_heap(target, progress)
+@dataclass
+class HeapAtHand:
+    """The graph for what is good to know, once it is asked for: where an earlier command has worked it out, or that
+    takes a moment only. None where it can't be built. Of a process that runs it is the graph of this command alone."""
+
+    target: Target
+    progress: Progress = silent
+    _found: WholeHeap | None = None
+    _looked: bool = False
+
+    def __call__(self) -> WholeHeap | None:
+        if not self._looked:
+            self._looked = True
+            with suppress(GomapError):
+                self._found = self._small()
+        return self._found
+
+    def _small(self) -> WholeHeap | None:
+        found = known_heap(self.target, self.progress)
         if found is None:
-            spans, _ = Heap(target).every()
+            spans, _ = Heap(self.target).every()
             if sum(span.size for span in spans) <= SMALL_HEAP:
-                found = whole_heap(target, progress)
+                found = whole_heap(self.target, self.progress)
         return found
-    except GomapError:
-        return None
 
 
 def whole_heap(target: Target, progress: Progress = silent) -> WholeHeap:

@@ -25,7 +25,7 @@ from gomap.analysis.referring import Referring
 from gomap.analysis.retained_maps import Garbage, garbage, retained_by
 from gomap.analysis.roots import Roots
 from gomap.analysis.trail import Trail, Trails
-from gomap.analysis.whole_heap import WholeHeap, heap_at_hand, whole_heap
+from gomap.analysis.whole_heap import HeapAtHand, WholeHeap, whole_heap
 from gomap.answers.facts import goroutines_seen, heap_facts, in_frame, named, not_searched, search_cut, way_facts
 from gomap.commands.origin import add_origins
 from gomap.declare import Context
@@ -72,6 +72,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     headers = search_heap(target, context.progress)
     retained: dict[int, int] | None = None
     whole: WholeHeap | None = None
+    at_hand = HeapAtHand(target, context.progress)
     dead: Garbage | None = None
     identifier: Identifier | None
     if of_garbage:
@@ -82,7 +83,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         searched = Roots(target, "all", context.progress, object_size=header_size(target))
         found = everywhere(target, searched, context.progress, once=True, census=headers.census)
         ranking = measure(target, found, context.progress, headers.census)
-        more, identifier = beyond(target, found, searched.objects, headers, context.progress)
+        more, identifier = beyond(target, found, searched.objects, headers, context.progress, at_hand)
         if by == "retained":
             whole = whole_heap(target, context.progress)
             ranking = ranking.one_by_one()
@@ -106,7 +107,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     else:
         shown = sorted([*ranking.best(order, most), *others.maps], key=order, reverse=True)[: most or None]
     shown_groups = groups[: most or None]
-    fates = {} if dead is not None else _fates(context, whole, shown)
+    fates = {} if dead is not None else _fates(context, whole, at_hand, shown)
     bounds = moving.bounds(target)
     result = _result(shown, shown_groups, ranking, searched, by, group, found.dead, more, dead, bounds, fates)
     report = Report(result, anomalies=[*found.anomalies, *searched.anomalies], bounds=bounds)
@@ -148,16 +149,18 @@ def _garbage(context: Context, headers: HeapSearch) -> tuple[Garbage, Beyond, Id
         raise GomapError(f"the heap was not searched for maps: {headers.why}")
     found = garbage(whole_heap(target, context.progress), headers.census)
     identifier = Identifier(target, headers.heap, DescribedTypes(target))
-    identifier.referring = Referring(target, lambda address: None, context.progress)
+    identifier.referring = Referring(target, lambda address: None, HeapAtHand(target, context.progress))
     return found, found.maps, identifier
 
 
-def _fates(context: Context, whole: WholeHeap | None, shown: list[Ranked]) -> dict[int, _Fate]:
+def _fates(
+    context: Context, whole: WholeHeap | None, at_hand: HeapAtHand, shown: list[Ranked]
+) -> dict[int, _Fate]:
     """Whether a root leads to each map of the heap that no variable led to, by address, where the heap's graph is at
     hand; and the shortest way of the first of them."""
     unnamed = [one.address for one in shown if one.holder.kind == "heap"]
     if unnamed and whole is None:
-        whole = heap_at_hand(context.target, context.progress)
+        whole = at_hand()
     if not unnamed or whole is None:
         return {}
     objects, retained = whole.graph.objects, whole.retained
