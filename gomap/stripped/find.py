@@ -115,11 +115,10 @@ def area(target: Target, start: int, end: int) -> Area:
 
 def _slices(where: Area, word: int, most: int) -> Iterator[tuple[int, int, int, int]]:
     """(address, pointer, length, capacity) of what can be a slice that is not empty."""
-    words = where.words
-    for i in range(len(words) - 2):
-        length, capacity = words[i + 1], words[i + 2]
-        if 0 < length <= capacity <= most and words[i] > most and not words[i] % word:
-            yield where.start + i * word, words[i], length, capacity
+    words = memoryview(where.words)  # type: ignore[arg-type]
+    for i, (pointer, length, capacity) in enumerate(zip(words, words[1:], words[2:])):
+        if 0 < length <= capacity <= most < pointer and not pointer % word:
+            yield where.start + i * word, pointer, length, capacity
 
 
 def _pointers(target: Target, start: int, count: int) -> list[int]:

@@ -20,6 +20,9 @@ from gomap.target import Target
 
 #: Maps whose keys are tried, and how many keys have to agree: by chance one does in 128 times.
 MAPS, ENOUGH = 64, 6
+#: Maps that sift the thousands of candidates, of which the right one agrees with one at least; and agreeing keys that
+#: leave no doubt: by chance they agree once in 2**224 times.
+SIFTING, CERTAIN = 8, 32
 #: Keys of one map that are tried.
 KEYS = 8
 #: Maps with fewer keys are left out: they agree by chance too often.
@@ -57,11 +60,19 @@ def find(
     if not candidates:
         return None
     tried = [(one, sample_of(one, KEYS)) for one in islice(_maps(target, every, types), MAPS)]
+    hashers = [(keys, Hasher(target, mem, types, signatures)) for keys, mem, signatures in candidates]
+    sifted = [(keys, hasher) for keys, hasher in hashers if _agreed(tried[:SIFTING], hasher)]
+    return _best(tried, sifted) or _best(tried, hashers)
+
+
+def _best(tried: Sequence[tuple[MapView, Sample]], hashers: Sequence[tuple[HashKeys, Hasher]]) -> HashKeys | None:
     best, most = None, ENOUGH - 1
-    for keys, mem, signatures in candidates:
-        agreed = _agreed(tried, Hasher(target, mem, types, signatures))
+    for keys, hasher in hashers:
+        agreed = _agreed(tried, hasher)
         if agreed > most:
             best, most = keys, agreed
+        if most >= CERTAIN:
+            break
     return best
 
 

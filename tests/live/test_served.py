@@ -1,13 +1,13 @@
-"""A server that others wrote, linked as its authors release it (-s -w -trimpath), while it serves: its maps, their
-types and sizes against what it says of itself, who holds them, and no stop that its clients could notice."""
+"""A server that others wrote, linked without symbols, while it serves: its maps with their types, sizes and holders
+against what it says of itself and what its runtime profiles, with no stop; and the same in its core file."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,20 +17,35 @@ import pytest
 from tests import conftest
 from tests.support import served
 from tests.support.debuggers import Gdb
-from tests.support.served import Server, serving
+from tests.support.served import Server, harmless, loaded, serving
 from tests.support.toolchains import ROOT, Missing, Row
 
-CLIENTS = 20
-#: The server's own type of its clients, and of a client's subscriptions.
-ALL, OF_ONE = "map[uint64]*server.client", "map[string]*server.subscription"
+CLIENTS, RATE = 20, 200
 TOP = "hmap-top -n 0 --json"
+#: The server's own types: its clients; a client's subscriptions; whom a subject leads to, as an account and a client
+#: that publishes keep it.
+ALL, OF_ONE, CACHE = (
+    "map[uint64]*server.client",
+    "map[string]*server.subscription",
+    "map[string]*server.SublistResult",
+)
+#: Where the pinned server makes the maps of clients' subscriptions, and where it fills them.
+MADE, FILLED = "server/client.go:768", "server/client.go:3202"
+HOLDS = re.compile(r"goroutine (\d+) \S+/server\.\(\*client\)\.(\w+) frame \+0x[0-9a-f]+ -> .*\.subs")
 
 
-def gomap(*arguments: str) -> list[dict[str, Any]]:
+def gomap(*arguments: str) -> tuple[int, str, str]:
+    """By a process that the kernel ends if it stops, signals or writes to another."""
     command = [sys.executable, "-m", "direct", *arguments]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    return [json.loads(line) for line in run.stdout.splitlines()]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, preexec_fn=harmless())
+    return run.returncode, run.stdout, run.stderr
+
+
+def top(*arguments: str) -> list[dict[str, Any]]:
+    status, out, error = gomap(*arguments, "-c", TOP)
+    assert (status, error) == (0, "")
+    maps: list[dict[str, Any]] = json.loads(out)["data"]["maps"]
+    return maps
 
 
 def short(name: str | None) -> str | None:
@@ -40,61 +55,80 @@ def short(name: str | None) -> str | None:
 
 def test_released_server(swiss_go: Row, system_gdb: Gdb, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     try:
-        binary = served.build(swiss_go)
+        binary, twin = served.build(swiss_go), served.build(swiss_go, "")
     except Missing as missing:
         conftest.leave_out(request.config, str(missing))
-    with serving(binary, CLIENTS) as server:
+    core = tmp_path / "core"
+    with serving(binary, CLIENTS) as server, loaded(server.port, RATE) as load:
         pid = str(server.pid)
-        of_one = ranked(server, gomap("pid", pid, "-c", TOP)[0])
-        traced = Traced(server.pid)
-        traced.start()
-        begun = time.monotonic()
-        (why,) = gomap("pid", pid, "-c", f"hmap-why {of_one} --json")
-        ended = time.monotonic()
-        assert not traced.end()
-        # With a debugger no client would get an answer from its beginning to its end.
-        assert server.longest(begun, ended) < (ended - begun) / 2, (begun, ended, server.answers[-5:])
-        held_by_goroutine(why)
-        path = tmp_path / "core"
-        command = [str(system_gdb.path), "-nx", "-q", "-batch", "-p", pid, "-ex", f"gcore {path}"]
-        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True)
-        top, again = gomap("core", str(binary), str(path), "-c", TOP, "-c", f"hmap-why {of_one} --json")
-        assert ranked(server, top) == of_one
-        held_by_goroutine(again)
+        with Watched(server.pid) as watched:
+            maps = top("pid", pid)
+        assert not watched.stopped
+        check(maps, server)
+        by_debug_information(maps, top("pid", pid, "--symbols", str(twin)))
+        # What this test would say if gomap stopped the process.
+        assert gomap("pid", pid, "--pause", "-c", TOP)[0] == -31
+        command = [str(system_gdb.path), "-nx", "-q", "-batch", "-p", pid, "-ex", f"gcore {core}"]
+        with Watched(server.pid) as watched:
+            subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+        assert watched.stopped
+        check(top("core", str(binary), str(core)), server)
+        load.end()
+        assert len(load.answers) > RATE
 
 
-def ranked(server: Server, top: dict[str, Any]) -> str:
-    """The address of the map of the client with most subscriptions. Its entries, those of the other clients' and those
-    of the map of all clients are as many as the server says."""
-    maps = [(short(one["type"]), one["count"], one["address"]) for one in top["data"]["maps"]]
+def check(maps: list[dict[str, Any]], server: Server) -> None:
+    """Every map of these types, of which no other type fits, has as many entries as the server says."""
+    counts: dict[str | None, Counter[int]] = {}
+    for one in maps:
+        assert not one["type_or"] or short(one["type"]) not in (ALL, OF_ONE, CACHE), one
+        counts.setdefault(short(one["type"]), Counter())[one["count"]] += 1
     connections = server.says("connz?subs=1")["connections"]
     assert len(connections) == CLIENTS + 1
-    assert (ALL, len(connections)) in [(t, count) for t, count, _ in maps]
-    wanted = Counter(len(one["subscriptions_list"]) for one in connections if one.get("subscriptions_list"))
-    found = Counter(count for t, count, _ in maps if t == OF_ONE)
-    assert len(wanted) == CLIENTS and wanted <= found, (wanted, found)
-    return next(str(address) for t, count, address in maps if (t, count) == (OF_ONE, CLIENTS))
+    assert counts[ALL] == {len(connections): 1}
+    wanted = Counter(len(one["subscriptions_list"]) for one in connections)
+    assert len(wanted) == CLIENTS and wanted <= counts[OF_ONE], (wanted, counts[OF_ONE])
+    says = server.says("subsz")
+    assert sum(count * number for count, number in counts[OF_ONE].items()) == says["num_subscriptions"]
+    # The client that publishes has a cache of its own, beside its account's.
+    assert says["num_cache"] > served.SUBJECTS and counts[CACHE][served.SUBJECTS] == 2
+    lines = server.allocated()
+    number, made = lines[MADE]
+    held = [one["bytes"]["allocated"] - made // number for one in maps if short(one["type"]) == OF_ONE]
+    assert sum(held) == lines[FILLED][1] and number >= len(held) > CLIENTS
+    calls = server.goroutines()
+    holders = [found for one in maps if short(one["type"]) == OF_ONE and (found := HOLDS.match(one["trail"] or ""))]
+    assert len(holders) > CLIENTS // 4, [one["trail"] for one in maps if short(one["type"]) == OF_ONE]
+    for found in holders:
+        assert f"server.(*client).{found[2]}" in calls[int(found[1])], found
 
 
-def held_by_goroutine(why: dict[str, Any]) -> None:
-    """One of the ways to a client's map begins on the stack of a goroutine of that client."""
-    functions = {one["function"] for one in why["data"]["ways"] if one["root"] == "stack"}
-    assert why["data"]["alive"] and any("server.(*client)." in str(name) for name in functions), why["data"]["ways"]
+def by_debug_information(maps: list[dict[str, Any]], named: list[dict[str, Any]]) -> None:
+    """The types that variables have which lead to maps are those that were told without them."""
+    types = {one["address"]: one["type"] for one in named if one["kind"] not in ("heap", "stack")}
+    told = {one["address"]: one["type"] for one in maps if one["address"] in types and not one["type_or"]}
+    assert told == {address: types[address] for address in told} and len(told) > 100
+    unsure = [one for one in maps if one["address"] in types and one["type_or"]]
+    assert [one for one in unsure if types[one["address"]] not in (one["type"], *one["type_or"])] == []
 
 
-class Traced(threading.Thread):
-    """Whether the process is stopped, or traced by another, at any of many moments."""
+class Watched(threading.Thread):
+    """Whether a thread of the process is stopped or traced by another at any of many moments."""
 
     def __init__(self, pid: int) -> None:
         super().__init__()
-        self._status, self._ended, self._seen = Path(f"/proc/{pid}/status"), threading.Event(), False
+        self._tasks, self._ended, self.stopped = Path(f"/proc/{pid}/task"), threading.Event(), False
 
     def run(self) -> None:
-        while not self._ended.wait(0.005):
-            status = self._status.read_text()
-            self._seen = self._seen or "TracerPid:\t0\n" not in status or "State:\tt" in status or "State:\tT" in status
+        while not self._ended.wait(0.002):
+            for task in self._tasks.iterdir():
+                status = (task / "status").read_text()
+                self.stopped = self.stopped or "TracerPid:\t0\n" not in status or "State:\tt" in status.lower()
 
-    def end(self) -> bool:
+    def __enter__(self) -> Watched:
+        self.start()
+        return self
+
+    def __exit__(self, *ignored: object) -> None:
         self._ended.set()
         self.join()
-        return self._seen

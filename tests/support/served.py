@@ -1,40 +1,47 @@
-"""A server that others wrote (NATS), as its authors release it, under a load that notes how long each answer takes."""
+"""A server that others wrote (NATS), linked without symbols, under a load that notes how long each answer takes.
+
+    python -m tests.support.served PORT RATE     asks until its input ends, then prints what it has noted
+"""
 
 from __future__ import annotations
 
+import ctypes
 import json
-import os
+import re
+import select
 import socket
+import struct
 import subprocess
+import sys
 import tempfile
-import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.support import toolchains
-from tests.support.toolchains import Missing, Row
+from tests.support.toolchains import ROOT, Missing, Row
 
 PACKAGE = "github.com/nats-io/nats-server/v2@v2.15.3"
-#: As the authors link it (.goreleaser.yml), and without symbols, as distributions do.
-FLAGS = ("-trimpath", "-ldflags=-s -w")
-#: Seconds that the server has to start.
+#: As the authors link it (.goreleaser.yml: -trimpath, -w), and without its symbol table, too.
+BARE = "-s -w"
+#: Seconds that the server has to start, and to answer.
 START = 60
+#: Subjects that the load is about: each has an entry in the server's cache of who wants what.
+SUBJECTS = 100
 
 
-def build(row: Row) -> Path:
+def build(row: Row, ldflags: str = BARE) -> Path:
     """Raises Missing where it can't be downloaded."""
+    flags = ("-trimpath", f"-ldflags={ldflags}")
 
     def make(made: Path) -> None:
-        env = toolchains._environment(row)
-        del env["GOPROXY"]
-        env.update({name: os.environ[name] for name in ("GOPROXY", "GOSUMDB") if name in os.environ})
-        env.update(GOFLAGS="-modcacherw", GOBIN=str(made.parent))
-        command = [str(toolchains.ensure(row)), "install", "-p", "2", *FLAGS, PACKAGE]
+        env = {**toolchains.with_proxy(row), "GOBIN": str(made.parent)}
+        command = [str(toolchains.ensure(row)), "install", "-p", "2", *flags, PACKAGE]
         run = subprocess.run(
             command, env=env, cwd=made.parent, stdin=subprocess.DEVNULL, capture_output=True, text=True
         )
@@ -42,7 +49,7 @@ def build(row: Row) -> Path:
             raise Missing(f"{PACKAGE} does not build: {(run.stderr.strip().splitlines() or ['no word'])[-1]}")
         (made.parent / "nats-server").rename(made)
 
-    return toolchains.made_once("served", row.name, row, [PACKAGE, *FLAGS], make)
+    return toolchains.made_once("served", f"{row.name}{ldflags.replace(' ', '')}", row, [PACKAGE, *flags], make)
 
 
 class Client:
@@ -50,19 +57,34 @@ class Client:
 
     def __init__(self, port: int, subjects: Sequence[str]) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=START)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rwb")
         self._file.readline()
-        lines = [f"SUB {subject} {i}" for i, subject in enumerate(subjects, 1)]
-        self._file.write("\r\n".join(['CONNECT {"verbose":false}', *lines, ""]).encode())
-        self.ask()
+        self._send('CONNECT {"verbose":false}', *(f"SUB {subject} {i}" for i, subject in enumerate(subjects, 1)))
+        self._send("PING")
+        while self._line() != b"PONG\r\n":
+            pass
 
-    def ask(self) -> None:
-        """Waits for the server's answer to all that came before."""
-        self._file.write(b"PING\r\n")
+    def _send(self, *lines: str) -> None:
+        self._file.write("".join(f"{line}\r\n" for line in lines).encode())
         self._file.flush()
-        while (line := self._file.readline()) != b"PONG\r\n":
-            if not line:
-                raise EOFError("the server closed the connection")
+
+    def _line(self) -> bytes:
+        line = self._file.readline()
+        if not line or line.startswith(b"-ERR"):
+            raise EOFError(f"the server said {line!r}")
+        if line == b"PING\r\n":
+            self._send("PONG")
+        return line
+
+    def echo(self, subject: str, text: str) -> None:
+        """Publishes to a subject that it has subscribed to, and waits for the message."""
+        self._send(f"PUB {subject} {len(text)}", text)
+        while not self._line().startswith(b"MSG "):
+            pass
+        got = self._line()
+        if got != text.encode() + b"\r\n":
+            raise EOFError(f"the server sent {got!r} in place of {text!r}")
 
     def close(self) -> None:
         self._file.close()
@@ -70,64 +92,154 @@ class Client:
 
 
 @dataclass
-class Server:
-    """A server under load. answers: when each answer came, and after how many seconds."""
+class Load:
+    """Questions at a fixed rate. answers: when each was due, and seconds from then to the answer: one that waits for
+    the one before it counts from when it was due."""
 
+    process: subprocess.Popen[str]
+    answers: list[tuple[float, float]] = field(default_factory=list)
+
+    def end(self) -> None:
+        """Raises AssertionError where a question was not answered."""
+        out, _ = self.process.communicate()
+        assert self.process.returncode == 0, self.process.returncode
+        self.answers = [(due, took) for due, took in json.loads(out)]
+
+    def between(self, since: float, until: float) -> list[float]:
+        """Seconds of each answer to a question that was due in between, the shortest first. In time.monotonic()."""
+        return sorted(took for due, took in self.answers if since <= due < until)
+
+
+@dataclass
+class Server:
     pid: int
     port: int
     http: int
-    answers: list[tuple[float, float]] = field(default_factory=list)
+    profile: int
 
     def says(self, page: str) -> Any:
         """What it says of itself."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/{page}", timeout=START) as answer:
-            return json.load(answer)
+        return json.loads(self._page(self.http, page))
 
-    def longest(self, since: float, until: float) -> float:
-        """Seconds of the longest wait for an answer in between."""
-        every = [at for at, _ in self.answers]
-        times = [since, *(at for at in every if since < at < until), until]
-        return max(after - before for before, after in zip(times, times[1:]))
+    def profiled(self, page: str) -> str:
+        """What the Go runtime in it says (net/http/pprof)."""
+        return self._page(self.profile, f"debug/pprof/{page}").decode()
+
+    def _page(self, port: int, page: str) -> bytes:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=START) as answer:
+            return bytes(answer.read())
+
+    def allocated(self) -> dict[str, tuple[int, int]]:
+        """(objects, bytes) that are in use, by the line (of a file) that allocated them, after a collection: each
+        allocation is sampled (GODEBUG=memprofilerate=1)."""
+        found: dict[str, tuple[int, int]] = {}
+        for record in re.split(r"\n(?=\d+: )", self.profiled("heap?debug=1&gc=1")):
+            head = re.match(r"(\d+): (\d+) \[", record)
+            # The runtime's own functions are left out.
+            call = re.search(r"^#\t0x[0-9a-f]+\t\S+\+0x[0-9a-f]+\s+(?:\S+@v[\d.]+/)?(\S+)", record, re.M)
+            if head and call:
+                objects, size = found.get(call[1], (0, 0))
+                found[call[1]] = objects + int(head[1]), size + int(head[2])
+        return found
+
+    def goroutines(self) -> dict[int, str]:
+        """The traceback of each goroutine."""
+        parts = re.split(r"^goroutine (\d+) ", self.profiled("goroutine?debug=2"), flags=re.M)
+        return {int(number): text for number, text in zip(parts[1::2], parts[2::2])}
+
+
+@contextmanager
+def loaded(port: int, rate: int) -> Iterator[Load]:
+    """A process that asks the server so many times a second; ended with `end`."""
+    command = [sys.executable, "-m", "tests.support.served", str(port), str(rate)]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        yield Load(process)
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @contextmanager
 def serving(binary: Path, clients: int) -> Iterator[Server]:
-    """Client number N has N subscriptions; one more connection asks and waits, over and over."""
+    """Client number N has N subscriptions."""
     with ExitStack() as until, tempfile.TemporaryDirectory() as folder:
         ports = []
-        for _ in range(2):
+        for _ in range(3):
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 ports.append(probe.getsockname()[1])
-        command = [str(binary), "-a", "127.0.0.1", "-p", str(ports[0]), "-m", str(ports[1])]
+        options = [word for pair in zip(("-p", "-m", "--profile"), map(str, ports)) for word in pair]
+        command = [str(binary), "-a", "127.0.0.1", *options]
+        env = {"GODEBUG": "memprofilerate=1", "HOME": folder}
         with open(Path(folder) / "log", "wb") as log:
-            process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            process = subprocess.Popen(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         until.callback(process.wait)
         until.callback(process.kill)
         end = time.monotonic() + START
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", ports[0])).close()
-                break
-            except OSError:
-                assert time.monotonic() < end and process.poll() is None, (Path(folder) / "log").read_text()[-2000:]
-                time.sleep(0.05)
+        for port in ports:
+            while True:
+                try:
+                    socket.create_connection(("127.0.0.1", port)).close()
+                    break
+                except OSError:
+                    assert time.monotonic() < end and process.poll() is None, (Path(folder) / "log").read_text()[-2000:]
+                    time.sleep(0.05)
         server = Server(process.pid, *ports)
         for number in range(1, clients + 1):
-            until.callback(Client(ports[0], [f"of.{number}.{i}" for i in range(number)]).close)
-        ended = threading.Event()
-        load = threading.Thread(target=_load, args=(server, Client(ports[0], []), ended))
-        load.start()
-        until.callback(load.join)
-        until.callback(ended.set)
+            until.callback(Client(server.port, [f"of.{number}.{i}" for i in range(number)]).close)
         yield server
 
 
-def _load(server: Server, client: Client, ended: threading.Event) -> None:
-    while not ended.is_set():
-        begun = time.monotonic()
-        client.ask()
-        now = time.monotonic()
-        server.answers.append((now, now - begun))
-        ended.wait(0.001)
-    client.close()
+# -- a process that can't stop another ------------------------------------------------------------------
+
+#: By the numbers of x86-64: ptrace, kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo, process_vm_writev,
+#: pidfd_send_signal.
+FORBIDDEN = (101, 62, 200, 234, 129, 297, 311, 424)
+_LOAD_NUMBER, _EQUAL, _RETURN = 0x20, 0x15, 0x06
+_KILL, _ALLOW = 0x80000000, 0x7FFF0000
+_NO_NEW_PRIVS, _SECCOMP, _FILTER = 38, 22, 2
+
+
+def harmless() -> Callable[[], None]:
+    """For a child process, before it begins: the kernel ends it (SIGSYS) when it makes a call that stops, signals or
+    writes to another process (seccomp(2))."""
+    program = [(_LOAD_NUMBER, 0, 0, 0)]
+    program += [(_EQUAL, len(FORBIDDEN) - i, 0, number) for i, number in enumerate(FORBIDDEN)]
+    program += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _KILL)]
+    code = b"".join(struct.pack("HBBI", *one) for one in program)
+    held = ctypes.create_string_buffer(code, len(code))
+    filter_ = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program), ctypes.addressof(held)))
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+    def forbid() -> None:
+        if prctl(_NO_NEW_PRIVS, 1, 0, 0, 0) or prctl(_SECCOMP, _FILTER, filter_, 0, 0):
+            raise OSError(ctypes.get_errno(), "seccomp")
+
+    forbid.held = held  # type: ignore[attr-defined]
+    return forbid
+
+
+# -- the load ------------------------------------------------------------------------------------------
+
+
+def main(port: int, rate: int) -> None:
+    client = Client(port, ["load.>"])
+    for i in range(SUBJECTS):
+        client.echo(f"load.{i}", "warm")
+    print("ready", flush=True)
+    dues, times, begun = array("d"), array("d"), time.monotonic()
+    while True:
+        due = begun + len(dues) / rate
+        if select.select([sys.stdin], [], [], max(due - time.monotonic(), 0))[0]:
+            break
+        client.echo(f"load.{len(dues) % SUBJECTS}", f"question {len(dues)}")
+        dues.append(due)
+        times.append(time.monotonic() - due)
+    print(json.dumps([*zip(dues, times)]))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))
