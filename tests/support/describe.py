@@ -5,6 +5,7 @@ The dynamic types of interfaces are read from these.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gomap.gotypes import GoType, Kind
@@ -46,12 +47,14 @@ def kind_number(t: GoType, word: int) -> int:
 
 @dataclass
 class Descriptors:
-    """A module of types in a target. direct_in_tflag: Go 1.26 and later. layout: of the maps."""
+    """A module of types in a target. direct_in_tflag: Go 1.26 and later. layout: of the maps. functions: parameters and
+    results of function types, by their names, and whether they are variadic."""
 
     target: ImageTarget
     layout: str = "swiss"
     split: bool = False
     direct_in_tflag: bool = True
+    functions: Mapping[str, tuple[Sequence[GoType], Sequence[GoType], bool]] = field(default_factory=dict)
     made: dict[int, int] = field(default_factory=dict)
     kept: list[GoType] = field(default_factory=list)
 
@@ -116,7 +119,7 @@ class Descriptors:
         space, word = self.space, self.word
         own = self._own(t)
         named = "." in t.name and t.kind is not Kind.UNSAFE_POINTER and t.name[0] not in "*[(" and " " not in t.name
-        named = named and not t.name.startswith("map[")
+        named = named and not t.name.startswith(("map[", "func("))
         basic_name = t.kind in (Kind.BOOL, Kind.INT, Kind.UINT, Kind.FLOAT, Kind.COMPLEX, Kind.STRING)
         tflag = EXTRA_STAR | (NAMED if named or basic_name or t.kind is Kind.UNSAFE_POINTER else 0)
         path, _, last = t.name.rpartition("/")
@@ -149,7 +152,10 @@ class Descriptors:
         if t.kind is Kind.ARRAY:
             return space.word(self.of(t.elem)) + space.word(0x3000) + space.word(t.length)
         if t.kind is Kind.FUNC:
-            return space.word(0)
+            taken, given, variadic = self.functions.get(t.name, ((), (), False))
+            counts = space.uint(len(taken), 2) + space.uint(len(given) | variadic << 15, 2)
+            # Bytes behind the counts of 64-bit programs are of no meaning.
+            return counts.ljust(self.word, b"\xee") + b"".join(space.word(self.of(one)) for one in (*taken, *given))
         if t.kind is Kind.INTERFACE:
             return space.word(0) + space.word(0x4000) + 2 * space.word(2 if t.methods else 0)
         if t.kind is Kind.STRUCT:

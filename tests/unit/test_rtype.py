@@ -27,6 +27,21 @@ def chan(elem: GoType, word: int) -> GoType:
     return GoType(Kind.CHAN, f"chan {elem.name}", word, lazy_elem=fixed(elem))
 
 
+def functions(word: int) -> dict[str, tuple[list[GoType], list[GoType], bool]]:
+    number, text = basic("int", word), basic("string", word)
+    inner = struct("example.com/shop/cart.Item", word, [("N", number)])
+    several = slice_of(pointer(inner, word), word)
+    return {
+        "func(int) string": ([number], [text], False),
+        "func(*example.com/shop/cart.Item)": ([pointer(inner, word)], [], False),
+        "func(int, ...*example.com/shop/cart.Item) (string, example.com/shop/cart.Item)": (
+            [number, several],
+            [text, inner],
+            True,
+        ),
+    }
+
+
 def samples(word: int) -> list[GoType]:
     names = [
         "int",
@@ -64,7 +79,8 @@ def samples(word: int) -> list[GoType]:
         interface(word),
         interface(word, methods=True, name="main.Shape"),
         GoType(Kind.UNSAFE_POINTER, "unsafe.Pointer", word),
-        GoType(Kind.FUNC, "func(int) string", word),
+        GoType(Kind.FUNC, "func()", word),
+        *(GoType(Kind.FUNC, name, word) for name in functions(word)),
         slice_of(pointer(array_of(0, unnamed), word), word),
     ]
 
@@ -86,7 +102,7 @@ def same(a: GoType, b: GoType, depth: int = 6) -> None:
 @by_go
 def test_types_of_every_kind(arch: Arch, new: bool) -> None:
     fake, _ = target(arch)
-    described = Descriptors(fake, direct_in_tflag=new)
+    described = Descriptors(fake, direct_in_tflag=new, functions=functions(arch.pointer_size))
     types = DescribedTypes(fake)
     for t in samples(arch.pointer_size):
         same(types.at(described.of(t)), t)

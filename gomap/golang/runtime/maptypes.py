@@ -13,7 +13,14 @@ from dataclasses import dataclass
 
 from gomap.errors import GomapError
 from gomap.golang.runtime.pclntab import varint
-from gomap.golang.runtime.rtype import KIND_MASK, KINDS, TFLAG_EXTRA_STAR, TFLAG_UNCOMMON, DescribedTypes
+from gomap.golang.runtime.rtype import (
+    KIND_MASK,
+    KINDS,
+    TFLAG_EXTRA_STAR,
+    TFLAG_UNCOMMON,
+    UNCOMMON_SIZE,
+    DescribedTypes,
+)
 from gomap.gotypes import Kind
 from gomap.target import Record
 
@@ -23,8 +30,8 @@ MAX_DESCRIPTORS, MAX_LINKS = 256 << 20, 1 << 22
 _WORDS = {
     Kind.POINTER: 1, Kind.FUNC: 1, Kind.SLICE: 1, Kind.CHAN: 2, Kind.ARRAY: 3, Kind.INTERFACE: 4, Kind.STRUCT: 4,
 }  # fmt: skip
-#: Bytes of abi.UncommonType, abi.Method and abi.Imethod.
-_UNCOMMON, _METHOD, _INTERFACE_METHOD = 16, 16, 8
+#: Bytes of abi.Method and abi.Imethod.
+_METHOD, _INTERFACE_METHOD = 16, 8
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,7 @@ def _one_by_one(types: DescribedTypes, module: Record, data: bytes) -> Iterator[
             each = _INTERFACE_METHOD if kind is Kind.INTERFACE else 3 * word
             more = each * arch.pointer(data, own + 2 * word)
         if data[at + 2 * word + 4] & TFLAG_UNCOMMON:
-            more += _UNCOMMON + _METHOD * arch.uint(data, at + size + 4, 2)
+            more += UNCOMMON_SIZE + _METHOD * arch.uint(data, at + size + 4, 2)
         at += size + more
         at += -at % word
 

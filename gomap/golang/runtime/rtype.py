@@ -58,9 +58,11 @@ KIND_MASK = 0x1F
 DIRECT_IFACE = 1 << 5  # in Kind_ up to 1.25 (KindDirectIface), in TFlag from 1.26 on (TFlagDirectIface)
 TFLAG_UNCOMMON, TFLAG_EXTRA_STAR, TFLAG_NAMED, TFLAG_REGULAR_MEMORY = 1, 2, 4, 8
 NAME_EMBEDDED = 1 << 3
+#: Bytes of abi.UncommonType.
+UNCOMMON_SIZE = 16
 MAX_NAME = 4096
 MAX_SIZE_BITS = 50
-MAX_FIELDS = 4096
+MAX_FIELDS = MAX_PARAMETERS = 4096
 MAX_DEPTH = 64  # of types within types
 MAX_TYPE_NAME = 1 << 14
 #: Fields and array elements that a value consists of, an array's counted once: more has no type of a program.
@@ -323,7 +325,7 @@ class DescribedTypes:
         if kind is Kind.MAP:
             return self._map(d, name)
         if kind is Kind.FUNC:
-            return GoType(kind, name or self._raw_name(d) or "func", word)
+            return GoType(kind, name or self._func_name(d, 0), word)
         return GoType(kind, name, d.size)
 
     def _part(self, d: Descriptor, address: int, offset: int, count: int = 1) -> GoType:
@@ -380,9 +382,30 @@ class DescribedTypes:
         if kind is Kind.MAP:
             elem = arch.pointer(self.target.memory.read(own + word, word))
             return f"map[{self._name_of(first, depth + 1)}]{self._name_of(elem, depth + 1)}"
+        if kind is Kind.FUNC:
+            return self._func_name(d, depth)
         if kind in (Kind.STRUCT, Kind.CHAN):
             return self.at(address).name
         return self._raw_name(d)
+
+    def _func_name(self, d: Descriptor, depth: int) -> str:
+        """abi.FuncType: InCount, OutCount, whose top bit says that the function is variadic; the types of parameters
+        and results follow the descriptor."""
+        arch, word = self.target.arch, self.target.arch.pointer_size
+        own = d.address + 4 * word + 16
+        counts = self.target.memory.read(own, 4)
+        taken, given = arch.uint(counts, 0, 2), arch.uint(counts, 2, 2)
+        variadic, given = given >> 15, given & 0x7FFF
+        if taken + given > MAX_PARAMETERS:
+            return self._raw_name(d) or "func"
+        at = own + word + (UNCOMMON_SIZE if d.tflag & TFLAG_UNCOMMON else 0)
+        data = self.target.memory.read(at, (taken + given) * word) if taken + given else b""
+        names = [self._name_of(arch.pointer(data, i * word), depth + 1) for i in range(taken + given)]
+        if variadic and taken:
+            names[taken - 1] = "..." + names[taken - 1].removeprefix("[]")
+        results = ", ".join(names[taken:])
+        results = f" ({results})" if given > 1 else f" {results}" if given else ""
+        return f"func({', '.join(names[:taken])}){results}"
 
     def _fields(self, d: Descriptor, own: int) -> tuple[Field, ...]:
         """abi.StructType: PkgPath, Fields; abi.StructField: Name, Typ, Offset."""
