@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from itertools import chain
 from typing import Any, NamedTuple
@@ -44,6 +45,8 @@ from gomap.results.top import TopExample, TopGroup, TopMap, TopResult, TopTotal,
 FEW = 1024
 #: Ways from roots that are written down.
 MAX_TRAILS = 64
+#: Objects in a row of a way that no type is known of: hmap-why has each of them.
+_NAMELESS = re.compile(r"(?: -> 0x[0-9a-f]+ \([\d,]+ B\)(?: \+0x[0-9a-f]+)?){3,}")
 
 
 class _Fate(NamedTuple):
@@ -178,6 +181,7 @@ def _fates(
 def _written(trail: Trail, address: int) -> str:
     before, _, last = trail.text.rpartition(" -> ")
     text = before if last.startswith(f"{address:#x} (") else trail.text  # the row has the address
+    text = _NAMELESS.sub(lambda found: f" -> {found[0].count(' -> ')} objects", text)
     return text + ("" if trail.name is None else in_frame(trail.place))
 
 
@@ -340,7 +344,7 @@ def _name(one: Ranked, dead: bool, fates: Mapping[int, _Fate]) -> str:
     if one.holder.kind not in NO_VARIABLE:
         return named(one.holder)
     fate = fates.get(one.address, _UNKNOWN)
-    what = "garbage" if dead or fate.alive is False else fate.trail or "no variable"
+    what = "garbage" if dead or fate.alive is False else human.short(fate.trail or "no variable")
     if one.type is UNKNOWN:
         return f"{what}; type unknown"
     doubt = f", {len(one.others):,} more fit" if one.others else ""
