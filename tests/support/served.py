@@ -163,8 +163,8 @@ def loaded(port: int, rate: int) -> Iterator[Load]:
 
 
 @contextmanager
-def serving(binary: Path, clients: int) -> Iterator[Server]:
-    """Client number N has N subscriptions."""
+def serving(binary: Path, clients: int, each: int = 1, sampled: bool = True) -> Iterator[Server]:
+    """Client number N has N times `each` subscriptions. sampled: whether every allocation is (GODEBUG)."""
     with ExitStack() as until, tempfile.TemporaryDirectory() as folder:
         ports = []
         for _ in range(3):
@@ -173,7 +173,7 @@ def serving(binary: Path, clients: int) -> Iterator[Server]:
                 ports.append(probe.getsockname()[1])
         options = [word for pair in zip(("-p", "-m", "--profile"), map(str, ports)) for word in pair]
         command = [str(binary), "-a", "127.0.0.1", *options]
-        env = {"GODEBUG": "memprofilerate=1", "HOME": folder}
+        env = {"HOME": folder, **({"GODEBUG": "memprofilerate=1"} if sampled else {})}
         with open(Path(folder) / "log", "wb") as log:
             process = subprocess.Popen(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         until.callback(process.wait)
@@ -189,7 +189,7 @@ def serving(binary: Path, clients: int) -> Iterator[Server]:
                     time.sleep(0.05)
         server = Server(process.pid, *ports)
         for number in range(1, clients + 1):
-            until.callback(Client(server.port, [f"of.{number}.{i}" for i in range(number)]).close)
+            until.callback(Client(server.port, [f"of.{number}.{i}" for i in range(number * each)]).close)
         yield server
 
 
