@@ -19,7 +19,8 @@ LOADS = (0.25, 0.5, 0.75)
 @dataclass
 class Together:
     """Maps with one key. fill: how many are empty, at most a quarter, half and three quarters full, and more than
-    that. example: the first of them by the order. unnamed: how many no variable led to."""
+    that. example: the first of them by the order. unnamed: how many no variable led to. unsure: of how many other
+    types fit as well."""
 
     key: str
     example: Ranked
@@ -30,6 +31,7 @@ class Together:
     rebuilt: int = 0
     values: int | None = None
     unnamed: int = 0
+    unsure: int = 0
     loads: float = 0.0
     loaded: int = 0
     fill: list[int] = field(default_factory=lambda: [0] * (len(LOADS) + 2))
@@ -69,6 +71,7 @@ def add_up(maps: Iterable[tuple[Ranked, int]], by: str, order: Callable[[Any], f
         if one.values is not None:
             group.values = (group.values or 0) + one.values
         group.unnamed += number * (one.holder.kind in NO_VARIABLE)
+        group.unsure += number * bool(one.others)
         if one.load is not None:
             group.loads += one.load * number
             group.loaded += number

@@ -265,6 +265,7 @@ def _group(one: Together) -> TopGroup:
         key=one.key or None,
         maps=one.maps,
         unnamed=one.unnamed,
+        unsure=one.unsure,
         count=one.entries,
         load=one.load,
         bytes=_sizes(one.bytes),
@@ -438,4 +439,7 @@ def _describe_groups(report: Report, shown: list[Together], by: str, with_values
         ("held", "in the allocator's size classes; whole pages over 32 KiB"),
         ("fill", "maps that are empty / at most 25% / 50% / 75% full / fuller"),
     ]
+    unsure = sum(one.unsure for one in shown) if by == "type" else 0
+    if unsure:
+        facts.append(("types", f"other types fit {human.plural(unsure, 'map')} of these as well (unsure in --json)"))
     report.sections.append(Facts(facts))

@@ -26,6 +26,7 @@ class TopGroup:
     ]
     maps: Annotated[int, "maps of the group"]
     unnamed: Annotated[int, "those of them that no variable led to"]
+    unsure: Annotated[int, "those of them that other types fit as well (without `--group`, `type_or` names these)"]
     count: Annotated[int, "their entries"]
     load: Annotated[Optional[float], "the mean of their loads; null of sync.Maps alone"]
     bytes: Annotated[SizeFacts, "what they own"]
