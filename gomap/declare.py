@@ -158,6 +158,12 @@ GOROUTINE = Arg("--goroutine", "look up names in the frames of goroutine N", "N"
 FRAME = Arg("--frame", "start the search for names at frame N (0 is the newest)", "N", natural)
 FULL = Arg("--full", "show long values whole")
 RAW = Arg("--raw", "show times, durations, network addresses and the like as structs with all fields")
+ROWS = Arg("-n", "how many rows to list; 0: all", "N", natural, default=20)
+PACKAGE = Arg(
+    "--package", "only what variables of package P lead to: its path, its name, or PATH/... for all below", "P"
+)
+TYPE = Arg("--type", "only maps of type T, or with T in their type", "T")
+STD = Arg("--std", "also the standard library's own maps")
 JSON = Arg("--json", "print the answer as one line of JSON")
 
 

@@ -21,12 +21,23 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class Listed:
+    """Label, items and a remark on them: on one line where they fit, else each item has a line of its own under the
+    label. label: columns that labels take at least."""
+
+    rows: Sequence[tuple[str, Sequence[str], str]]
+    label: int = 0
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows under headings. right: columns of numbers. code: columns of Go values.
 
     names: columns of names, whose ends say most. whole: this column and all behind it are told whole, under each
     other where they do not fit beside each other; None: what does not fit is cut. kept: the column that tells the rows
-    apart, a key's: it is not cut, and where it does not fit what is behind it is told under it.
+    apart, a key's: it is not cut, and where it does not fit what is behind it is told under it. middle: the column of
+    paths, which are shortened in the middle so that a row is one line; optional: columns that are left out before, where
+    the screen is narrow; hint: how the whole is shown, a label and a text, told where something was left out.
     """
 
     headings: Sequence[str]
@@ -36,6 +47,9 @@ class Table:
     names: frozenset[int] = frozenset()
     whole: int | None = None
     kept: int | None = None
+    middle: int | None = None
+    optional: Sequence[int] = ()
+    hint: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,12 +80,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class Lines:
-    """Text as it stands."""
+    """Text as it stands. apart: after an empty line."""
 
     rows: Sequence[str]
+    apart: bool = True
 
 
-Section = Union[Facts, Table, Heat, Bars, Progress, Lines]
+Section = Union[Facts, Listed, Table, Heat, Bars, Progress, Lines]
 
 
 class Bounds(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from gomap import human
@@ -12,6 +12,7 @@ from gomap.analysis.beyond import Beyond, add_slots, beyond, header_size
 from gomap.analysis.groups import Group, groups
 from gomap.analysis.held import AliasSearch, Holder
 from gomap.analysis.roots import Reach, Roots
+from gomap.analysis.selection import Selection, package_of, shape
 from gomap.analysis.slices import Shared, Slice, overlaps
 from gomap.answers.facts import (
     call_facts,
@@ -24,17 +25,19 @@ from gomap.answers.facts import (
     search_cut,
     where,
 )
+from gomap.answers.paths import ShortNames
 from gomap.declare import Context
 from gomap.errors import UsageError
 from gomap.gotypes import Kind, can_reach_slice
-from gomap.report import Facts, Lines, Report, Section
+from gomap.report import Facts, Lines, Listed, Report, Section
 from gomap.results.alias import AliasResult, GoroutineRow, SharedArrayRow, SharedMapRow, SliceRow
 from gomap.results.fields import UNASKED, Asked
 from gomap.results.shared import ScannedFacts
 from gomap.target import Variable
+from gomap.wrap import columns
 
-#: Shared maps, and places of one, that a person is shown.
-MAX_GROUPS, MAX_ROWS = 40, 24
+#: Shared arrays, places of one map, and ways to it from one of them that a person is shown.
+MAX_GROUPS, MAX_ROWS, MAX_WAYS = 40, 24, 4
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
@@ -44,10 +47,16 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     scope = options["--scope"] or ("all" if one else "frame")
     usual = WHOLE_DEPTH if scope == "all" else context.settings.depth
     depth = usual if options["--depth"] is None else options["--depth"]
+    selection = Selection(target, options["--package"], options["--type"], options["--std"])
+    if selection.narrows and (expressions or options["--slices"]):
+        why = "they select from all maps that a search finds"
+        raise UsageError(
+            f"--package and --type can't be combined with {'--slices' if not expressions else 'EXPR'}: {why}"
+        )
     if options["--slices"]:
         return _slices(context, options, scope, depth)
     if one:
-        return _who_else(context, expressions[0], scope, depth)
+        return _who_else(context, options, scope, depth)
     more: Beyond | None = None
     if expressions:
         searched = None
@@ -58,13 +67,23 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     shared = [group for group in together if len(group.holders) > 1]
     listed = together if options["--all"] or expressions else shared
     listed.sort(key=lambda group: (-len(group.holders), group.address))
-    report = Report(_result(listed, found, searched, more), anomalies=found.anomalies)
-    report.answer = [_summary(shared, together, found, searched)]
+    every = len(listed)
+    if selection.narrows:
+        shared, listed = (
+            [one for one in those if any(selection.selects(holder, one.type.name) for holder in _ways(one.holders))]
+            for those in (shared, listed)
+        )
+        found.nil = [one for one in found.nil if selection.selects(one, one.type.name)]
+    report = Report(_result(listed, found, searched, more, selection=selection), anomalies=found.anomalies)
+    report.answer = [_summary(shared, together, found, searched, selection)]
     if more is not None:
         report.answer += more_maps(more)
+    if selection.narrows:
+        report.cut(f"maps {selection.asked}", len(listed), every)
     if not options.get("--json"):
         told = searched is not None and searched.scope != "frame"
-        _describe(report, listed, found, bool(expressions) or options["--all"], told)
+        words = _Text(context, found, selection, told)
+        words.describe(report, listed, bool(expressions) or options["--all"], options["-n"], bool(expressions))
     _partial(report, found, None if expressions else depth)
     return report
 
@@ -84,8 +103,9 @@ def _search(context: Context, scope: str, depth: int) -> tuple[Roots, AliasSearc
     return searched, found, more
 
 
-def _who_else(context: Context, text: str, scope: str, depth: int) -> Report:
+def _who_else(context: Context, options: Mapping[str, Any], scope: str, depth: int) -> Report:
     """The answer to one expression: the other variables that hold its map."""
+    text: str = options["EXPR"][0]
     variable = _named(context, text)
     named = holders(context.target, [variable], 0)
     if not named.maps:  # nothing to search for
@@ -109,7 +129,9 @@ def _who_else(context: Context, text: str, scope: str, depth: int) -> Report:
     verb = "holds" if len(others) == 1 else "hold"
     answer = f"{human.plural(len(others), noun)} {verb} {what}" if others else f"no {noun} was found that holds {what}"
     report.answer = [f"{answer} ({human.plural(len(found.maps), 'map')}; {_searched(searched)} searched)"]
-    _describe(report, listed, found, True, searched.scope != "frame")
+    if not options.get("--json"):
+        words = _Text(context, found, Selection(context.target), searched.scope != "frame")
+        words.describe(report, listed, True, 0, True)
     _partial(report, found, depth)
     return report
 
@@ -186,16 +208,6 @@ def _partial(report: Report, found: AliasSearch, depth: int | None) -> None:
     search_cut(report, found, depth)
 
 
-def _describe(report: Report, listed: list[Group], found: AliasSearch, nil: bool, told: bool) -> None:
-    """The sections a person reads. told: see _by_place."""
-    shown = [(group, _by_place(group.holders, told)) for group in listed[:MAX_GROUPS]]
-    width = max((len(place) for _, rows in shown for place, _ in rows), default=0)
-    for group, rows in shown:
-        report.sections += _sections(group, rows, width, len(found.type_or.get(group.address, ())))
-    _left_out(report, len(listed))
-    report.sections += _nil_section(found, nil, told)
-
-
 def _named(context: Context, text: str) -> Variable:
     """The variable, as the map that it holds."""
     variable, t, address = context.resolve_map(text)
@@ -211,6 +223,7 @@ def _result(
     more: Beyond | None = None,
     others: int | None = None,
     arrays: Asked[list[SharedArrayRow]] = UNASKED,
+    selection: Selection | None = None,
 ) -> AliasResult:
     places = {(h.place.goroutine, h.place.frame) for held in found.maps.values() for h in held}
     own = {place for place in places if place != (None, None)}
@@ -233,6 +246,7 @@ def _result(
                 shared_by=group.shared_by,
                 headers=list(group.headers),
                 holders=[holder_row(holder) for holder in group.holders],
+                std=selection is not None and _is_standard(group, selection),
             )
             for group in listed
         ],
@@ -258,7 +272,9 @@ def _goroutine_rows(listed: list[Group], found: AliasSearch, searched: Roots) ->
     return rows
 
 
-def _summary(shared: list[Group], together: list[Group], found: AliasSearch, searched: Roots | None) -> str:
+def _summary(
+    shared: list[Group], together: list[Group], found: AliasSearch, searched: Roots | None, selection: Selection
+) -> str:
     if searched is None:
         if not together and not found.anomalies:
             return "only nil maps, nothing shared"
@@ -273,11 +289,12 @@ def _summary(shared: list[Group], together: list[Group], found: AliasSearch, sea
             return f"{human.plural(len(together), 'separate map')}, nothing shared"
         return f"{human.plural(len(together), 'map')}, {len(shared)} of them shared"
     scanned = f"({human.plural(len(found.maps), 'map')}; {_searched(searched)} searched)"
+    which = f" {selection.asked}" if selection.narrows else ""
     if not shared:
-        return f"no map is shared {scanned}"
+        return f"no map{which} is shared {scanned}"
     holders_ = sum(len(group.holders) for group in shared)
     verb = "is" if len(shared) == 1 else "are"
-    return f"{human.plural(len(shared), 'map')} {verb} shared by {human.plural(holders_, 'variable')} {scanned}"
+    return f"{human.plural(len(shared), 'map')}{which} {verb} shared by {human.plural(holders_, 'variable')} {scanned}"
 
 
 def _searched(searched: Roots) -> str:
@@ -289,42 +306,135 @@ def _searched(searched: Roots) -> str:
     return " and ".join([*frames, human.plural(searched.globals, "package variable")])
 
 
-def _sections(group: Group, rows: list[tuple[str, str]], width: int, others: int) -> list[Section]:
-    """others: how many other types the map may have."""
-    buckets = f"  buckets {group.buckets:#x}" if group.buckets else ""
-    entries = human.plural(group.count, "entry")
-    lines = [f"{group.type.name}  {group.address:#x}  {entries}{buckets}"]
-    if others:
-        lines.append(f"  {others_fit(others)} (--json names them)")
-    if group.shared_by == "buckets":
-        headers = ", ".join(f"{header:#x}" for header in group.headers)
-        lines.append(f"  {len(group.headers)} headers share these buckets: {headers}")
-    more = [Lines([f"  ... {len(rows) - MAX_ROWS:,} more places (--json lists them all)"])] * (len(rows) > MAX_ROWS)
-    return [Lines(lines), Facts(rows[:MAX_ROWS], width), *more]
+def _ways(holders_: Iterable[Holder]) -> Iterator[Holder]:
+    """All ways to the variables that hold a map."""
+    return (way for holder in holders_ for way in (holder, *holder.also))
 
 
-def _by_place(holders: list[Holder], told: bool) -> list[tuple[str, str]]:
-    """Paths under the place they start from, frames before package variables. told: which goroutines stand there, and
-    which of their frames it is."""
-    places: dict[str, dict[str, set[tuple[int, int | None]]]] = {}
-    for holder in [each for known in holders for each in (known, *known.also)]:
-        paths = places.setdefault(where(holder.place), {})
-        named = f"{holder.path} (dead)" if holder.kind == "dead" else holder.path
-        if holder.kind == "slot":
-            named = f"{holder.path} in stack slot {holder.address or 0:#x}"
-        paths.setdefault(named, set()).add((holder.place.goroutine or 0, holder.place.frame))
-    rows = []
-    for place, paths in places.items():
-        everyone = {goroutine for frames in paths.values() for goroutine, _ in frames}
-        if everyone == {0} or (len(everyone) == 1 and not told):
-            rows.append((place, ", ".join(paths)))
-            continue
-        together: dict[frozenset[tuple[int, int | None]], list[str]] = {}
-        for path, frames in paths.items():
-            together.setdefault(frozenset(frames), []).append(path)
-        for some, these in together.items():
-            rows.append((place, f"{', '.join(these)} ({_goroutines(some)})"))
-    return rows
+def _is_standard(group: Group, selection: Selection) -> bool:
+    """Whether the map is the standard library's own: all that lead to it is."""
+    return all(selection.is_standard(way, group.type.name) for way in _ways(group.holders))
+
+
+class _Text:
+    """The sections that a person reads. told: which goroutines stand at a place, and which of their frames it is."""
+
+    def __init__(self, context: Context, found: AliasSearch, selection: Selection, told: bool) -> None:
+        self._names = ShortNames(context.target)
+        self._found, self._selection, self._told = found, selection, told
+        self._ranks: dict[int, tuple[bool, int, bool, int]] = {}
+
+    def describe(self, report: Report, listed: list[Group], nil: bool, most: int, named: bool) -> None:
+        """most: how many rows there may be, 0 for all. named: the maps were named: each is told by itself."""
+        selection, hidden = self._selection, 0
+        if not (named or selection.std or selection.narrows):
+            own = [group for group in listed if not _is_standard(group, selection)]
+            hidden, listed = len(listed) - len(own), own
+        alike = [[group] for group in listed] if named else self._alike(listed)
+        shown = alike[: most or None]
+        rows = [self._by_place(these[0].holders) for these in shown]
+        label = max((columns(place) for some in rows for place, _, _ in some), default=0)
+        for these, some in zip(shown, rows):
+            report.sections += self._sections(these, some, label)
+        if len(shown) < len(alike):
+            maps = human.plural(sum(map(len, alike[len(shown) :])), "more map")
+            report.sections.append(Lines([f"{maps}: -n 0 shows all"]))
+        if hidden:
+            of = "shared map" if not nil else "map"
+            one = hidden == 1
+            what = f"{human.plural(hidden, of)} of the standard library {'is' if one else 'are'} not shown"
+            report.sections.append(Lines([f"{what}: --std shows {'it' if one else 'them'}"]))
+        report.sections += self._nil_section(nil, named)
+
+    def _rank(self, holder: Holder) -> tuple[bool, int, bool, int]:
+        """The ways that people care about most come first: those from the program's own variables, from a frame, short
+        ones."""
+        found = self._ranks.get(id(holder))
+        if found is None:
+            known = holder.kind not in ("dead", "slot")
+            whose = self._selection.whose(package_of(holder))
+            found = not known, whose, holder.place.kind == "global", len(holder.way.parts)
+            self._ranks[id(holder)] = found
+        return found
+
+    def _alike(self, listed: list[Group]) -> list[list[Group]]:
+        """The groups, the most interesting first, with those that are held in the same way."""
+        together: dict[object, list[Group]] = {}
+        order = {id(group): min(self._rank(way) for way in _ways(group.holders)) for group in listed}
+        for group in sorted(listed, key=lambda one: (order[id(one)], len(one.holders), one.address)):
+            shapes = {shape(way) for way in _ways(group.holders)}
+            if any("*" in one for _, one, _ in shapes):  # which variables hold an element besides is of each its own
+                shapes = {(place, one if place or "*" in one else "", dead) for place, one, dead in shapes}
+            key = group.type.name, group.shared_by, frozenset(shapes)
+            together.setdefault(key if group.shared_by == "header" else id(group), []).append(group)
+        return [*together.values()]
+
+    def _sections(self, these: list[Group], rows: list[tuple[str, list[str], str]], label: int) -> list[Section]:
+        group = these[0]
+        others = len(self._found.type_or.get(group.address, ()))
+        buckets = f"  buckets {group.buckets:#x}" if group.buckets else ""
+        lines = [
+            f"{self._names.type(group.type.name)}  {group.address:#x}  {human.plural(group.count, 'entry')}{buckets}"
+        ]
+        if others:
+            lines.append(f"  {others_fit(others)} (--json names them)")
+        if group.shared_by == "buckets":
+            headers = ", ".join(f"{header:#x}" for header in group.headers)
+            lines.append(f"  {len(group.headers)} headers share these buckets: {headers}")
+        tail = []
+        if len(rows) > MAX_ROWS:
+            tail.append(f"  ... {len(rows) - MAX_ROWS:,} more places (--json lists them all)")
+        if len(these) > 1:
+            verb = "is" if len(these) == 2 else "are"
+            tail.append(f"  {human.plural(len(these) - 1, 'more map')} {verb} held like this one (--json lists all)")
+        return [Lines(lines), Listed(rows[:MAX_ROWS], label), *([Lines(tail, apart=False)] if tail else [])]
+
+    def _by_place(self, holders_: list[Holder]) -> list[tuple[str, list[str], str]]:
+        """Paths under the place they start from, with the goroutines that are there."""
+        places: dict[str, dict[tuple[str, bool], list[Holder]]] = {}
+        for way in sorted(_ways(holders_), key=self._rank):
+            where_ = "package variable" if way.place.kind == "global" else human.short(where(way.place))
+            places.setdefault(where_, {}).setdefault((way.way.shape, way.kind == "dead"), []).append(way)
+        rows = []
+        for place, shapes in places.items():
+            together: dict[frozenset[tuple[int, int | None]], list[list[Holder]]] = {}
+            for ways in shapes.values():
+                frames = frozenset((way.place.goroutine or 0, way.place.frame) for way in ways)
+                together.setdefault(frames, []).append(ways)
+            everyone = {goroutine for frames in together for goroutine, _ in frames}
+            plain = everyone == {0} or (len(everyone) == 1 and not self._told)
+            for frames, some in together.items() if not plain else [(frozenset(), [*shapes.values()])]:
+                items = [self._item(ways) for ways in some[:MAX_WAYS]]
+                if len(some) > MAX_WAYS:
+                    items.append(f"{human.plural(sum(map(len, some[MAX_WAYS:])), 'more way')} (--json lists all)")
+                rows.append((place, items, "" if plain else _goroutines(frames)))
+        return rows
+
+    def _item(self, ways: list[Holder]) -> str:
+        """The path, and how many are like it."""
+        first = ways[0]
+        text = self._names.path(first)
+        if first.kind == "dead":
+            text += " (dead)"
+        elif first.kind == "slot":
+            text += f" in stack slot {first.address or 0:#x}"
+        several = "*" in first.way.shape
+        more = len({self._names.path(way) for way in ways}) - 1 if several else 0
+        return text + (f" and {more:,} like it" if more else "")
+
+    def _nil_section(self, listed: bool, named: bool) -> list[Section]:
+        nil = self._found.nil
+        if not nil:
+            return []
+        if not listed:
+            return [Lines([f"{human.plural(len(nil), 'nil map')} (--all lists them)"])]
+        hides = self._selection.hides
+        shown = nil if named else [one for one in nil if not hides(one, one.type.name)]
+        rows = self._by_place(shown)
+        more = [f"  ... {len(rows) - MAX_ROWS:,} more places (--json lists them all)"] if len(rows) > MAX_ROWS else []
+        if len(shown) < len(nil):
+            more.append(f"  {human.plural(len(nil) - len(shown), 'nil map')} of the standard library: --std shows them")
+        return [Lines(["nil maps"]), Listed(rows[:MAX_ROWS]), *([Lines(more, apart=False)] if more else [])]
 
 
 def _goroutines(frames: frozenset[tuple[int, int | None]]) -> str:
@@ -337,11 +447,3 @@ def _goroutines(frames: frozenset[tuple[int, int | None]]) -> str:
     if len(ids) == 1:
         return f"goroutine {min(ids)}{frame}"
     return f"{len(ids):,} goroutines: {human.ranges(ids)}{frame}"
-
-
-def _nil_section(found: AliasSearch, listed: bool, told: bool) -> list[Section]:
-    if not found.nil:
-        return []
-    if not listed:
-        return [Lines([f"{human.plural(len(found.nil), 'nil map')} (--all lists them)"])]
-    return [Lines(["nil maps"]), Facts(_by_place(found.nil, told)[:MAX_ROWS])]

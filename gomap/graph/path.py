@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import NamedTuple, Union
 
@@ -31,6 +32,7 @@ class CapturedName(str):
     """Part of a path: a captured variable."""
 
 
+_ADDRESS = re.compile(r"\b0x[0-9a-f]+\b")
 #: Part of a path: what a pointer points to, where Go wants that written down.
 DEREF = "(*)"
 #: The variable's name, fields (".a.b"), ".Load()", ".(T)", DEREF; 0xADDR:TYPE in brackets, in place of what is before
@@ -58,6 +60,34 @@ class Path:
         return found[::-1]
 
     @property
+    def root(self) -> str:
+        """The variable's name."""
+        path = self
+        while path.before is not None:
+            path = path.before
+        return str(path.part)
+
+    @property
+    def shape(self) -> str:
+        """The path with * in place of each index, key and address: s.sessions[*].Tags. No key is read for it.
+
+        A step, or two in turn, that are repeated are there once: the elements of a list, and the nodes of a tree at
+        whatever depth, are of one shape.
+        """
+        done: list[str] = []
+        for part in self.parts:
+            one = _shape(part)
+            if one[:1] == "(" and done:
+                done = [f"(*{''.join(done)})"] if one == DEREF else [one]
+            elif len(done) > 1 and done[-1] == one and one != "[*]":
+                continue
+            elif len(done) > 3 and done[-2] == one and done[-3] == done[-1]:
+                done.pop()
+            else:
+                done.append(one)
+        return "".join(done)
+
+    @property
     def kind(self) -> str:
         """What the value is to what it lies in, as docs/json.md has it."""
         path = self
@@ -69,6 +99,14 @@ class Path:
         if isinstance(part, str):
             return "captured" if isinstance(part, CapturedName) else "interface" if part.startswith(".(") else "field"
         return "map-value" if isinstance(part, KeyPart) else "element"
+
+
+def _shape(part: PathPart) -> str:
+    if isinstance(part, str):
+        return _ADDRESS.sub("*", part)
+    if isinstance(part, int):
+        return "[*]"
+    return part.form.format("*") if part.form else f"(*:{part.behind.name})"
 
 
 class Names:

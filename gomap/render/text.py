@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from gomap.anomaly import Anomaly
 from gomap.human import visible
 from gomap.render.color import Paint
-from gomap.report import Bars, Facts, Heat, Lines, Progress, Report, Section, Table
+from gomap.report import Bars, Facts, Heat, Lines, Listed, Progress, Report, Section, Table
 from gomap.results.answer import Cut
+from gomap.wrap import columns
+from gomap.wrap import wrapped as _wrap
 
-_ESCAPE = re.compile(r"\033\[[0-9;]*m")
 _BLOCKS = "·▁▂▃▄▅▆▇█"
 _ASCII_LEVELS = ".123456789"
 LABEL = 12
 MAX_LABEL = 44
 MIN_TEXT = 20
 MIN_COLUMN = 3
+#: Columns that an optional column of a table takes at least.
+OPTIONAL = 16
 _WORST_FIRST = ("error", "warning", "note")
 #: So many warnings (or notes) of one kind are told, and how many more there are.
 ALIKE = 3
@@ -62,41 +62,30 @@ def _visible(section: Section) -> Section:
     if isinstance(section, Table):
         return replace(section, rows=[[visible(cell) for cell in row] for row in section.rows])
     if isinstance(section, Lines):
-        return Lines([visible(row) for row in section.rows])
+        return replace(section, rows=[visible(row) for row in section.rows])
+    if isinstance(section, Listed):
+        rows = [
+            (visible(label), [visible(item) for item in items], visible(more)) for label, items, more in section.rows
+        ]
+        return replace(section, rows=rows)
     return section
 
 
 def _spaced(section: Section) -> bool:
-    return isinstance(section, (Table, Lines)) or (isinstance(section, Facts) and section.apart)
+    return isinstance(section, Table) or (isinstance(section, (Facts, Lines)) and section.apart)
 
 
 def _wrapped(lines: Sequence[str], width: int) -> list[str]:
     return [part for line in lines for part in _wrap(line, width, 2)]
 
 
-def _wrap(text: str, width: int, indent: int) -> list[str]:
-    if columns(text) <= width:
-        return [text]
-    lines = textwrap.wrap(text, width, subsequent_indent=" " * indent, break_on_hyphens=False)
-    # textwrap leaves the space in front of a word that is longer than a line where the line is full with it.
-    return [part.rstrip() for line in lines for part in _pieces(line, width)] or [""]
-
-
-def _pieces(line: str, width: int) -> list[str]:
-    """textwrap counts characters, and some take two columns."""
-    pieces = []
-    while columns(line) > width:
-        end = next(i for i in range(len(line), 0, -1) if columns(line[:i]) <= width)
-        pieces.append(line[:end])
-        line = line[end:]
-    return [*pieces, line]
-
-
 def _section(section: Section, style: Style, paint: Paint) -> list[str]:
     if isinstance(section, Facts):
         return _facts(section, style, paint)
+    if isinstance(section, Listed):
+        return _listed(section, style, paint)
     if isinstance(section, Table):
-        return _table(section, style, paint)
+        return _table(section, style, paint) if section.middle is None else _narrowed(section, style, paint)
     if isinstance(section, Heat):
         return _heat(section, style, paint)
     if isinstance(section, Bars):
@@ -121,6 +110,51 @@ def _facts(section: Facts, style: Style, paint: Paint) -> list[str]:
         lines.append("  " + paint("dim", pad(name, label)) + " " + parts[0])
         lines += [" " * (label + 3) + part for part in parts[1:]]
     return lines
+
+
+def _listed(section: Listed, style: Style, paint: Paint) -> list[str]:
+    label = max([LABEL, section.label, *(columns(name) for name, _, _ in section.rows)])
+    label = min(label, MAX_LABEL, max(style.width - MIN_TEXT - 3, LABEL))
+    lines = []
+    for name, items, remark in section.rows:
+        behind = f" ({remark})" if remark else ""
+        text = f"{pad(name, label)} {', '.join(items)}{behind}"
+        if columns(name) <= label and columns(text) + 2 <= style.width:
+            lines.append("  " + paint("dim", pad(name, label)) + text[len(pad(name, label)) :])
+            continue
+        lines += [paint("dim", part) for part in _wrap(f"  {name}{behind}", style.width, 4)]
+        lines += [part for item in items for part in _wrap(f"      {item}", style.width, 8)]
+    return lines
+
+
+def _narrowed(section: Table, style: Style, paint: Paint) -> list[str]:
+    """A line a row: columns are left out, and paths shortened in the middle, as the screen is narrow."""
+    at = section.middle or 0
+    widths = [max(columns(row[i]) for row in [section.headings, *section.rows]) for i in range(len(section.headings))]
+    kept = list(range(len(widths)))
+
+    def missing() -> int:
+        return max(2 + 2 * (len(kept) - 1) + sum(widths[i] for i in kept) - style.width, 0)
+
+    for i in section.optional:
+        most = max(widths[i] - OPTIONAL, 0)
+        if not missing():
+            break
+        if missing() <= most:
+            widths[i] -= missing()
+        else:
+            kept.remove(i)
+    widths[at] = max(widths[at] - missing(), min(widths[at], MIN_TEXT))
+    rows = [[fit_middle(row[i], widths[i], style.blocks) if i == at else row[i] for i in kept] for row in section.rows]
+    cut = len(kept) < len(section.headings) or any(row[at] not in shown for row, shown in zip(section.rows, rows))
+    cut = cut or any(columns(row[i]) > widths[i] for row in section.rows for i in kept)
+    right = frozenset(place for place, i in enumerate(kept) if i in section.right)
+    shown_as = [[fit(cell, widths[i], style.blocks) for cell, i in zip(row, kept)] for row in rows]
+    lines = _table(Table([section.headings[i] for i in kept], shown_as, right), style, paint)
+    return [
+        *lines,
+        *(_facts(Facts([section.hint]), style, paint) if cut and section.hint is not None and lines else []),
+    ]
 
 
 def _table(section: Table, style: Style, paint: Paint) -> list[str]:
@@ -304,16 +338,6 @@ def _labelled(label: str, text: str, width: int, paint: Paint) -> list[str]:
 # -- widths ------------------------------------------------------------------------------------------
 
 
-def columns(text: str) -> int:
-    """Columns on a terminal: wide characters take two, combining ones none, escape codes none."""
-    if text.isascii() and "\033" not in text:
-        return len(text)
-    plain = _ESCAPE.sub("", text)
-    if plain.isascii():
-        return len(plain)
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in plain)
-
-
 def pad(text: str, width: int, right: bool = False) -> str:
     """Text filled with spaces to `width` columns.
 
@@ -332,9 +356,26 @@ def fit(text: str, width: int, blocks: bool, at_front: bool = False) -> str:
     mark = "…" if blocks else "..."
     if text.isascii() and "\033" not in text:
         return text[: max(width - len(mark), 0)] + mark
+    return _start(text, width - len(mark)) + mark
+
+
+def fit_middle(text: str, width: int, blocks: bool) -> str:
+    """Cut to `width` columns in the middle: of a path the variable's name and the last fields say most."""
+    if columns(text) <= width:
+        return text
+    mark = "…" if blocks else "..."
+    room = max(width - len(mark), 2)
+    front = _start(text, room * 2 // 5)
+    return front + mark + _start(text[::-1], room - columns(front))[::-1]
+
+
+def _start(text: str, width: int) -> str:
+    """As much of the text as so many columns have room for."""
+    if text.isascii() and "\033" not in text:
+        return text[: max(width, 0)]
     kept = ""
     for character in text:
-        if columns(kept + character) + len(mark) > width:
+        if columns(kept + character) > width:
             break
         kept += character
-    return kept + mark
+    return kept

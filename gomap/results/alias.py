@@ -19,6 +19,11 @@ class SharedMapRow:
     shared_by: Annotated[Word, "`header`: one map; `buckets`: several headers with the same buckets"]
     headers: Annotated[list[Address], "all the headers, one when `shared_by` is `header`"]
     holders: Annotated[list[HolderRow], "who has it"]
+    std: Annotated[
+        bool,
+        "whether the map is the standard library's own: only its package variables lead there, and no other package's "
+        "type is on the way. Text leaves such maps out unless `--std` is given; false where maps were named",
+    ]
 
 
 @dataclass(frozen=True)

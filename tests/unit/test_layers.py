@@ -16,7 +16,7 @@ from tests.support.sources import FILES, PACKAGES, ROOT, tree
 #: A module may import modules of lower layers, and of its own package. From docs/architecture.md.
 LAYERS = (
     ("gomap.results.fields",),
-    ("gomap.arrays", "gomap.errors", "gomap.human", "gomap.progress", "gomap.anomaly", "gomap.zips"),
+    ("gomap.arrays", "gomap.errors", "gomap.human", "gomap.wrap", "gomap.progress", "gomap.anomaly", "gomap.zips"),
     ("gomap.results",),
     ("gomap.memory", "gomap.gotypes", "gomap.elf", "gomap.report"),
     ("gomap.target", "gomap.process", "gomap.corefile"),

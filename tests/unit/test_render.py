@@ -15,8 +15,9 @@ from gomap.anomaly import Anomaly
 from gomap.declare import Settings
 from gomap.render import text as as_text
 from gomap.render.color import Paint
-from gomap.render.text import Style, columns, fit, pad, render
+from gomap.render.text import Style, fit, pad, render
 from gomap.report import Bars, Facts, Heat, Lines, Progress, Report, Table
+from gomap.wrap import columns
 from tests.support import plans
 from tests.support.by_hand import made
 from tests.support.synthetic import ClassicPlan, SwissPlan

@@ -1,0 +1,89 @@
+"""Text in lines that fit a terminal: how wide it is, and where it may be broken.
+
+A word that is longer than a line is broken where a path of Go has its parts: m.users["a"] / .Tags. So what is read, or
+copied, is in pieces that mean something.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+
+_ESCAPE = re.compile(r"\033\[[0-9;]*m")
+#: In front of these a long word may be broken, and behind those.
+_BEFORE, _BEHIND = frozenset(".[({"), frozenset("/,;:=|")
+#: A piece of a broken word is at least this part of the line, where a break in the middle of a name is the alternative.
+_LEAST = 4
+
+
+def columns(text: str) -> int:
+    """Columns on a terminal: wide characters take two, combining ones none, escape codes none."""
+    if text.isascii() and "\033" not in text:
+        return len(text)
+    plain = _ESCAPE.sub("", text)
+    if plain.isascii():
+        return len(plain)
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in plain)
+
+
+def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
+    """The text as lines of at most `width` columns. indent: spaces before each line but the first."""
+    if columns(text) <= width:
+        return [text]
+    lines: list[str] = []
+    line = text[: len(text) - len(text.lstrip(" "))]
+    margin, started = " " * min(indent, max(width - 2, 0)), False
+    for space, word in re.findall(r"( *)([^ ]+)", text):
+        before = space if started else ""
+        if columns(line) + len(before) + columns(word) <= width:
+            line, started = line + before + word, True
+            continue
+        if started:
+            lines.append(line)
+            line, started = margin, False
+        pieces = _pieces(word, width - columns(line), width - len(margin))
+        lines += [line + pieces[0], *(margin + piece for piece in pieces[1:])]
+        line, started = lines.pop(), True
+    return [*lines, line] if started else lines or [""]
+
+
+def _pieces(word: str, first: int, room: int) -> list[str]:
+    """A word in pieces of at most `room` columns, the first of at most `first`."""
+    pieces = []
+    left = max(first, 1)
+    while columns(word) > left:
+        end = _end(word, left)
+        pieces.append(word[:end])
+        word, left = word[end:], max(room, 1)
+    return [*pieces, word]
+
+
+def _end(word: str, room: int) -> int:
+    """Where the first piece of the word ends that fits into so many columns."""
+    most, used = 0, 0
+    for most, character in enumerate(word):  # noqa: B007
+        used += columns(character)
+        if used > room:
+            break
+    most = max(most, 1)
+    for end in range(most, max(most // _LEAST, 1) - 1, -1):
+        if end < len(word) and (word[end] in _BEFORE or word[end - 1] in _BEHIND) and word[end - 1] not in _BEFORE:
+            return end
+    return most
+
+
+def terminal_width(descriptor: int) -> int | None:
+    """Columns of the terminal that a file descriptor leads to; None where it leads to none."""
+    try:
+        if not os.isatty(descriptor) or os.environ.get("TERM", "dumb") == "dumb":
+            return None
+        return min(max(os.get_terminal_size(descriptor).columns or 80, 20), 400)
+    except OSError:
+        return None
+
+
+def for_terminal(text: str, descriptor: int = 2) -> str:
+    """A message as the terminal there shows it in whole words; as it is, on one line, where there is no terminal."""
+    width = terminal_width(descriptor)
+    return text if width is None else "\n".join(part for line in text.split("\n") for part in wrapped(line, width, 2))
