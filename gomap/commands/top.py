@@ -156,9 +156,7 @@ def _garbage(context: Context, headers: HeapSearch) -> tuple[Garbage, Beyond, Id
     return found, found.maps, identifier
 
 
-def _fates(
-    context: Context, whole: WholeHeap | None, at_hand: HeapAtHand, shown: list[Ranked]
-) -> dict[int, _Fate]:
+def _fates(context: Context, whole: WholeHeap | None, at_hand: HeapAtHand, shown: list[Ranked]) -> dict[int, _Fate]:
     """Whether a root leads to each map of the heap that no variable led to, by address, where the heap's graph is at
     hand; and the shortest way of the first of them."""
     unnamed = [one.address for one in shown if one.holder.kind == "heap"]

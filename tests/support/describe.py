@@ -5,6 +5,7 @@ The dynamic types of interfaces are read from these.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -124,6 +125,8 @@ class Descriptors:
         tflag = EXTRA_STAR | (NAMED if named or basic_name or t.kind is Kind.UNSAFE_POINTER else 0)
         path, _, last = t.name.rpartition("/")
         text = last if named else t.name
+        if t.kind is Kind.FUNC:  # packages are named by the last part of their paths
+            text = re.sub(r"[\w.]+/", "", text)
         if named:
             tflag |= UNCOMMON
             package = (path + "/" if path else "") + last.split("[")[0].split(".")[0]

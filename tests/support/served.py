@@ -1,6 +1,6 @@
 """A server that others wrote (NATS), linked without symbols, under a load that notes how long each answer takes.
 
-    python -m tests.support.served PORT RATE     asks until its input ends, then prints what it has noted
+python -m tests.support.served PORT RATE     asks until its input ends, then prints what it has noted
 """
 
 from __future__ import annotations
