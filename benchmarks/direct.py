@@ -78,7 +78,7 @@ func main() {
 	fmt.Println(len(users), len(Large))
 }
 """
-STOOD = re.compile(r"stood still for ([\d.]+) ms")
+STOOD = re.compile(r"was stopped for ([\d.]+) ms")
 
 
 def built(go: str, folder: Path) -> tuple[Path, Path]:

@@ -60,6 +60,10 @@ class Identified:
     other_types: tuple[GoType, ...] = ()
 
 
+#: A map as one of a type, and how many of its keys were hashed.
+_Agreed = tuple[MapView, GoType, int]
+
+
 @dataclass(frozen=True)
 class _Known:
     """A map type of the program. slots: *abi.Type of its groups (buckets), None where only a variable tells of it."""
@@ -152,11 +156,9 @@ class Identifier:
     def identify(self, address: int) -> Identified:
         """The type of the map whose header lies at the address."""
         array = count = 0
-        found: list[tuple[MapView, GoType, int]] = []
-        partly: tuple[MapView, GoType, int] | None = None
         noted: tuple[int, int] | None = None
         candidates: Sequence[_Known] = self._every
-        by_pointers = is_noted = False
+        is_noted = False
         try:
             array, count = self._array(address)
             noted = self.heap.type_at(array) if array else None
@@ -173,6 +175,33 @@ class Identifier:
                 return Identified(view(self.target, told, address), told, "reference", proven=True)
             except GomapError:
                 pass
+        if told is not None:
+            # Memory that changes while the way down is followed may lead astray: what it tells has to fit the map too.
+            alike = [one for one in candidates if self._name(one) == told.name]
+            found, _, _ = self._agreeing(address, alike, bits, count)
+            for looked, t, hashed in self._fitting(found):
+                return Identified(looked, t, "reference", (), hashed, proven=True)
+        found, partly, by_pointers = self._agreeing(address, candidates, bits, count)
+        if not found and partly is None:
+            return Identified()
+        if not found and partly is not None:  # a map with keys that are not where their hashes belong
+            proven = is_noted or partly[2] >= PROOF_BESIDE_OTHERS
+            return Identified(partly[0], partly[1], "hashes", (), 0, proven)
+        fits = self._fitting(found)
+        looked, t, hashed = (fits or found)[0]  # one of no type that fits is corrupt, and nothing more is known
+        how = "allocator" if noted is not None else "hashes" if hashed else "allocator" if by_pointers else "size"
+        more = {other.name: other for _, other, _ in (fits or found)[1:] if other.name != t.name}
+        proven = is_noted or (bool(fits) and hashed >= PROOF)
+        return Identified(looked, t, how, tuple(more), hashed, proven, tuple(more.values()))
+
+    def _agreeing(
+        self, address: int, candidates: Sequence[_Known], bits: int | None, count: int
+    ) -> tuple[list[_Agreed], _Agreed | None, bool]:
+        """Those of the types whose hashes give the map's keys their marks; the one for which most do, where some do
+        not; whether others were left out because of where the array has pointers (bits)."""
+        found: list[_Agreed] = []
+        partly: _Agreed | None = None
+        by_pointers = False
         hashed_as: dict[tuple[int, ...], tuple[int, int] | None] = {}
         for one in candidates[:MAX_TRIED]:
             t = self._type(one)
@@ -196,26 +225,18 @@ class Identifier:
                 found.append((looked, t, agreed[1] if agreed else 0))
             elif agreed[0] > max(AGREEING, agreed[1] // 2, partly[2] if partly is not None else 0):
                 partly = looked, t, agreed[0]
-        if not found and partly is None:
-            return Identified()
-        if not found and partly is not None:  # a map with keys that are not where their hashes belong
-            proven = is_noted or partly[2] >= PROOF_BESIDE_OTHERS
-            return Identified(partly[0], partly[1], "hashes", (), 0, proven)
+        return found, partly, by_pointers
+
+    def _fitting(self, found: Sequence[_Agreed]) -> list[_Agreed]:
+        """Those whose elems and structure can be the map's, the likeliest first."""
         sound: dict[object, bool] = {}
-        fits = [(self._fit(looked, sound), looked, t, hashed) for looked, t, hashed in found]
-        fits = [one for one in fits if one[0] is not None]
-        if fits:  # else the map is corrupt, and nothing more is known
-            fits.sort(key=lambda one: (one[2].name not in self._first, -(one[0] or 0)))
-            found = [one[1:] for one in fits]
-        looked, t, hashed = found[0]
-        # Memory that changes while the way down is followed may lead astray: what it tells has to fit the map as well.
-        same = next((one for one in found if told is not None and one[1].name == told.name), None) if fits else None
-        if same is not None:
-            return Identified(same[0], same[1], "reference", (), same[2], proven=True)
-        how = "allocator" if noted is not None else "hashes" if hashed else "allocator" if by_pointers else "size"
-        more = {other.name: other for _, other, _ in found[1:] if other.name != t.name}
-        proven = is_noted or (bool(fits) and hashed >= PROOF)
-        return Identified(looked, t, how, tuple(more), hashed, proven, tuple(more.values()))
+        fits = [(self._fit(one[0], sound), one) for one in found]
+        known = [(exact, one) for exact, one in fits if exact is not None]
+        known.sort(key=lambda pair: (pair[1][1].name not in self._first, -pair[0]))
+        return [one for _, one in known]
+
+    def _name(self, one: _Known) -> str:
+        return one.type.name if one.type is not None else self.types.name(one.descriptor)
 
     def _fit(self, looked: MapView, sound: dict[object, bool]) -> int | None:
         """In how many of the first elems a pointer leads to an object of just its type's size; None where an elem, or

@@ -14,7 +14,7 @@ them as is needed. What one object keeps alive needs none: it is what can't be r
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import ModuleType
 from typing import Any
@@ -31,6 +31,8 @@ from gomap.target import Target
 
 #: Bytes of the heap that are looked at together: columns of their words fit into a processor's cache.
 CHUNK = 4 << 20
+#: Objects whose pointers are kept: a container of thousands is asked about each of them.
+MAX_SLOTS = 256
 #: How it is known where the objects of a span have pointers.
 NOWHERE, IN_SPAN, IN_FRONT, OF_SPAN, IN_ARENA = range(5)
 
@@ -69,6 +71,7 @@ class HeapGraph:
     lost: int = 0
     interrupted: bool = False
     sum: int = 0
+    _slots: dict[int, dict[int, list[int]]] = field(default_factory=dict)
 
     def added_up(self, memory: Memory) -> int:
         """The sum as memory is now."""
@@ -94,7 +97,14 @@ class HeapGraph:
 
     def slots(self, one: int, other: int) -> list[int]:
         """Addresses of the pointers that one object has to the other."""
-        return [where for where, leads in self._pointers_of(one) if leads == other]
+        found = self._slots.get(one)
+        if found is None:
+            if len(self._slots) >= MAX_SLOTS:
+                self._slots.clear()
+            found = self._slots[one] = {}
+            for where, leads in self._pointers_of(one):
+                found.setdefault(leads, []).append(where)
+        return found.get(other, [])
 
     def pointers_of(self, one: int) -> Any:
         """Addresses of the pointers of an object, in the order of its edges."""

@@ -359,7 +359,7 @@ class Stripped:
                     continue
                 if low <= value < high:
                     continue
-                t = self._led_to(heap, types, identifier, headers, value)
+                t = self._led_to(heap, types, identifier, headers, words[i : i + 3])
                 if t is not None:
                     yield Root(f"{label}+{i * word:#x}", where.start + i * word, t)
 
@@ -400,9 +400,10 @@ class Stripped:
         return None
 
     def _led_to(
-        self, heap: Heap, types: DescribedTypes, identifier: Identifier, headers: set[int], value: int
+        self, heap: Heap, types: DescribedTypes, identifier: Identifier, headers: set[int], words: Sequence[int]
     ) -> GoType | None:
-        """The type of a variable whose value points there; None where it is not known."""
+        """The type of a variable that begins with these words; None where it is not known."""
+        word, value = self.arch.pointer_size, words[0]
         try:
             if value in headers:
                 known = identifier.identify(value)
@@ -411,9 +412,14 @@ class Stripped:
             if noted is None or noted[1] != value:
                 return None
             t = types.at(noted[0])
+            place = heap.at(value)
+            room = 0 if place is None or place.span is None else place.span.object
         except GomapError:
             return None
-        return GoType(Kind.POINTER, "*" + t.name, self.arch.pointer_size, lazy_elem=fixed(t))
+        if len(words) > 2 and t.size and room >= 2 * t.size and 0 < words[1] <= words[2] <= room // t.size:
+            # An array of several values, and how many of them the variable has and can have: a slice.
+            return GoType(Kind.SLICE, "[]" + t.name, 3 * word, lazy_elem=fixed(t))
+        return GoType(Kind.POINTER, "*" + t.name, word, lazy_elem=fixed(t))
 
     # -- frames, of which it knows none ------------------------------------------------------------------
 
