@@ -15,11 +15,12 @@ from itertools import islice
 
 from gomap.errors import GomapError
 from gomap.golang.hashing.hasher import Hasher, hasher_of
+from gomap.golang.hashing.plans import Plan
 from gomap.golang.layouts.layout import MapView, Shape
 from gomap.golang.layouts.lookup import agreement
 from gomap.golang.layouts.marks import SLOTS
 from gomap.golang.runtime.dictionaries import SHAPE
-from gomap.golang.runtime.heap import Heap, Room
+from gomap.golang.runtime.heap import Heap, HeapPlace, Room
 from gomap.golang.runtime.liveness import pointers_of
 from gomap.golang.runtime.malloc import Allocator, allocator
 from gomap.golang.runtime.maptypes import map_types
@@ -60,8 +61,8 @@ class Identified:
     other_types: tuple[GoType, ...] = ()
 
 
-#: A map as one of a type, and how many of its keys were hashed.
-_Agreed = tuple[MapView, GoType, int]
+#: A type that agrees with a map, and how many of the map's keys were hashed.
+_Agreed = tuple[GoType, Shape, int]
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,10 @@ class Identifier:
     #: By id() of a map type, which the types keep, and number of groups.
     _pointers: dict[tuple[int, int], int] = field(default_factory=dict)
     _largest: dict[int, int] = field(default_factory=dict)
+    _placed: dict[int, HeapPlace | None] = field(default_factory=dict)
+    #: By id() of a type of maps, and of one of keys.
+    _shapes: dict[int, Shape] = field(default_factory=dict)
+    _plans: dict[int, tuple[Plan, ...]] = field(default_factory=dict)
 
     @cached_property
     def _every(self) -> list[_Known]:
@@ -179,19 +184,20 @@ class Identifier:
             # Memory that changes while the way down is followed may lead astray: what it tells has to fit the map too.
             alike = [one for one in candidates if self._name(one) == told.name]
             found, _, _ = self._agreeing(address, alike, bits, count)
-            for looked, t, hashed in self._fitting(found):
-                return Identified(looked, t, "reference", (), hashed, proven=True)
+            for t, _, hashed in self._fitting(address, found):
+                return Identified(view(self.target, t, address), t, "reference", (), hashed, proven=True)
         found, partly, by_pointers = self._agreeing(address, candidates, bits, count)
         if not found and partly is None:
             return Identified()
         if not found and partly is not None:  # a map with keys that are not where their hashes belong
             proven = is_noted or partly[2] >= PROOF_BESIDE_OTHERS
-            return Identified(partly[0], partly[1], "hashes", (), 0, proven)
-        fits = self._fitting(found)
-        looked, t, hashed = (fits or found)[0]  # one of no type that fits is corrupt, and nothing more is known
+            return Identified(view(self.target, partly[0], address), partly[0], "hashes", (), 0, proven)
+        fits = self._fitting(address, found)
+        t, _, hashed = (fits or found)[0]  # one of no type that fits is corrupt, and nothing more is known
         how = "allocator" if noted is not None else "hashes" if hashed else "allocator" if by_pointers else "size"
-        more = {other.name: other for _, other, _ in (fits or found)[1:] if other.name != t.name}
+        more = {other.name: other for other, _, _ in (fits or found)[1:] if other.name != t.name}
         proven = is_noted or (bool(fits) and hashed >= PROOF)
+        looked = view(self.target, t, address)
         return Identified(looked, t, how, tuple(more), hashed, proven, tuple(more.values()))
 
     def _agreeing(
@@ -202,61 +208,79 @@ class Identifier:
         found: list[_Agreed] = []
         partly: _Agreed | None = None
         by_pointers = False
-        hashed_as: dict[tuple[int, ...], tuple[int, int] | None] = {}
+        hashed_as: dict[object, tuple[int, int] | None] = {}
         for one in candidates[:MAX_TRIED]:
             t = self._type(one)
             if t is None:
                 continue
             try:
-                shape = shape_of(t, self.target.arch)
+                shape = self._shape(t)
                 if bits is not None and not self._has_pointers(t, shape, bits, count):
                     by_pointers = True
                     continue
-                looked = view(self.target, t, address)
-                # Of types that have keys of one type at the same places one is hashed.
+                # Of types whose keys lie at the same places and are hashed in one way one is hashed.
                 slots = shape.slots
-                alike = id(slots.key), slots.keys_off, slots.key_stride, int(slots.indirect_key), slots.size
+                places = slots.keys_off, slots.key_stride, slots.indirect_key, slots.size, slots.key.size
+                alike = self._hashed(slots.key), places
                 if alike not in hashed_as:
-                    hashed_as[alike] = agreement(looked, self.hasher)
+                    hashed_as[alike] = agreement(view(self.target, t, address), self.hasher)
                 agreed = hashed_as[alike]
             except GomapError:
                 continue
             if agreed is None or agreed[0] == agreed[1]:
-                found.append((looked, t, agreed[1] if agreed else 0))
+                found.append((t, shape, agreed[1] if agreed else 0))
             elif agreed[0] > max(AGREEING, agreed[1] // 2, partly[2] if partly is not None else 0):
-                partly = looked, t, agreed[0]
+                partly = t, shape, agreed[0]
         return found, partly, by_pointers
 
-    def _fitting(self, found: Sequence[_Agreed]) -> list[_Agreed]:
+    def _fitting(self, address: int, found: Sequence[_Agreed]) -> list[_Agreed]:
         """Those whose elems and structure can be the map's, the likeliest first."""
-        sound: dict[object, bool] = {}
-        fits = [(self._fit(one[0], sound), one) for one in found]
+        elems: dict[object, list[bytes | None] | None] = {}
+        self._placed.clear()
+        fits = [(self._fit(address, one[0], one[1], elems), one) for one in found]
         known = [(exact, one) for exact, one in fits if exact is not None]
-        known.sort(key=lambda pair: (pair[1][1].name not in self._first, -pair[0]))
+        known.sort(key=lambda pair: (pair[1][0].name not in self._first, -pair[0]))
         return [one for _, one in known]
+
+    def _shape(self, t: GoType) -> Shape:
+        """Raises GomapError."""
+        found = self._shapes.get(id(t))
+        if found is None:
+            found = self._shapes[id(t)] = shape_of(t, self.target.arch)
+        return found
+
+    def _hashed(self, key: GoType) -> tuple[Plan, ...]:
+        """How keys of the type may be hashed, which the types keep."""
+        found = self._plans.get(id(key))
+        if found is None:
+            found = self._plans[id(key)] = tuple(self.hasher.plans(key))
+        return found
 
     def _name(self, one: _Known) -> str:
         return one.type.name if one.type is not None else self.types.name(one.descriptor)
 
-    def _fit(self, looked: MapView, sound: dict[object, bool]) -> int | None:
+    def _fit(self, address: int, t: GoType, shape: Shape, elems: dict[object, list[bytes | None] | None]) -> int | None:
         """In how many of the first elems a pointer leads to an object of just its type's size; None where an elem, or
-        a small map's structure, can't be of the map's type. sound: whether the structure can be, of slots in the same
-        places."""
+        a small map's structure, can't be of the map's type. elems: those that were read, of slots in the same places;
+        None where the structure can't be such a map's."""
+        slots = shape.slots
+        # A bucket's overflow pointer lies at its end, which is another place for another type.
+        places = slots.keys_off, slots.elems_off, slots.key_stride, slots.elem_stride, slots.size
+        alike = *places, shape.overflow_off, slots.indirect_key, slots.indirect_elem, shape.scan, shape.elem.size
         exact = 0
         try:
-            # A bucket's overflow pointer lies at its end, which is another place for another type.
-            if looked.count <= SLOTS:
-                shape, slots = looked.shape, looked.shape.slots
-                places = slots.keys_off, slots.elems_off, slots.key_stride, slots.elem_stride, slots.size
-                alike = *places, shape.overflow_off, slots.indirect_key, slots.indirect_elem, shape.scan
-                if alike not in sound:
-                    sound[alike] = not looked.structure(self._rules).anomalies
-                if not sound[alike]:
+            if alike not in elems:
+                elems[alike] = None
+                looked = view(self.target, t, address)
+                if looked.count > SLOTS or not looked.structure(self._rules).anomalies:
+                    elems[alike] = [entry.elem for entry in islice(looked.entries(), ELEMS)]
+            some = elems[alike]
+            if some is None:
+                return None
+            for elem in some:
+                if elem is None or not self._can_be(shape.elem, elem):
                     return None
-            for entry in islice(looked.entries(), ELEMS):
-                if entry.elem is None or not self._can_be(looked.shape.elem, entry.elem):
-                    return None
-                exact += self._is_exact(looked.shape.elem, entry.elem)
+                exact += self._is_exact(shape.elem, elem)
         except GomapError:
             return None
         return exact
@@ -265,11 +289,17 @@ class Identifier:
         if t.kind is not Kind.POINTER:
             return False
         pointer = self.target.arch.pointer(data)
-        place = self.heap.at(pointer)
+        place = self._at(pointer)
         if place is None or place.span is None or place.base != pointer:
             return False
         scan = has_pointers(t.elem)
         return scan != place.span.noscan and place.span.object == self._rules.allocated(t.elem.size, scan)
+
+    def _at(self, pointer: int) -> HeapPlace | None:
+        """Where a pointer of the map's first elems leads, which every type asks for."""
+        if pointer not in self._placed:
+            self._placed[pointer] = self.heap.at(pointer)
+        return self._placed[pointer]
 
     def _can_be(self, t: GoType, data: bytes, depth: int = 0) -> bool:
         """Whether these bytes can be a value of the type. Raises GomapError."""
@@ -295,7 +325,7 @@ class Identifier:
         if kind is Kind.FUNC:
             return self._room.is_code(arch.pointer(self.target.memory.read(pointer, word)))
         size, scan = (t.elem.size, has_pointers(t.elem)) if kind is Kind.POINTER else (t.header.size, True)
-        place = self.heap.at(pointer)
+        place = self._at(pointer)
         if place is None:
             return True
         if place.span is None or place.base is None or place.allocated is False:
