@@ -4,6 +4,7 @@ the unstripped build has."""
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -193,6 +194,18 @@ def test_process(both_layouts: Row, tmp_path: Path) -> None:
             assert {one["key"]: one["value"] for one in data["entries"]} == {f"key {i}": i for i in range(1000)}
             status = Path(f"/proc/{pid}/status").read_text()
             assert "TracerPid:\t0\n" in status and "State:\tT" not in status
+            behind_a_slice(target, told["data"]["maps"])
+
+
+def behind_a_slice(target: DirectTarget, maps: Any) -> None:
+    """A slice of pointers to structs, whose type the allocator noted, leads to the map of each by index and field."""
+    places = [(re.fullmatch(r"(?:data|bss)\+0x[0-9a-f]+\[(\d+)\]\.Tags", one["path"]), one) for one in maps]
+    found = {int(place[1]): one for place, one in places if place}
+    assert {i: (one["type"], one["count"]) for i, one in found.items()} == {
+        i: ("map[string]int", i + 1) for i in range(200)
+    }
+    shown = ask(target, "", f"hmap-show {found[150]['path']} --json").json()["data"]
+    assert (shown["address"], shown["count"]) == (found[150]["address"], 151)
 
 
 # -- gdb -----------------------------------------------------------------------------------------------

@@ -6,7 +6,11 @@ import (
 	"time"
 )
 
+// User is behind a slice of pointers: user i has i+1 tags.
+type User struct{ Tags map[string]int }
+
 var (
+	Users []*User
 	Still = map[string]int{}
 	Busy  = map[int]int{}
 	Done  int
@@ -15,6 +19,13 @@ var (
 func main() {
 	for i := 0; i < 1000; i++ {
 		Still[fmt.Sprint("key ", i)] = i
+	}
+	for i := 0; i < 200; i++ {
+		user := &User{map[string]int{}}
+		for j := 0; j <= i; j++ {
+			user.Tags[fmt.Sprint("tag ", j)] = i
+		}
+		Users = append(Users, user)
 	}
 	fmt.Println("ready")
 	for {
