@@ -56,7 +56,7 @@ class Still:
 class Opened:
     """A process or core file. threads: how many of its threads run on while it is read. registers: those of threads in
     a core file, by the operating system's id, the one that ended the program first. pid: of a process. kept: of a core
-    file, for as long as it is open."""
+    file, for as long as it is open. lacks: what a core file does not have."""
 
     kind: str
     memory: Memory
@@ -65,6 +65,7 @@ class Opened:
     registers: Mapping[int, Registers] = field(default_factory=dict)
     pid: int = 0
     kept: Kept | None = None
+    lacks: Sequence[str] = ()
 
     def still(self, until: ExitStack) -> Still:
         """Stops the process, copies what it can write to, and lets it run on. Where that can't be copied, the process
@@ -84,10 +85,11 @@ def of_core(program: str | None, core: str, symbols: str | None = None) -> Opene
     with suppress(OSError):  # which is told as of any other core file
         where = unpacked(core)
     try:
-        return _of_plain_core(program, where, symbols)
+        opened = _of_plain_core(program, where, symbols)
     except GomapError as error:
         error.args = (str(error).replace(where, core),)  # the temporary file is removed on exit
         raise
+    return replace(opened, lacks=[one.replace(where, core) for one in opened.lacks])
 
 
 def _of_plain_core(program: str | None, core: str, symbols: str | None) -> Opened:
@@ -102,14 +104,14 @@ def _of_plain_core(program: str | None, core: str, symbols: str | None) -> Opene
         told = f"{program} is not on this machine" if program else "the core file does not name it"
         raise GomapError(f"{core}: which program dumped it? {told}: gomap core PROG {core}")
     try:
-        check(program, core)
+        lacks = check(program, core)
         moved = _moved(program, entry)
         memory = Shortcut(CoreMemory(core), ProgramMemory(program, moved))
         info = _info(program, memory, moved, symbols)
     except OSError as error:
         raise GomapError(f"{program} can't be read: {error.strerror}") from error
     known = registers.of_notes(info.arch, notes)
-    return Opened("core", memory, Files(info, moved), lambda: 0, known, kept=Kept())
+    return Opened("core", memory, Files(info, moved), lambda: 0, known, kept=Kept(), lacks=lacks)
 
 
 def of_process(pid: int, symbols: str | None = None) -> Opened:
@@ -199,6 +201,7 @@ class DirectTarget:
         self.memory: Memory = self._held if self.running else cached
         self.stripped: str | None = None
         self.notes: Sequence[str] = ()
+        self.lacks = opened.lacks
         if isinstance(self._info, Stripped):
             self._info.again(opened.memory if still is None else still.memory)
             self.stripped, self.notes = self._info.nameless, self._info.notes

@@ -218,8 +218,9 @@ def _running(target: Target, report: Report) -> list[Anomaly]:
 
 
 def _assumed(target: Target) -> list[Anomaly]:
-    """What was taken for granted of a stripped program."""
-    return [Anomaly("warning", "unknown-version", message) for message in getattr(target, "notes", ())]
+    """What was taken for granted of a stripped program, and what a core file does not have."""
+    assumed = [Anomaly("warning", "unknown-version", message) for message in getattr(target, "notes", ())]
+    return [*assumed, *(Anomaly("warning", "core-file", message) for message in getattr(target, "lacks", ()))]
 
 
 def fault(error: Exception) -> GomapError:

@@ -222,6 +222,11 @@ def test_bad_input(system_go: Row, tmp_path: Path) -> None:
         path.write_bytes(packed[: len(packed) // 2])
         status, out, error = gomap("core", str(path), "-c", "hmap-top")
         assert (status, out, error.count("\n")) == (1, "", 1) and f"{path} is damaged or truncated (" in error, error
+    short = tmp_path / "core.short"
+    short.write_bytes(whole[: len(whole) // 2])
+    status, out, _ = gomap("core", str(binary), str(short), "-c", "hmap-top --json")
+    (cut,) = (one["message"] for one in json.loads(out)["anomalies"] if one["code"] == "core-file")
+    assert status == 0 and re.fullmatch(rf"{short} is truncated by [\d,]+ bytes: what lay there can't be shown", cut)
     for begin, said in ((b"\x28\xb5\x2f\xfd", "zstd"), (b"\x04\x22\x4d\x18", "lz4")):
         path.write_bytes(begin + bytes(100))
         status, out, error = gomap("core", str(path), "-c", "hmap-top")
