@@ -46,6 +46,18 @@ class Calls:
         """The first arguments, each a pointer or an integer of a word."""
         return [hit.register(name) for name in self._arguments[:count]]
 
+    def register_of(self, argument: int) -> str:
+        """The register of that argument, from 0."""
+        return self._arguments[argument]
+
+    def caller(self, hit: Hit) -> int:
+        """An address in the instruction that called the function; 0 where the stack can't be read."""
+        try:
+            word = self.target.arch.pointer_size
+            return max(self.target.arch.pointer(hit.read(hit.register(self._sp), word)) - 1, 0)
+        except MemoryFault:
+            return 0
+
     def goroutine(self, hit: Hit) -> int | None:
         """The id of the goroutine that calls; None where that can't be told."""
         if self._goid is None:

@@ -1,14 +1,23 @@
-"""Limits of a trace as they are typed, and sizes for make by what make gives."""
+"""Limits of a trace as they are typed, sizes for make by what make gives, and writes where their functions are
+entered."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from gomap.declare import duration
+from gomap.errors import GomapError, NoDebugInfo
 from gomap.golang.layouts.grown import Rules
 from gomap.golang.layouts.swiss.grown import SwissGrowths, made
+from gomap.golang.runtime import mapcalls
 from gomap.golang.runtime.malloc import Allocator
-from tests.support.space import AMD64, basic
+from gomap.trace.calls import Calls
+from gomap.trace.operations import Operations
+from gomap.trace.port import Hit
+from tests.support.space import AMD64, basic, target
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("500ms", 0.5), ("10s", 10), ("1.5m", 90), ("1h30m", 5400)])
@@ -33,3 +42,85 @@ def test_a_size_for_make_leaves_room_for_chance(entries: int) -> None:
     assert each <= room if tables == 1 else each + 5 * each**0.5 <= room
     # Not more than it takes: with half the tables it would not fit.
     assert size == entries or (tables // 2) * 896 < entries + 5 * (entries * tables // 2) ** 0.5
+
+
+# -- writes ------------------------------------------------------------------------------------------------
+
+
+class Named:
+    """Functions of 64 bytes each."""
+
+    def __init__(self, *names: str) -> None:
+        self.at = {name: 0x401000 + 64 * i for i, name in enumerate(names)}
+
+    def find(self, names: Sequence[str]) -> dict[str, int]:
+        return {name: self.at[name] for name in names if name in self.at}
+
+    def entry(self, pc: int) -> int:
+        if not 0x401000 <= pc < 0x401000 + 64 * len(self.at):
+            raise GomapError("no function")
+        return pc & ~63
+
+
+def entered(functions: Named, name: str, caller: int, *words: int, key: bytes = b"") -> tuple[Operations, Hit]:
+    """Where a thread has entered the function that has these arguments. key: where the third one points to."""
+    program, space = target(AMD64)
+    stack = space.put(space.word(caller))
+    pointed = space.put(key)
+    given: Any = functions
+    found = Operations(Calls(program, given), given)
+    values = [*words[:2], pointed, *words[3:]] if key else list(words)
+    registers = {"rsp": stack, **dict(zip(("rax", "rbx", "rcx", "rdi"), values))}
+    return found, Hit(functions.at[name], registers.__getitem__, space.read)
+
+
+CALLERS = ("main.main", "runtime.mapassign_fast64", "runtime.mapdelete", "reflect.mapdelete", "runtime.mapclear")
+NAMES = (*CALLERS, "runtime.mapassign", "runtime.mapassign_faststr", "runtime.mapdelete_fast32")
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "words", "pointed", "key"),
+    [
+        ("runtime.mapassign", "assign", (1, 2, 0), b"twelve bytes", b"twelve bytes"),
+        ("runtime.mapassign_fast64", "assign", (1, 2, 0x1122334455667788), b"", bytes.fromhex("8877665544332211")),
+        ("runtime.mapdelete_fast32", "delete", (1, 2, 0xFFFFFFFF00000005), b"", b"\5\0\0\0"),
+        ("runtime.mapassign_faststr", "assign", (1, 2, 0xC000, 3), b"", b"\0\xc0" + bytes(6) + b"\3" + bytes(7)),
+        ("runtime.mapdelete", "delete", (1, 2, 0), b"k", b"k"),
+    ],
+)
+def test_a_write_that_begins(name: str, what: str, words: tuple[int, ...], pointed: bytes, key: bytes) -> None:
+    functions = Named(*NAMES)
+    found, hit = entered(functions, name, functions.at["main.main"] + 20, *words, key=pointed)
+    one = found.read(hit)
+    assert (one.what, one.descriptor, one.address, one.nested) == (what, 1, 2, False)
+    assert found.key(one, len(key), hit) == key
+    assert hit.register(found.header_register()) == one.address
+
+
+def test_clear_has_no_key() -> None:
+    found, hit = entered(Named(*NAMES), "runtime.mapclear", 0, 1, 2)
+    one = found.read(hit)
+    assert (one.what, one.key, one.nested) == ("clear", (), False)
+    with pytest.raises(GomapError):
+        found.key(one, 8, hit)
+
+
+def test_a_write_within_another_is_no_second_one() -> None:
+    """reflect's functions call the runtime's, or have them inlined, which differs from version to version."""
+    functions = Named(*NAMES)
+    for caller, nested in (("reflect.mapdelete", True), ("main.main", False)):
+        # The call may be the last instruction of its function.
+        found, hit = entered(functions, "runtime.mapdelete", functions.at[caller] + 64, 1, 2, key=b"k")
+        assert found.read(hit).nested is nested
+
+
+def test_a_program_that_writes_to_no_map() -> None:
+    with pytest.raises(NoDebugInfo, match="no function that writes to maps"):
+        entered(Named("main.main"), "main.main", 0)
+
+
+def test_each_function_that_writes_is_one_that_operates_on_maps() -> None:
+    """As hmap-race knows them."""
+    operations = {name: mapcalls.operation(name) for name in mapcalls.WRITES}
+    kinds = {"assign": "write"}
+    assert operations == {name: kinds.get(one.operation, one.operation) for name, one in mapcalls.WRITES.items()}

@@ -7,6 +7,7 @@ Linker names: the runtime's Swiss functions and reflect's are linked under other
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 
 from gomap.gotypes import GoType, Kind
@@ -31,6 +32,41 @@ _OPERATIONS = {
     "clear": r"""runtime\.(reflect_)?mapclear|reflect\.mapclear
 |internal/runtime/maps\.(\(\*Map\)\.(Clear|clearSmall)|\(\*table\)\.Clear)""",
     "grow": _GROW,
+}
+
+
+@dataclass(frozen=True)
+class WriteCall:
+    """A function that a write to a map enters first. operation: assign, delete or clear. key: how the key is passed:
+    by `pointer`, by `value` in a word, as the two words of a `string`; None for clear. Its arguments are the map
+    type's descriptor (*abi.MapType), the header, and the key."""
+
+    operation: str
+    key: str | None
+
+
+#: The functions that compiled code calls to write to a map (cmd/compile/internal/walk: mapassign, mapdelete, mapclear;
+#: `clear(m)` and a range loop that deletes all keys become mapclear), and those that reflect calls. The compiler makes
+#: these calls when inlining is over, so no build has them inlined in their callers, whereas it may inline one of them,
+#: or internal/runtime/maps.(*Map).Delete, in another of the runtime. So where one calls another, the outer one is the
+#: operation. The 386 and 32-bit ARM have mapassign_fast32ptr. maps.Clone fills a new map without them.
+WRITES = {
+    "runtime.mapassign": WriteCall("assign", "pointer"),
+    "runtime.mapassign_fast32": WriteCall("assign", "value"),
+    "runtime.mapassign_fast32ptr": WriteCall("assign", "value"),
+    "runtime.mapassign_fast64": WriteCall("assign", "value"),
+    "runtime.mapassign_fast64ptr": WriteCall("assign", "value"),
+    "runtime.mapassign_faststr": WriteCall("assign", "string"),
+    "reflect.mapassign0": WriteCall("assign", "pointer"),
+    "reflect.mapassign_faststr0": WriteCall("assign", "string"),
+    "runtime.mapdelete": WriteCall("delete", "pointer"),
+    "runtime.mapdelete_fast32": WriteCall("delete", "value"),
+    "runtime.mapdelete_fast64": WriteCall("delete", "value"),
+    "runtime.mapdelete_faststr": WriteCall("delete", "string"),
+    "reflect.mapdelete": WriteCall("delete", "pointer"),
+    "reflect.mapdelete_faststr": WriteCall("delete", "string"),
+    "runtime.mapclear": WriteCall("clear", None),
+    "reflect.mapclear": WriteCall("clear", None),
 }
 #: Functions that allocate for a map and are not operations: makemap, what allocates its parts, and a sync.Map's.
 _MAKE = re.compile(

@@ -1,0 +1,93 @@
+"""Writes to maps, read where the runtime's function for them is entered: which map, what is done, which key.
+
+The functions are those of mapcalls.WRITES, found by name. Where a thread is at the first instruction of one, nothing
+has been written yet: a lookup of the key tells whether it is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gomap.errors import GomapError, NoDebugInfo
+from gomap.golang.layouts.slots import MAX_ITEM
+from gomap.golang.runtime.mapcalls import WRITES, WriteCall
+from gomap.golang.runtime.pclntab import Functions
+from gomap.trace.calls import Calls
+from gomap.trace.port import Hit
+
+#: Which argument is the map type's descriptor, which the header.
+DESCRIPTOR, HEADER = 0, 1
+_KEY = 2
+#: How many arguments are read.
+_COUNT = {"pointer": 3, "value": 3, "string": 4, None: 2}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A write that begins. what: assign, delete or clear. address: of the map's header. descriptor: of its type.
+    nested: whether another of these functions has called this one, and was the operation. key: the words that the key
+    is passed in; () for clear."""
+
+    what: str
+    address: int
+    descriptor: int
+    nested: bool
+    call: WriteCall
+    key: tuple[int, ...]
+
+
+class Operations:
+    """The functions of one program that write to maps.
+
+    Raises NoDebugInfo where there are none, GomapError where they can't be looked for.
+    """
+
+    def __init__(self, calls: Calls, functions: Functions) -> None:
+        self._calls, self._functions = calls, functions
+        found = functions.find(list(WRITES))
+        if not found:
+            raise NoDebugInfo("the program has no function that writes to maps")
+        #: By address of their first instruction.
+        self.calls: Mapping[int, WriteCall] = {address: WRITES[name] for name, address in found.items()}
+        self._callers: dict[int, bool] = {}
+
+    def header_register(self) -> str:
+        """The register that has the header's address where one of the functions is entered."""
+        return self._calls.register_of(HEADER)
+
+    def read(self, hit: Hit) -> Operation:
+        """The operation that begins where the thread is. Raises GomapError."""
+        call = self.calls[hit.address]
+        arguments = self._calls.arguments(hit, _COUNT[call.key])
+        return Operation(
+            call.operation,
+            arguments[HEADER],
+            arguments[DESCRIPTOR],
+            self._is_nested(hit),
+            call,
+            tuple(arguments[_KEY:]),
+        )
+
+    def _is_nested(self, hit: Hit) -> bool:
+        pc = self._calls.caller(hit)
+        if pc not in self._callers:
+            try:
+                self._callers[pc] = self._functions.entry(pc) in self.calls
+            except GomapError:
+                self._callers[pc] = False
+        return self._callers[pc]
+
+    def key(self, one: Operation, size: int, hit: Hit) -> bytes:
+        """The key as it lies in memory. size: of the map's keys. Raises MemoryFault, GomapError for clear."""
+        arch = self._calls.target.arch
+        if one.call.key == "pointer":
+            if size > MAX_ITEM:
+                raise GomapError(f"a key of {size:,} bytes is not read")
+            return hit.read(one.key[0], size) if size else b""
+        if one.call.key == "string":
+            return b"".join(map(arch.pack, one.key))
+        if one.call.key == "value":
+            word = arch.pack(one.key[0])
+            return word[:size] if arch.byte_order == "little" else word[len(word) - size :]
+        raise GomapError("clear has no key")
