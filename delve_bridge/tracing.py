@@ -15,10 +15,11 @@ from delve_bridge.rpc import Api, Refused, ended
 from gomap.errors import GomapError, NoProcess
 from gomap.memory import Memory
 from gomap.process import cpu_seconds
-from gomap.trace.port import Ending, Hit
+from gomap.trace.port import Ending, Hit, NoDebugRegister, Stops
 
 #: Names of our breakpoints begin with it.
 OURS = "gomap"
+_WRITE = 2  # WatchWrite of Delve's api.WatchType
 
 
 class Traced(Protocol):
@@ -40,19 +41,19 @@ class DelveTracer:
     def __init__(self, session: Traced) -> None:
         self._session, self._client = session, session.client
 
-    def run(
-        self, addresses: Sequence[int], hit: Callable[[Hit], bool], seconds: float | None, quiet: bool = False
-    ) -> Ending:
+    def run(self, stops: Stops, hit: Callable[[Hit], bool], seconds: float | None, quiet: bool = False) -> Ending:
         pid = self._session.stopped().get("Pid")
         read = self._session.memory().read
         here = isinstance(pid, int) and self._session.direct
         before = cpu_seconds(pid) if here and isinstance(pid, int) else None
-        ours: dict[int, int] = {}
+        ours: dict[int, int | None] = {}
         state: Mapping[str, Any] = {}
         try:
             try:
-                for address in addresses:
+                for address in stops.addresses:
                     ours[self._set(address)] = address
+                if stops.watched is not None:
+                    ours[self._watch(stops.watched)] = None
                 state, kind = self._go_on(ours, hit, read, seconds)
             finally:
                 self._clear(list(ours))
@@ -73,6 +74,17 @@ class DelveTracer:
         made = answer.get("Breakpoint") or answer["breakPoint"]
         return int(made["id"])
 
+    def _watch(self, address: int) -> int:
+        try:
+            answer = self._client.call(
+                "CreateWatchpoint", Scope={"GoroutineID": -1}, Expr=f"*(*uint8)({address:#x})", Type=_WRITE
+            )
+        except Refused as error:
+            if not isinstance(ended(error), Refused):
+                raise
+            raise NoDebugRegister(f"Delve sets no watchpoint: {error}") from error
+        return int((answer.get("Breakpoint") or answer)["id"])
+
     def _clear(self, numbers: Sequence[int]) -> None:
         """The program stands still, or is gone."""
         calls = [("ClearBreakpoint", {"Id": number}) for number in numbers]
@@ -83,7 +95,7 @@ class DelveTracer:
 
     def _go_on(
         self,
-        ours: Mapping[int, int],
+        ours: Mapping[int, int | None],
         hit: Callable[[Hit], bool],
         read: Callable[[int, int], bytes],
         seconds: float | None,
@@ -100,9 +112,10 @@ class DelveTracer:
                     number = int(place["id"])
                     if number in ours:
                         met = True
-                        if int(thread["pc"]) != ours[number]:
+                        pc = int(thread["pc"])
+                        if ours[number] not in (None, pc):
                             continue  # it comes back, as from a signal's handler
-                        enough = enough or hit(Hit(ours[number], self._registers(int(thread["id"])), read))
+                        enough = enough or hit(Hit(pc, self._registers(int(thread["id"])), read))
                     elif number <= 0:  # a panic, a fatal error, or runtime.Breakpoint
                         stops = True
                     elif not place.get("continue"):
@@ -192,7 +205,7 @@ def _status(problem: NoProcess) -> str:
     return words or "?"
 
 
-def _place(state: Mapping[str, Any], kind: str, ours: Mapping[int, int]) -> str:
+def _place(state: Mapping[str, Any], kind: str, ours: Mapping[int, int | None]) -> str:
     thread = state.get("currentThread") or {}
     at = (state.get("currentGoroutine") or {}).get("userCurrentLoc") or thread
     numbers = sorted({int(place["id"]) for _, place in _hits(state) if int(place["id"]) not in ours})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Callable
@@ -17,7 +17,7 @@ import gdb
 
 from gomap.errors import GomapError, MemoryFault, TargetRunning
 from gomap.process import cpu_seconds
-from gomap.trace.port import Ending, Hit
+from gomap.trace.port import Ending, Hit, NoDebugRegister, Stops
 
 #: Seconds between requests to stop a program that has not stopped yet.
 AGAIN = 0.5
@@ -35,6 +35,24 @@ class _At(gdb.Breakpoint):
 
     def stop(self) -> bool:
         return self._run.hit(self._address)
+
+
+class _Changed(gdb.Breakpoint):
+    """A byte that changes. gdb compares it with what it was, and asks `stop` behind the instruction that wrote it."""
+
+    def __init__(self, address: int, run: _Run) -> None:
+        language = gdb.parameter("language")
+        with suppress(gdb.error):
+            gdb.execute("set language go", to_string=True)
+        try:
+            super().__init__(f"{{uint8}}{address:#x}", gdb.BP_WATCHPOINT, gdb.WP_WRITE, internal=True)
+        finally:
+            gdb.execute(f"set language {language}", to_string=True)
+        self.silent = True
+        self._run = run
+
+    def stop(self) -> bool:
+        return self._run.hit(gdb.newest_frame().pc())
 
 
 class _Run:
@@ -84,9 +102,7 @@ class _Run:
 class GdbTracer:
     """Made for one command."""
 
-    def run(
-        self, addresses: Sequence[int], hit: Callable[[Hit], bool], seconds: float | None, quiet: bool = False
-    ) -> Ending:
+    def run(self, stops: Stops, hit: Callable[[Hit], bool], seconds: float | None, quiet: bool = False) -> Ending:
         if gdb.parameter("non-stop"):
             raise TargetRunning("in non-stop mode the program can't be traced: set non-stop off, and start it again")
         pid = gdb.selected_inferior().pid
@@ -94,17 +110,23 @@ class GdbTracer:
         here = connection is not None and connection.type == "native"
         before = cpu_seconds(pid) if here else None
         run = _Run(hit)
-        places: list[_At] = []
+        places: list[gdb.Breakpoint] = []
         timer = _Timer(seconds, run.interrupt)
         gdb.events.stop.connect(run.stopped)
         gdb.events.exited.connect(run.ended)
         try:
-            for address in addresses:
+            for address in stops.addresses:
                 places.append(_At(address, run))
+            if stops.watched is not None:
+                places.append(_Changed(stops.watched, run))
+                if places[-1].type != gdb.BP_HARDWARE_WATCHPOINT:
+                    raise NoDebugRegister("gdb uses no hardware watchpoints here (show can-use-hw-watchpoints)")
             timer.start()
             with _silence(quiet):
                 gdb.execute("continue", to_string=True)
         except gdb.error as error:
+            if stops.watched is not None and "nsert hardware" in str(error):
+                raise NoDebugRegister("gdb has no debug register left for a watchpoint") from error
             if not (here and _has_exited(pid)):
                 raise GomapError(f"the program can't be let run: {error}") from error
             run.lost = True

@@ -353,6 +353,14 @@ class Record:
             raise NoDebugInfo(f"{self.type.name} has a field {name} that is not an integer")
         return self.arch.uint(self.data, found.offset, found.type.size)
 
+    def address_of(self, name: str) -> int:
+        found = self.type.field(name)
+        if found is None:
+            raise NoDebugInfo(
+                f"{self.type.name} has no field {name}: unexpected debug information (unsupported Go version?)"
+            )
+        return self.address + found.offset
+
     def signed(self, name: str) -> int:
         """The field as its type says: negative numbers of an int."""
         found, value = self.type.field(name), self[name]

@@ -43,7 +43,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     version = target.go_version
     trace = GrowthTrace(target, wanted, options["-n"])
     started = time.monotonic()
-    ending = tracer.run(trace.addresses, trace.hit, options["--for"], bool(options.get("--json")))
+    ending = tracer.run(trace.stops, trace.hit, options["--for"], bool(options.get("--json")))
     seconds = time.monotonic() - started
     forget(target.memory)
     gone = ending.kind == "exited"

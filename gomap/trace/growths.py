@@ -20,7 +20,7 @@ from gomap.maps import shape_of
 from gomap.memory import forget, gather
 from gomap.target import Location, Target
 from gomap.trace.calls import Calls
-from gomap.trace.port import Hit
+from gomap.trace.port import Hit, Stops
 
 #: By header, what tells its newest growth: the thread that one trace ended at may come to it again in the next. Seeds
 #: make it differ in another process.
@@ -93,8 +93,8 @@ class GrowthTrace:
         self.kept: list[Traced] = []
 
     @property
-    def addresses(self) -> list[int]:
-        return list(self._named)
+    def stops(self) -> Stops:
+        return Stops(list(self._named))
 
     def capacity(self, entries: int) -> int:
         return self._growths.capacity(entries)

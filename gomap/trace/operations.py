@@ -1,7 +1,8 @@
-"""Writes to maps, read where the runtime's function for them is entered: which map, what is done, which key.
+"""Writes to maps, read where the runtime's function for them is entered, or where it marks the map: what is done, with
+which key.
 
-The functions are those of mapcalls.WRITES, found by name. Where a thread is at the first instruction of one, nothing
-has been written yet: a lookup of the key tells whether it is there.
+The functions are those of mapcalls.WRITES, found by name. Where a thread is at the first instruction of one, or has
+just marked the map, nothing else has been written yet.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from dataclasses import dataclass
 
 from gomap.errors import GomapError, NoDebugInfo
 from gomap.golang.layouts.slots import MAX_ITEM
-from gomap.golang.runtime.mapcalls import WRITES, WriteCall
+from gomap.golang.runtime.mapcalls import WRITERS, WRITES, WriteCall, operation
 from gomap.golang.runtime.pclntab import Functions
+from gomap.target import Target
 from gomap.trace.calls import Calls
 from gomap.trace.port import Hit
 
@@ -51,6 +53,7 @@ class Operations:
         #: By address of their first instruction.
         self.calls: Mapping[int, WriteCall] = {address: WRITES[name] for name, address in found.items()}
         self._callers: dict[int, bool] = {}
+        self._names: dict[int, str] = {}
 
     def header_register(self) -> str:
         """The register that has the header's address where one of the functions is entered."""
@@ -80,14 +83,42 @@ class Operations:
 
     def key(self, one: Operation, size: int, hit: Hit) -> bytes:
         """The key as it lies in memory. size: of the map's keys. Raises MemoryFault, GomapError for clear."""
-        arch = self._calls.target.arch
-        if one.call.key == "pointer":
-            if size > MAX_ITEM:
-                raise GomapError(f"a key of {size:,} bytes is not read")
-            return hit.read(one.key[0], size) if size else b""
-        if one.call.key == "string":
-            return b"".join(map(arch.pack, one.key))
-        if one.call.key == "value":
-            word = arch.pack(one.key[0])
-            return word[:size] if arch.byte_order == "little" else word[len(word) - size :]
-        raise GomapError("clear has no key")
+        return _key(self._calls.target, one.call, one.key, size, hit)
+
+    def marking(self, hit: Hit) -> WriteCall | None:
+        """The write whose function has just marked a map; None where the thread is in no function that does so."""
+        try:
+            start = self._functions.entry(hit.address)
+            if start not in self._names:
+                self._names[start] = self._functions.name(start)
+        except GomapError:
+            return None
+        return WRITERS.get(self._names[start])
+
+    def is_of_map(self, hit: Hit) -> bool:
+        """Whether the thread is in a function that operates on maps."""
+        try:
+            return any(operation(at.function) is not None for at in self._functions.frames(hit.address))
+        except GomapError:
+            return False
+
+    def marked_key(self, call: WriteCall, size: int, hit: Hit) -> bytes | None:
+        """The key of a write that has just marked its map; None where it is not known. Raises MemoryFault, GomapError
+        for clear."""
+        words = [self._calls.stored(hit, _KEY + i) for i in range(_COUNT[call.key] - _KEY)]
+        known = tuple(word for word in words if word is not None)
+        return _key(self._calls.target, call, known, size, hit) if len(known) == len(words) else None
+
+
+def _key(target: Target, call: WriteCall, words: tuple[int, ...], size: int, hit: Hit) -> bytes:
+    arch = target.arch
+    if call.key == "pointer":
+        if size > MAX_ITEM:
+            raise GomapError(f"a key of {size:,} bytes is not read")
+        return hit.read(words[0], size) if size else b""
+    if call.key == "string":
+        return b"".join(map(arch.pack, words))
+    if call.key == "value":
+        word = arch.pack(words[0])
+        return word[:size] if arch.byte_order == "little" else word[len(word) - size :]
+    raise GomapError("clear has no key")

@@ -16,10 +16,26 @@ class CannotRun(GomapError):
     code = "cannot-run"
 
 
+class NoDebugRegister(GomapError):
+    """The debugger can't watch the byte by hardware."""
+
+    code = "no-debug-register"
+
+
+@dataclass(frozen=True)
+class Stops:
+    """Where the program is stopped for a moment: at the instructions with these addresses, and behind each that
+    changes the byte at `watched`."""
+
+    addresses: Sequence[int] = ()
+    watched: int | None = None
+
+
 @dataclass(frozen=True)
 class Hit:
-    """A thread stands at the first instruction of a function. address: of that. register: what the thread's register
-    of that name, in lower case, holds. read: memory as it is now, which raises MemoryFault."""
+    """A thread stands at one of the instructions, or behind one that changed the byte. address: of the instruction
+    that it executes next. register: what the thread's register of that name, in lower case, holds. read: memory as it
+    is now, which raises MemoryFault."""
 
     address: int
     register: Callable[[str], int]
@@ -38,14 +54,12 @@ class Ending:
 
 
 class Tracer(Protocol):
-    def run(
-        self, addresses: Sequence[int], hit: Callable[[Hit], bool], seconds: float | None, quiet: bool = False
-    ) -> Ending:
-        """Lets the program run with a breakpoint at each of these addresses, and calls `hit` wherever a thread comes to
-        one, until that says that it is enough, for so many seconds, or until the program stops for another reason. No
-        breakpoint is left behind, whatever ends it. One call of a function may be hit several times: a signal or the
-        growth of a stack makes a thread come to the same instruction again. quiet: the debugger itself prints nothing
-        about the stop. Raises GomapError; nothing for Ctrl-C."""
+    def run(self, stops: Stops, hit: Callable[[Hit], bool], seconds: float | None, quiet: bool = False) -> Ending:
+        """Lets the program run and calls `hit` wherever a thread stops, until that says that it is enough, for so many
+        seconds, or until the program stops for another reason. No breakpoint and no watchpoint is left behind,
+        whatever ends it. One call of a function may be hit several times: a signal or the growth of a stack makes a
+        thread come to the same instruction again. quiet: the debugger itself prints nothing about the stop. Raises
+        NoDebugRegister before the program ran, GomapError; nothing for Ctrl-C."""
         ...
 
 

@@ -158,6 +158,10 @@ class MapView(Protocol):
         """Whether a write has marked the map."""
 
     @property
+    def writing_at(self) -> int:
+        """Address of the byte of the header that a write marks when it begins and when it ends."""
+
+    @property
     def flags(self) -> list[str]:
         """The flags that are set in the header, by name."""
 

@@ -68,6 +68,15 @@ WRITES = {
     "runtime.mapclear": WriteCall("clear", None),
     "reflect.mapclear": WriteCall("clear", None),
 }
+#: The functions that mark the header while they write, where those of WRITES leave that to them. Arguments: the
+#: header, the type's descriptor, the key.
+WRITERS = {
+    "internal/runtime/maps.(*Map).Put": WriteCall("assign", "pointer"),
+    "internal/runtime/maps.(*Map).PutSlot": WriteCall("assign", "pointer"),
+    "internal/runtime/maps.(*Map).Delete": WriteCall("delete", "pointer"),
+    "internal/runtime/maps.(*Map).Clear": WriteCall("clear", None),
+    **WRITES,
+}
 #: Functions that allocate for a map and are not operations: makemap, what allocates its parts, and a sync.Map's.
 _MAKE = re.compile(
     r"(runtime|reflect)\.(reflect_)?makemap\w*|runtime\.(makeBucketArray|\(\*hmap\)\.\w+)|internal/runtime/maps\..+"

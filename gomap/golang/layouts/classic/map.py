@@ -68,6 +68,10 @@ class ClassicMap:
         return bool(self.header["flags"] & HASH_WRITING)
 
     @property
+    def writing_at(self) -> int:
+        return self.header.address_of("flags")
+
+    @property
     def B(self) -> int:
         """hmap.B: the bucket array has 2^B buckets."""
         return self.header["B"]

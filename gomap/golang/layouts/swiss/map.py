@@ -77,6 +77,10 @@ class SwissMap:
         return self.header["writing"] != 0
 
     @property
+    def writing_at(self) -> int:
+        return self.header.address_of("writing")
+
+    @property
     def flags(self) -> list[str]:
         """`writing`, while Map.writing is set."""
         return ["writing"] if self.writing else []
