@@ -468,7 +468,7 @@ The first line is the answer, even if it says that no goroutine is inside a map 
     ),
     Command(
         name="hmap-trace",
-        summary="let the program run, and record which source lines make maps grow",
+        summary="let the program run, and record which source lines make maps grow, or write to a map",
         about="""
 Lets the program run until Ctrl-C, the given limit, one of your breakpoints or the program's end. Then it lists the
 growths of all maps, or of one map, by the line of your own code: the number of growths and of maps, their entries,
@@ -480,16 +480,24 @@ runtime grows maps (runtime.hashGrow; (*Map).growToTable and (*table).rehash of 
 line of the answer says what that cost. The first eight entries of a map need no growth, and a growth that began
 before the trace is not counted. gomap's breakpoints are removed afterwards; yours work as before.
 
+With --writes it lists the writes to one map instead: for each line, how many inserted a key, overwrote an element,
+deleted or cleared, on which goroutines, and the newest keys. A hardware watchpoint on the map's header stops the program
+where a write begins and where it ends, so writes to other maps cost nothing. If no debug register is free, or the map
+lies on a goroutine's stack, the program stops at each write to any map, which is slow; the answer says which. A delete
+from an empty map writes nothing.
+
 Needs a live amd64 process in gdb or Delve.
 """,
         args=(
             Arg("EXPR", f"{EXPR_HELP} (default: all maps)", optional=True),
+            Arg("--writes", "record the writes to EXPR instead of growths"),
             Arg("--for", "stop after this time: 500ms, 10s, 2m", "DURATION", duration),
-            Arg("-n", "stop after N growths", "N", positive),
+            Arg("-n", "stop after N growths, or N writes", "N", positive),
         ),
         examples=(
             ("hmap-trace --for 10s", "which lines make maps grow in ten seconds?"),
             ("hmap-trace main.cache -n 1", "stop where main.cache grows next"),
+            ("hmap-trace main.cache --writes --for 10s", "which lines write to main.cache, and what?"),
             ("hmap-trace --for 1m --json", "every growth, for a script"),
         ),
         session="Which line makes a map grow",

@@ -1,39 +1,68 @@
-"""hmap-trace: which source lines make maps grow, while the program runs."""
+"""hmap-trace: which source lines make maps grow, or write to a map, while the program runs."""
 
 from __future__ import annotations
 
+import re
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gomap import human
 from gomap.analysis.changes import make
 from gomap.anomaly import Anomaly
 from gomap.declare import Context
-from gomap.errors import NotSet
+from gomap.errors import NotSet, UsageError
 from gomap.memory import forget
 from gomap.report import Facts, Lines, Report, Section, Table
 from gomap.results.shared import CallFacts
-from gomap.results.trace import CopiedFacts, GrownEntries, GrowthEventRow, GrowthLineRow, TraceResult
+from gomap.results.trace import (
+    CopiedFacts,
+    GrownEntries,
+    GrowthEventRow,
+    GrowthLineRow,
+    TraceResult,
+    WriteEventRow,
+    WriteLineRow,
+    WritesFacts,
+    WrittenKeyRow,
+)
 from gomap.target import Location
 from gomap.trace.growths import GrowthTrace, Sum, Traced
-from gomap.trace.port import Ending, tracer_of
+from gomap.trace.port import Ending, NoDebugRegister, Tracer, tracer_of
+from gomap.trace.writes import EFFECTS, WriteSum, WriteTrace, Written
 
 #: Lines that text shows; JSON has all.
 MAX_LINES = 20
 _ENDINGS = {
-    "count": "as many growths as asked for",
+    "count": "as many {} as asked for",
     "time": "the time limit was reached",
     "interrupted": "interrupted",
     "breakpoint": "the program came to {}",
     "stopped": "the program stopped: {}",
     "exited": "{}",
+    "freed": "the map was freed: {}",
 }
+#: Type arguments of a generic function, which is compiled for a shape: the runtime's tracebacks leave them out too.
+_SHAPES = re.compile(r"\[go\.shape\..*\]")
+#: Headings of the effects, and what the answer calls one and many.
+_EFFECTS = {
+    "insert": ("inserts", "insert", "inserts"),
+    "overwrite": ("overwrites", "overwrite", "overwrites"),
+    "delete": ("deletes", "delete", "deletes"),
+    "absent": ("absent", "delete of an absent key", "deletes of absent keys"),
+    "clear": ("clears", "clear", "clears"),
+}
+#: Keys that are told as written to most, in JSON and in text.
+MAX_KEYS, MAX_OFTEN = 20, 5
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
     target, expr = context.target, options["EXPR"]
     tracer = tracer_of(target, "hmap-trace")
+    if options["--writes"]:
+        return _writes(context, options, tracer)
     wanted = type_name = None
     if expr is not None:
         _, t, wanted = context.resolve_map(expr)
@@ -52,7 +81,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     report = Report(_result(expr, wanted, type_name, trace, ending, seconds, sums, finals))
     report.anomalies = _unread(trace)
     report.answer = [_answer(expr, trace, sums)]
-    report.sections = [*_table(trace, sums, finals), Facts(_facts(trace, ending, seconds), apart=bool(sums))]
+    facts = _facts(trace.hits, ending, seconds, "growths")
+    report.sections = [*_table(trace, sums, finals), Facts(facts, apart=bool(sums))]
     if gone:
         report.gone = version or ""
     if trace.count > len(trace.kept):
@@ -84,7 +114,7 @@ def _answer(expr: str | None, trace: GrowthTrace, sums: Sequence[Sum]) -> str:
 def _place(site: Location | None) -> str:
     if site is None:
         return "?"
-    return f"{human.short(site.function)}  {(site.file or '?').rpartition('/')[2]}:{site.line}"
+    return f"{_SHAPES.sub('[...]', human.short(site.function))}  {(site.file or '?').rpartition('/')[2]}:{site.line}"
 
 
 def _table(trace: GrowthTrace, sums: Sequence[Sum], finals: Sequence[int]) -> list[Section]:
@@ -112,11 +142,11 @@ def _table(trace: GrowthTrace, sums: Sequence[Sum], finals: Sequence[int]) -> li
     return [Table(headings, rows, frozenset(range(5)), whole=5), *more]
 
 
-def _facts(trace: GrowthTrace, ending: Ending, seconds: float) -> list[tuple[str, str]]:
+def _facts(stops: int, ending: Ending, seconds: float, what: str) -> list[tuple[str, str]]:
     own = f"; the program itself took {ending.cpu:.2f} s of processor time" if ending.cpu is not None else ""
     return [
-        ("ended", _ENDINGS[ending.kind].format(ending.place)),
-        ("cost", f"ran {seconds:.2f} s with {human.plural(trace.hits, 'stop')}{own}"),
+        ("ended", _ENDINGS[ending.kind].format(what if ending.kind == "count" else ending.place)),
+        ("cost", f"ran {seconds:.2f} s with {human.plural(stops, 'stop')}{own}"),
     ]
 
 
@@ -175,6 +205,137 @@ def _growth(one: Traced) -> GrowthEventRow:
         directory=grown.directory,
         copied=grown.copied,
         allocated=grown.allocated,
+        goroutine=one.goroutine,
+        location=_call(one.site),
+    )
+
+
+# -- writes ------------------------------------------------------------------------------------------------
+
+
+def _writes(context: Context, options: Mapping[str, Any], tracer: Tracer) -> Report:
+    target, expr = context.target, options["EXPR"]
+    if expr is None:
+        raise UsageError("--writes needs an EXPR: the map whose writes are recorded")
+    _, t, address = context.resolve_map(expr)
+    if not address:
+        raise NotSet(f"{expr} is a nil {t.name}: nothing can write to it, and no other map can be in its place yet")
+    version, quiet = target.go_version, bool(options.get("--json"))
+    trace = WriteTrace(target, t, address, options["-n"])
+    started = time.monotonic()
+    try:
+        ending = tracer.run(trace.stops, trace.hit, options["--for"], quiet)
+    except NoDebugRegister as error:
+        trace = WriteTrace(target, t, address, options["-n"], str(error))
+        ending = tracer.run(trace.stops, trace.hit, options["--for"], quiet)
+    seconds = time.monotonic() - started
+    forget(target.memory)
+    if trace.gone is not None:
+        ending = replace(ending, kind="freed", place=trace.gone)
+    sums = sorted(trace.sums.values(), key=lambda one: -sum(one.effects.values()))
+    report = Report(_written(expr, address, t.name, trace, ending, seconds, sums))
+    report.anomalies = _unread_writes(trace)
+    report.answer = [_writes_answer(expr, trace, sums)]
+    report.sections = [*_write_tables(trace, sums), Facts(_write_facts(trace, ending, seconds), apart=bool(sums))]
+    if ending.kind == "exited":
+        report.gone = version or ""
+    if trace.count > len(trace.kept):
+        report.cut("writes", len(trace.kept), trace.count)
+    return report
+
+
+def _unread_writes(trace: WriteTrace) -> list[Anomaly]:
+    if not trace.unread:
+        return []
+    which = f"{human.plural(trace.unread, 'write')} could not be read and {'is' if trace.unread == 1 else 'are'}"
+    return [Anomaly("warning", "unread-write", f"{which} missing here: {trace.why}")]
+
+
+def _effects(trace: WriteTrace) -> Counter[str]:
+    return sum((one.effects for one in trace.sums.values()), Counter())
+
+
+def _writes_answer(expr: str, trace: WriteTrace, sums: Sequence[WriteSum]) -> str:
+    if not trace.count:
+        return f"nothing wrote to {expr}"
+    every = _effects(trace)
+    which = ", ".join(human.plural(every[one], *_EFFECTS[one][1:]) for one in EFFECTS if every[one])
+    lines = human.plural(len(sums), "line")
+    return f"{expr} was written to {human.plural(trace.count, 'time')} at {lines}: {which}"
+
+
+def _write_tables(trace: WriteTrace, sums: Sequence[WriteSum]) -> list[Section]:
+    if not sums:
+        return []
+    every = _effects(trace)
+    seen = [one for one in EFFECTS if every[one]]
+    headings = ("writes", *(_EFFECTS[one][0] for one in seen), "line", "goroutines", "keys")
+    rows = [
+        (
+            human.number(sum(one.effects.values())),
+            *(human.number(one.effects[effect]) for effect in seen),
+            _place(one.site),
+            f"goroutine{'s' * (len(one.goroutines) > 1)} {human.ranges(one.goroutines, 3)}" if one.goroutines else "",
+            ", ".join(key.text for key in one.keys),
+        )
+        for one in sums[:MAX_LINES]
+    ]
+    sections: list[Section] = [Table(headings, rows, frozenset(range(len(seen) + 1)), whole=len(seen) + 1)]
+    if len(sums) > MAX_LINES:
+        sections.append(Lines([f"and {human.plural(len(sums) - MAX_LINES, 'line')} more (--json has all)"]))
+    return sections
+
+
+def _write_facts(trace: WriteTrace, ending: Ending, seconds: float) -> list[tuple[str, str]]:
+    often = [f"{key.text} ({human.number(count)})" for key, count in trace.by_key.most_common(MAX_OFTEN) if count > 1]
+    how = "a hardware watchpoint on the map's header: two stops a write, none for other maps"
+    if trace.instead is not None:
+        how = f"breakpoints, which stop the program at each write to any map: {trace.instead}"
+    facts = [("most often", ", ".join(often))] if often else []
+    return [*facts, ("method", how), *_facts(trace.hits, ending, seconds, "writes")]
+
+
+def _written(
+    expr: str,
+    address: int,
+    type_name: str,
+    trace: WriteTrace,
+    ending: Ending,
+    seconds: float,
+    sums: Sequence[WriteSum],
+) -> TraceResult:
+    return TraceResult(
+        expr=expr,
+        address=address,
+        type=type_name,
+        ended=ending.kind,
+        seconds=seconds,
+        cpu_seconds=ending.cpu,
+        stops=trace.hits,
+        count=trace.count,
+        lines=[],
+        growths=[],
+        written=WritesFacts(
+            method="watchpoint" if trace.instead is None else "breakpoints",
+            instead=trace.instead,
+            effects=dict(_effects(trace)),
+            lines=[
+                WriteLineRow(_call(one.site), sum(one.effects.values()), dict(one.effects), sorted(one.goroutines))
+                for one in sums
+            ],
+            keys=[WrittenKeyRow(key.json, key.told, count) for key, count in trace.by_key.most_common(MAX_KEYS)],
+            uncounted=trace.uncounted,
+            writes=[_write(one) for one in trace.kept],
+        ),
+    )
+
+
+def _write(one: Written) -> WriteEventRow:
+    return WriteEventRow(
+        effect=one.effect,
+        key=None if one.key is None else one.key.json,
+        key_text=None if one.key is None else one.key.told,
+        entries=one.entries,
         goroutine=one.goroutine,
         location=_call(one.site),
     )

@@ -1,9 +1,9 @@
-"""hmap-trace."""
+"""hmap-trace: growths, and with --writes the writes to one map."""
 
 from dataclasses import dataclass
 from typing import Annotated, Optional
 
-from gomap.results.fields import Address, Word
+from gomap.results.fields import UNASKED, Address, Asked, GoScalar, Word
 from gomap.results.shared import CallFacts
 
 
@@ -67,17 +67,71 @@ class GrowthEventRow:
 
 
 @dataclass(frozen=True)
+class WrittenKeyRow:
+    """A key of the map."""
+
+    key: Annotated[GoScalar, "the key"]
+    key_text: Annotated[
+        Optional[str], "the key as people see it ([values.md](values.md)); null where its type has no text of its own"
+    ]
+    writes: Annotated[int, "writes to it"]
+
+
+@dataclass(frozen=True)
+class WriteLineRow:
+    """The writes at one source line."""
+
+    location: Annotated[Optional[CallFacts], "as in `lines`"]
+    writes: Annotated[int, "writes there"]
+    effects: Annotated[dict[str, int], "how many did what, as in `writes`"]
+    goroutines: Annotated[list[int], "ids of the goroutines"]
+
+
+@dataclass(frozen=True)
+class WriteEventRow:
+    """One write."""
+
+    effect: Annotated[
+        Word,
+        "`insert` (a new key), `overwrite` (the elem of a key that is there), `delete`, `absent` (a delete of a key "
+        "that is not there) or `clear`. Deleting from an empty map and clearing one are not writes",
+    ]
+    key: Annotated[Optional[GoScalar], "the key; null of clear, and where it can't be told"]
+    key_text: Annotated[Optional[str], "the key as people see it; null where its type has no text of its own"]
+    entries: Annotated[int, "entries of the map after it"]
+    goroutine: Annotated[Optional[int], "the goroutine's id; null where it can't be read"]
+    location: Annotated[Optional[CallFacts], "as in `lines`"]
+
+
+@dataclass(frozen=True)
+class WritesFacts:
+    """The writes to one map."""
+
+    method: Annotated[
+        Word,
+        "`watchpoint` (the program stops where the map's header is marked, twice a write) or `breakpoints` (it stops "
+        "at each write to any map)",
+    ]
+    instead: Annotated[Optional[str], "why breakpoints; null of a watchpoint"]
+    effects: Annotated[dict[str, int], "how many writes did what, as in `writes`"]
+    lines: Annotated[list[WriteLineRow], "by source line, those with most writes first"]
+    keys: Annotated[list[WrittenKeyRow], "the 20 keys that were written to most"]
+    uncounted: Annotated[int, "writes of keys that are not counted in `keys`: those after 10,000 different ones"]
+    writes: Annotated[list[WriteEventRow], "the first 10,000 writes one by one, in their order"]
+
+
+@dataclass(frozen=True)
 class TraceResult:
-    """Growths while the program ran."""
+    """Growths while the program ran, or writes."""
 
     expr: Annotated[Optional[str], "the map that was asked about, as typed; null of all maps"]
     address: Annotated[Optional[Address], "of its header; null of all maps"]
     type: Annotated[Optional[str], "its type; null of all maps"]
     ended: Annotated[
         Word,
-        "why the program stopped: `count` (as many growths as -n says), `time` (--for), `interrupted` (Ctrl-C), "
-        "`breakpoint` (one of the user's), `stopped` (a signal, a panic, runtime.Breakpoint, another client) or "
-        "`exited`",
+        "why the program stopped: `count` (as many as -n says), `time` (--for), `interrupted` (Ctrl-C), "
+        "`breakpoint` (one of the user's), `stopped` (a signal, a panic, runtime.Breakpoint, another client), "
+        "`freed` (with --writes: the map was freed, and its memory is used for something else) or `exited`",
     ]
     seconds: Annotated[float, "how long the program was let run, its stops included"]
     cpu_seconds: Annotated[
@@ -85,6 +139,9 @@ class TraceResult:
         "processor time that the program itself took in it; null where it has ended or runs on another machine",
     ]
     stops: Annotated[int, "how often the program was stopped for it"]
-    count: Annotated[int, "growths"]
+    count: Annotated[int, "growths; with --writes, writes"]
     lines: Annotated[list[GrowthLineRow], "growths by source line and map type, those that allocated most first"]
     growths: Annotated[list[GrowthEventRow], "the first 10,000 growths one by one, in their order"]
+    written: Annotated[
+        Asked[WritesFacts], "`--writes`: the writes to the map; `lines` and `growths` are empty then"
+    ] = UNASKED
