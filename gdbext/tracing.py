@@ -21,6 +21,8 @@ from gomap.trace.port import Ending, Hit, NoDebugRegister, Stops
 
 #: Seconds between requests to stop a program that has not stopped yet.
 AGAIN = 0.5
+#: What gdb says when the processor has no debug register left: of a watchpoint that it could not insert it prints more.
+_NOT_INSERTED = ("Command aborted", "insert hardware")
 #: Seconds to wait for a process that gdb could not resume to show as exited. Other errors are reported that much later.
 EXITS = 1.0
 
@@ -63,6 +65,7 @@ class _Run:
         self._inferior = gdb.selected_inferior()
         self.problem: BaseException | None = None
         #: lost: the program exited while gdb resumed it: from then on gdb 13 asks dead threads for their registers.
+        self.hits = 0
         self.enough = self.pressed = self.asked = self.over = self.lost = False
         self.event: Any = None
         self.exited: Any = None
@@ -70,6 +73,7 @@ class _Run:
     def hit(self, address: int) -> bool:
         if self.enough:
             return True
+        self.hits += 1
         try:
             frame = gdb.newest_frame()
             self.enough = self._hit(Hit(address, lambda name: _register(frame, name), self._read))
@@ -125,7 +129,7 @@ class GdbTracer:
             with _silence(quiet):
                 gdb.execute("continue", to_string=True)
         except gdb.error as error:
-            if stops.watched is not None and "nsert hardware" in str(error):
+            if stops.watched is not None and not run.hits and any(word in str(error) for word in _NOT_INSERTED):
                 raise NoDebugRegister("gdb has no debug register left for a watchpoint") from error
             if not (here and _has_exited(pid)):
                 raise GomapError(f"the program can't be let run: {error}") from error

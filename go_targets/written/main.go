@@ -34,18 +34,21 @@ type wide [20]byte
 type large [200]byte
 
 var (
-	Ints     = map[int]int{}
-	Words    = map[uint32]string{}
-	Nodes    = map[*node]bool{}
-	Texts    = map[string]int{}
-	Wides    = map[wide]uint16{}
-	Anys     = map[any]int{}
-	Larges   = map[string]large{}
-	Deep     = map[int]int{}
-	Gone     = map[int]int{}
-	Kept     []map[int]int
+	Ints   = map[int]int{}
+	Words  = map[uint32]string{}
+	Nodes  = map[*node]bool{}
+	Texts  = map[string]int{}
+	Wides  = map[wide]uint16{}
+	Anys   = map[any]int{}
+	Larges = map[string]large{}
+	Deep   = map[int]int{}
+	Gone   = map[int]int{}
+	Kept   []map[int]int
 	// Local is where the map of stacked lies, when it stops.
-	Local    uintptr
+	Local uintptr
+	// Unused is what debuggers watch.
+	Unused [4]int
+
 	lock     sync.Mutex
 	noted    = map[string][]write{}
 	expr     string
@@ -155,6 +158,17 @@ func reflectedClear[K comparable, V any](m map[K]V) {
 	note(m, nil, false, before, 1)
 }
 
+// optimized: else the loop of wipeByLoop is one.
+func optimized() bool {
+	info, _ := debug.ReadBuildInfo()
+	for _, one := range info.Settings {
+		if one.Key == "-gcflags" && strings.Contains(one.Value, "-N") {
+			return false
+		}
+	}
+	return true
+}
+
 // locked does each with the lock held, on a goroutine of its own each.
 func locked(work ...func()) {
 	for _, one := range work {
@@ -199,7 +213,7 @@ func fill[K comparable, V any](m map[K]V, n int, key func(int) K, v V) {
 		}
 	}
 	noise := func() {
-		for i := 0; i < 3*n; i++ {
+		for i := 0; i < n; i++ {
 			set(other, key(i), v)
 			delete(other, key(i-2))
 		}
@@ -208,7 +222,7 @@ func fill[K comparable, V any](m map[K]V, n int, key func(int) K, v V) {
 	one(func() { wipe(m) })
 	one(func() { put(m, key(1), v) })
 	one(func() { put(m, key(2), v) })
-	if ints, is := any(m).(map[int]int); is {
+	if ints, is := any(m).(map[int]int); is && optimized() {
 		one(func() { wipeByLoop(ints) })
 	}
 	one(func() { wipe(m) })
@@ -238,13 +252,13 @@ func stacked() (entries int) {
 	Local = *(*uintptr)(unsafe.Pointer(&local))
 	stop("local")
 	for i := 0; i < 3; i++ {
-		local[i] = i
+		put(local, i, i)
 	}
 	truth.Room()
 	for i := 0; i < 4; i++ {
-		local[i] = i
+		put(local, i, i)
 	}
-	delete(local, 1)
+	drop(local, 1)
 	return len(local)
 }
 
@@ -273,14 +287,15 @@ func main() {
 	for i := range nodes {
 		nodes[i] = &node{i}
 	}
+	Unused[len(os.Args)%4] = 0
 	stop("main.Ints")
-	fill(Ints, 30, func(i int) int { return i * 7919 }, 1)
+	fill(Ints, 24, func(i int) int { return i * 7919 }, 1)
 	stop("main.Words")
 	fill(Words, 12, func(i int) uint32 { return uint32(i) * 2654435761 }, "word")
 	stop("main.Nodes")
 	fill(Nodes, 12, func(i int) *node { return nodes[i+10] }, true)
 	stop("main.Texts")
-	fill(Texts, 30, func(i int) string { return strings.Repeat("k", (i+3)%3) + fmt.Sprint(i) }, 1)
+	fill(Texts, 24, func(i int) string { return strings.Repeat("k", (i+3)%3) + fmt.Sprint(i) }, 1)
 	stop("main.Wides")
 	fill(Wides, 12, func(i int) wide { return wide{byte(i), 2} }, 1)
 	stop("main.Anys")
