@@ -148,17 +148,15 @@ class DelveTracer:
             return {"exited": True, "exitStatus": _status(problem)}, False
 
     def _registers(self, thread: int) -> Callable[[str], int]:
-        found: dict[str, int] = {}
+        found: dict[str, str] = {}
 
         def register(name: str) -> int:
             if not found:
                 answer = self._client.call("ListRegisters", ThreadID=thread, IncludeFp=False)
-                for one in answer.get("Regs") or ():
-                    with suppress(ValueError):
-                        found[str(one["Name"]).lower()] = int(str(one["Value"]), 16)
+                found.update((str(one["Name"]).lower(), str(one["Value"])) for one in answer.get("Regs") or ())
             try:
-                return found[name]
-            except KeyError:
+                return int(found[name], 16)
+            except (KeyError, ValueError):
                 raise GomapError(f"Delve does not tell register {name} of thread {thread}") from None
 
         return register
