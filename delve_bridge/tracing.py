@@ -71,8 +71,7 @@ class DelveTracer:
     def _set(self, address: int) -> int:
         request = {"addr": address, "addrs": [address], "name": f"{OURS}{address:x}", "continue": True}
         answer = self._client.call("CreateBreakpoint", Breakpoint=request)
-        made = answer.get("Breakpoint") or answer["breakPoint"]
-        return int(made["id"])
+        return _number(answer)
 
     def _watch(self, address: int) -> int:
         try:
@@ -83,7 +82,7 @@ class DelveTracer:
             if not isinstance(ended(error), Refused):
                 raise
             raise NoDebugRegister(f"Delve sets no watchpoint: {error}") from error
-        return int((answer.get("Breakpoint") or answer)["id"])
+        return _number(answer)
 
     def _clear(self, numbers: Sequence[int]) -> None:
         """The program stands still, or is gone."""
@@ -196,6 +195,12 @@ def _hits(state: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Mapping
     for thread in state.get("Threads") or ():
         if thread.get("breakPoint"):
             yield thread, thread["breakPoint"]
+
+
+def _number(answer: Mapping[str, Any]) -> int:
+    """Of the breakpoint that was made. A dlv's own script calls it breakPoint, and its JSON has a watchpoint's fields
+    in the answer itself."""
+    return int((answer.get("Breakpoint") or answer.get("breakPoint") or answer)["id"])
 
 
 def _status(problem: NoProcess) -> str:

@@ -219,7 +219,7 @@ def test_endings_in_gdb(swiss_go: Row, system_gdb: Gdb) -> None:
     check_limits(said.splitlines())
     assert said.count("No breakpoints or watchpoints.") == 2
     # What gdb was set to it is set to again.
-    assert "displaced stepping) to step over breakpoints is off" in said
+    assert "displaced stepping to step over breakpoints is off" in said
     assert 'The current source language is "auto; currently' in said
     assert '"code": "no-process"' in said
 
