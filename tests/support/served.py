@@ -18,7 +18,7 @@ import time
 import urllib.request
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -164,33 +164,34 @@ def loaded(port: int, rate: int) -> Iterator[Load]:
 
 @contextmanager
 def serving(binary: Path, clients: int, each: int = 1, sampled: bool = True) -> Iterator[Server]:
-    """Client number N has N times `each` subscriptions. sampled: whether every allocation is (GODEBUG)."""
-    with ExitStack() as until, tempfile.TemporaryDirectory() as folder:
-        ports = []
-        for _ in range(3):
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                ports.append(probe.getsockname()[1])
-        options = [word for pair in zip(("-p", "-m", "--profile"), map(str, ports)) for word in pair]
-        command = [str(binary), "-a", "127.0.0.1", *options]
-        env = {"HOME": folder, **({"GODEBUG": "memprofilerate=1"} if sampled else {})}
-        with open(Path(folder) / "log", "wb") as log:
-            process = subprocess.Popen(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    """Client number N has N times `each` subscriptions. sampled: every allocation is, and memory is collected where a
+    profile asks for it alone."""
+    with ExitStack() as until, tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        options = ["-a", "127.0.0.1", "-p", "-1", "-m", "-1", "--profile", "-1", "--ports_file_dir", name]
+        env = {"HOME": name, **({"GODEBUG": "memprofilerate=1", "GOGC": "off"} if sampled else {})}
+        with open(folder / "log", "wb") as log:
+            process = subprocess.Popen(
+                [str(binary), *options], cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         until.callback(process.wait)
         until.callback(process.kill)
-        end = time.monotonic() + START
-        for port in ports:
-            while True:
-                try:
-                    socket.create_connection(("127.0.0.1", port)).close()
-                    break
-                except OSError:
-                    assert time.monotonic() < end and process.poll() is None, (Path(folder) / "log").read_text()[-2000:]
-                    time.sleep(0.05)
-        server = Server(process.pid, *ports)
+        ports = _ports(folder, process)
+        server = Server(process.pid, ports["nats"], ports["monitoring"], ports["profile"])
         for number in range(1, clients + 1):
             until.callback(Client(server.port, [f"of.{number}.{i}" for i in range(number * each)]).close)
         yield server
+
+
+def _ports(folder: Path, process: subprocess.Popen[bytes]) -> dict[str, int]:
+    """Where the server listens, once it does."""
+    end = time.monotonic() + START
+    while True:
+        assert time.monotonic() < end and process.poll() is None, (folder / "log").read_text()[-2000:]
+        for file in folder.glob("*.ports"):
+            with suppress(ValueError):  # not written to its end
+                return {what: int(urls[0].rpartition(":")[2]) for what, urls in json.loads(file.read_text()).items()}
+        time.sleep(0.05)
 
 
 # -- a process that can't stop another ------------------------------------------------------------------
