@@ -1,4 +1,4 @@
-"""What is wrong, or worth a word, beside an answer."""
+"""Anomalies: faults and notes that come with an answer."""
 
 from dataclasses import dataclass
 from typing import Annotated, Optional

@@ -37,7 +37,8 @@ def expect(size: int) -> None:
 
 @contextmanager
 def no_signals() -> Iterator[None]:
-    """Threads that start meanwhile get no signals: they are the debugger's, which waits for them in its own thread."""
+    """Threads started inside this block get no signals: signals belong to the debugger, which waits for them in its own
+    thread."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         yield

@@ -98,9 +98,9 @@ class Closures:
             return range(0)
 
     def _by_headers(self, closure: int, size: int, unknown: list[list[Captured]]) -> Iterator[tuple[str, GoType, int]]:
-        """Captured maps whose places in the closure, of `size` bytes, the debugger does not know: told by their
-        headers, which have to agree with the entries behind them. Where more words can be maps of a type than that
-        many were captured, none of them is told.
+        """Captured maps whose places in the closure, of `size` bytes, the debugger does not know: they are recognized
+        by their headers, which must agree with the entries. If more words can be maps of a type than maps of this type
+        were captured, none of them is returned.
 
         unknown: those of one type, captured in one way, together.
         """
@@ -161,7 +161,7 @@ class Closures:
         return found.count > 0 and self.is_sound(found)
 
     def is_sound(self, found: MapView) -> bool:
-        """Whether it is a map of its type in every way that can be told. Raises GomapError."""
+        """Whether header and entries are those of a map of its type. Raises GomapError."""
         if nonsense(found, self.room):
             return False
         structure = found.structure(allocator(self.target))

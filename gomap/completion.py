@@ -20,7 +20,7 @@ MAX_KEYS = 64
 
 
 def of_options(command: Command, words: Sequence[str], typed: str) -> list[str] | None:
-    """What needs no program: options, and values of the one that stands before. None where neither is due."""
+    """Options, and values of the option before the cursor: they need no program. None if neither is expected here."""
     if typed.startswith("-"):
         return [arg.name for arg in command.all_args if arg.name.startswith(typed) and not arg.positional]
     before = next((arg for arg in command.all_args if words and arg.name == words[-1] and arg.metavar), None)
@@ -33,7 +33,7 @@ def of_options(command: Command, words: Sequence[str], typed: str) -> list[str] 
 def of_names(
     target: Target, command: Command, words: Sequence[str], typed: str, variables: Callable[[], Iterable[str]]
 ) -> list[str]:
-    """Words for what is typed so far: variables, fields behind a dot, and keys. words: those before, without the
+    """Completions of the last word: variables, fields after a dot, and keys. words: those before it, without the
     command's name. variables: names of the frame's variables, and of package variables in full."""
     names: list[str] = []
     with suppress(GomapError):

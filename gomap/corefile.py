@@ -184,7 +184,8 @@ def go_libraries(core: str) -> list[str]:
 
 
 def _moved(program: str, core: str) -> int | None:
-    """How far from its own addresses the program was loaded; None where it can't be the one that dumped the core."""
+    """The distance between the program's linked and loaded addresses; None if it can't be the program that dumped the
+    core."""
     try:
         with elf.mapped(program) as data, elf.mapped(core) as dumped:
             parsed = elf.parse(data)
@@ -200,8 +201,8 @@ def _moved(program: str, core: str) -> int | None:
 
 
 def _is_the_program(program: str, core: str, moved: int) -> bool:
-    """Linux dumps the first page of each program: its program headers and Go's build ID are there. Where the core does
-    not have it, nothing tells them apart."""
+    """Linux dumps the first page of each program, which has the program headers and Go's build ID. Without that page in
+    the core file, the programs can't be distinguished."""
     with open(program, "rb") as file:
         head = file.read(PAGE)
     try:

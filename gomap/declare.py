@@ -53,7 +53,7 @@ class Arg(NamedTuple):
 
     @property
     def positional(self) -> bool:
-        """Whether it is told by its position, not by a name that begins with a dash."""
+        """Whether its position identifies it, not a name that begins with a dash."""
         return not self.name.startswith("-")
 
     @property
@@ -66,9 +66,9 @@ class Arg(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What a command works with. progress: called while long work goes on. resolved: collects the variables that the
-    command's expressions named, so that what is to be said of them is said once, in text and in JSON. seeks: does what
-    seek does, where that is not to be done through this target."""
+    """The target and settings that a command gets. progress: called during long work. resolved: collects the variables
+    that the command's expressions named, so that notes on them appear once, in text and in JSON. seeks: replaces seek,
+    if the search must not use this target."""
 
     target: Target
     settings: Settings = Settings()
@@ -77,14 +77,14 @@ class Context(NamedTuple):
     seeks: Callable[[int], Variable | None] | None = None
 
     def note(self, variable: Variable) -> Variable:
-        """The variable, with what its resolution has to say added to the answer."""
+        """The variable; its note, if it has one, is added to the answer."""
         known = self.resolved
         if known is not None and variable.note and all(one.note != variable.note for one in known):
             known.append(variable)
         return variable
 
     def seek(self, address: int) -> Variable | None:
-        """The value at an address whose type the command line does not name."""
+        """The value at an address, if the command line does not give its type."""
         from gomap.analysis.seek import value_at
 
         if self.seeks is not None:
@@ -104,8 +104,8 @@ class Context(NamedTuple):
         return self.note(resolve_behind(self.target, text, self.seek))
 
     def look(self, variable: Variable, work: Callable[[], _F]) -> _F:
-        """What work finds behind the variable. Raises NotSet where something is wrong with it and the variable may not
-        be set."""
+        """The result of work, which reads the variable's value. Raises NotSet if it finds a fault and the variable may
+        not be set."""
         from gomap.errors import NotSet
         from gomap.follow import unless_unset
 

@@ -274,7 +274,7 @@ _NT_AUXV, _NT_FILE, _AT_ENTRY = 6, 0x46494C45, 9
 
 
 def entry_in_core(data: Data) -> int | None:
-    """Where the program started that dumped this core: AT_ENTRY, which tells where a PIE was loaded."""
+    """The entry address of the program that dumped this core (AT_ENTRY): it shows where a PIE was loaded."""
     elf = parse(data)
     return entry_in_vector(_note(data, elf, _NT_AUXV), elf)
 
@@ -354,7 +354,7 @@ def why_no_core(path: str) -> str | None:
 
 
 def was_meant_as_core(path: str) -> bool:
-    """Whether a file that is no core can only have been meant as one: packed, empty, or the start of one."""
+    """Whether a file that is not a valid core file was probably meant as one: it is compressed, empty or truncated."""
     try:
         with open(path, "rb") as file:
             head = file.read(18)

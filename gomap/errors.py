@@ -1,18 +1,18 @@
-"""What can go wrong, as one tree.
+"""Every error, as one tree.
 
 GomapError                  one clear line for the user; `code` is its name in JSON
 |- UsageError               the command line itself is wrong
-|- NoProcess                there is no process, core file or image to look at
-|- TargetRunning            the process runs; it has to be stopped first
-|- WrongProgram             a core file or a process, and a program that do not belong together
+|- NoProcess                no process, core file or image to read
+|- TargetRunning            the process is running and must be stopped first
+|- WrongProgram             the program does not match the process or core file
 |- NoSuchVariable           a name that the debugger does not know
-|- NoSuchGoroutine          a number that no goroutine has
+|- NoSuchGoroutine          no goroutine has this number
 |- NoSuchType               a type that the debug information does not have
 |- BadExpression            an expression that can't be followed to its end
 |- NotAMap                  the expression names something that is not a map
-|- OptimizedOut             the compiler kept no place for the variable here
+|- OptimizedOut             the compiler keeps no copy of the variable here
 |- NotSet                   the variable is not set yet here, or dead
-|- NoLocals                 the command needs local variables, and there are none without stacks
+|- NoLocals                 the command needs local variables, which need stacks
 |- NoDebugInfo              the program carries too little debug information
 |- UnsupportedLayout        a map header with unknown fields
 |- MemoryFault              memory that can't be read, with its address
@@ -24,8 +24,8 @@ from __future__ import annotations
 
 
 class GomapError(Exception):
-    """Base of every error that a user can meet. notes: what is to be said of the variables that were named
-    (Variable.note): it ends the message where that does not say it."""
+    """Base of every error that a user can meet. notes: notes on the variables that were named (Variable.note); they are
+    appended to the message unless it contains them."""
 
     code = "error"
     notes: tuple[str, ...] = ()

@@ -32,7 +32,7 @@ from gomap.values import Limits, Values
 MAX_KEYS = 1 << 20
 #: Expressions within the indexes of expressions.
 MAX_NESTED = 8
-#: Gives the value at an address whose type is not named, None where nothing tells what it is (analysis/seek.py).
+#: Gives the value at an address whose type is not named; None if its type is not found (analysis/seek.py).
 Seek = Callable[[int], Optional[Variable]]
 
 
@@ -44,7 +44,7 @@ class Follow:
         self._seek = seek
         self.types = DescribedTypes(target)
         self._nested = 0
-        #: What is to be said of the variables that the expression and its indexes name.
+        #: Notes on the variables that the expression and its indexes name.
         self._notes: dict[str, None] = {}
 
     @cached_property
@@ -116,8 +116,8 @@ class Follow:
         return Variable(text, t, address=at.address)
 
     def _type_at(self, address: int, name: str) -> GoType:
-        """The type of that name. Where several may be meant, or the debug information has none, what is known to lie
-        at the address tells which."""
+        """The type of that name. If the name is ambiguous or the debug information has no such type, the value that is
+        known to be at the address decides."""
         try:
             return self._type(name)
         except (NoSuchType, BadExpression):
@@ -414,7 +414,7 @@ _T = TypeVar("_T")
 
 
 def check_sound(target: Target, variable: Variable, t: GoType, address: int) -> None:
-    """Raises NotSet where the variable may not be set and what is at the address is not a map in every way."""
+    """Raises NotSet if the variable may not be set and the memory at the address is not a valid map."""
     if variable.doubt is not None and not unless_unset(variable, lambda: _is_sound(target, t, address)):
         raise NotSet(variable.doubt)
 
@@ -432,7 +432,7 @@ def unless_unset(variable: Variable, work: Callable[[], _T]) -> _T:
 
 
 def _is_sound(target: Target, t: GoType, address: int) -> bool:
-    """Whether what is at the address is a map in every way that a walk over it can tell."""
+    """Whether the memory at the address is a valid map, as far as a walk can find out."""
     if not address:
         return True
     found, room = view(target, t, address), Room(target)

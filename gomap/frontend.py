@@ -69,7 +69,7 @@ def run(
 ) -> Outcome:
     """Runs the command `name` with the arguments in `line`. Never raises.
 
-    debug: a fault of gomap's own is told with its traceback. progress: shows how far long work is.
+    debug: show the traceback of an internal error. progress: shows the progress of long work.
     """
     json = "--json" in tokens(line)
     resolved: list[Variable] = []
@@ -110,7 +110,7 @@ def run(
 
 
 def unknown(name: str) -> str:
-    """What is said of a command that there is not."""
+    """The message for an unknown command."""
     names = [command.name for command in registry.COMMANDS]
     near = get_close_matches(name, names, 1) or get_close_matches(f"hmap-{name}", names, 1)
     meant = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(names)}"
@@ -339,9 +339,9 @@ def _checked(arg: Arg) -> Callable[[str], Any]:
 
 
 def tokens(line: str) -> list[str]:
-    """Words of a command line. Brackets and quotes keep what is between them together, as do the spaces in
-    `struct {`, `interface {`, `chan T` and `func(...) T` of type names. Where one is not closed, the options behind it
-    are words of their own."""
+    """The words of a command line. Brackets and quotes keep their contents together, and so do the spaces in `struct
+    {`, `interface {`, `chan T` and `func(...) T` of type names. After an unclosed bracket or quote, options are
+    separate words."""
     words: list[str] = []
     word, depth, quote = "", 0, ""
     opened = i = 0  # opened: where the bracket or quote begins that holds all others

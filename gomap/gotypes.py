@@ -59,7 +59,7 @@ class Lazy:
 
     @property
     def made(self) -> GoType | None:
-        """The type if somebody has asked for it, None if nobody has."""
+        """The type, if it was made already; otherwise None."""
         return self._made
 
 

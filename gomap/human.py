@@ -60,8 +60,8 @@ def ranges(numbers: Iterable[int], most: int = 6) -> str:
 
 
 def visible(text: str) -> str:
-    """The text with every character escaped that could move a terminal's cursor, colour or reading direction, or
-    that can't be seen: control and format characters, lone surrogates (bytes that are no UTF-8), strange spaces."""
+    """The text with every character escaped that could move a terminal's cursor, colour or reading direction, or that
+    is invisible: control and format characters, lone surrogates (bytes that are not valid UTF-8), unusual spaces."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else escaped(c) for c in text)
@@ -76,7 +76,7 @@ def one_line(text: str) -> str:
 def escaped(character: str) -> str:
     """As strconv.Quote writes a character that is not printable."""
     code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, by surrogateescape
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not valid UTF-8, by surrogateescape
         return f"\\x{code - 0xDC00:02x}"
     if code < 0x20 or code == 0x7F:
         return f"\\x{code:02x}"

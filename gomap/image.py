@@ -35,7 +35,7 @@ from gomap.values import Limits, Values
 
 
 class RecordingTarget:
-    """A target that remembers everything that is asked of it."""
+    """A target that records every answer that it gives."""
 
     def __init__(self, inner: Target) -> None:
         self._inner = inner
@@ -124,7 +124,7 @@ def record(context: Any, expr: str, path: str) -> Saved:
     variable, t, address = resolve_map(target, expr, context.seek)
     context.note(variable)
     root, _ = parse(expr)
-    if isinstance(root, At) and root.type is None:  # in the file nothing tells what lies there
+    if isinstance(root, At) and root.type is None:  # the file could not give the type of what is there
         expr = f"{address:#x}:{t.name}"
         resolve_map(target, expr)
     _ = t.elem  # a type that was asked for goes into the file, of a nil map too
@@ -241,7 +241,7 @@ class _TypeWriter:
         return number
 
     def finish(self) -> list[dict[str, Any]]:
-        """All types, with what was looked at behind pointers; what nobody asked for stays away."""
+        """All types that were used, with the types behind pointers as far as these were followed."""
         at = 0
         while at < len(self._done):
             t, entry = self._done[at]

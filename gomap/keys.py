@@ -156,7 +156,7 @@ class Keys:
         return key
 
     def _learn(self, t: GoType, found: HasKeys) -> bool:
-        """Notes the types of what is in the interfaces of the map's keys. False: there are none."""
+        """Collects the dynamic types of the interfaces in the map's keys. Returns False if there are none."""
         plan = typehash_plan(t)
         for entry in islice(counted(found.count, found.entries()), MAX_LEARNT):
             if plan is not None and entry.key is not None:
@@ -223,7 +223,7 @@ class Keys:
             if given.size > MAX_ITEM:
                 raise BadExpression(f"{value.name} holds {given.size:,} bytes: they are too large for a key")
             if t.kind is Kind.INTERFACE and typehash_plan(given) is not None:
-                # What it holds has a descriptor, which tells its type from others of its name.
+                # Its value has a descriptor, which distinguishes its type from others of the same name.
                 first = descriptor_of(self.hasher.types, self.target.arch.pointer(data, 0), interface.methods)
                 return self.target.arch.pack(self._first(t, first)) + data[t.size // 2 :]
             data = self.target.arch.pack(word) if direct else memory.read(word, given.size)

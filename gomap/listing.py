@@ -1,7 +1,7 @@
 """Entries of a map as JSON or as text, by the thousand, for scripts that want a million of them.
 
-A window of buckets at a time is taken apart by columns, as marks.py counts them: no Python object stands for
-an entry, and only types that are not numbers or strings are formatted one value after another.
+It splits a window of buckets at a time into columns, as marks.py counts them: there is no Python object for an entry,
+and only values that are not numbers or strings are formatted one by one.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def texts(values: Values, column: Column, of_key: bool) -> Sequence[str]:
 
 
 def raw_texts(values: Values, column: Column, of_key: bool) -> Sequence[str]:
-    """The same, of strings what is in them."""
+    """The same; for strings, their contents without quotes."""
     if column.type.kind is Kind.STRING:
         if column.cells is not None:
             return values.strings(*_headers(values, column))
@@ -91,7 +91,7 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.S)
 
 
 def bare(text: str) -> str:
-    """What is in quotes, with what is said of the rest of a long string behind them; other text as it is."""
+    """The text within quotes, with the mark for the rest of a long string after it; other text unchanged."""
     quoted = _QUOTED.match(text)
     try:
         return text if quoted is None else unquote(quoted.group()) + text[quoted.end() :]

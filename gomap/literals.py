@@ -54,7 +54,7 @@ _NAMES = frozenset("&*('_")
 _NOTHING = re.compile(r"(?:\s|/\*.*?\*/)*", re.S)
 
 
-#: What is expected of a key of this kind.
+#: The expected form of a key of this kind.
 _EXPECTED = {
     Kind.BOOL: "true or false",
     Kind.INT: "an integer literal",

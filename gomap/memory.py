@@ -9,8 +9,8 @@ from typing import Any, Protocol, Union
 
 from gomap.errors import MemoryFault
 
-#: Bytes asked of a debugger at once. Large enough that the call costs nothing beside the copy,
-#: small enough to stay in a processor's cache while columns are cut out of it.
+#: Bytes read from a debugger in one call. Large enough that the call costs little compared with the copy, small
+#: enough to stay in the processor's cache while columns are extracted.
 CHUNK = 640 << 10
 #: Objects this near to each other are read together: the gap costs less than another call.
 GAP = 2048
@@ -118,7 +118,7 @@ class HeldMemory:
             self._data.insert(first, data)
 
     def read(self, address: int, size: int) -> bytes:
-        """As Memory.read: what is held, and the rest from the process as it is now."""
+        """As Memory.read: from the held ranges, and otherwise from the process at this moment."""
         index = bisect.bisect_right(self._starts, address) - 1
         if index >= 0:
             offset, data = address - self._starts[index], self._data[index]
@@ -127,15 +127,15 @@ class HeldMemory:
         return self._inner.read(address, size)
 
     def forget(self, address: int | None = None, size: int = 0) -> None:
-        """What is held stays."""
+        """Drops cached bytes of the inner memory; held ranges stay."""
         forget(self._inner, address, size)
 
     def stream(self, pieces: Iterable[tuple[int, int]]) -> Iterator[Read]:
-        """As memory.stream, from the process as it is now."""
+        """As memory.stream, from the process at this moment."""
         return stream(self._inner, pieces)
 
     def joined(self, addresses: Sequence[int], sizes: Sequence[int]) -> Buffer | None:
-        """As memory.joined, from the process as it is now."""
+        """As memory.joined, from the process at this moment."""
         return joined(self._inner, addresses, sizes)
 
 
@@ -147,7 +147,7 @@ class RecordingMemory:
         self.pages: dict[int, bytes] = {}
 
     def read(self, address: int, size: int) -> bytes:
-        """As Memory.read; what is read is kept in `pages`, by address."""
+        """As Memory.read; the bytes are kept in `pages`, by address."""
         data = self._inner.read(address, size)
         self.pages[address] = max(self.pages.get(address, b""), data, key=len)
         return data
@@ -210,8 +210,8 @@ def one_by_one(memory: Memory, pieces: Iterable[tuple[int, int]]) -> Iterator[Re
 
 
 def forget(memory: Memory, address: int | None = None, size: int = 0) -> None:
-    """From now on reads what is there now: of a program that goes on, what was kept may have changed. address, size:
-    of what is forgotten; everything without them."""
+    """Drops cached bytes, so that the next read gets the current ones: a running program may have changed them.
+    address, size: the range to drop; without them everything."""
     own = getattr(memory, "forget", None)
     if own is not None:
         own(address, size)

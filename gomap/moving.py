@@ -32,7 +32,7 @@ PATIENCE = 1.0
 #: first so many. Seconds before each reading, 0.02 in all: uneven, so that no writer stays in step with them.
 AT_REST, LOOK_AGAIN = 16, 6
 PAUSES = (0.0, 0.0003, 0.0011, 0.0007, 0.0023, 0.0002, 0.0047)
-#: Maps whose bounds are told one by one.
+#: Maps whose bounds are listed one by one.
 MAX_TOLD = 256
 
 _R = TypeVar("_R")
@@ -76,7 +76,7 @@ def begin(target: Target) -> None:
 
 
 def bounds(target: Target) -> Bounds | None:
-    """Of all maps that were looked at so far: their headers are read again. None where the program stands still."""
+    """The bounds for all maps looked at so far: their headers are read again. None if the program is stopped."""
     seen = noted(target.memory) if target.running else None
     if seen is None:
         return None
@@ -159,8 +159,8 @@ def told(found: report.Bounds) -> list[Anomaly]:
 
 @dataclass(frozen=True)
 class Reading(Generic[_R]):
-    """result: of the work. written: whether what it read was written to while it was, so that its faults say nothing.
-    bound: the most that its number of entries may be off, where that was asked; None where the program stands still."""
+    """result: of the work. written: whether the map was written to while the work read it, so that faults mean nothing.
+    bound: the most that its number of entries may be off, if asked for; None if the program is stopped."""
 
     result: _R
     written: bool = False
@@ -168,8 +168,9 @@ class Reading(Generic[_R]):
 
 
 def steady(target: Target, work: Callable[[Target], _R], faults: Callable[[_R], object]) -> Reading[_R]:
-    """Does the work, again where it finds faults in what is being written to. faults: what is wrong in a result, empty
-    where nothing is; of a map that is at rest they are the same each time. Raises what the work raises."""
+    """Does the work, and repeats it if it finds faults in a map that is being written to. faults: the faults in a
+    result, empty if there are none; for a map that does not change they are the same each time. Raises what the work
+    raises."""
     if not target.running:
         return Reading(work(target))
     result, end = work(target), time.monotonic() + PATIENCE
@@ -254,9 +255,9 @@ class _Recorder:
 
 @dataclass(frozen=True)
 class Walked:
-    """A map as a walk found it. found: with its header as that was before. count: entries, as the header counted them
-    afterwards. bound: how far apart both counts and the entries that were found are; None where the program stands
-    still, and they have to agree. written: whether the map changed while it was read."""
+    """The result of a walk. found: the map with its header from before the walk. count: the header's count after the
+    walk. bound: the largest difference between both counts and the entries found; None if the program is stopped, when
+    they must agree. written: whether the map changed while it was read."""
 
     found: MapView
     structure: Structure
@@ -266,7 +267,7 @@ class Walked:
 
     @property
     def anomalies(self) -> list[Anomaly]:
-        """What is wrong with the map; only that it was written to, where it was."""
+        """The faults of the map; if it was written to, only that."""
         if not self.written:
             return list(self.structure.anomalies)
         before, live = self.found.count, self.structure.total.live

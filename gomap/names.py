@@ -1,4 +1,4 @@
-"""The variable that a name stands for, as the program's text, the frames and the packages have it."""
+"""Looks up the variable of a name, in the frames and in the packages."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from gomap.target import Target, Variable, without_names
 
 
 def root_of(target: Target, name: str, quoted: bool) -> tuple[Variable, list[Step]]:
-    """The variable that the longest prefix of a dotted name stands for, and the fields that follow.
+    """The variable that the longest prefix of a dotted name names, and the fields that follow.
 
-    A name in quotes is that of a symbol first, as in gdb: no local variable hides it.
+    A name in quotes is first looked up as a symbol, as in gdb: no local variable hides it.
     """
     if quoted:
         whole = target.variable(name)
@@ -94,7 +94,7 @@ def _not_a_variable(target: Target, package: str, name: str) -> str | None:
 
 
 def _meant(target: Target, name: str) -> str | None:
-    """The variable that leads to maps whose name is nearest to the first parts of one that there is not.
+    """For an unknown name: the variable that leads to maps and whose name is most similar to its first parts.
 
     Package variables are looked through for what may be one: a debugger reads its symbols for that.
     """

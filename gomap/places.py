@@ -98,9 +98,8 @@ def pieced(
 
 
 def undeclared(is_argument: bool, declared: int, line: int) -> bool:
-    """Whether the declaration is further down than the line where the function stands: a block's variables exist in
-    debug information from its first instruction on, but hold whatever was there before until their declaration has
-    run."""
+    """Whether the declaration is below the function's current line: in debug information a block's variables exist from
+    the block's first instruction on, but until their declaration has run their memory has old contents."""
     return not is_argument and bool(line) and declared > line
 
 

@@ -1,18 +1,18 @@
-"""The line that tells how far long work is, on a terminal, and is gone when the answer comes."""
+"""The line that shows the progress of long work on a terminal, and disappears before the answer."""
 
 from __future__ import annotations
 
 import time
 from typing import Callable, Optional
 
-#: Told while long work goes on: (what is counted, how many are done, of how many if that is known).
+#: Called during long work: (what is counted, how many are done, of how many, if known).
 Progress = Callable[[str, int, Optional[int]], None]
 #: Seconds before the first line, and between two.
 PATIENCE, INTERVAL = 0.5, 0.2
 
 
 def silent(what: str, done: int, of: int | None) -> None:
-    """Progress that nobody sees."""
+    """Progress that is not shown."""
 
 
 class ProgressLine:

@@ -108,7 +108,7 @@ class ImageTarget:
 
 
 def load(path: str) -> ImageTarget:
-    """The target recorded in the file `path`. Raises BadImage with what is wrong with it."""
+    """The target recorded in the file `path`. Raises BadImage with the reason if it is damaged."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would never end
             raise BadImage("is not a recorded map: it is not a regular file")

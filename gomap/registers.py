@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gomap.target import Arch, Registers
 
-#: Where the program counter is in the lists below; what is not needed of a register set is SKIP.
+#: The program counter in the lists below; SKIP marks registers that are not needed.
 PC, SKIP = -1, -2
 
 
@@ -117,5 +117,6 @@ def of_names(arch: Arch, values: Mapping[str, int]) -> Registers | None:
 
 
 def of_notes(arch: Arch, notes: Iterable[bytes]) -> dict[int, Registers]:
-    """The registers of a core file's threads, the one that ended the program first. notes: its NT_PRSTATUS."""
+    """The registers of a core file's threads, first those of the thread in which the program died. notes:
+    NT_PRSTATUS."""
     return dict(found for found in (of_note(arch, note) for note in notes) if found is not None)

@@ -33,11 +33,12 @@ class Listed:
 class Table:
     """Rows under headings. right: columns of numbers. code: columns of Go values.
 
-    names: columns of names, whose ends say most. whole: this column and all behind it are told whole, under each
-    other where they do not fit beside each other; None: what does not fit is cut. kept: the column that tells the rows
-    apart, a key's: it is not cut, and where it does not fit what is behind it is told under it. middle: the column of
-    paths, which are shortened in the middle so that a row is one line; optional: columns that are left out before, where
-    the screen is narrow; hint: how the whole is shown, a label and a text, told where something was left out.
+    names: columns of names, which are cut at the front. whole: this column and all after it are never cut; if they do
+    not fit side by side, they go below each other. None: text that does not fit is cut. kept: the column that
+    identifies the rows, such as a key: it is never cut, and if it does not fit, the columns after it go below it.
+    middle: the column of paths, which are shortened in the middle so that a row is one line. optional: columns that are
+    left out first if the screen is narrow. hint: how to see the whole, a label and a text, shown if something was
+    left out.
     """
 
     headings: Sequence[str]
@@ -80,7 +81,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Lines:
-    """Text as it stands. apart: after an empty line."""
+    """Lines of text, unchanged. apart: after an empty line."""
 
     rows: Sequence[str]
     apart: bool = True
@@ -120,12 +121,11 @@ class Bounds(Protocol):
 class Report:
     """answer: the first lines, what the user asked for. advice: what to do about it.
 
-    data, anomalies, truncated: the fields of the JSON contract; data: a result (gomap/results). notes: what is to be
-    known of the variables that the command line named: the answer's last lines in text, anomalies in JSON. target: what
-    JSON tells of as the target, where that is not the one that the command was given. gone: the
-    program's Go version, where the program ended while the command let it run, so that it can't be asked. bounds: how
-    far numbers may be off, of a program that goes on. plain: text for other programs, printed instead of all else.
-    unfinished: why that text is not all that was asked for, which is an error behind it.
+    data, anomalies, truncated: the fields of the JSON contract; data is a result (gomap/results). notes: notes on the
+    variables that the command line named: the answer's last lines in text, anomalies in JSON. target: the target that
+    JSON describes, if it is not the command's own. gone: the Go version of a program that ended while the command let
+    it run, since it can't be read any more. bounds: how far numbers may be off, for a running program. plain: text for
+    other programs, printed instead of everything else. unfinished: why that text is incomplete; it becomes an error.
     """
 
     data: Any

@@ -1,6 +1,6 @@
-"""Live entries of a map by the thousand: keys, elems and their fields as columns, of which some rows are kept.
+"""Live entries of a map by the thousand: keys, elems and their fields as columns, from which rows are selected.
 
-No Python object stands for an entry until it is one that is shown.
+Only an entry that is shown becomes a Python object.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ _FORMAL_PARAMETER, _LEXICAL_BLOCK, _INLINED, _SUBPROGRAM, _VARIABLE, _TYPEDEF = 
 _HIGH_PC, _ABSTRACT_ORIGIN, _DECL_LINE, _RANGES, _ADDR_BASE, _PRODUCER = 0x12, 0x31, 0x3B, 0x55, 0x73, 0x25
 _ADDR = 0x01  # DW_FORM_addr
 _OP_ADDR, _OP_REG0, _OP_REG31, _OP_REGX, _OP_FBREG, _OP_PIECE, _OP_CFA = 0x03, 0x50, 0x6F, 0x90, 0x91, 0x93, 0x9C
-#: Compiled without optimization, as DW_AT_producer tells: `Go cmd/compile go1.27.3; -N -l regabi`.
+#: Compiled without optimization, according to DW_AT_producer: `Go cmd/compile go1.27.3; -N -l regabi`.
 _PLAIN = re.compile(rb";(?: \S+)* -N\b")
 #: Blocks and inlined calls inside one another, entries of one function, and of a list of places or addresses.
 MAX_DEPTH, MAX_ENTRIES, MAX_LIST = 256, 1 << 18, 1 << 16
@@ -394,8 +394,8 @@ class Scopes:
     # -- types ---------------------------------------------------------------------------------------
 
     def type(self, declared: Declared) -> tuple[GoType, int | None]:
-        """(the variable's type, which word of its function's dictionary says so): in a generic function the type may be
-        a shape, and its word may not be told (golang/runtime/dictionaries.py). Raises BadDwarf."""
+        """(the variable's type, index of the word in its function's dictionary that has it): in a generic function the
+        type may be a shape, and the index unknown (golang/runtime/dictionaries.py). Raises BadDwarf."""
         tag, attributes, _ = self._info.entry(declared.type_at)
         index = index_of(text(attributes)) if tag == _TYPEDEF else None
         return self._info.type(declared.type_at if index is None else number(attributes, TYPE)), index

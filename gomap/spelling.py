@@ -72,7 +72,7 @@ def quote(raw: bytes) -> str:
 
 
 def quoted(text: str) -> str:
-    """quote for text that was decoded, what is no UTF-8 as surrogates (PEP 383)."""
+    """As quote, for decoded text in which bytes that are not valid UTF-8 are surrogates (PEP 383)."""
     if text.isprintable() and '"' not in text and "\\" not in text:
         return f'"{text}"'
     parts = []

@@ -1,6 +1,6 @@
-"""What people type to name a value, parsed: Go's operands with selectors, indexes, type assertions and conversions.
+"""Parses expressions that name a value: Go's operands with selectors, indexes, type assertions and conversions.
 
-Nothing is looked up here. gomap/expr.py follows what was parsed in the program.
+Nothing is looked up here. gomap/expr.py follows the parsed expression in the program.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_BRACKETS = 64
 
 @dataclass(frozen=True)
 class Name:
-    """A variable's name with the fields that follow it: which part is which only the program tells. quoted: in gdb's
+    """A variable's name with the fields that follow it; only the program shows where the name ends. quoted: in gdb's
     quotes, so that all of it is the name of one symbol."""
 
     text: str
@@ -103,7 +103,7 @@ Step = Union[Select, Index, KeyOf, Load, Assert, Deref, TypedAddress]
 
 
 def parse(text: str) -> tuple[Root, list[Step]]:
-    """(what the expression begins with, what is done to it, in that order). Raises BadExpression."""
+    """(the first operand of the expression, the steps applied to it, in order). Raises BadExpression."""
     if text.count("(") > MAX_BRACKETS:
         raise BadExpression(f"an expression has at most {MAX_BRACKETS} brackets")
     return _parse(text.strip(), text)
@@ -268,7 +268,7 @@ _SIMPLE = {
 
 
 def unquote(literal: str) -> str:
-    """The text of a Go string literal; bytes that are no UTF-8 as surrogates (PEP 383)."""
+    """The text of a Go string literal; bytes that are not valid UTF-8 become surrogates (PEP 383)."""
     if literal.startswith("`"):
         return literal[1:-1]
     raw = bytearray()

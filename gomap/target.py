@@ -1,7 +1,7 @@
-"""The Target port: all that a debugger knows and bytes do not tell.
+"""The Target port: everything that a debugger knows and that is not in the program's bytes.
 
-gdbext, delve_bridge and recorded images each offer one. It is small on purpose; what can be
-worked out from these few answers is worked out once, in this package.
+gdbext, delve_bridge, direct and recorded images each provide one. It is small on purpose: whatever follows from these
+few answers is computed once, in this package.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gomap.errors import MemoryFault, NoDebugInfo, NotSet, OptimizedOut
 from gomap.gotypes import GoType, Kind
 from gomap.memory import Memory
 
-#: Structs of the runtime are smaller, all but the few that nobody reads as a whole.
+#: Structs of the runtime are smaller, except a few that are never read as a whole.
 MAX_RECORD = 1 << 16
 
 
@@ -58,9 +58,8 @@ GLOBAL = Place("global")
 
 @dataclass(frozen=True)
 class Call:
-    """Where the function of a variable stands: it waits for another that it called, which returns to pc. top: the stack
-    pointer that its own caller had. slot: address of the word that points to the variable, for one that does not lie in
-    the frame itself."""
+    """The call that a variable's function waits for; it returns to pc. top: the stack pointer of the function's own
+    caller. slot: address of the word that points to the variable, if the variable is not in the frame itself."""
 
     pc: int
     top: int
@@ -71,12 +70,12 @@ class Call:
 class Variable:
     """A Go value with its type, in memory at `address` or, when in registers, as `data`.
 
-    holes: parts of `data`, as (offset, size), for which the compiler kept no place.
+    holes: parts of `data`, as (offset, size), that are optimized out.
     parts: parts of `data`, as (offset, size, address), that were read from the frame.
-    call: where its function stands; None where that does not wait for another, or the debugger does not tell.
-    note: what the user should know about how the name was found.
-    doubt: why it may hold no value yet, or none any more. Such a variable without a place is not set.
-    hidden: its name means another variable of the frame, of an inner scope.
+    call: the call that its function waits for; None if it waits for none, or the debugger does not report it.
+    note: what the user should know about the lookup of the name.
+    doubt: why it may not be set yet, or be dead. A variable with a doubt and without a place is not set.
+    hidden: a variable of an inner scope of the frame has the same name.
     """
 
     name: str
@@ -119,8 +118,8 @@ class Variable:
         return replace(self, name=name, type=t, data=data, holes=holes, parts=(), call=None)
 
     def content(self, memory: Memory) -> bytes:
-        """The whole value, as far as what it leads to asks for it: a slice's capacity is often kept nowhere, and its
-        length stands there then. Raises MemoryFault, OptimizedOut."""
+        """The whole value, as far as it is needed to follow it: if a slice's capacity is optimized out, as it often is,
+        its length is used instead. Raises MemoryFault, OptimizedOut."""
         size = self.type.size
         try:
             return self.read(memory, 0, size)
@@ -201,9 +200,9 @@ class Registers:
 
 @dataclass(frozen=True)
 class Captured:
-    """A variable that a closure captured: at `offset` of the closure (runtime.funcval), None where the debugger
-    does not know. by_reference: what lies there points to it; None where that is not known either. of_dictionary: its
-    type is one that the closure's own dictionary tells, and may be another in other closures of the function."""
+    """A variable that a closure captured: at `offset` of the closure (runtime.funcval); None if the debugger does not
+    know the offset. by_reference: the closure has a pointer to it; None if that is not known. of_dictionary: its type
+    comes from the closure's own dictionary, and may differ in other closures of the function."""
 
     name: str
     type: GoType
@@ -279,7 +278,7 @@ class Target(Protocol):
         ...
 
     def registers(self, goroutine: Goroutine) -> Registers | None:
-        """Of the thread that runs the goroutine, where it stands still; None where they can't be told."""
+        """The registers of the thread that runs the goroutine, if the thread is stopped; None if they are not known."""
         ...
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
@@ -287,15 +286,15 @@ class Target(Protocol):
         ...
 
     def location(self, pc: int) -> Location | None:
-        """The function and line that the instruction in front of pc, a return address, belongs to."""
+        """The function and line of the instruction before pc, a return address."""
         ...
 
 
 @dataclass
 class Kept:
-    """What commands leave for those that follow at the same stop. A front end gives it to each target that it makes
-    (as `kept`) until the program has moved. heap: analysis/whole_heap.py. certain: whether the front end is told of
-    everything that changes memory; where it is not, what was kept is compared with memory first."""
+    """Results that commands keep for later commands at the same stop. A front end passes it to each target that it
+    makes (as `kept`) until the program has run. heap: analysis/whole_heap.py. certain: whether the front end notices
+    everything that changes memory; if not, kept results are first compared with memory."""
 
     heap: object = None
     certain: bool = True
@@ -308,21 +307,21 @@ def kept_of(target: Target) -> Kept | None:
 
 
 def without_names(target: Target) -> str | None:
-    """What is to be said of names that are not known because the program is stripped; None where it is not."""
+    """The note that names are not known because the program is stripped; None if it is not stripped."""
     said: str | None = getattr(target, "stripped", None)
     return said
 
 
 def settled(target: Target, goroutine: Goroutine) -> Goroutine:
-    """The goroutine, its stack read at one moment: where the program goes on while it is read, as it stood then. A
-    target that is read so has a `settled` of its own. Raises GomapError where it does not stand still."""
+    """The goroutine with its stack as of one moment. If the program runs while it is read, the target has its own
+    `settled`, which copies the stack. Raises GomapError if the goroutine does not stay where it is."""
     own = getattr(target, "settled", None)
     found: Goroutine = goroutine if own is None else own(goroutine)
     return found
 
 
 def build_version(arch: Arch, memory: Memory, found: Variable | None) -> str | None:
-    """What runtime.buildVersion, a string, says; None where the program has none that can be read."""
+    """The value of runtime.buildVersion, a string; None if it can't be read."""
     if found is None or found.type.kind is not Kind.STRING:
         return None
     try:

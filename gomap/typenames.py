@@ -30,7 +30,7 @@ MAX_NAME = 4096
 
 
 def find(target: Target, name: str) -> GoType | None:
-    """The type of this name; what is made of others need not be in the debug information itself.
+    """The type of this name; types composed of others need not be in the debug information themselves.
 
     Raises BadExpression for a name that could be one of several types.
     """
@@ -169,7 +169,7 @@ def called(path: str) -> frozenset[str]:
 
 
 def means(written: str, full: str) -> bool:
-    """Whether a type's name as typed stands for the type of this full name."""
+    """Whether a type's name, as typed, can mean the type with this full name."""
     written, full = (canonical(name).replace("%2e", ".") for name in (written, full))
     if written == full:
         return True
@@ -212,7 +212,7 @@ def basic(name: str, word: int) -> GoType | None:
 
 
 def _as_linked(name: str) -> str:
-    """A type's name with its spaces where the linker has them: types that keys hold are told apart by their names."""
+    """A type's name with spaces where the linker writes them, since types in keys are compared by name."""
     for wrong, right in (
         (r"\s+", " "),
         (r", ", ","),

@@ -64,7 +64,7 @@ class Values:
     limits: Limits = Limits()
     types: DescribedTypes | None = None
     cut: bool = False
-    #: Whether what pointers within keys point to is told, in a comment.
+    #: Whether the value behind a pointer within a key is shown, in a comment.
     comments: bool = True
     #: Whether people see fields, and not the text that a type's values are known by (gomap/known/).
     raw: bool = False
@@ -102,8 +102,8 @@ class Values:
         return self.text(t, data)
 
     def key(self, t: GoType, data: bytes | None) -> Scalar:
-        """As json, for a key: pointers by their addresses, and nothing left out because it lies too deep. Keys that
-        differ are told differently, and what is told can be typed (gomap/keys.py)."""
+        """As json, for a key: pointers as addresses, and nothing left out because it is too deep. Different keys have
+        different texts, and each text can be typed (gomap/keys.py)."""
         if t.kind in SCALAR_KINDS or data is None:
             return self.json(t, data)
         self._room = self.limits.total
@@ -125,8 +125,8 @@ class Values:
         return text if told else None
 
     def alike(self, keys: Iterable[tuple[GoType, bytes | None]]) -> frozenset[str]:
-        """What typed_key gives for more than one of a map's keys: interfaces hold types of one name, which functions
-        declare. No expression tells such keys apart."""
+        """The texts that typed_key gives for several of a map's keys: they hold types of the same name, declared in
+        different functions. No expression distinguishes such keys."""
         told = Counter(self.typed_key(t, data) for t, data in keys if holds_interface(t))
         return frozenset(text for text, number in told.items() if text is not None and number > 1)
 
@@ -209,7 +209,7 @@ class Values:
             return None
 
     def _name(self, t: GoType, typed: bool) -> str:
-        """What stands in front of a value of several parts."""
+        """The type in front of a composite value."""
         return (spelled(t.name) if typed else "") if self._known else t.name
 
     def _converted(self, t: GoType, value: str, typed: bool) -> str:
@@ -377,7 +377,7 @@ class Values:
         return "&" + self._text(t.elem, data, depth + 1, above, typed)
 
     def _comment(self, t: GoType, address: int) -> str:
-        """What a pointer within a key points to. It is no part of the key."""
+        """The value behind a pointer within a key. It is not part of the key."""
         if not self.comments or t.elem.kind is Kind.OPAQUE:
             return ""
         room, cut = self._room, self.cut
@@ -445,7 +445,7 @@ class Values:
         return f"{f.name}:{self._text(f.type, data[f.offset : f.offset + f.type.size], depth + 1, above)}"
 
     def _items(self, elem: GoType, data: bytes, length: int, depth: int, above: tuple[int, ...]) -> tuple[str, str]:
-        """(the first items, what is said of the rest)."""
+        """(the first items, the mark for the rest)."""
         if not length:
             return "", ""
         if not self._deeper(depth):

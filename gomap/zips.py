@@ -13,9 +13,9 @@ from typing import IO, BinaryIO
 
 #: What reading a damaged zip, or the JSON in it, raises.
 DAMAGED = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError)
-#: Bytes that the directory of a few members takes at most, and what is returned for one that takes more.
+#: The most bytes that the directory of a few members takes, and the result for a larger one.
 MAX_DIRECTORY, TOO_MANY = 1024, 1 << 16
-_END, _END64 = b"PK\5\6", b"PK\6\7"  # the zip's end record, and what stands before it in a zip64
+_END, _END64 = b"PK\5\6", b"PK\6\7"  # the zip's end record, and the record before it in a zip64
 
 
 @contextlib.contextmanager
