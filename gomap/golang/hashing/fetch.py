@@ -103,6 +103,6 @@ def _fetch_run(target: Target, ordered: Any, size: int, rows: Any, found: Any, r
             _fetch_run(target, ordered[i : i + 1], size, rows[i : i + 1], found, readable)
         return
     at = (ordered - np.uint64(base)).astype(np.intp)
-    # Every position at which an object may start, as one row: nothing is copied but what is wanted.
+    # Every position at which an object may start, as one row: only the wanted bytes are copied.
     windows = np.lib.stride_tricks.sliding_window_view(data, size)
     found[rows] = windows[at]

@@ -48,13 +48,13 @@ class TooLong(GomapError):
 
 @dataclass
 class Hasher:
-    """Hashes keys as the process does. What an interface's first word stands for is looked up once each."""
+    """Hashes keys as the process does. The type behind an interface's first word is looked up once for each word."""
 
     target: Target
     known: MemHash | None  # None: the process's random keys could not be read
     types: DescribedTypes
     signatures: bool = False  # as `plans` has it
-    #: Many keys are read in large blocks. None: nothing is read but what is asked for.
+    #: Reads many keys in large blocks; None: each key is read by itself.
     pool: Pool | None = None
     #: First word of an interface -> (dynamic type, how it is hashed, whether the data word is the value).
     held: dict[tuple[int, bool], tuple[GoType, Plan | None, bool]] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 With AES: runtime/asm_amd64.s, asm_386.s, asm_arm64.s (aeshashbody, memhash32, memhash64); from Go 1.27 on
 internal/runtime/maps/memhash_*.s. Without: runtime/hash64.go, hash32.go (1.27: runtime_hash64.go,
 runtime_hash32.go). Every function takes one key as bytes, or many as a numpy matrix of uint8 with a key a row:
-the arithmetic is written once. Words are ints or numpy arrays; an int stands for a column of equal ones.
+the arithmetic is written once. Words are ints or numpy arrays; an int is a column of equal words.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ State = tuple[Word, Word, Word, Word]
 
 MASK32, MASK64 = (1 << 32) - 1, (1 << 64) - 1
 M5 = 0x1D8E4E27C47D124F  # m5 of runtime/hash64.go
-#: m1 to m4 of runtime/hash64.go up to Go 1.22; later hashkey itself stands in their place.
+#: m1 to m4 of runtime/hash64.go up to Go 1.22; later versions use hashkey itself instead.
 CONSTANTS = (0xA0761D6478BD642F, 0xE7037ED1A0B428DB, 0x8EBC6AF09C88C6E3, 0x589965CC75374CC3)
 
 

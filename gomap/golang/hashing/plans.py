@@ -107,7 +107,7 @@ def _repeated(t: GoType, offset: int, parts: Callable[[int], Iterator[Part]]) ->
 
 
 def _typehash(t: GoType, offset: int, as_memory: bool) -> Iterator[Part]:
-    """runtime.typehash: every part by itself, but what is plain memory as a whole."""
+    """runtime.typehash: every part by itself, except that plain memory is hashed as a whole."""
     if as_memory:
         yield PlainBytes(offset, t.size, True)
         return

@@ -1,7 +1,7 @@
-"""Whether a map is as the runtime would have left it: every invariant of its layout, hashes recomputed.
+"""Whether a map is intact: every invariant of its layout, hashes recomputed.
 
-A finding tells a cause, not each of its effects: where one wrong field makes many keys look misplaced, the
-field is named and the keys are not. Nothing here raises for a corrupt map.
+A finding is a cause, not each of its effects: if one wrong field makes many keys look misplaced, the finding names the
+field and not the keys. Nothing here raises for a corrupt map.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gomap.golang.layouts.slots import SlotShape
 from gomap.golang.runtime.heap import IN_USE, MANUAL, Heap, heap_of, segment_of
 from gomap.target import Target
 
-#: Findings of one kind that are told one by one; of the others, how many there are.
+#: Findings of one kind that are listed one by one; the others are counted.
 MAX_FINDINGS = 16
 #: After so many keys that are not where their hashes name them, the others' hashes tell nothing more.
 MOST_BAD = 1 << 16
@@ -37,8 +37,8 @@ NOT_IN_CORE = "not read: the core file does not have their memory"
 
 @dataclass(frozen=True)
 class Unchecked:
-    """A part of a map that was not checked. what: a name for scripts; number: how many of them; of: of how many, None
-    where that is not known; why: for people, the end of a sentence that begins with the number."""
+    """A part of a map that was not checked. what: a name for scripts; number: how many of them; of: out of how many,
+    None if not known; why: for people, the end of a sentence that begins with the number."""
 
     what: str
     number: int
@@ -47,7 +47,7 @@ class Unchecked:
 
 
 class Absent:
-    """Whether memory that can't be read is only missing in a core file: the program had something there."""
+    """Says whether unreadable memory is only missing from a core file: in the program it existed."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -97,7 +97,7 @@ class Findings:
             self.counts[code] = self.counts.get(code, 0) + number
 
     def note(self, code: str, message: str, address: int | None = None) -> None:
-        """Adds what is no fault but worth knowing: the severity `note`."""
+        """Adds an anomaly of severity `note`: not a fault, but worth knowing."""
         self.listed.append(Anomaly("note", code, message, address))
 
     def unread(self, what: str, number: int, message: str, address: int | None) -> None:
@@ -126,7 +126,7 @@ class Findings:
         self.unsure = True
 
     def done(self) -> list[Anomaly]:
-        """The findings, one by one as far as they are told so."""
+        """The findings: the first ones one by one, the others counted."""
         result = list(self.listed)
         for code, number in self.counts.items():
             told = sum(one.code == code and one.severity == "error" for one in self.listed)
@@ -291,7 +291,7 @@ class KeyCheck:
         return any(not any(held[at : at + word]) for at in range(0, len(held) - word + 1, word))
 
     def tell_unreadable(self, explained: Callable[[int, int], bool] = lambda address, slot: False) -> None:
-        """Tells the keys that can't be read. explained: those that a write has in its hands."""
+        """Reports the keys that can't be read. explained: keys that a write in progress explains."""
         for address, slot in self.unreadable:
             fault = self._fault(address, slot) if self.target.kind == "core" else None
             message = f"the key in slot {slot} of {address:#x} can't be read"
@@ -390,9 +390,9 @@ class KeyCheck:
 @dataclass
 class Checked:
     """entries: live ones. hashes_checked: keys whose place was compared with their hash. random: keys with a NaN, which
-    have no hash of their own. number: findings that are faults, also those that are not told one by one; kinds: how
-    many there are of each. unchecked: what was not looked at. bound: the most that entries may be off; None where the
-    program stands still."""
+    have no hash of their own. number: findings that are faults, including those not listed; kinds: the number of each
+    kind. unchecked: the parts that were not checked. bound: the most that entries may be off; None if the program is
+    stopped."""
 
     entries: int
     hashes_checked: int

@@ -1,7 +1,7 @@
-"""What gomap knows of a layout of maps: one package each (classic/, swiss/), all behind the protocols of this file.
+"""The protocols of layouts of maps: each layout is a package (classic/, swiss/) that implements them.
 
-A layout is found by the fields of its header (Layout.detect). What it does is asked of a MapView; how its parts are
-called is in its Terms. Nothing outside of a layout's package asks which one a map has.
+A layout is recognized by the fields of its header (Layout.detect). Its behaviour is a MapView, its names for parts are
+Terms. No code outside of a layout's package depends on which layout a map has.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from gomap.target import Arch, Record, Target
 class Terms:
     """The runtime's words for the parts of a map.
 
-    bucket: what eight slots are. mark: what a slot keeps of its key's hash. marks: the bytes of a bucket that hold
-    them, column: the same as a heading. states: marks that are no hash, by name. rest: the one behind which a bucket
-    has nothing more, None where there is none. writing: the flag of a write. iterator: the type of a range loop's
-    iterator.
+    bucket: the name of eight slots. mark: the part of a key's hash that a slot keeps. marks: the name of the bytes that
+    hold the marks; column: the same as a heading. states: marks that are not hashes, by name. rest: the mark after
+    which a bucket is empty, None without such a mark. writing: the flag of a write. iterator: the type of a range
+    loop's iterator.
     """
 
     bucket: str
@@ -46,8 +46,8 @@ class Terms:
 
 @dataclass(frozen=True)
 class Forecast:
-    """entries_left: new keys that fit for certain before the map grows; None when that can't be said.
-    next: what happens then, in words."""
+    """entries_left: new keys that certainly fit before the map grows; None if not known. next: the growth after
+    that, in words."""
 
     entries_left: int | None
     next: str
@@ -55,7 +55,7 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Growing:
-    """How far a map's growth is. answer: in a line or two. tables: where the map grows a table at a time."""
+    """The progress of a map's growth. answer: a line or two. tables: of a map that grows a table at a time."""
 
     answer: list[str]
     sections: list[Section]
@@ -64,7 +64,7 @@ class Growing:
 
 @dataclass(frozen=True)
 class Description:
-    """A map's layout and load in words; growth: None where a map of this layout is never seen half grown."""
+    """A map's layout and load in words; growth: None for a layout without partial growth."""
 
     layout: str
     load: str
@@ -119,7 +119,7 @@ class Shape(Protocol):
 
 
 class MapView(Protocol):
-    """One map. What is read of its header is as it was when the view was made."""
+    """One map. Its header is read when the view is made."""
 
     @property
     def target(self) -> Target:
@@ -167,32 +167,32 @@ class MapView(Protocol):
 
     @property
     def size(self) -> int:
-        """What a walk takes at least, by the header, however few entries there are."""
+        """The least work of a walk, according to the header, however few entries there are."""
 
     @property
     def nonsense(self) -> str | None:
-        """What in the header no map can have; None for one that can be a map's."""
+        """The part of the header that no map can have; None for a plausible header."""
 
     @property
     def array_address(self) -> int:
-        """Of what the header names first; 0 where nothing is allocated."""
+        """Address of the bucket array, directory or group in the header; 0 if nothing is allocated."""
 
     @property
     def extents(self) -> list[tuple[int, int]]:
-        """(address, bytes) of what the header names."""
+        """(address, bytes) of the arrays that the header points to."""
 
     def storage(self) -> dict[int, str]:
-        """Addresses of what the map keeps its entries in, with what they are."""
+        """Addresses of the arrays that hold the map's entries, each with its name."""
 
     def has_part(self, parts: Sequence[int]) -> bool:
         """Whether one of these addresses is a bucket, a group or a table of the map."""
 
     def objects(self) -> Iterator[tuple[str, Iterable[int]]]:
-        """Addresses of all that was allocated for the map, with what it is: header, directory, table, groups, buckets,
-        oldbuckets, overflow, extra, key or elem. Others may be among them that lie in one of these, or are 0."""
+        """Addresses of everything allocated for the map, each with its name: header, directory, table, groups, buckets,
+        oldbuckets, overflow, extra, key or elem. Some may be 0 or inside of another."""
 
     def layout_facts(self, structure: Structure) -> object:
-        """What hmap-show's result has under the layout's name."""
+        """The part of hmap-show's result under the layout's name."""
 
     # -- walking ---------------------------------------------------------------------------------
 
@@ -237,7 +237,7 @@ class MapView(Protocol):
     # -- looking up ------------------------------------------------------------------------------
 
     def mark(self, hash_: int) -> int:
-        """What a slot keeps of this hash."""
+        """The mark that a slot keeps of this hash."""
 
     def follow(self, search: KeySearch, hash_: int) -> None:
         """Looks for a key as the runtime does. Raises MemoryFault, Corrupt, Endless."""
@@ -246,18 +246,18 @@ class MapView(Protocol):
         """(address, length) of arrays of buckets, those of the first `most` directory entries where there is one."""
 
     def place(self, step: Step) -> str:
-        """Where a step of a lookup is, in words."""
+        """The place of a step of a lookup, in words."""
 
     def going_on(self, step: Step) -> str:
-        """Why a lookup goes on, or ends, after this step, in words."""
+        """Why a lookup continues or ends after this step, in words."""
 
     # -- what else is asked ----------------------------------------------------------------------
 
     def head(self, address: int, rules: Allocator) -> Spot | None:
-        """Where the address is in the header or in what that names."""
+        """The place of the address, if it is in the header or in an array that the header points to."""
 
     def inner(self, address: int, rules: Allocator, object_size: int | None) -> Spot | None:
-        """Where it is in what is allocated apart. object_size: as analysis.locate has it."""
+        """The place of the address, if it is in a separately allocated part. object_size: as in analysis.locate."""
 
     def state(self, mark: int) -> str:
         """Of a slot with this mark: live, empty, tombstone or evacuated."""
@@ -273,10 +273,10 @@ class MapView(Protocol):
         """Every invariant of the map."""
 
     def forecast(self, structure: Structure) -> Forecast:
-        """What makes the map grow next."""
+        """The next growth, and the number of inserts until then."""
 
     def growing(self, structure: Structure) -> Growing:
-        """How far its growth is."""
+        """The progress of its growth."""
 
     def describe(self, structure: Structure) -> Description:
         """Layout, load and state of growth in words."""

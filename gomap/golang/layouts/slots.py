@@ -88,7 +88,7 @@ class SlottedShape:
 MAX_BUCKET = 4096
 #: Of runtime structs that are read as records.
 INTEGERS = (1, 2, 4, 8)
-#: A key or elem larger than this is not read: nobody looks at one, and there may be many.
+#: A key or elem larger than this is not read: it is too long to show, and there may be many.
 MAX_ITEM = 16 << 20
 #: Bytes of keys and elems behind pointers that are fetched together.
 MAX_FETCH = 4 << 20

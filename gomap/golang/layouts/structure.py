@@ -21,7 +21,7 @@ TOO_MANY = 1 << 13
 
 @dataclass(frozen=True)
 class Growth:
-    """state: none, doubling or same-size (classic maps alone grow by and by)."""
+    """state: none, doubling or same-size (only classic maps grow step by step)."""
 
     state: str = "none"
     old_buckets: int = 0
@@ -106,7 +106,7 @@ class Structure:
 
     @property
     def unreadable(self) -> bool:
-        """Whether the walk left something out: what is counted is less than the map may have."""
+        """Whether the walk left something out, so that the counts may be too low."""
         return any(anomaly.severity == "error" for anomaly in self.anomalies)
 
     @property

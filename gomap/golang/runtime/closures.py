@@ -37,7 +37,7 @@ class CapturedPart:
         return self.name != RECEIVER and not word < self.type.size <= BY_VALUE
 
     def is_like(self, other: CapturedPart) -> bool:
-        """Whether nothing but the name tells one from the other."""
+        """Whether the two differ only in their names."""
         unknown = self.offset is None and other.offset is None
         return unknown and self.pointer == other.pointer and self.type is other.type
 
@@ -45,9 +45,9 @@ class CapturedPart:
 def captured(parts: Sequence[CapturedPart], closure: bytes, arch: Arch) -> list[Captured]:
     """The parts whose place in the closure (runtime.funcval) is known.
 
-    They lie one behind the other, aligned, without gaps. Where that leaves more than one possibility, what all of
-    them have in common is told; names that could be exchanged are told together. Debug information of an optimised
-    build may lack some: then parts that can only be pointers are found by what they point to.
+    They follow each other, aligned, without gaps. If several arrangements are possible, the result is what all of them
+    have in common; names that could be exchanged are given together. Debug information of an optimized build may lack
+    some: then parts that can only be pointers are found by the values that they point to.
     """
     places: dict[int, set[tuple[int, bool]]] = {}
     layouts = _Layouts(parts[:MAX_PARTS], closure, arch)

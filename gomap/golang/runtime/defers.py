@@ -52,7 +52,8 @@ class Defers:
                 continue
 
     def open_coded(self, pc: int, top: int, place: Place) -> Iterator[Variable]:
-        """Those in the frame of a function that stands at pc. top: its caller's stack pointer. place: the frame's."""
+        """The deferred functions in the frame of a function whose current pc is `pc`. top: its caller's stack
+        pointer. place: the frame's."""
         if pc not in self._known:
             try:
                 self._known[pc] = self._slots(pc)

@@ -1,6 +1,6 @@
 """A map type's key and elem in the program's own type descriptors, found by the type's name.
 
-Only for map types with a name of their own: Delve's API tells nothing of what they map.
+Only for named map types: Delve's API does not give their key and elem.
 """
 
 from __future__ import annotations

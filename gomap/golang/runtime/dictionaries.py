@@ -49,7 +49,7 @@ def is_shaped(t: GoType) -> bool:
 
 
 def has_shape(t: GoType, shape: GoType, depth: int = 0) -> bool:
-    """Whether type t can be what a shape stands for. Parts that are not known are not compared."""
+    """Whether type t is of this shape. Unknown parts are not compared."""
     if not is_shaped(shape) and plain_name(shape) == plain_name(t):
         return True
     if shape.name == ANY_POINTER:
@@ -91,11 +91,11 @@ class Arguments:
     _known: dict[tuple[tuple[Dictionary, ...], int | None, str], GoType | None] = field(default_factory=dict)
 
     def actual(self, dictionaries: Iterable[Dictionary], index: int | None, shape: GoType) -> GoType | None:
-        """The type that a variable of a generic function has, None where that can't be told.
+        """The type of a variable of a generic function; None if it can't be determined.
 
-        dictionaries: those that the function may have got. index: the word that its type is, None where debug
-        information does not say: of a captured variable, above all. shape: the type that it gives the variable. As
-        any variable's type is in the dictionary, it is known where one alone has the shape.
+        dictionaries: those that the function may have been called with. index: of the dictionary's word that has the
+        type; None if debug information does not say, above all for a captured variable. shape: the variable's type in
+        debug information. Every variable's type is in the dictionary, so it is known if only one has the shape.
         """
         key = (tuple(dictionaries), index, shape.name)
         if key not in self._known:
@@ -142,8 +142,8 @@ def within(target: Target, of_caller: Sequence[Dictionary], addresses: set[int])
 def with_arguments(
     parts: Sequence[Captured], arguments: Arguments, dictionaries: Sequence[Dictionary]
 ) -> Sequence[Captured]:
-    """What a generic function's closure captured, with its types where they can be told. dictionaries: those that the
-    closure may have."""
+    """The variables that a generic function's closure captured, with their types if these can be determined.
+    dictionaries: those that the closure may have."""
     return [
         replace(part, type=arguments.actual(dictionaries, None, part.type) or part.type, of_dictionary=True)
         if is_shaped(part.type)

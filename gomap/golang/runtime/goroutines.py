@@ -86,7 +86,7 @@ class Reader:
         text = _STATUS.get(status, f"status {status}")
         if status in (WAITING, LEAKED):
             text = self._reasons.text(reason) or text
-        # One in a system call goes on from where it entered it, whatever its thread does meanwhile.
+        # A goroutine in a system call continues where it entered it, whatever its thread does until then.
         thread = self._threads.get(m) if status == RUNNING else None
         stack, collected = (low, high), status == WAITING and since != 0  # markroot of runtime/mgcmark.go sets it
         return Goroutine(goid, address, text, pc, sp, bp, stack, gopc, thread, start, deferred, collected)

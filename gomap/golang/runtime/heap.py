@@ -162,7 +162,7 @@ class Heap:
             return HeapPlace(span)
         index = (address - span.start) // span.object
         if index >= span.objects:
-            return HeapPlace(span)  # what is left over at the end of the span
+            return HeapPlace(span)  # the unused rest at the end of the span
         return HeapPlace(span, index, span.start + index * span.object, self._is_allocated(span, index))
 
     def type_at(self, address: int) -> tuple[int, int] | None:
@@ -345,7 +345,7 @@ class Heap:
 
     @property
     def arena_offset(self) -> int:
-        """What is added to an address before it is divided by arena_bytes: the quotient is the arena's number."""
+        """The offset that is added to an address before division by arena_bytes; the quotient is the arena's number."""
         return self._offset
 
     def check_arena_bits(self) -> None:
@@ -456,7 +456,7 @@ class Room:
         self._code = [one for one in self._segments if one.what == "code"]
 
     def is_code(self, address: int) -> bool:
-        """Whether the program's code lies there. Asked of every pointer that is followed."""
+        """Whether the address is in the program's code. Called for every pointer that is followed."""
         return any(one.start <= address < one.end for one in self._code)
 
     def has_code(self, low: int, high: int) -> bool:
@@ -473,9 +473,8 @@ class Room:
         return size <= MAX_BYTES and (self.heap is None or self.heap.holds(start, size))
 
     def is_left(self, address: int) -> bool:
-        """Whether nobody has what lies there any more, as far as can be told: it is in free pages, or in a stack that
-        has been moved. Moving one (copystack of runtime/stack.go) leaves variables as they were that are not needed any
-        more."""
+        """Whether the memory at the address is known to be unused: it is in free pages, or in a stack that was moved.
+        Moving a stack (copystack of runtime/stack.go) does not adjust pointers in dead variables."""
         try:
             if self.heap is None:
                 return False

@@ -1,9 +1,8 @@
-"""Which variables of a stack are alive: those that their functions, or functions that these called, still need.
+"""Which variables of a stack are alive: those that their functions, or functions that these called, still use.
 
-A debugger tells where a variable lies, and not whether anything has been stored there yet or is needed any more: a
-declaration that has not been reached, and in optimized code whatever comes behind the last use, leave there what was
-there before. Functions that wait for a call have stack maps, by which the garbage collector knows it (scanstack of
-runtime/mgcmark.go). What a function has in registers, and where it stands elsewhere, they do not tell.
+A debugger knows where a variable is, but not whether it is set yet or still used: before its declaration is reached,
+and in optimized code after its last use, its memory has old contents. Functions that wait for a call have stack maps,
+which the garbage collector uses (scanstack of runtime/mgcmark.go). Stack maps do not cover registers or other pcs.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from gomap.golang.runtime.stackmap import StackMaps
 from gomap.gotypes import GoType, Kind
 from gomap.target import Frame, Goroutine, Local, Place, Target, Variable, read_record
 
-#: What is found behind a function that did not call it: a signal came, or the runtime made it seem a call.
+#: Functions that appear as callees of functions that did not call them: a signal, or a call injected by the runtime.
 _INTERRUPTS = (
     *("runtime.asyncPreempt", "runtime.sigpanic", "runtime.sigtramp", "runtime.sigreturn", "runtime.cgoSigtramp"),
     *("runtime.debugCall", "<signal"),
@@ -58,7 +57,7 @@ def dead(name: str) -> str:
 
 
 def judged(target: Target, variable: Variable) -> Variable:
-    """A variable that was asked for by its name, with what is to be said of whether it is set."""
+    """A variable that was looked up by name, with a doubt if it may not be set."""
     known = Liveness(target).is_alive(variable)
     doubt = variable.doubt
     if doubt is None or variable.address is not None or variable.data is not None:
@@ -69,8 +68,8 @@ def judged(target: Target, variable: Variable) -> Variable:
 
 @lru_cache(maxsize=1 << 12)
 def waits(newer: str | None) -> bool:
-    """Whether a function waits for the one that a debugger has in front of it, and its stack map tells what it needs
-    afterwards. newer: that one's name."""
+    """Whether a function waits for the call of the next newer frame, so that its stack map says what it still uses.
+    newer: the name of the newer frame's function."""
     return bool(newer) and newer != "?" and not str(newer).startswith(_NOT_CALLED)
 
 
@@ -86,7 +85,7 @@ def calls_of(frames: Sequence[Frame]) -> list[list[Frame]]:
 
 
 class Liveness:
-    """Tells the variables of one stopped program that are alive from those that are not."""
+    """Decides which variables of one stopped program are alive."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -226,9 +225,9 @@ class Liveness:
     # -- of variables --------------------------------------------------------------------------------
 
     def of(self, variable: Variable, slot: int | None, pc: int, top: int) -> Variable | None:
-        """The variable, with what is dead of its parts as holes; None where it is dead. slot: address of the word that
-        points to it. What is alive while something points to it is taken for alive. Elsewhere than in its function's
-        frame a variable is not looked for."""
+        """The variable, with its dead parts as holes; None if it is dead. slot: address of the word that points to
+        it. A variable that is alive as long as something points to it counts as alive. Variables outside of their
+        function's frame are not checked."""
         if variable.data is not None:
             return self._parts(variable, pc, top)
         words = [slot] if slot is not None else self._words(variable)

@@ -39,7 +39,7 @@ class Modules:
             return OWN
         if any(_within(path, module) for module in self.others):
             return DEPENDENCY
-        # As the go command tells: the first element of other modules' paths has a dot.
+        # The go command's rule: the first element of other modules' paths has a dot.
         return DEPENDENCY if "." in path.split("/", 1)[0] else STANDARD
 
 

@@ -77,7 +77,7 @@ class Functions:
         return self.module["text"] + self.at(pc)["entryOff"]
 
     def find(self, names: Sequence[str]) -> dict[str, int]:
-        """Addresses of the first instructions of the functions with these linker names, of those that there are.
+        """Entry addresses of the functions with these linker names; names that do not exist are left out.
 
         Raises GomapError, MemoryFault.
         """
@@ -99,13 +99,13 @@ class Functions:
         return found
 
     def name(self, pc: int) -> str:
-        """Linker name of pc's function: of the one that others may be inlined into. Raises GomapError, MemoryFault."""
+        """Linker name of the function at pc, into which others may be inlined. Raises GomapError, MemoryFault."""
         return self._name(self.at(pc)["nameOff"])
 
     def frames(self, pc: int) -> tuple[Location, ...]:
-        """The calls that the instruction at pc belongs to, each with the line where it stands: of functions that were
-        inlined first, the innermost in front, and last the function that they are inlined into. pc: of an instruction,
-        so for a return address the one in front of it. Raises GomapError, MemoryFault."""
+        """The calls that the instruction at pc belongs to, each with its current line: first the inlined functions, the
+        innermost first, and last the function that they are inlined into. pc: of an instruction, so for a return
+        address the instruction before it. Raises GomapError, MemoryFault."""
         if pc not in self._frames:
             self._frames[pc] = tuple(self._frames_at(pc))
         return self._frames[pc]
@@ -177,8 +177,8 @@ class Functions:
         return None if offset == NOTHING else self.module["gofunc"] + offset
 
     def frame_size(self, pc: int, moves: bool = False) -> int | None:
-        """Bytes from a frame's stack pointer, when it stands at pc, to its caller's: the frame's top. None where that
-        can't be told: in C, and in functions that change to another stack. moves: of such a function, too."""
+        """Bytes from a frame's stack pointer at pc to its caller's (the frame's top). None if not known: in C, and in
+        functions that switch to another stack. moves: also for such a function."""
         if pc not in self._frame_sizes:
             try:
                 self._frame_sizes[pc] = self._frame_size(pc, moves)
@@ -187,7 +187,7 @@ class Functions:
         return self._frame_sizes[pc]
 
     def has_callers_frame_pointer(self, pc: int) -> bool:
-        """Whether a function that stands at pc has no frame, or one but not the pointer to it yet."""
+        """Whether the function has no frame at pc, or has not set its frame pointer yet."""
         alone = self.target.arch.pointer_size if self.target.arch.name in PUSHES else 0
         return any(self.frame_size(pc - back) == alone for back in _UNTIL_FRAME_POINTER.get(self.target.arch.name, ()))
 

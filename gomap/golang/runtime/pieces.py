@@ -1,9 +1,9 @@
 """Which location lists of the debug information can be trusted.
 
-In optimised code the compiler keeps a variable of several words in pieces, each where it is at the moment. A location
-list should tell all of them, in order, and those that lie nowhere as empty. But pieces that were never of use are left
-out altogether, those behind them then stand for them, and the only one that remains stands for the whole variable
-(debugState.writePendingEntry of cmd/compile/internal/ssa/debug.go): t.y is told as t.x, and what lies beside it as t.y.
+In optimized code the compiler keeps a variable of several words in pieces, each in a place of its own. A location list
+should have all pieces, in order, with empty ones for pieces that are optimized out. But pieces that were never used are
+left out altogether, so that the pieces after them take their place, and a single remaining piece looks like the whole
+variable (debugState.writePendingEntry of cmd/compile/internal/ssa/debug.go): t.y appears as t.x, and other data as t.y.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _NEEDED = {Kind.SLICE: 2}
 
 
 def are_all(t: GoType, pieces: Sequence[int], word: int) -> bool:
-    """Whether an entry of a location list tells every piece of a value of type t.
+    """Whether an entry of a location list has every piece of a value of type t.
 
-    pieces: their sizes in bytes, in order; none where the entry is a single place. word: bytes of a pointer.
+    pieces: their sizes in bytes, in order; none if the entry is a single place. word: bytes of a pointer.
     """
     if not _can_be_taken_apart(t, word):
         return True

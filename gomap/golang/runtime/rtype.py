@@ -1,9 +1,9 @@
-"""abi.Type in target memory -> GoType: what the program itself knows of its types.
+"""abi.Type in target memory -> GoType: the program's own descriptors of its types.
 
 Needed for the dynamic types of interfaces. Follows internal/abi/type.go (Type, PtrType, StructType, ...,
 Name), internal/abi/map.go, reflect/type.go (uncommon types) and runtime/type.go (resolveNameOff).
 The descriptors' offsets are those of Go 1.18 to 1.27 on 32 and 64 bits; the map descriptor,
-the one that changed, is read by the fields that debug information gives it.
+the only one that changed, is read by its fields in debug information.
 """
 
 from __future__ import annotations

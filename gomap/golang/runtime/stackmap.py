@@ -37,10 +37,10 @@ class _Bits:
 
 @dataclass(frozen=True)
 class _Maps:
-    """What is alive in a frame. locals: of the words below the frame's own end. arguments: of those from its first
-    argument on. objects: (offset, size) of the variables whose addresses were taken: what points to one keeps it alive,
-    too. Below 0 the offsets are from the end of the locals, else from the first argument. live: of locals and arguments
-    those that are alive, in bytes from the caller's stack pointer."""
+    """The live words of a frame. locals: a bitmap of the words below the end of the locals. arguments: of the words
+    from the first argument on. objects: (offset, size) of variables whose address was taken: a pointer to one keeps
+    it alive, too. Negative offsets are from the end of the locals, others from the first argument. live: offsets of
+    the live words of locals and arguments, in bytes from the caller's stack pointer."""
 
     locals: _Bits
     arguments: _Bits
@@ -60,8 +60,8 @@ class StackMaps:
         self._functions = Functions(self.target)
 
     def alive(self, pc: int, top: int, address: int) -> bool | None:
-        """Whether the function that stands at pc still needs the pointer at `address` of its frame or of its arguments.
-        top: its caller's stack pointer. None where that is not known."""
+        """Whether the pointer at `address`, in the function's frame or arguments, is alive at pc; None if not known.
+        top: the caller's stack pointer."""
         maps = self._at(pc)
         if maps is None:
             return None

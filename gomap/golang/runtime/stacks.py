@@ -1,10 +1,10 @@
 """The stacks of many goroutines: the debugger unwinds each new program counter once, the rest is arithmetic.
 
-For one pc the Go compiler gives a frame one size and every variable one place in it (runtime/symtab.go,
-funcspdelta; DWARF's frame base is the call frame's address). So what the debugger says of a frame of a parked
-goroutine holds for every other that stands at the same pc: its caller's return address and its variables lie as
-many bytes from its stack pointer. Frames that a thread runs have variables in registers, and those that the
-debugger pieced together from several places do too: such stacks are the debugger's alone.
+At a given pc a frame always has the same size, and every variable the same place in it (runtime/symtab.go, funcspdelta;
+DWARF's frame base is the call frame's address). So the debugger's answer for a frame of a parked goroutine holds for
+every other frame at the same pc: the caller's return address and the variables are the same number of bytes from the
+stack pointer. Frames of running threads, and frames whose variables are in several places, may have variables in
+registers: these stacks are always unwound by the debugger.
 """
 
 from __future__ import annotations
@@ -103,16 +103,16 @@ class _Kept:
 
 @dataclass(frozen=True)
 class _Step:
-    """What is known of a pc: its frames (inlined ones first) with the variables of each, and how far above sp the
-    return address and the caller's stack pointer are; None at the end of the stack."""
+    """The facts about a pc: its frames (inlined ones first) with the variables of each, and the offsets of the return
+    address and of the caller's stack pointer from sp; None at the end of the stack."""
 
     frames: tuple[tuple[Frame, tuple[_Kept, ...]], ...]
     caller: tuple[int, int] | None
 
 
 class Stacks:
-    """Walks stacks of one stopped program, remembering what holds for a pc. wanted: see Target.unwind. liveness: tells
-    which variables are dead: these have a doubt."""
+    """Walks stacks of one stopped program, and keeps the facts about each pc. wanted: see Target.unwind. liveness:
+    decides which variables are dead; these get a doubt."""
 
     def __init__(self, target: Target, wanted: Wanted, liveness: Liveness | None = None) -> None:
         self._target = target
@@ -153,7 +153,7 @@ class Stacks:
         """
         low, high = goroutine.stack
         calls = calls_of(frames)
-        # Nothing called it on this stack: what is taken for its return address is any word.
+        # Nothing called it on this stack: the supposed return address is an arbitrary word.
         jumps = next((i for i, frame in enumerate(frames) if frame.function == _GOES_ON), None)
         if jumps is not None and goroutine.thread is not None:
             problem = f"its stack can't be unwound beyond {_GOES_ON}, where its thread goes on to it"
@@ -293,7 +293,7 @@ class Stacks:
         return None
 
     def _replay(self, goroutine: Goroutine) -> list[Frame] | None:
-        """The frames by what is known of every pc on the stack; None where one is new."""
+        """The frames, from the known facts about every pc on the stack; None if a pc is new."""
         pc, sp, newer = goroutine.pc, goroutine.sp, None
         low, high = goroutine.stack
         pointer, word = self._target.arch.pointer, self._target.arch.pointer_size
@@ -329,7 +329,7 @@ class Stacks:
 
 
 def _stand(newer: str | None) -> str:
-    """How a function stands at its pc: what is alive there depends on it. newer: what the debugger has in front."""
+    """How a function came to its pc, which decides what is alive there. newer: the next newer frame's function."""
     return "newest" if newer is None else "waits" if waits(newer) else "interrupted"
 
 
@@ -370,8 +370,8 @@ def _elsewhere(goroutine: Goroutine, frames: Sequence[Frame]) -> bool:
 
 
 def _keep(local: Local, sp: int, goroutine: Goroutine) -> _Kept | None:
-    """Where the variable lies in every frame of its pc; with offset -1 for one that lies nowhere. None for one
-    whose place in the next frame of this pc can't be told."""
+    """The variable's place in every frame at its pc, with offset -1 if it is optimized out. None if its place in
+    another frame at this pc can't be known."""
     variable, (_, high) = local.variable, goroutine.stack
     if local.slot is not None and sp <= local.slot < high:
         return _Kept(variable, local.slot - sp, True, dead=local.dead)

@@ -26,10 +26,9 @@ _SAVED_LINK = {"arm64": 16, "s390x": 8}
 
 
 class Standing(NamedTuple):
-    """A call that is on a stack. sp: its stack pointer; top: its caller's, None where that is not known. exact: it
-    stands before the instruction at pc, and does not wait for a call that returns there. function: linker name of the
-    function; others may be inlined at pc. registers: what they hold, where nothing can have changed them since; None
-    where that is not known."""
+    """A call on a stack. sp: its stack pointer; top: its caller's, None if not known. exact: the instruction at pc
+    is the next one, and pc is not the return address of a call. function: linker name of the function; others may be
+    inlined at pc. registers: their values, if nothing can have changed them since; None if not known."""
 
     pc: int
     sp: int
@@ -55,7 +54,7 @@ class _Code(NamedTuple):
 
 
 class Unwinder:
-    """Unwinds stacks of one program, as long as it stands still."""
+    """Unwinds stacks of one stopped program."""
 
     def __init__(self, target: Target, functions: Functions) -> None:
         self._target, self._functions = target, functions
@@ -63,8 +62,8 @@ class Unwinder:
         self._known: dict[int, _Code] = {}
 
     def goroutine(self, goroutine: Goroutine, registers: Registers | None) -> list[Standing]:
-        """The calls on the goroutine's own stack, the newest first. registers: of the thread that runs it, None for one
-        that is parked. Nothing where it can't be told where it stands."""
+        """The calls on the goroutine's own stack, the newest first. registers: of the thread that runs it, None for
+        a parked goroutine. Empty if its pc is not known."""
         low, high = goroutine.stack
         calls: list[Standing] = []
         if registers is not None:

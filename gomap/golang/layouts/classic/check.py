@@ -32,7 +32,7 @@ from gomap.memory import CHUNK, gather
 
 #: noverflow counts every overflow bucket below this B, and only some of them from it on: incrnoverflow.
 EXACT_B = 16
-#: Wrong keys that are kept to be told: when there are more, one field of the header is to blame.
+#: Misplaced keys that are kept for the report: if there are more, one field of the header is wrong.
 MAX_KEPT = 4096
 #: After so many invalid overflow pointers the others are not followed.
 MAX_LOST = 1 << 13
@@ -89,7 +89,7 @@ class _ClassicChecker:
         self.wrong_marks = self.wrong_places = 0
         self.odd: set[int] = set()  # buckets with a finding about their marks: their keys say nothing
         self.torn: dict[int, list[tuple[str, int]]] = {}  # old bucket -> what shows that it is evacuated in part
-        self.outside: list[tuple[str, str, int]] = []  # links to what is none of the map's overflow buckets
+        self.outside: list[tuple[str, str, int]] = []  # links to memory that is not one of the map's overflow buckets
         self.moving: int | None = None  # the old bucket that is being evacuated
         self.ended: list[tuple[BucketArray, int, str, int]] = []  # live slots behind the end of their chain
         self.main = BucketArray(False, found.header["buckets"], 0)
@@ -237,7 +237,7 @@ class _ClassicChecker:
         return rows.ended
 
     def _marks(self, array: BucketArray, bucket: int, address: int, marks: bytes, moved: bool, after_end: bool) -> None:
-        """Tells what is wrong with the tophash bytes of one bucket, if anything is."""
+        """Reports the faults in the tophash bytes of one bucket."""
         strange = [slot for slot in range(SLOTS) if marks[slot] in MOVED]
         rest = marks.find(0)
         name = f"{'old ' if array.old else ''}bucket {bucket}"
@@ -449,7 +449,7 @@ class _ClassicChecker:
         return bad if inserting or (self.live == self.map.count and self.keys.is_cleared(*next(iter(bad)))) else set()
 
     def _counts(self, extra: int) -> None:
-        """The header's numbers against what there is. extra: live slots that are no entries of their own."""
+        """Compares the header's numbers with the buckets. extra: live slots that are not entries of their own."""
         findings, header, overflow = self.findings, self.map.header, self.main.overflow
         if findings.unsure:
             return

@@ -64,7 +64,7 @@ class ClassicHeaders:
         return SMALLEST << size
 
     def fits(self, one: Candidate, marks: bytes) -> bool | None:
-        """Whether the marks are those of the first bucket; None where they are no map's."""
+        """Whether the marks are those of the first bucket; None if no map has such marks."""
         _, count, _, size, unsettled, _ = one
         if len(marks.translate(None, _EVACUATED)) < len(marks) or marks.rstrip(b"\0").count(0):
             return None  # emptyRest: there is nothing behind it

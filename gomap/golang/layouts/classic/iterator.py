@@ -1,4 +1,4 @@
-"""Where a range loop over a classic map stands: runtime.hiter of runtime/map.go."""
+"""The position of a range loop over a classic map: runtime.hiter of runtime/map.go."""
 
 from __future__ import annotations
 

@@ -85,10 +85,10 @@ class Overflow:
         return array.spare
 
     def link_problem(self, array: BucketArray, link: OverflowLink, own: set[int] | None) -> tuple[str, str] | None:
-        """What is wrong with an overflow pointer, as (code, words that follow its address); None for a valid one.
+        """The fault of an overflow pointer, as (code, words that follow its address); None for a valid one.
 
         array: the array whose bucket the chain begins with. own: addresses in the map's own list of overflow buckets
-        (mapextra), None where there is no such list.
+        (mapextra); None without such a list.
         """
         pointer = link.pointer
         if pointer in self.seen:

@@ -20,14 +20,14 @@ FLAG_NAMES = (
     (HASH_WRITING, "writing"),
     (SAME_SIZE_GROW, "same-size-grow"),
 )
-#: Values of tophash that are no hash.
+#: Values of tophash that are marks and not hashes.
 EMPTY_REST, EMPTY_ONE, MIN_TOPHASH = 0, 1, 5
 EVACUATED = (2, 3, 4)  # evacuatedX, evacuatedY, evacuatedEmpty
 MARKS = mark_code(live=range(MIN_TOPHASH, 256), empty=EMPTY_REST, tombstone=EMPTY_ONE)
 OLD_MARKS = mark_code(live=range(MIN_TOPHASH, 256), empty=EMPTY_REST, tombstone=EMPTY_ONE, evacuated=EVACUATED)
 
 LOAD_NUM, LOAD_DEN = 13, 2  # loadFactorNum / loadFactorDen, where the program's own is not known
-#: Arrays longer than this are nobody's: the header is corrupt.
+#: No map has a longer array: the header is corrupt.
 MAX_BYTES = 1 << 46
 
 

@@ -31,7 +31,7 @@ from gomap.gotypes import has_pointers
 
 #: Findings of Structure that say the same here.
 _TAKEN = frozenset({"nil-table", "bad-table"})
-#: Wrong keys that are kept to be told.
+#: Misplaced keys that are kept for the report.
 MAX_KEPT = 4096
 
 
@@ -78,7 +78,7 @@ class _SwissChecker:
         self.untold: dict[str, int] = {}  # kinds of wrong keys that are not kept
         self.places: set[tuple[int, int]] = set()  # (group, slot) of wrong keys
         self.wrong_marks = 0
-        self.bogus: dict[int, int] = {}  # table (address) -> live slots that are no entries of their own
+        self.bogus: dict[int, int] = {}  # table (address) -> live slots that are not entries of their own
         self.live: dict[int, int] = {}  # table (address) -> live slots
         self.spoilt: set[int] = set()  # tables whose control bytes make no sense: they do not add up
         self.incoming: set[int] = set()  # tables that are about to replace another, which still counts
@@ -334,7 +334,7 @@ class _SwissChecker:
         return wrong >= max(4, judged // 2) and wrong * 10 >= judged * 9
 
     def _tell_keys(self, structure: Structure) -> None:
-        """Tells the keys that are not where they should be, can't be read, or are there twice."""
+        """Reports keys that are misplaced, unreadable or duplicate."""
         twins = list(self._twins(structure))
         hand = self._in_hand(structure, twins)
         self.keys.tell_unreadable(lambda group, slot: (group, slot) in hand)

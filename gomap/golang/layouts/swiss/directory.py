@@ -1,4 +1,4 @@
-"""The directory of a Swiss map: whether its size is told alike, and which of its entries are each table's.
+"""The directory of a Swiss map: whether all fields agree on its size, and which entries belong to each table.
 
 internal/runtime/maps: map.go (directoryIndex, installTableSplit), table_debug.go (checkInvariants).
 """
@@ -23,8 +23,8 @@ MAX_COMPARED = 1 << 18
 
 @dataclass(frozen=True)
 class Size:
-    """The directory has 1 << depth entries. depth: None where nothing says how many; small: there is no directory.
-    code, message: what is wrong, None where nothing is."""
+    """The directory has 1 << depth entries. depth: None if unknown; small: there is no directory. code, message: the
+    fault, None without one."""
 
     depth: int | None
     code: str | None = None
@@ -140,9 +140,11 @@ class Directory:
     def _differs(
         self, table: SwissTable, named: list[int], claim: range, claimed: set[int], lost: bool, renumbered: bool
     ) -> bool:
-        """Tells where the entries that name a table are not those that it claims. Whether the table is right.
+        """Reports directory entries that do not match a table's index and localDepth. Returns whether the table is
+        right.
 
-        claimed: entries that name the table that claims them. lost: the header and the tables do not count alike."""
+        claimed: entries that point to the table that claims them. lost: the header's and the tables' counts differ.
+        """
         if named == list(claim):
             return False
         first, length = named[0], len(named)
@@ -160,7 +162,7 @@ class Directory:
             self.findings.unsure = True
             return True
         if missing and not extra and not missing <= claimed:
-            return True  # the entry that names none, or another, is told
+            return True  # the entry that points to nothing or to another table is reported
         what = f"table {table.index} has localDepth {table.local_depth}, and {length} entries of the directory"
         self.findings.add("bad-local-depth", f"{what} name it (globalDepth {self.depth})", table.address)
         return False

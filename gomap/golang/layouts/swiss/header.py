@@ -66,7 +66,7 @@ class SwissHeaders:
         return size * self.word or SLOTS
 
     def fits(self, one: Candidate, marks: bytes) -> bool | None:
-        """Whether the marks are those of the first group; None where they are no map's."""
+        """Whether the marks are those of the first group; None if no map has such marks."""
         _, count, _, size, unsettled, _ = one
         live = len(marks.translate(None, _DEAD))
         dead = marks.count(CTRL_EMPTY) + (marks.count(CTRL_DELETED) if size else 0)

@@ -1,4 +1,4 @@
-"""Where a range loop over a Swiss map stands: Iter of internal/runtime/maps/table.go."""
+"""The position of a range loop over a Swiss map: Iter of internal/runtime/maps/table.go."""
 
 from __future__ import annotations
 

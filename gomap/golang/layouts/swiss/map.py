@@ -49,7 +49,7 @@ BATCH = 32
 #: Tables of one cell that are counted together.
 TOGETHER = 16
 MAX_FAULTS = 4
-#: Tables without an empty slot that are told.
+#: Tables without an empty slot that are reported.
 MAX_ENDLESS = 8
 
 

@@ -26,7 +26,8 @@ FIRST_TABLE = 2 * SLOTS
 #: of that, less what chance takes.
 FULL = MAX_TABLE_CAPACITY * MAX_LOAD_NUM // MAX_LOAD_DEN
 LEAST_LOAD = 0.42
-#: Pairs of tables from which on their order in memory tells who made them, and how many of a hundred are in order then.
+#: From this number of pairs of tables on, their order in memory shows whether make or growth made them; the second is
+#: the percentage of pairs that are then in order.
 MANY_PAIRS, IN_ORDER = 15, 90
 #: Standard deviations that chance is believed to stay within.
 DEVIATIONS = 5

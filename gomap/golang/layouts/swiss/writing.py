@@ -145,8 +145,8 @@ def _is(tables: dict[int, SwissTable], address: int, wanted: tuple[int, int, int
 
 @dataclass(frozen=True)
 class SwissClear:
-    """How far a clear has come. table: address of the one that it is at (0: all are done, or the map is small). ahead:
-    how many of its groups are empty. group: the one that is zeroed and not yet empty, 0 for none."""
+    """The progress of a clear. table: address of the current table (0: all are done, or the map is small). ahead:
+    how many of its groups are empty. group: the group that is zeroed but not yet marked empty, 0 for none."""
 
     table: int
     ahead: int
