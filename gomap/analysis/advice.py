@@ -1,8 +1,8 @@
 """What to change about maps, and how many bytes each change saves.
 
-Every figure is counted: from the arrays that a map has, the arrays that it would have by the layout's own rules, and
-the size classes of the allocator. Where hashes decide (how many buckets overflow, how many tables split), the figure is
-what is expected, with how far chance may take it.
+Every figure is computed from the arrays that a map has, the arrays that it would have by the layout's own rules, and
+the allocator's size classes. If hashes decide (how many buckets overflow, how many tables split), the figure is the
+expected value, with the range within which chance may move it.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ _BYTE = GoType(Kind.UINT, "uint8", 1)
 
 @dataclass
 class Adviser:
-    """least: bytes from which on a change is told. heap: None where the program does not describe it: strings and what
-    pointers lead to is left out then."""
+    """least: changes that save fewer bytes are left out. heap: None if debug information does not describe it;
+    strings and values behind pointers are then left out."""
 
     target: Target
     heap: Heap | None
@@ -230,7 +230,7 @@ class Adviser:
             self.strings.add(owner, cells, part, stride)
 
     def _distinct(self, cells: Columns, seen: set[bytes]) -> set[bytes] | None:
-        """The elems that there are, None for more than one."""
+        """The elem that all entries have; None if there is more than one."""
         slots = cells.shape
         if slots.indirect_elem or not slots.elem.size:
             return None
@@ -457,7 +457,7 @@ class Adviser:
 
 
 def _kind(one: Subject) -> tuple[object, ...]:
-    """What maps of one type have alike, whether debug information or the program's own descriptor tells of the type:
-    functions may declare several types of one name."""
+    """A key that is equal for all maps of one type, whether the type comes from debug information or from the program's
+    own descriptor; functions may declare several types of one name."""
     slots = one.view.shape.slots
     return one.type.name, slots.size, slots.keys_off, slots.elems_off, slots.key_stride, slots.elem_stride, slots.scan

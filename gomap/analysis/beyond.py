@@ -87,8 +87,8 @@ def beyond(
     progress: Progress = silent,
     at_hand: HeapAtHand | None = None,
 ) -> tuple[Beyond, Identifier | None]:
-    """The maps that are not among those that were found, and what tells their types. objects: as Roots notes them.
-    searched: the heap's headers, where they are known. at_hand: the heap's graph, where others want it too."""
+    """The maps that a search has not found, and the Identifier of their types. objects: as collected by Roots.
+    searched: the heap's headers, if they are known already. at_hand: the heap's graph, if other steps use it too."""
     result = Beyond()
     if found.interrupted:
         result.why = "the search was interrupted"
@@ -132,8 +132,8 @@ def place_of(more: Beyond, index: int) -> Place:
 
 
 def holder_of(identifier: Identifier, address: int, t: GoType | None, place: Place, slot: int | None = None) -> Holder:
-    """What stands for the variable that a map has not: its address and type. slot: address of the word that points to
-    the map."""
+    """A substitute for the variable of a map that no variable leads to: its address and type. slot: address of the word
+    that points to the map."""
     path = f"{address:#x}" + (f":{t.name}" if t is not None else "")
     names = Names(identifier.target, identifier.types)
     return Holder(Path(None, path, place), names, place, t or UNKNOWN, slot, dead=False)
@@ -194,7 +194,7 @@ def add_slots(
 
 
 def _without(more: Beyond, adopted: set[int]) -> None:
-    """Takes maps that are told among the others out of `more`."""
+    """Removes maps from `more` that are listed among the others."""
     census = more.census
     if census is None or not adopted:
         return

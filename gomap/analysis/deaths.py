@@ -42,9 +42,9 @@ _PREFIXED = frozenset({"runtime.errorString", "runtime.errorAddressString"})
 class Death:
     """One thing that ended the program.
 
-    message: the runtime's text, the panic's value or the signal's name; None where it can't be read. goroutine: the id
-    of the one that the thread ran, None where it ran none. outside: of a signal, whether it was sent to the program;
-    sender: the process that sent it. address: of another signal, what it has for the address of the fault.
+    message: the runtime's text, the panic's value or the signal's name; None if it can't be read. goroutine: id of the
+    goroutine that the thread ran, None for none. outside: of a signal, whether it was sent to the program; sender:
+    the process that sent it. address: of any other signal, its fault address.
     """
 
     kind: str

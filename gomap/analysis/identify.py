@@ -1,9 +1,9 @@
-"""Which type a map of the heap has that no variable with a type leads to.
+"""The type of a map of the heap that no variable with a type leads to.
 
-The allocator notes the type of a large array with pointers, and where the pointers of a small one are. Of others the
-sizes are known: of the program's map types those are tried whose groups (buckets) make an object of that size, and for
-which the hashes of some keys are what the map has them marked with, and elems can be values of their type. Types with
-keys of one kind and elems of one size may not be told apart in this way: then several fit.
+The allocator records the type of a large array with pointers, and which words of a small one are pointers. Otherwise
+the size is known: of the program's map types, those fit whose groups (buckets) make an object of that size, for which
+the hashes of some keys agree with the map's marks, and whose elems can be values of their type. Types with keys of the
+same kind and elems of the same size may not be distinguishable this way; then several fit.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ ELEMS, MAX_DEPTH, MAX_LENGTH = 8, 4, 1 << 40
 
 @dataclass(frozen=True)
 class Identified:
-    """view: of the map, by the first type that fits; None where none does. others: names of those that fit as well.
-    keys: how many were hashed, all of which agree; 0 where some do not, and the map is corrupt.
+    """view: of the map, by the first type that fits; None if none fits. others: names of the other types that fit.
+    keys: how many were hashed, all of which agree; 0 if some do not, and the map is corrupt.
 
-    known_by: `reference` (an object or map of known type points to it), `allocator` (it has noted the type, or where it
-    has pointers and no other type has them there), `hashes` (of some keys), or `size` where the map has no keys whose
-    hash tells. proven: that the map is laid out as the types that fit say. Where it is not, the type is a guess, and
-    what is wrong with the map by that may be the type.
+    known_by: `reference` (an object or map of known type points to it), `allocator` (it recorded the type, or pointers
+    where no other type has them), `hashes` (of some keys), or `size`, if no key's hash can be checked. proven: the
+    map's layout agrees with the types that fit. Otherwise the type is a guess, and a fault found with it may be due to
+    the wrong type.
     """
 
     view: MapView | None = None
@@ -67,7 +67,7 @@ _Agreed = tuple[GoType, Shape, int]
 
 @dataclass(frozen=True)
 class _Known:
-    """A map type of the program. slots: *abi.Type of its groups (buckets), None where only a variable tells of it."""
+    """A map type of the program. slots: *abi.Type of its groups (buckets), None if it is known only from a variable."""
 
     type: GoType | None
     descriptor: int
@@ -78,8 +78,8 @@ class _Known:
 
 @dataclass
 class Identifier:
-    """known: types of maps that variables lead to, which come first where several fit. referring: tells the type of a
-    map by what points to it."""
+    """known: types of maps that variables lead to, which come first if several fit. referring: finds the type of a
+    map from what points to it."""
 
     target: Target
     heap: Heap

@@ -1,4 +1,4 @@
-"""Iterations over one map that are under way, and where each stands.
+"""Iterations over one map that are in progress, and the position of each.
 
 A `range` loop keeps its iterator (runtime.hiter, internal/runtime/maps.Iter) in a variable of its function's frame that
 has no name and no debug information. So stacks are searched for the map's header where such an iterator would have it.
@@ -32,11 +32,11 @@ MAX_POINTERS = 1 << 18
 
 @dataclass(frozen=True)
 class Iteration:
-    """One iteration: whose it is, where it stands.
+    """One iteration and its position.
 
-    address: of the iterator. frame: whose variable it is; of one on the heap the newest that has a pointer to it.
-    key: address of the key that it gave last. position: the runtime's own numbers, by field. done, total: buckets (of a
-    Swiss map tables, of a small one slots) that are behind it, and that there are.
+    address: of the iterator. frame: the frame that the iterator is in; for one on the heap, the newest frame with a
+    pointer to it. key: address of the last key. position: the runtime's own numbers, by field. done, total: how many
+    buckets (Swiss map: directory entries; small map: slots) are done, and how many there are.
     """
 
     goroutine: Goroutine

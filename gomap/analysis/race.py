@@ -39,11 +39,11 @@ class MapOperation:
     """One goroutine inside one operation.
 
     call: the runtime's function that the operation began in. direct: the frame that called it, at `level` of the
-    stack; caller: the frame to name, of the program's own module where it has one (None when there is none).
-    address: the map's header; None when it is nil or can't be told. deduced: from what the address was concluded, None
-    when it was read. type: the map's, None when it can't be told. parts: a bucket, table or group of the map that the
-    operation is at. ended: FATAL or PANIC, when one ended the operation. message: what the runtime said then, None
-    where that can't be read. left: deferred functions have run since.
+    stack; caller: the frame to show, of the program's own module if possible (None without one). address: the map's
+    header; None if it is nil or not known. deduced: how the address was deduced, None if it was read. type: the map's,
+    None if not known. parts: the bucket, table or group of the map that the operation works on. ended: FATAL or PANIC,
+    if one ended the operation. message: the runtime's message, None if it can't be read. left: deferred functions have
+    run since.
     """
 
     goroutine: Goroutine
@@ -186,9 +186,9 @@ def gone_on(target: Target, searched: Searched) -> list[Anomaly]:
 
 
 def with_write_flag(target: Target, found: AliasSearch) -> list[int]:
-    """Headers of the maps that say a write is under way.
+    """Headers of the maps that are marked as being written to.
 
-    A variable that is dead may still point to where its map was: what lies there now is no header.
+    A dead variable may point to memory that is not a header any more.
     """
     return [a for a, one in found.views.items() if one.writing and _is_header(target, a)]
 
@@ -377,9 +377,8 @@ def _told_level(owners: Modules, frames: Sequence[Frame], start: int | None) -> 
 def _arguments(target: Target, frame: Frame) -> Iterator[tuple[str, int]]:
     """(header, type or part; its address) as the frame's variables have it.
 
-    The compiler keeps no place for an argument that is not needed any more, and a debugger may take what is in a
-    register by now for it: what is made of these is checked. An iterator comes last, whatever the debugger's order:
-    where it begins there is nothing in it yet.
+    The compiler keeps no copy of a dead argument, and a debugger may take the register's present value for it: the
+    caller checks these values. An iterator comes last, whatever the debugger's order: at its start it is empty.
     """
     for local in sorted(frame.locals, key=lambda local: local.variable.name == "it"):
         if local.variable.name not in _NAMES:

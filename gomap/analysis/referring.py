@@ -1,9 +1,9 @@
-"""Types of maps by what points to them: an object whose type the allocator has noted, or a map whose type is known.
+"""Types of maps from what points to them: an object whose type the allocator recorded, or a map of known type.
 
-The collector's graph tells which objects lead to a map. From one of known type its fields, elements and entries are
-followed by type down to the map: that is as sure as a variable that leads there. What lies on the way down
-is known from then on: other maps that it leads to have a short way. Needs the graph, which is taken where
-an earlier command has built it, and built for a small heap.
+The collector's graph has the objects that lead to a map. From one of known type, fields, elements and entries are
+followed by type down to the map; that is as reliable as a variable that leads there. The types of the values on the path
+are known from then on, so that other maps that they lead to are found sooner. It needs the graph, which is used if an
+earlier command has built it, and built if the heap is small.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Referring:
     _types: dict[int, tuple[GoType, int] | None] = field(default_factory=dict)
 
     def __call__(self, address: int) -> GoType | None:
-        """The type of the map whose header lies at the address; None where nothing that points to it tells."""
+        """The type of the map whose header is at the address; None if nothing that points to it gives the type."""
         try:
             return self._climb(address)
         except GomapError:

@@ -1,11 +1,12 @@
-"""What keeps an object of the heap alive, and what is freed without it.
+"""What keeps an object of the heap alive, and which objects are freed without it.
 
-What is freed without an object is what can't be reached from the roots without passing through it. A breadth-first
-search from the roots tells what is alive; one from the object, what it leads to, and of this one more from what else is
-held, what stays. A search from the object backwards tells the shortest way from each root.
+The objects freed without an object are those that can't be reached from the roots without passing through it. A
+breadth-first search from the roots finds the live objects; one from the object finds what it leads to; and one from
+everything else that holds a part of that finds what stays. A backward search from the object finds the shortest path
+from each root.
 
-An object with a finalizer keeps what it leads to until the finalizer has run. Where it is freed itself, that is counted
-as freed with it: after a collection more.
+An object with a finalizer keeps alive what it leads to until the finalizer has run. If the object itself is freed, this
+counts as freed with it: it takes one more collection.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from gomap.heap.roots import FINALIZER, KINDS, HeapRoots
 
 @dataclass(frozen=True)
 class RootWay:
-    """The shortest way from a root of a kind. root: its number, None where it is an object with a finalizer, the first
-    of `objects`. objects: numbers of those on the way, the one that is kept the last. slot: where the root's pointer
-    lies, 0 in a register. others: how many more roots of the kind lead there."""
+    """The shortest path from a root of a kind. root: its number, None for an object with a finalizer, the first of
+    `objects`. objects: numbers of the objects on the path; the last is the one that is kept alive. slot: address of the
+    root's pointer, 0 if it is in a register. others: how many other roots of the kind lead there."""
 
     kind: str
     root: int | None
@@ -100,7 +101,7 @@ class Retained:
         return tree_from(self._np, self.graph.starts, self.graph.ends, self._starts)
 
     def freed_without(self, objects: Any, parts: Sequence[Part] = ()) -> tuple[Any, Any]:
-        """Bytes that are freed without each of these objects, and without each of the parts; 0 of what is not alive."""
+        """Bytes that are freed without each of these objects, and without each of the parts; 0 for garbage."""
         return freed_without(self.graph, self._starts, self.alive, objects, parts)
 
     def parts(self, words: Iterable[tuple[int, int]]) -> Iterator[Part]:
@@ -131,7 +132,7 @@ class Retained:
         return found
 
     def _without(self, one: int) -> Any:
-        """What is alive without this object. Only what it leads to can be freed."""
+        """The objects that are alive without this object. Only objects that it leads to can be freed."""
         np, graph = self._np, self.graph
         count = graph.objects.count
         order = graph.order(one)

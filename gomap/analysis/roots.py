@@ -25,7 +25,7 @@ _NO_LOCALS = Anomaly(
 
 @dataclass
 class Reach:
-    """Whether a value of a type can lead to what is searched for, worked out once for each type."""
+    """Whether a value of a type can lead to what is searched for, computed once for each type."""
 
     judge: Callable[[GoType], bool]
     known: dict[int, tuple[GoType, bool]] = field(default_factory=dict)  # the type, so that its id() stays its own

@@ -34,10 +34,10 @@ KNOWN_BY = {
 
 
 def value_at(target: Target, address: int, progress: Progress = silent) -> Variable | None:
-    """The value that lies at the address, or the map whose header does; None where nothing tells its type. Its note
-    says how it was found.
+    """The value at the address, or the map whose header is there; None if its type is not found. Its note says how it
+    was found.
 
-    Raises Interrupted when Ctrl-C ends the search.
+    Raises Interrupted if Ctrl-C ends the search.
     """
     if target.kind == "recorded":
         recorded = _recorded(target, address)

@@ -73,7 +73,7 @@ def pattern(text: str) -> re.Pattern[str]:
 
 
 def unquoted(text: str) -> str:
-    """What stands in quotes; text without them as it is."""
+    """The text within quotes; text without quotes unchanged."""
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`":
         return unquote(text) if text[0] == '"' else text[1:-1]
     return text
@@ -98,8 +98,8 @@ class Question:
 
 @dataclass
 class Sifted:
-    """rows: those that are to be shown, in order. looked, matched: entries so far. whole: these are all that there are.
-    interrupted: the user stopped it."""
+    """rows: the entries to show, in order. looked, matched: numbers of entries so far. whole: all entries were
+    looked at. interrupted: the user stopped the search."""
 
     rows: list[Rows] = field(default_factory=list)
     looked: int = 0

@@ -1,7 +1,8 @@
-"""The strings and slices of maps by columns of numpy: the same answers as of analysis/strings.py, which does without.
+"""The strings and slices of maps in columns of numpy: the same results as analysis/strings.py, which works without
+numpy.
 
-A slot here is a string or slice as (address, bytes), whoever has it; slots are in the order of memory, so those of one
-object of the heap are neighbours.
+A slot here is a string or slice as (address, bytes), of any map; slots are in the order of memory, so that those in one
+heap object are adjacent.
 """
 
 from __future__ import annotations
@@ -228,7 +229,7 @@ class StringColumns:
             free &= (self.owner[objects] == owner) & ~self.shared[objects]
         if not free.any():
             return SavedBytes()
-        # An object's bytes are told with the first string in it.
+        # An object's bytes are counted with the first string in it.
         leading = np.unique(inverse, return_index=True)[1]
         of_object = np.full(len(slots), -1, np.int64)
         of_object[comparable] = which

@@ -1,9 +1,9 @@
-"""The strings and slices that lie in maps' slots: which bytes there are more than once, and which keep a much larger
-object alive than they need.
+"""The strings and slices in maps' slots: which bytes occur more than once, and which strings keep a much larger object
+alive than they need.
 
-Objects are the heap's, each with the size of its class. A string that several maps or variables share is one object,
-and an object of at most 16 bytes may have several strings in it (the allocator's tiny blocks): so what is freed is
-counted by objects, and an object is freed when nothing that was seen in it stays.
+Objects are heap objects with the size of their size class. A string that several maps or variables share is one object,
+and an object of at most 16 bytes may contain several strings (the allocator's tiny blocks). So savings are counted in
+objects: an object is freed if no string that was seen in it remains.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gomap.progress import Progress, silent
 MAX_STRINGS, MAX_LENGTH = 1 << 23, 1 << 20
 #: Bytes that are read to compare them.
 MAX_READ = 1 << 30
-#: An object that is so many times as large as what is needed of it is worth telling.
+#: An object is reported if it is this many times as large as the part of it that is needed.
 TIMES = 4
 #: Elements of an array in a slot whose strings are looked at, and structs inside of structs.
 MAX_ELEMENTS, MAX_DEPTH = 16, 8

@@ -1,7 +1,7 @@
-"""The heap of one stop as a graph, with its roots: worked out once, and kept for the commands that follow.
+"""The heap of one stop as a graph, with its roots: computed once, and kept for later commands.
 
-It is kept while the program stands still (target.Kept), for a core file as long as it is open, and only where it is
-whole and not larger than MAX_KEPT.
+It is kept while the program is stopped (target.Kept), for a core file as long as the file is open, and only if it is
+complete and not larger than MAX_KEPT.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gomap.target import Target, kept_of
 MAX_KEPT = 2 << 30
 #: Bytes of spans of a heap that is small: its graph takes less than a second.
 SMALL_HEAP = 64 << 20
-#: Problems that are told one by one.
+#: Problems that are listed one by one.
 MAX_NAMED = 4
 
 
@@ -84,8 +84,8 @@ def known_heap(target: Target, progress: Progress = silent) -> WholeHeap | None:
 
 @dataclass
 class HeapAtHand:
-    """The graph for what is good to know, once it is asked for: where an earlier command has worked it out, or that
-    takes a moment only. None where it can't be built. Of a process that runs it is the graph of this command alone."""
+    """Gives the graph for optional information: if an earlier command has built it, or if building it is quick. None if it
+    can't be built. For a running process it is built for this command alone."""
 
     target: Target
     progress: Progress = silent

@@ -9,6 +9,6 @@ from gomap.values import MAX_FULL, Values
 
 
 def entries_table(place: str, rows: Sequence[tuple[str, str, str]], values: Values) -> Table:
-    """rows: place, key and value. Keys are told whole, values as far as the line goes, or whole with --full."""
+    """rows: place, key and value. Keys are shown whole, values up to the end of the line, or whole with --full."""
     full = values.limits.text >= MAX_FULL
     return Table((place, "key", "value"), rows, frozenset({0}), frozenset({1, 2}), whole=1 if full else None, kept=1)

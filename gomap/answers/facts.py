@@ -36,7 +36,7 @@ def holder_row(holder: Holder) -> HolderRow:
 
 
 def search_cut(report: Report, found: AliasSearch, depth: int | None = WHOLE_DEPTH) -> None:
-    """Says what a search left out. depth: how far it went, None where it was not to go anywhere."""
+    """Reports what a search left out. depth: how deep it went, None for a search without depth."""
     for text in found.shortened:
         report.cut(text, 0, None)
     if found.too_deep and depth is not None:
@@ -101,7 +101,7 @@ def where(place: Place) -> str:
 
 
 def named(holder: Holder) -> str:
-    """The path; of a frame's variable also the frame, which tells it from others of its name."""
+    """The path; for a frame's variable also the frame, which distinguishes variables of the same name."""
     dead = ", dead" if holder.kind == "dead" else ""
     return f"{holder.path}{in_frame(holder.place)}{dead}"
 

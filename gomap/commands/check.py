@@ -35,12 +35,12 @@ from gomap.results.fields import alike
 from gomap.syncmap import detect
 from gomap.target import GLOBAL, Place, Target, Variable
 
-#: Maps that were not checked in full that are told one by one.
+#: Maps not checked in full that are listed one by one.
 MAX_TOLD = 16
 INTERRUPTED = "the search was interrupted"
 #: Why a map that is not as its type says is not said to be corrupt.
 GUESSED = "not checked: the type is a guess, and the map is not as that type says"
-#: What is counted in Unchecked.what.
+#: The names that Unchecked.what can have.
 NOUNS = {
     "maps": "map",
     "parts": "part",
@@ -113,7 +113,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
 
 
 def _cut(report: Report, partly: Sequence[tuple[str, Checked]], every: bool) -> None:
-    """Tells of the maps whose keys were hashed in part, of the first few one by one."""
+    """Reports the maps whose keys were hashed only in part, the first few one by one."""
     for path, checked in partly[:MAX_TOLD]:
         what = "hashes" if checked.entries else "hashes: its entries can't be reached"
         report.cut(f"{path}: {what}" if every else what, checked.hashes_checked, checked.entries)
@@ -126,9 +126,9 @@ def _cut(report: Report, partly: Sequence[tuple[str, Checked]], every: bool) -> 
 def _all(
     context: Context, report: Report, found: AliasSearch, more: Beyond, identifier: Identifier | None
 ) -> Iterator[tuple[str, str, Place, GoType, int, Identified | None, Callable[[], bool]]]:
-    """Every map of the process, each once, with its path, its name, the frame that the path starts in, and at last
-    whether that still leads to it: what can't be a map is told as the search tells it. Those that no variable leads to
-    come last, with how their type is known; one whose type is not is left out."""
+    """Every map of the process, each once: its path, its name, the frame that the path starts in, and a function
+    that says whether the path still leads to it. Maps that no variable leads to come last, with how their type is
+    known; maps of unknown type are left out."""
     if found.interrupted:
         report.cut(INTERRUPTED, 0, None)
     search_cut(report, found)
@@ -138,7 +138,7 @@ def _all(
         held = _holds(context.target, holder, address)
         yield holder.path, named(holder), holder.place, holder.type, address, None, held
     for address, (holder, _) in found.doubtful.items():
-        if holder.place.kind == "global":  # which is set from the start: what is wrong with it has to be said
+        if holder.place.kind == "global":  # which is set from the start: a fault in it must be reported
             held = _holds(context.target, holder, address)
             yield holder.path, named(holder), holder.place, holder.type, address, None, held
     for done, index in enumerate(more.maps):
@@ -158,9 +158,9 @@ def _unnamed(address: int, t: GoType) -> tuple[str, str]:
 
 
 def of_guess(known: Identified, corrupt: Checked, check: Callable[[GoType], Checked]) -> tuple[GoType, Checked]:
-    """What is to be said of a map that is corrupt by the first type that fits it. known: how its type is known, which
-    is no variable's. It is intact if it is by any type that fits; and where none of them is proven it may be the type
-    that is wrong. check: the check by another type."""
+    """The verdict on a map that is corrupt by the first type that fits it. known: how its type is known. The map is
+    intact if it is intact by any type that fits; if no type is proven, the type itself may be wrong. check: checks
+    it by another type."""
     t = known.type
     assert t is not None
     for other in known.other_types:
@@ -174,7 +174,7 @@ def of_guess(known: Identified, corrupt: Checked, check: Callable[[GoType], Chec
 
 
 def _holds(target: Target, holder: Holder, address: int) -> Callable[[], bool]:
-    """Whether the variable still holds what is at the address: of a program that goes on it may have been freed. A
+    """Whether the variable still holds the map at the address: in a running program it may have been freed. A
     sync.Map is the variable itself."""
 
     def still() -> bool:
@@ -215,8 +215,8 @@ def _doubtful_globals(found: AliasSearch) -> int:
 def _check(
     target: Target, hasher: Hasher, t: GoType, address: int, full: bool, held: Callable[[], bool]
 ) -> Checked | None:
-    """None for a sync.Map that was never used. What is written to while it is read, or may have been freed, is never
-    called corrupt. held: whether a variable still leads to it."""
+    """None for a sync.Map that was never used. A map that was written to while it was read, or that may have been
+    freed, is never called corrupt. held: whether a variable still leads to it."""
     if not address:
         return Checked(0, 0, [])
     read: Reading[Checked | None]

@@ -34,25 +34,25 @@ class Reference:
 
 
 class Visitor(Protocol):
-    """What is done with the references that a walk comes to."""
+    """What a search does with the references that a walk reaches."""
 
     def meets(self, reference: Reference) -> bool:
-        """Whether it is to be gone into when its turn comes. Asked where the walk is inline."""
+        """Whether the walk should follow it when its turn comes. Only called if the walk is inline."""
 
     def enters(self, reference: Reference) -> bool:
-        """Whether to go into it, now that it is its turn. It is to be checked (GraphWalk.check). Raises GomapError."""
+        """Whether to follow it, now that it is its turn. It has to be checked (GraphWalk.check). Raises GomapError."""
 
     def knows(self, reference: Reference) -> bool:
-        """Whether what it leads to has been gone into."""
+        """Whether the value that it leads to was visited."""
 
     def view(self, reference: Reference) -> MapView:
         """The map whose turn it is. Raises GomapError."""
 
     def fails(self, path: Path, error: GomapError) -> None:
-        """What the path leads to can't be followed."""
+        """Called for a value that can't be followed."""
 
     def cuts(self, reference: Reference, shown: int, of: int | None) -> None:
-        """Only so many of the elements or entries that it leads to are looked at."""
+        """Called if only some of the elements or entries that it leads to are looked at."""
 
     def is_full(self) -> bool:
         """Whether the search ends here."""

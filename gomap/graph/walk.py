@@ -1,13 +1,12 @@
-"""A breadth-first search of what variables lead to.
+"""A breadth-first search of the values that variables lead to.
 
-A walk follows references (edges.py) and knows every kind of container; its Visitor says what is done with them: which
-of them are gone into, and when one is known. The nearest come first: at each level a step is a pointer, an element, an
-entry, and a field as well, so that of several ways to an object the shortest to write is the one. With `inline` set,
-only references count, the elements of slices are objects of their own, and the entries of a sync.Map belong to what it
-lies in.
+A walk follows references (edges.py) and knows every kind of container. Its Visitor decides which references to follow,
+and which were visited. The nearest come first: a pointer, an element, an entry and a field each count as one step, so
+that of several paths to an object the one with the shortest text is found. With `inline` set, only references count,
+the elements of slices are objects of their own, and the entries of a sync.Map belong to the object that contains it.
 
-Everything that is read may be corrupt or dead. What can't be followed is handed to Visitor.fails, with the path to it,
-and the rest goes on. Arrays are read in pieces of 64 KiB, and end where one can't be read.
+All memory that is read may be corrupt or dead. A value that can't be followed is passed to Visitor.fails, with its
+path, and the walk continues. Arrays are read in pieces of 64 KiB, up to the first unreadable one.
 """
 
 from __future__ import annotations
@@ -35,11 +34,11 @@ from gomap.graph.reference import MAX_SPELT, Reference, Visitor
 from gomap.progress import Progress, silent
 from gomap.target import Target, Variable, read_record
 
-#: Elements and entries that are looked at, and references that are gone into.
+#: Elements and entries that are looked at, and references that are followed.
 MAX_STEPS = 1 << 25
 #: bytes of an array that are read at once.
 PIECE = 64 << 10
-#: Maps in maps that are gone into before the others of their level.
+#: Maps in maps that are followed before others of their level.
 MAX_NESTED = 64
 
 T = TypeVar("T")
@@ -116,14 +115,14 @@ class GraphWalk:
         return not any(self._queues.values())
 
     def finish(self) -> None:
-        """Goes into what is in the queue, and no further."""
+        """Follows the references in the queue, but not those found on the way."""
         for reference in [reference for level in sorted(self._queues) for reference in self._queues[level]]:
             if not isinstance(reference, Batch):
                 self.turn(reference)
         self.drop()
 
     def drop(self) -> None:
-        """Forgets what is in the queue."""
+        """Empties the queue."""
         self._queues.clear()
 
     def turn(self, reference: Reference) -> None:
@@ -304,7 +303,7 @@ class GraphWalk:
         try:
             block = self.block_of(address, t)
             if block is None:
-                self._read(address, 1)  # a fault there is told once, and not for every field
+                self._read(address, 1)  # a fault there is reported once, and not for every field
             self.inside(found, t, block, 0, address, part)
         except GomapError as error:
             self.visitor.fails(found.path, error)

@@ -1,15 +1,15 @@
-"""Every map header of the heap and of the stacks, told by what the collector and the layout say, whatever leads there.
+"""Every map header on the heap and on stacks, recognized by the collector's bitmaps and the layout.
 
 A header is an object of its own: the compiler and reflect allocate it with new(maps.Map) or new(hmap), and no package
-variable has one in itself. So the headers of the heap are objects of one size class, that are allocated, whose pointers
-lie where a header has them (the collector's bitmap says that of each object), and whose fields, and the first group,
-table or bucket that they name, are as the layout demands. A map that does not escape has its header on its goroutine's
-stack, among the variables that the frame's stack objects list.
+variable contains one. So the headers on the heap are allocated objects of one size class, whose pointers are where a
+header has them (the collector's bitmap has the pointers of each object), and whose fields, and the first group, table
+or bucket that they point to, satisfy the layout. A map that does not escape has its header on its goroutine's stack,
+among the frame's stack objects.
 
-A header without a group (buckets) has no array that proves it: its pointers lie in the right places and are nil, all
-other fields are zero, and its seed looks like a random number. Such headers are counted by themselves.
+A header without a group (buckets) has no array that proves it: its pointers are in the right places and nil, all other
+fields are zero, and its seed looks like a random number. Such headers are counted separately.
 
-What is found is in the heap. Nothing may lead to it any more: it is freed when the next collection ends.
+The maps found may be garbage, which the next collection frees.
 
 Follows internal/runtime/maps/map.go (NewMap, NewEmptyMap), runtime/map.go (makemap), mspan.isFree of
 runtime/mbitmap.go, sweepLocked.sweep of runtime/mgcsweep.go, moveInlineMarks of runtime/mgcmark_greenteagc.go.
@@ -134,8 +134,8 @@ StackObject = tuple[int, tuple[int, int]]
 
 
 def census(target: Target, heap: Heap, types: DescribedTypes, progress: Progress = silent) -> Census:
-    """Every map header of the heap. Ctrl-C ends it with what it has. Raises NoDebugInfo, MemoryFault where nothing can
-    be told."""
+    """Every map header of the heap. Ctrl-C ends the search and keeps the results so far. Raises NoDebugInfo,
+    MemoryFault if the heap can't be read."""
     found = Census(types.map_header())
     reader = found.reader = HeaderReader(target, heap, types, found)
     try:
@@ -226,7 +226,7 @@ class HeaderReader:
         self._add(waiting)
 
     def _bits(self, spans: Sequence[Span]) -> dict[int, int]:
-        """The bitmap of objects that tells what is allocated, by its address: of unswept spans the collector's."""
+        """Address of the bitmap of allocated objects: for unswept spans the collector's mark bits."""
         if not spans:
             return {}
         size = max(span.bits_size for span in spans)
@@ -446,7 +446,7 @@ Rule = Union[ClassicHeaders, SwissHeaders]
 
 
 def rule_of(header: GoType, names: Sequence[str], word: int) -> Rule:
-    """What headers of this type are told by. names: of the fields in a record. Raises NoDebugInfo."""
+    """The rules by which headers of this type are recognized. names: of the fields in a record. Raises NoDebugInfo."""
     at = {name: index for index, name in enumerate(names)}
     for rule in (ClassicHeaders(at, word), SwissHeaders(at, word)):
         if rule.fields <= at.keys():

@@ -1,9 +1,9 @@
-"""Where goroutines' stacks have pointers: what the collector scans of them, and what points to objects of the heap.
+"""The pointers on goroutines' stacks: the words that the collector scans, and those that point to heap objects.
 
-Stacks are unwound by the runtime's own table, whatever debugger there is, and the words of frames that wait for a call
-are told by their stack maps, as scanstack, scanframeworker and stackScanState of runtime/mgcmark.go have it. Other
-frames are scanned as a whole, as the collector does where a signal came: what a thread runs, functions that are not at
-a call, assembly. Whatever looks like an address of the heap counts there.
+Stacks are unwound by the runtime's own table, with any debugger. In frames that wait for a call, stack maps say which
+words are pointers, as in scanstack, scanframeworker and stackScanState of runtime/mgcmark.go. Other frames are scanned
+conservatively, as the collector does after a signal: the newest frame of a running thread, functions that are not at a
+call, assembly. There, every word that looks like a heap address counts.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class _Object:
 
 
 class _StackCall(NamedTuple):
-    """One frame of a stack. waits: for a call, so that its stack map tells its pointers."""
+    """One frame of a stack. waits: for a call, so that its stack map has its pointers."""
 
     level: int
     function: str

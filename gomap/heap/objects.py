@@ -1,10 +1,10 @@
-"""The objects of the heap, in columns of numpy: what the allocator has handed out, and which object an address is in.
+"""The objects of the heap, in columns of numpy: the allocated ones, and which object an address is in.
 
-An object is known by its number; numbers ascend with addresses. A slot is a place for an object in a span, whether one
-is allocated there or not.
+An object is identified by its number; numbers ascend with addresses. A slot is a place for an object in a span, whether
+one is allocated there or not.
 
-Follows mspan.isFree and mspan.objIndex of runtime/mheap.go, and findObject of runtime/mbitmap.go. What is allocated in
-a span that is not swept yet is what the last collection has marked (census.py).
+Follows mspan.isFree and mspan.objIndex of runtime/mheap.go, and findObject of runtime/mbitmap.go. In a span that is not
+swept yet, the allocated objects are those that the last collection has marked (census.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Tombstones of many maps: marks of small arrays, counted together, and what tables say of their own.
+"""Tombstones of many maps: the marks of small arrays, counted together, and the tables' own numbers.
 
-A table counts down growthLeft for each slot that was ever used since it was made: what is neither left nor in use is a
-tombstone (table.Delete, resetGrowthLeft of internal/runtime/maps/table.go).
+A table decrements growthLeft for each slot that is used for the first time: slots that are neither left nor in use are
+tombstones (table.Delete, resetGrowthLeft of internal/runtime/maps/table.go).
 """
 
 from __future__ import annotations

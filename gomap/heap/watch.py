@@ -26,7 +26,7 @@ from gomap.target import Target
 MEASURED = 2000
 #: Samples in which a header that no array proves yet is looked at, while the program may be writing it.
 TRIES = 3
-#: The share of a core that the list of all spans may take. The list tells of pages that begin to hold headers.
+#: The share of a core that reading the list of all spans may take. The list shows new pages of headers.
 LISTING = 0.02
 
 

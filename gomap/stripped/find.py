@@ -1,10 +1,10 @@
-"""Where a stripped program has the runtime's variables: each is told by what it must satisfy, or not at all.
+"""Finds the runtime's variables in a stripped program, each by conditions that it must satisfy, or not at all.
 
 firstmoduledata points to the table of functions, whose magic number is known, and is sane in all its fields
 (moduledataverify1 of runtime/symtab.go). mheap_ has the spans in a slice, and its arenas lead from each span's address
-back to that span (spanOf of runtime/mheap.go). allgs lists runtime.g whose gobuf names the g itself. allm heads the
-list that all threads are on. The random keys of the hash functions are those with which keys of maps hash to the marks
-that the maps have (hashkeys.py).
+back to that span (spanOf of runtime/mheap.go). allgs lists runtime.g whose gobuf points to the g itself. allm is the
+head of the list of all threads. With the random keys of the hash functions, keys of maps hash to the marks in the maps
+(hashkeys.py).
 """
 
 from __future__ import annotations

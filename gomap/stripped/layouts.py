@@ -35,8 +35,8 @@ Key = tuple[int, str, str]
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of one version. types: texts of structures by name. constants: values by name. reasons:
-    runtime.waitReasonStrings. alike: experiments that change nothing of all this."""
+    """The facts about one version. types: texts of structures by name. constants: values by name. reasons:
+    runtime.waitReasonStrings. alike: experiments that change none of these."""
 
     key: Key
     types: Mapping[str, str]

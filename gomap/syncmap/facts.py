@@ -14,7 +14,7 @@ from gomap.target import Target, Variable
 MAX_ENTRIES = 1 << 24
 #: Entries that are read together while they are listed.
 BATCH = 4096
-#: Findings of one kind that are told.
+#: Findings of one kind that are listed.
 MAX_TOLD = 8
 
 

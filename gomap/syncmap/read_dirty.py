@@ -177,7 +177,7 @@ class ReadDirtyWalk:
         return found
 
     def _check(self, facts: ReadDirty, locked: bool) -> None:
-        """What sync/map.go says of its own fields always holds while nobody is in the middle of a change."""
+        """Checks the invariants of sync/map.go, which hold whenever no change is in progress."""
         severity = "note" if locked else "warning"
         why = ": its mutex is held, so a goroutine may be changing it" if locked else ": it is corrupt"
         for half, what in ((facts.read, "read"), (facts.dirty, "dirty")):

@@ -24,7 +24,7 @@ CHILD_BITS = 4  # nChildrenLog2
 MAX_CHAIN = 1 << 16
 
 
-#: After so many inner nodes that name another parent, those that do are not gone into: they are something else.
+#: After this many inner nodes with another parent, such nodes are not followed: they are not nodes of this trie.
 MAX_STRANGE = 64
 
 
