@@ -1,9 +1,9 @@
 """Types of maps from what points to them: an object whose type the allocator recorded, or a map of known type.
 
 The collector's graph has the objects that lead to a map. From one of known type, fields, elements and entries are
-followed by type down to the map; that is as reliable as a variable that leads there. The types of the values on the path
-are known from then on, so that other maps that they lead to are found sooner. It needs the graph, which is used if an
-earlier command has built it, and built if the heap is small.
+followed by type down to the map; that is as reliable as a variable that leads there. The types of the values on the
+path are known from then on, so that other maps that they lead to are found sooner. It needs the graph, which is used if
+an earlier command has built it, and built if the heap is small.
 """
 
 from __future__ import annotations

@@ -84,8 +84,8 @@ def known_heap(target: Target, progress: Progress = silent) -> WholeHeap | None:
 
 @dataclass
 class HeapAtHand:
-    """Gives the graph for optional information: if an earlier command has built it, or if building it is quick. None if it
-    can't be built. For a running process it is built for this command alone."""
+    """Gives the graph for optional information: if an earlier command has built it, or if building it is quick. None
+    if it can't be built. For a running process it is built for this command alone."""
 
     target: Target
     progress: Progress = silent
