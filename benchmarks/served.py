@@ -1,11 +1,12 @@
 """What the clients of a server notice while gomap reads it, and while debuggers do.
 
-    python3 -m benchmarks.served [--go GO] [--gdb GDB] [--dlv DLV] [--rounds N] [--rate N] [--folder DIR]
+python3 -m benchmarks.served [--go GO] [--gdb GDB] [--dlv DLV] [--rounds N] [--rate N] [--folder DIR]
 
 The server is NATS 2.15.3 with 100 clients, linked without symbols (-trimpath -ldflags='-s -w'). One more client asks it
 so many times a second and notes how long each answer takes from when the question was due, so a question that waits for
-the one before it counts as well. What is compared is done in turn in one run, once a round: what else the machine does
-hits all alike. `computes` is a Python program that takes a processor for as long as gomap, and reads nothing.
+the one before it counts as well. What is compared is done in turn in one run, once a round, so that what else the
+machine does hits all alike. `computes` is a Python program that takes a processor for as long as gomap, and reads
+nothing.
 """
 
 from __future__ import annotations

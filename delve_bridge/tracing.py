@@ -28,11 +28,18 @@ class Traced(Protocol):
     client: Api
     exited: bool
 
-    def stopped(self) -> Mapping[str, Any]: ...
-    def arrived(self, state: Mapping[str, Any]) -> None: ...
-    def memory(self) -> Memory: ...
+    def stopped(self) -> Mapping[str, Any]:
+        """The state of the program (api.DebuggerState). Raises TargetRunning while it runs."""
+
+    def arrived(self, state: Mapping[str, Any]) -> None:
+        """Notes that the program has stopped. state: api.DebuggerState."""
+
+    def memory(self) -> Memory:
+        """The program's memory at this stop."""
+
     @property
-    def direct(self) -> bool: ...
+    def direct(self) -> bool:
+        """Whether the program's memory is read past Delve: the process is on this machine."""
 
 
 class DelveTracer:
@@ -42,6 +49,7 @@ class DelveTracer:
         self._session, self._client = session, session.client
 
     def run(self, stops: Stops, hit: Callable[[Hit], bool], seconds: float | None, quiet: bool = False) -> Ending:
+        """As Tracer.run, by stops that are set through Delve's API."""
         pid = self._session.stopped().get("Pid")
         read = self._session.memory().read
         here = isinstance(pid, int) and self._session.direct

@@ -70,6 +70,7 @@ class CopiedMemory:
         return True
 
     def read(self, address: int, size: int) -> bytes:
+        """As Memory.read, from the copies."""
         index = bisect_right(self._starts, address) - 1
         if index >= 0:
             end, at = self._pieces[index]

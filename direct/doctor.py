@@ -90,6 +90,7 @@ def _is_core(path: str) -> bool:
 
 
 def machine() -> Iterator[Check]:
+    """Checks gomap itself, its Python packages, gdb and Delve."""
     area = "gomap"
     yield Check(area, "gomap", "ok", f"gomap {__version__} in {_root()}")
     yield Check(area, "python", "ok", f"Python {sys.version.split()[0]}: {sys.executable}")
@@ -240,6 +241,7 @@ def _file(path: str) -> str | None:
 
 
 def of_program(path: str) -> Iterator[Check]:
+    """Checks a program: Go's, for a known machine, with debug information."""
 
     area = f"program {path}"
     if not os.path.isfile(path):
@@ -277,6 +279,7 @@ def _built_again(path: str) -> str | None:
 
 
 def of_core_file(program: str | None, core: str) -> Iterator[Check]:
+    """Checks a core file: whole, and of this program (None: of the one that it names)."""
     area = f"core file {core}"
     problem = elf.why_no_core(core)
     if problem is not None:
@@ -307,6 +310,7 @@ def of_core_file(program: str | None, core: str) -> Iterator[Check]:
 
 
 def of_pid(pid: int) -> Iterator[Check]:
+    """Checks a process: whether it can be read."""
     area = f"process {pid}"
     if not os.path.exists(f"/proc/{pid}"):
         yield Check(area, "process", "missing", f"process {pid} does not exist")

@@ -46,6 +46,10 @@ class Files:
         return self._scopes
 
     def dictionaries(self, anchor: int | None) -> dictionaries.Known:
+        """The dictionaries of generic functions, from the program's symbol table.
+
+        anchor: address of the symbol dictionaries.ANCHOR in the process, which tells how far the program was moved.
+        """
         if self._dictionaries is None:
             self._dictionaries = dictionaries.of_file(self.info.path, anchor, self.info.arch.pointer_size)
         return self._dictionaries
@@ -253,6 +257,7 @@ class Frames:
 
     @cached_property
     def arguments(self) -> Arguments:
+        """Reads type arguments from dictionaries of generic functions."""
         return Arguments(DescribedTypes(self._target))
 
 

@@ -112,6 +112,7 @@ class DirectPrompt(cmd.Cmd):
     # -- what cmd.Cmd asks ---------------------------------------------------------------------------
 
     def onecmd(self, line: str) -> bool:
+        """Runs one line of the prompt. Returns whether the user wants to leave."""
         name, _, rest = line.strip().partition(" ")
         if name == "EOF":
             print()
@@ -126,4 +127,5 @@ class DirectPrompt(cmd.Cmd):
         return False
 
     def completenames(self, text: str, *ignored: object) -> list[str]:
+        """The names of commands that begin with text."""
         return [command.name for command in registry.COMMANDS if command.name.startswith(text)]

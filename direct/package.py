@@ -41,6 +41,7 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
 
 
 def main(argv: Sequence[str]) -> int:
+    """Runs gomap gdbinit, zipapp or completion. Returns the exit status."""
     open_streams()
     options = parsers()[argv[0]].parse_args(argv[1:])
 

@@ -30,6 +30,7 @@ def rows(result: type, before: str = "") -> Iterator[str]:
 
 
 def type_of(t: FieldType) -> str:
+    """A field's type as docs/json.md writes it."""
     text = _LINKS.get(t.object, t.form) if t.object is not None else t.form
     if t.part is not None:
         part = type_of(t.part)

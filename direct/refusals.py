@@ -11,6 +11,7 @@ _CAPABILITY = "CAP_SYS_PTRACE"
 
 
 def why_not_read(pid: int) -> str:
+    """Why the process can't be read, and what helps."""
     owner = _owner(pid)
     if owner is not None and owner != os.geteuid():
         return f"it belongs to another user: run gomap as that user, or with {_CAPABILITY} and CAP_DAC_READ_SEARCH"

@@ -46,6 +46,7 @@ class MapScreen(ModalScreen[None]):
         self._text = text
 
     def compose(self) -> ComposeResult:
+        """The text, which scrolls, and the keys."""
         with VerticalScroll():
             yield Static(self._text, markup=False)
         yield Footer(show_command_palette=False)
@@ -88,12 +89,14 @@ class TopApp(App[GomapError]):
         self._thread = threading.Thread(target=self._samples, name="gomap top", daemon=True)
 
     def compose(self) -> ComposeResult:
+        """Heading, table of maps, filter and keys."""
         yield Static("", id="heading", markup=False)
         yield Maps(cursor_type="row")
         yield Input(placeholder="part of a path or a type; Enter applies it, Esc clears it", id="filter")
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
+        """Makes the table's columns and starts the thread that takes samples."""
         table = self.query_one(Maps)
         for name, width in zip(HEADINGS, WIDTHS):
             table.add_column(Text(name.rjust(width)), width=width, key=name)
@@ -104,6 +107,7 @@ class TopApp(App[GomapError]):
         self._thread.start()
 
     def on_unmount(self) -> None:
+        """Ends the thread that takes samples."""
         self._end.set()
         self._now.set()
 
@@ -162,24 +166,29 @@ class TopApp(App[GomapError]):
                     table.update_cell_at(Coordinate(index, column), cell)
 
     def on_resize(self, event: events.Resize) -> None:
+        """Draws the table again for the new width."""
         self.call_after_refresh(self._refresh)
 
     # -- keys ----------------------------------------------------------------------------------------
 
     def action_by(self, order: str) -> None:
+        """Ranks by another order, from the next sample on, which is taken now."""
         self._session.by = order
         self._now.set()
 
     def action_pause(self) -> None:
+        """Stops taking samples, or takes them again."""
         self._paused = not self._paused
         self._refresh()
         self._now.set()
 
     def action_names(self) -> None:
+        """Searches again for the variables that lead to maps."""
         self._searches = True
         self._now.set()
 
     def action_filter(self) -> None:
+        """Shows the field for the filter."""
         field = self.query_one("#filter", Input)
         field.display = True
         field.value = self._session.wanted
@@ -190,6 +199,7 @@ class TopApp(App[GomapError]):
         self._filter(event.value)
 
     def on_key(self, event: events.Key) -> None:
+        """Esc clears the filter."""
         if event.key == "escape" and self.query_one("#filter", Input).display:
             self._filter("")
 
@@ -204,6 +214,7 @@ class TopApp(App[GomapError]):
         self.action_open()
 
     def action_open(self) -> None:
+        """Shows hmap-show of the map in the selected row."""
         view, row = self._view, self.query_one(Maps).cursor_row
         if view is None or not 0 <= row < len(view.maps):
             return
@@ -223,6 +234,7 @@ def label(one: Shown, width: int) -> str:
 
 
 def cut(text: str, width: int) -> str:
+    """Text of at most `width` columns, with "..." where something is missing."""
     return text if len(text) <= width else text[: max(width - 3, 0)] + "..."
 
 

@@ -209,6 +209,7 @@ class DirectTarget:
 
     @property
     def go_version(self) -> str | None:
+        """As Target.go_version, from runtime.buildVersion."""
         return build_version(self.arch, self.memory, self.variable("runtime.buildVersion"))
 
     @cached_property
@@ -219,6 +220,7 @@ class DirectTarget:
 
     @property
     def package(self) -> str | None:
+        """The package of the selected frame's function; `main` where none is selected."""
         return (self._selected.package if self._selected is not None else None) or "main"
 
     @cached_property
@@ -230,6 +232,7 @@ class DirectTarget:
             return None
 
     def variable(self, name: str, callers: bool = True) -> Variable | None:
+        """As Target.variable. There are local variables only where the target has a selected frame."""
         if isinstance(self._info, Stripped):
             return self._info.variable(name, callers)
         if "." not in name:
@@ -248,6 +251,7 @@ class DirectTarget:
         return Variable(name, t, data=data, place=GLOBAL)
 
     def find_type(self, name: str) -> GoType | None:
+        """As Target.find_type, from the program's debug information."""
         if isinstance(self._info, Stripped):
             return self._info.find_type(name)
         if name not in self._types:
@@ -258,15 +262,18 @@ class DirectTarget:
         return self._types[name]
 
     def symbol(self, name: str) -> int | None:
+        """As Target.symbol, from the program's symbol table."""
         if isinstance(self._info, Stripped):
             return self._info.symbol(name)
         at = self._info.symbols.get(name.encode())
         return None if at is None else at + self._moved
 
     def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        """As Target.frame_variables, of the selected frame; none where none is selected."""
         return iter(()) if self._selected is None else self._selected.frame_variables(wanted)
 
     def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        """As Target.package_variables, from the program's debug information."""
         if isinstance(self._info, Stripped):
             yield from self._info.package_variables(wanted)
             return
@@ -307,6 +314,10 @@ class DirectTarget:
         return Reader(self)
 
     def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
+        """As Target.unwind, by the runtime's own tables.
+
+        Raises TargetRunning for a goroutine whose thread runs on.
+        """
         known = None if goroutine.thread is None else self._registers.get(goroutine.thread)
         if known is None and goroutine.thread is not None and self.running:
             raise TargetRunning("its thread is running, and its stack was not read (gomap pid --pause reads it)")
@@ -325,9 +336,11 @@ class DirectTarget:
         return None if goroutine.thread is None else self._registers.get(goroutine.thread)
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        """As Target.captured, from the program's debug information."""
         return self._frames.captured(code, slot)
 
     def location(self, pc: int) -> Location | None:
+        """As Target.location, by the runtime's own table of functions."""
         try:
             return self._functions.frames(pc - 1)[0]
         except GomapError:

@@ -72,6 +72,7 @@ class Shown:
 
     @property
     def name(self) -> str:
+        """What a row calls the map: its path or, without one, its address and type."""
         if self.path is not None:
             return self.path
         return f"{self.address:#x}" + (f":{human.short(self.type)}" if self.type else "")
@@ -347,6 +348,7 @@ def cells(one: Shown) -> tuple[str, str, str, str]:
 
 
 def table(session: TopSession, view: View) -> str:
+    """A sample as text, for output that is not a screen."""
     report = Report({}, answer=heading(session, view))
     rows = [[*cells(one), one.path or "no variable", human.short(one.expression)] for one in view.maps]
     report.sections = [Table([*HEADINGS, "address:type"], rows, frozenset(range(4)), whole=4)]
@@ -425,6 +427,7 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
 
 
 def main(argv: Sequence[str]) -> int:
+    """Runs gomap top. Returns the exit status."""
     open_streams()
     options = parsers()["top"].parse_args(argv[1:])
     return ended("gomap", lambda: _run(options))

@@ -106,6 +106,7 @@ class GdbTracer:
     """Made for one command."""
 
     def run(self, stops: Stops, hit: Callable[[Hit], bool], seconds: float | None, quiet: bool = False) -> Ending:
+        """As Tracer.run. Raises TargetRunning in non-stop mode."""
         if gdb.parameter("non-stop"):
             raise TargetRunning("in non-stop mode the program can't be traced: set non-stop off, and start it again")
         pid = gdb.selected_inferior().pid

@@ -197,6 +197,7 @@ class HolderSearch:
     # -- the walk's visitor --------------------------------------------------------------------------
 
     def meets(self, reference: Reference) -> bool:
+        """As Visitor.meets: every reference counts."""
         return True
 
     def enters(self, reference: Reference) -> bool:
@@ -210,6 +211,8 @@ class HolderSearch:
         return self.first_visit(reference)
 
     def first_visit(self, reference: Reference) -> bool:
+        """Whether the value was not visited before; from now on it was. What a goroutine's own variables point to is
+        visited for each goroutine, all else once for variables of frames and once for package variables."""
         t, place = reference.type, reference.path.place
         if not reference.address or (reference.kind is Kind.SLICE and not reference.words[1]):
             return False
@@ -240,6 +243,10 @@ class HolderSearch:
         return known
 
     def first_visits(self, t: GoType, addresses: array[int], path: Path) -> Sequence[int]:
+        """The numbers of the addresses that were not visited before; from now on they were.
+
+        path: of what holds them all.
+        """
         seen, before = self._seen(t), self.visits
         fresh = []
         for i, address in enumerate(addresses):
@@ -250,6 +257,7 @@ class HolderSearch:
         return fresh
 
     def takes_maps(self, t: GoType, addresses: array[int], ways: Behind, path: Path) -> Sequence[int]:
+        """Takes the maps that the census has, without an object for each. Returns the numbers of the others."""
         census, taken, maps = self.census, self.found.taken, self.found.maps
         if census is None or is_shaped(t):
             return range(len(addresses))
@@ -281,14 +289,17 @@ class HolderSearch:
         return reference.address, id(t), whose
 
     def knows(self, reference: Reference) -> bool:
+        """As Visitor.knows: whether it was visited."""
         if self.once:
             return reference.address in self._seen(reference.type)
         return self._object(reference, GLOBALS if reference.path.place.kind == "global" else FRAMES) in self.visited
 
     def view(self, reference: Reference) -> MapView:
+        """As Visitor.view: the map's view, made once."""
         return self.found.views.get(reference.address) or view(self.target, reference.type, reference.address)
 
     def cuts(self, reference: Reference, shown: int, of: int | None) -> None:
+        """As Visitor.cuts: notes which part of a container was searched."""
         name = self.names.text(reference.path)
         if reference.kind is Kind.STRUCT:
             what = f"{shown:,} entries of a sync.Map"
@@ -299,12 +310,14 @@ class HolderSearch:
         self.found.shortened.append(f"{name}: {what}")
 
     def fails(self, path: Path, error: GomapError) -> None:
+        """As Visitor.fails: notes what can't be followed, unless the variable is dead or may not be set."""
         if self.in_doubt:
             return
         message = f"{self.names.text(path)}{_in(path.place)}: {error}"
         self._tell(Anomaly("warning", "unreadable", message, getattr(error, "address", None)))
 
     def is_full(self) -> bool:
+        """As Visitor.is_full: after MAX_VISITED values or MAX_STEPS steps."""
         return self.visits >= MAX_VISITED or self.walk.steps >= MAX_STEPS
 
     def _tell(self, anomaly: Anomaly) -> None:

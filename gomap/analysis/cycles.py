@@ -53,6 +53,8 @@ class _Reached(Exception):
 
 
 class Object(NamedTuple):
+    """What a walk came to: an address, and the type of the value there. header: it is a map's header."""
+
     address: int
     type: GoType
     header: bool

@@ -93,6 +93,7 @@ class HeapAtHand:
     _looked: bool = False
 
     def __call__(self) -> WholeHeap | None:
+        """The graph; None where it can't be built or building it takes long."""
         if not self._looked:
             self._looked = True
             with suppress(GomapError):

@@ -41,6 +41,7 @@ MAX_GROUPS, MAX_ROWS, MAX_WAYS = 40, 24, 4
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
+    """Answers hmap-alias. Raises what resolving an expression raises."""
     target = context.target
     expressions: list[str] = options["EXPR"]
     one = len(expressions) == 1 and target.kind != "recorded"

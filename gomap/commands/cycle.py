@@ -18,6 +18,7 @@ ENDLESS = "a deep copy or a recursive print of it never ends: remember what was 
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
+    """Answers hmap-cycle. Raises what resolving EXPR raises."""
     target, expr = context.target, options["EXPR"]
     variable = context.resolve(expr)
     limit = LIMIT if options["--limit"] is None else options["--limit"]

@@ -61,6 +61,7 @@ _UNKNOWN = _Fate()
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
+    """Answers hmap-top. Raises UsageError for options that can't be combined; GomapError without numpy and scipy."""
     target, by, group, most = context.target, options["--by"], options["--group"], options["-n"]
     of_garbage = bool(options["--unreachable"])
     if by == "retained" and (group or of_garbage):

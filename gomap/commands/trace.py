@@ -59,6 +59,7 @@ MAX_KEYS, MAX_OFTEN = 20, 5
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
+    """Answers hmap-trace. Raises NotSet for a nil map, CannotRun where the program can't be let run."""
     target, expr = context.target, options["EXPR"]
     tracer = tracer_of(target, "hmap-trace")
     if options["--writes"]:

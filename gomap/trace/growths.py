@@ -59,6 +59,7 @@ class Sum:
     copied_bytes: int = 0
 
     def add(self, one: Traced) -> None:
+        """Counts a growth."""
         grown = one.growth
         self.least = min(self.least, grown.entries) if self.growths else grown.entries
         self.most = max(self.most, grown.entries)
@@ -94,9 +95,11 @@ class GrowthTrace:
 
     @property
     def stops(self) -> Stops:
+        """The runtime's functions that grow maps, where they are entered."""
         return Stops(list(self._named))
 
     def capacity(self, entries: int) -> int:
+        """The size to give to make for a map that ends with this many entries."""
         return self._growths.capacity(entries)
 
     def hit(self, hit: Hit) -> bool:

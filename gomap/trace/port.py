@@ -54,6 +54,8 @@ class Ending:
 
 
 class Tracer(Protocol):
+    """Lets a live program run with stops of gomap's own: what a debugger offers to hmap-trace."""
+
     def run(self, stops: Stops, hit: Callable[[Hit], bool], seconds: float | None, quiet: bool = False) -> Ending:
         """Lets the program run and calls `hit` wherever a thread stops, until that says that it is enough, for so many
         seconds, or until the program stops for another reason. No breakpoint and no watchpoint is left behind,
