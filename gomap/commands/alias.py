@@ -129,7 +129,7 @@ def _who_else(context: Context, options: Mapping[str, Any], scope: str, depth: i
         noun = "other holder" if "other" in noun else "holder"
     verb = "holds" if len(others) == 1 else "hold"
     answer = f"{human.plural(len(others), noun)} {verb} {what}" if others else f"no {noun} was found that holds {what}"
-    report.answer = [f"{answer} ({human.plural(len(found.maps), 'map')}; {_searched(searched)} searched)"]
+    report.answer = [f"{answer} ({human.plural(len(found.maps), 'map')} found; {_searched(searched)} searched)"]
     if not options.get("--json"):
         words = _Text(context, found, Selection(context.target), searched.scope != "frame")
         words.describe(report, listed, True, 0, True)
@@ -164,7 +164,7 @@ def _slices(context: Context, options: Mapping[str, Any], scope: str, depth: int
     verb = "is" if len(shared) == 1 else "are"
     what = f"{human.plural(len(shared), 'array')} {verb} shared by {human.plural(holding, 'slice')}"
     what = what if shared else "no array is shared"
-    report.answer = [f"{what} ({len(every):,} slices; {_searched(searched)} searched)"]
+    report.answer = [f"{what} ({human.plural(len(every), 'slice')} found; {_searched(searched)} searched)"]
     if searched.dead:
         verb = "was" if searched.dead == 1 else "were"
         report.answer.append(f"({human.plural(searched.dead, 'dead variable')} {verb} not followed)")
@@ -289,7 +289,7 @@ def _summary(
         if not shared:
             return f"{human.plural(len(together), 'separate map')}, nothing shared"
         return f"{human.plural(len(together), 'map')}, {len(shared)} of them shared"
-    scanned = f"({human.plural(len(found.maps), 'map')}; {_searched(searched)} searched)"
+    scanned = f"({human.plural(len(found.maps), 'map')} found; {_searched(searched)} searched)"
     which = f" {selection.asked}" if selection.narrows else ""
     if not shared:
         return f"no map{which} is shared {scanned}"

@@ -305,7 +305,7 @@ def _garbage_words(found: Garbage) -> list[str]:
             f"(no root leads to {'them' if number > 1 else 'it'}; {reachable} in the heap)",
         ]
     if more.empty:
-        said.append(f"({human.plural(more.empty, 'header')} of maps that never had an entry: garbage as well)")
+        said.append(f"({human.plural(more.empty, 'header')} of maps that never had an entry: also garbage)")
     if more.census is not None and not more.census.complete:
         said.append("(not all of the heap was searched for maps)")
     return said
@@ -331,7 +331,7 @@ def _summary(ranking: Ranking, others: Ranking, more: Beyond, searched: Roots) -
     first = f"{what} ({least}{human.size(waste)} waste){values}"
     if not more.maps:
         return [first, f"({scanned})"]
-    which = "it" if number == 1 else f"{len(more.maps):,} of them" if ranking.number else "them"
+    which = "it" if number == 1 else f"{len(more.maps):,} of the maps" if ranking.number else "them"
     return [first, f"({scanned}; no variable leads to {which})"]
 
 
@@ -347,7 +347,7 @@ def _name(one: Ranked, dead: bool, fates: Mapping[int, _Fate]) -> str:
     what = "garbage" if dead or fate.alive is False else human.short(fate.trail or "no variable")
     if one.type is UNKNOWN:
         return f"{what}; type unknown"
-    doubt = f", {len(one.others):,} more fit" if one.others else ""
+    doubt = f", {len(one.others):,} others fit" if one.others else ""
     return f"{what}; type by {_SOURCES.get(one.known_by or '', '?')}{doubt}"
 
 
@@ -388,16 +388,16 @@ def _describe(
             row.insert(0, human.size(one.retained) if one.retained is not None else "?")
     right = frozenset(range(4 + with_values + with_retained))
     report.sections = [Table(headings, rows, right, whole=len(right))]
-    facts = [("held", "in the allocator's size classes; whole pages over 32 KiB")]
+    facts = [("held", "memory of the map itself, in the allocator's size classes (whole pages over 32 KiB)")]
     if with_retained:
-        facts.insert(0, ("retained", "what a collection would free if the map were gone (hmap-why)"))
+        facts.insert(0, ("retained", "what a collection would free without the map (see hmap-why)"))
     if with_values:
-        facts.append(("values", "what keys and values lead to, each block of heap once"))
+        facts.append(("values", "heap memory that keys and values lead to, each object counted once"))
     unnamed = [one for one in shown if one.holder.kind in NO_VARIABLE]
     if not dead and any(_name(one, dead, fates).startswith("no variable") for one in unnamed):
         facts.append(("no variable", "no variable searched leads to the map, which may be garbage not collected yet"))
     if any(one.others for one in unnamed):
-        facts.append(("types", "where other types fit as well, --json names them"))
+        facts.append(("types", "if other types fit as well, --json names them"))
     if any(one.shares for one in shown):
         facts.append(("shared", "buckets shared by several headers are counted with the first"))
     if shown:
@@ -435,8 +435,8 @@ def _describe_groups(report: Report, shown: list[Together], by: str, with_values
     right = frozenset(range(5 if with_values else 4))
     report.sections = [Table(headings, rows, right, whole=len(right))]
     facts = [
-        ("held", "in the allocator's size classes; whole pages over 32 KiB"),
-        ("fill", "maps that are empty / at most 25% / 50% / 75% full / fuller"),
+        ("held", "memory of the map itself, in the allocator's size classes (whole pages over 32 KiB)"),
+        ("fill", "number of maps: empty / up to 25% / 50% / 75% full / fuller"),
     ]
     unsure = sum(one.unsure for one in shown) if by == "type" else 0
     if unsure:

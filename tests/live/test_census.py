@@ -166,7 +166,7 @@ def check_others(asked: Session, data: Any) -> None:
     heap = data["heap"]
     said = " ".join(asked.at("collected", TEXT).output.split())
     assert said.startswith(f"{len(data['maps']):,} maps hold ")
-    assert f"package variables searched; no variable leads to {heap['maps']:,} of them)" in said
+    assert f"package variables searched; no variable leads to {heap['maps']:,} of the maps)" in said
     check_checked(asked, data)
     check_groups(asked, data)
     check_holders(asked.at("collected", HOLDERS), asked.truth["collected"]["notes"])

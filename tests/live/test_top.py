@@ -103,7 +103,7 @@ def check_orders(asked: Session, answer: Mapping[str, Any]) -> None:
     # Whatever leads to them: the second line says how many no variable does.
     assert text[0] == f"{len(maps):,} maps hold {human.size(held)} ({human.size(wasted_all)} waste)"
     unnamed = len(maps) - len(named)
-    assert not unnamed or f"no variable leads to {unnamed:,} of them)" in " ".join(map(str.strip, text[1:3])), text
+    assert not unnamed or f"no variable leads to {unnamed:,} of the maps)" in " ".join(map(str.strip, text[1:3])), text
     assert all(len(line) <= 80 for line in text)
     assert sum("main.Emptied" in line for line in text) == 2, text  # its row, and what to do about it
 
