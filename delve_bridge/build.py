@@ -1,4 +1,4 @@
-"""What is known of the program that a Delve server has, for as long as it runs the same files."""
+"""Facts about the program of a Delve server, kept for as long as it runs the same files."""
 
 from __future__ import annotations
 
@@ -154,8 +154,8 @@ class Build:
                 opened = CoreMemory(self._core) if self._core else None
             else:
                 opened = ProcessMemory(int(self._client.call("ProcessPid")["Pid"]))
-            # A number of a process in a container, or on the other end of a tunnel, is somebody else's here.
-            # runtime.m0 holds its thread's id and random numbers: no other process has its like.
+            # The process id of a process in a container, or at the other end of a tunnel, may be another process here.
+            # runtime.m0 contains its thread's id and random numbers: no other process has the same.
             raw = self.package_variable("runtime.m0")
             t = self.types.find("runtime.m")
             if opened is None or raw is None or t is None:

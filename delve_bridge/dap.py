@@ -1,8 +1,8 @@
 """`dlv-hmap dap`: a debug adapter between an editor and dlv, with gomap's commands in the editor's debug console.
 
-It stands in for `dlv dap`, one of which it starts: that answers until the editor launches or attaches. Then the program
-gets a dlv whose server has several clients: the editor, whose messages go on unchanged, and gomap's bridge. What only
-`dlv dap` can do (noDebug, replay), and all that goes wrong, is `dlv dap`'s to carry out and to report.
+It replaces `dlv dap` and starts one, which answers until the editor launches or attaches. Then the program gets a dlv
+whose server has several clients: the editor, whose messages are forwarded unchanged, and gomap's bridge. Requests that
+only `dlv dap` can carry out (noDebug, replay), and all failures, are left to `dlv dap`.
 """
 
 from __future__ import annotations
@@ -232,7 +232,8 @@ class Adapter:
             self._editor.put(output(data.decode("utf-8", "replace"), "stdout" if number == 1 else "stderr"))
 
     def _start(self, request: Message, body: bytes, start: launch.Start, server: Server) -> None:
-        """Waits for the server, and attaches the editor to it; else `dlv dap` is asked, and tells what is wrong."""
+        """Waits for the server and attaches the editor to it; if it does not start, `dlv dap` gets the request and
+        reports why."""
         try:
             where = server.listens(None)
             client = server.connect(DEADLINE)
@@ -303,7 +304,7 @@ class Adapter:
     # -- the end ---------------------------------------------------------------------------------------------
 
     def _disconnect(self, request: Message) -> bool:
-        """Whether it is answered here: what dlv does where there are no other clients."""
+        """Whether the adapter itself answers the request: those that dlv handles differently with several clients."""
         if self._server is None:
             return False
         if self._wire is None:  # it is being built
@@ -432,7 +433,7 @@ def run(words: Sequence[str]) -> int:
         place = wanted.path or str(listening)
         (log or sys.stdout.buffer).write(b"DAP server listening at: %s\n" % place.encode())
         (log or sys.stdout.buffer).flush()
-        # It goes on listening, as dlv does: whoever asks finds out what is there.
+        # It keeps listening, as dlv does: later clients get an answer.
         connected, _ = listener.accept()
         if "--only-same-user=false" not in left and not same_user(connected):
             raise GomapError("a connection of another user was refused (--only-same-user)")

@@ -1,4 +1,4 @@
-"""What is typed at the prompt of an editor's debug console, answered."""
+"""Answers commands typed in an editor's debug console."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ from gomap.target import Target
 class Commands:
     """Answers the command lines of an editor's session, one after another, in a thread of its own.
 
-    server: where the program's server listens, None where there is none: why tells. files: the program and the core.
-    frames: the goroutine and level of each frame, by the editor's number. timeout: seconds for an answer of the server.
+    server: where the program's server listens; None without one, for the reason `why`. files: the program and the core
+    file. frames: goroutine and level of each frame, by the editor's number. timeout: seconds for an answer of the
+    server.
     """
 
     def __init__(self, send: Callable[[Message], None], direct: bool, timeout: float) -> None:
@@ -48,7 +49,7 @@ class Commands:
         self._work.put(request)
 
     def interrupt(self) -> None:
-        """What is asked for now is given up."""
+        """Gives up the current command."""
         if self._client is not None and self._client.busy:
             self._client.cancelled = True
 
@@ -72,7 +73,7 @@ class Commands:
                 self._send(reply)
 
     def _execute(self, line: str, frame: Any) -> str:
-        """The answer to a line. Raises GomapError with the whole of what is to be told."""
+        """The answer to a line. Raises GomapError with the complete message."""
         name, _, rest = line.partition(" ")
         command = registry.find(rest.strip() if name == "help" else name)
         if command is not None and name == "help":

@@ -89,7 +89,7 @@ def _check(dlv: str, how: str, files: Sequence[str]) -> None:
         try:
             where = address(files[0])
         except UsageError:
-            return  # dlv tells
+            return  # dlv reports it
         where.check()
         if not where.is_here():
             print(f"warning: {where.in_the_clear()}", file=sys.stderr)

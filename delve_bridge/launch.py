@@ -34,7 +34,7 @@ class Start:
 
 
 def launch(arguments: Mapping[str, Any], environment: Mapping[str, str]) -> Start:
-    """Raises UsageError where only `dlv dap` itself can do it, or has to say what is wrong."""
+    """Raises UsageError if only `dlv dap` itself can carry the request out or report its fault."""
     given = _Given(arguments)
     mode, program, folder = given.text("mode") or "debug", given.text("program"), given.text("dlvCwd") or None
     if arguments.get("noDebug"):

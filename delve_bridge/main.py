@@ -27,7 +27,7 @@ USAGE = """
   dlv-hmap dap [ARGUMENTS OF dlv dap]                      debug adapter for editors, with the commands at its prompt
   dlv-hmap worker                                          add the commands to a dlv that is already running
   dlv-hmap --version"""
-#: Seconds without a first answer after which it is told what server never gives one.
+#: Seconds without a first answer after which a hint is printed about servers that never give one.
 SILENT = 1.5
 
 

@@ -51,7 +51,7 @@ def resume(session: Session, name: str) -> str:
 
 
 def _only_traced(state: Mapping[str, Any]) -> bool:
-    """Whether nothing but tracepoints stopped it: they are for whoever set them to be seen, and not to be kept at."""
+    """Whether only tracepoints stopped it: the program should then continue."""
     hit = [thread["breakPoint"] for thread in state.get("Threads") or () if thread.get("breakPoint")]
     return bool(hit) and all(b.get("continue") for b in hit)
 

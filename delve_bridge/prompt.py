@@ -1,4 +1,4 @@
-"""Answers what is typed at the prompt of one dlv."""
+"""Answers commands typed at the prompt of one dlv."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class DelvePrompt:
 
 
 def files_of(pid: int) -> tuple[str | None, str | None]:
-    """The program and the core file that a dlv was started with, as far as its command line tells."""
+    """The program and the core file of a dlv, from its command line."""
     words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="surrogateescape").split("\0")[1:]
     words = words[: words.index("--")] if "--" in words else words
     files = [os.path.abspath(word) for word in words if os.path.isfile(word) and not {"exec", "core"}.isdisjoint(words)]

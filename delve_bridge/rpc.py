@@ -1,7 +1,7 @@
 """Delve's JSON-RPC 1.0, one object a line, over TCP or a unix socket. The only socket of the project.
 
-Requests are numbered and may be sent before earlier ones are answered. One that was given up (its deadline
-came, or Ctrl-C) leaves its answer to come: the number tells, and it is thrown away.
+Requests are numbered and may be sent before earlier ones are answered. If a request was given up (deadline or Ctrl-C),
+its answer may still arrive: it is recognized by its number and discarded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Callable, Union
 
 from gomap.errors import GomapError, NoProcess, TargetRunning, UsageError
 
-#: Seconds that a request may take. None stands for as long as it wants.
+#: Seconds that a request may take; None for no limit.
 DEADLINE = 20.0
 #: Requests under way at once.
 WINDOW = 32
@@ -37,7 +37,7 @@ MAX_LINE = 1 << 29
 _EXITED = re.compile(r"Process (\d+ has exited with status -?\d+)")
 GONE = "the process was killed: exit and start it again"
 
-#: What is to be said of a server that an editor has started.
+#: The hint about a server that an editor has started.
 ALONE = "speaks DAP to its editor alone: for hmap commands there, make `dlv-hmap dap` the editor's debug adapter"
 
 
@@ -230,7 +230,7 @@ class Api(ABC):
 
     @abstractmethod
     def calls(self, calls: Sequence[Call], deadline: float | None = -1.0) -> list[Result]:
-        """Results of many requests, in their order; a Refused stands in the place of what Delve refused.
+        """Results of many requests, in their order; a Refused for each request that Delve refused.
 
         deadline: seconds for each answer after the one before; None to wait for ever.
         """
@@ -246,7 +246,7 @@ class Api(ABC):
 
     @abstractmethod
     def standing(self) -> Mapping[str, Any]:
-        """The state of the program once it stands still: it is stopped where it still runs after a resume."""
+        """The state of the program once it is stopped; after a resume it is halted if it still runs."""
 
     def give_up(self) -> None:
         """Where Ctrl-C takes effect. Raises KeyboardInterrupt."""
@@ -316,8 +316,8 @@ class Client(Api):
         return self.stop(resumed=True)
 
     def stop(self, resumed: bool, ask: Callable[..., Mapping[str, Any]] | None = None) -> Mapping[str, Any]:
-        """Stops the program where it runs: its state. resumed: whether this client has let it run, so that Ctrl-C
-        pressed twice does not come before the halt. ask: what tells the state, in place of `state`."""
+        """Halts the program if it runs. Returns its state. resumed: this client has resumed it, so that a second
+        Ctrl-C must not come before the halt. ask: gets the state, in place of `state`."""
         try:
             state = (ask or self.state)(believed=resumed)
             if not state.get("Running"):  # a stopped program would take the signal for its next start
@@ -438,7 +438,8 @@ class Client(Api):
         return True
 
     def _resumed(self) -> bool:
-        """Whether the program runs, as a second connection hears: a server answers nothing else meanwhile."""
+        """Whether the program runs, asked over a second connection: while it runs the server answers no other
+        request."""
         try:
             other = Client(self.where, deadline=SILENCE)
         except ConnectionLost:

@@ -270,7 +270,7 @@ class Server:
                 self._process.wait(END if stop is not None or client is not None else 0)
                 break
         if self.attached is not None and not let_go and not self._was_stopped:
-            # It may have been about to take hold of the process: nobody but that is there for the SIGSTOP it sent.
+            # It may have been attaching to the process: only it can handle the SIGSTOP that it sent.
             with contextlib.suppress(OSError):
                 os.kill(self.attached, signal.SIGCONT)
 
@@ -315,7 +315,7 @@ class Server:
                     self._unrelayed.append((number, _LISTENING.sub(b"", data)))
                 if self._address is not None:
                     continue
-                # What went wrong can be told before it, on the other stream: _why wants that too.
+                # The reason may be printed before it, on the other stream: _why needs that too.
                 found = _LISTENING.search(b"".join(self._said))
                 if found is not None:
                     self._address = address(found.group(1).decode())

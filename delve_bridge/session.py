@@ -1,4 +1,4 @@
-"""One connection to a Delve server, and what is known of the program behind it."""
+"""One connection to a Delve server, with the facts about its program."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ API_VERSION = 2
 
 
 class Session:
-    """direct: whether memory may be read past Delve; core, program: paths of these files, where this side knows them;
-    alone: whether the server is our own, so that no other client moves the program. edited: whether an editor moves it,
-    which does not learn of what others do. exited: whether it ended while a command let it run.
+    """direct: whether memory may be read without Delve; core, program: paths of these files, if known on this side;
+    alone: whether the server is gomap's own, so that no other client resumes the program. edited: whether an editor
+    controls the program, which is not notified of other clients' actions. exited: whether it ended while a command let
+    it run.
 
-    What is known is of one Build and one Stop. Where the program is another process or has loaded a library, both go.
+    Facts belong to one Build and one Stop. Both are dropped if the process is another one or has loaded a library.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Session:
     # -- the program's state ---------------------------------------------------------------------------
 
     def state(self, believed: bool = False) -> Mapping[str, Any]:
-        """What the program does, as Client.state tells it. Raises NoProcess when it has ended."""
+        """The program's state, as Client.state gives it. Raises NoProcess after its end."""
         try:
             state = self.client.state(believed=believed)
         except Refused as error:
@@ -102,7 +103,7 @@ class Session:
         return state
 
     def select(self, frame: int, goroutine: int | None = None) -> None:
-        """A goroutine, by itself the one that Delve has selected, and one of its frames. Raises as stopped does."""
+        """Selects a goroutine (by default Delve's selection) and one of its frames. Raises as stopped does."""
         state = self.stopped()
         if self._stop is not None:
             own = _goroutine_of(state) if goroutine is None else goroutine
@@ -140,13 +141,13 @@ class Session:
         self._stop = Stop(self._moment(state), _goroutine_of(state))
 
     def _moment(self, state: Mapping[str, Any]) -> Moment:
-        """What other clients may have changed; where there are none, no more than the state tells."""
+        """The present moment, to detect changes by other clients; without other clients, only the state."""
         return moment(state, b"" if self.alone else self._scheduled())
 
     def _scheduled(self) -> bytes:
         """When Go's scheduler last looked for work, and until when it waits: the first three fields of runtime.sched,
-        goidgen, lastpoll and pollUntil. A program that was halted where it waits has been let run and halted again
-        at the same place, as most that serve somebody are."""
+        goidgen, lastpoll and pollUntil. A waiting program may have been resumed and halted again at the same place,
+        as is usual for servers."""
         sched = self.package_variable("runtime.sched")
         try:
             return b"" if sched is None else RpcMemory(self.client).read(int(sched["addr"]), 24)
@@ -172,7 +173,7 @@ class Session:
             found = self.build.stripped(error, moment, self._thread, self.registers)
             found.tracer = self.tracer
         found.kept = self._stop.kept if self._stop is not None else None
-        if found.kept is not None:  # of dlv's set and call nothing is told
+        if found.kept is not None:  # dlv's set and call are not reported
             found.kept.certain = found.kind == "core"
         return found
 
@@ -182,7 +183,7 @@ class Session:
 
     @property
     def build(self) -> Build:
-        """What is known of the program's files."""
+        """The facts about the program's files."""
         if self._built is None:
             self._built = self._new(self._dynamic_libraries())
         return self._built
@@ -198,7 +199,7 @@ class Session:
         return [str(library["Path"]) for library in found]
 
     def close_memory(self) -> None:
-        """Drops what is known of the program's files: the next question finds it anew."""
+        """Drops the facts about the program's files: the next question determines them anew."""
         built, self._built = self._built, None
         if built is not None:
             built.close()
@@ -351,9 +352,9 @@ class Session:
 
 @dataclass(frozen=True)
 class Moment:
-    """What tells one stop of the program from another. A loop stops at one place many times, so it counts how often
-    its breakpoint has been hit: {id: hits}, empty where it stands at none, as after that has been cleared. What waits
-    is halted at one place many times, too: scheduled is the scheduler's clock, empty where it is not known (yet: it may
+    """Identifies one stop of the program. A loop stops at the same place many times, so the breakpoint's hit count
+    is part of it: {id: hits}, empty if it is not at a breakpoint, or the breakpoint was cleared. A waiting program
+    is also halted at the same place many times: scheduled is the scheduler's clock, empty if not known (yet: it may
     be in a library)."""
 
     process: object
@@ -371,7 +372,7 @@ class Moment:
 
 
 def moment(state: Mapping[str, Any], scheduled: bytes) -> Moment:
-    """What tells one stop from another.
+    """The Moment of a stop.
 
     state: api.DebuggerState. scheduled: the scheduler's clock; empty where it is not known.
     """
@@ -385,8 +386,8 @@ def moment(state: Mapping[str, Any], scheduled: bytes) -> Moment:
 
 @dataclass(frozen=True)
 class Stop:
-    """One stop of the program, and what is selected there. goroutine: its id, None where the thread runs none. kept:
-    what commands leave for those that follow here."""
+    """One stop of the program, with the selection there. goroutine: its id, None if the thread runs none. kept: results
+    that commands keep for later ones at this stop."""
 
     moment: Moment
     goroutine: int | None

@@ -248,7 +248,7 @@ class DelveTarget:
         return self._session.stack_end()
 
     def _waiting(self, level: int) -> Call | None:
-        """Where the function of a frame stands, if it waits for another that it called."""
+        """The call that a frame's function waits for; None if it waits for none."""
         calls = self._calls
         own = calls[level] if level < len(calls) else None
         if own is None:
@@ -290,9 +290,9 @@ class DelveTarget:
         return found if slot is None else replace(found, call=replace(call, slot=slot))
 
     def _type(self, raw: Raw, frame: DelveFrame, raws: Sequence[Raw], calls: Sequence[Called] | None = None) -> GoType:
-        """The variable's type. In a generic function it is the one that the function was called with, where it can be
-        told, as Delve itself does for some variables: else its shape. raws: the frame's variables. calls: the
-        goroutine's, None for the session's."""
+        """The variable's type. In a generic function it is the actual type argument if that can be determined (Delve
+        itself does so for some variables), otherwise the shape. raws: the frame's variables. calls: the goroutine's,
+        None for the session's."""
         t = self._session.types.of(raw)
         if not is_shaped(t):
             return t

@@ -258,7 +258,7 @@ class Through(Api):
         return self.standing(), True
 
     def standing(self) -> Mapping[str, Any]:
-        """Waits until the program stands still. Returns api.DebuggerState."""
+        """Waits until the program is stopped. Returns api.DebuggerState."""
         state: Mapping[str, Any] = self.call("State", NonBlocking=False)["State"]
         return state
 
@@ -301,7 +301,7 @@ def _starlark(value: Any) -> str:
 
 
 def _transcript(pid: int) -> str | None:
-    """The file that dlv keeps a transcript in: the one that it appends to."""
+    """The file to which dlv writes a transcript."""
     for fd in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(OSError, ValueError):
             flags = int((fd.parent.parent / "fdinfo" / fd.name).read_text().split("flags:")[1].split()[0], 8)

@@ -212,7 +212,7 @@ class DelveTypes:
                 found = self.find(f"{prefix}{names[0]},{names[1]}>")
                 if found is not None:
                     return found
-        # All maps of a program have one layout. Key and elem can't be told, and no map of this type has any.
+        # All maps of a program have one layout. Key and elem are not known, and no map of this type has any.
         for prefix in _HEADERS:
             for other in self.listed(f"^{prefix}"):
                 found = self.find(other)

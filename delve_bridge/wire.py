@@ -60,7 +60,7 @@ class Wire:
 
 
 def message_of(body: bytes) -> Message:
-    """Empty where it is none: whoever gets it will tell."""
+    """Empty if it is not valid; the receiver reports that."""
     try:
         message = json.loads(body)
     except (ValueError, RecursionError):

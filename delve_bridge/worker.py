@@ -1,8 +1,8 @@
-"""The process behind the prompt of one dlv: it takes the command lines that session.star hands over, and answers.
+"""The worker process of one dlv: it answers the command lines that session.star passes to it.
 
-`dlv-hmap debug` and the like start one and become dlv. `dlv-hmap worker` waits for every dlv that sources gomap.star,
-and starts one for each. Each is two processes: when the one that works is killed, the other frees dlv, which may wait
-for it, and starts another.
+`dlv-hmap debug` and the like start a worker and become dlv. `dlv-hmap worker` waits for every dlv that sources
+gomap.star, and starts a worker for each. A worker is two processes: if the working one is killed, the other unblocks
+dlv, which may be waiting for it, and starts a new one.
 """
 
 from __future__ import annotations

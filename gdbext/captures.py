@@ -1,4 +1,4 @@
-"""What a closure has captured, as the debug information tells."""
+"""The variables that a closure captured, according to debug information."""
 
 from __future__ import annotations
 

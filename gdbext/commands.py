@@ -152,10 +152,10 @@ _done: Outcome | None = None
 
 
 def _quietly(work: Callable[[], Outcome]) -> Outcome:
-    """Does the work with everything that gdb prints of its own meanwhile kept off the screen.
+    """Does the work and discards everything that gdb itself prints during it.
 
-    Reading symbols for the first time can make gdb warn (of a file's charset, of a missing file), and a
-    script that asked for JSON would find that in front of it.
+    When gdb reads symbols for the first time, it may print warnings (about a file's charset, about a missing file),
+    which a script that expects JSON would get first.
     """
     global _work, _done
     _work, _done = work, None
@@ -218,8 +218,7 @@ def _look_at_screen(*_event: Any) -> None:
 
 
 def _captured() -> bool:
-    """Whether what is printed goes into a string (gdb.execute) or to another program (pipe): gdb lifts the limits of
-    the screen for as long."""
+    """Whether output goes into a string (gdb.execute) or to another program (pipe): gdb then has no screen size."""
     return gdb.parameter("width") is None and gdb.parameter("height") is None and _screen != (None, None)
 
 

@@ -22,7 +22,7 @@ from gomap.gotypes import GoType
 #: A file as gdb's `info files` has it, or a section in memory. Behind the name of the program, or of the core file,
 #: come its own sections; those of a library have its name: `\t0x46a000 - 0x552d90 is .text in /lib/libc.so.6`.
 _PLACED = re.compile(r"^\t(?:`(.*)', file type .*|(0x[0-9a-f]+) - 0x[0-9a-f]+ is (\S+)(?: in (.*))?)$", re.M)
-#: What is looked at to tell where gdb has put a file, and symbols whose addresses must then be gdb's.
+#: Symbols that show where gdb has loaded a file, and whose addresses must be the same in gdb.
 _SECTIONS, _ENDS = (".noptrdata", ".data", ".text"), (b"runtime.etext", b"runtime.edata", b"runtime.end")
 
 
@@ -83,8 +83,8 @@ class Placed(NamedTuple):
 
 
 def placed(files: Sequence[File], before: Placed | None = None) -> Placed | None:
-    """The package variables of the files, where gdb has them now; None where that can't be told for certain. before:
-    what this gave for them last."""
+    """The package variables of the files, at the addresses that they have in gdb now; None if that is not certain.
+    before: the previous result."""
     text = gdb.execute("info files", to_string=True)
     sections: dict[tuple[str, str], int] = {}
     owner = ""

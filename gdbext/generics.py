@@ -18,7 +18,7 @@ from gomap.analysis.references import given
 from gomap.golang.runtime.dictionaries import MAX_CALLERS, SHAPE, VARIABLE, Dictionary, Known, of_file, within
 from gomap.target import Target
 
-#: Compiled without optimisation, as DW_AT_producer tells: `Go cmd/compile go1.27.3; -N -l regabi`.
+#: Compiled without optimization, according to DW_AT_producer: `Go cmd/compile go1.27.3; -N -l regabi`.
 _PLAIN = re.compile(r";(?: \S+)* -N\b")
 #: The program's dictionaries, None where they are not known.
 Symbols = Optional[Known]
@@ -69,8 +69,8 @@ def given_by_caller(
     of_frame: Callable[[gdb.Frame], Sequence[Dictionary]],
     callers: int = MAX_CALLERS,
 ) -> Sequence[Dictionary]:
-    """The one that the calling function's code passes, or has in its own dictionary if it is generic, too. of_frame:
-    those that a frame's function may have got."""
+    """The dictionary that the calling function's code passes or, if the caller is generic too, has in its own
+    dictionary. of_frame: the dictionaries that a frame's function may have been called with."""
     addresses = {one.address for one in possible}
     try:
         caller = None if frame.type() == gdb.INLINE_FRAME else frame.older()

@@ -24,7 +24,7 @@ _EVENTS = (
 
 
 def of(inferior: gdb.Inferior, running: int) -> Kept | None:
-    """What is kept of the inferior. running: how many of its threads run on."""
+    """What is kept for the inferior. running: how many of its threads are running."""
     global _kept, _connected
     if not _connected:
         for name in _EVENTS:

@@ -12,14 +12,14 @@ from gdbext.stacks import selected
 from gomap.places import LocationEntry, Piece, is_whole
 
 _ENTRY = re.compile(r"\b(0x[0-9a-f]+)-(0x[0-9a-f]+): (.*?)(?=^  \S+ 0x[0-9a-f]+-0x|\Z)", re.M | re.S)
-#: A place in the order that gdb tells it: an empty piece, an operation, a register, and the end of a piece.
+#: The parts of a location in gdb's output, in order: an empty piece, an operation, a register, the end of a piece.
 _WORD = re.compile(r"empty (\d+)-byte|DW_OP_(\w+)(?: (-?\d+))?|\$\w+|\[(\d+)-byte")
 
 
 @dataclass(frozen=True)
 class Told:
-    """What a location list tells of one place of the function: the parts, none where the variable lies nowhere there.
-    whole: whether a single place is the whole variable's, and not that of the only part that the list has."""
+    """A location list's entry for one pc: the parts, none if the variable is optimized out there. whole: whether a
+    single place is the whole variable's, and not that of the only part in the list."""
 
     parts: tuple[Piece, ...]
     whole: bool
@@ -30,9 +30,9 @@ Known = dict[tuple[int, Optional[str], str, int], Optional[Told]]
 
 
 def told(symbol: gdb.Symbol, frame: gdb.Frame, known: Known) -> Told | None:
-    """What the variable's location list tells of where the frame stands; None where it has one place in the whole
-    function. Of a frame that has called another that is where it goes on: what the call takes over in registers is
-    told as lying there to its end, though a copy may be in memory."""
+    """The entry of the variable's location list for the frame's pc; None if the variable has one place in the whole
+    function. For a frame that waits for a call, the pc is the return address: registers that are passed to the call are
+    listed up to the end of the call, even if there is a copy in memory."""
     key = (frame.pc(), frame.name(), symbol.name, symbol.line)
     if key not in known:
         entries = _entries(symbol, frame)

@@ -34,8 +34,8 @@ class TextPrinter:
 
 
 def within_map(value: gdb.Value) -> TextPrinter | None:
-    """The printer of a key or elem of the map that is being printed; None for numbers, which gdb prints in the format
-    that it is told, and for what has no address."""
+    """The printer of a key or elem of the map that is being printed; None for numbers, which gdb prints in the
+    requested format, and for values without an address."""
     if not _printing or value.address is None:
         return None
     values = _printing[-1]
@@ -147,7 +147,7 @@ def _held(value: gdb.Value) -> gdb.Value | None:
 
 
 def of_map(value: gdb.Value) -> MapPrinter | None:
-    """The printer of a map value; None when it has a layout nobody knows, so that others may try."""
+    """The printer of a map value; None for an unknown layout, so that other printers may try."""
     try:
         target = GdbTarget()
         shape_of(target.from_value(value).type, target.arch)

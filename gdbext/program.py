@@ -91,7 +91,7 @@ def core_path() -> str | None:
 
 
 def refused_core() -> str | None:
-    """Why gdb did not take the core file on its command line, where that can be told by looking at it."""
+    """Why gdb did not open the core file on its command line, if the file shows the reason."""
     try:
         with open("/proc/self/cmdline", "rb") as file:
             words = [os.fsdecode(word) for word in file.read().split(b"\0")[1:]]

@@ -1,8 +1,8 @@
 """Frames of any goroutine in gdb, live and in core files, without a write to a register.
 
-gdb unwinds threads. An unwinder of ours tells it, for the selected thread's newest frame, that the caller is the
-goroutine: with the pc, sp and bp that the runtime saved when it parked it. All older frames, inlined ones too,
-then come from gdb and the program's debug information.
+gdb unwinds threads. gomap's unwinder makes the parked goroutine the caller of the selected thread's newest frame, with
+the pc, sp and bp that the runtime saved when it parked the goroutine. All older frames, inlined ones too, then come
+from gdb and the program's debug information.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _REGISTERS = {
 
 @dataclass
 class _FrameId:
-    """What gdb tells frames apart by."""
+    """The id by which gdb distinguishes frames."""
 
     sp: gdb.Value
     pc: gdb.Value
 
 
 class _Parked(Unwinder):
-    """Makes a parked goroutine the caller of the newest frame, and tells what it was preempted in."""
+    """Makes a parked goroutine the caller of the newest frame, and gives the function in which it was preempted."""
 
     def __init__(self, pc: int, sp: int, bp: int) -> None:
         super().__init__("gomap parked goroutine")
@@ -152,7 +152,7 @@ def _setting(name: str, value: str, before: str) -> Iterator[None]:
 
 @contextmanager
 def _whole_stacks(of_thread: bool) -> Iterator[None]:
-    """Without the user's limit, and past main.main where the thread stands in that: there gdb ends any stack."""
+    """Lifts the user's limit, and lets gdb unwind past main.main, where it ends any stack."""
     with ExitStack() as settings:
         limit = gdb.parameter("backtrace limit")
         if limit is not None:
@@ -181,7 +181,7 @@ def has_registers(frame: gdb.Frame) -> bool:
 
 
 def _callee(frame: gdb.Frame) -> gdb.Frame | None:
-    """The frame of the call that it waits for: what is inlined into it is none."""
+    """The frame of the call that it waits for; inlined calls have no frame of their own."""
     newer = frame.newer()
     while newer is not None and newer.type() == gdb.INLINE_FRAME:
         newer = newer.newer()
@@ -189,7 +189,7 @@ def _callee(frame: gdb.Frame) -> gdb.Frame | None:
 
 
 def waiting(frame: gdb.Frame) -> Call | None:
-    """Where the frame's function stands, if it waits for another that it called."""
+    """The call that the frame's function waits for; None if it waits for none."""
     newer = _callee(frame)
     if newer is None or newer.type() == gdb.SIGTRAMP_FRAME or not waits(newer.name()):
         return None
@@ -252,15 +252,15 @@ def registers_of(goroutine: Goroutine, arch: Arch) -> Registers | None:
 
 
 def _threads_of(goroutine: Goroutine) -> list[gdb.InferiorThread]:
-    """The one that runs it, if gdb has it."""
+    """The thread that runs it, if gdb has that thread."""
     wanted = goroutine.thread
     threads = gdb.selected_inferior().threads()
     return [t for t in threads if wanted in t.ptid[1:] or (t.ptid[0] == wanted and not t.ptid[1])]
 
 
 def runs_on(thread: gdb.InferiorThread) -> bool:
-    """Whether it runs while the selected one stands still, in gdb's non-stop mode. Otherwise they stop together, and
-    all count as running while gdb works out a breakpoint's condition."""
+    """Whether the thread runs while the selected one is stopped, in gdb's non-stop mode. In all-stop mode threads stop
+    together, and all count as running while gdb evaluates a breakpoint's condition."""
     if not gdb.parameter("non-stop") or not thread.is_running():
         return False
     selected = gdb.selected_thread()

@@ -1,4 +1,4 @@
-"""gdb-hmap, as pip installs it: gdb with gomap loaded. bin/gdb-hmap does the same where there is no Python but gdb's.
+"""gdb-hmap, as pip installs it: gdb with gomap loaded. bin/gdb-hmap does the same if there is no Python except gdb's.
 
 Runs outside of gdb.
 """

@@ -1,4 +1,4 @@
-"""gdb's frames and symbols: what is in a frame, and what the program's packages have."""
+"""gdb's frames and symbols: the variables of a frame, and those of the program's packages."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from gomap.places import meant, undeclared
 
 #: Frames searched outward for a local variable.
 MAX_FRAMES = 256
-#: Types of variables that may lead to maps: what is not predeclared has a capital, a dot or a bracket in its name, or
-#: is error.
+#: Types of variables that may lead to maps: the name of any type that is not predeclared has a capital, a dot or a
+#: bracket, or is error.
 _TYPED = r"^error$\|[^a-z0-9]"
 #: A variable as gdb lists it: `\tmain.Registry *main.Shared;`.
 _LISTED = re.compile(r"^\t(?!static )\S.*[ *](\S+);$", re.M)
@@ -37,7 +37,7 @@ def frames() -> Iterator[gdb.Frame]:
 
 
 def source(frame: gdb.Frame) -> tuple[str | None, int | None]:
-    """File (full path) and line of a frame; None for what is not known."""
+    """File (full path) and line of a frame; each None if not known."""
     sal = frame.find_sal()
     return (sal.symtab.fullname() if sal.symtab else None), sal.line or None
 
@@ -147,7 +147,7 @@ def package_variables() -> Iterator[tuple[str, gdb.Symbol]]:
 
 
 def _names_by_file() -> Iterator[list[str]]:
-    """Names of variables that are no constants, a list for each file. Whoever uses one looks it up first."""
+    """Names of variables that are not constants, a list for each file. The caller has to look each one up."""
     if hasattr(gdb, "execute_mi"):  # from gdb 14 on
         symbols: Any = gdb.execute_mi("-symbol-info-variables", "--type", _TYPED)["symbols"]
         for file in symbols.get("debug", []):

@@ -197,7 +197,7 @@ class GdbTarget:
         return None
 
     def _unset(self, found: Variable, symbol: gdb.Symbol, frame: gdb.Frame, undeclared: bool) -> Variable:
-        """The variable, with what the line of its declaration tells of whether it is set."""
+        """The variable, with a doubt if the line of its declaration shows that it may not be set."""
         if undeclared:
             doubt = not_reached(found.name, symbol.line)
             return replace(found, address=None, data=None, holes=(), parts=(), call=None, doubt=doubt)
@@ -387,7 +387,7 @@ class GdbTarget:
 
 
 def completed_names(command: Command, words: Sequence[str], typed: str) -> list[str]:
-    """Names, fields and keys that what is typed may become."""
+    """Completions of the typed text: names, fields and keys."""
     from gomap import completion
 
     try:

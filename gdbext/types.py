@@ -1,7 +1,7 @@
 """gdb.Type -> GoType.
 
-What gdb keeps of Go's debug information: names of types and fields, but neither DW_AT_go_kind nor
-DW_AT_go_key. The kinds are told by the structures that cmd/link/internal/ld/dwarf.go lays down
+Of Go's debug information gdb keeps the names of types and fields, but neither DW_AT_go_kind nor
+DW_AT_go_key. The kinds are recognized by the structures that cmd/link/internal/ld/dwarf.go makes
 (newtype, synthesizestringtypes, synthesizeslicetypes, synthesizemaptypes, synthesizechantypes).
 """
 

@@ -65,7 +65,7 @@ class Variables:
     def in_frame(
         self, symbol: gdb.Symbol, frame: gdb.Frame, name: str, place: Place, call: Call | None = None
     ) -> Variable:
-        """place: the frame's, without the kind. call: where its function stands, for one that is asked for alone."""
+        """place: the frame's, without the kind. call: the call that its function waits for, for a single variable."""
         captured = symbol.name.startswith("&")
         place = replace(place, kind="captured" if captured else "argument" if symbol.is_argument else "local")
         found = self.of_symbol(symbol, frame, name, place)
