@@ -1,7 +1,7 @@
-"""A copy of a process's memory, made while it stands still: what it can write to.
+"""A copy of a process's writable memory, made while the process is stopped.
 
-Pages that the kernel has nothing for yet (pagemap) are zeros, and are not copied. What the process can only read is
-read from itself when it is asked for.
+Pages without contents yet (pagemap) are zeros and are not copied. Read-only memory is read from the process itself when
+it is needed.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def room(rest: Memory, pid: int) -> CopiedMemory | None:
     """A buffer for a copy; None if the process has too much memory, or this machine too little. rest: its memory."""
     try:
         size = sum(size for _, size in _places(pid))
-        size += size // 8 + (8 << 20)  # it may take more until it stands still
+        size += size // 8 + (8 << 20)  # it may allocate more until it is stopped
         with open("/proc/meminfo") as file:
             free = next((int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable:")), 0)
         return CopiedMemory(rest, size) if size <= min(MAX_COPIED, free // 2) else None

@@ -1,4 +1,4 @@
-"""gomap doctor: what is there, what is missing, and the command that mends it."""
+"""gomap doctor: what is installed, what is missing, and the command that fixes it."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ _OF_WORDS = frozenset({Kind.STRUCT, Kind.ARRAY, Kind.SLICE, Kind.INTERFACE})
 
 
 class Files:
-    """What is known of the program's file for as long as it is looked at. moved: how far the program lies from where it
-    was linked."""
+    """Facts about the program's file, kept for the session. moved: the distance between its linked and loaded
+    addresses."""
 
     def __init__(self, info: DebugInfo | Stripped, moved: int) -> None:
         self.info, self.moved = info, moved
@@ -48,7 +48,7 @@ class Files:
     def dictionaries(self, anchor: int | None) -> dictionaries.Known:
         """The dictionaries of generic functions, from the program's symbol table.
 
-        anchor: address of the symbol dictionaries.ANCHOR in the process, which tells how far the program was moved.
+        anchor: address of the symbol dictionaries.ANCHOR in the process, which shows how far the program was moved.
         """
         if self._dictionaries is None:
             self._dictionaries = dictionaries.of_file(self.info.path, anchor, self.info.arch.pointer_size)
@@ -177,8 +177,8 @@ class Frames:
         return Local(Variable(name, t.elem, pointer, place=place), variable.address)
 
     def _placed(self, declared: Declared, standing: Standing, variable: Variable) -> Variable:
-        """The variable where it lies. Of a function that waits for another, its location list tells at the pc that this
-        returns to what is still there: what the call takes over in registers is told as lying there to its end."""
+        """The variable at its place. If its function waits for a call, the location list's entry at the return
+        address says what still exists: registers that are passed to the call are listed up to the end of the call."""
         if standing.top is None:
             return variable
         moved, t, word = self._files.moved, variable.type, self._arch.pointer_size
@@ -202,8 +202,8 @@ class Frames:
     # -- types ---------------------------------------------------------------------------------------
 
     def _type(self, declared: Declared, scope: Scope, calls: _Calls, level: int) -> GoType:
-        """The variable's type: in a generic function with the types that it was called with, where these can be told,
-        else with their shapes."""
+        """The variable's type: in a generic function with the actual type arguments if these can be determined,
+        otherwise with their shapes."""
         t, index = self._files.scopes.type(declared)
         if not is_shaped(t):
             return t
@@ -242,7 +242,8 @@ class Frames:
     def _given(
         self, calls: _Calls, level: int, possible: Sequence[Dictionary], callers: int = MAX_CALLERS
     ) -> Sequence[Dictionary]:
-        """The one that the calling function's code passes, or has in its own dictionary if it is generic, too."""
+        """The dictionary that the calling function's code passes or, if the caller is generic too, has in its own
+        dictionary."""
         if level + 1 >= len(calls):
             return ()
         addresses = {one.address for one in possible}

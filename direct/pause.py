@@ -1,7 +1,7 @@
-"""A process that stands still while it is read: its threads are stopped by ptrace(2), and run on afterwards.
+"""Stops a process while it is read: its threads are stopped by ptrace(2) and resumed afterwards.
 
-Threads are seized (PTRACE_SEIZE), which sends them no signal and ends with this process, however that ends: the kernel
-lets them run on (exit_ptrace of kernel/ptrace.c). Nothing is written to the process.
+Threads are seized (PTRACE_SEIZE), which sends them no signal. If this process ends in any way, the kernel resumes them
+(exit_ptrace of kernel/ptrace.c). Nothing is written to the process.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _has_ended(pid: int, thread: int) -> bool:
 
 
 def _wait(thread: int) -> int | None:
-    """Waits until the thread stands still: the signal that it is about to get, or 0. None where it has ended."""
+    """Waits until the thread is stopped. Returns the signal that it is about to get, or 0; None if it has ended."""
     with suppress(ChildProcessError):
         _, status = os.waitpid(thread, _WALL)
         if os.WIFSTOPPED(status):

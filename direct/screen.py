@@ -53,7 +53,7 @@ class MapScreen(ModalScreen[None]):
 
 
 class Maps(DataTable[Text]):
-    """The table, whose key Enter stands among the others at the screen's foot."""
+    """The table; its key Enter is listed with the others at the bottom of the screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select_cursor", "open", key_display="Enter")]
 
@@ -126,7 +126,7 @@ class TopApp(App[GomapError]):
                 self._now.wait(self._interval if not self._paused else None)
         except GomapError as error:
             self._call(self.exit, error)
-        except Exception as error:  # a fault of ours must not leave a screen that stands still
+        except Exception as error:  # a fault of gomap must not leave a frozen screen
             self._call(self.exit, frontend.fault(error))
 
     def _call(self, work: Any, *arguments: Any) -> None:

@@ -54,9 +54,9 @@ class Still:
 
 @dataclass(frozen=True)
 class Opened:
-    """A process or core file. threads: how many of its threads run on while it is read. registers: those of threads in
-    a core file, by the operating system's id, the one that ended the program first. pid: of a process. kept: of a core
-    file, for as long as it is open. lacks: what a core file does not have."""
+    """A process or core file. threads: how many of its threads are running while it is read. registers: of the
+    threads in a core file, by the operating system's id, first the thread in which the program died. pid: of a
+    process. kept: for a core file, as long as it is open. lacks: what a core file does not have."""
 
     kind: str
     memory: Memory
@@ -68,8 +68,8 @@ class Opened:
     lacks: Sequence[str] = ()
 
     def still(self, until: ExitStack) -> Still:
-        """Stops the process, copies what it can write to, and lets it run on. Where that can't be copied, the process
-        stands still until `until` ends. Raises NoProcess, GomapError."""
+        """Stops the process, copies its writable memory, and resumes it. If the memory can't be copied, the process is
+        stopped until `until` ends. Raises NoProcess, GomapError."""
         copy = copied.room(self.memory, self.pid)
         with ExitStack() as own:
             stop = own.enter_context(stopped(self.pid, self.files.info.arch))
@@ -82,7 +82,7 @@ class Opened:
 def of_core(program: str | None, core: str, symbols: str | None = None) -> Opened:
     """symbols: an unstripped build of the program. Raises BadCore, WrongProgram, NoDebugInfo, GomapError."""
     where = core
-    with suppress(OSError):  # which is told as of any other core file
+    with suppress(OSError):  # which is reported as for any other core file
         where = unpacked(core)
     try:
         opened = _of_plain_core(program, where, symbols)
@@ -134,7 +134,7 @@ def of_process(pid: int, symbols: str | None = None) -> Opened:
 
 
 def _stamp(pid: int) -> tuple[int, int, bytes]:
-    """What tells a process's program: its file, and the auxiliary vector, which is another after each exec. Raises
+    """The identity of a process's program: its file, and the auxiliary vector, which differs after each exec. Raises
     OSError."""
     file = os.stat(f"/proc/{pid}/exe")
     with open(f"/proc/{pid}/auxv", "rb") as vector:
@@ -214,7 +214,7 @@ class DirectTarget:
 
     @cached_property
     def goroutine(self) -> int | None:
-        """Of a core file, the one that the thread ran which ended the program."""
+        """The selected goroutine: in a core file, the one in which the program died."""
         thread = next(iter(self._registers), None) if self.kind == "core" else None
         return None if thread is None else goroutine_of_thread(self, thread)
 
@@ -332,7 +332,7 @@ class DirectTarget:
         return self._info.census() if isinstance(self._info, Stripped) else None
 
     def registers(self, goroutine: Goroutine) -> Registers | None:
-        """Of a core file, and of a process that stands still."""
+        """As Target.registers, for a core file or a stopped process."""
         return None if goroutine.thread is None else self._registers.get(goroutine.thread)
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:

@@ -38,7 +38,7 @@ ORDERS: dict[str, Callable[[MapRow], int]] = {
 SHORTEST = 0.1
 #: Seconds of a sample that may go into telling types, and variables outside of the heap whose maps are looked up anew.
 IDENTIFYING, MOST_FIXED = 0.01, 1000
-#: Samples that are tried before the reason why there is none is told, while the program writes what is read.
+#: Samples that are tried, if the program writes to the memory that is read, before the failure is reported.
 TRIES = 3
 AT_PHDR = 3
 _T = TypeVar("_T")
@@ -248,7 +248,7 @@ class TopSession:
         return None if told is None else f"{row.address:#x}:{told[0] or '?'}"
 
     def _identify(self, rows: Sequence[MapRow]) -> None:
-        """Tells the types of these, and of others while there is time: a filter looks at all of them."""
+        """Determines the types of these maps, and of others while there is time: a filter needs all of them."""
         identifier = self._identifier
         if identifier is None:
             return
@@ -317,7 +317,7 @@ def rate(value: float, shown: Callable[[int], str]) -> str:
 
 
 def heading(session: TopSession, view: View) -> list[str]:
-    """What stands over the maps."""
+    """The lines above the maps."""
     growth = f" ({rate(view.growth, human.number)}/s)" if rate(view.growth, human.number) else ""
     what = f"{human.plural(view.total, 'map')}, {human.plural(view.entries, 'entry')}{growth}, {human.size(view.bytes)}"
     lines = [f"process {session.pid}, {session.target.go_version or 'Go'}: {what}"]
@@ -441,7 +441,7 @@ def _run(options: argparse.Namespace) -> int:
     session = TopSession(options.PID, options.by, options.filter)
     session.view(0)
     session.search(progress(sys.stderr, 80) or silent)
-    gc.freeze()  # what is held now is held to the end: no search for garbage need look at it
+    gc.freeze()  # objects that exist now live to the end: Python's collector need not look at them
     if (
         not (options.json or options.plain or options.samples)
         and sys.stdin.isatty()

@@ -47,14 +47,14 @@ def holders(
 ) -> AliasSearch:
     """Every map reachable from roots through structs, pointers, arrays, slices, interfaces, maps and channels.
 
-    depth: how many of these are followed from a root. What a goroutine's variable points to is told for each
-    goroutine; what lies behind further pointers is visited once from frames and once from package variables,
-    so of each the shortest path is the one that is told. Ctrl-C ends the search with what it has.
-    Variables with a doubt, which are dead, come last: a closure, a timer or the runtime may still have what they
-    hold. They add maps that nothing else leads to and that are sound, and nothing that is wrong with them is told.
-    items: how many elements of one container are looked at. once: each object is visited once, whoever leads
-    there, package variables before frames: all maps are found, and not all of their holders. census: the heap's
-    headers; with it maps in large containers are taken together (AliasSearch.many).
+    depth: how many of these are followed from a root. What a goroutine's variable points to directly is reported for
+    each goroutine; values behind further pointers are visited once from frames and once from package variables, so that
+    the shortest path to each is found. Ctrl-C ends the search and keeps the results so far.
+    Variables with a doubt, which are dead, come last: a closure, a timer or the runtime may still use what they hold.
+    They add only valid maps that nothing else leads to; faults behind them are not reported. items: how many elements
+    of one container are looked at. once: each object is visited once, from any holder, package variables before frames:
+    all maps are found, but not all of their holders. census: the heap's headers; with it, maps in large containers are
+    taken together (AliasSearch.many).
     """
     return HolderSearch(target, depth, items, once, census).search(roots, progress)
 
@@ -86,7 +86,7 @@ class HolderSearch:
     reaches: Reach = field(default_factory=lambda: Reach(can_reach_map))
     always: frozenset[Kind] = frozenset({Kind.MAP})
     with_dead: bool = True
-    in_doubt: bool = False  # what is followed now belongs to dead variables
+    in_doubt: bool = False  # the value that is followed belongs to dead variables
 
     def __post_init__(self) -> None:
         found = self.found
@@ -115,7 +115,7 @@ class HolderSearch:
             self.run(roots, progress)
         except KeyboardInterrupt:
             found.interrupted = True
-            self.walk.finish()  # what is known already; pressing again ends this too
+            self.walk.finish()  # references found so far; a second Ctrl-C ends this too
         del self.walk  # it has this visitor, and neither would be freed while Python's collector rests
         if found.not_followed > MAX_PROBLEMS:
             what = f"{found.not_followed - MAX_PROBLEMS:,} more values could not be followed"
@@ -283,7 +283,7 @@ class HolderSearch:
         return row >= 0 and bool(self.found.taken[row])
 
     def _object(self, reference: Reference, whose: int) -> tuple[int, int, int]:
-        """What stands for an object that was visited."""
+        """The key of an object that was visited."""
         t = reference.type
         self.kept[id(t)] = t
         return reference.address, id(t), whose

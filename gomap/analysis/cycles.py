@@ -1,12 +1,12 @@
-"""What leads back to itself through maps, pointers, slices, arrays, structs and interfaces.
+"""Cycles of references through maps, pointers, slices, arrays, structs and interfaces.
 
-An object is what a reference leads to, told by its address and type: a map's header, what a pointer points
-to, an element of a slice's array, what an interface holds. Whoever follows references by type without
-remembering where it was, as a deep copy does, never ends exactly if it comes to one object twice on a way.
+An object is what a reference leads to, identified by its address and type: a map's header, the value behind a pointer,
+an element of a slice's array, the value in an interface. Code that follows references without remembering the objects
+it has visited, such as a deep copy, never ends exactly if a path reaches an object a second time.
 
-Objects are found breadth first, so each has a shortest way from the start, and their references are kept as
-numbers alone; strongly connected components (Tarjan, without recursion) hold the cycles. How a reference is
-written is looked up again for the few that are told.
+Objects are found breadth first, so that the path to each is a shortest one, and their references are kept only as
+numbers. Strongly connected components (Tarjan, without recursion) contain the cycles. The text of a reference is made
+only for the few cycles that are shown.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MAX_TYPES = 1 << 14
 MAX_TOLD = 16
 
 
-#: Paths are told from each object on.
+#: Paths are written from each object on.
 HERE = Path(None, "")
 
 
@@ -123,8 +123,8 @@ class _Graph:
         self.shortened: list[tuple[str, int, int | None]] = []
         self.anomalies: list[Anomaly] = []
         self.unread = 0
-        self._at, self._failed = 0, -1  # the object that is gone into; the last one that could not be read
-        self._wanted: int | None = None  # how many of its references come before the one that is looked for
+        self._at, self._failed = 0, -1  # the object that is followed; the last one that could not be read
+        self._wanted: int | None = None  # how many of its references come before the wanted one
         self._alike = Alike()
         self._known: dict[tuple[int, int], int] = {}
         self._possible: dict[int, tuple[GoType, bool]] = {}
@@ -179,7 +179,7 @@ class _Graph:
     # -- objects ---------------------------------------------------------------------------------
 
     def _key(self, address: int, t: GoType, header: bool) -> tuple[int, int]:
-        """What tells objects apart. A map's header is one object under whatever name its type has."""
+        """The identity of an object. A map's header is one object, whatever name its type has."""
         return address, -1 if header else self._alike.number(t)
 
     def explore(self, progress: Progress) -> None:

@@ -138,8 +138,8 @@ def _who_else(context: Context, options: Mapping[str, Any], scope: str, depth: i
 
 
 def _is_same(holder: Holder, own: Holder) -> bool:
-    """Whether the search came to the variable that the expression names. What is kept in registers, or in an interface,
-    has no address."""
+    """Whether the search reached the variable that the expression names. Values in registers or interfaces have no
+    address."""
     if own.address is not None:
         return holder.address == own.address
     place = own.place.goroutine, own.place.function

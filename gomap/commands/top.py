@@ -71,7 +71,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if by == "retained" or of_garbage:
         if target.kind == "recorded":
             raise GomapError("a recorded map has no heap: use the process or its core")
-        algorithms()  # what is not installed is told before the long work
+        algorithms()  # missing packages are reported before the long work
     heap = Heap(target) if with_values else None
     headers = search_heap(target, context.progress)
     retained: dict[int, int] | None = None
@@ -147,7 +147,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
 
 
 def _garbage(context: Context, headers: HeapSearch) -> tuple[Garbage, Beyond, Identifier]:
-    """The maps that the next collection frees, and what tells their types. Raises GomapError."""
+    """The maps that the next collection frees, and the Identifier of their types. Raises GomapError."""
     target = context.target
     if headers.census is None or headers.heap is None:
         raise GomapError(f"the heap was not searched for maps: {headers.why}")
@@ -230,7 +230,7 @@ def _result(
 
 
 def _bound(one: Ranked, bounds: Bounds | None) -> int | None:
-    """The most that its number of entries may be off; None where the program stands still."""
+    """The most that its number of entries may be off; None if the program is stopped."""
     return None if bounds is None else max(bounds.of(one.address), one.bound or 0)
 
 
@@ -411,7 +411,7 @@ def _describe(
         )
 
 
-#: What a group is called whose key no variable tells, or whose type is not known.
+#: The name of a group without a variable or known type.
 _UNTOLD = {"type": "type unknown", "package": "no variable", "owner": "no variable"}
 
 

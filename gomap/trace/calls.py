@@ -1,8 +1,8 @@
-"""Where a thread stands that has come to the first instruction of a Go function, or to a later one: its arguments, its
-goroutine, and the line of the program's own that led there.
+"""A call of a Go function, at the function's first instruction or at a later one: its arguments, its goroutine, and the
+line of the program's own code that led there.
 
-Arguments lie where Go's register ABI puts them (ABIInternal, src/cmd/compile/abi-internal.md) before the first
-instruction has run, optimized or not. That of amd64 is the one that was tried.
+Before the first instruction has run, arguments are where Go's register ABI puts them (ABIInternal,
+src/cmd/compile/abi-internal.md), optimized or not. Only amd64 was tried.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FRAME = re.compile(rb"\x4c\x8d(?:\x64\x24(.)|\xa4\x24(.{4}))", re.S)
 
 @dataclass
 class Calls:
-    """What is known of one program's functions. Raises NoDebugInfo for an architecture that it does not know."""
+    """Facts about one program's functions. Raises NoDebugInfo for an unsupported architecture."""
 
     target: Target
     functions: Functions
@@ -112,7 +112,7 @@ class Calls:
             return 0
 
     def goroutine(self, hit: Hit) -> int | None:
-        """The id of the goroutine that calls; None where that can't be told."""
+        """The id of the calling goroutine; None if not known."""
         if self._goid is None:
             return None
         offset, size = self._goid

@@ -22,8 +22,8 @@ from gomap.target import Location, Target
 from gomap.trace.calls import Calls
 from gomap.trace.port import Hit, Stops
 
-#: By header, what tells its newest growth: the thread that one trace ended at may come to it again in the next. Seeds
-#: make it differ in another process.
+#: By header, the identity of its newest growth: the thread at which one trace ended may reach it again in the next
+#: trace. Seeds make it differ in another process.
 _newest: dict[int, tuple[int, ...]] = {}
 #: Headers in it.
 MAX_NEWEST = 1 << 20

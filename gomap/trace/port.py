@@ -33,9 +33,9 @@ class Stops:
 
 @dataclass(frozen=True)
 class Hit:
-    """A thread stands at one of the instructions, or behind one that changed the byte. address: of the instruction
-    that it executes next. register: what the thread's register of that name, in lower case, holds. read: memory as it
-    is now, which raises MemoryFault."""
+    """A thread at one of the instructions, or just after one that changed the byte. address: of the instruction that it
+    executes next. register: gives the value of the thread's register with this name, in lower case. read: reads the
+    current memory; raises MemoryFault."""
 
     address: int
     register: Callable[[str], int]
@@ -44,8 +44,8 @@ class Hit:
 
 @dataclass(frozen=True)
 class Ending:
-    """Why the program stands still again. kind: count, time, interrupted, breakpoint, stopped or exited. place: what
-    the debugger says of it, in words. cpu: seconds of processor time that the program itself took, where that is known.
+    """Why the program stopped. kind: count, time, interrupted, breakpoint, stopped or exited. place: the debugger's own
+    words for it. cpu: seconds of processor time that the program itself took, if known.
     """
 
     kind: str
