@@ -38,7 +38,7 @@ _EXITED = re.compile(r"Process (\d+ has exited with status -?\d+)")
 GONE = "the process was killed: exit and start it again"
 
 #: The hint about a server that an editor has started.
-ALONE = "speaks DAP to its editor alone: for hmap commands there, make `dlv-hmap dap` the editor's debug adapter"
+ALONE = "accepts only its editor (DAP): to use hmap commands there, make `dlv-hmap dap` the editor's debug adapter"
 
 
 class ConnectionLost(GomapError):

@@ -164,7 +164,7 @@ class DelveTracer:
             try:
                 return int(found[name], 16)
             except (KeyError, ValueError):
-                raise GomapError(f"Delve does not tell register {name} of thread {thread}") from None
+                raise GomapError(f"Delve does not report register {name} of thread {thread}") from None
 
         return register
 

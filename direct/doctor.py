@@ -318,7 +318,7 @@ def of_pid(pid: int) -> Iterator[Check]:
     try:
         program = os.readlink(f"/proc/{pid}/exe")
     except OSError:
-        program = "a program that this user may not know"
+        program = "a program that this user may not read"
     yield Check(area, "process", "ok", f"it runs {program}")
     if _other_files(pid):
         what = f"it has its own file system (a container): its /x is /proc/{pid}/root/x here"

@@ -415,7 +415,7 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
     )
     parser.add_argument("PID", type=int)
     parser.add_argument("--by", choices=tuple(ORDERS), default="bytes", help="bytes, entries or growth (bytes)")
-    parser.add_argument("--filter", metavar="TEXT", default="", help="only maps whose path or type has TEXT")
+    parser.add_argument("--filter", metavar="TEXT", default="", help="list only maps whose path or type contains TEXT")
     parser.add_argument("-n", metavar="N", type=int, default=20, help="how many maps to list (20); 0: all")
     parser.add_argument("--interval", metavar="SECONDS", type=float, default=1.0, help="from sample to sample (1)")
     parser.add_argument(

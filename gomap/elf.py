@@ -258,7 +258,7 @@ def why_no_debug_info(path: str | None) -> str:
             f"debugger does not know (objcopy --decompress-debug-sections {path})"
         )
     if link:
-        return f"{start}that of {path} is in a file of its own, {link}, which is not there: put {link} beside it"
+        return f"{start}that of {path} is in a separate file, {link}, which is missing: put {link} beside it"
     flag, stripped = ("-w", "stripped of it") if ".symtab" in names else ("-s", "stripped")
     # The linker ignores -f. Flags of one length leave everything at its place: the build information has them.
     return (

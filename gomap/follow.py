@@ -108,7 +108,7 @@ class Follow:
             if found is not None:
                 return found
             raise BadExpression(
-                f"no variable or object is known to lie at {at.address:#x}: name its type, as in {at.address:#x}:TYPE"
+                f"no variable or object is known at {at.address:#x}: name its type, as in {at.address:#x}:TYPE"
             )
         t = self._type_at(at.address, at.type)
         if t.kind is Kind.MAP:  # the address is the header's: the map value itself is that pointer

@@ -98,7 +98,7 @@ class GoType:
     def elem(self) -> GoType:
         """Target of a pointer, element of a slice, array or channel, elem of a map."""
         if self.lazy_elem is None:
-            raise NoDebugInfo(f"what lies behind type {self.name} is not known")
+            raise NoDebugInfo(f"the value behind type {self.name} is not known")
         return self.lazy_elem()
 
     @property

@@ -255,7 +255,7 @@ class _TypeWriter:
 def _write(path: str, manifest: dict[str, Any], regions: Sequence[tuple[int, bytes]]) -> None:
     text = json.dumps(manifest, separators=(",", ":"))
     if len(text) > MAX_MANIFEST or zips.values_in(text) > MAX_VALUES:
-        raise BadImage(f"the map lies in {len(regions):,} pieces of memory: more than an image can hold")
+        raise BadImage(f"the map consists of {len(regions):,} pieces of memory, more than an image can hold")
     try:
         with zips.whole(path) as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(MANIFEST, text)

@@ -103,7 +103,7 @@ def nonsense(found: MapView, room: Room) -> str | None:
         return "its header would be in freed memory"
     for address, size in found.extents:
         if not room.has(address, size):
-            return f"no array of {size:,} bytes can lie at {address:#x}"
+            return f"no array of {size:,} bytes can be at {address:#x}"
     return None
 
 

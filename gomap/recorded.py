@@ -183,7 +183,7 @@ def _held(manifest: Any) -> int:
 def _memory(archive: zipfile.ZipFile, info: zipfile.ZipInfo, held: int) -> bytes | memoryview:
     """The whole member; a large one in a temporary file, in which zeros take no room."""
     if info.file_size != held:
-        raise BadImage(f"is damaged: it has {info.file_size:,} bytes of memory, and its {MANIFEST} tells of {held:,}")
+        raise BadImage(f"is damaged: it has {info.file_size:,} bytes of memory, but its {MANIFEST} lists {held:,}")
     if held > MAX_MEMORY:
         raise BadImage(f"holds more than {MAX_MEMORY >> 20} MiB in {MEMORY}")
     with archive.open(info) as member:
@@ -326,7 +326,7 @@ class _Types:
             t = self._made[_number(of, "a type", number)]  # parts come before the whole
             offset = _number(offset, "an offset", MAX_SIZE)
             if offset + t.size > size:
-                raise _Nonsense(f"field {_short(field_name)} of type {number} lies outside of it")
+                raise _Nonsense(f"field {_short(field_name)} of type {number} is outside of the type")
             fields.append(Field(_text(field_name, "a field"), offset, t, bool(embedded)))
         if fields and kind is not Kind.STRUCT:
             raise _Nonsense(f"type {number}, a {kind.value}, has fields")

@@ -127,7 +127,7 @@ class _Trie:
             if not self.known:
                 return
         if self.wrong >= max(4, self.checked // 2) and self.wrong * 10 >= self.checked * 9:
-            what = f"seed is {self.seed:#x}, with it no key is where it hashes to"
+            what = f"seed is {self.seed:#x}, but with it no key is where it hashes to"
             self.findings.only("bad-seed", what, self.findings.address)
             return
         self._tell_chains()
@@ -229,7 +229,7 @@ class _Trie:
         if not self.known:
             skip("keys", count, count, "not hashed: their hash function is not known")
             return
-        skip("nan-keys", self.random, count, "not hashed: they contain a NaN, and may lie anywhere")
+        skip("nan-keys", self.random, count, "not hashed: they contain a NaN and can be anywhere")
         skip("long-keys", self.too_long, count, "not hashed: they are too long to hash them here (--full: all)")
         rest = max(count - self.checked - self.random - self.too_long - self.unreadable, 0)
         if step > 1:

@@ -132,7 +132,7 @@ def count_anomalies(read: Walked) -> list[Anomaly]:
             why = "a write to the map is in progress, which explains it"
             anomalies.append(Anomaly("note", "count-mismatch", f"{what}: {why}", found.address))
         elif found.writing:
-            why = "the map is corrupt, or the clear or growth that is in progress explains it (hmap-check tells which)"
+            why = "the map is corrupt, or the clear or growth that is in progress explains it (hmap-check says which)"
             anomalies.append(Anomaly("warning", "count-mismatch", f"{what}: {why}", found.address))
         else:
             anomalies.append(Anomaly("warning", "count-mismatch", f"{what}: the map is corrupt", found.address))

@@ -39,7 +39,7 @@ from gomap.target import GLOBAL, Place, Target, Variable
 MAX_TOLD = 16
 INTERRUPTED = "the search was interrupted"
 #: Why a map that is not as its type says is not said to be corrupt.
-GUESSED = "not checked: the type is a guess, and the map is not as that type says"
+GUESSED = "not checked: its type is a guess, and the map does not match it"
 #: The names that Unchecked.what can have.
 NOUNS = {
     "maps": "map",

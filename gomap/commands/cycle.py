@@ -14,7 +14,7 @@ from gomap.results.cycle import CycleObject, CycleResult, CycleRow
 from gomap.target import Variable
 
 LIMIT = 16
-ENDLESS = "a deep copy or a recursive print of it never ends: remember what was seen, or cut the cycle"
+ENDLESS = "a deep copy or a recursive print of it never ends: remember visited objects, or break the cycle"
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:

@@ -77,7 +77,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         else:
             # Where as many keys were deleted as inserted, the header is what it was.
             either = "the map was written to while it was read, or it" if target.running else "the map"
-            why = f"{either} is corrupt, or part of it can't be read (hmap-check tells which)"
+            why = f"{either} is corrupt, or part of it can't be read (hmap-check says which)"
             report.anomalies.append(Anomaly("warning", "count-mismatch", f"{what}: {why}", found.address))
         report.unfinished = f"{what}: {why}"
     if sifted.interrupted:

@@ -120,7 +120,7 @@ class Edges:
         offsets = _offsets(edges, self.target.arch)
         ends = [offset + self.target.arch.pointer_size for offset in offsets]
         if any(end > start for end, start in zip(ends, [*offsets[1:], t.size])):
-            raise NoDebugInfo(f"the parts of type {t.name} do not lie one behind another")
+            raise NoDebugInfo(f"the parts of type {t.name} overlap or are not in order")
         return edges, whole
 
     def _layout(self, t: GoType) -> TypeEdges:

@@ -310,7 +310,7 @@ def left_out(cut: Cut) -> str:
     if cut.of:
         return f"{cut.shown:,} of {cut.of:,} {cut.what} shown"
     if cut.what == "values":
-        return "long values are truncated (set hmap depth looks deeper)"
+        return "long values are truncated (a larger `set hmap depth` shows more)"
     return cut.what
 
 

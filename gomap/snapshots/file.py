@@ -208,14 +208,14 @@ def _source(manifest: dict[str, Any]) -> tuple[Source, int, int]:
     backend, kind = _strings(manifest.get("from"), "from", 2)
     arch = manifest.get("arch")
     if not isinstance(arch, list) or len(arch) != 3 or arch[1] not in (4, 8) or arch[2] not in ("little", "big"):
-        raise _Wrong("arch makes no sense")
+        raise _Wrong("arch is invalid")
     go, lacks = manifest.get("go"), manifest.get("lacks")
     for text in (go, lacks):
         if text is not None and not _is_name(text):
-            raise _Wrong("its snapshot.json makes no sense")
+            raise _Wrong("its snapshot.json is invalid")
     process = manifest.get("process")
     if not _is_name(process) or not _is_name(arch[0]):
-        raise _Wrong("process or arch makes no sense")
+        raise _Wrong("process or arch is invalid")
     taken, running = (_whole(manifest.get(name), name, 1 << 40) for name in ("taken", "running"))
     arch_ = Arch(arch[0], int(arch[1]), arch[2])
     return Source(backend, kind, go, arch_, str(process), taken, running, lacks), maps, texts
@@ -223,7 +223,7 @@ def _source(manifest: dict[str, Any]) -> tuple[Source, int, int]:
 
 def _whole(value: Any, what: str, limit: int) -> int:
     if type(value) is not int or not 0 <= value <= limit:
-        raise _Wrong(f"{what} makes no sense")
+        raise _Wrong(f"{what} is invalid")
     return value
 
 
@@ -233,7 +233,7 @@ def _is_name(value: Any) -> bool:
 
 def _strings(value: Any, what: str, length: int) -> list[str]:
     if not isinstance(value, list) or len(value) != length or not all(map(_is_name, value)):
-        raise _Wrong(f"{what} makes no sense")
+        raise _Wrong(f"{what} is invalid")
     return value
 
 
@@ -291,14 +291,14 @@ def _entries(data: bytes) -> list[Listed]:
     found = []
     listed = _json(data)
     if not isinstance(listed, list):
-        raise _Wrong("its entries make no sense")
+        raise _Wrong("its entries are invalid")
     for one in listed:
         if not isinstance(one, list) or len(one) != 8:
-            raise _Wrong("its entries make no sense")
+            raise _Wrong("its entries are invalid")
         expr, type_, address, keys, values, *flags = one
         _strings([expr, type_], "a map's expression", 2)
         if not all(isinstance(flag, bool) for flag in flags):
-            raise _Wrong("its entries make no sense")
+            raise _Wrong("its entries are invalid")
         if _scalars(keys) != _scalars(values):
             raise _Wrong("it does not have a value for each key")
         where = _whole(address, "a map's address", _WORD)
@@ -308,5 +308,5 @@ def _entries(data: bytes) -> list[Listed]:
 
 def _scalars(listed: Any) -> int:
     if not isinstance(listed, list) or not all(isinstance(one, (str, int, float)) for one in listed):
-        raise _Wrong("its entries make no sense")
+        raise _Wrong("its entries are invalid")
     return len(listed)

@@ -88,7 +88,7 @@ class StrippedTarget:
         """
         known = self.registers(goroutine)
         if known is None and goroutine.thread is not None:
-            raise GomapError("its thread runs it, and the debugger does not tell that thread's registers")
+            raise GomapError("its thread runs it, and the debugger does not report that thread's registers")
         found: list[Frame] = []
         for call in self._unwinder.goroutine(goroutine, known):
             for location in self._functions.frames(call.instruction):

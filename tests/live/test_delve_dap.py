@@ -506,7 +506,7 @@ def test_servers_that_take_no_editor(dlv: Dlv, system_go: Row, tmp_path: Path) -
         with session(dlv, system_go, tmp_path, program=dlv.path) as (other, its):
             host, _, port = other.where.rpartition(":")
             told = editor.reply("attach", mode="remote", host=host, port=int(port))["message"]
-            assert "speaks DAP to its editor alone" in told
+            assert "accepts only its editor (DAP)" in told
             its.get("initialize", **EDITS)
             its.get("disconnect")
             other.end()
@@ -595,7 +595,7 @@ def test_connect_names_it_where_nothing_answers() -> None:
         assert run.stderr is not None
         hint, problem = run.stderr.read().splitlines()
         assert run.wait(30) == 1
-        assert "speaks DAP to its editor alone" in hint and "dlv-hmap dap" in hint
+        assert "accepts only its editor (DAP)" in hint and "dlv-hmap dap" in hint
         assert "has not answered for 4 seconds" in problem
 
 
@@ -615,7 +615,7 @@ def test_connect_names_it(dlv: Dlv, system_go: Row, module: Path) -> None:
                     timeout=60,
                 )
                 assert run.returncode == 1 and run.stdout == "" and run.stderr.count("\n") == 1
-                assert "speaks DAP to its editor alone" in run.stderr and "dlv-hmap dap" in run.stderr
+                assert "accepts only its editor (DAP)" in run.stderr and "dlv-hmap dap" in run.stderr
                 # It takes no 2 seconds; a busy machine is given more, but less than waiting for an answer would take.
                 assert time.monotonic() - started < 10
             editor.ask("launch", mode="debug", program=".", stopOnEntry=True)

@@ -532,7 +532,7 @@ def test_a_variable_whose_line_has_not_run(system_go: Row, gdb: Gdb) -> None:
     args = [word for stop in stops for command in stop for word in ("-ex", command)]
     run = debuggers.run_gdb(gdb, [*NO_SCRIPTS, "-x", str(LOAD), *args, str(toolchains.small("makes", system_go))])
     # What lies there before may look like a map or not.
-    said = "m is declared at line 7, where the program stands: it may not be set yet"
+    said = "m is declared at line 7, the current line: it may not be set yet"
     assert " ".join((run.stdout + run.stderr).split()).count(said) == 1 and "Traceback" not in run.stderr, run
     outer, inner = re.findall(r"^map\[int\]int  m  .*\n(?:.+\n)*", run.stdout, re.M)[-2:]
     assert "\n1 entry in 8 slots" in outer and "declared" not in outer

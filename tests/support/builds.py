@@ -62,7 +62,7 @@ BARE = {
     "s": (Build(flags=("-ldflags=-s",)), "was built with -ldflags=-s"),
     "strip": (Build(tools=(("strip", "{}"),)), "or stripped"),
     "strip-debug": (Build(tools=(("strip", "-g", "{}"),)), "or stripped of it"),
-    "split-apart": (Build(tools=(*_SPLIT, ("rm", "{}.debug"))), "is in a file of its own, basic.new.debug"),
+    "split-apart": (Build(tools=(*_SPLIT, ("rm", "{}.debug"))), "is in a separate file, basic.new.debug"),
 }
 
 

@@ -106,7 +106,7 @@ def _addresses(asked: Asked) -> None:
     asked.same(f"recorded {address}{path}", outcome.error or json.loads(outcome.output)["data"]["address"], wanted)
     for address in ("0x1234", hex(asked.target.symbol("main.main") or 0)):
         told = asked.address(address)
-        asked.same(address, "no variable or object is known to lie at" in told and "\n" not in told, True)
+        asked.same(address, "no variable or object is known at" in told and "\n" not in told, True)
 
 
 def _types(asked: Asked) -> None:

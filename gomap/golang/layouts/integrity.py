@@ -366,7 +366,7 @@ class KeyCheck:
                 "keys", live, live, f"not hashed: the hash function for keys of type {self.shape.key.name} is not known"
             )
             return
-        skip("nan-keys", self.random, live, "not hashed: they contain a NaN, and may lie anywhere")
+        skip("nan-keys", self.random, live, "not hashed: they contain a NaN and can be anywhere")
         skip("long-keys", self.too_long, live, "not hashed: they are too long to hash them here (--full: all)")
         skip(
             "equal-hashes", self.uncompared, live, f"not compared with the other keys of their hash, over {MOST_EQUAL}"

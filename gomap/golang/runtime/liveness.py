@@ -48,7 +48,7 @@ def not_reached(name: str, line: int) -> str:
 
 def at_declaration(name: str, line: int) -> str:
     """The doubt (Variable.doubt) about a variable that is declared at the current line."""
-    return f"{name} is declared at line {line}, where the program stands: it may not be set yet"
+    return f"{name} is declared at line {line}, the current line: it may not be set yet"
 
 
 def dead(name: str) -> str:

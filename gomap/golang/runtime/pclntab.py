@@ -58,7 +58,7 @@ class Functions:
         start, length = self._slice("ftab")  # of runtime.functab: entryoff, funcoff uint32
         sections = self._slice("textsectmap")[1]
         if not self.module["text"] <= pc < self.module["etext"] or length > MAX_FUNCTIONS or sections > 1:
-            raise GomapError(f"{pc:#x} lies in no function of the program's own")
+            raise GomapError(f"{pc:#x} is in no function of the program")
         if not self._entries:
             words = array("I")
             words.frombytes(self.target.memory.read(start, 8 * length))

@@ -53,7 +53,7 @@ class Evidence:
         """The one field of the header that explains them all. None where there is none."""
         judged, B = self.keys.checked, self.map.B
         if self.wrong_marks >= max(4, judged // 2) and self.wrong_marks * 10 >= judged * 9:
-            what = f"hash0 is {self.map.header['hash0']:#x}, with it no key has its stored tophash"
+            what = f"hash0 is {self.map.header['hash0']:#x}, but with it no key has its stored tophash"
             return Cause("bad-seed", what, self.zeroing)
         if self.growing:
             return None

@@ -129,7 +129,7 @@ class _SwissChecker:
             tables = [table for table in structure.tables if table.address not in self.incoming]
             self.clear = clearing(self.map, tables, self.live)
         if self._seed_is_wrong():
-            what = f"seed is {header['seed']:#x}, with it no key has its stored control byte"
+            what = f"seed is {header['seed']:#x}, but with it no key has its stored control byte"
             findings.only("bad-seed", what, self.map.address)
         else:
             self._tell_keys(structure)
