@@ -353,6 +353,7 @@ class Record:
         return self.arch.uint(self.data, found.offset, found.type.size)
 
     def address_of(self, name: str) -> int:
+        """Where the field lies in memory. Raises NoDebugInfo where there is none of that name."""
         found = self.type.field(name)
         if found is None:
             raise NoDebugInfo(

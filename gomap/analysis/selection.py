@@ -112,10 +112,13 @@ class Selection:
             if isinstance(part, KeyPart):
                 if not (self._are_standard(part.type.name) and self._are_standard(part.behind.name)):
                     return False
-            elif isinstance(part, str) and part.startswith(("(0x", ".(")):
-                # What an interface holds may be anybody's: a map[string]any has no package.
-                if not (_NAMED.search(part) and self._are_standard(part)):
-                    return False
+            # What an interface holds may be anybody's: a map[string]any has no package.
+            elif (
+                isinstance(part, str)
+                and part.startswith(("(0x", ".("))
+                and not (_NAMED.search(part) and self._are_standard(part))
+            ):
+                return False
         return True
 
     def whose(self, path: str) -> int:

@@ -69,6 +69,7 @@ class WriteSum:
     keys: deque[Key] = field(default_factory=lambda: deque(maxlen=NEWEST))
 
     def add(self, one: Written) -> None:
+        """Counts a write."""
         self.effects[one.effect] += 1
         if one.goroutine is not None:
             self.goroutines.add(one.goroutine)
@@ -123,6 +124,7 @@ class WriteTrace:
 
     @property
     def stops(self) -> Stops:
+        """Where the program stops: at changes of the header's mark, or at every call of a function that writes."""
         return Stops(watched=self._map.writing_at) if self.instead is None else Stops(list(self._operations.calls))
 
     def hit(self, hit: Hit) -> bool:

@@ -69,6 +69,7 @@ class ClassicMap:
 
     @property
     def writing_at(self) -> int:
+        """Address of hmap.flags, which has hashWriting."""
         return self.header.address_of("flags")
 
     @property

@@ -78,6 +78,7 @@ class SwissMap:
 
     @property
     def writing_at(self) -> int:
+        """Address of Map.writing."""
         return self.header.address_of("writing")
 
     @property
