@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from tests import conftest
 from tests.support import served
 from tests.support.debuggers import Gdb
+from tests.support.matrix import leave_out
 from tests.support.served import Server, harmless, loaded, serving
 from tests.support.toolchains import ROOT, Missing, Row
 
@@ -58,7 +58,7 @@ def test_released_server(swiss_go: Row, system_gdb: Gdb, request: pytest.Fixture
     try:
         binary, twin = served.build(swiss_go), served.build(swiss_go, "")
     except Missing as missing:
-        conftest.leave_out(request.config, str(missing))
+        leave_out(request.config, str(missing))
     core = tmp_path / "core"
     with serving(binary, CLIENTS) as server, loaded(server.port, RATE) as load:
         pid = str(server.pid)
