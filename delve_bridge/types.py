@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Callable
 
 from gomap import maps
+from gomap.columns.marks import SLOTS
 from gomap.errors import GomapError
-from gomap.golang.layouts.marks import SLOTS
 from gomap.golang.runtime.dictionaries import ANY_POINTER, SHAPE
 from gomap.golang.runtime.rtype import KINDS
 from gomap.gotypes import Field, GoType, Kind, Lazy

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Any
 
+from gomap.columns.marks import SLOTS
 from gomap.golang.layouts.layout import MapView
-from gomap.golang.layouts.marks import SLOTS
 from gomap.golang.layouts.slots import MAX_ITEM, Columns, columns
 from gomap.gotypes import GoType
 from gomap.memory import Memory, gather, joined

@@ -29,9 +29,9 @@ from gomap.analysis.changes import (
 from gomap.analysis.small_maps import SmallMaps
 from gomap.analysis.string_columns import collected
 from gomap.analysis.strings import Part, Repeated, SavedBytes, parts_of
+from gomap.columns.marks import SLOTS
 from gomap.errors import GomapError
 from gomap.golang.layouts.layout import MapView
-from gomap.golang.layouts.marks import SLOTS
 from gomap.golang.layouts.slots import MAX_INLINE, Columns
 from gomap.golang.layouts.structure import Structure
 from gomap.golang.runtime.heap import Heap

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from gomap import human
 from gomap.analysis.strings import Repeated
+from gomap.columns.choose import counting
+from gomap.columns.marks import SLOTS
 from gomap.golang.layouts.layout import MapView
-from gomap.golang.layouts.marks import SLOTS, marks_of
 from gomap.golang.layouts.slots import Columns
 from gomap.gotypes import GoType
 
@@ -91,7 +92,7 @@ HEADERS = "each map is a field or element that becomes a slice, two words longer
 def columns_of(found: MapView, data: bytes) -> Columns:
     """The live slots of whole buckets."""
     slots = found.shape.slots
-    live = marks_of(data, slots.size).translate(found.marks.live)
+    live = counting().marks_of(data, slots.size).translate(found.marks.live)
     if slots.reversed_marks:
         ordered = bytearray(len(live))
         for slot in range(SLOTS):

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 
+from gomap.columns.marks import SLOTS
 from gomap.errors import GomapError
 from gomap.golang.hashing.hasher import Hasher, hasher_of
 from gomap.golang.hashing.plans import Plan
 from gomap.golang.layouts.layout import MapView, Shape
 from gomap.golang.layouts.lookup import agreement
-from gomap.golang.layouts.marks import SLOTS
 from gomap.golang.runtime.dictionaries import SHAPE
 from gomap.golang.runtime.heap import Heap, HeapPlace, Room
 from gomap.golang.runtime.liveness import pointers_of

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from gomap.arrays import numpy
+from gomap.columns.choose import columns
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang.hashing.hasher import KNOWN, RANDOM, TOO_LONG, UNREADABLE, Hasher, TooLong
+from gomap.golang.hashing.batches import RANDOM, TOO_LONG, UNREADABLE, hash_many
+from gomap.golang.hashing.hasher import Hasher
 from gomap.golang.hashing.plans import Plan, typehash_plan
 from gomap.golang.layouts.integrity import NOT_IN_CORE, Checked, Findings, sample_step
 from gomap.golang.layouts.slots import member
@@ -145,7 +146,9 @@ class _Trie:
         batch = [one for one, (_, key) in zip(batch, found) if key is not None]
         keys = [key for _, key in found if key is not None]
         bits = 8 * self.target.arch.pointer_size
-        for one, key, (hash_, state) in zip(batch, keys, self._hashes(plans[0], keys, t.size)):
+        many = columns()
+        hashes, states = hash_many(self.hasher, plans[0], many.rows(keys, t.size), self.seed)
+        for one, key, hash_, state in zip(batch, keys, many.listed(hashes), many.listed(states)):
             if state == RANDOM:
                 self.random += 1
             elif state == TOO_LONG:
@@ -160,25 +163,6 @@ class _Trie:
                     self.findings.add("misplaced-key", what, one.address)
                 if one.chain or self._leads_chain(one):
                     self._chains.setdefault(one.chain or one.address, []).append((one.address, hash_, key))
-
-    def _hashes(self, plan: Plan, keys: list[bytes], size: int) -> Iterable[tuple[int, int]]:
-        np = numpy()
-        if np is not None:
-            matrix = np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), size)
-            hashes, states = self.hasher.hash_many(plan, matrix, self.seed)
-            return zip(hashes.tolist(), states.tolist())
-        return self._one_by_one(plan, keys)
-
-    def _one_by_one(self, plan: Plan, keys: list[bytes]) -> Iterator[tuple[int, int]]:
-        for key in keys:
-            try:
-                hash_ = self.hasher.hash(plan, key, self.seed)
-            except TooLong:
-                yield 0, TOO_LONG
-            except GomapError:
-                yield 0, UNREADABLE
-            else:
-                yield (0, RANDOM) if hash_ is None else (hash_, KNOWN)
 
     def _leads_chain(self, one: TrieEntry) -> bool:
         offset, _ = member(one.type, "overflow")

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gomap.anomaly import Anomaly
+from gomap.columns.marks import SLOTS
 from gomap.errors import GomapError
 from gomap.golang.layouts.layout import MapView
-from gomap.golang.layouts.marks import SLOTS
 from gomap.golang.runtime import mapcalls
 from gomap.golang.runtime.goroutines import goroutines
 from gomap.golang.runtime.rtype import DescribedTypes

@@ -13,9 +13,9 @@ from gomap.analysis.held import AliasSearch, Holder, Many
 from gomap.analysis.identify import Identifier
 from gomap.analysis.referents import Referents
 from gomap.anomaly import Anomaly
+from gomap.columns.marks import SLOTS
 from gomap.errors import GomapError
 from gomap.golang.layouts.layout import MapView
-from gomap.golang.layouts.marks import SLOTS
 from gomap.golang.layouts.structure import UNTOLD, Bytes
 from gomap.golang.runtime.malloc import Allocator, allocator
 from gomap.gotypes import GoType, Kind, has_pointers

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from itertools import compress
 
 from gomap import syncmap
+from gomap.columns.marks import SLOTS
+from gomap.columns.plain import words
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang.layouts.layout import MapView
-from gomap.golang.layouts.marks import SLOTS, words
 from gomap.golang.runtime.heap import IN_USE, PAGE_SIZE, Heap
 from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind, has_pointers

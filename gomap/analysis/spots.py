@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gomap.columns.marks import SLOTS
 from gomap.errors import MemoryFault
 from gomap.golang.layouts.layout import MapView
-from gomap.golang.layouts.marks import SLOTS
 from gomap.golang.layouts.spot import BUCKETS, Spot
 from gomap.golang.runtime.malloc import Allocator
 

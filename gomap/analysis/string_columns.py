@@ -24,9 +24,9 @@ from gomap.analysis.strings import (
     Strings,
     Uniform,
 )
-from gomap.arrays import numpy
+from gomap.columns.choose import columns
+from gomap.columns.marks import SLOTS
 from gomap.errors import MemoryFault
-from gomap.golang.layouts.marks import SLOTS
 from gomap.golang.layouts.slots import Columns
 from gomap.golang.runtime.heap import IN_USE, PAGE_SIZE, Heap
 from gomap.golang.runtime.malloc import Allocator
@@ -37,7 +37,7 @@ from gomap.progress import Progress, silent
 
 def collected(heap: Heap, rules: Allocator, memory: Memory) -> Collected:
     """What collects strings: by columns where this Python has numpy."""
-    return Strings(heap, rules, memory) if numpy() is None else StringColumns(heap, rules, memory)
+    return Strings(heap, rules, memory) if columns().plain else StringColumns(heap, rules, memory)
 
 
 @dataclass
@@ -55,7 +55,7 @@ class StringColumns:
     _number: int = 0
 
     def __post_init__(self) -> None:
-        self.np: Any = numpy()
+        self.np: Any = columns().np
 
     def add(self, owner: int, cells: Columns, part: Part, stride: int) -> None:
         """As Strings.add."""

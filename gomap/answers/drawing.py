@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Callable
 
+from gomap.columns.marks import SLOTS
 from gomap.errors import BadExpression
 from gomap.golang.layouts.layout import MapView
-from gomap.golang.layouts.marks import SLOTS
 from gomap.golang.layouts.slots import MAX_ITEM
 from gomap.golang.layouts.structure import Structure
 from gomap.gotypes import GoType

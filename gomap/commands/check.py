@@ -16,10 +16,9 @@ from gomap.analysis.identify import Identified, Identifier
 from gomap.analysis.roots import Roots
 from gomap.anomaly import Anomaly
 from gomap.answers.facts import heap_facts, more_maps, named, place_facts, search_cut
-from gomap.arrays import numpy
+from gomap.columns.choose import columns
 from gomap.declare import Context
 from gomap.errors import GomapError, NotAMap, UsageError
-from gomap.golang.hashing.fetch import Pool
 from gomap.golang.hashing.hasher import Hasher, hasher_of
 from gomap.golang.layouts.integrity import Absent, Checked, Findings, Unchecked
 from gomap.golang.layouts.layout import MapView
@@ -59,8 +58,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         raise UsageError("name one map, or --all (usage: hmap-check EXPR, hmap-check --all)")
     report, rows = Report(None), []
     hasher = hasher_of(target)
-    if numpy() is not None and not options["--full"]:  # recording asks for all, and for nothing besides
-        hasher.pool = Pool(target)
+    if not options["--full"]:  # recording asks for all, and for nothing besides
+        hasher.pool = columns().pool(target.memory)
     found: AliasSearch | None = None
     if every:
         searched = Roots(target, "all", context.progress, object_size=header_size(target))

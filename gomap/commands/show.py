@@ -13,9 +13,9 @@ from gomap.answers.drawing import bucket_sections
 from gomap.answers.entries import entries_table
 from gomap.answers.facts import count_anomalies
 from gomap.answers.iterations import add_iterators
+from gomap.columns.marks import SLOTS
 from gomap.declare import Context
 from gomap.golang.layouts.layout import MapView, Shape
-from gomap.golang.layouts.marks import SLOTS
 from gomap.golang.layouts.structure import TOO_MANY, Structure
 from gomap.golang.runtime.heap import Room
 from gomap.golang.runtime.malloc import allocator

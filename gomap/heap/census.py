@@ -26,9 +26,10 @@ from functools import cached_property
 from itertools import compress
 from typing import Union
 
+from gomap.columns.marks import SLOTS
+from gomap.columns.plain import words
 from gomap.errors import MemoryFault, NoDebugInfo
 from gomap.golang.layouts.classic.header import ClassicHeaders
-from gomap.golang.layouts.marks import SLOTS, words
 from gomap.golang.layouts.slots import member
 from gomap.golang.layouts.structure import Candidate
 from gomap.golang.layouts.swiss.header import SwissHeaders

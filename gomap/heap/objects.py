@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from types import ModuleType
 from typing import Any
 
-from gomap.arrays import numpy
+from gomap.columns.choose import columns
 from gomap.errors import GomapError, NoDebugInfo
 from gomap.golang.runtime.heap import INLINE_MARKS, MARKS_AT, PAGE_SIZE, Heap, Span
 from gomap.heap.census import UNSWEPT
@@ -45,9 +44,9 @@ def python() -> str:
     return f"the Python {sys.version_info[0]}.{sys.version_info[1]} that runs it"
 
 
-def needed() -> ModuleType:
+def needed() -> Any:
     """numpy. Raises NoNumpy."""
-    found = numpy()
+    found = columns().np
     if found is None:
         raise NoNumpy(f"this needs numpy and scipy, and {python()} has no numpy: python3 -m pip install numpy scipy")
     return found

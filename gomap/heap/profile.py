@@ -14,8 +14,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from gomap.columns.plain import words
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo
-from gomap.golang.layouts.marks import words
 from gomap.golang.runtime.heap import IN_USE, PAGE_SIZE, Heap, Span
 from gomap.gotypes import GoType
 from gomap.memory import gather

@@ -9,8 +9,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 
+from gomap.columns.marks import SLOTS
+from gomap.columns.plain import words
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang.layouts.marks import SLOTS, words
 from gomap.golang.layouts.slots import member
 from gomap.golang.layouts.structure import UNTOLD
 from gomap.golang.layouts.swiss.shape import MAX_LOAD_DEN, MAX_LOAD_NUM

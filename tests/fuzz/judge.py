@@ -26,9 +26,9 @@ from unittest import mock
 from gomap import frontend
 from gomap.analysis import alias, cycles
 from gomap.arrays import numpy
+from gomap.columns import choose
 from gomap.commands.registry import COMMANDS
 from gomap.declare import Settings
-from gomap.golang.layouts import marks
 from gomap.render.text import Style
 from gomap.target import Target
 from tests.fuzz.scribbled import Scribbled, Unbounded
@@ -133,7 +133,7 @@ def judge(line: str, target: Target, memory: Scribbled) -> Verdict:
     outcome = frontend.Outcome()
     fault: str | None = None
     try:
-        counting = mock.patch.object(marks, "numpy_if_loaded", lambda: loaded_by(line))
+        counting = mock.patch.object(choose, "numpy_if_loaded", lambda: loaded_by(line))
         searches = mock.patch.multiple(cycles, **CYCLES), mock.patch.multiple(alias, **HOLDERS)
         with limits(), counting, searches[0], searches[1]:
             outcome = frontend.run(name, rest, lambda: target, Settings(), style)

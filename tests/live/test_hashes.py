@@ -15,7 +15,8 @@ import pytest
 
 from gomap.arrays import numpy
 from gomap.errors import MemoryFault
-from gomap.golang.hashing.hasher import KNOWN, RANDOM, Hasher
+from gomap.golang.hashing.batches import KNOWN, RANDOM, hash_many
+from gomap.golang.hashing.hasher import Hasher
 from gomap.golang.hashing.memhash import MemHash, load
 from gomap.golang.hashing.plans import Plan, plans, typehash_plan
 from gomap.golang.runtime.rtype import DescribedTypes
@@ -164,13 +165,13 @@ def test_keys_with_numpy(said: Any) -> None:
         hasher, plan, data = hasher_of(said, key), plan_of(said, key), bytes.fromhex(key["Data"])
         rows = np.frombuffer(data * len(key["Hashes"]), np.uint8).reshape(len(key["Hashes"]), len(data))
         seeds = np.array([int(seed, 16) for seed, _ in key["Hashes"]], np.uint64)
-        hashes, states = hasher.hash_many(plan, rows, seeds)
+        hashes, states = hash_many(hasher, plan, rows, seeds)
         if key["Again"] != key["Hashes"][0][1]:
             assert (states == RANDOM).all()
         else:
             assert (states == KNOWN).all()
             assert [int(h) for h in hashes] == [int(h, 16) for _, h in key["Hashes"]], key["Type"]["Name"]
-        first, states = hasher.hash_many(plan, rows, int(seeds[2]))
+        first, states = hash_many(hasher, plan, rows, int(seeds[2]))
         assert (states == RANDOM).all() or (first == hashes[2]).all(), "one seed for all rows"
 
 

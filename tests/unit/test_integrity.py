@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from gomap import arrays, frontend, image
+from gomap.columns import choose
 from gomap.declare import Settings
 from gomap.golang.hashing.hasher import hasher_of
 from gomap.golang.layouts import integrity
-from gomap.golang.layouts.classic import check as classic_check
-from gomap.golang.layouts.swiss import check as swiss_check
 from gomap.recorded import ImageTarget
 from gomap.render.text import Style
 from gomap.target import Variable
@@ -52,8 +51,7 @@ def checked(fake: ImageTarget) -> tuple[dict[str, Any], str]:
 
 @pytest.mark.parametrize("numpy", [True, False])
 def test_findings_are_counted_one_by_one(numpy: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (integrity, classic_check, swiss_check):
-        monkeypatch.setattr(module, "numpy", arrays.numpy if numpy else lambda: None)
+    monkeypatch.setattr(choose, "numpy", arrays.numpy if numpy else lambda: None)
     one, text = checked(of_strings("classic", 8, 0x10, 1))
     assert (one["verdict"], one["ok"], one["findings"]) == ("corrupt", False, 64)
     assert one["kinds"] == [{"code": "unreadable-key", "number": 64}]

@@ -12,12 +12,14 @@ import pytest
 
 from gomap import frontend, maps
 from gomap.analysis.locate import locate
+from gomap.columns.choose import counting
+from gomap.columns.marks import SLOTS, mark_code
 from gomap.declare import Settings
 from gomap.golang.hashing.hasher import Hasher, hasher_of
 from gomap.golang.hashing.plans import Plan
 from gomap.golang.layouts.integrity import Checked, Findings, KeyCheck, checked
 from gomap.golang.layouts.layout import Description, Forecast, Growing, Layout, Terms
-from gomap.golang.layouts.marks import SLOTS, Strip, mark_code, marks_of
+from gomap.golang.layouts.marks import Strip
 from gomap.golang.layouts.search import KeySearch, ProbedBucket, Step
 from gomap.golang.layouts.slots import Bucket, SlotShape, SlottedShape, entries_of, member
 from gomap.golang.layouts.spot import Spot
@@ -92,7 +94,7 @@ class ToyMap:
 
     def structure(self, allocator: Allocator) -> Structure:
         found = Structure(self.array_address, strip=Strip(self.size))
-        found.main.add(marks_of(self._data(), self.shape.slots.size), MARKS)
+        found.main.add(counting().marks_of(self._data(), self.shape.slots.size), MARKS)
         found.total.include(found.main)
         found.total.buckets = found.main.buckets
         found.bytes = Bytes(self.extents[0][1], 16 * found.total.live, rebuilt=self.extents[0][1])

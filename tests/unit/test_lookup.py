@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import struct
 from typing import Any
 from unittest import mock
@@ -12,15 +11,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gomap import arrays, frontend, maps
+from gomap.columns import choose
 from gomap.declare import Settings
 from gomap.errors import GomapError
 from gomap.golang.hashing.hasher import hasher_of
 from gomap.golang.hashing.plans import Float, PlainBytes, typehash_plan
-from gomap.golang.layouts import integrity
-from gomap.golang.layouts.classic import check as classic_check
 from gomap.golang.layouts.classic.scan import tophash
 from gomap.golang.layouts.lookup import lookup
-from gomap.golang.layouts.swiss import check as swiss_check
 from gomap.recorded import ImageTarget
 from gomap.render.text import Style
 from gomap.target import Variable
@@ -225,9 +222,7 @@ def found_in(fake: ImageTarget) -> list[tuple[str, str | None]]:
     """(code, address) of what hmap-check finds; the same with numpy and without."""
     told = []
     for numpy in (arrays.numpy(), None):
-        with contextlib.ExitStack() as patched:
-            for module in (integrity, classic_check, swiss_check):
-                patched.enter_context(mock.patch.object(module, "numpy", lambda np=numpy: np))
+        with mock.patch.object(choose, "numpy", lambda np=numpy: np):
             answer = ask(fake, "hmap-check", "m --json")
         findings = [(a["code"], a["address"]) for a in answer["anomalies"] if a["severity"] != "note"]
         assert (answer["data"]["maps"][0]["verdict"] == "corrupt") is bool(findings)

@@ -11,17 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gomap.arrays import numpy
+from gomap.columns.choose import counting
+from gomap.columns.marks import MarkCode
+from gomap.columns.plain import words
 from gomap.golang.layouts.classic import shape as classic
-from gomap.golang.layouts.marks import (
-    MarkCode,
-    Strip,
-    Tally,
-    ascending,
-    marks_of,
-    marks_of_arrays,
-    nonzero_words,
-    words,
-)
+from gomap.golang.layouts.marks import Strip, Tally
 from gomap.golang.layouts.swiss import shape as swiss
 
 CLASSIC = {"live": range(5, 256), "empty": {0}, "tombstone": {1}, "evacuated": {2, 3, 4}}
@@ -36,7 +30,7 @@ def way(request: pytest.FixtureRequest) -> Iterator[None]:
     """Both ways of counting."""
     loaded = numpy() if request.param == "numpy" else None
     assert (loaded is None) == (request.param == "pure")
-    with mock.patch("gomap.golang.layouts.marks.numpy_if_loaded", lambda: loaded):
+    with mock.patch("gomap.columns.choose.numpy_if_loaded", lambda: loaded):
         yield
 
 
@@ -53,11 +47,11 @@ def check(buckets: list[list[int]], stride: int, tail: int, code: MarkCode, mean
     data = b"".join(bytes(marks) + b"\x07" * (stride - 8) for marks in buckets) + b"\x09" * tail
     tally = Tally()
     half = len(buckets) // 2 * stride
-    first, second = marks_of(data[:half], stride), marks_of(memoryview(data)[half:], stride)
+    first, second = counting().marks_of(data[:half], stride), counting().marks_of(memoryview(data)[half:], stride)
     assert first + second == b"".join(bytes(marks) for marks in buckets)
     live = [sum(mark in meaning["live"] for mark in marks) for marks in buckets]  # type: ignore[operator]
-    assert tally.add(first, code) == code.count_live(first) == sum(live[: len(buckets) // 2])
-    assert tally.add(second, code) == code.count_live(second) == sum(live[len(buckets) // 2 :])
+    assert tally.add(first, code) == counting().count_live(first, code) == sum(live[: len(buckets) // 2])
+    assert tally.add(second, code) == counting().count_live(second, code) == sum(live[len(buckets) // 2 :])
     assert tally.fill == [live.count(k) for k in range(9)]
     assert tally.buckets == len(buckets)
     counts = naive(buckets, meaning)
@@ -101,7 +95,9 @@ def test_words(data: bytes, stride: int, offset: int, size: int, order: str) -> 
             number = number << 8 | byte
         expected.append(number)
     assert list(words(data, offset, stride, size, order)) == expected
-    assert list(nonzero_words(data, offset, stride, size, order)) == [number for number in expected if number]
+    assert list(counting().nonzero_words(data, offset, stride, size, order)) == [
+        number for number in expected if number
+    ]
 
 
 @given(st.lists(st.integers(0, 8), min_size=1, max_size=700), st.data())
@@ -129,7 +125,7 @@ def test_strip(live: list[int], data: st.DataObject) -> None:
 
 @given(st.lists(st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 9))))
 def test_ascending(numbers: list[int]) -> None:
-    assert ascending(array("Q", numbers)) == sorted(numbers)
+    assert counting().ascending(array("Q", numbers)) == sorted(numbers)
 
 
 @given(st.lists(_bucket, max_size=40), st.sampled_from([8, 9, 136, 144]), st.lists(st.integers(0, 20)), st.booleans())
@@ -145,4 +141,6 @@ def test_marks_of_arrays(buckets: list[list[int]], stride: int, gaps: list[int],
     for other in ([], [(len(data), stride, -1)]):
         if arrays + other:
             held = data + (b"\x01" * 8 + b"\x07" * (stride - 8) if other else b"")
-            assert marks_of_arrays(held, arrays + other, stride) == [wanted] * len(arrays) + [b"\x01" * 8] * len(other)
+            assert counting().marks_of_arrays(held, arrays + other, stride) == [wanted] * len(arrays) + [
+                b"\x01" * 8
+            ] * len(other)

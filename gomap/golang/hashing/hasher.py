@@ -1,13 +1,12 @@
-"""The hash of a map's key, recomputed as the process does: one key, or columns of them."""
+"""The hash of a map's key, recomputed as the process does."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from gomap.arrays import numpy
+from gomap.columns.with_numpy import Pool
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang.hashing.fetch import Pool, fetch
 from gomap.golang.hashing.memhash import MASK32, MASK64, Data, MemHash, Word, load, part
 from gomap.golang.hashing.plans import (
     MAX_HASHED,
@@ -23,7 +22,6 @@ from gomap.golang.hashing.plans import (
 from gomap.golang.hashing.process import memhash_of
 from gomap.golang.runtime.rtype import DescribedTypes, descriptor_of
 from gomap.gotypes import GoType, same
-from gomap.memory import CHUNK
 from gomap.target import Target
 
 MAX_STRING = 1 << 24
@@ -31,15 +29,7 @@ MAX_STRING = 1 << 24
 #: ROWS of one length cost as much as the first: this takes microseconds a byte, and a corrupt length must not
 #: take minutes.
 LONG, LONG_BYTES, ROWS = 1 << 10, 1 << 16, 512
-#: Bytes of keys behind pointers that are read and hashed together.
-FETCHED = 16 << 20
 MAX_DEPTH = 16
-#: Keys hashed at once: their columns stay in the processor's cache.
-BATCH = 1 << 15
-
-#: How sure a hash is. RANDOM: the key contains a NaN, whose hash is a new one every time (runtime.f64hash).
-#: TOO_LONG: it was not computed.
-KNOWN, RANDOM, UNREADABLE, TOO_LONG = 0, 1, 2, 3
 
 
 class TooLong(GomapError):
@@ -63,15 +53,15 @@ class Hasher:
 
     def __post_init__(self) -> None:
         wide = self.target.arch.pointer_size == 8
-        self._c0 = 33054211828000289 if wide else 2860486313  # runtime/alg.go
-        self._c1 = 23344194077549503 if wide else 3267000013
-        self._mask = MASK64 if wide else MASK32
+        self.c0 = 33054211828000289 if wide else 2860486313  # runtime/alg.go
+        self.c1 = 23344194077549503 if wide else 3267000013
+        self.mask = MASK64 if wide else MASK32
 
     def begin(self, bounded: bool) -> None:
         """Another map's keys come. bounded: many, of whose long strings only some are hashed."""
         self._long_left = LONG_BYTES if bounded else None
 
-    def _affords(self, length: int, rows: int = 1) -> bool:
+    def affords(self, length: int, rows: int = 1) -> bool:
         """Whether so many strings of this length are hashed."""
         if length > LONG and self._long_left is not None:
             cost = length + length * rows // ROWS
@@ -103,18 +93,18 @@ class Hasher:
 
     def _part(self, one: Part, key: bytes, h: int, depth: int) -> int | None:
         if isinstance(one, PlainBytes):
-            return int(self._memory(one, key, h))
+            return int(self.memory(one, key, h))
         if isinstance(one, Float):
-            zero, nan = self._float(key, one)
+            zero, nan = self.of_float(key, one)
             if nan:
                 return None
             if zero:
-                return self._c1 * (self._c0 ^ h) & self._mask
+                return self.c1 * (self.c0 ^ h) & self.mask
             return int(self.mem.memhash(part(key, one.offset, one.size), one.size, h))
         if isinstance(one, String):
             length = self.target.arch.pointer(key, one.offset + self.target.arch.pointer_size)
             # Before it is read: what a corrupt map says of thousands of keys may come to gigabytes.
-            if length <= MAX_STRING and not self._affords(length):
+            if length <= MAX_STRING and not self.affords(length):
                 raise TooLong(f"a key of {length:,} bytes is too long to hash it here")
             content = self.string(key, one.offset)
             return int(self.mem.memhash(content, len(content), h))
@@ -124,16 +114,17 @@ class Hasher:
         _, plan, content = held
         if plan is None or depth > MAX_DEPTH:
             raise GomapError("an interface holds a value that can't be hashed")
-        inner: int | None = h ^ self._c0
+        inner: int | None = h ^ self.c0
         for step in plan:
             assert inner is not None
             inner = self._part(step, content, inner, depth + 1)
             if inner is None:
                 return None
         assert inner is not None
-        return self._c1 * inner & self._mask
+        return self.c1 * inner & self.mask
 
-    def _memory(self, one: PlainBytes, key: Data, h: Word) -> Word:
+    def memory(self, one: PlainBytes, key: Data, h: Word) -> Word:
+        """The hash of these bytes, of one key or of a column of keys."""
         content = part(key, one.offset, one.size)
         if one.whole and one.size == 4:
             return self.mem.memhash32(content, h)
@@ -141,8 +132,8 @@ class Hasher:
             return self.mem.memhash64(content, h)
         return self.mem.memhash(content, one.size, h)
 
-    def _float(self, key: Data, one: Float) -> tuple[Any, Any]:
-        """(is it zero of either sign, is it a NaN)."""
+    def of_float(self, key: Data, one: Float) -> tuple[Any, Any]:
+        """(is it zero of either sign, is it a NaN), of one key or of a column of keys."""
         bits = load(key, one.offset, one.size, self.target.arch.byte_order)
         magnitude = bits & (0x7FFFFFFF if one.size == 4 else (1 << 63) - 1)
         return magnitude == 0, magnitude > (0x7F800000 if one.size == 4 else 0x7FF << 52)
@@ -189,7 +180,7 @@ class Hasher:
         if isinstance(one, PlainBytes):
             return bool(part(a, one.offset, one.size) == part(b, one.offset, one.size))
         if isinstance(one, Float):
-            (zero_a, nan_a), (zero_b, _) = self._float(a, one), self._float(b, one)
+            (zero_a, nan_a), (zero_b, _) = self.of_float(a, one), self.of_float(b, one)
             alike = bool(part(a, one.offset, one.size) == part(b, one.offset, one.size))
             return not nan_a and (alike or (zero_a and zero_b))
         if isinstance(one, String):
@@ -210,99 +201,6 @@ class Hasher:
         word = self.target.arch.pointer_size
         at = one.offset + word
         return a[at : at + word] == b[at : at + word]
-
-    # -- many keys -------------------------------------------------------------------------------
-
-    def hash_many(self, plan: Plan, keys: Data, seed: Word) -> tuple[Any, Any]:
-        """Hashes of all rows of a numpy matrix of uint8, and for each KNOWN, RANDOM or UNREADABLE."""
-        np = numpy()
-        assert np is not None
-        hashes, states = np.zeros(len(keys), np.uint64), np.zeros(len(keys), np.uint8)
-        for start in range(0, len(keys), BATCH):
-            rows = slice(start, start + BATCH)
-            begin = seed if isinstance(seed, int) else seed[rows]
-            hashes[rows], states[rows] = self._batch(plan, keys[rows], begin, 0)
-        return hashes, states
-
-    def _batch(self, plan: Plan, keys: Data, h: Word, depth: int) -> tuple[Any, Any]:
-        np = numpy()
-        assert np is not None
-        states = np.zeros(len(keys), np.uint8)
-        for one in plan:
-            if isinstance(one, PlainBytes):
-                h = self._memory(one, keys, h)
-            elif isinstance(one, Float):
-                zero, nan = self._float(keys, one)
-                plain = self.mem.memhash(part(keys, one.offset, one.size), one.size, h)
-                c0, c1 = np.uint64(self._c0), np.uint64(self._c1)
-                of_zero = c1 * (c0 ^ np.asarray([h] if isinstance(h, int) else h, np.uint64)) & np.uint64(self._mask)
-                h = np.where(zero, of_zero, plain)
-                states[nan] = RANDOM
-            elif isinstance(one, String):
-                h = self._strings(one, keys, h, states)
-            else:
-                h = self._interfaces(one, keys, h, states, depth)
-        return (np.full(len(keys), h, np.uint64) if isinstance(h, int) else h), states
-
-    def fetch(self, pointers: Any, size: int) -> tuple[Any, Any]:
-        """As the function of this name."""
-        return fetch(self.target, pointers, size) if self.pool is None else self.pool.fetch(pointers, size)
-
-    def _pointers(self, keys: Data, offset: int) -> Any:
-        arch = self.target.arch
-        return load(keys, offset, arch.pointer_size, arch.byte_order).astype("uint64", copy=False)
-
-    def _strings(self, one: String, keys: Data, h: Word, states: Any) -> Any:
-        np = numpy()
-        assert np is not None
-        pointers = self._pointers(keys, one.offset)
-        lengths = self._pointers(keys, one.offset + self.target.arch.pointer_size)
-        result = np.zeros(len(keys), np.uint64)
-        order = np.argsort(lengths, kind="stable")
-        starts = np.flatnonzero(np.diff(lengths[order], prepend=np.uint64(MASK64)))
-        for rows in np.split(order, starts[1:]):
-            length = int(lengths[rows[0]])
-            step = max((CHUNK * 8) // max(length, 1), 1)
-            for at in range(0, len(rows), step):
-                some = rows[at : at + step]
-                if length > MAX_STRING or not self._affords(length, len(some)):
-                    states[some] = UNREADABLE if length > MAX_STRING else TOO_LONG
-                    continue
-                contents, readable = self.fetch(pointers[some], length)
-                result[some] = self.mem.memhash(contents, length, h if isinstance(h, int) else h[some])
-                states[some[~readable]] = UNREADABLE
-        return result
-
-    def _interfaces(self, one: Interface, keys: Data, h: Word, states: Any, depth: int) -> Any:
-        np = numpy()
-        assert np is not None
-        firsts = self._pointers(keys, one.offset)
-        words = np.ascontiguousarray(
-            part(keys, one.offset + self.target.arch.pointer_size, self.target.arch.pointer_size)
-        )
-        result = np.full(len(keys), h, np.uint64) if isinstance(h, int) else h.copy()
-        for first in np.unique(firsts):
-            if not first:
-                continue
-            rows = np.flatnonzero(firsts == first)
-            try:
-                t, plan, direct = self.dynamic(int(first), one.methods)
-            except GomapError:
-                states[rows] = UNREADABLE
-                continue
-            if plan is None or depth > MAX_DEPTH:
-                states[rows] = UNREADABLE
-                continue
-            step = max(FETCHED // max(t.size, 1), 1)
-            for some in (rows[at : at + step] for at in range(0, len(rows), step)):
-                readable = np.ones(len(some), bool)
-                contents = words[some]
-                if not direct:
-                    contents, readable = self.fetch(self._pointers(contents, 0), t.size)
-                inner, inner_states = self._batch(plan, contents, result[some] ^ np.uint64(self._c0), depth + 1)
-                result[some] = inner * np.uint64(self._c1) & np.uint64(self._mask)
-                states[some] = np.maximum(states[some], np.where(readable, inner_states, UNREADABLE))
-        return result
 
 
 def hasher_of(target: Target, types: DescribedTypes | None = None) -> Hasher:

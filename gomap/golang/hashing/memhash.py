@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from gomap.arrays import numpy
+from gomap.columns.choose import arrays
 
 #: One int, or a numpy array of uint32 or uint64.
 Word = Any
@@ -35,18 +35,7 @@ def load(data: Data, offset: int, size: int, byte_order: str = "little") -> Word
     """The unsigned integer of `size` bytes at `offset` of each key: uint32 for 4, uint64 for 8 and less."""
     if isinstance(data, (bytes, memoryview)):
         return int.from_bytes(data[offset : offset + size], byte_order)  # type: ignore[arg-type]
-    np = numpy()
-    assert np is not None
-    column = np.ascontiguousarray(data[:, offset : offset + size])
-    if size in (4, 8):
-        code = ("<" if byte_order == "little" else ">") + ("u4" if size == 4 else "u8")
-        native = np.uint32 if size == 4 else np.uint64
-        return column.view(code)[:, 0].astype(native, copy=False)
-    value = np.zeros(len(column), np.uint64)
-    for i in range(size):
-        shift = 8 * (i if byte_order == "little" else size - 1 - i)
-        value |= column[:, i].astype(np.uint64) << np.uint64(shift)
-    return value
+    return arrays().column(data, offset, size, byte_order)
 
 
 def part(data: Data, offset: int, size: int) -> Data:
@@ -58,11 +47,7 @@ def padded(data: Data, size: int) -> Data:
     """The first `size` bytes of each key with zeros behind them, sixteen in all."""
     if isinstance(data, (bytes, memoryview)):
         return bytes(data[:size]).ljust(16, b"\0")
-    np = numpy()
-    assert np is not None
-    block = np.zeros((len(data), 16), np.uint8)
-    block[:, :size] = data[:, :size]
-    return block
+    return arrays().padded(data, size)
 
 
 def block(data: Data, offset: int) -> State:
@@ -82,7 +67,7 @@ def low32(word: Word) -> Word:
 
 def high32(word: Word) -> Word:
     """The upper 32 bits of a 64-bit word, or of each word of a column."""
-    return word >> 32 if isinstance(word, int) else (word >> numpy().uint64(32)).astype("uint32")  # type: ignore[union-attr]
+    return word >> 32 if isinstance(word, int) else (word >> 32).astype("uint32")
 
 
 def wide(word: Word) -> Word:
@@ -128,9 +113,7 @@ FINAL = [[s << 8 * row for s in SBOX] for row in range(4)]
 
 @lru_cache(maxsize=2)
 def _arrays(final: bool) -> list[Any]:
-    np = numpy()
-    assert np is not None
-    return [np.array(table, np.uint32) for table in (FINAL if final else ROUND)]
+    return [arrays().table(table) for table in (FINAL if final else ROUND)]
 
 
 def _look(row: int, word: Word, final: bool) -> Word:
@@ -186,14 +169,7 @@ def mix(a: Word, b: Word) -> Word:
     if isinstance(a, int) and isinstance(b, int):
         product = a * b
         return product >> 64 ^ product & MASK64
-    np = numpy()
-    assert np is not None
-    a, b = np.asarray(a, np.uint64), np.asarray(b, np.uint64)
-    half, low = np.uint64(32), np.uint64(MASK32)
-    a0, a1, b0, b1 = a & low, a >> half, b & low, b >> half
-    middle = a1 * b0 + (a0 * b0 >> half)
-    cross = a0 * b1 + (middle & low)
-    return (a1 * b1 + (middle >> half) + (cross >> half)) ^ (a * b)
+    return arrays().product(a, b)
 
 
 # -- the functions -----------------------------------------------------------------------------------
@@ -255,7 +231,7 @@ class MemHash:
         if self.pointer_size == 4:
             return wide(s[0])
         low, high = wide(s[0]), wide(s[1])
-        return low | high << (32 if isinstance(high, int) else numpy().uint64(32))  # type: ignore[union-attr]
+        return low | high << 32
 
     # -- x86 -------------------------------------------------------------------------------------
 
@@ -344,7 +320,7 @@ class MemHash:
             words[3], at = low32(load(data, at, 2)), at + 2
         if size & 1:
             last = low32(load(data, at, 1))
-            words[3] = words[3] | (last << (16 if isinstance(last, int) else numpy().uint32(16)))  # type: ignore[union-attr]
+            words[3] = words[3] | last << 16
         return (words[0], words[1], words[2], words[3])
 
     def _arm_finish(self, states: list[State], keys: list[State]) -> Word:
@@ -375,9 +351,7 @@ class MemHash:
 
     def _mix32(self, a: Word, b: Word) -> tuple[Word, Word]:
         product = (a ^ self.hashkey[1]) * (b ^ self.hashkey[2])
-        if isinstance(product, int):
-            return product & MASK32, product >> 32
-        return product & MASK32, product >> numpy().uint64(32)  # type: ignore[union-attr]
+        return product & MASK32, product >> 32
 
     def _fallback(self, data: Data, size: int, seed: Word) -> Word:
         """memhashFallback of hash64.go and hash32.go."""
@@ -418,11 +392,7 @@ class MemHash:
 
     def _three_bytes(self, data: Data, size: int) -> Word:
         first, middle, last = (wide(load(data, at, 1)) for at in (0, size >> 1, size - 1))
-        if isinstance(first, int):
-            return first | middle << 8 | last << 16
-        np = numpy()
-        assert np is not None
-        return first | middle << np.uint64(8) | last << np.uint64(16)
+        return first | middle << 8 | last << 16
 
     def _fallback_narrow(self, data: Data, size: int, seed: Word) -> Word:
         def r4(at: int) -> Word:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Callable, NamedTuple
 
 from gomap.anomaly import Anomaly
-from gomap.arrays import numpy
+from gomap.columns.choose import columns
+from gomap.columns.marks import SLOTS
+from gomap.columns.plain import Numbers
 from gomap.errors import GomapError, MemoryFault
-from gomap.golang.hashing.hasher import FETCHED, KNOWN, RANDOM, TOO_LONG, UNREADABLE, Hasher, TooLong
-from gomap.golang.hashing.memhash import load
+from gomap.golang.hashing.batches import FETCHED, KNOWN, RANDOM, TOO_LONG, UNREADABLE, fetch, hash_many
+from gomap.golang.hashing.hasher import Hasher
 from gomap.golang.hashing.plans import Plan, typehash_plan
-from gomap.golang.layouts.marks import SLOTS
 from gomap.golang.layouts.slots import SlotShape
 from gomap.golang.runtime.heap import IN_USE, MANUAL, Heap, heap_of, segment_of
 from gomap.target import Target
@@ -180,93 +181,50 @@ class KeyCheck:
     ) -> Iterator[Slot]:
         """Live slots of the buckets (groups) in data for which wanted(block, mark, hash) is not true.
 
-        wanted is given ints, or numpy arrays of them; it is given no key that contains a NaN.
+        wanted is given ints, or columns of them; it is given no key that contains a NaN.
         """
         if self.plan is None or not addresses:
             return
         if self.bad_ones > MOST_BAD:
             self.given_up = True
             return
-        np = numpy()
-        if np is None:
-            yield from self._bad_one_by_one(data, addresses, wanted)
-            return
-        matrix = np.frombuffer(data, np.uint8).reshape(len(addresses), self.shape.size)
-        marks = matrix[:, :SLOTS][:, ::-1] if self.shape.reversed_marks else matrix[:, :SLOTS]
-        blocks, slots = np.nonzero((marks >= self.live.start) & (marks < self.live.stop))
+        many, shape, arch = columns(), self.shape, self.target.arch
+        blocks, slots, marks = many.live_slots(data, shape.size, shape.reversed_marks, self.live)
         if not len(blocks):
             return
-        marks = marks[blocks, slots]
-        shape = self.shape
-        flat = np.frombuffer(data, np.uint8)
-        at = blocks * shape.size + shape.keys_off + slots * shape.key_stride
-        width = self.target.arch.pointer_size if shape.indirect_key else shape.key.size
-        windows = np.lib.stride_tricks.sliding_window_view
-        keys = windows(flat, width)[at] if width else np.zeros((len(at), 0), np.uint8)
-        places = np.array(addresses, np.uint64)[blocks]
+        width = arch.pointer_size if shape.indirect_key else shape.key.size
+        keys = many.cut(data, many.places(blocks, shape.size, shape.keys_off, slots, shape.key_stride), width)
         if shape.indirect_key:
-            hashes, states = self._behind(load(keys, 0, width, self.target.arch.byte_order).astype(np.uint64))
+            hashes, states = self._behind(self.plan, many.numbers(many.column(keys, 0, width, arch.byte_order)))
         else:
-            hashes, states = self.hasher.hash_many(self.plan, keys, self.seed)
-        unreadable = np.flatnonzero(states == UNREADABLE)
-        self.unreadable += zip(places[unreadable].tolist(), slots[unreadable].tolist())
+            hashes, states = hash_many(self.hasher, self.plan, keys, self.seed)
+        places = many.take(many.numbers(addresses), blocks)
+        unreadable = many.having(states, UNREADABLE)
+        self.unreadable += zip(many.listed(many.take(places, unreadable)), many.listed(many.take(slots, unreadable)))
         self.bad_ones += len(unreadable)
-        self.random += int((states == RANDOM).sum())
-        self.too_long += int((states == TOO_LONG).sum())
-        fine = np.flatnonzero(states == KNOWN)
-        blocks, slots, marks, hashes = blocks[fine], slots[fine], marks[fine], hashes[fine]
+        self.random += len(many.having(states, RANDOM))
+        self.too_long += len(many.having(states, TOO_LONG))
+        fine = many.having(states, KNOWN)
+        blocks, slots, marks, hashes = (many.take(one, fine) for one in (blocks, slots, marks, hashes))
         self.checked += len(fine)
         self._hashes.append(hashes)
-        self._places.append(places[fine])
-        self._slots.append(slots.astype(np.uint8))
-        bad = np.flatnonzero(~wanted(blocks, marks, hashes)).tolist()
+        self._places.append(many.take(places, fine))
+        self._slots.append(slots)
+        bad = many.failing(wanted, blocks, marks, hashes)
         self.bad_ones += len(bad)
         for i in bad:
             yield Slot(int(blocks[i]), int(slots[i]), int(marks[i]), int(hashes[i]))
 
-    def _behind(self, pointers: Any) -> tuple[Any, Any]:
+    def _behind(self, plan: Plan, pointers: Numbers) -> tuple[Numbers, Numbers]:
         """Hashes and states of keys that lie behind pointers."""
-        np = numpy()
-        assert np is not None and self.plan is not None
-        size = self.shape.key.size
-        hashes, states = np.zeros(len(pointers), np.uint64), np.zeros(len(pointers), np.uint8)
+        many, size = columns(), self.shape.key.size
+        hashes, states = many.zeros(len(pointers)), many.zeros(len(pointers))
         step = max(FETCHED // max(size, 1), 1)
         for some in (slice(at, at + step) for at in range(0, len(pointers), step)):
-            keys, readable = self.hasher.fetch(pointers[some], size)
-            hashes[some], found = self.hasher.hash_many(self.plan, keys, self.seed)
-            states[some] = np.where(readable, found, UNREADABLE)
+            keys, readable = fetch(self.hasher, pointers[some], size)
+            hashes[some], found = hash_many(self.hasher, plan, keys, self.seed)
+            states[some] = many.where(readable, found, UNREADABLE)
         return hashes, states
-
-    def _bad_one_by_one(
-        self, data: bytes, addresses: Sequence[int], wanted: Callable[[Any, Any, Any], Any]
-    ) -> Iterator[Slot]:
-        assert self.plan is not None
-        for block, address in enumerate(addresses):
-            base = block * self.shape.size
-            for slot in range(SLOTS):
-                mark = data[base + self.shape.mark_offset(slot)]
-                if mark not in self.live:
-                    continue
-                try:
-                    key = self._key(data[base : base + self.shape.size], slot)
-                    hash_ = self.hasher.hash(self.plan, key, self.seed)
-                except TooLong:
-                    self.too_long += 1
-                    continue
-                except GomapError:
-                    self.unreadable.append((address, slot))
-                    self.bad_ones += 1
-                    continue
-                if hash_ is None:
-                    self.random += 1
-                    continue
-                self.checked += 1
-                self._hashes.append(hash_)
-                self._places.append(address)
-                self._slots.append(slot)
-                if not wanted(block, mark, hash_):
-                    self.bad_ones += 1
-                    yield Slot(block, slot, mark, hash_)
 
     def _key(self, block: bytes, slot: int) -> bytes:
         at = self.shape.keys_off + slot * self.shape.key_stride
@@ -340,23 +298,10 @@ class KeyCheck:
                         break
 
     def _same_hash(self) -> Iterator[list[tuple[int, int]]]:
-        np = numpy()
-        if np is None:
-            places: dict[int, list[tuple[int, int]]] = {}
-            for hash_, address, slot in zip(self._hashes, self._places, self._slots):
-                places.setdefault(hash_, []).append((address, slot))
-            yield from (group for group in places.values() if len(group) > 1)
-            return
-        hashes, where, slots = map(np.concatenate, (self._hashes, self._places, self._slots))
-        # Only what occurs twice is looked at: sorting the values alone is much faster than sorting places too.
-        ordered = np.sort(hashes)
-        twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-        if not len(twice):
-            return
-        groups: dict[int, list[tuple[int, int]]] = {}
-        for i in np.flatnonzero(np.isin(hashes, twice)).tolist():
-            groups.setdefault(int(hashes[i]), []).append((int(where[i]), int(slots[i])))
-        yield from groups.values()
+        many = columns()
+        where, slots = many.joined(self._places), many.joined(self._slots)
+        for group in many.alike(self._hashes):
+            yield [(int(where[i]), int(slots[i])) for i in group]
 
     def left_out(self, live: int, step: int) -> None:
         """Says which keys of the `live` ones were not compared with their hashes, and why."""
@@ -428,6 +373,6 @@ def checked(findings: Findings, entries: int, keys: KeyCheck) -> Checked:
 
 def sample_step(entries: int, full: bool) -> int:
     """One of how many buckets (groups) is hashed: a power of two."""
-    if full or numpy() is not None:
+    if full or not columns().plain:
         return 1
     return 1 << max((entries - 1) // SAMPLE, 0).bit_length()

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, Protocol
 
+from gomap.columns.marks import MarkCode
 from gomap.golang.hashing.hasher import Hasher
 from gomap.golang.hashing.plans import Plan
 from gomap.golang.layouts.integrity import Checked
-from gomap.golang.layouts.marks import MarkCode
 from gomap.golang.layouts.search import KeySearch, Step
 from gomap.golang.layouts.slots import Bucket, SlotShape
 from gomap.golang.layouts.spot import Spot

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from gomap.anomaly import Anomaly
+from gomap.columns.marks import SLOTS
 from gomap.errors import BadExpression, GomapError, MemoryFault
 from gomap.golang.hashing.hasher import Hasher
 from gomap.golang.hashing.plans import Plan, typehash_plan
 from gomap.golang.layouts.layout import MapView
-from gomap.golang.layouts.marks import SLOTS
 from gomap.golang.layouts.search import Corrupt, Endless, KeySearch, Lookup, Step
 from gomap.golang.layouts.structure import counted
 from gomap.memory import CHUNK

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gomap.anomaly import Anomaly
+from gomap.columns.marks import SLOTS
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang.hashing.hasher import Hasher
 from gomap.golang.hashing.plans import Plan
-from gomap.golang.layouts.marks import SLOTS
 from gomap.golang.layouts.slots import SlotShape
 from gomap.target import Target
 

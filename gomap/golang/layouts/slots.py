@@ -10,8 +10,9 @@ from itertools import compress, islice
 from struct import calcsize
 from typing import Any, TypeVar
 
+from gomap.columns.marks import SLOTS
+from gomap.columns.plain import words
 from gomap.errors import UnsupportedLayout
-from gomap.golang.layouts.marks import SLOTS, words
 from gomap.golang.layouts.structure import MapEntry
 from gomap.gotypes import GoType, Kind, has_pointers
 from gomap.memory import Buffer, Memory, gather

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gomap.anomaly import Anomaly
+from gomap.columns.marks import SLOTS
 from gomap.errors import GomapError
-from gomap.golang.layouts.marks import SLOTS, Strip, Tally
+from gomap.golang.layouts.marks import Strip, Tally
 
 #: A header that may be one: (address, entries that it counts, array, dirLen or B, whether it is amidst a write or a
 #: growth, slots of its array: UNTOLD where the header does not tell all that the map has).

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from gomap.columns.plain import words
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo
-from gomap.golang.layouts.marks import words
 from gomap.golang.runtime.goroutines import goroutines
 from gomap.golang.runtime.malloc import MALLOC_HEADER, allocator
 from gomap.gotypes import GoType, Kind

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from gomap.arrays import numpy
+from gomap.columns.choose import columns
 from gomap.errors import MemoryFault
 from gomap.golang.layouts.classic.map import ClassicMap
 from gomap.golang.layouts.classic.overflow import BucketArray
@@ -85,13 +85,10 @@ class Evidence:
         )  # fmt: skip
         addresses = range(address, address + here * shape.size, shape.size)
 
-        np = numpy()
-        mask: Any = 2 * count - 1 if np is None else np.uint64(2 * count - 1)
-        first: Any = count if np is None else np.uint64(count)
+        mask, named = columns().numbers(2 * count - 1), columns().numbers(range(count, count + here))
 
         def wanted(block: Any, mark: Any, hash_: Any) -> Any:
-            index = block if np is None else block.astype(np.uint64)
-            return (hash_ & mask == first + index) & (tophash(hash_, target.arch) == mark)
+            return (hash_ & mask == named[block]) & (tophash(hash_, target.arch) == mark)
 
         bad = sum(1 for _ in probe.bad(data, addresses, wanted))
         return probe.checked > 0 and bad * 10 <= probe.checked

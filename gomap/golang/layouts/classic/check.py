@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gomap.arrays import numpy
+from gomap.columns.choose import columns
+from gomap.columns.marks import SLOTS
+from gomap.columns.plain import words
 from gomap.errors import MemoryFault
 from gomap.golang.hashing.hasher import Hasher
 from gomap.golang.hashing.plans import Plan
@@ -26,7 +28,6 @@ from gomap.golang.layouts.integrity import (
     checked,
     sample_step,
 )
-from gomap.golang.layouts.marks import SLOTS, words
 from gomap.golang.runtime.malloc import Allocator
 from gomap.memory import CHUNK, gather
 
@@ -295,12 +296,7 @@ class _ClassicChecker:
         """Compares the places of the keys with their hashes."""
         if not addresses:
             return
-        np = numpy()
-        mask = array.count - 1
-        index: Any = buckets
-        if np is not None:
-            index = np.array(buckets, np.uint64)
-            mask = np.uint64(mask)
+        index, mask = columns().numbers(buckets), columns().numbers(array.count - 1)
 
         def wanted(block: Any, mark: Any, hash_: Any) -> Any:
             return (hash_ & mask == index[block]) & (tophash(hash_, self.target.arch) == mark)

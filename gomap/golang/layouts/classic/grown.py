@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gomap.columns.marks import SLOTS
 from gomap.golang.layouts.classic.map import array_buckets, limit_of
 from gomap.golang.layouts.classic.shape import ClassicShape
 from gomap.golang.layouts.grown import Growth, Read, Rules, record
-from gomap.golang.layouts.marks import SLOTS
 
 FUNCTIONS = {"runtime.hashGrow": 2}  # (t *maptype, h *hmap)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gomap import human
+from gomap.columns.marks import SLOTS
 from gomap.golang.layouts.classic.map import ClassicMap
 from gomap.golang.layouts.layout import Forecast, Growing
-from gomap.golang.layouts.marks import SLOTS
 from gomap.golang.layouts.structure import Structure
 from gomap.report import Facts, Heat, Progress, Section
 

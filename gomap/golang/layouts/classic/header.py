@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gomap.columns.marks import SLOTS
 from gomap.golang.layouts.classic.shape import EVACUATED, HASH_WRITING, HEADER_FIELDS, MIN_TOPHASH, SAME_SIZE_GROW
-from gomap.golang.layouts.marks import SLOTS
 from gomap.golang.layouts.structure import UNTOLD, Candidate
 from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.target import Record

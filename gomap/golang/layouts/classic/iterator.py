@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gomap.columns.marks import SLOTS
 from gomap.golang.layouts.classic.map import ClassicMap
-from gomap.golang.layouts.marks import SLOTS
 from gomap.target import Record
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gomap.columns.marks import SLOTS
 from gomap.golang.layouts.classic.map import ClassicMap
 from gomap.golang.layouts.classic.shape import EMPTY_REST, EVACUATED, MAX_BYTES
-from gomap.golang.layouts.marks import SLOTS
 from gomap.golang.layouts.search import Endless, KeySearch, ProbedBucket, Step
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 
 from gomap.anomaly import Anomaly
+from gomap.columns.choose import counting
+from gomap.columns.marks import SLOTS
 from gomap.errors import MemoryFault
 from gomap.golang.layouts.classic.shape import (
     EVACUATED,
@@ -27,7 +29,7 @@ from gomap.golang.layouts.classic.shape import (
     ClassicShape,
 )
 from gomap.golang.layouts.classic.walk import BucketWalk, add_runs, outside
-from gomap.golang.layouts.marks import SLOTS, Strip, Tally, marks_of
+from gomap.golang.layouts.marks import Strip, Tally
 from gomap.golang.layouts.slots import Bucket, behind, entries_of
 from gomap.golang.layouts.structure import Bytes, Growth, MapEntry, Structure
 from gomap.golang.runtime.malloc import Allocator
@@ -229,7 +231,7 @@ class ClassicMap:
         structure.moved = Strip(count)
         evacuated = 0
         for first, data in walk.read_array(address, count, "oldbuckets", stream):
-            whole.add(marks_of(data, size), OLD_MARKS)
+            whole.add(counting().marks_of(data, size), OLD_MARKS)
             flags = bytes(data[0::size]).translate(_FIRST_EVACUATED)
             structure.moved.add_flags(first, flags)
             evacuated += flags.count(1)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from gomap.columns.plain import words
 from gomap.errors import MemoryFault
 from gomap.golang.layouts.classic.map import ClassicMap
 from gomap.golang.layouts.integrity import Findings
-from gomap.golang.layouts.marks import words
 from gomap.golang.runtime.malloc import Allocator
 
 #: Overflow buckets that are compared with the map's own list of them: a list of more is not looked at.

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gomap.arrays import numpy
+from gomap.columns.choose import columns
+from gomap.columns.marks import SLOTS
 from gomap.golang.layouts.classic.shape import EVACUATED, MIN_TOPHASH
-from gomap.golang.layouts.marks import SLOTS
 from gomap.target import Arch
 
 MOVED = frozenset(EVACUATED)
@@ -32,9 +32,9 @@ def scan(data: bytes, size: int, old: bool) -> Rows:
 
     data: whole buckets. size: bytes of one. old: they are an old array's, in which evacuated buckets are normal.
     """
-    np = numpy()
-    if np is None:
+    if columns().plain:
         return _scan_one_by_one(data, size, old)
+    np = columns().np
     marks = np.frombuffer(data, np.uint8).reshape(-1, size)[:, :SLOTS]
     zero = marks == 0
     strange = (marks > 1) & (marks < MIN_TOPHASH)
@@ -66,7 +66,5 @@ def tophash(hash_: Any, arch: Arch) -> Any:
     if isinstance(hash_, int):
         top = hash_ >> shift
         return top + MIN_TOPHASH if top < MIN_TOPHASH else top
-    np = numpy()
-    assert np is not None
-    top = hash_ >> np.uint64(shift)
-    return np.where(top < MIN_TOPHASH, top + np.uint64(MIN_TOPHASH), top)
+    top = hash_ >> shift
+    return columns().where(top < MIN_TOPHASH, top + MIN_TOPHASH, top)

@@ -10,9 +10,9 @@ from dataclasses import replace
 from math import ceil, exp, sqrt
 from typing import TypeVar
 
+from gomap.columns.marks import SLOTS
 from gomap.golang.layouts.classic.map import ClassicMap
 from gomap.golang.layouts.classic.shape import SAME_SIZE_GROW, ClassicShape
-from gomap.golang.layouts.marks import SLOTS
 from gomap.golang.layouts.slots import MAX_INLINE, SlotShape
 from gomap.golang.layouts.structure import Estimate, Structure
 from gomap.golang.runtime.closures import alignment

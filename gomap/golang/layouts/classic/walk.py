@@ -12,9 +12,12 @@ from typing import Any
 
 from gomap.anomaly import Anomaly
 from gomap.arrays import expect
+from gomap.columns.choose import counting
+from gomap.columns.marks import MarkCode
+from gomap.columns.plain import words
 from gomap.errors import MemoryFault
 from gomap.golang.layouts.classic.shape import MARKS, ClassicShape
-from gomap.golang.layouts.marks import MarkCode, Strip, Tally, ascending, marks_of, nonzero_words, words
+from gomap.golang.layouts.marks import Strip, Tally
 from gomap.golang.layouts.structure import Structure
 from gomap.memory import CHUNK, Buffer, Stream, gather, packed, stream
 from gomap.target import Target
@@ -66,7 +69,7 @@ class BucketWalk:
         size = self.shape.slots.size
         expect(count * size)
         for first, data in self.read_array(address, count, "buckets", stream):
-            marks = marks_of(data, size)
+            marks = counting().marks_of(data, size)
             strip.add(first, marks, MARKS, tally.add(marks, MARKS))
             self.overflow_pointers.extend(self.chained(data))
         return tally
@@ -74,7 +77,7 @@ class BucketWalk:
     def chained(self, data: Buffer) -> Iterable[int]:
         """The overflow pointers of those buckets that have one."""
         shape, arch = self.shape, self.target.arch
-        return nonzero_words(data, shape.overflow_off, shape.slots.size, arch.pointer_size, arch.byte_order)
+        return counting().nonzero_words(data, shape.overflow_off, shape.slots.size, arch.pointer_size, arch.byte_order)
 
     def pointers(self, data: Buffer) -> Sequence[int]:
         """The overflow pointer of each bucket.
@@ -95,7 +98,7 @@ class BucketWalk:
             if depth > MAX_CHAIN:
                 self._anomaly("chain-too-long", f"an overflow chain goes on after {MAX_CHAIN} buckets", level[0])
                 break
-            fresh = ascending(level)
+            fresh = counting().ascending(level)
             shared = next(compress(fresh, map(eq, fresh, islice(fresh, 1, None))), None)
             if shared is not None:
                 self._anomaly("shared-overflow", "two chains lead to one overflow bucket", shared)
@@ -143,7 +146,7 @@ class BucketWalk:
         if not blocks:
             return []
         data = b"".join(blocks)
-        tally.add(marks_of(data, self.shape.slots.size), code)
+        tally.add(counting().marks_of(data, self.shape.slots.size), code)
         return list(self.chained(data))
 
     def follow(self, chained: dict[int, int]) -> list[tuple[int, int, int, bytes]]:

@@ -18,10 +18,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from gomap.columns.marks import SLOTS
 from gomap.errors import MemoryFault
 from gomap.golang.layouts.classic.map import ClassicMap
 from gomap.golang.layouts.classic.shape import EVACUATED, SAME_SIZE_GROW
-from gomap.golang.layouts.marks import SLOTS
 from gomap.memory import CHUNK
 from gomap.target import Record
 

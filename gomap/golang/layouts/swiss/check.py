@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from gomap.arrays import numpy
+from gomap.columns.choose import columns, counting
+from gomap.columns.marks import SLOTS
 from gomap.errors import GomapError
 from gomap.golang.hashing.hasher import Hasher
 from gomap.golang.hashing.plans import Plan
@@ -19,7 +20,6 @@ from gomap.golang.layouts.integrity import (
     checked,
     sample_step,
 )
-from gomap.golang.layouts.marks import SLOTS, marks_of
 from gomap.golang.layouts.structure import Structure, SwissTable
 from gomap.golang.layouts.swiss.directory import Directory, size_of
 from gomap.golang.layouts.swiss.lookup import h2, probe
@@ -174,7 +174,7 @@ class _SwissChecker:
                 table = structure.tables[index]
                 unread.discard(table.address)
                 self._marks(table.groups_address, f"table {table.index}", data, table.groups, table.address, False)
-                self.live[table.address] = MARKS.count_live(marks_of(data, self.size))
+                self.live[table.address] = counting().count_live(counting().marks_of(data, self.size), MARKS)
             chosen = [(index, data) for index, data in batch if structure.tables[index].address not in self.spoilt]
             if self.step > 1:
                 chosen = [one for i, one in enumerate(chosen) if not (number + i) & (self.step - 1)]
@@ -215,13 +215,8 @@ class _SwissChecker:
         firsts = [first_of.get(table.address, (0, 1 << self.depth)) for table in tables]
         masks = [table.groups - 1 for table in tables]
         has_empty = self._has_empty(data, len(addresses))
-        np = numpy()
-        wanted = (
-            self._wanted_one(owner, start, firsts, masks, has_empty)
-            if np is None
-            else self._wanted_many(owner, start, firsts, masks, has_empty)
-        )
-        for slot in self.keys.bad(data, addresses, wanted):
+        wanted = self._wanted_one if columns().plain else self._wanted_many
+        for slot in self.keys.bad(data, addresses, wanted(owner, start, firsts, masks, has_empty)):
             number = owner[slot.block]
             table, group = tables[number], slot.block - start[number]
             where = f"table {table.index} group {group} slot {slot.slot}"
@@ -282,8 +277,7 @@ class _SwissChecker:
         masks: list[int],
         empty: bytes,
     ) -> Any:
-        np = numpy()
-        assert np is not None
+        np = columns().np
         owners, starts = np.array(owner), np.array(start)
         first = np.array([f for f, _ in firsts])
         behind = np.array([f + n for f, n in firsts])

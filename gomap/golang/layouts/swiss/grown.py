@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gomap.columns.marks import SLOTS
 from gomap.golang.layouts.grown import Growth, Read, Rules, record
-from gomap.golang.layouts.marks import SLOTS
 from gomap.golang.layouts.swiss.shape import MAX_LOAD_DEN, MAX_LOAD_NUM, MAX_TABLE_CAPACITY, SwissShape
 from gomap.gotypes import GoType
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gomap import human
+from gomap.columns.marks import SLOTS
 from gomap.golang.layouts.layout import Forecast, Growing
-from gomap.golang.layouts.marks import SLOTS
 from gomap.golang.layouts.structure import Structure, SwissTable
 from gomap.golang.layouts.swiss.map import SwissMap
 from gomap.golang.layouts.swiss.shape import MAX_TABLE_CAPACITY

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gomap.golang.layouts.marks import SLOTS
+from gomap.columns.marks import SLOTS
 from gomap.golang.layouts.slots import member
 from gomap.golang.layouts.structure import UNTOLD, Candidate
 from gomap.golang.layouts.swiss.shape import CTRL_DELETED, CTRL_EMPTY, HEADER_FIELDS, MAX_TABLE_CAPACITY

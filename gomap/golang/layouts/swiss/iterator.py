@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gomap.golang.layouts.marks import SLOTS
+from gomap.columns.marks import SLOTS
 from gomap.golang.layouts.swiss.map import SwissMap
 from gomap.target import Record
 

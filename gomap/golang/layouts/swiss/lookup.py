@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gomap.columns.marks import SLOTS
 from gomap.errors import MemoryFault
-from gomap.golang.layouts.marks import SLOTS
 from gomap.golang.layouts.search import Corrupt, Endless, KeySearch, ProbedBucket, Step
 from gomap.golang.layouts.slots import member
 from gomap.golang.layouts.swiss.map import SwissMap

@@ -16,8 +16,10 @@ from itertools import accumulate, islice
 
 from gomap.anomaly import Anomaly
 from gomap.arrays import expect
+from gomap.columns.choose import counting
+from gomap.columns.marks import SLOTS
 from gomap.errors import MemoryFault
-from gomap.golang.layouts.marks import SLOTS, Strip, marks_of, marks_of_arrays
+from gomap.golang.layouts.marks import Strip
 from gomap.golang.layouts.slots import Bucket, behind, entries_of, member
 from gomap.golang.layouts.structure import Bytes, MapEntry, Structure, SwissTable
 from gomap.golang.layouts.swiss.shape import (
@@ -188,7 +190,7 @@ class SwissMap:
             except MemoryFault as fault:
                 self._report(structure, "unreadable", f"the group: {fault}", fault.address)
             else:
-                marks = marks_of(group, size)
+                marks = counting().marks_of(group, size)
                 structure.strip.add(0, marks, MARKS, structure.main.add(marks, MARKS))
             return
         # Tables come in the order of memory. Those of one cell of the strip are counted together, for its sake too.
@@ -198,7 +200,7 @@ class SwissMap:
         whole = [first == (end - 1) // per_cell for first, end in zip(cells, starts[1:])]
         waiting: list[list[tuple[int, bytes]]] = [[] for _ in strip.live]
         for data, arrays in self._groups(structure):
-            for (_, _, index), marks in zip(arrays, marks_of_arrays(data, arrays, size)):
+            for (_, _, index), marks in zip(arrays, counting().marks_of_arrays(data, arrays, size)):
                 if whole[index]:
                     together = waiting[cells[index]]
                     together.append((index, marks))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gomap.golang.layouts.marks import mark_code
+from gomap.columns.marks import mark_code
 from gomap.golang.layouts.slots import SlotShape, SlottedShape, check_fields, check_slots, member, stored_type
 from gomap.gotypes import GoType
 from gomap.target import Arch

@@ -10,7 +10,7 @@ from dataclasses import replace
 from math import ceil, exp, lgamma, log, sqrt
 from typing import TypeVar
 
-from gomap.golang.layouts.marks import SLOTS
+from gomap.columns.marks import SLOTS
 from gomap.golang.layouts.slots import MAX_INLINE, SlotShape
 from gomap.golang.layouts.structure import Estimate, Structure
 from gomap.golang.layouts.swiss.map import SwissMap

@@ -18,8 +18,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from gomap.columns.marks import SLOTS
 from gomap.errors import GomapError
-from gomap.golang.layouts.marks import SLOTS
 from gomap.golang.layouts.structure import Structure, SwissTable
 from gomap.golang.layouts.swiss.map import SwissMap
 from gomap.golang.layouts.swiss.shape import CTRL_EMPTY, MAX_DIRECTORY, MAX_TABLE_CAPACITY
