@@ -21,8 +21,9 @@ from gomap.analysis.ranking import shortest
 from gomap.analysis.roots import Roots
 from gomap.errors import GomapError, MemoryFault, NoProcess, UsageError
 from gomap.heap.watch import HeaderWatch, MapRow, Sample
-from gomap.memory import CachedMemory, gather
+from gomap.memory import CachedMemory
 from gomap.progress import Progress, silent
+from gomap.reads import gather
 from gomap.render import json as as_json
 from gomap.render import text as as_text
 from gomap.render.terminal import ended, open_streams, progress, style, write

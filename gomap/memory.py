@@ -12,13 +12,9 @@ from gomap.errors import MemoryFault
 #: Bytes read from a debugger in one call. Large enough that the call costs little compared with the copy, small
 #: enough to stay in the processor's cache while columns are extracted.
 CHUNK = 640 << 10
-#: Objects this near to each other are read together: the gap costs less than another call.
-GAP = 2048
 PAGE = 4096
 #: From so many pieces on it pays to set something up for them.
 MANY = 8
-#: Objects that are looked at for lying one behind another.
-TOGETHER = 512
 
 Buffer = Union[bytes, bytearray, memoryview]
 #: Address and size, with the bytes there or why they can't be read.
@@ -231,66 +227,3 @@ def joined(memory: Memory, addresses: Sequence[int], sizes: Sequence[int]) -> Bu
     own = getattr(memory, "joined", None)
     found: Buffer | None = own(addresses, sizes) if own is not None else None
     return found
-
-
-def gather(memory: Memory, addresses: Sequence[int], size: int) -> Iterator[tuple[int, memoryview | None]]:
-    """Objects of `size` bytes at `addresses`, ascending, as (address, bytes or None when unreadable).
-
-    Neighbours are fetched in one read: objects of one size class lie close together.
-    """
-    for run in runs(addresses, size):
-        base = run[0]
-        try:
-            data = memoryview(memory.read(base, run[-1] + size - base))
-        except MemoryFault:
-            for address in run:
-                try:
-                    yield address, memoryview(memory.read(address, size))
-                except MemoryFault:
-                    yield address, None
-        else:
-            yield from zip(run, [data[address - base : address - base + size] for address in run])
-
-
-def packed(memory: Memory, addresses: Sequence[int], size: int) -> Iterator[tuple[int, Buffer | None]]:
-    """As gather; the bytes of objects that lie one behind another come in one piece, with the first's address."""
-    for start in range(0, len(addresses), TOGETHER):
-        here = addresses[start : start + TOGETHER]
-        if here == list(range(here[0], here[0] + len(here) * size, size)):
-            try:
-                yield here[0], memory.read(here[0], len(here) * size)
-                continue
-            except MemoryFault:
-                pass
-        yield from gather(memory, here, size)
-
-
-Place = tuple[int, int, int]
-
-
-def extents(places: Iterable[Place], gap: int = GAP) -> Iterator[tuple[int, int, list[Place]]]:
-    """Places (address, size, which), ascending, in lists that are worth one read (address, size) each, as in runs."""
-    start = end = 0
-    run: list[Place] = []
-    for place in places:
-        address, size, _ = place
-        if run and (address > end + gap or address + size > start + CHUNK):
-            yield start, end - start, run
-            run = []
-        if not run:
-            start = end = address
-        end = max(end, address + size)
-        run.append(place)
-    if run:
-        yield start, end - start, run
-
-
-def runs(addresses: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Addresses of objects of `size` bytes, ascending, in lists that are worth one read each: of neighbours
-    at most GAP bytes apart, CHUNK bytes in all."""
-    ordered = sorted(addresses)
-    start = 0
-    for i in range(1, len(ordered) + 1):
-        if i == len(ordered) or ordered[i] - ordered[i - 1] > size + GAP or ordered[i] + size - ordered[start] > CHUNK:
-            yield ordered[start:i]
-            start = i

@@ -19,7 +19,8 @@ from gomap.golang.layouts.layout import MapView
 from gomap.golang.layouts.structure import Structure
 from gomap.golang.runtime.malloc import Allocator
 from gomap.human import plural
-from gomap.memory import RecordingMemory, forget, gather, noted
+from gomap.memory import RecordingMemory, forget, noted
+from gomap.reads import gather
 from gomap.results.answer import BoundFacts, MapBound
 from gomap.target import Target
 

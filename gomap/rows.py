@@ -15,7 +15,8 @@ from gomap.columns.marks import SLOTS
 from gomap.golang.layouts.layout import MapView
 from gomap.golang.layouts.slots import MAX_ITEM, Columns, columns
 from gomap.gotypes import GoType
-from gomap.memory import Memory, gather, joined
+from gomap.memory import Memory
+from gomap.reads import scattered
 
 INTEGERS = {1: "b", 2: "h", 4: "i", 8: "q"}
 #: Bytes of what one column's pointers lead to that are read together.
@@ -68,21 +69,10 @@ class Column:
             every = sorted(set(pointers) - {0})
             step = max(MAX_BEHIND // t.size, 1)
             for i in range(0, len(every), step):
-                found.update(_read(memory, every[i : i + step], t.size))
+                found.update(scattered(memory, every[i : i + step], t.size))
         elif not t.size:
             found.update((pointer, b"") for pointer in pointers if pointer)
         return Column(t, self.order, listed=[found.get(pointer) for pointer in pointers])
-
-
-def _read(memory: Memory, addresses: Sequence[int], size: int) -> Iterator[tuple[int, bytes | None]]:
-    """Objects of `size` bytes at addresses, ascending: in one go where the memory can do that."""
-    whole = joined(memory, addresses, [size] * len(addresses))
-    if whole is None:
-        for address, data in gather(memory, addresses, size):
-            yield address, None if data is None else bytes(data)
-    else:
-        held = bytes(whole)
-        yield from zip(addresses, [held[at : at + size] for at in range(0, len(held), size)])
 
 
 @dataclass(frozen=True)

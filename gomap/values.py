@@ -21,7 +21,8 @@ from gomap.gotypes import POINTER_KINDS, SCALAR_KINDS, Field, GoType, Kind, hold
 from gomap.human import spelled
 from gomap.known.errors import MESSAGES
 from gomap.maps import view
-from gomap.memory import extents, joined
+from gomap.memory import joined
+from gomap.reads import views
 from gomap.spelling import float_of, float_text, quote, quoted
 from gomap.target import Target
 
@@ -324,7 +325,7 @@ class Values:
 
     def _near(self, pointers: Sequence[int], lengths: Sequence[int]) -> list[str | None]:
         """_strings, of which those that lie near each other are read together."""
-        read, limit, negative = self.target.memory.read, self.limits.text, 1 << 8 * self.target.arch.pointer_size - 1
+        limit, negative = self.limits.text, 1 << 8 * self.target.arch.pointer_size - 1
         found: list[str | None] = [""] * len(pointers)
         places = []
         for i, (pointer, length) in enumerate(zip(pointers, lengths)):
@@ -333,18 +334,9 @@ class Values:
             elif length:
                 places.append((pointer, length if length <= limit else limit, i))
         places.sort()
-        for base, size, run in extents(places):
-            try:
-                data = read(base, size)
-            except MemoryFault:
-                for pointer, length, i in run:
-                    try:
-                        found[i] = read(pointer, length).decode("utf-8", "surrogateescape")
-                    except MemoryFault:
-                        found[i] = None
-            else:
-                for pointer, length, i in run:
-                    found[i] = data[pointer - base : pointer - base + length].decode("utf-8", "surrogateescape")
+        each = views(self.target.memory, [at for at, _, _ in places], [length for _, length, _ in places])
+        for (_, _, i), data in zip(places, each):
+            found[i] = None if isinstance(data, MemoryFault) else str(data, "utf-8", "surrogateescape")
         return found
 
     def _pointer(self, t: GoType, address: int, depth: int, above: tuple[int, ...], typed: bool) -> str:

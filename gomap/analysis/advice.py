@@ -37,9 +37,9 @@ from gomap.golang.layouts.structure import Structure
 from gomap.golang.runtime.heap import Heap
 from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import GoType, Kind, fixed, has_pointers
-from gomap.memory import gather
 from gomap.moving import walked
 from gomap.progress import Progress, silent
+from gomap.reads import gather
 from gomap.target import Target
 from gomap.values import Values
 

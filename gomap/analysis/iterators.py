@@ -21,8 +21,8 @@ from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.golang.runtime.stackmap import StackMaps
 from gomap.golang.runtime.stacks import Stack, Stacks, Unseen
 from gomap.gotypes import GoType, Kind
-from gomap.memory import gather
 from gomap.progress import Progress, silent
+from gomap.reads import gather
 from gomap.target import Frame, Goroutine, Record, Target, read_record
 
 #: Bytes of one goroutine's stack that are searched, and pointers on all stacks that are followed.

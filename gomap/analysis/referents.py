@@ -20,7 +20,7 @@ from gomap.golang.runtime.heap import IN_USE, PAGE_SIZE, Heap
 from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind, has_pointers
 from gomap.graph.edges import Edge, Edges, Unpack, unpacker
-from gomap.memory import gather
+from gomap.reads import gather
 from gomap.target import Target, Variable, read_record
 
 #: Values behind pointers that are looked into: more are not followed, and that is said.

@@ -24,14 +24,14 @@ from gomap.analysis.strings import (
     Strings,
     Uniform,
 )
-from gomap.columns.choose import columns
+from gomap.columns.choose import arrays, columns
 from gomap.columns.marks import SLOTS
 from gomap.errors import MemoryFault
 from gomap.golang.layouts.slots import Columns
 from gomap.golang.runtime.heap import IN_USE, PAGE_SIZE, Heap
 from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import GoType, has_pointers
-from gomap.memory import CHUNK, GAP, Memory
+from gomap.memory import CHUNK, Memory
 from gomap.progress import Progress, silent
 
 
@@ -168,27 +168,25 @@ class StringColumns:
         if not len(mine):
             return
         starts, ends = self.at[mine], self.at[mine] + self.length[mine]
-        reach = np.maximum.accumulate(ends)
-        gaps = np.flatnonzero(starts[1:] > reach[:-1] + np.uint64(GAP)) + 1
         hasher = _Hasher(np)
         hashes = np.zeros(len(mine), np.uint64)
         good = np.ones(len(mine), bool)
-        i = 0
-        while i < len(mine):
+        todo = list(arrays().extents(starts, ends))[::-1]
+        while todo:
+            i, end = todo.pop()
             progress("strings", i, len(mine))
-            gap = np.searchsorted(gaps, i, "right")
-            end = int(gaps[gap]) if gap < len(gaps) else len(mine)
-            end = min(end, max(int(np.searchsorted(starts, starts[i] + np.uint64(CHUNK))), i + 1))
             base, size = int(starts[i]), int(ends[i:end].max() - starts[i])
             try:
                 data = self.memory.read(base, size)
             except MemoryFault:
-                self.unreadable += end - i
-                good[i:end] = False
+                if end - i > 1:
+                    todo += [(one, one + 1) for one in reversed(range(i, end))]
+                    continue
+                self.unreadable += 1
+                good[i] = False
             else:
                 low, high = starts[i:end] - starts[i], ends[i:end] - starts[i]
                 hashes[i:end] = hasher.of(data, low.astype(np.int64), high.astype(np.int64))
-            i = end
         mixed = hashes[good] ^ (self.length[mine[good]] * np.uint64(0x9E3779B97F4A7C15))
         _, number = np.unique(mixed, return_inverse=True)
         self.content[mine[good]] = number

@@ -18,8 +18,9 @@ from gomap.golang.layouts.slots import Columns
 from gomap.golang.runtime.heap import IN_USE, PAGE_SIZE, Heap
 from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import GoType, Kind, has_pointers
-from gomap.memory import Memory, extents
+from gomap.memory import Memory
 from gomap.progress import Progress, silent
+from gomap.reads import views
 
 #: Strings that are compared: more, and longer ones, are not looked at, and that is said.
 MAX_STRINGS, MAX_LENGTH = 1 << 23, 1 << 20
@@ -225,7 +226,7 @@ class Strings:
     def _read(self, progress: Progress) -> None:
         """Gives strings of the same bytes the same number. Only those of a length that others have are read."""
         lengths = Counter(length for (_, length), one in self.slots.items() if one.is_string)
-        places: list[tuple[int, int, int]] = []
+        places: list[tuple[int, int]] = []
         total = 0
         for (address, length), one in sorted(self.slots.items()):
             if not one.is_string or lengths[length] < 2 or (address, length) not in self._objects:
@@ -234,23 +235,17 @@ class Strings:
             if length > MAX_LENGTH or total > MAX_READ:
                 self.left_out += 1
                 continue
-            places.append((address, length, len(places)))
+            places.append((address, length))
         numbers: dict[tuple[int, int], int] = {}
-        done = 0
-        for start, size, run in extents(places):
-            if done % 4096 < len(run):
+        read = views(self.memory, [address for address, _ in places], [length for _, length in places])
+        for done, (place, text) in enumerate(zip(places, read)):
+            if done % 4096 == 0:
                 progress("strings", done, len(places))
-            done += len(run)
-            try:
-                data = self.memory.read(start, size)
-            except MemoryFault:
-                self.unreadable += len(run)
+            if isinstance(text, MemoryFault):
+                self.unreadable += 1
                 continue
-            for address, length, _ in run:
-                text = data[address - start : address - start + length]
-                # Python's own hash, whose seed is random in each process: 64 bits of it and the length are the text.
-                number = numbers.setdefault((hash(text), length), len(numbers))
-                self.slots[address, length].content = number
+            # Python's own hash, whose seed is random in each process: 64 bits of it and the length are the text.
+            self.slots[place].content = numbers.setdefault((hash(bytes(text)), place[1]), len(numbers))
 
     # -- what can be saved ---------------------------------------------------------------------------
 

@@ -14,12 +14,14 @@ PLAIN = PlainColumns()
 
 def columns() -> PlainColumns:
     """With numpy, if this Python has it: for work that is worth its import."""
-    return _of(numpy())
+    np = numpy()
+    return PLAIN if np is None else _with(np)
 
 
 def counting() -> PlainColumns:
     """With numpy if something has asked for it already."""
-    return _of(numpy_if_loaded())
+    np = numpy_if_loaded()
+    return PLAIN if np is None else _with(np)
 
 
 def arrays() -> NumpyColumns:
@@ -32,7 +34,3 @@ def arrays() -> NumpyColumns:
 @lru_cache(maxsize=1)
 def _with(np: ModuleType) -> NumpyColumns:
     return NumpyColumns(np)
-
-
-def _of(np: ModuleType | None) -> PlainColumns:
-    return PLAIN if np is None else _with(np)

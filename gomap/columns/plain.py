@@ -16,7 +16,8 @@ from itertools import chain, compress
 from typing import Any, Callable, Literal
 
 from gomap.columns.marks import SLOTS, Buffer, MarkCode, bit_count, repeated
-from gomap.memory import Memory, gather
+from gomap.memory import Memory
+from gomap.reads import gather
 
 #: Integers: a list of int, or an array of numpy.
 Numbers = Any

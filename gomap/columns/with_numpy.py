@@ -10,7 +10,8 @@ from typing import Any, Callable
 from gomap.columns.marks import SLOTS, Buffer, MarkCode
 from gomap.columns.plain import Numbers, PlainColumns, Rows
 from gomap.errors import MemoryFault
-from gomap.memory import CHUNK, GAP, Memory
+from gomap.memory import CHUNK, Memory
+from gomap.reads import GAP
 
 MASK32, MASK64 = (1 << 32) - 1, (1 << 64) - 1
 #: Bytes from which on numpy cuts marks out faster.
@@ -118,7 +119,7 @@ class NumpyColumns(PlainColumns):
         return block
 
     def fetch(self, memory: Memory, pointers: Numbers, size: int) -> tuple[Rows, Numbers]:
-        """Neighbours are fetched in one read, as memory.gather does for a list."""
+        """Neighbours are fetched in one read, as reads.gather does for a list."""
         np = self.np
         pointers = pointers.astype(np.uint64, copy=False)
         found, readable = np.zeros((len(pointers), size), np.uint8), np.ones(len(pointers), bool)
@@ -126,16 +127,21 @@ class NumpyColumns(PlainColumns):
             return found, readable
         order = np.argsort(pointers, kind="stable")
         ordered = pointers[order]
-        gaps = np.flatnonzero(np.diff(ordered) > np.uint64(size + GAP)) + 1
-        for start, end in zip([0, *gaps.tolist()], [*gaps.tolist(), len(ordered)]):
-            while start < end:
-                base = int(ordered[start])
-                limit = np.uint64(min(base + max(CHUNK - size, 0), MASK64))
-                stop = start + int(np.searchsorted(ordered[start:end], limit, "right"))
-                stop = max(stop, start + 1)
-                self._fetch_run(memory, ordered[start:stop], size, order[start:stop], found, readable)
-                start = stop
+        for first, end in self.extents(ordered, ordered + np.uint64(size)):
+            self._fetch_run(memory, ordered[first:end], size, order[first:end], found, readable)
         return found, readable
+
+    def extents(self, starts: Numbers, ends: Numbers) -> Iterator[tuple[int, int]]:
+        """reads.extents, of columns: objects of number first up to end are worth one read."""
+        np = self.np
+        reach = np.maximum.accumulate(ends)
+        gaps = (np.flatnonzero(starts[1:] > reach[:-1] + np.uint64(GAP)) + 1).tolist()
+        for first, end in zip([0, *gaps], [*gaps, len(starts)]):
+            while first < end:
+                limit = np.uint64(min(int(starts[first]) + CHUNK, MASK64))
+                here = first + max(int(np.searchsorted(reach[first:end], limit, "right")), 1)
+                yield first, here
+                first = here
 
     def _fetch_run(self, memory: Memory, ordered: Any, size: int, rows: Any, found: Any, readable: Any) -> None:
         base, last = int(ordered[0]), int(ordered[-1])

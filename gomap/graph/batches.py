@@ -10,17 +10,18 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
-from gomap.errors import GomapError
+from gomap.errors import GomapError, MemoryFault
 from gomap.golang.layouts.layout import MapView
 from gomap.golang.layouts.slots import columns
 from gomap.golang.layouts.structure import TOO_MANY, too_many
 from gomap.golang.runtime.heap import SMALL, Room
 from gomap.gotypes import SCALAR_KINDS, GoType, Kind
 from gomap.graph.edges import Edge, Edges
-from gomap.graph.many import FROM, Batch, Behind, Entries, Takes, blocks
+from gomap.graph.many import FROM, Batch, Behind, Entries, Takes
 from gomap.graph.path import Path, PathPart
 from gomap.graph.reference import MAX_SPELT, Reference, Visitor
 from gomap.progress import Progress
+from gomap.reads import blocks
 from gomap.target import Target
 
 
@@ -91,8 +92,9 @@ def _pointers(walk: Following, places: array[int]) -> array[int]:
     found, word = array("Q", bytes(8 * len(places))), walk.word
     order = sorted(range(len(places)), key=places.__getitem__)
     for low, high, at, data in blocks(walk.target.memory, [places[i] for i in order], word):
-        for i in order[low:high] if data is not None else ():
-            found[i] = walk.pointer_in(bytes(data[places[i] - at : places[i] - at + word]))  # type: ignore[index]
+        if not isinstance(data, MemoryFault):
+            for i in order[low:high]:
+                found[i] = walk.pointer_in(bytes(data[places[i] - at : places[i] - at + word]))
     return found
 
 
@@ -118,7 +120,7 @@ def go_into(walk: Following, batch: Batch) -> None:
     others = [edge for edge, one in zip(layout.edges, together) if not one]
     for low, high, start, data in blocks(walk.target.memory, ordered, size):
         walk.progress("objects", low, len(addresses))
-        if data is None:
+        if isinstance(data, MemoryFault):
             for i in range(low, high):
                 walk.behind(_one(batch, order[i]), batch.type, ordered[i])
             continue

@@ -9,14 +9,14 @@ which is made when it is asked for: few of those that are found are told.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol, Union
 
 from gomap.errors import MemoryFault
 from gomap.golang.layouts.slots import SlotShape
 from gomap.gotypes import GoType
 from gomap.graph.path import KeyPart, Names, Path
-from gomap.memory import CHUNK, GAP, Buffer, Memory, stream
+from gomap.memory import Memory
 
 #: So many elements or entries are worth a batch.
 FROM = 64
@@ -105,22 +105,6 @@ class Takes(Protocol):
     def takes_maps(self, t: GoType, addresses: array[int], ways: Behind, path: Path) -> Sequence[int]:
         """Notes maps of a type. Numbers of those that are to be followed one by one: they lead to other maps, or are
         not known."""
-
-
-def blocks(memory: Memory, addresses: Sequence[int], size: int) -> Iterator[tuple[int, int, int, Buffer | None]]:
-    """Values of `size` bytes at these addresses, ascending, as (first, end, address, bytes that begin there): those of
-    number first up to end lie in them. None where they can't be read."""
-    runs: list[tuple[int, int]] = []
-    first, most = 0, CHUNK - size
-    for i in range(1, len(addresses)):
-        if addresses[i] - addresses[i - 1] > size + GAP or addresses[i] - addresses[first] > most:
-            runs.append((first, i))
-            first = i
-    if addresses:
-        runs.append((first, len(addresses)))
-    pieces = [(addresses[low], addresses[high - 1] + size - addresses[low]) for low, high in runs]
-    for (low, high), (at, _, data) in zip(runs, stream(memory, pieces)):
-        yield low, high, at, None if isinstance(data, MemoryFault) else data
 
 
 def _pointer(data: bytes, shape: SlotShape) -> int:

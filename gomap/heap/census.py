@@ -39,8 +39,8 @@ from gomap.golang.runtime.liveness import pointers_of
 from gomap.golang.runtime.malloc import MALLOC_HEADER, allocator
 from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType
-from gomap.memory import extents, gather, stream
 from gomap.progress import Progress, silent
+from gomap.reads import gather, views
 from gomap.target import Target, unpacker
 
 #: mspan.sweepgen less the heap's, of spans that the last collection has marked and that are not swept yet.
@@ -199,28 +199,18 @@ class HeaderReader:
         own = [span for span in own if span.size == PAGE_SIZE]
         found.spans = len(own)
         bits = self._bits(own)
-        places = [(span.start, span.size, i) for i, span in enumerate(own)]
-        together = list(extents(places))
-        done = 0
         waiting: list[Candidate] = []
-        pieces = stream(self.target.memory, [(base, length) for base, length, _ in together])
-        for (base, _, run), (_, _, whole) in zip(together, pieces):
-            for start, size, index in run:
-                if done % STEP == 0:
-                    progress("spans", done, len(own))
-                done += 1
-                if isinstance(whole, MemoryFault):
-                    try:
-                        view = memoryview(self.target.memory.read(start, size))
-                    except MemoryFault:
-                        found.unread += 1
-                        continue
-                else:
-                    view = memoryview(whole)[start - base : start - base + size]
-                try:
-                    waiting += self._of_span(own[index], view, bits)
-                except MemoryFault:
-                    found.unread += 1
+        pages = views(self.target.memory, [span.start for span in own], [span.size for span in own])
+        for done, (span, view) in enumerate(zip(own, pages)):
+            if done % STEP == 0:
+                progress("spans", done, len(own))
+            if isinstance(view, MemoryFault):
+                found.unread += 1
+                continue
+            try:
+                waiting += self._of_span(span, view, bits)
+            except MemoryFault:
+                found.unread += 1
             if len(waiting) >= 1 << 16:
                 self._add(waiting)
                 waiting = []

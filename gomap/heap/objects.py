@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gomap.columns.choose import columns
-from gomap.errors import GomapError, NoDebugInfo
+from gomap.errors import GomapError, MemoryFault, NoDebugInfo
 from gomap.golang.runtime.heap import INLINE_MARKS, MARKS_AT, PAGE_SIZE, Heap, Span
 from gomap.heap.census import UNSWEPT
-from gomap.memory import joined, runs
 from gomap.progress import Progress, silent
+from gomap.reads import scattered, views
 from gomap.target import Target
 
 #: Pages are looked up in blocks of so many bytes, of which the addresses of processes have at most MAX_BLOCKS.
@@ -135,31 +135,18 @@ class HeapObjects:
         order = sorted(range(len(spans)), key=wanted.__getitem__)
         found = [b""] * len(spans)
         inline = self._inline(spans)
-        most = max(sizes, default=1)
-        at = 0
-        for run in runs([wanted[i] for i in order], most):
-            base = run[0]
-            try:
-                data: bytes | None = self.memory.read(base, run[-1] + most - base)
-            except GomapError:
-                data = None
-            for i in order[at : at + len(run)]:
-                start = wanted[i] - base
-                one = self._one(spans[i], wanted[i]) if data is None else data[start : start + sizes[i]]
-                marks = inline.get(i)
-                if marks is not None:
-                    both = int.from_bytes(one, "little") | int.from_bytes(marks[: len(one)], "little")
-                    one = both.to_bytes(len(one), "little")
-                found[i] = one
-            at += len(run)
+        for i, data in zip(order, views(self.memory, [wanted[i] for i in order], [sizes[i] for i in order])):
+            if isinstance(data, MemoryFault):
+                self.unread += 1
+                one = bytes(sizes[i])
+            else:
+                one = bytes(data)
+            marks = inline.get(i)
+            if marks is not None:
+                both = int.from_bytes(one, "little") | int.from_bytes(marks[: len(one)], "little")
+                one = both.to_bytes(len(one), "little")
+            found[i] = one
         return found
-
-    def _one(self, span: Span, address: int) -> bytes:
-        try:
-            return self.memory.read(address, span.bits_size)
-        except GomapError:
-            self.unread += 1
-            return bytes(span.bits_size)
 
     def _inline(self, spans: Sequence[Span]) -> dict[int, bytes]:
         """Green Tea's marks, which are in the span until it is swept, by the number of the span."""
@@ -169,17 +156,9 @@ class HeapObjects:
             tail = self.heap.tail(span) if span.sweepgen in UNSWEPT else None
             if tail is not None and tail[1] != span.size:
                 places[i] = span.start + tail[1] + MARKS_AT
-        together = joined(self.memory, list(places.values()), [size] * len(places))
-        if together is not None:
-            data = bytes(together)
-            return {i: data[at : at + size] for i, at in zip(places, range(0, len(data), size))}
-        found = {}
-        for i, address in places.items():
-            try:
-                found[i] = self.memory.read(address, size)
-            except GomapError:
-                self.unread += 1
-        return found
+        found = {i: data for i, (_, data) in zip(places, scattered(self.memory, list(places.values()), size))}
+        self.unread += sum(data is None for data in found.values())
+        return {i: data for i, data in found.items() if data is not None}
 
     # -- where it is -----------------------------------------------------------------------------------
 

@@ -18,8 +18,8 @@ from gomap.columns.plain import words
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo
 from gomap.golang.runtime.heap import IN_USE, PAGE_SIZE, Heap, Span
 from gomap.gotypes import GoType
-from gomap.memory import gather
 from gomap.progress import Progress, silent
+from gomap.reads import gather
 from gomap.target import Target, read_record, unpacker
 
 #: specialprofile's own number has changed; the program's constant says what it is.

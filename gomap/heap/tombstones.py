@@ -17,7 +17,8 @@ from gomap.golang.layouts.structure import UNTOLD
 from gomap.golang.layouts.swiss.shape import MAX_LOAD_DEN, MAX_LOAD_NUM
 from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.heap.census import Census
-from gomap.memory import gather, stream
+from gomap.memory import stream
+from gomap.reads import gather
 from gomap.target import Target, unpacker
 
 

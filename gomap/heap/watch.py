@@ -19,7 +19,7 @@ from gomap.golang.layouts.structure import Candidate
 from gomap.golang.runtime.heap import PAGE_SIZE, Heap, Span
 from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.heap.census import UNSWEPT, Census, HeaderReader, _bits_at
-from gomap.memory import extents, stream
+from gomap.reads import views
 from gomap.target import Target
 
 #: Maps whose bytes are measured in one sample, beside the new ones.
@@ -160,18 +160,13 @@ class HeaderWatch:
         starts = {span.start for span in own}
         for start in [start for start in self._pages if start not in starts]:
             self._forget(self._pages.pop(start).rows.values(), result)
-        places = [(span.start, span.size, index) for index, span in enumerate(own)]
-        together = list(extents(places))
-        pieces = stream(self.target.memory, [(base, length) for base, length, _ in together])
-        for (base, _, run), (_, _, whole) in zip(together, pieces):
-            if isinstance(whole, MemoryFault):
-                result.missed += len(run)
+        for span, view in zip(own, views(self.target.memory, [s.start for s in own], [s.size for s in own])):
+            if isinstance(view, MemoryFault):
+                result.missed += 1
                 continue
-            view = memoryview(whole)
-            for start, size, index in run:
-                data, known = bytes(view[start - base : start - base + size]), self._pages.get(start)
-                if known is None or known.data != data or known.key != self._key(own[index]):
-                    yield own[index], data
+            data, known = bytes(view), self._pages.get(span.start)
+            if known is None or known.data != data or known.key != self._key(span):
+                yield span, data
 
     def _key(self, span: Span) -> tuple[int, int, int, int]:
         """What tells which objects are allocated."""

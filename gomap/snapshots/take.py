@@ -31,9 +31,9 @@ from gomap.heap.tombstones import tombstones
 from gomap.human import plural
 from gomap.listing import entries_json
 from gomap.maps import LAYOUTS, shape_of, view
-from gomap.memory import gather
 from gomap.moving import walked
 from gomap.progress import Progress
+from gomap.reads import gather
 from gomap.snapshots.columns import MOST, MOST_LOAD, UNKNOWN_NUMBER, Listed, Snapshot, Source, Texts
 from gomap.target import Target, Variable
 from gomap.values import UNREADABLE, Limits, Values

@@ -13,8 +13,8 @@ from gomap.golang.layouts.structure import Bytes
 from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import GoType, atomic_pointee
 from gomap.maps import view
-from gomap.memory import gather
 from gomap.moving import walked
+from gomap.reads import gather
 from gomap.syncmap.facts import (
     BATCH,
     MAX_ENTRIES,

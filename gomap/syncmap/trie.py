@@ -13,7 +13,7 @@ from gomap.golang.layouts.structure import Bytes
 from gomap.golang.runtime.dictionaries import ANY_POINTER, SHAPE
 from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import GoType, Kind, atomic_pointee
-from gomap.memory import gather
+from gomap.reads import gather
 from gomap.syncmap.facts import BATCH, MAX_ENTRIES, SyncEntry, SyncFindings, SyncMap, Trie
 from gomap.syncmap.shape import TrieShape, arguments_of, entry_type, weak_entry
 from gomap.target import Target, Variable

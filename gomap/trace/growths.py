@@ -17,7 +17,8 @@ from gomap.golang.runtime.pclntab import Functions
 from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType
 from gomap.maps import shape_of
-from gomap.memory import forget, gather
+from gomap.memory import forget
+from gomap.reads import gather
 from gomap.target import Location, Target
 from gomap.trace.calls import Calls
 from gomap.trace.port import Hit, Stops

@@ -19,6 +19,7 @@ LAYERS = (
     ("gomap.arrays", "gomap.errors", "gomap.human", "gomap.wrap", "gomap.progress", "gomap.anomaly", "gomap.zips"),
     ("gomap.results",),
     ("gomap.memory", "gomap.gotypes", "gomap.elf", "gomap.report"),
+    ("gomap.reads",),
     ("gomap.columns", "gomap.target", "gomap.process", "gomap.corefile"),
     ("gomap.registers", "gomap.places"),
     ("gomap.golang",),

@@ -8,21 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gomap.arrays import numpy
+from gomap.columns.choose import arrays
 from gomap.errors import MemoryFault
-from gomap.memory import (
-    CHUNK,
-    GAP,
-    MANY,
-    CachedMemory,
-    Read,
-    RecordingMemory,
-    RegionMemory,
-    extents,
-    gather,
-    one_by_one,
-    packed,
-    stream,
-)
+from gomap.memory import CHUNK, MANY, CachedMemory, Read, RecordingMemory, RegionMemory, one_by_one, stream
+from gomap.reads import GAP, extents, gather, packed
 from tests.support.space import AMD64, Space
 
 
@@ -111,7 +101,7 @@ def test_packed_gives_every_object_once(
     numbers = sorted({first + i for first, count in stretches for i in range(count)})
     addresses = [space.base + number * size for number in numbers if number * size < 20_000 - size]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gomap.memory.TOGETHER", together)
+        patch.setattr("gomap.reads.TOGETHER", together)
         found = list(packed(space, addresses, size))
     given_out: list[tuple[int, bytes | None]] = []
     for first, data in found:
@@ -130,15 +120,19 @@ def test_packed_gives_every_object_once(
 
 @given(st.lists(st.tuples(st.integers(0, 5_000_000), st.integers(1, 20_000)), max_size=60))
 def test_extents_cover_every_place_and_bridge_small_gaps_alone(places: list[tuple[int, int]]) -> None:
-    ordered = sorted((address, size, i) for i, (address, size) in enumerate(places))
-    runs = list(extents(ordered))
-    assert [place for _, _, run in runs for place in run] == ordered
-    for start, size, run in runs:
+    ordered = sorted(places)
+    runs = list(extents([address for address, _ in ordered], [size for _, size in ordered]))
+    assert [place for first, end, _, _ in runs for place in ordered[first:end]] == ordered
+    if numpy() is not None:
+        starts, lengths = (arrays().numbers([place[i] for place in ordered]) for i in (0, 1))
+        assert list(arrays().extents(starts, starts + lengths) if ordered else ()) == [run[:2] for run in runs]
+    for first, end, start, size in runs:
+        run = ordered[first:end]
         assert start == run[0][0]
-        assert start + size == max(address + length for address, length, _ in run)
+        assert start + size == max(address + length for address, length in run)
         assert len(run) == 1 or size <= CHUNK
         covered = start
-        for address, length, _ in run:
+        for address, length in run:
             assert address - covered <= GAP
             covered = max(covered, address + length)
 

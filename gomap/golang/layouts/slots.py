@@ -15,7 +15,8 @@ from gomap.columns.plain import words
 from gomap.errors import UnsupportedLayout
 from gomap.golang.layouts.structure import MapEntry
 from gomap.gotypes import GoType, Kind, has_pointers
-from gomap.memory import Buffer, Memory, gather
+from gomap.memory import Buffer, Memory
+from gomap.reads import gather
 from gomap.target import MAX_RECORD, Arch
 
 T = TypeVar("T")

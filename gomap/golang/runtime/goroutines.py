@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gomap.anomaly import Anomaly
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo
 from gomap.gotypes import GoType, Kind
-from gomap.memory import gather
+from gomap.reads import gather
 from gomap.target import Goroutine, Record, Target, read_record, unpacker
 
 MAX_THREADS = 1 << 16

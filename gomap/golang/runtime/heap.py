@@ -19,7 +19,8 @@ from gomap.errors import GomapError, MemoryFault, NoDebugInfo
 from gomap.golang.runtime.goroutines import goroutines
 from gomap.golang.runtime.malloc import MALLOC_HEADER, allocator
 from gomap.gotypes import GoType, Kind
-from gomap.memory import CHUNK, gather
+from gomap.memory import CHUNK
+from gomap.reads import gather
 from gomap.target import Target, read_record, unpacker
 
 PAGE_SIZE = 8192  # runtime.pageSize

@@ -29,7 +29,8 @@ from gomap.golang.layouts.integrity import (
     sample_step,
 )
 from gomap.golang.runtime.malloc import Allocator
-from gomap.memory import CHUNK, gather
+from gomap.memory import CHUNK
+from gomap.reads import gather
 
 #: noverflow counts every overflow bucket below this B, and only some of them from it on: incrnoverflow.
 EXACT_B = 16

@@ -9,7 +9,7 @@ from gomap.golang.layouts.classic.shape import EMPTY_ONE, EVACUATED, MARKS
 from gomap.golang.layouts.classic.walk import MAX_CHAIN
 from gomap.golang.layouts.spot import Spot
 from gomap.golang.runtime.malloc import Allocator
-from gomap.memory import gather
+from gomap.reads import gather
 
 
 def head(found: ClassicMap, address: int, rules: Allocator) -> Spot | None:

@@ -34,7 +34,8 @@ from gomap.golang.layouts.slots import Bucket, behind, entries_of
 from gomap.golang.layouts.structure import Bytes, Growth, MapEntry, Structure
 from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import has_pointers
-from gomap.memory import gather, one_by_one, stream
+from gomap.memory import one_by_one, stream
+from gomap.reads import gather
 from gomap.results.show import ClassicFacts
 from gomap.target import Record, Target, read_record
 

@@ -19,7 +19,8 @@ from gomap.errors import MemoryFault
 from gomap.golang.layouts.classic.shape import MARKS, ClassicShape
 from gomap.golang.layouts.marks import Strip, Tally
 from gomap.golang.layouts.structure import Structure
-from gomap.memory import CHUNK, Buffer, Stream, gather, packed, stream
+from gomap.memory import CHUNK, Buffer, Stream, stream
+from gomap.reads import gather, packed
 from gomap.target import Target
 
 #: An array is given up after this many chunks in a row that can't be read.

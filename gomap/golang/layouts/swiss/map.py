@@ -35,7 +35,8 @@ from gomap.golang.layouts.swiss.shape import (
 )
 from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import has_pointers
-from gomap.memory import CHUNK, GAP, Buffer, Place, extents, gather, stream
+from gomap.memory import CHUNK, Buffer
+from gomap.reads import GAP, blocks, gather
 from gomap.results.show import SwissFacts
 from gomap.target import Record, Target, read_record, unpacker
 
@@ -228,22 +229,22 @@ class SwissMap:
             what = f"table {table.index} has no empty slot: the search for a key that is not in it never ends"
             structure.anomalies.append(Anomaly("warning", "no-empty-slot", what, table.address))
 
-    def _groups(self, structure: Structure) -> Iterator[tuple[Buffer, list[Place]]]:
+    def _groups(self, structure: Structure) -> Iterator[tuple[Buffer, list[tuple[int, int, int]]]]:
         """Groups of all tables by address, neighbours together: bytes, and where in them whose groups lie, as
         (offset, bytes, index of the table).
 
         The bytes hold until the next are asked for. What can't be read becomes an anomaly.
         """
         size, memory = self.shape.slots.size, self.target.memory
-        places = sorted((table.groups_address, table.groups * size, i) for i, table in enumerate(structure.tables))
+        tables = sorted((table.groups_address, table.groups * size, i) for i, table in enumerate(structure.tables))
+        addresses, sizes = [address for address, _, _ in tables], [length for _, length, _ in tables]
         # Among the arrays of tables lie those of a table that was split, and of other maps: one more is read along.
         gap = MAX_TABLE_CAPACITY // SLOTS * size + GAP
-        together = list(extents(places, gap))
-        for (base, _, run), (_, _, data) in zip(together, stream(memory, [found[:2] for found in together])):
+        for first, end, base, data in blocks(memory, addresses, sizes, gap):
             if not isinstance(data, MemoryFault):
-                yield data, [(address - base, length, index) for address, length, index in run]
+                yield data, [(address - base, length, index) for address, length, index in tables[first:end]]
                 continue
-            for address, length, index in run:
+            for address, length, index in tables[first:end]:
                 try:
                     yield memory.read(address, length), [(0, length, index)]
                 except MemoryFault as fault:
