@@ -299,9 +299,10 @@ class KeyCheck:
 
     def _same_hash(self) -> Iterator[list[tuple[int, int]]]:
         many = columns()
-        where, slots = many.joined(self._places), many.joined(self._slots)
-        for group in many.alike(self._hashes):
-            yield [(int(where[i]), int(slots[i])) for i in group]
+        groups = list(many.alike(self._hashes))
+        if groups:
+            where, slots = many.joined(self._places), many.joined(self._slots)
+            yield from ([(int(where[i]), int(slots[i])) for i in group] for group in groups)
 
     def left_out(self, live: int, step: int) -> None:
         """Says which keys of the `live` ones were not compared with their hashes, and why."""
