@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -208,41 +208,38 @@ class LiteralReader:
 
     def literal(self, t: GoType) -> bytes:
         """The bytes of the literal of type t that comes next. Raises BadExpression."""
-        if t.kind is Kind.INTERFACE:
-            return self.interface(t)
-        if t.kind is Kind.STRUCT:
-            return self.struct(t)
-        if t.kind is Kind.ARRAY:
-            return self.array(t)
-        if t.kind in (Kind.POINTER, Kind.UNSAFE_POINTER, Kind.CHAN):
-            return self.pointer(t)
+        of_parts = _OF_PARTS.get(t.kind)
+        if of_parts is not None:
+            return of_parts(self, t)
         if self.converts(t):
             data = self.value(t)
             self.expect(")", t)
             return data
-        if t.kind is Kind.BOOL:
-            found = self.match(re.compile(r"(true|false)\b"))
-            if found is None:
-                raise self.expected(t)
-            return b"\1" if found.group() == "true" else b"\0"
-        if t.kind in (Kind.INT, Kind.UINT):
-            return self.integer(t)
-        if t.kind is Kind.FLOAT:
-            found = self.match(_SIGNED)
-            if found is None:
-                raise self.expected(t)
-            return self.float(t, found.group(), t.size)
-        if t.kind is Kind.COMPLEX:
-            return self.complex(t)
-        if t.kind is Kind.STRING:
-            found = self.match(_STRING)
-            if found is None:
-                typed = self.text[self.at : self.operand_end(self.at)].strip()
-                bare = typed.strip("'")
-                hint = typed != bare or re.fullmatch(r"[^\W\d][\w.]*|.*[\"()\[\]{}*&:].*|", bare) is None
-                raise self.wrong(t, f'expected a string in "quotes", as in "{bare}"') if hint else self.expected(t)
-            return self.keys.string(unquote(found.group()).encode("utf-8", "surrogateescape"))
-        raise BadExpression(f"{an(t.name)} can't be a key: it can't be compared")
+        basic = _BASIC.get(t.kind)
+        if basic is None:
+            raise BadExpression(f"{an(t.name)} can't be a key: it can't be compared")
+        return basic(self, t)
+
+    def boolean(self, t: GoType) -> bytes:
+        found = self.match(re.compile(r"(true|false)\b"))
+        if found is None:
+            raise self.expected(t)
+        return b"\1" if found.group() == "true" else b"\0"
+
+    def real(self, t: GoType) -> bytes:
+        found = self.match(_SIGNED)
+        if found is None:
+            raise self.expected(t)
+        return self.float(t, found.group(), t.size)
+
+    def string(self, t: GoType) -> bytes:
+        found = self.match(_STRING)
+        if found is None:
+            typed = self.text[self.at : self.operand_end(self.at)].strip()
+            bare = typed.strip("'")
+            hint = typed != bare or re.fullmatch(r"[^\W\d][\w.]*|.*[\"()\[\]{}*&:].*|", bare) is None
+            raise self.wrong(t, f'expected a string in "quotes", as in "{bare}"') if hint else self.expected(t)
+        return self.keys.string(unquote(found.group()).encode("utf-8", "surrogateescape"))
 
     def converts(self, t: GoType) -> bool:
         """Takes `main.Color(` of main.Color(3), with or without the package."""
@@ -417,6 +414,22 @@ class LiteralReader:
     def basic(self, name: str) -> GoType | None:
         """A predeclared type, such as int, for the target's pointer size."""
         return basic(name, self.arch.pointer_size)
+
+
+#: How literals of each kind are read. The basic ones may be converted.
+_OF_PARTS: Mapping[Kind, Callable[[LiteralReader, GoType], bytes]] = {
+    Kind.INTERFACE: LiteralReader.interface,
+    Kind.STRUCT: LiteralReader.struct,
+    Kind.ARRAY: LiteralReader.array,
+    **dict.fromkeys((Kind.POINTER, Kind.UNSAFE_POINTER, Kind.CHAN), LiteralReader.pointer),
+}
+_BASIC: Mapping[Kind, Callable[[LiteralReader, GoType], bytes]] = {
+    Kind.BOOL: LiteralReader.boolean,
+    **dict.fromkeys((Kind.INT, Kind.UINT), LiteralReader.integer),
+    Kind.FLOAT: LiteralReader.real,
+    Kind.COMPLEX: LiteralReader.complex,
+    Kind.STRING: LiteralReader.string,
+}
 
 
 def _is_named(operand: str) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import chain
 
 from gomap import typenames
 from gomap.errors import GomapError, NoDebugInfo, NoSuchVariable
@@ -17,67 +20,146 @@ def root_of(target: Target, name: str, quoted: bool) -> tuple[Variable, list[Ste
 
     A name in quotes is first looked up as a symbol, as in gdb: no local variable hides it.
     """
-    if quoted:
-        whole = target.variable(name)
-        if whole is not None:
-            return whole, []
     slash = name.rfind("/") + 1
-    parts = name[slash:].split(".")
-    prefix = name[:slash]
-    # A local hides a package of that name, but in its own function alone: callers' locals come after packages.
-    dotted = len(parts) > 1
-    local = None if prefix else target.variable(parts[0], callers=not dotted)
-    if local is not None:
-        return local, [Select(part) for part in parts[1:]]
-    for end in range(2, len(parts) + 1):
-        spelt = prefix + ".".join(parts[:end])
-        found = target.variable(spelt) or (target.variable(typenames.as_symbol(spelt)) if end > 2 else None)
-        if found is not None:
-            return found, [Select(part) for part in parts[end:]]
-    local = target.variable(parts[0]) if dotted and not prefix else None
-    if local is not None:
-        return local, [Select(part) for part in parts[1:]]
-    package = None if prefix else target.package
+    wanted = _SpeltName(target, name, name[:slash], name[slash:].split("."))
+    ways = (_whole, *_MEANINGS) if quoted else _MEANINGS
+    found = next((one for way in ways for one in way(wanted)), None)
+    if found is None:
+        raise _unknown(wanted)
+    variable, taken = found
+    return variable, [Select(part) for part in wanted.parts[taken:]]
+
+
+@dataclass(frozen=True)
+class _SpeltName:
+    """A name: the path in front of its last slash, and what dots part behind it."""
+
+    target: Target
+    name: str
+    prefix: str
+    parts: list[str]
+
+    @property
+    def dotted(self) -> bool:
+        return len(self.parts) > 1
+
+    @property
+    def package(self) -> str:
+        """What its first part is where that is no variable."""
+        return self.prefix + self.parts[0]
+
+    def paths(self) -> Iterator[str]:
+        """The packages that its first part may stand for."""
+        if self.dotted and not self.prefix:
+            yield from typenames.paths_of(self.target, self.parts[0])
+
+
+#: Variables that a name may stand for, each with how many of its parts it takes, what comes first first.
+_Found = Iterator[tuple[Variable, int]]
+
+
+def _known(variable: Variable | None, taken: int) -> _Found:
+    if variable is not None:
+        yield variable, taken
+
+
+def _whole(wanted: _SpeltName) -> _Found:
+    return _known(wanted.target.variable(wanted.name), len(wanted.parts))
+
+
+def _local(wanted: _SpeltName) -> _Found:
+    """A local hides a package of that name, but in its own function alone: callers' locals come after packages."""
+    if not wanted.prefix:
+        yield from _known(wanted.target.variable(wanted.parts[0], callers=not wanted.dotted), 1)
+
+
+def _of_package(wanted: _SpeltName) -> _Found:
+    for end in range(2, len(wanted.parts) + 1):
+        spelt, variable = wanted.prefix + ".".join(wanted.parts[:end]), wanted.target.variable
+        yield from _known(variable(spelt) or (variable(typenames.as_symbol(spelt)) if end > 2 else None), end)
+
+
+def _of_a_caller(wanted: _SpeltName) -> _Found:
+    if wanted.dotted and not wanted.prefix:
+        yield from _known(wanted.target.variable(wanted.parts[0]), 1)
+
+
+def _of_this_package(wanted: _SpeltName) -> _Found:
+    package = None if wanted.prefix else wanted.target.package
     if package:
-        found = target.variable(f"{package}.{parts[0]}")
-        if found is not None:
-            return found, [Select(part) for part in parts[1:]]
-    if dotted and not prefix:
-        for path in typenames.paths_of(target, parts[0]):
-            for end in range(2, len(parts) + 1):
-                found = target.variable(f"{path}.{'.'.join(parts[1:end])}")
-                if found is not None:
-                    return found, [Select(part) for part in parts[end:]]
+        yield from _known(wanted.target.variable(f"{package}.{wanted.parts[0]}"), 1)
+
+
+def _of_a_package_by_its_last_word(wanted: _SpeltName) -> _Found:
+    for path in wanted.paths():
+        for end in range(2, len(wanted.parts) + 1):
+            yield from _known(wanted.target.variable(f"{path}.{'.'.join(wanted.parts[1:end])}"), end)
+
+
+_MEANINGS = (_local, _of_package, _of_a_caller, _of_this_package, _of_a_package_by_its_last_word)
+
+
+def _unknown(wanted: _SpeltName) -> GomapError:
+    """What is to be said of a name that stands for nothing."""
+    target, name = wanted.target, wanted.name
     nameless = without_names(target)
     if nameless is not None:
-        raise NoDebugInfo(f"no variable {name!r}: {nameless}")
-    where = "in this frame, the frames that called it, or the packages"
+        return NoDebugInfo(f"no variable {name!r}: {nameless}")
+    said = None if target.kind == "recorded" else _something_else(wanted)
+    if said is not None:
+        return NoSuchVariable(said)
+    meant = _meant(target, name)
+    said = None if meant else _unused(wanted)
+    if said is not None:
+        return NoSuchVariable(said)
+    return NoSuchVariable(
+        f"no variable {name!r} {_where(target)}: {f'did you mean {meant}?' if meant else _hint(target)}"
+    )
+
+
+def _something_else(wanted: _SpeltName) -> str | None:
+    """What the name is where it is no variable's."""
+    if not wanted.dotted:
+        return None
+    packages = chain([wanted.package], wanted.paths())
+    told = (_not_a_variable(wanted.target, package, wanted.parts[1]) for package in packages)
+    return next((one for one in told if one is not None), None)
+
+
+def _unused(wanted: _SpeltName) -> str | None:
+    """Why a variable of a package that is there is not."""
+    target, package = wanted.target, wanted.package
+    if not wanted.dotted:
+        return None
+    if package == target.package and target.variable(wanted.parts[1]) is not None:
+        rest = ".".join(wanted.parts[1:])
+        return f"no package variable {package}.{wanted.parts[1]}: {rest} is a local variable; did you mean {rest}?"
+    if typenames.has_package(target, package):
+        return (
+            f"the program has no variable {wanted.name!r}: it has the package {package}, but the linker drops unused "
+            "variables"
+        )
+    return None
+
+
+def _where(target: Target) -> str:
+    """Where variables were looked for."""
+    if target.kind == "recorded":
+        return "in the file"
     if isinstance(target, OnGoroutine):
         unseen = f" ({target.problem})" if target.problem else ""
-        where = f"in the frames of goroutine {target.goroutine}{unseen} or the packages"
+        return f"in the frames of goroutine {target.goroutine}{unseen} or the packages"
+    return "in this frame, the frames that called it, or the packages"
+
+
+def _hint(target: Target) -> str:
+    """What to try."""
+    if target.kind == "recorded":
+        return f"it has {', '.join(v.name for v in target.frame_variables(can_reach_map) if can_reach_map(v.type))}"
     hint = "package variables need their full name, like main.cache"
     if target.kind == "live" and target.goroutine is None:
-        hint = f"no goroutine is selected (--goroutine N names one); {hint}"
-    if target.kind == "recorded":
-        where = "in the file"
-        hint = f"it has {', '.join(v.name for v in target.frame_variables(can_reach_map) if can_reach_map(v.type))}"
-    if target.kind != "recorded" and dotted:
-        for package in [prefix + parts[0], *(() if prefix else typenames.paths_of(target, parts[0]))]:
-            why = _not_a_variable(target, package, parts[1])
-            if why is not None:
-                raise NoSuchVariable(why)
-    meant = _meant(target, name)
-    package = prefix + parts[0]
-    if not meant and len(parts) > 1 and package == target.package and target.variable(parts[1]) is not None:
-        rest = ".".join(parts[1:])
-        raise NoSuchVariable(
-            f"no package variable {package}.{parts[1]}: {rest} is a local variable; did you mean {rest}?"
-        )
-    if not meant and dotted and typenames.has_package(target, package):
-        raise NoSuchVariable(
-            f"the program has no variable {name!r}: it has the package {package}, but the linker drops unused variables"
-        )
-    raise NoSuchVariable(f"no variable {name!r} {where}: {f'did you mean {meant}?' if meant else hint}")
+        return f"no goroutine is selected (--goroutine N names one); {hint}"
+    return hint
 
 
 def _not_a_variable(target: Target, package: str, name: str) -> str | None:

@@ -118,54 +118,88 @@ def _parse(body: str, text: str) -> tuple[Root, list[Step]]:
     return root, [*steps, *_steps(rest, text), *prefixes[::-1]]
 
 
-def _operand(body: str, text: str) -> tuple[Root, list[Step], str]:
-    """(the root, steps within its brackets, what follows)."""
-    if body.startswith("("):
-        end = closes(body)
-        if end < 0:
-            raise BadExpression(f"{text!r} has a ( without its )")
-        inner, rest = body[1:end].strip(), body[end + 1 :].lstrip()
-        if rest.startswith("("):
-            return _converted(inner, rest, text)
-        root, steps = _parse(inner, text)
-        return root, steps, rest
-    if body.startswith("'"):
-        end = body.find("'", 1)
-        if end < 0:
-            raise BadExpression(f"{text!r} has a quote without its end")
-        return Name(body[1:end], quoted=True), [], body[end + 1 :]
+#: The root, steps within its brackets, what follows.
+_Operand = tuple[Root, list[Step], str]
+
+
+def _operand(body: str, text: str) -> _Operand:
+    """The operand that body begins with. text: the whole expression, for what is said of it."""
+    return next(found for found in (form(body, text) for form in _FORMS) if found is not None)
+
+
+def _in_brackets(body: str, text: str) -> _Operand | None:
+    if not body.startswith("("):
+        return None
+    end = closes(body)
+    if end < 0:
+        raise BadExpression(f"{text!r} has a ( without its )")
+    inner, rest = body[1:end].strip(), body[end + 1 :].lstrip()
+    if rest.startswith("("):
+        return _converted(inner, rest, text)
+    root, steps = _parse(inner, text)
+    return root, steps, rest
+
+
+def _in_quotes(body: str, text: str) -> _Operand | None:
+    if not body.startswith("'"):
+        return None
+    end = body.find("'", 1)
+    if end < 0:
+        raise BadExpression(f"{text!r} has a quote without its end")
+    return Name(body[1:end], quoted=True), [], body[end + 1 :]
+
+
+def _place(body: str, text: str) -> _Operand | None:
     place = PLACE.match(body)
-    if place is not None:
-        return Name(place.group()), [], body[place.end() :]
+    return None if place is None else (Name(place.group()), [], body[place.end() :])
+
+
+def _address(body: str, text: str) -> _Operand | None:
     address = ADDRESS.match(body)
-    if address is not None:
-        rest = body[address.end() :].lstrip()
-        if rest.startswith(":"):
-            return At(int(address.group(), 16), rest[1:].strip()), [], ""
-        return At(int(address.group(), 16), None), [], rest
-    if body.startswith('"') and re.match(r'"[^"]*"\s*\(', body):  # Delve's quotes around a type's name
-        end = body.index('"', 1)
-        return _converted(body[1:end], body[end + 1 :].lstrip(), text)
-    kind = _TYPE_WORDS.match(body)
+    if address is None:
+        return None
+    rest = body[address.end() :].lstrip()
+    if rest.startswith(":"):
+        return At(int(address.group(), 16), rest[1:].strip()), [], ""
+    return At(int(address.group(), 16), None), [], rest
+
+
+def _type_in_quotes(body: str, text: str) -> _Operand | None:
+    """Delve's quotes around a type's name."""
+    if not re.match(r'"[^"]*"\s*\(', body):
+        return None
+    end = body.index('"', 1)
+    return _converted(body[1:end], body[end + 1 :].lstrip(), text)
+
+
+def _type_written_out(body: str, text: str) -> _Operand | None:
+    kind, found = _TYPE_WORDS.match(body), _NAME.match(body)
+    if kind is None or (found is not None and found.group() not in ("map", "chan", "func", "struct", "interface")):
+        return None
+    end = _type_end(body)
+    return _converted(body[:end], body[end:], text) if body.startswith("(", end) else None
+
+
+def _name(body: str, text: str) -> _Operand:
     found = _NAME.match(body)
-    if kind is not None and (found is None or found.group() in ("map", "chan", "func", "struct", "interface")):
-        end = _type_end(body)
-        if body.startswith("(", end):
-            return _converted(body[:end], body[end:], text)
     if found is None:
         raise BadExpression(f"{text!r} is not a variable: expected a name like m or main.cache, or 0xADDR:TYPE")
     name, rest = found.group(), body[found.end() :]
     if name.endswith("."):  # of x.(T)
-        name, rest = name[:-1], f".{rest}"
-    elif rest.lstrip().startswith("("):
-        head, _, method = name.rpartition(".")
-        if method in ("Load", "key") and head:
-            return Name(head), [], f".{method}{rest}"
-        return _converted(name, rest.lstrip(), text)
-    return Name(name), [], rest
+        return Name(name[:-1]), [], f".{rest}"
+    if not rest.lstrip().startswith("("):
+        return Name(name), [], rest
+    head, _, method = name.rpartition(".")
+    if method in ("Load", "key") and head:
+        return Name(head), [], f".{method}{rest}"
+    return _converted(name, rest.lstrip(), text)
 
 
-def _converted(name: str, rest: str, text: str) -> tuple[Root, list[Step], str]:
+#: What an operand may be: the first that body begins with, a name where it is nothing else.
+_FORMS = (_in_brackets, _in_quotes, _place, _address, _type_in_quotes, _type_written_out, _name)
+
+
+def _converted(name: str, rest: str, text: str) -> _Operand:
     end = closes(rest)
     if end < 0:
         raise BadExpression(f"{text!r} has a ( without its )")

@@ -61,10 +61,8 @@ def check(
     for code, number in found.untold.items():
         if code in PARTIAL:
             findings.skip(PARTIAL[code][0], number, None, PARTIAL[code][1])
-        elif findings.counts.get(code):
-            findings.more(code, number)
-        elif code == "unreadable":  # and of those that were told the core file has none
-            findings.skip("parts", number, None, NOT_IN_CORE)
+        else:
+            findings.untold({code: number})
     if isinstance(shape, ReadDirtyShape):
         return _halves(ReadDirtyWalk(target, shape, variable), findings, found.count, check_map)
     step = sample_step(found.count, full)

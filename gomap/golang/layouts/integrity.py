@@ -6,7 +6,7 @@ field and not the keys. Nothing here raises for a corrupt map.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, NamedTuple
 
@@ -118,6 +118,14 @@ class Findings:
                 return
         if number:
             self.unchecked.append(Unchecked(what, number, of, why))
+
+    def untold(self, numbers: Mapping[str, int]) -> None:
+        """So many of each kind a walk has not told one by one."""
+        for code, number in numbers.items():
+            if self.counts.get(code):
+                self.more(code, number)
+            elif code == "unreadable":  # and of those that were told the core file has none
+                self.skip("parts", number, None, NOT_IN_CORE)
 
     def only(self, code: str, message: str, address: int | None) -> None:
         """This explains all that was found."""

@@ -8,6 +8,7 @@ the only one that changed, is read by its fields in debug information.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gomap.errors import BadExpression, GomapError, MemoryFault, NoDebugInfo
@@ -291,42 +292,50 @@ class DescribedTypes:
     def _make(self, d: Descriptor) -> GoType:
         kind, basic = KINDS[d.kind & KIND_MASK]
         name = self._own_name(d) or basic
-        arch, word = self.target.arch, self.target.arch.pointer_size
-        own = d.address + 4 * word + 16
+        make = _MAKERS.get(kind)
+        return GoType(kind, name, d.size) if make is None else make(self, d, name)
 
-        def pointer(index: int) -> int:
-            return arch.pointer(self.target.memory.read(own + index * word, word))
+    def _own(self, d: Descriptor, index: int = 0) -> int:
+        """What follows abi.Type in the descriptor: the word of that number."""
+        word = self._word
+        return self.target.arch.pointer(self.target.memory.read(self._own_at(d) + index * word, word))
 
-        if kind is Kind.POINTER:
-            elem = pointer(0)
-            return GoType(kind, name or "*" + self._name_of(elem), word, lazy_elem=self._lazy(elem))
-        if kind is Kind.SLICE:
-            elem = pointer(0)
-            return GoType(kind, name or "[]" + self._name_of(elem), d.size, lazy_elem=self._lazy(elem))
-        if kind is Kind.ARRAY:
-            elem, length = pointer(0), pointer(2)
-            held = self._part(d, elem, 0, length)
-            return GoType(kind, name or f"[{length}]" + held.name, d.size, length, lazy_elem=fixed(held))
-        if kind is Kind.CHAN:
-            elem, direction = pointer(0), pointer(1)
-            prefix = {1: "<-chan ", 2: "chan<- "}.get(direction, "chan ")
-            return GoType(kind, name or prefix + self._name_of(elem), word, lazy_elem=self._lazy(elem))
-        if kind is Kind.INTERFACE:
-            count = pointer(2)
-            return GoType(
-                kind,
-                name or ("interface {}" if not count else self._raw_name(d)),
-                d.size,
-                methods=bool(count),
-            )
-        if kind is Kind.STRUCT:
-            fields = self._fields(d, own)
-            return GoType(kind, name or self._struct_name(fields), d.size, fields=fields)
-        if kind is Kind.MAP:
-            return self._map(d, name)
-        if kind is Kind.FUNC:
-            return GoType(kind, name or self._func_name(d, 0), word)
-        return GoType(kind, name, d.size)
+    def _own_at(self, d: Descriptor) -> int:
+        return d.address + 4 * self._word + 16
+
+    @property
+    def _word(self) -> int:
+        return self.target.arch.pointer_size
+
+    def _pointer(self, d: Descriptor, name: str) -> GoType:
+        elem = self._own(d)
+        return GoType(Kind.POINTER, name or "*" + self._name_of(elem), self._word, lazy_elem=self._lazy(elem))
+
+    def _slice(self, d: Descriptor, name: str) -> GoType:
+        elem = self._own(d)
+        return GoType(Kind.SLICE, name or "[]" + self._name_of(elem), d.size, lazy_elem=self._lazy(elem))
+
+    def _array(self, d: Descriptor, name: str) -> GoType:
+        elem, length = self._own(d), self._own(d, 2)
+        held = self._part(d, elem, 0, length)
+        return GoType(Kind.ARRAY, name or f"[{length}]" + held.name, d.size, length, lazy_elem=fixed(held))
+
+    def _chan(self, d: Descriptor, name: str) -> GoType:
+        elem, direction = self._own(d), self._own(d, 1)
+        prefix = {1: "<-chan ", 2: "chan<- "}.get(direction, "chan ")
+        return GoType(Kind.CHAN, name or prefix + self._name_of(elem), self._word, lazy_elem=self._lazy(elem))
+
+    def _interface(self, d: Descriptor, name: str) -> GoType:
+        count = self._own(d, 2)
+        told = name or ("interface {}" if not count else self._raw_name(d))
+        return GoType(Kind.INTERFACE, told, d.size, methods=bool(count))
+
+    def _struct(self, d: Descriptor, name: str) -> GoType:
+        fields = self._fields(d, self._own_at(d))
+        return GoType(Kind.STRUCT, name or self._struct_name(fields), d.size, fields=fields)
+
+    def _func(self, d: Descriptor, name: str) -> GoType:
+        return GoType(Kind.FUNC, name or self._func_name(d, 0), self._word)
 
     def _part(self, d: Descriptor, address: int, offset: int, count: int = 1) -> GoType:
         """The type of a part that values of type d have in themselves, `count` times from `offset` on."""
@@ -369,18 +378,16 @@ class DescribedTypes:
         name = self._own_name(d) or basic
         if name or depth > MAX_DEPTH:
             return name or self._raw_name(d)
-        arch, word = self.target.arch, self.target.arch.pointer_size
-        own = d.address + 4 * word + 16
-        first = arch.pointer(self.target.memory.read(own, word))
+        first = self._own(d)
         if kind is Kind.POINTER:
             return "*" + self._name_of(first, depth + 1)
         if kind is Kind.SLICE:
             return "[]" + self._name_of(first, depth + 1)
         if kind is Kind.ARRAY:
-            length = arch.pointer(self.target.memory.read(own + 2 * word, word))
+            length = self._own(d, 2)
             return f"[{length}]" + self._name_of(first, depth + 1)
         if kind is Kind.MAP:
-            elem = arch.pointer(self.target.memory.read(own + word, word))
+            elem = self._own(d, 1)
             return f"map[{self._name_of(first, depth + 1)}]{self._name_of(elem, depth + 1)}"
         if kind is Kind.FUNC:
             return self._func_name(d, depth)
@@ -478,6 +485,19 @@ class DescribedTypes:
         if found is None:
             raise NoDebugInfo(f"the program has no debug information on {name}")
         return found
+
+
+#: How types of each kind are made, of a descriptor and a name that may be empty. The others have no parts.
+_MAKERS: Mapping[Kind, Callable[[DescribedTypes, Descriptor, str], GoType]] = {
+    Kind.POINTER: DescribedTypes._pointer,
+    Kind.SLICE: DescribedTypes._slice,
+    Kind.ARRAY: DescribedTypes._array,
+    Kind.CHAN: DescribedTypes._chan,
+    Kind.INTERFACE: DescribedTypes._interface,
+    Kind.STRUCT: DescribedTypes._struct,
+    Kind.MAP: DescribedTypes._map,
+    Kind.FUNC: DescribedTypes._func,
+}
 
 
 def dynamic(types: DescribedTypes, interface: GoType, data: bytes) -> tuple[GoType, int, bool] | None:

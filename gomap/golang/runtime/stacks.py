@@ -170,15 +170,7 @@ class Stacks:
             size = self._functions.frame_size(call[0].pc)
             if size is None or function in _PLACED or not low < top <= high:
                 continue
-            before = None if newer is None else newer[-1].function
-            if not sp:
-                # Delve follows frame pointers. Where a signal came before the call had made its own, it still is its
-                # caller's, and leads to whom that returns to.
-                skips = before == _HANDLER and self._functions.has_callers_frame_pointer(call[0].pc)
-            elif low <= sp < high:
-                skips = top - sp != size
-            else:
-                skips = before is not None and before not in _NOWHERE and before != "runtime.asmcgocall"
+            skips = self._skips(goroutine, None if newer is None else newer[-1].function, call[0], top - size)
             if skips and sp:
                 filled = self._filled(goroutine, frames, call)
                 if filled is not None:
@@ -191,6 +183,18 @@ class Stacks:
                 whole = [replace(frame, locals=()) if frame in call else frame for frame in frames]
                 return whole, self._between(function, older[0].function)
         return frames, None
+
+    def _skips(self, goroutine: Goroutine, before: str | None, call: Frame, wanted: int) -> bool:
+        """Whether the debugger skips calls behind this one, whose stack pointer should be `wanted`. before: the
+        function that it called."""
+        low, high = goroutine.stack
+        if not call.sp:
+            # Delve follows frame pointers. Where a signal came before the call had made its own, it still is its
+            # caller's, and leads to whom that returns to.
+            return before == _HANDLER and self._functions.has_callers_frame_pointer(call.pc)
+        if low <= call.sp < high:
+            return call.sp != wanted
+        return before is not None and before not in _NOWHERE and before != "runtime.asmcgocall"
 
     def _filled(self, goroutine: Goroutine, frames: list[Frame], call: list[Frame]) -> list[Frame] | None:
         """The frames with those that the debugger skips behind the call, by the runtime's own table; None where that
@@ -337,23 +341,42 @@ def _problem(goroutine: Goroutine, frames: Sequence[Frame]) -> str | None:
     """Why these are not the goroutine's frames, or not all of them. A thread may be anywhere, in C too."""
     if not frames:
         return "its stack can't be unwound"
-    if len(frames) >= MAX_FRAMES:
-        return f"only its newest {MAX_FRAMES:,} frames were searched"
-    # Delve has a frame without a name where C was called from, and behind it not always who called it.
+    return next(filter(None, (rule(goroutine, frames) for rule in _PROBLEMS)), None)
+
+
+def _too_many(goroutine: Goroutine, frames: Sequence[Frame]) -> str | None:
+    return f"only its newest {MAX_FRAMES:,} frames were searched" if len(frames) >= MAX_FRAMES else None
+
+
+def _lost_in_c(goroutine: Goroutine, frames: Sequence[Frame]) -> str | None:
+    """Delve has a frame without a name where C was called from, and behind it not always who called it."""
     functions = [frame.function for frame in frames]
     callers = zip(functions, functions[1:], [*functions[2:], ""])
     if any(three[:2] == ("runtime.asmcgocall", "") and three[2] != "runtime.cgocall" for three in callers):
         return "its stack can't be unwound beyond runtime.asmcgocall, which called C"
+    return None
+
+
+def _in_no_function(goroutine: Goroutine, frames: Sequence[Frame]) -> str | None:
     if goroutine.thread is None and frames[0].function in _NOWHERE and not _elsewhere(goroutine, frames):
         return f"its stack can't be unwound: its saved pc {goroutine.pc:#x} is in no function"
-    at_end = functions[-1] in OLDEST or functions[-1] == "main.main"  # where gdb ends unless told not to
+    return None
+
+
+def _has_no_end(goroutine: Goroutine, frames: Sequence[Frame]) -> str | None:
+    functions, last = [frame.function for frame in frames], frames[-1]
+    at_end = last.function in OLDEST or last.function == "main.main"  # where gdb ends unless told not to
     low, high = goroutine.stack
     # What looks like the end on the system's stack is none of the goroutine's.
-    mistaken = at_end and frames[-1].sp and not low < frames[-1].sp <= high
+    mistaken = at_end and last.sp and not low < last.sp <= high
     if mistaken or (not at_end and not _called_by_c(goroutine, frames)):
         known = (name for name in reversed(functions[:-1] if at_end else functions) if name not in _NOWHERE)
         return f"its stack can't be unwound beyond {next(known, 'where its thread is')}"
     return None
+
+
+#: What may be wrong with frames, what explains most first.
+_PROBLEMS = (_too_many, _lost_in_c, _in_no_function, _has_no_end)
 
 
 def _called_by_c(goroutine: Goroutine, frames: Sequence[Frame]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from gomap.columns.choose import columns, counting
@@ -12,7 +13,6 @@ from gomap.golang.hashing.hasher import Hasher
 from gomap.golang.hashing.plans import Plan
 from gomap.golang.layouts.integrity import (
     EXPLAINED,
-    NOT_IN_CORE,
     WRITING,
     Checked,
     Findings,
@@ -61,6 +61,16 @@ def check(
     return _SwissChecker(found, hasher, plan, full, absent).run()
 
 
+@dataclass(frozen=True)
+class _Off:
+    """A number of a table that is not what its slots make it. explained: a write leaves it so."""
+
+    code: str
+    message: str
+    table: SwissTable
+    explained: bool
+
+
 class _SwissChecker:
     def __init__(
         self, found: SwissMap, hasher: Hasher, plan: Plan | None, full: bool, absent: Callable[[int | None], bool]
@@ -86,41 +96,16 @@ class _SwissChecker:
 
     def run(self) -> Checked:
         findings, header = self.findings, self.map.header
-        if header["writing"] > 1:
-            what = f"writing is {header['writing']}, a value that no write leaves there"
-            findings.add("bad-flags", what, self.map.address)
-        elif self.map.writing:
-            findings.note("writing", f"writing {WRITING}", self.map.address)
+        self._flag()
         if not header["dirPtr"]:
             if header["used"]:
                 what = f"the header counts {header['used']:,} entries but dirPtr is nil"
                 findings.add("count-mismatch", what, self.map.address)
             return checked(findings, 0, self.keys)
-        before = settled(self.map) if self.map.writing else None
-        if before is not None:
-            findings.note("writing", f"{before.what} ({EXPLAINED})", self.map.address)
-            self.map = mended(self.map, before.length, before.depth)
-        size = size_of(self.map.header, self.bits)
-        if size.code is not None:
-            findings.add(size.code, size.message, self.map.address)
-        if size.depth is None:
+        if not self._has_directory():
             findings.skip("entries", self.map.count, None, "not found: the directory is corrupt")
             return checked(findings, 0, self.keys)
-        if size.code is not None:
-            self.map = mended(self.map, 0 if size.small else 1 << size.depth, size.depth)
-        self.depth = size.depth
-        structure = self.map.structure(Allocator())
-        for one in structure.anomalies:
-            if one.code == "unreadable":
-                findings.unread("parts", 1, one.message, one.address)
-            elif one.code in _TAKEN:
-                findings.add(one.code, one.message, one.address)
-                findings.unsure = True
-        for code, number in structure.untold.items():
-            if findings.counts.get(code):
-                findings.more(code, number)
-            elif code == "unreadable":  # and of those that were told the core file has none
-                findings.skip("parts", number, None, NOT_IN_CORE)
+        structure = self._walked()
         if self.map.small:
             self._small(structure)
         else:
@@ -135,8 +120,47 @@ class _SwissChecker:
             self._tell_keys(structure)
             self._adds_up(structure)
         self.keys.left_out(structure.total.live, self.step)
-        incoming = sum(self.live.get(address, 0) for address in self.incoming)
-        return checked(findings, structure.total.live - incoming, self.keys)
+        return checked(findings, structure.total.live - self._incoming_live(), self.keys)
+
+    def _flag(self) -> None:
+        if self.map.header["writing"] > 1:
+            what = f"writing is {self.map.header['writing']}, a value that no write leaves there"
+            self.findings.add("bad-flags", what, self.map.address)
+        elif self.map.writing:
+            self.findings.note("writing", f"writing {WRITING}", self.map.address)
+
+    def _has_directory(self) -> bool:
+        """Takes what the header says of the directory as a write or one wrong field has left it. Whether that makes
+        sense."""
+        before = settled(self.map) if self.map.writing else None
+        if before is not None:
+            self.findings.note("writing", f"{before.what} ({EXPLAINED})", self.map.address)
+            self.map = mended(self.map, before.length, before.depth)
+        size = size_of(self.map.header, self.bits)
+        if size.code is not None:
+            self.findings.add(size.code, size.message, self.map.address)
+        if size.depth is None:
+            return False
+        if size.code is not None:
+            self.map = mended(self.map, 0 if size.small else 1 << size.depth, size.depth)
+        self.depth = size.depth
+        return True
+
+    def _walked(self) -> Structure:
+        """The map's structure, whose anomalies are findings."""
+        structure, findings = self.map.structure(Allocator()), self.findings
+        for one in structure.anomalies:
+            if one.code == "unreadable":
+                findings.unread("parts", 1, one.message, one.address)
+            elif one.code in _TAKEN:
+                findings.add(one.code, one.message, one.address)
+                findings.unsure = True
+        findings.untold(structure.untold)
+        return structure
+
+    def _incoming_live(self) -> int:
+        """Live slots of tables that still count nothing."""
+        return sum(self.live.get(address, 0) for address in self.incoming)
 
     # -- groups ----------------------------------------------------------------------------------
 
@@ -396,7 +420,7 @@ class _SwissChecker:
         header, findings = self.map.header, self.findings
         counting = [table for table in structure.tables if table.address not in self.incoming]
         used = header["used"]
-        live = structure.total.live - sum(self.live.get(address, 0) for address in self.incoming)
+        live = structure.total.live - self._incoming_live()
         blamed = self._tables_add_up(structure.tables, used - sum(table.used for table in counting))
         extra = sum(n for table, n in self.bogus.items() if table not in self.incoming)
         if not findings.unsure and not blamed and (used > live or live - used > extra):
@@ -423,39 +447,51 @@ class _SwissChecker:
         """Compares every table's numbers with its slots. Whether one of them does not have what it counts.
 
         beyond: entries that the header counts and the tables do not."""
-        blamed = False
-        off: list[tuple[str, str, SwissTable, bool]] = []
-        for table in tables:
-            if table.address in self.spoilt:
-                continue
-            live_here = self.live.get(table.address, 0)
-            missing = table.used - live_here
-            cleared = self.clear is not None and self.clear.table == table.address
-            if missing > 0 or -missing > self.bogus.get(table.address, 0):
-                blamed = True
-                code = "lost-entry" if not beyond and missing > 0 else "bad-used"
-                what = f"table {table.index} counts {table.used} entries, but {live_here} are live"
-                first = (table.capacity, live_here, missing, beyond) == (2 * SLOTS, SLOTS, 1, -1)
-                off.append((code, what, table, first or (missing == -1 and beyond in (0, 1)) or cleared))
-            if table.groups * SLOTS == live_here + table.tombstones:
-                # growthLeft, which keeps that from happening, is wrong too then.
-                what = f"table {table.index} has no empty slot: the search for a key that is not in it never ends"
-                code, explained = "no-empty-slot", cleared and self.clear is not None and bool(self.clear.group)
-                off.append((code, what, table, explained))
-                continue
-            limit = table.capacity * 7 // 8
-            short = {table.growth_left - (limit - n - table.tombstones) for n in (table.used, live_here)}
-            if 0 not in short:
-                what = f"table {table.index} has growthLeft {table.growth_left}"
-                told = f"{what}, but {limit} less {live_here} entries and {table.tombstones} tombstones is left"
-                code = "bad-growth-left"
-                # A clear counts last: until then growthLeft is what it was, with more entries and tombstones.
-                clearing_it = cleared or (self.clear is not None and not (table.used or live_here or table.tombstones))
-                off.append((code, told, table, bool(short & {-1, 1}) or (clearing_it and max(short) < 0)))
-        alone = len({table.address for _, _, table, _ in off}) < 2  # a write has one table in its hands
-        for code, what, table, explained in off:
-            self.findings.add(code, what, table.address, explained and alone)
-        return blamed
+        judged = [self._judge(table, beyond) for table in tables if table.address not in self.spoilt]
+        off = [one for found in judged for one in found]
+        alone = len({one.table.address for one in off}) < 2  # a write has one table in its hands
+        for one in off:
+            self.findings.add(one.code, one.message, one.table.address, one.explained and alone)
+        return any(one.code in _COUNTS_WRONG for one in off)
+
+    def _judge(self, table: SwissTable, beyond: int) -> list[_Off]:
+        """What does not add up in a table: how many entries it counts, its empty slots, growthLeft."""
+        live = self.live.get(table.address, 0)
+        cleared = self.clear is not None and self.clear.table == table.address
+        endless = self._has_no_empty_slot(table, live, cleared)
+        rest = endless if endless is not None else self._growth_left(table, live, cleared)
+        return [one for one in (self._used(table, live, beyond, cleared), rest) if one is not None]
+
+    def _used(self, table: SwissTable, live: int, beyond: int, cleared: bool) -> _Off | None:
+        missing = table.used - live
+        if missing <= 0 and -missing <= self.bogus.get(table.address, 0):
+            return None
+        code = "lost-entry" if not beyond and missing > 0 else "bad-used"
+        what = f"table {table.index} counts {table.used} entries, but {live} are live"
+        first = (table.capacity, live, missing, beyond) == (2 * SLOTS, SLOTS, 1, -1)
+        return _Off(code, what, table, first or (missing == -1 and beyond in (0, 1)) or cleared)
+
+    def _has_no_empty_slot(self, table: SwissTable, live: int, cleared: bool) -> _Off | None:
+        """growthLeft, which keeps that from happening, is wrong too then."""
+        if table.groups * SLOTS != live + table.tombstones:
+            return None
+        what = f"table {table.index} has no empty slot: the search for a key that is not in it never ends"
+        return _Off("no-empty-slot", what, table, cleared and self.clear is not None and bool(self.clear.group))
+
+    def _growth_left(self, table: SwissTable, live: int, cleared: bool) -> _Off | None:
+        limit = table.capacity * 7 // 8
+        short = {table.growth_left - (limit - n - table.tombstones) for n in (table.used, live)}
+        if 0 in short:
+            return None
+        what = f"table {table.index} has growthLeft {table.growth_left}"
+        told = f"{what}, but {limit} less {live} entries and {table.tombstones} tombstones is left"
+        # A clear counts last: until then growthLeft is what it was, with more entries and tombstones.
+        clearing_it = cleared or (self.clear is not None and not (table.used or live or table.tombstones))
+        return _Off("bad-growth-left", told, table, bool(short & {-1, 1}) or (clearing_it and max(short) < 0))
+
+
+#: Of a table that does not have what it counts.
+_COUNTS_WRONG = ("lost-entry", "bad-used")
 
 
 _KNOWN_SMALL = bytes(range(CTRL_EMPTY + 1))
