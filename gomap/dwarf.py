@@ -30,7 +30,7 @@ NAME, _SIZE, LOCATION, LOW_PC, _LANGUAGE, _COUNT, _OFFSET, TYPE = 0x03, 0x0B, 0x
 _CONST_VALUE = 0x1C
 _GO_KIND, _GO_ELEM, _GO_CLOSURE_OFFSET = 0x2900, 0x2902, 0x2907
 _OF_GO = 0x16  # DW_LANG_Go
-_STRING, _BLOCK1, _EXPRLOC, _REF_ADDR, _FLAG, _IMPLICIT_CONST = 0x08, 0x0A, 0x18, 0x10, 0x0C, 0x21
+_STRING, _BLOCK1, _EXPRLOC, _REF_ADDR, _IMPLICIT_CONST = 0x08, 0x0A, 0x18, 0x10, 0x21
 _OP_ADDR = b"\x03"
 #: Bytes of the forms that have always as many: data1, data2, data4, data8, flag, flag_present, ref1, ref2, ref4, ref8,
 #: sec_offset, addrx1, addrx2, addrx4, strx1, strx2, strx4; strp and line_strp, whose contents no answer needs.

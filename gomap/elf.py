@@ -17,7 +17,7 @@ from gomap.errors import GomapError, MemoryFault
 
 Data = Union[bytes, mmap.mmap]
 
-EXECUTABLE, SHARED, CORE = 2, 3, 4  # ET_EXEC, ET_DYN, ET_CORE
+SHARED, CORE = 3, 4  # ET_DYN, ET_CORE
 _LOAD, _NOTE, _WRITABLE = 1, 4, 2  # PT_LOAD, PT_NOTE, PF_W
 _COMPRESSED_SECTION, _ZLIB = 1 << 11, 1  # SHF_COMPRESSED, ELFCOMPRESS_ZLIB
 _OBJECT = 1  # STT_OBJECT; STT_NOTYPE is 0

@@ -49,7 +49,7 @@ class _Nonsense(Exception):
 class ImageTarget:
     """The Target port over given facts: those of a recorded map, and memory that tests lay out. It has no goroutines.
 
-    `expr` is the expression that a map was recorded under; `recorded_from` the backend and kind of its target then.
+    `expr` is the expression that a map was recorded under.
     """
 
     arch: Arch
@@ -57,7 +57,6 @@ class ImageTarget:
     expr: str = ""
     go_version: str | None = None
     package: str | None = None
-    recorded_from: tuple[str, str] = ("image", "recorded")
     variables: dict[str, Variable] = field(default_factory=dict)
     types: dict[str, GoType] = field(default_factory=dict)
     symbols: dict[str, int] = field(default_factory=dict)
@@ -223,7 +222,8 @@ def _target(manifest: Mapping[str, Any], memory: bytes | memoryview) -> ImageTar
     if type(word) is not int or word not in (4, 8) or order not in ("little", "big"):
         raise _Nonsense(f"a machine with pointers of {_short(word)} bytes, {_short(order)}-endian")
     arch = Arch(_text(name, "arch"), word, order)
-    backend, kind = _list(_get(about, "from"), "from", 2)
+    for part in _list(_get(about, "from"), "from", 2):  # the backend and kind that it was recorded of
+        _text(part, "from")
     types = _Types(_list(_get(manifest, "types"), "types"), arch)
     variables = {}
     for entry in _list(_get(manifest, "variables"), "variables"):
@@ -235,7 +235,6 @@ def _target(manifest: Mapping[str, Any], memory: bytes | memoryview) -> ImageTar
         memory=RegionMemory(_regions(_list(_get(manifest, "regions"), "regions"), memory, arch)),
         go_version=_optional_text(_get(about, "go"), "go"),
         package=_optional_text(_get(about, "package"), "package"),
-        recorded_from=(_text(backend, "from"), _text(kind, "from")),
         variables=variables,
         types={
             _text(name, "named_types"): types.at(number)
