@@ -468,7 +468,7 @@ The first line is the answer, even if it says that no goroutine is inside a map 
     ),
     Command(
         name="hmap-trace",
-        summary="let the program run, and record which source lines make maps grow, or write to a map",
+        summary="let the program run, and record which lines make maps grow, or write to a map",
         about="""
 Lets the program run until Ctrl-C, the given limit, one of your breakpoints or the program's end. Then it lists the
 growths of all maps, or of one map, by the line of your own code: the number of growths and of maps, their entries,

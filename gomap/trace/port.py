@@ -17,9 +17,7 @@ class CannotRun(GomapError):
 
 
 class NoDebugRegister(GomapError):
-    """The debugger can't watch the byte by hardware."""
-
-    code = "no-debug-register"
+    """The debugger can't watch the byte by hardware. Not a failure: there is another way."""
 
 
 @dataclass(frozen=True)
