@@ -497,7 +497,7 @@ Needs a live amd64 process in gdb or Delve.
         examples=(
             ("hmap-trace --for 10s", "which lines make maps grow in ten seconds?"),
             ("hmap-trace main.cache -n 1", "stop where main.cache grows next"),
-            ("hmap-trace main.cache --writes --for 10s", "which lines write to main.cache?"),
+            ("hmap-trace m --writes --for 10s", "which lines write to m, and what?"),
             ("hmap-trace --for 1m --json", "every growth, for a script"),
         ),
         session="Which line makes a map grow",
