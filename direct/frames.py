@@ -35,6 +35,8 @@ class Files:
 
     def __init__(self, info: DebugInfo | Stripped, moved: int) -> None:
         self.info, self.moved = info, moved
+        #: By names that were asked for; None where the program has none.
+        self.types: dict[str, GoType | None] = {}
         self._scopes = Scopes(info) if isinstance(info, DebugInfo) else None
         self._dictionaries: dictionaries.Known | None = None
 

@@ -205,7 +205,7 @@ class DirectTarget:
         if isinstance(self._info, Stripped):
             self._info.again(opened.memory if still is None else still.memory)
             self.stripped, self.notes = self._info.nameless, self._info.notes
-        self._types: dict[str, GoType | None] = {}
+        self._types = opened.files.types
 
     @property
     def go_version(self) -> str | None:

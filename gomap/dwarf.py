@@ -49,6 +49,8 @@ _GO_CHAN, _GO_MAP, _GO_SLICE, _GO_STRING = 18, 21, 23, 24
 _INTERFACES = {"runtime.eface": False, "runtime.iface": True}
 #: Entries that are a type.
 _TYPES = frozenset({_ARRAY, _POINTER, _STRUCT, _SUBROUTINE, _TYPEDEF, _BASE})
+#: Names with fewer bytes end many others.
+_SHORT = 12
 #: Typedefs behind one another, and values inside values, are fewer; and abbreviations of a program's units.
 MAX_NESTED, MAX_ABBREVIATIONS = 64, 1 << 20
 #: Bits of a number.
@@ -205,12 +207,23 @@ class DebugInfo:
         """Where an entry of this name is: its abbreviation's number, and the name behind it."""
         wanted = name.encode() + b"\0"
         for table, start, end, _ in self._stretches():
-            for code, abbreviation in table.items():
-                if abbreviation.tag not in tags or abbreviation.forms[:1] != ((NAME, _STRING, 0),) or code >= 0x80:
-                    continue
-                at = self.data.find(bytes([code]) + wanted, start, end)
-                if at >= 0:
-                    return at
+            codes = {
+                code
+                for code, abbreviation in table.items()
+                if abbreviation.tag in tags and abbreviation.forms[:1] == ((NAME, _STRING, 0),) and code < 0x80
+            }
+            if len(wanted) < _SHORT:
+                for code in codes:
+                    at = self.data.find(bytes([code]) + wanted, start, end)
+                    if at >= 0:
+                        return at
+                continue
+            # All numbers at once: these are tens of megabytes.
+            at = self.data.find(wanted, start + 1, end)
+            while at >= 0:
+                if self.data[at - 1] in codes:
+                    return at - 1
+                at = self.data.find(wanted, at + 1, end)
         return None
 
     # -- closures ------------------------------------------------------------------------------------
