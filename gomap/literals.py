@@ -221,18 +221,21 @@ class LiteralReader:
         return basic(self, t)
 
     def boolean(self, t: GoType) -> bytes:
+        """true or false. Raises BadExpression."""
         found = self.match(re.compile(r"(true|false)\b"))
         if found is None:
             raise self.expected(t)
         return b"\1" if found.group() == "true" else b"\0"
 
     def real(self, t: GoType) -> bytes:
+        """A number, as a float of type t. Raises BadExpression."""
         found = self.match(_SIGNED)
         if found is None:
             raise self.expected(t)
         return self.float(t, found.group(), t.size)
 
     def string(self, t: GoType) -> bytes:
+        """A string in quotes. Raises BadExpression."""
         found = self.match(_STRING)
         if found is None:
             typed = self.text[self.at : self.operand_end(self.at)].strip()

@@ -35,6 +35,7 @@ class PlainColumns:
 
     @property
     def plain(self) -> bool:
+        """Whether this is plain Python, without numpy."""
         return self.np is None
 
     # -- marks of slots ----------------------------------------------------------------------------
@@ -136,6 +137,7 @@ class PlainColumns:
         return values
 
     def zeros(self, count: int) -> Numbers:
+        """So many zeros."""
         return [0] * count
 
     def where(self, chosen: Numbers, these: Numbers, others: Numbers | int) -> Numbers:
@@ -148,9 +150,11 @@ class PlainColumns:
         return [i for i, one in enumerate(numbers) if one == value]
 
     def take(self, numbers: Sequence[Any] | Numbers, indices: Numbers) -> Numbers:
+        """The numbers at these indices."""
         return [numbers[i] for i in indices]
 
     def listed(self, numbers: Numbers) -> list[int]:
+        """The numbers as ints of Python."""
         return list(numbers)
 
     def failing(self, wanted: Callable[..., Any], *columns: Numbers) -> list[int]:

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from tests.support import served
+from tests.support import matrix, served
 from tests.support.debuggers import Gdb
 from tests.support.matrix import leave_out
 from tests.support.served import Server, harmless, loaded, serving
-from tests.support.toolchains import ROOT, Missing, Row
+from tests.support.toolchains import ROOT, Row
 
 CLIENTS, RATE = 20, 200
 TOP = "hmap-top -n 0 --json"
@@ -55,10 +55,8 @@ def short(name: str | None) -> str | None:
 
 
 def test_released_server(swiss_go: Row, system_gdb: Gdb, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    try:
+    with matrix.needed(request.config):
         binary, twin = served.build(swiss_go), served.build(swiss_go, "")
-    except Missing as missing:
-        leave_out(request.config, str(missing))
     core = tmp_path / "core"
     with serving(binary, CLIENTS) as server, loaded(server.port, RATE) as load:
         pid = str(server.pid)
