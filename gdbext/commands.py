@@ -67,7 +67,7 @@ class _Overview(gdb.Command):
             )
 
 
-class _Command(gdb.Command):
+class _GdbCommand(gdb.Command):
     """One command of the registry."""
 
     def __init__(self, command: Command) -> None:
@@ -304,7 +304,7 @@ def register() -> None:
         _parameters()
     _Overview()
     for command in registry.COMMANDS:
-        _Command(command)
+        _GdbCommand(command)
     functions.register()
     printer.register()
     _look_at_screen()

@@ -49,7 +49,7 @@ def _map_printer(value: gdb.Value) -> MapPrinter | None:
     return of_map(value)
 
 
-class _Lookup:
+class _PrinterOf:
     """As gdb lists it under `info pretty-printer`."""
 
     name = NAME
@@ -63,7 +63,7 @@ class _Lookup:
 def _put_first(printers: list[Any]) -> None:
     """gdb asks an objfile's printers before all others, so ours has to stand in front of Go's there."""
     if not printers or getattr(printers[0], "name", None) != NAME:
-        printers[:] = [_Lookup(), *(p for p in printers if getattr(p, "name", None) != NAME)]
+        printers[:] = [_PrinterOf(), *(p for p in printers if getattr(p, "name", None) != NAME)]
 
 
 def _refresh(*_event: Any) -> None:

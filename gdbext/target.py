@@ -30,7 +30,7 @@ from gdbext.symbols import (
 )
 from gdbext.tracing import GdbTracer
 from gdbext.types import Converter
-from gdbext.variables import Known, Variables, call_of
+from gdbext.variables import FileFacts, Variables, call_of
 from gomap.declare import Command
 from gomap.dwarf import BadDwarf
 from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning, WrongProgram
@@ -88,7 +88,7 @@ class GdbTarget:
     backend = "gdb"
     kept: Kept | None = None
     #: By program: gdb may hold several at once, each with types and variables of its own.
-    _known: ClassVar[dict[gdb.Progspace, Known]] = {}
+    _known: ClassVar[dict[gdb.Progspace, FileFacts]] = {}
 
     def __init__(self) -> None:
         inferior = checked_inferior()
@@ -99,7 +99,7 @@ class GdbTarget:
         if self.running:
             self.memory = HeldMemory(self.memory)
         self.arch = arch()
-        self._files = self._known.setdefault(inferior.progspace, Known())
+        self._files = self._known.setdefault(inferior.progspace, FileFacts())
         self._converter = self._files.converters.setdefault(self.arch, Converter(self.arch))
         self._variables = Variables(self, self.memory, self._files, self._converter, self._place)
         process = None if connection is None else (inferior.pid, connection.num)

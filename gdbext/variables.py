@@ -37,7 +37,7 @@ _OF_WORDS = frozenset({Kind.STRUCT, Kind.ARRAY, Kind.SLICE, Kind.INTERFACE})
 
 
 @dataclass
-class Known:
+class FileFacts:
     """What was learnt of a program's files, until they change."""
 
     converters: dict[Arch, Converter] = field(default_factory=dict)
@@ -57,7 +57,12 @@ class Variables:
     """known: what was learnt of the program's files. place: of a frame, without the kind."""
 
     def __init__(
-        self, target: Target, memory: Memory, known: Known, converter: Converter, place: Callable[[gdb.Frame], Place]
+        self,
+        target: Target,
+        memory: Memory,
+        known: FileFacts,
+        converter: Converter,
+        place: Callable[[gdb.Frame], Place],
     ) -> None:
         self.target, self.arch, self.memory = target, target.arch, memory
         self.known, self.converter, self.place = known, converter, place

@@ -95,7 +95,7 @@ class Static:
 
 
 @dataclass(frozen=True)
-class Kept:
+class ClosureVariable:
     """A variable that closures of a function captured. offset: in their runtime.funcval. type_at: where its type's
     entry is. A name that begins with & is of a pointer to the variable (or to its place in the closure)."""
 
@@ -228,7 +228,7 @@ class DebugInfo:
 
     # -- closures ------------------------------------------------------------------------------------
 
-    def captured(self, function: str) -> list[Kept] | None:
+    def captured(self, function: str) -> list[ClosureVariable] | None:
         """What closures of the function captured; None where that is not there: the program's Go is older than 1.23, or
         the function can be inlined (putvar of cmd/internal/dwarf/dwarf.go leaves it out). Raises BadDwarf.
 
@@ -241,7 +241,7 @@ class DebugInfo:
         for tag, attributes in self._variables_of(at):
             offset = number(attributes, _GO_CLOSURE_OFFSET)
             if tag == _VARIABLE and offset:
-                found.append(Kept(text(attributes), number(attributes, TYPE), offset))
+                found.append(ClosureVariable(text(attributes), number(attributes, TYPE), offset))
         return found
 
     @cached_property

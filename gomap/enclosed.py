@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Callable
 
-from gomap.dwarf import DebugInfo, Kept
+from gomap.dwarf import ClosureVariable, DebugInfo
 from gomap.errors import MemoryFault
 from gomap.golang.runtime import dictionaries
 from gomap.golang.runtime.closures import MAX_CAPTURED, CapturedPart, captured
@@ -35,7 +35,7 @@ class Enclosed:
     arguments: Callable[[], Arguments]
     known: Callable[[], Known]
 
-    def kept(self, info: DebugInfo, function: str, kept: Sequence[Kept], slot: int) -> Sequence[Captured]:
+    def kept(self, info: DebugInfo, function: str, kept: Sequence[ClosureVariable], slot: int) -> Sequence[Captured]:
         """What debug information has with its place in the closure (from Go 1.23 on). function: its linker name. slot:
         address of a func value of one of its closures. Raises BadDwarf, MemoryFault."""
         word = self.arch.pointer_size

@@ -24,7 +24,7 @@ from gomap.human import an, plural
 from gomap.keys import Keys, SyncKeys
 from gomap.maps import nonsense, view
 from gomap.names import root_of
-from gomap.syntax import Assert, At, Convert, Deref, Index, KeyOf, Select, Step, TypedAddress
+from gomap.syntax import Assert, AtAddress, Convert, Deref, Index, KeyOf, Select, Step, TypedAddress
 from gomap.target import Target, Variable, read_record, without_names
 from gomap.typenames import means
 from gomap.values import Limits, Values
@@ -83,7 +83,7 @@ class Follow:
     # -- roots -------------------------------------------------------------------------------------
 
     def _root(self, text: str, root: syntax.Root) -> tuple[Variable, list[Step]]:
-        if isinstance(root, At):
+        if isinstance(root, AtAddress):
             return self._at(text, root), []
         if isinstance(root, Convert):
             return self._converted(root), []
@@ -100,7 +100,7 @@ class Follow:
             )
         return t
 
-    def _at(self, text: str, at: At) -> Variable:
+    def _at(self, text: str, at: AtAddress) -> Variable:
         if at.type == "":
             raise BadExpression(f"{text!r}: a type is missing behind the colon")
         if at.type is None:

@@ -27,7 +27,7 @@ from gomap.gotypes import GoType
 from gomap.maps import view
 from gomap.memory import Memory, RecordingMemory
 from gomap.recorded import FORMAT, MANIFEST, MAX_MANIFEST, MAX_MEMORY, MAX_VALUES, MEMORY, ImageTarget, load
-from gomap.syntax import At, parse
+from gomap.syntax import AtAddress, parse
 from gomap.target import Captured, Frame, Goroutine, Location, Registers, Target, Variable, Wanted
 from gomap.values import Limits, Values
 
@@ -124,7 +124,7 @@ def record(context: Any, expr: str, path: str) -> Saved:
     variable, t, address = resolve_map(target, expr, context.seek)
     context.note(variable)
     root, _ = parse(expr)
-    if isinstance(root, At) and root.type is None:  # the file could not give the type of what is there
+    if isinstance(root, AtAddress) and root.type is None:  # the file could not give the type of what is there
         expr = f"{address:#x}:{t.name}"
         resolve_map(target, expr)
     _ = t.elem  # a type that was asked for goes into the file, of a nil map too

@@ -135,7 +135,7 @@ def _now(target: Target, seen: Mapping[int, maps.Seen]) -> Iterator[tuple[int, m
         yield from gather(target.memory, sorted(addresses), size)
 
 
-def told(found: report.Bounds) -> list[Anomaly]:
+def told(found: report.ToldBounds) -> list[Anomaly]:
     """The same in words."""
     anomalies = []
     if found.written:

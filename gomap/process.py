@@ -178,21 +178,21 @@ def gather() -> Gather | None:
     try:
         import ctypes
 
-        class Vector(ctypes.Structure):
+        class IoVector(ctypes.Structure):
             _fields_ = (("start", ctypes.c_void_p), ("size", ctypes.c_size_t))
 
         call = ctypes.CDLL(None).process_vm_readv
     except (ImportError, OSError, AttributeError):
         return None
-    if ctypes.sizeof(Vector) != 16:
+    if ctypes.sizeof(IoVector) != 16:
         return None
-    pointer, count = ctypes.POINTER(Vector), ctypes.c_ulong
+    pointer, count = ctypes.POINTER(IoVector), ctypes.c_ulong
     call.argtypes = (ctypes.c_int, pointer, count, pointer, count, count)
     call.restype = ctypes.c_ssize_t
 
     def gathered(pid: int, places: array[int], buffer: bytearray, at: int) -> int:
-        here = Vector(ctypes.addressof(ctypes.c_char.from_buffer(buffer, at)), sum(places[1::2]))
-        there = (Vector * (len(places) // 2)).from_buffer(places)
+        here = IoVector(ctypes.addressof(ctypes.c_char.from_buffer(buffer, at)), sum(places[1::2]))
+        there = (IoVector * (len(places) // 2)).from_buffer(places)
         return int(call(pid, ctypes.byref(here), 1, there, len(there), 0))
 
     return gathered

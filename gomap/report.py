@@ -90,7 +90,7 @@ class Lines:
 Section = Union[Facts, Listed, Table, Heat, Bars, Progress, Lines]
 
 
-class Bounds(Protocol):
+class ToldBounds(Protocol):
     """What may be torn in an answer about a program that goes on (gomap.moving.Bounds)."""
 
     @property
@@ -137,7 +137,7 @@ class Report:
     truncated: list[Cut] | None = None
     target: Any = None
     gone: str | None = None
-    bounds: Bounds | None = None
+    bounds: ToldBounds | None = None
     plain: list[str] | None = None
     unfinished: str | None = None
 

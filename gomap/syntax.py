@@ -34,7 +34,7 @@ class Name:
 
 
 @dataclass(frozen=True)
-class At:
+class AtAddress:
     """0xADDR:TYPE; type None: the address alone."""
 
     address: int
@@ -98,7 +98,7 @@ class TypedAddress:
     pass
 
 
-Root = Union[Name, At, Convert]
+Root = Union[Name, AtAddress, Convert]
 Step = Union[Select, Index, KeyOf, Load, Assert, Deref, TypedAddress]
 
 
@@ -160,8 +160,8 @@ def _address(body: str, text: str) -> _Operand | None:
         return None
     rest = body[address.end() :].lstrip()
     if rest.startswith(":"):
-        return At(int(address.group(), 16), rest[1:].strip()), [], ""
-    return At(int(address.group(), 16), None), [], rest
+        return AtAddress(int(address.group(), 16), rest[1:].strip()), [], ""
+    return AtAddress(int(address.group(), 16), None), [], rest
 
 
 def _type_in_quotes(body: str, text: str) -> _Operand | None:

@@ -74,7 +74,7 @@ class Values:
     #: Whether the text is one for people: shown.
     _known: bool = False
     #: By the type's id(), which the type keeps in use: how its values are shown, and what has_text gives.
-    _formatters: dict[int, tuple[GoType, known.Known | None]] = field(default_factory=dict)
+    _formatters: dict[int, tuple[GoType, known.KnownType | None]] = field(default_factory=dict)
     _texts: dict[int, tuple[GoType, bool]] = field(default_factory=dict)
     #: Memory that strings lie in, by address >> BLOCK_BITS: a character for each byte. Lost: they were too many.
     _blocks: dict[int, str] = field(default_factory=dict)

@@ -28,7 +28,7 @@ from gomap.analysis.changes import (
 )
 from gomap.analysis.small_maps import SmallMaps
 from gomap.analysis.string_columns import collected
-from gomap.analysis.strings import Part, Repeated, SavedBytes, parts_of
+from gomap.analysis.strings import Repeated, SavedBytes, TextPart, parts_of
 from gomap.columns.marks import SLOTS
 from gomap.errors import GomapError
 from gomap.golang.layouts.layout import MapView
@@ -214,7 +214,7 @@ class Adviser:
         for data in found.contents():
             yield columns_of(found, data)
 
-    def _parts(self, found: MapView) -> list[tuple[Part, int]]:
+    def _parts(self, found: MapView) -> list[tuple[TextPart, int]]:
         """(string or slice, bytes from its slot to the next) of the keys and elems that lie in slots."""
         slots = found.shape.slots
         if self.strings is None:
@@ -224,7 +224,7 @@ class Adviser:
             parts += [(part, slots.elem_stride) for part in parts_of(slots.elem, slots.elems_off)]
         return parts
 
-    def _take(self, owner: int, cells: Columns, parts: Sequence[tuple[Part, int]]) -> None:
+    def _take(self, owner: int, cells: Columns, parts: Sequence[tuple[TextPart, int]]) -> None:
         for part, stride in parts:
             assert self.strings is not None
             self.strings.add(owner, cells, part, stride)

@@ -20,7 +20,7 @@ from gomap.anomaly import Anomaly
 from gomap.errors import GomapError
 from gomap.golang.layouts.layout import MapView
 from gomap.gotypes import Alike, GoType, Kind, atomic_pointee
-from gomap.graph.components import MISSING, Graph, cycles
+from gomap.graph.components import MISSING, NumberedGraph, cycles
 from gomap.graph.path import DEREF, Path, PathPart
 from gomap.graph.reference import Reference
 from gomap.graph.walk import GraphWalk
@@ -118,7 +118,7 @@ class _Graph:
         self.walk = GraphWalk(target, self, self.can_cycle, MAX_ITEMS, inline=True, max_steps=MAX_SCANNED)
         self.names = self.walk.names
         self.objects: list[Object] = [Object(variable.address or 0, variable.type, False)]
-        self.graph = Graph()
+        self.graph = NumberedGraph()
         self.parents, self.parent_edges = array("L", [0]), array("Q", [0])
         self.shortened: list[tuple[str, int, int | None]] = []
         self.anomalies: list[Anomaly] = []

@@ -66,7 +66,7 @@ _Agreed = tuple[GoType, Shape, int]
 
 
 @dataclass(frozen=True)
-class _Known:
+class _ListedType:
     """A map type of the program. slots: *abi.Type of its groups (buckets), None if it is known only from a variable."""
 
     type: GoType | None
@@ -86,7 +86,7 @@ class Identifier:
     types: DescribedTypes
     known: Iterable[GoType] = ()
     referring: Callable[[int], GoType | None] | None = None
-    _of_array: dict[tuple[int, int, bool], list[_Known]] = field(default_factory=dict)
+    _of_array: dict[tuple[int, int, bool], list[_ListedType]] = field(default_factory=dict)
     #: By id() of a map type, which the types keep, and number of groups.
     _pointers: dict[tuple[int, int], int] = field(default_factory=dict)
     _largest: dict[int, int] = field(default_factory=dict)
@@ -96,13 +96,13 @@ class Identifier:
     _plans: dict[int, tuple[Plan, ...]] = field(default_factory=dict)
 
     @cached_property
-    def _every(self) -> list[_Known]:
-        found: list[_Known] = []
+    def _every(self) -> list[_ListedType]:
+        found: list[_ListedType] = []
         # No map is made with the type of a shape: generic code takes the type from its dictionary.
         listed = [one for one in map_types(self.types) if SHAPE not in self.types.name(one.descriptor)]
         named = {}
         for one in listed:
-            found.append(_Known(None, one.descriptor, one.slots, one.size, one.noscan))
+            found.append(_ListedType(None, one.descriptor, one.slots, one.size, one.noscan))
         names = {self.types.name(one.descriptor) for one in listed}
         for t in self.known:
             # A variable of generic code has the type of a shape, which no expression can name.
@@ -112,7 +112,7 @@ class Identifier:
                     shape = shape_of(t, self.target.arch)
                 except GomapError:
                     continue
-                named[t.name] = _Known(t, 0, None, shape.slots.size, not shape.scan)
+                named[t.name] = _ListedType(t, 0, None, shape.slots.size, not shape.scan)
         return [*named.values(), *found]
 
     @cached_property
@@ -147,7 +147,7 @@ class Identifier:
             self._largest[id(every)] = found  # the lists are kept
         return found
 
-    def _behind(self, one: _Known) -> int:
+    def _behind(self, one: _ListedType) -> int:
         t = self._type(one)
         try:
             slots = shape_of(t, self.target.arch).slots if t is not None else None
@@ -162,7 +162,7 @@ class Identifier:
         """The type of the map whose header lies at the address."""
         array = count = 0
         noted: tuple[int, int] | None = None
-        candidates: Sequence[_Known] = self._every
+        candidates: Sequence[_ListedType] = self._every
         is_noted = False
         try:
             array, count = self._array(address)
@@ -201,7 +201,7 @@ class Identifier:
         return Identified(looked, t, how, tuple(more), hashed, proven, tuple(more.values()))
 
     def _agreeing(
-        self, address: int, candidates: Sequence[_Known], bits: int | None, count: int
+        self, address: int, candidates: Sequence[_ListedType], bits: int | None, count: int
     ) -> tuple[list[_Agreed], _Agreed | None, bool]:
         """Those of the types whose hashes give the map's keys their marks; the one for which most do, where some do
         not; whether others were left out because of where the array has pointers (bits)."""
@@ -256,7 +256,7 @@ class Identifier:
             found = self._plans[id(key)] = tuple(self.hasher.plans(key))
         return found
 
-    def _name(self, one: _Known) -> str:
+    def _name(self, one: _ListedType) -> str:
         return one.type.name if one.type is not None else self.types.name(one.descriptor)
 
     def _fit(self, address: int, t: GoType, shape: Shape, elems: dict[object, list[bytes | None] | None]) -> int | None:
@@ -340,7 +340,7 @@ class Identifier:
     def _room(self) -> Room:
         return Room(self.target)
 
-    def _type(self, one: _Known) -> GoType | None:
+    def _type(self, one: _ListedType) -> GoType | None:
         try:
             return one.type or self.types.at(one.descriptor)
         except GomapError:
@@ -355,7 +355,7 @@ class Identifier:
         """(address, how many) of the map's buckets, or of the groups of its first table. 0 of a map that has none."""
         return self._rule.array(self.types, read_record(self.target, self.types.map_header(), address))
 
-    def _candidates(self, array: int, count: int) -> Sequence[_Known]:
+    def _candidates(self, array: int, count: int) -> Sequence[_ListedType]:
         """Map types of which so many groups (buckets) are an object of the size that lies there."""
         place = self.heap.at(array)
         if place is None or place.span is None or place.base is None:

@@ -66,7 +66,7 @@ def check(
     if isinstance(shape, ReadDirtyShape):
         return _halves(ReadDirtyWalk(target, shape, variable), findings, found.count, check_map)
     step = sample_step(found.count, full)
-    trie = _Trie(
+    trie = _TrieChecker(
         target, shape, TrieWalk(target, shape, variable), hasher, findings, found.trie.seed if found.trie else 0
     )
     trie.hash_all(bounded=not full, step=step)
@@ -94,7 +94,7 @@ def _halves(
 
 
 @dataclass
-class _Trie:
+class _TrieChecker:
     """Compares the places of the keys of a hash trie with their hashes: each level of nodes takes 4 bits."""
 
     target: Target

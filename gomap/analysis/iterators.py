@@ -156,7 +156,7 @@ class _Looker:
                     yield from self._iteration(stack, call, address, False)
             at = data.find(self._pattern, at + 1)
 
-    def read(self, stack: Stack, calls: Sequence[_Call]) -> tuple[int, bytes]:
+    def read(self, stack: Stack, calls: Sequence[_RangeCall]) -> tuple[int, bytes]:
         low, high = max(calls[0].low, stack.goroutine.stack[0]), stack.goroutine.stack[1]
         try:
             data = self._target.memory.read(low, min(high - low, MAX_STACK)) if low < high else b""
@@ -165,7 +165,7 @@ class _Looker:
         self._data[stack.goroutine.address] = (low, data)
         return low, data
 
-    def _alive(self, call: _Call, address: int) -> bool:
+    def _alive(self, call: _RangeCall, address: int) -> bool:
         """An iterator that its function is done with, or that an earlier call left there, is not."""
         return not self._only_alive or self._maps.alive(call.frame.pc, call.top, address) is not False
 
@@ -173,7 +173,7 @@ class _Looker:
 
     def on_heap(self, stacks: Sequence[Stack]) -> Iterator[Iteration]:
         """Iterators that live pointers in frames lead to: reflect.MapIter's, and the runtime's own."""
-        holding: dict[int, tuple[Stack, _Call]] = {}
+        holding: dict[int, tuple[Stack, _RangeCall]] = {}
         for stack in stacks:
             for call, pointer in self.pointers(stack):
                 if len(holding) >= MAX_POINTERS:
@@ -193,7 +193,7 @@ class _Looker:
         inner = t.field("hiter") if t is not None else None
         return [inner.offset] if inner is not None else []
 
-    def pointers(self, stack: Stack) -> Iterator[tuple[_Call, int]]:
+    def pointers(self, stack: Stack) -> Iterator[tuple[_RangeCall, int]]:
         low, data = self._data.get(stack.goroutine.address, (0, b""))
         arch, word = self._target.arch, self._target.arch.pointer_size
         bottom, top = stack.goroutine.stack
@@ -209,7 +209,7 @@ class _Looker:
 
     # -- one iterator ----------------------------------------------------------------------------------
 
-    def _iteration(self, stack: Stack, call: _Call, address: int, on_heap: bool) -> Iterator[Iteration]:
+    def _iteration(self, stack: Stack, call: _RangeCall, address: int, on_heap: bool) -> Iterator[Iteration]:
         if address in self._seen:
             return
         try:
@@ -247,7 +247,7 @@ class _Looker:
 
 
 @dataclass(frozen=True)
-class _Call:
+class _RangeCall:
     """One physical frame: the memory from low to top is its own. level, frame: its function, into which others may be
     inlined; whose variables are whose there, the stack does not say."""
 
@@ -257,9 +257,9 @@ class _Call:
     top: int
 
 
-def _calls(stack: Stack) -> list[_Call]:
+def _calls(stack: Stack) -> list[_RangeCall]:
     """Physical frames, the newest first: what was inlined into a frame has no stack of its own."""
-    found: list[_Call] = []
+    found: list[_RangeCall] = []
     frames, (bottom, high) = stack.frames, stack.goroutine.stack
     first = 0
     low = frames[0].sp if frames else 0
@@ -269,12 +269,12 @@ def _calls(stack: Stack) -> list[_Call]:
         top = frames[i].sp if i < len(frames) else high
         # The stack pointer of a thread on the system's stack is not this stack's.
         low = low if bottom <= low <= top else bottom
-        found.append(_Call(i - 1, frames[i - 1], low, top))
+        found.append(_RangeCall(i - 1, frames[i - 1], low, top))
         first, low = i, top
     return found
 
 
-def _told(stack: Stack, call: _Call) -> tuple[int, Frame]:
+def _told(stack: Stack, call: _RangeCall) -> tuple[int, Frame]:
     """The frame to name: the loop's function, or the program's own function that called reflect."""
     frames = stack.frames
     for level in range(call.level, len(frames)):

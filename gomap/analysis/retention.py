@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from gomap.heap.dominators import Part, freed_without
+from gomap.heap.dominators import NodePart, freed_without
 from gomap.heap.graph import HeapGraph, algorithms, matrix_of, rows, searched, tree_from
 from gomap.heap.roots import FINALIZER, KINDS, HeapRoots
 
@@ -100,11 +100,11 @@ class Retained:
     def _tree(self) -> Any:
         return tree_from(self._np, self.graph.starts, self.graph.ends, self._starts)
 
-    def freed_without(self, objects: Any, parts: Sequence[Part] = ()) -> tuple[Any, Any]:
+    def freed_without(self, objects: Any, parts: Sequence[NodePart] = ()) -> tuple[Any, Any]:
         """Bytes that are freed without each of these objects, and without each of the parts; 0 for garbage."""
         return freed_without(self.graph, self._starts, self.alive, objects, parts)
 
-    def parts(self, words: Iterable[tuple[int, int]]) -> Iterator[Part]:
+    def parts(self, words: Iterable[tuple[int, int]]) -> Iterator[NodePart]:
         """Words that do not make an object, outside of the heap or in one. words: where they start, and how many
         bytes they have."""
         np, graph, roots = self._np, self.graph, self.roots
@@ -113,14 +113,14 @@ class Retained:
             one = graph.objects.object_at(start)
             if one < 0:
                 mine = (roots.slots >= np.uint64(start)) & (roots.slots < np.uint64(start + size))
-                yield Part(np.flatnonzero(mine).tolist())
+                yield NodePart(np.flatnonzero(mine).tolist())
                 continue
             if one not in pointers:
                 pointers[one] = graph.pointers_of(one)
             # An object's edges are in the order of its pointers.
             first, last = np.searchsorted(pointers[one], np.array([start, start + size], "u8")).tolist()
             before = int(graph.starts[one])
-            yield Part((), range(before + first, before + last), one)
+            yield NodePart((), range(before + first, before + last), one)
 
     def of_words(self, start: int, size: int) -> Retention:
         """What these bytes keep, which lie outside of the heap: of roots among them."""

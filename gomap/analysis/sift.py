@@ -150,7 +150,7 @@ def sift(values: Values, t: GoType, found: MapView, question: Question, progress
 # -- what a field's values are compared by ---------------------------------------------------------------------
 
 
-def _column(values: Values, rows: Rows, path: Path) -> Column:
+def _column(values: Values, rows: Rows, path: FieldPath) -> Column:
     column = rows.keys() if path.of_key else rows.elems()
     memory, word = values.target.memory, values.target.arch.pointer_size
     for offset, t in path.steps:
@@ -159,7 +159,7 @@ def _column(values: Values, rows: Rows, path: Path) -> Column:
 
 
 @dataclass(frozen=True)
-class Path:
+class FieldPath:
     """The way to a field: (offset, its type), or (None, the type) for what a pointer leads to."""
 
     of_key: bool
@@ -167,7 +167,7 @@ class Path:
     type: GoType
 
 
-def path_of(t: GoType, name: str) -> Path:
+def path_of(t: GoType, name: str) -> FieldPath:
     """key, value, key.Name, value.Name, or Name of the elem, else of the key. Raises BadExpression."""
     first, *rest = name.strip(".").split(".")
     if first in ("key", "value"):
@@ -188,16 +188,16 @@ def _struct(t: GoType) -> GoType | None:
     return t if t.kind is Kind.STRUCT else None
 
 
-def _to_value(path: Path) -> Path:
+def _to_value(path: FieldPath) -> FieldPath:
     """On through pointers, where they lead to something that has an order: *time.Time is compared as time.Time."""
     steps, t = list(path.steps), path.type
     while t.kind is Kind.POINTER and t.lazy_elem is not None and len(steps) < MAX_STEPS:
         t = t.elem
         steps.append((None, t))
-    return Path(path.of_key, tuple(steps), t) if _ordered(t) else path
+    return FieldPath(path.of_key, tuple(steps), t) if _ordered(t) else path
 
 
-def _path(t: GoType, of_key: bool, names: Sequence[str], whole: str) -> Path:
+def _path(t: GoType, of_key: bool, names: Sequence[str], whole: str) -> FieldPath:
     steps: list[tuple[int | None, GoType]] = []
     at = t.key if of_key else t.elem
     for name in names:
@@ -207,7 +207,7 @@ def _path(t: GoType, of_key: bool, names: Sequence[str], whole: str) -> Path:
                 steps.append((None, at))
             at = one.type
             steps.append((one.offset, at))
-    return Path(of_key, tuple(steps), at)
+    return FieldPath(of_key, tuple(steps), at)
 
 
 def _fields(t: GoType, name: str, whole: str) -> Sequence[Any]:
@@ -325,7 +325,7 @@ def _test(values: Values, t: GoType, one: Condition) -> Test:
     return _comparing_text(found, to.type, one) if _compares_text(to.type) else _comparing(found, to.type, one)
 
 
-def _comparables(values: Values, path: Path, rows: Rows) -> Sequence[Any]:
+def _comparables(values: Values, path: FieldPath, rows: Rows) -> Sequence[Any]:
     return comparable(values, _column(values, rows, path))
 
 
@@ -359,14 +359,14 @@ def _matches(values: Values, wanted: re.Pattern[str], keys: bool, rows: Rows) ->
 # -- orders ----------------------------------------------------------------------------------------------------
 
 
-def _ranking(values: Values, t: GoType, question: Question) -> _Ranking | None:
+def _ranking(values: Values, t: GoType, question: Question) -> _BestRows | None:
     """Where the rows are to be in an order: numbers upwards, sizes downwards."""
     limit = MAX_SORTED if question.limit is None else min(question.limit, MAX_SORTED)
     if question.sort is None:
         return None
     if question.sort == "size":
         _sized(t.elem)
-        return _Ranking(lambda rows: sizes(values, rows.elems()), not question.reverse, limit)
+        return _BestRows(lambda rows: sizes(values, rows.elems()), not question.reverse, limit)
     path = _to_value(path_of(t, question.sort))
     if question.sort != "key" and not _ordered(path.type):
         field = f"--sort {question.sort}"
@@ -374,7 +374,7 @@ def _ranking(values: Values, t: GoType, question: Question) -> _Ranking | None:
         raise BadExpression(
             f"{field}: {an(path.type.name)} has no order" + (f"; name a field: {', '.join(names[:8])}" if names else "")
         )
-    return _Ranking(partial(_comparables, values, path), question.reverse, limit)
+    return _BestRows(partial(_comparables, values, path), question.reverse, limit)
 
 
 def _ordered(t: GoType) -> bool:
@@ -388,7 +388,7 @@ _COLLECTED = 1 << 13
 
 
 @dataclass
-class _Ranking:
+class _BestRows:
     """The first `limit` rows in order."""
 
     order: Callable[[Rows], Sequence[Any]]

@@ -18,10 +18,10 @@ from gomap.analysis.strings import (
     TIMES,
     TOP,
     Collected,
-    Part,
     Repeated,
     SavedBytes,
     Strings,
+    TextPart,
     Uniform,
 )
 from gomap.columns.choose import arrays, columns
@@ -57,7 +57,7 @@ class StringColumns:
     def __post_init__(self) -> None:
         self.np: Any = columns().np
 
-    def add(self, owner: int, cells: Columns, part: Part, stride: int) -> None:
+    def add(self, owner: int, cells: Columns, part: TextPart, stride: int) -> None:
         """As Strings.add."""
         np, elem, word = self.np, part.elem, cells.arch.pointer_size
         size = 1 if elem is None else elem.size
@@ -168,7 +168,7 @@ class StringColumns:
         if not len(mine):
             return
         starts, ends = self.at[mine], self.at[mine] + self.length[mine]
-        hasher = _Hasher(np)
+        hasher = _TextHasher(np)
         hashes = np.zeros(len(mine), np.uint64)
         good = np.ones(len(mine), bool)
         todo = list(arrays().extents(starts, ends))[::-1]
@@ -280,7 +280,7 @@ class StringColumns:
             return b""
 
 
-class _Hasher:
+class _TextHasher:
     """Hashes of many parts of one piece of memory: the sum of a random number for each byte's value, times a power of a
     random odd number for its place, modulo 2^64. The sums up to each place give that of every part."""
 

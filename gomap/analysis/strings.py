@@ -34,19 +34,19 @@ MAX_ELEMENTS, MAX_DEPTH = 16, 8
 TOP, SHOWN = 10, 256
 
 
-class Part(NamedTuple):
+class TextPart(NamedTuple):
     """Where a key or elem has a string or slice. elem: of the slice; None of a string."""
 
     offset: int
     elem: GoType | None
 
 
-def parts_of(t: GoType, offset: int = 0, depth: int = 0) -> Iterator[Part]:
+def parts_of(t: GoType, offset: int = 0, depth: int = 0) -> Iterator[TextPart]:
     """The strings and slices in a value of the type, those behind pointers apart."""
     if t.kind is Kind.STRING:
-        yield Part(offset, None)
+        yield TextPart(offset, None)
     elif t.kind is Kind.SLICE and t.lazy_elem is not None:
-        yield Part(offset, t.elem)
+        yield TextPart(offset, t.elem)
     elif t.kind is Kind.STRUCT and depth < MAX_DEPTH:
         for one in t.fields:
             yield from parts_of(one.type, offset + one.offset, depth + 1)
@@ -96,7 +96,7 @@ class Collected(Protocol):
     left_out: int
     unreadable: int
 
-    def add(self, owner: int, cells: Columns, part: Part, stride: int) -> None:
+    def add(self, owner: int, cells: Columns, part: TextPart, stride: int) -> None:
         """Adds the strings or slices in some slots of a map.
 
         owner: the map's number. cells: whole buckets. part: which column of them. stride: bytes from a slot to the
@@ -125,7 +125,7 @@ class Collected(Protocol):
         """The one length of all strings of this owner; None where they have several."""
 
 
-class _Slot:
+class _TextSlot:
     """A string or slice as the maps have it. owner: who has it, how many times; more: the other owners. There may be
     millions."""
 
@@ -165,7 +165,7 @@ class Strings:
     heap: Heap
     rules: Allocator
     memory: Memory
-    slots: dict[tuple[int, int], _Slot] = field(default_factory=dict)
+    slots: dict[tuple[int, int], _TextSlot] = field(default_factory=dict)
     left_out: int = 0
     unreadable: int = 0
     _objects: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
@@ -173,7 +173,7 @@ class Strings:
     _inside: dict[int, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
     _of: dict[int, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
 
-    def add(self, owner: int, cells: Columns, part: Part, stride: int) -> None:
+    def add(self, owner: int, cells: Columns, part: TextPart, stride: int) -> None:
         """The strings or slices that the live slots of some buckets have at one place."""
         code = "Q" if cells.arch.pointer_size == 8 else "I"
         pointers = cells.words(part.offset, stride, code)
@@ -191,7 +191,7 @@ class Strings:
                 if len(known) >= MAX_STRINGS:
                     self.left_out += count
                     continue
-                one = known[key] = _Slot(self.rules.allocated(key[1], scan), scan, elem is None, owner)
+                one = known[key] = _TextSlot(self.rules.allocated(key[1], scan), scan, elem is None, owner)
             one.add(owner, count)
 
     def compare(self, progress: Progress = silent) -> None:

@@ -44,7 +44,7 @@ class Trail:
 
 
 @dataclass(frozen=True)
-class _At:
+class _TrailPoint:
     """A value: its type lies at `address`; None where only bytes are known. text: how it is named. expr: whether that
     is an expression. header: of the map in whose arrays we are. boxed: the pointer that leads to the value is the way's
     first."""
@@ -67,7 +67,7 @@ class Trails:
         self._rules = allocator(target)
         self._word = target.arch.pointer_size
         self._variables: list[Variable] | None = None
-        self._passed: dict[int, _At] = {}
+        self._passed: dict[int, _TrailPoint] = {}
 
     def of(self, way: RootWay) -> Trail:
         """The way, in words."""
@@ -92,9 +92,9 @@ class Trails:
         at = self._passed.get(objects[0])
         if at is None and first is not None:
             t, start = first
-            at = _At("", t, start, True, start) if t.kind is Kind.MAP else None
-            at = at or self._of_object(_At("", None, start, True), objects[0])
-        passed: dict[int, _At] = {}
+            at = _TrailPoint("", t, start, True, start) if t.kind is Kind.MAP else None
+            at = at or self._of_object(_TrailPoint("", None, start, True), objects[0])
+        passed: dict[int, _TrailPoint] = {}
         for before, one in zip(objects, objects[1:]):
             if at is None or at.type is None:
                 return None
@@ -107,18 +107,18 @@ class Trails:
 
     # -- where it starts -------------------------------------------------------------------------------
 
-    def _start(self, way: RootWay) -> tuple[_At, Place, int, str | None]:
+    def _start(self, way: RootWay) -> tuple[_TrailPoint, Place, int, str | None]:
         """(what the root's pointer lies in, its place, where the pointer lies, the variable's name)."""
         if way.root is None:
             address = self._graph.objects.address(way.objects[0])
-            at = self._of_object(_At(f"finalizer of {address:#x}", None, 0, False), way.objects[0])
+            at = self._of_object(_TrailPoint(f"finalizer of {address:#x}", None, 0, False), way.objects[0])
             return at, Place(FINALIZER), 0, None
         if way.kind == DATA:
             variable = self.variable_at(way.slot)
             if variable is not None:
-                at = _At(variable.name, variable.type, variable.address or 0, True)
+                at = _TrailPoint(variable.name, variable.type, variable.address or 0, True)
                 return at, variable.place, way.slot, variable.name
-            return _At(f"data at {way.slot:#x}", None, 0, False), Place("global"), way.slot, None
+            return _TrailPoint(f"data at {way.slot:#x}", None, 0, False), Place("global"), way.slot, None
         held = self._roots.held.get(way.root)
         if way.kind == STACK and held is not None:
             return self._on_stack(held)
@@ -127,7 +127,7 @@ class Trails:
             CLEANUP: "a cleanup's function",
             RUNTIME: "a weak pointer's handle",
         }
-        return _At(words.get(way.kind, way.kind), None, 0, False), Place(way.kind), way.slot, None
+        return _TrailPoint(words.get(way.kind, way.kind), None, 0, False), Place(way.kind), way.slot, None
 
     def variable_at(self, slot: int) -> Variable | None:
         """The package variable that the address lies in."""
@@ -142,24 +142,24 @@ class Trails:
                 return one
         return None
 
-    def _on_stack(self, held: Held) -> tuple[_At, Place, int, str | None]:
+    def _on_stack(self, held: Held) -> tuple[_TrailPoint, Place, int, str | None]:
         goroutine = held.goroutine
         place = Place(STACK, goroutine.id, held.level, held.function)
         who = f"goroutine {goroutine.id}"
         if held.level is None:
             what = "register" if not held.address else "stack" if held.how == CONSERVATIVE else "deferred call or panic"
-            return _At(f"{who} {what}", None, 0, False), place, held.address, None
+            return _TrailPoint(f"{who} {what}", None, 0, False), place, held.address, None
         found = self._local(held)
         if found is not None:
             local, frame_place = found
             variable = local.variable
             if local.slot is not None:  # it was moved to the heap: what lies in the frame points to it
-                at = _At(variable.name, variable.type, variable.address or 0, True, boxed=True)
+                at = _TrailPoint(variable.name, variable.type, variable.address or 0, True, boxed=True)
                 return at, frame_place, held.address, variable.name
-            at = _At(variable.name, variable.type, variable.address or 0, True)
+            at = _TrailPoint(variable.name, variable.type, variable.address or 0, True)
             return at, frame_place, held.address, variable.name
         text = f"{who} {held.function} frame +{held.address - held.sp:#x}"
-        return _At(text, None, 0, False), place, held.address, None
+        return _TrailPoint(text, None, 0, False), place, held.address, None
 
     def _local(self, held: Held) -> tuple[Local, Place] | None:
         """The variable that has this word of a frame."""
@@ -187,9 +187,9 @@ class Trails:
 
     # -- from object to object -------------------------------------------------------------------------
 
-    def _hop(self, at: _At, slots: Sequence[int], one: int) -> _At:
+    def _hop(self, at: _TrailPoint, slots: Sequence[int], one: int) -> _TrailPoint:
         """What the pointer in one of these places leads to, in the object of that number."""
-        first: _At | None = None
+        first: _TrailPoint | None = None
         for slot in slots[:4]:
             try:
                 found = self._through(at, slot)
@@ -201,12 +201,12 @@ class Trails:
                 first = found or self._unknown(at, slot)
         return self._of_object(first or replace(at, type=None, expr=False), one)
 
-    def _unknown(self, at: _At, slot: int) -> _At:
+    def _unknown(self, at: _TrailPoint, slot: int) -> _TrailPoint:
         offset = slot - at.address
         text = at.text if not at.address or not slot or offset < 0 else f"{at.text} +{offset:#x}"
-        return _At(text, None, 0, False)
+        return _TrailPoint(text, None, 0, False)
 
-    def _through(self, at: _At, slot: int) -> _At | None:
+    def _through(self, at: _TrailPoint, slot: int) -> _TrailPoint | None:
         """What the pointer at `slot` leads to, which lies in the value. Raises GomapError."""
         if at.boxed:
             return replace(at, boxed=False)
@@ -214,7 +214,7 @@ class Trails:
             return self._in_map(at, slot)
         return None if at.type is None else self._leaf(at, at.type, slot)
 
-    def _leaf(self, at: _At, t: GoType, slot: int) -> _At | None:
+    def _leaf(self, at: _TrailPoint, t: GoType, slot: int) -> _TrailPoint | None:
         """From a value of the type down to the pointer, and to what that leads to."""
         text, address = at.text, at.address
         for _ in range(MAX_PARTS):
@@ -233,7 +233,7 @@ class Trails:
                 break
         return self._behind(replace(at, text=text), t, slot, address)
 
-    def _behind(self, at: _At, t: GoType, slot: int, address: int) -> _At | None:
+    def _behind(self, at: _TrailPoint, t: GoType, slot: int, address: int) -> _TrailPoint | None:
         """What a pointer of such a type leads to. address: where its value begins."""
         read, pointer = self._target.memory.read, self._target.arch.pointer
         value = pointer(read(slot, self._word))
@@ -256,14 +256,14 @@ class Trails:
             return replace(at, text=text, type=held, address=value)
         if t.kind in _UNTYPED:
             what = {Kind.CHAN: " (its channel)", Kind.FUNC: " (its closure)"}.get(t.kind, "")
-            return _At(at.text + what, None, value, False)
+            return _TrailPoint(at.text + what, None, value, False)
         return None
 
     def _array(self, elem: GoType, length: int) -> GoType:
         length = min(length, 1 << 40)
         return GoType(Kind.ARRAY, f"[{length}]{elem.name}", length * elem.size, length, lazy_elem=fixed(elem))
 
-    def _in_map(self, at: _At, slot: int) -> _At | None:
+    def _in_map(self, at: _TrailPoint, slot: int) -> _TrailPoint | None:
         """From a place in a map's header or arrays. Raises GomapError."""
         t = at.type
         if t is None:
@@ -288,7 +288,7 @@ class Trails:
 
     # -- objects ---------------------------------------------------------------------------------------
 
-    def _of_object(self, at: _At, one: int) -> _At:
+    def _of_object(self, at: _TrailPoint, one: int) -> _TrailPoint:
         """The value in the object of that number, with the type that the allocator noted where none is known."""
         base = self._graph.objects.address(one)
         if at.type is not None:
@@ -300,9 +300,9 @@ class Trails:
         except GomapError:
             noted = t = None
         if noted is None or t is None or not t.size:
-            return _At(f"{at.text} -> {base:#x} ({size:,} B)", None, base, False)
+            return _TrailPoint(f"{at.text} -> {base:#x} ({size:,} B)", None, base, False)
         start = noted[1]
         count = (base + size - start) // t.size
         if count < 2:
-            return _At(f"{at.text} -> ({start:#x}:{t.name})", t, start, False)
-        return _At(f"{at.text} -> ({start:#x}:{t.name})", self._array(t, count), start, False)
+            return _TrailPoint(f"{at.text} -> ({start:#x}:{t.name})", t, start, False)
+        return _TrailPoint(f"{at.text} -> ({start:#x}:{t.name})", self._array(t, count), start, False)

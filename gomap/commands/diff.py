@@ -27,7 +27,7 @@ from gomap.results.diff import (
     OneEntry,
 )
 from gomap.results.fields import alike
-from gomap.snapshots.columns import Listed, Scalar, Snapshot, Source
+from gomap.snapshots.columns import SavedEntries, Scalar, Snapshot, Source
 from gomap.snapshots.compare import (
     WHATS,
     Change,
@@ -156,11 +156,11 @@ def _take(side: Side, alone: str | None) -> list[Anomaly]:
     return anomalies
 
 
-def _listed(one: Snapshot, expr: str) -> Listed | None:
+def _listed(one: Snapshot, expr: str) -> SavedEntries | None:
     return next((listed for listed in one.entries if listed.expr == expr), None)
 
 
-def _entries_of(side: Side, expr: str, anomalies: list[Anomaly]) -> Listed:
+def _entries_of(side: Side, expr: str, anomalies: list[Anomaly]) -> SavedEntries:
     """The entries of the side's only map, or else of the one that `expr` names. anomalies: gets what is wrong with it.
     Raises BadImage where a file does not have them, and what resolving raises."""
     assert side.snapshot is not None

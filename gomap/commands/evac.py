@@ -7,7 +7,7 @@ from typing import Any
 
 from gomap.answers.facts import count_anomalies
 from gomap.declare import Context
-from gomap.golang.layouts.structure import Growth
+from gomap.golang.layouts.structure import GrowthState
 from gomap.golang.runtime.malloc import allocator
 from gomap.maps import shape_of, view
 from gomap.moving import walked
@@ -24,7 +24,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     shape = shape_of(t, target.arch)
     if not address:
         next_ = ForecastFacts(None, "a nil map never grows: writing to it panics")
-        result = EvacResult(expr, t.name, None, shape.layout, alike(GrowthFacts, Growth()), next_, None)
+        result = EvacResult(expr, t.name, None, shape.layout, alike(GrowthFacts, GrowthState()), next_, None)
         return Report(result, [f"{expr} is a nil {t.name}: {next_.next}"])
     read = walked(view(target, t, address), allocator(target))
     found, structure = read.found, read.structure

@@ -12,7 +12,7 @@ from gomap.declare import Context
 from gomap.expr import keys_of
 from gomap.golang.layouts.layout import MapView
 from gomap.golang.layouts.lookup import candidates, lookup
-from gomap.golang.layouts.search import Lookup, Step
+from gomap.golang.layouts.search import Lookup, SearchStep
 from gomap.keys import Keys
 from gomap.maps import on, view
 from gomap.moving import steady
@@ -109,7 +109,7 @@ def _notes(found: MapView, result: Lookup) -> list[Anomaly]:
     return notes
 
 
-def _why(found: MapView, values: Values, result: Lookup, step: Step) -> str:
+def _why(found: MapView, values: Values, result: Lookup, step: SearchStep) -> str:
     mark = "" if result.mark is None else f"{found.terms.mark} {result.mark:#04x}"
     if step.reason == "found":
         return "the key" if result.walked else f"{mark}, and the key is equal"

@@ -38,7 +38,7 @@ _POINTERS = frozenset({Kind.POINTER, Kind.UNSAFE_POINTER, Kind.MAP, Kind.CHAN, K
 
 
 @dataclass
-class _Answer:
+class _AddressAnswer:
     """where: map, heap, stack, data, code, read-only data or None."""
 
     text: str
@@ -133,12 +133,12 @@ def _checked(target: Target, address: int, text: str) -> int:
 # -- in a map ----------------------------------------------------------------------------------------
 
 
-def _in_map(target: Target, found: AliasSearch, spot: Spot) -> tuple[_Answer, Scalar | None]:
+def _in_map(target: Target, found: AliasSearch, spot: Spot) -> tuple[_AddressAnswer, Scalar | None]:
     t, holder = found.types[spot.header], shortest(found.maps[spot.header])
     one = found.views[spot.header]
     word = one.terms.bucket
     key, entry = _entry(target, one, spot)
-    answer = _Answer(f"{_part(spot, word)} of {holder.path}", "map")
+    answer = _AddressAnswer(f"{_part(spot, word)} of {holder.path}", "map")
     entries = human.plural(one.count, "entry")
     fits = len(found.type_or.get(spot.header, ()))
     doubt = f" ({others_fit(fits)})" if fits else ""
@@ -220,7 +220,9 @@ def _stored(target: Target, at: int, t: GoType, indirect: bool) -> bytes | None:
 # -- elsewhere ---------------------------------------------------------------------------------------
 
 
-def _outside(target: Target, address: int, heap: Heap | None, place: HeapPlace | None, found: AliasSearch) -> _Answer:
+def _outside(
+    target: Target, address: int, heap: Heap | None, place: HeapPlace | None, found: AliasSearch
+) -> _AddressAnswer:
     """What the address is where no map has it."""
     stack = _stack(target, address)
     if stack is not None:
@@ -231,8 +233,8 @@ def _outside(target: Target, address: int, heap: Heap | None, place: HeapPlace |
     if segment is not None:
         return _in_segment(target, address, segment.what)
     if heap is None:
-        return _Answer("it is in no map, and the debug information does not describe the heap")
-    return _Answer("not Go's memory: neither heap, nor a goroutine's stack, nor the program's code or data")
+        return _AddressAnswer("it is in no map, and the debug information does not describe the heap")
+    return _AddressAnswer("not Go's memory: neither heap, nor a goroutine's stack, nor the program's code or data")
 
 
 def _is_on_stack(target: Target, address: int) -> bool:
@@ -241,7 +243,7 @@ def _is_on_stack(target: Target, address: int) -> bool:
     return False
 
 
-def _stack(target: Target, address: int) -> _Answer | None:
+def _stack(target: Target, address: int) -> _AddressAnswer | None:
     try:
         every, _ = goroutines(target)
     except GomapError:
@@ -253,8 +255,8 @@ def _stack(target: Target, address: int) -> _Answer | None:
     return None
 
 
-def _on_stack(target: Target, address: int, goroutine: Goroutine) -> _Answer:
-    answer = _Answer(f"on the stack of goroutine {goroutine.id}", "stack", goroutine=goroutine.id)
+def _on_stack(target: Target, address: int, goroutine: Goroutine) -> _AddressAnswer:
+    answer = _AddressAnswer(f"on the stack of goroutine {goroutine.id}", "stack", goroutine=goroutine.id)
     answer.rows.append(("stack", f"{goroutine.stack[0]:#x} to {goroutine.stack[1]:#x}, {goroutine.status}"))
     try:
         frames = target.unwind(goroutine, lambda function, name, t: False)
@@ -273,30 +275,30 @@ def _on_stack(target: Target, address: int, goroutine: Goroutine) -> _Answer:
     return answer
 
 
-def _in_heap(place: HeapPlace, maps: int) -> _Answer:
+def _in_heap(place: HeapPlace, maps: int) -> _AddressAnswer:
     span = place.span
     if span is None:
-        return _Answer("in an arena of the heap, in pages that were never used", "heap")
+        return _AddressAnswer("in an arena of the heap, in pages that were never used", "heap")
     pages = f"{span.start:#x}, {human.size(span.size)}"
     if span.state == DEAD:
-        answer = _Answer("free heap pages, not part of any map", "heap")
+        answer = _AddressAnswer("free heap pages, not part of any map", "heap")
         answer.rows.append(("pages", f"{pages}, free: the next allocation may reuse them"))
         return answer
     if span.state == MANUAL:
-        answer = _Answer("memory that the runtime manages manually: an unused stack, or its own", "heap")
+        answer = _AddressAnswer("memory that the runtime manages manually: an unused stack, or its own", "heap")
         answer.rows.append(("pages", pages))
         return answer
     if place.index is None:
-        return _Answer("in a span of the heap, in no object", "heap")
+        return _AddressAnswer("in a span of the heap, in no object", "heap")
     size = human.size(span.object)
     if place.allocated is False:
-        answer = _Answer(f"a freed object of {size}, not part of any map", "heap")
+        answer = _AddressAnswer(f"a freed object of {size}, not part of any map", "heap")
         answer.advice.append(
             "the next allocation of this size may reuse it: a pointer kept to here would read the new data"
         )
         return answer
     what = f"an object of {size} in the heap, and no part of the {human.plural(maps, 'map')} found"
-    answer = _Answer(what, "heap")
+    answer = _AddressAnswer(what, "heap")
     if not span.swept:
         answer.advice.append("its span has not been swept since the last collection: the object may be dead")
     else:
@@ -304,8 +306,8 @@ def _in_heap(place: HeapPlace, maps: int) -> _Answer:
     return answer
 
 
-def _in_segment(target: Target, address: int, what: str) -> _Answer:
-    answer = _Answer(f"in the program's {what}", what)
+def _in_segment(target: Target, address: int, what: str) -> _AddressAnswer:
+    answer = _AddressAnswer(f"in the program's {what}", what)
     if what == "code":
         location = target.location(address + 1)
         if location is not None:

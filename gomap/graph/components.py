@@ -14,7 +14,7 @@ MISSING = (1 << 32) - 1
 
 
 @dataclass
-class Graph:
+class NumberedGraph:
     """Objects by number: targets[starts[i]:starts[i + 1]] are those that i leads to."""
 
     starts: array[int] = field(default_factory=lambda: array("Q", [0]))
@@ -25,7 +25,7 @@ class Graph:
         return bisect.bisect_right(self.starts, edge) - 1
 
 
-def _components(graph: Graph) -> array[int]:
+def _components(graph: NumberedGraph) -> array[int]:
     """The strongly connected component of each object, by number: Tarjan's algorithm with a stack of its own."""
     count = len(graph.starts) - 1
     starts, targets = graph.starts, graph.targets
@@ -71,7 +71,7 @@ def _components(graph: Graph) -> array[int]:
     return component
 
 
-def _closing(graph: Graph, component: array[int]) -> list[tuple[int, int, int]]:
+def _closing(graph: NumberedGraph, component: array[int]) -> list[tuple[int, int, int]]:
     """References within a component to an object that was found no later: (to, from, number of the reference).
 
     Every cycle has one of them. Those to the lowest numbers come first.
@@ -87,7 +87,7 @@ def _closing(graph: Graph, component: array[int]) -> list[tuple[int, int, int]]:
     return found
 
 
-def cycles(graph: Graph) -> tuple[list[list[int]], bool]:
+def cycles(graph: NumberedGraph) -> tuple[list[list[int]], bool]:
     """(the shortest cycle through each closing reference, as references, each cycle once; whether that is all)."""
     found: dict[frozenset[int], list[int]] = {}
     component = _components(graph)
@@ -103,7 +103,7 @@ def cycles(graph: Graph) -> tuple[list[list[int]], bool]:
     return list(found.values()), True
 
 
-def _shortest(graph: Graph, component: array[int], start: int, end: int, work: list[int]) -> list[int] | None:
+def _shortest(graph: NumberedGraph, component: array[int], start: int, end: int, work: list[int]) -> list[int] | None:
     """References that lead from one object to another, as few as can be; None when work is used up."""
     came, mine = {start: -1}, component[start]
     level = [start]

@@ -28,7 +28,7 @@ PAYS = 256
 
 
 @dataclass(frozen=True)
-class Part:
+class NodePart:
     """Words that are a node of their own, beside the objects: a map header on a stack, or a struct in an object.
 
     roots: which of the roots lie in them. cut: numbers of the edges (of HeapGraph.ends) that lie in them; inside: the
@@ -41,7 +41,7 @@ class Part:
 
 
 def freed_without(
-    graph: HeapGraph, roots: Any, alive: Any, objects: Any, parts: Sequence[Part] = ()
+    graph: HeapGraph, roots: Any, alive: Any, objects: Any, parts: Sequence[NodePart] = ()
 ) -> tuple[Any, Any]:
     """Bytes that are freed without each of these objects, itself included, and without each of the parts.
 

@@ -49,7 +49,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class _Object:
+class _StackObject:
     """A stack object. bits: a bit for each of its words that is a pointer."""
 
     offset: int
@@ -79,7 +79,7 @@ class StackPointers:
         self._maps, self._functions = StackMaps(target), Functions(target)
         self._unwinder = Unwinder(target, self._functions)
         self._word = target.arch.pointer_size
-        self._objects_of: dict[int, tuple[_Object, ...]] = {}
+        self._objects_of: dict[int, tuple[_StackObject, ...]] = {}
         self.problems: list[str] = []
         self.stacks: list[tuple[int, int]] = []
         self.running = self.registers = self.goroutines = 0
@@ -159,7 +159,7 @@ class StackPointers:
 
     # -- what holds for a function ---------------------------------------------------------------------
 
-    def objects_of(self, call: _StackCall) -> tuple[_Object, ...]:
+    def objects_of(self, call: _StackCall) -> tuple[_StackObject, ...]:
         """The stack objects of the call's function."""
         known = self._objects_of.get(call.pc)
         if known is None:
@@ -170,7 +170,7 @@ class StackPointers:
             self._objects_of[call.pc] = known
         return known
 
-    def _read_objects(self, pc: int) -> Iterator[_Object]:
+    def _read_objects(self, pc: int) -> Iterator[_StackObject]:
         target, arch, read = self._target, self._target.arch, self._target.memory.read
         start = self._maps.funcdata(pc, FUNCDATA_OBJECTS)
         if start is None:
@@ -186,12 +186,12 @@ class StackPointers:
             offset -= (offset >> 31) << 32
             words = (length + self._word - 1) // self._word
             if pointers >> 31:  # up to Go 1.23: a program in place of the mask
-                yield _Object(offset, length, b"\xff" * ((words + 7) // 8))
+                yield _StackObject(offset, length, b"\xff" * ((words + 7) // 8))
                 continue
             count_ = min(pointers // self._word, words)
             if count_ > MAX_TABLE:
                 raise GomapError(f"a stack object of {length:,} bytes")
-            yield _Object(offset, length, read(rodata + bits_at, (count_ + 7) // 8))
+            yield _StackObject(offset, length, read(rodata + bits_at, (count_ + 7) // 8))
 
     def live(self, call: _StackCall) -> list[int] | None:
         """Addresses of the frame's words that are pointers and alive, by the stack map of its pc; None where there is
@@ -220,7 +220,7 @@ class _Scan:
         self._low, self._high = goroutine.stack
         #: Addresses in this stack, and in whose frame, that were found; and its objects as (start, object, call).
         self._pending: list[int] = []
-        self._objects: list[tuple[int, _Object, _StackCall]] = []
+        self._objects: list[tuple[int, _StackObject, _StackCall]] = []
 
     def _held(self, address: int, value: int, how: str, call: _StackCall | None) -> Iterator[Held]:
         if self._low <= value < self._high:

@@ -12,9 +12,9 @@ from functools import cache
 
 from gomap.gotypes import GoType, Kind
 from gomap.known import bytes_, errors, net, numbers, pointers, times
-from gomap.known.look import Formatter, Known
+from gomap.known.look import Formatter, KnownType
 
-_TABLES: tuple[Mapping[str, Known], ...] = (
+_TABLES: tuple[Mapping[str, KnownType], ...] = (
     times.TYPES,
     net.TYPES,
     numbers.TYPES,
@@ -24,13 +24,13 @@ _TABLES: tuple[Mapping[str, Known], ...] = (
 )
 
 #: By the type's full name. A generic type's name stands without its arguments.
-TYPES: Mapping[str, Known] = {name: known for table in _TABLES for name, known in table.items()}
-_FUNCTION, _BYTES = Known(pointers.function), Known(bytes_.printable)
+TYPES: Mapping[str, KnownType] = {name: known for table in _TABLES for name, known in table.items()}
+_FUNCTION, _BYTES = KnownType(pointers.function), KnownType(bytes_.printable)
 #: Kinds that a type of the table may have: all others cost nothing.
 KINDS = frozenset({Kind.STRUCT, Kind.SLICE, Kind.INT, Kind.UINT, Kind.ARRAY, Kind.FUNC})
 
 
-def find(t: GoType) -> Known | None:
+def find(t: GoType) -> KnownType | None:
     """How values of the type are shown, None where they have no text of their own."""
     if t.kind is Kind.FUNC:
         return _FUNCTION
@@ -43,7 +43,7 @@ def find(t: GoType) -> Known | None:
 
 
 @cache
-def _named(name: str) -> Known | None:
+def _named(name: str) -> KnownType | None:
     return TYPES.get(name.partition("[")[0])
 
 
@@ -67,4 +67,4 @@ def _may(t: GoType, visited: set[int]) -> bool:
     return False
 
 
-__all__ = ["KINDS", "TYPES", "Formatter", "Known", "find", "may_have_text"]
+__all__ = ["KINDS", "TYPES", "Formatter", "KnownType", "find", "may_have_text"]

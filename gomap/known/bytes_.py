@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gomap.gotypes import GoType, Kind
-from gomap.known.look import Known, Look
+from gomap.known.look import KnownType, Look
 from gomap.spelling import quoted
 
 _WHITE = {ord(c): None for c in "\t\n\r"}
@@ -43,7 +43,7 @@ def json(look: Look, t: GoType, data: bytes) -> str | None:
     return (text if text.isprintable() else quoted(text)) + _rest(look, data)
 
 
-TYPES: Mapping[str, Known] = {
-    "encoding/json.RawMessage": Known(json, Kind.SLICE),
-    "encoding/json/jsontext.Value": Known(json, Kind.SLICE),
+TYPES: Mapping[str, KnownType] = {
+    "encoding/json.RawMessage": KnownType(json, Kind.SLICE),
+    "encoding/json/jsontext.Value": KnownType(json, Kind.SLICE),
 }

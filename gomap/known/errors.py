@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gomap.gotypes import GoType, Kind
-from gomap.known.look import Formatter, Known, Look, field, text_of
+from gomap.known.look import Formatter, KnownType, Look, field, text_of
 from gomap.known.times import rows
 from gomap.spelling import quoted
 
@@ -86,4 +86,6 @@ MESSAGES: Mapping[str, Formatter] = {
     "github.com/pkg/errors.fundamental": _field("msg"),
 }
 
-TYPES: Mapping[str, Known] = {name: Known(_quoted(message), by_pointer=True) for name, message in MESSAGES.items()}
+TYPES: Mapping[str, KnownType] = {
+    name: KnownType(_quoted(message), by_pointer=True) for name, message in MESSAGES.items()
+}

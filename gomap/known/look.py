@@ -43,7 +43,7 @@ Formatter = Callable[[Look, GoType, bytes], Optional[str]]
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownType:
     """text: the formatter. kind: the kind that the type has to have. by_pointer: values are used through pointers,
     which are shown as what they point to. of_key: what a key is shown by as well."""
 

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 from urllib.parse import quote_from_bytes
 
 from gomap.gotypes import GoType, Kind
-from gomap.known.look import Known, Look, field, number, text_of
+from gomap.known.look import KnownType, Look, field, number, text_of
 from gomap.spelling import quote
 
 _MAPPED = 0xFFFF
@@ -241,19 +241,19 @@ def uuid(look: Look, t: GoType, data: bytes) -> str | None:
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
-TYPES: Mapping[str, Known] = {
-    "net/netip.Addr": Known(addr, Kind.STRUCT, of_key=True),
-    "net/netip.AddrPort": Known(addr_port, Kind.STRUCT, of_key=True),
-    "net/netip.Prefix": Known(prefix, Kind.STRUCT, of_key=True),
-    "net.IP": Known(ip, Kind.SLICE),
-    "net.IPMask": Known(mask, Kind.SLICE),
-    "net.HardwareAddr": Known(hardware, Kind.SLICE),
-    "net.IPNet": Known(ip_net, Kind.STRUCT, by_pointer=True),
-    "net.TCPAddr": Known(endpoint, Kind.STRUCT, by_pointer=True),
-    "net.UDPAddr": Known(endpoint, Kind.STRUCT, by_pointer=True),
-    "net/url.URL": Known(url, Kind.STRUCT, by_pointer=True),
-    "github.com/google/uuid.UUID": Known(uuid, Kind.ARRAY, of_key=True),
-    "github.com/gofrs/uuid.UUID": Known(uuid, Kind.ARRAY, of_key=True),
-    "github.com/gofrs/uuid/v5.UUID": Known(uuid, Kind.ARRAY, of_key=True),
-    "github.com/satori/go%2euuid.UUID": Known(uuid, Kind.ARRAY, of_key=True),
+TYPES: Mapping[str, KnownType] = {
+    "net/netip.Addr": KnownType(addr, Kind.STRUCT, of_key=True),
+    "net/netip.AddrPort": KnownType(addr_port, Kind.STRUCT, of_key=True),
+    "net/netip.Prefix": KnownType(prefix, Kind.STRUCT, of_key=True),
+    "net.IP": KnownType(ip, Kind.SLICE),
+    "net.IPMask": KnownType(mask, Kind.SLICE),
+    "net.HardwareAddr": KnownType(hardware, Kind.SLICE),
+    "net.IPNet": KnownType(ip_net, Kind.STRUCT, by_pointer=True),
+    "net.TCPAddr": KnownType(endpoint, Kind.STRUCT, by_pointer=True),
+    "net.UDPAddr": KnownType(endpoint, Kind.STRUCT, by_pointer=True),
+    "net/url.URL": KnownType(url, Kind.STRUCT, by_pointer=True),
+    "github.com/google/uuid.UUID": KnownType(uuid, Kind.ARRAY, of_key=True),
+    "github.com/gofrs/uuid.UUID": KnownType(uuid, Kind.ARRAY, of_key=True),
+    "github.com/gofrs/uuid/v5.UUID": KnownType(uuid, Kind.ARRAY, of_key=True),
+    "github.com/satori/go%2euuid.UUID": KnownType(uuid, Kind.ARRAY, of_key=True),
 }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from gomap.golang.layouts.slots import MAX_ITEM
 from gomap.gotypes import GoType, Kind, atomic_pointee, fixed
-from gomap.known.look import Known, Look, field, number
+from gomap.known.look import KnownType, Look, field, number
 
 #: Words of one number that are read: 19,000 digits, which Python still makes a text of in milliseconds.
 MAX_WORDS = 1 << 10
@@ -87,11 +87,11 @@ def nullable(look: Look, t: GoType, data: bytes) -> str | None:
 _NULLS = ("Bool", "Byte", "Float64", "Int16", "Int32", "Int64", "String", "Time", "")
 _ATOMICS = ("Int32", "Int64", "Uint32", "Uint64", "Uintptr", "Value")
 
-TYPES: Mapping[str, Known] = {
-    "math/big.Int": Known(big_int, Kind.STRUCT, by_pointer=True),
-    "math/big.Rat": Known(big_rat, Kind.STRUCT, by_pointer=True),
-    "sync/atomic.Bool": Known(atomic_bool, Kind.STRUCT),
-    "sync/atomic.Pointer": Known(atomic_pointer, Kind.STRUCT),
-    **{f"sync/atomic.{name}": Known(atomic, Kind.STRUCT) for name in _ATOMICS},
-    **{f"database/sql.Null{name}": Known(nullable, Kind.STRUCT) for name in _NULLS},
+TYPES: Mapping[str, KnownType] = {
+    "math/big.Int": KnownType(big_int, Kind.STRUCT, by_pointer=True),
+    "math/big.Rat": KnownType(big_rat, Kind.STRUCT, by_pointer=True),
+    "sync/atomic.Bool": KnownType(atomic_bool, Kind.STRUCT),
+    "sync/atomic.Pointer": KnownType(atomic_pointer, Kind.STRUCT),
+    **{f"sync/atomic.{name}": KnownType(atomic, Kind.STRUCT) for name in _ATOMICS},
+    **{f"database/sql.Null{name}": KnownType(nullable, Kind.STRUCT) for name in _NULLS},
 }

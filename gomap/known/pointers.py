@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gomap.gotypes import GoType, Kind
-from gomap.known.look import Known, Look, field
+from gomap.known.look import KnownType, Look, field
 
 
 def function(look: Look, t: GoType, data: bytes) -> str | None:
@@ -42,7 +42,7 @@ def unique(look: Look, t: GoType, data: bytes) -> str | None:
     return look.part(held, look.load(address, held)) if address else "nil"
 
 
-TYPES: Mapping[str, Known] = {
-    "weak.Pointer": Known(weak, Kind.STRUCT),
-    "unique.Handle": Known(unique, Kind.STRUCT, of_key=True),
+TYPES: Mapping[str, KnownType] = {
+    "weak.Pointer": KnownType(weak, Kind.STRUCT),
+    "unique.Handle": KnownType(unique, Kind.STRUCT, of_key=True),
 }

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from gomap.gotypes import GoType, Kind
-from gomap.known.look import Known, Look, field, integer, number, text_of
+from gomap.known.look import KnownType, Look, field, integer, number, text_of
 from gomap.target import Arch
 
 #: time.Time (time/time.go): the wall clock's seconds since 1885 where it has a monotonic reading, else since year 1.
@@ -249,9 +249,9 @@ def weekday(look: Look, t: GoType, data: bytes) -> str | None:
     return _WEEKDAYS[value] if 0 <= value <= 6 else None
 
 
-TYPES: Mapping[str, Known] = {
-    TIME: Known(instant, Kind.STRUCT, of_key=True),
-    DURATION: Known(duration, Kind.INT, of_key=True),
-    "time.Month": Known(month, Kind.INT),
-    "time.Weekday": Known(weekday, Kind.INT),
+TYPES: Mapping[str, KnownType] = {
+    TIME: KnownType(instant, Kind.STRUCT, of_key=True),
+    DURATION: KnownType(duration, Kind.INT, of_key=True),
+    "time.Month": KnownType(month, Kind.INT),
+    "time.Weekday": KnownType(weekday, Kind.INT),
 }

@@ -55,7 +55,7 @@ class Source:
 
 
 @dataclass
-class Listed:
+class SavedEntries:
     """The entries of one map. quoted: whether (keys, values) are strings, and their text is not Go syntax yet. cut:
     some are here only in part, or could not be read."""
 
@@ -92,7 +92,7 @@ class Snapshot:
     kinds: array[int] = field(default_factory=lambda: array("I"))
     owners: array[int] = field(default_factory=lambda: array("I"))
     origins: array[int] = field(default_factory=lambda: array("I"))
-    entries: list[Listed] = field(default_factory=list)
+    entries: list[SavedEntries] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.addresses)

@@ -23,7 +23,7 @@ from heapq import nlargest
 from operator import itemgetter
 from typing import Callable, Optional
 
-from gomap.snapshots.columns import UNKNOWN_NUMBER, Listed, Scalar, Snapshot
+from gomap.snapshots.columns import UNKNOWN_NUMBER, SavedEntries, Scalar, Snapshot
 
 #: An array of so many bytes is an object of its own (runtime/sizeclasses.go: larger ones are in no size class).
 LARGE = 32 << 10
@@ -332,15 +332,15 @@ def _figures(one: Snapshot, i: int | None) -> Figures:
 class EntryChanges:
     """Of one map. changed: (key, value before, value after)."""
 
-    before: Listed
-    after: Listed
+    before: SavedEntries
+    after: SavedEntries
     added: list[tuple[Scalar, Scalar]] = field(default_factory=list)
     removed: list[tuple[Scalar, Scalar]] = field(default_factory=list)
     changed: list[tuple[Scalar, Scalar, Scalar]] = field(default_factory=list)
     unchanged: int = 0
 
 
-def compare_entries(before: Listed, after: Listed) -> EntryChanges:
+def compare_entries(before: SavedEntries, after: SavedEntries) -> EntryChanges:
     """In the order of keys. Keys that are told alike (NaN, say) are compared in the order of the maps."""
     found = EntryChanges(before, after)
     old = _numbered(before)
@@ -360,7 +360,7 @@ def compare_entries(before: Listed, after: Listed) -> EntryChanges:
     return found
 
 
-def _numbered(listed: Listed) -> dict[tuple[int, Scalar], Scalar]:
+def _numbered(listed: SavedEntries) -> dict[tuple[int, Scalar], Scalar]:
     """The values by key; keys that are told alike are numbered."""
     found: dict[tuple[int, Scalar], Scalar] = {}
     again: dict[Scalar, int] = {}

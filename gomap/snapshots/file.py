@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from gomap import zips
 from gomap.errors import BadImage
-from gomap.snapshots.columns import COLUMNS, MOST, MOST_LOAD, Listed, Snapshot, Source
+from gomap.snapshots.columns import COLUMNS, MOST, MOST_LOAD, SavedEntries, Snapshot, Source
 from gomap.target import Arch
 
 FORMAT = "gomap-snapshot/1"
@@ -285,7 +285,7 @@ def _check(snapshot: Snapshot) -> None:
         raise _Wrong("it has a load that no map has")
 
 
-def _entries(data: bytes) -> list[Listed]:
+def _entries(data: bytes) -> list[SavedEntries]:
     if zips.values_in(data.decode("utf-8")) > MAX_VALUES:
         raise _Wrong(f"it has more than {MAX_VALUES:,} keys and values")
     found = []
@@ -302,7 +302,7 @@ def _entries(data: bytes) -> list[Listed]:
         if _scalars(keys) != _scalars(values):
             raise _Wrong("it does not have a value for each key")
         where = _whole(address, "a map's address", _WORD)
-        found.append(Listed(expr, type_, where, keys, values, (flags[0], flags[1]), flags[2]))
+        found.append(SavedEntries(expr, type_, where, keys, values, (flags[0], flags[1]), flags[2]))
     return found
 
 

@@ -34,7 +34,7 @@ from gomap.maps import LAYOUTS, shape_of, view
 from gomap.moving import walked
 from gomap.progress import Progress
 from gomap.reads import gather
-from gomap.snapshots.columns import MOST, MOST_LOAD, UNKNOWN_NUMBER, Listed, Snapshot, Source, Texts
+from gomap.snapshots.columns import MOST, MOST_LOAD, UNKNOWN_NUMBER, SavedEntries, Snapshot, Source, Texts
 from gomap.target import Target, Variable
 from gomap.values import UNREADABLE, Limits, Values
 
@@ -58,7 +58,7 @@ def take(context: Context) -> tuple[Snapshot, list[Anomaly]]:
     interrupted = headers.census is not None and headers.census.interrupted
     if ranking.interrupted or others.interrupted or interrupted:
         raise Interrupted("interrupted: a part of the maps would be compared as if it were all")
-    work = _Columns(target, headers.census, _source(target, more.why))
+    work = _Taken(target, headers.census, _source(target, more.why))
     for one in [*ranking.maps, *others.maps]:
         work.add(one)
     for alike in ranking.alike:
@@ -78,7 +78,7 @@ def of_map(context: Context, expr: str) -> tuple[Snapshot, list[Anomaly]]:
     NotAMap."""
     target = context.target
     variable, t, address = context.resolve_map(expr)
-    work, anomalies = _Columns(target, None, _source(target, None)), list[Anomaly]()
+    work, anomalies = _Taken(target, None, _source(target, None)), list[Anomaly]()
     if address:
         walk = walked(view(target, t, address), allocator(target))
         found, structure, anomalies = walk.found, walk.structure, walk.anomalies
@@ -95,7 +95,7 @@ def of_map(context: Context, expr: str) -> tuple[Snapshot, list[Anomaly]]:
     return work.snapshot, anomalies
 
 
-def list_entries(context: Context, expr: str) -> tuple[Listed, list[Anomaly]]:
+def list_entries(context: Context, expr: str) -> tuple[SavedEntries, list[Anomaly]]:
     """The entries of the map that the expression names, and what is wrong with it. Raises what resolving raises;
     NotAMap."""
     _, t, address = context.resolve_map(expr)
@@ -103,8 +103,8 @@ def list_entries(context: Context, expr: str) -> tuple[Listed, list[Anomaly]]:
     return _entries(context, expr, t, address), wrong
 
 
-def _entries(context: Context, expr: str, t: GoType, address: int) -> Listed:
-    listed = Listed(expr, t.name, address, quoted=(t.key.kind is Kind.STRING, t.elem.kind is Kind.STRING))
+def _entries(context: Context, expr: str, t: GoType, address: int) -> SavedEntries:
+    listed = SavedEntries(expr, t.name, address, quoted=(t.key.kind is Kind.STRING, t.elem.kind is Kind.STRING))
     if address:
         found = view(context.target, t, address)
         values = Values(context.target, Limits(max(context.settings.depth, 1), ITEMS, TEXT, TOTAL))
@@ -128,7 +128,7 @@ def _folded(seed: int) -> int:
     return (seed ^ seed >> 32) & 0xFFFFFFFF
 
 
-class _Columns:
+class _Taken:
     """Fills in a snapshot. left_out: maps with numbers that no map has. rows: of the census, of each map that has to be
     asked for its tombstones, as (index of the snapshot, row, bytes of a bucket)."""
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gomap.analysis.retention import Retained, Retention
 from gomap.analysis.whole_heap import WholeHeap
 from gomap.commands import why
-from gomap.heap.dominators import Part
+from gomap.heap.dominators import NodePart
 from gomap.heap.graph import HeapGraph
 from gomap.heap.masks import Mask, Masks, MaskTable, _repeated
 from gomap.heap.roots import DATA, FINALIZER, KINDS, HeapRoots, Special
@@ -149,12 +149,12 @@ def test_what_each_of_many_frees(
     for which, _ in outside:
         mine = sorted(i for i in which if i < len(roots) and i not in taken)
         taken.update(mine)
-        parts.append(Part(mine))
+        parts.append(NodePart(mine))
     # The second half of an object's pointers is a part, too, as of a sync.Map that lies in it.
     own = [i for i, (mine, _) in enumerate(edges) if mine == holder]
     inside = own[len(own) // 2 :] if holder not in marked else []
     if inside:
-        parts.append(Part((), inside, holder))
+        parts.append(NodePart((), inside, holder))
     alive = reach(edges, roots)
     retained = Retained(graph_of(12, edges), roots_of(roots, []))
     of_objects, of_parts = retained.freed_without(sorted(marked), parts)

@@ -20,7 +20,7 @@ from gomap.golang.hashing.plans import Plan
 from gomap.golang.layouts.integrity import Checked, Findings, KeyCheck, checked
 from gomap.golang.layouts.layout import Description, Forecast, Growing, Layout, Terms
 from gomap.golang.layouts.marks import Strip
-from gomap.golang.layouts.search import KeySearch, ProbedBucket, Step
+from gomap.golang.layouts.search import KeySearch, ProbedBucket, SearchStep
 from gomap.golang.layouts.slots import Bucket, SlotShape, SlottedShape, entries_of, member
 from gomap.golang.layouts.spot import Spot
 from gomap.golang.layouts.structure import Bytes, MapEntry, Structure
@@ -132,10 +132,10 @@ class ToyMap:
     def arrays_of(self, most: int) -> Iterator[tuple[int, int]]:
         yield self.array_address, self.size
 
-    def place(self, step: Step) -> str:
+    def place(self, step: SearchStep) -> str:
         return f"shelf {step.bucket}"
 
-    def going_on(self, step: Step) -> str:
+    def going_on(self, step: SearchStep) -> str:
         return "a full shelf: on to the next" if step.reason == "goes-on" else "a free slot: the search ends"
 
     def head(self, address: int, rules: Allocator) -> Spot | None:

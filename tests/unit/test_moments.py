@@ -19,10 +19,10 @@ from direct import __main__ as gomap
 from gomap.errors import BadImage
 from gomap.memory import RegionMemory
 from gomap.snapshots import file
-from gomap.snapshots.columns import COLUMNS, MOST, MOST_LOAD, UNKNOWN_NUMBER, Listed, Snapshot, Source, Texts
+from gomap.snapshots.columns import COLUMNS, MOST, MOST_LOAD, UNKNOWN_NUMBER, SavedEntries, Snapshot, Source, Texts
 from gomap.snapshots.compare import Difference, compare, compare_entries
 from gomap.snapshots.file import NotASnapshot, load, write
-from gomap.snapshots.take import _Columns
+from gomap.snapshots.take import _Taken
 from tests.support.space import AMD64, fake_target
 
 SOURCE = Source("gdb", "live", "go1.27.3", AMD64, "abc", 1_800_000_000)
@@ -31,7 +31,7 @@ Row = tuple[Any, ...]
 EXTRA: Row = (0, 0x1000, "")
 
 
-def made(rows: Sequence[Row], process: str = "abc", entries: Sequence[Listed] = ()) -> Snapshot:
+def made(rows: Sequence[Row], process: str = "abc", entries: Sequence[SavedEntries] = ()) -> Snapshot:
     texts, one = Texts(), Snapshot(replace(SOURCE, process=process), entries=list(entries))
     texts("")
     for row in rows:
@@ -127,8 +127,8 @@ def test_rankings_and_sums_agree() -> None:
 
 
 def test_entries() -> None:
-    before = Listed("m", "map[any]any", 1, [1, 2, "NaN", "NaN"], ["a", True, 1, 2])
-    after = Listed("m", "map[any]any", 1, ["NaN", 2, 3, "NaN"], [1, 1, "c", 3])
+    before = SavedEntries("m", "map[any]any", 1, [1, 2, "NaN", "NaN"], ["a", True, 1, 2])
+    after = SavedEntries("m", "map[any]any", 1, ["NaN", 2, 3, "NaN"], [1, 1, "c", 3])
     found = compare_entries(before, after)
     assert found.added == [(3, "c")] and found.removed == [(1, "a")]
     assert sorted(found.changed, key=str) == [("NaN", 2, 3), (2, True, 1)] and found.unchanged == 1
@@ -150,7 +150,7 @@ def test_what_is_not_known_has_not_changed() -> None:
 def written(tmp_path: Path) -> Path:
     chance = random.Random(2)
     rows = [(48 * i, chance.getrandbits(32), i % 9, 208, M, f'main.x["é{i}"]') for i in range(1, 200)]
-    listed = Listed("main.m", "map[string]float64", 0xC000, ["a", "\udcff"], [1.5, True], (True, False), True)
+    listed = SavedEntries("main.m", "map[string]float64", 0xC000, ["a", "\udcff"], [1.5, True], (True, False), True)
     path = tmp_path / "a.snap"
     write(str(path), made(rows, entries=[listed]), False)
     return path
@@ -170,7 +170,7 @@ def test_a_file_is_read_as_it_was_written(written: Path, tmp_path: Path) -> None
 )
 def test_what_no_map_has_is_not_written(count: int, held: int, load: float, tmp_path: Path) -> None:
     """A header that was written to while it was read, or is corrupt, may count anything."""
-    columns = _Columns(fake_target(AMD64, RegionMemory([])), None, SOURCE)
+    columns = _Taken(fake_target(AMD64, RegionMemory([])), None, SOURCE)
     assert columns.row(1, MOST - 1, MOST - 1, MOST_LOAD - 1.0, None, M, "main.m", "global", "main.m")
     assert not columns.row(2, count, held, load, None, M, "main.x", "global", "main.x")
     columns.snapshot.texts = columns.texts.all
@@ -353,7 +353,7 @@ def test_gomap_diff_of_files_with_spaces_in_their_names(written: Path, capsys: p
 
 def test_changed_entries_that_are_not_shown_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, keys in (("a", [1, 2, 3]), ("b", [4, 5])):
-        listed = Listed("main.m", M, 1, list(keys), list(keys))
+        listed = SavedEntries("main.m", M, 1, list(keys), list(keys))
         write(str(tmp_path / name), made([], entries=[listed]), False)
     for n, text, in_json in ((2, [2, 5], [4, 5]), (3, [3, 5], None), (5, None, None)):
         line = ["diff", str(tmp_path / "a"), str(tmp_path / "b"), "-n", str(n)]
@@ -369,7 +369,7 @@ def test_changed_entries_that_are_not_shown_are_counted(tmp_path: Path, capsys: 
 def test_what_a_file_says_can_not_reach_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Names are shown, and not obeyed."""
     bad = "\x1b[31m\rmain.x\n\u202e"
-    listed = Listed("main.m", bad, 1, [bad, bad + "2"], [bad, bad], (False, False))
+    listed = SavedEntries("main.m", bad, 1, [bad, bad + "2"], [bad, bad], (False, False))
     changed = replace(listed, values=[bad, bad + "3"])
     rows = [(0xC000, 1, 1, 48, bad, bad, 0, 0, bad), (0xC030, 1, 1, 48, bad, "", 0, 0, bad)]
     for name, count, entries_ in (("a", 1, listed), ("b", 5, changed)):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gomap.analysis.string_columns import StringColumns
-from gomap.analysis.strings import Collected, Part, Strings, parts_of
+from gomap.analysis.strings import Collected, Strings, TextPart, parts_of
 from gomap.arrays import numpy
 from gomap.golang.layouts.slots import Columns, SlotShape
 from gomap.golang.runtime.heap import IN_USE, PAGE_SIZE
@@ -82,7 +82,7 @@ def test_both_ways_say_the_same(seed: int) -> None:
     found = both(RegionMemory([(START, bytes(text))]))
     for one in found:
         for owner, strings in owners.items():
-            one.add(owner, cells(strings, STRING), Part(8, None), 16)
+            one.add(owner, cells(strings, STRING), TextPart(8, None), 16)
         one.add(4, cells(slices, BYTES), next(parts_of(BYTES, 8)), 24)
         one.compare()
     plain, columns = found
@@ -101,7 +101,7 @@ def test_an_object_is_freed_when_nothing_in_it_stays(way: int) -> None:
     for at, word in ((0, b"one"), (4, b"two"), (16, b"one"), (20, b"two"), (32, b"one"), (36, b"six")):
         text[at : at + len(word)] = word
     one = both(RegionMemory([(START, bytes(text))]))[way]
-    one.add(7, cells([(START + at, 3) for at in (0, 4, 16, 20, 32, 36)], STRING), Part(8, None), 16)
+    one.add(7, cells([(START + at, 3) for at in (0, 4, 16, 20, 32, 36)], STRING), TextPart(8, None), 16)
     one.compare()
     saved = one.duplicates(7)
     assert (saved.bytes, saved.objects) == (16, 1)  # of three blocks the second: "six" is nowhere else
@@ -115,8 +115,8 @@ def test_what_other_maps_have_stays(way: int) -> None:
         text[3 * PAGE_SIZE + 64 * i : 3 * PAGE_SIZE + 64 * i + 40] = b"x" * 40
     one = both(RegionMemory([(START, bytes(text))]))[way]
     places = [(START + 3 * PAGE_SIZE + 64 * i, 40) for i in range(4)]
-    one.add(0, cells(places, STRING), Part(8, None), 16)
-    one.add(1, cells(places[3:], STRING), Part(8, None), 16)
+    one.add(0, cells(places, STRING), TextPart(8, None), 16)
+    one.add(1, cells(places[3:], STRING), TextPart(8, None), 16)
     one.compare()
     assert one.duplicates(0).bytes == 2 * 64
     assert one.duplicates(1).bytes == 0

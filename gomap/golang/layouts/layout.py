@@ -14,7 +14,7 @@ from gomap.columns.marks import MarkCode
 from gomap.golang.hashing.hasher import Hasher
 from gomap.golang.hashing.plans import Plan
 from gomap.golang.layouts.integrity import Checked
-from gomap.golang.layouts.search import KeySearch, Step
+from gomap.golang.layouts.search import KeySearch, SearchStep
 from gomap.golang.layouts.slots import Bucket, SlotShape
 from gomap.golang.layouts.spot import Spot
 from gomap.golang.layouts.structure import Estimate, MapEntry, Structure, SwissTable
@@ -245,10 +245,10 @@ class MapView(Protocol):
     def arrays_of(self, most: int) -> Iterator[tuple[int, int]]:
         """(address, length) of arrays of buckets, those of the first `most` directory entries where there is one."""
 
-    def place(self, step: Step) -> str:
+    def place(self, step: SearchStep) -> str:
         """The place of a step of a lookup, in words."""
 
-    def going_on(self, step: Step) -> str:
+    def going_on(self, step: SearchStep) -> str:
         """Why a lookup continues or ends after this step, in words."""
 
     # -- what else is asked ----------------------------------------------------------------------

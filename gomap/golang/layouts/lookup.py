@@ -14,7 +14,7 @@ from gomap.errors import BadExpression, GomapError, MemoryFault
 from gomap.golang.hashing.hasher import Hasher
 from gomap.golang.hashing.plans import Plan, typehash_plan
 from gomap.golang.layouts.layout import MapView
-from gomap.golang.layouts.search import Corrupt, Endless, KeySearch, Lookup, Step
+from gomap.golang.layouts.search import Corrupt, Endless, KeySearch, Lookup, SearchStep
 from gomap.golang.layouts.structure import counted
 from gomap.memory import CHUNK
 
@@ -77,7 +77,7 @@ def _walk(found: MapView, hasher: Hasher, key: bytes) -> Lookup:
             result.unreadable += 1
         result.unreadable += entry.key is None
         if same:
-            step = Step(entry.bucket, entry.slot, entry.old, "found", entry.key_address, entry.overflow)
+            step = SearchStep(entry.bucket, entry.slot, entry.old, "found", entry.key_address, entry.overflow)
             result.path.append(step)
             result.found, result.elem_address, result.elem = True, entry.elem_address, entry.elem
             result.key_address = entry.key_address

@@ -14,7 +14,7 @@ from gomap.target import Target
 
 
 @dataclass(frozen=True)
-class Step:
+class SearchStep:
     """One thing the lookup did in a bucket (group).
 
     table: first directory entry of the group's table. overflow: how far down the chain (how many groups probed
@@ -48,7 +48,7 @@ class Lookup:
     walked: bool = False
     unreadable: int = 0
     nan: bool = False
-    path: list[Step] = field(default_factory=list)
+    path: list[SearchStep] = field(default_factory=list)
 
 
 class Corrupt(Exception):
@@ -61,7 +61,7 @@ class Endless(Corrupt):
 
 @dataclass(frozen=True)
 class ProbedBucket:
-    """A bucket (group) that a lookup comes to. overflow, table: as in Step."""
+    """A bucket (group) that a lookup comes to. overflow, table: as in SearchStep."""
 
     bucket: int
     old: bool
@@ -86,7 +86,7 @@ class KeySearch:
     def step(self, place: ProbedBucket, slot: int | None, reason: str, held: bytes | None = None) -> None:
         """Adds a step to the path."""
         at, depth, table = place.address, place.overflow, place.table
-        self.result.path.append(Step(place.bucket, slot, place.old, reason, at, depth, table, held))
+        self.result.path.append(SearchStep(place.bucket, slot, place.old, reason, at, depth, table, held))
 
     def bucket(self, place: ProbedBucket, data: bytes) -> bool:
         """Compares the keys of one bucket (group) whose mark matches. Whether the key is there.

@@ -21,7 +21,7 @@ TOO_MANY = 1 << 13
 
 
 @dataclass(frozen=True)
-class Growth:
+class GrowthState:
     """state: none, doubling or same-size (only classic maps grow step by step)."""
 
     state: str = "none"
@@ -96,7 +96,7 @@ class Structure:
     old_overflow: int = 0
     apart: int = 0  # overflow buckets that are objects of their own, not part of an array
     longest_chain: int = 0
-    growth: Growth = field(default_factory=Growth)
+    growth: GrowthState = field(default_factory=GrowthState)
     bytes: Bytes = field(default_factory=Bytes)
     strip: Strip | None = None
     moved: Strip | None = None  # of the old array: buckets already evacuated

@@ -50,7 +50,7 @@ def captured(parts: Sequence[CapturedPart], closure: bytes, arch: Arch) -> list[
     some: then parts that can only be pointers are found by the values that they point to.
     """
     places: dict[int, set[tuple[int, bool]]] = {}
-    layouts = _Layouts(parts[:MAX_PARTS], closure, arch)
+    layouts = _ClosureLayouts(parts[:MAX_PARTS], closure, arch)
     for layout in layouts.all():
         for i, place in layout.items():
             places.setdefault(i, set()).add(place)
@@ -72,7 +72,7 @@ def captured(parts: Sequence[CapturedPart], closure: bytes, arch: Arch) -> list[
     return found
 
 
-class _Layouts:
+class _ClosureLayouts:
     def __init__(self, parts: Sequence[CapturedPart], closure: bytes, arch: Arch) -> None:
         self.parts, self.closure, self.arch = parts, closure, arch
         self.steps = 0

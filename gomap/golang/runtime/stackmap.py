@@ -36,7 +36,7 @@ class _Bits:
 
 
 @dataclass(frozen=True)
-class _Maps:
+class _FunctionMaps:
     """The live words of a frame. locals: a bitmap of the words below the end of the locals. arguments: of the words
     from the first argument on. objects: (offset, size) of variables whose address was taken: a pointer to one keeps
     it alive, too. Negative offsets are from the end of the locals, others from the first argument. live: offsets of
@@ -54,7 +54,7 @@ class StackMaps:
 
     target: Target
     _functions: Functions = field(init=False)
-    _known: dict[int, _Maps | None] = field(default_factory=dict)
+    _known: dict[int, _FunctionMaps | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._functions = Functions(self.target)
@@ -96,7 +96,7 @@ class StackMaps:
         """The call that returns to pc, or the beginning of a function that has not started."""
         return pc if self._functions.entry(pc) == pc else pc - 1
 
-    def _at(self, pc: int) -> _Maps | None:
+    def _at(self, pc: int) -> _FunctionMaps | None:
         if pc not in self._known:
             try:
                 self._known[pc] = self._read(pc)
@@ -104,7 +104,7 @@ class StackMaps:
                 self._known[pc] = None
         return self._known[pc]
 
-    def _read(self, pc: int) -> _Maps | None:
+    def _read(self, pc: int) -> _FunctionMaps | None:
         """The maps for a call that returns to pc, or for a function that has not started."""
         at = self._at_or_before(pc)
         function = self._functions.at(at)
@@ -115,7 +115,7 @@ class StackMaps:
         (end, first), word = self.ends(0), self.target.arch.pointer_size
         starts = (end - own.count * word, own), (first, arguments)
         live = tuple(start + i * word for start, bits in starts for i in range(bits.count) if bits[i])
-        return _Maps(own, arguments, self._objects(function), live)
+        return _FunctionMaps(own, arguments, self._objects(function), live)
 
     def _bits(self, function: Record, which: int, index: int) -> _Bits | None:
         """One bitmap of a runtime.stackmap: n, nbit int32, then the bitmaps."""

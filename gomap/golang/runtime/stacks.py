@@ -91,7 +91,7 @@ class Unseen:
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _PlacedLocal:
     """A variable at an offset from sp; indirect: what lies there points to it. pointed_to, dead: see Local."""
 
     variable: Variable
@@ -102,11 +102,11 @@ class _Kept:
 
 
 @dataclass(frozen=True)
-class _Step:
+class _PcFacts:
     """The facts about a pc: its frames (inlined ones first) with the variables of each, and the offsets of the return
     address and of the caller's stack pointer from sp; None at the end of the stack."""
 
-    frames: tuple[tuple[Frame, tuple[_Kept, ...]], ...]
+    frames: tuple[tuple[Frame, tuple[_PlacedLocal, ...]], ...]
     caller: tuple[int, int] | None
 
 
@@ -118,7 +118,7 @@ class Stacks:
         self._target = target
         self._liveness = liveness
         self._wanted = wanted
-        self._steps: dict[tuple[int, str], _Step | None] = {}
+        self._steps: dict[tuple[int, str], _PcFacts | None] = {}
         self._functions = Functions(target)
 
     def walk(self, goroutines: Iterable[Goroutine]) -> Iterator[Stack]:
@@ -272,7 +272,7 @@ class Stacks:
                 caller = calls[i + 1][0] if i + 1 < len(calls) else None
                 self._steps[key] = self._step(goroutine, call, caller)
 
-    def _step(self, goroutine: Goroutine, call: list[Frame], caller: Frame | None) -> _Step | None:
+    def _step(self, goroutine: Goroutine, call: list[Frame], caller: Frame | None) -> _PcFacts | None:
         sp = call[0].sp
         known = []
         for frame in call:
@@ -284,14 +284,14 @@ class Stacks:
                 kept += [one] if one.offset >= 0 else []
             known.append((frame, tuple(kept)))
         if caller is None:
-            return _Step(tuple(known), None)
+            return _PcFacts(tuple(known), None)
         size = caller.sp - sp
         word = self._target.arch.pointer_size
         # amd64 and 386 push the return address, the others keep it where the frame begins.
         for at in (size - word, 0):
             try:
                 if at >= 0 and self._target.arch.pointer(self._target.memory.read(sp + at, word)) == caller.pc:
-                    return _Step(tuple(known), (at, size))
+                    return _PcFacts(tuple(known), (at, size))
             except MemoryFault:
                 return None
         return None
@@ -322,7 +322,7 @@ class Stacks:
             pc, sp, newer = pointer(data, sp + at - start), sp + size, step.frames[-1][0].function
         return frames
 
-    def _local(self, kept: _Kept, sp: int, place: tuple[int, int, str, str | None, int | None]) -> Local:
+    def _local(self, kept: _PlacedLocal, sp: int, place: tuple[int, int, str, str | None, int | None]) -> Local:
         variable, address, slot = kept.variable, sp + kept.offset, None
         if kept.indirect:
             slot, word = address, self._target.arch.pointer_size
@@ -392,15 +392,15 @@ def _elsewhere(goroutine: Goroutine, frames: Sequence[Frame]) -> bool:
     return bool(frames) and frames[0].pc != goroutine.pc
 
 
-def _keep(local: Local, sp: int, goroutine: Goroutine) -> _Kept | None:
+def _keep(local: Local, sp: int, goroutine: Goroutine) -> _PlacedLocal | None:
     """The variable's place in every frame at its pc, with offset -1 if it is optimized out. None if its place in
     another frame at this pc can't be known."""
     variable, (_, high) = local.variable, goroutine.stack
     if local.slot is not None and sp <= local.slot < high:
-        return _Kept(variable, local.slot - sp, True, dead=local.dead)
+        return _PlacedLocal(variable, local.slot - sp, True, dead=local.dead)
     if variable.address is not None and sp <= variable.address < high:
-        return _Kept(variable, variable.address - sp, False, local.pointed_to, local.dead)
+        return _PlacedLocal(variable, variable.address - sp, False, local.pointed_to, local.dead)
     missing = sum(size for _, size in variable.holes)
     if variable.address is None and (variable.data is None or missing >= len(variable.data)):
-        return _Kept(variable, -1, False)
+        return _PlacedLocal(variable, -1, False)
     return None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gomap.columns.marks import SLOTS
 from gomap.golang.layouts.classic.map import ClassicMap
 from gomap.golang.layouts.classic.shape import EMPTY_REST, EVACUATED, MAX_BYTES
-from gomap.golang.layouts.search import Endless, KeySearch, ProbedBucket, Step
+from gomap.golang.layouts.search import Endless, KeySearch, ProbedBucket, SearchStep
 
 
 def follow(found: ClassicMap, search: KeySearch, hash_: int) -> None:
@@ -50,13 +50,13 @@ def arrays_of(found: ClassicMap, most: int) -> Iterator[tuple[int, int]]:
             yield address, count
 
 
-def place(step: Step) -> str:
+def place(step: SearchStep) -> str:
     """layout.MapView.place."""
     overflow = f" overflow {step.overflow}" if step.overflow else ""
     return f"{'old ' if step.old else ''}bucket {step.bucket}{overflow}"
 
 
-def going_on(step: Step) -> str:
+def going_on(step: SearchStep) -> str:
     """layout.MapView.going_on."""
     if step.reason == "goes-on":
         return "no match, no empty slot: continue in the overflow bucket"

@@ -31,7 +31,7 @@ from gomap.golang.layouts.classic.shape import (
 from gomap.golang.layouts.classic.walk import BucketWalk, add_runs, outside
 from gomap.golang.layouts.marks import Strip, Tally
 from gomap.golang.layouts.slots import Bucket, behind, entries_of
-from gomap.golang.layouts.structure import Bytes, Growth, MapEntry, Structure
+from gomap.golang.layouts.structure import Bytes, GrowthState, MapEntry, Structure
 from gomap.golang.runtime.malloc import Allocator
 from gomap.gotypes import has_pointers
 from gomap.memory import one_by_one, stream
@@ -204,7 +204,7 @@ class ClassicMap:
                 structure.longest_chain = chain + 1
         structure.total.buckets = structure.main.buckets + structure.overflow
         structure.total.include(structure.main)
-        structure.growth = Growth(nevacuate=header["nevacuate"])
+        structure.growth = GrowthState(nevacuate=header["nevacuate"])
         if structure.old_address is not None:
             self._walk_old(walk, structure)
         structure.bytes = self._bytes(structure, walk, allocator)
@@ -255,7 +255,7 @@ class ClassicMap:
         total.include(whole)
         total.include(rest)
         state = "same-size" if self.header["flags"] & SAME_SIZE_GROW else "doubling"
-        structure.growth = Growth(state, count, evacuated, self.header["nevacuate"])
+        structure.growth = GrowthState(state, count, evacuated, self.header["nevacuate"])
 
     def _bytes(self, structure: Structure, walk: BucketWalk, allocator: Allocator) -> Bytes:
         shape, slots = self.shape, self.shape.slots

@@ -17,7 +17,7 @@ LIVE = bytes(range(MIN_TOPHASH, 256))
 
 
 @dataclass
-class Rows:
+class MarkRows:
     """Of each bucket: whether it has moved (tophash[0] says so), its live slots, whether it ends in emptyRest.
     suspects: those whose marks need a closer look."""
 
@@ -27,7 +27,7 @@ class Rows:
     suspects: list[int]
 
 
-def scan(data: bytes, size: int, old: bool) -> Rows:
+def scan(data: bytes, size: int, old: bool) -> MarkRows:
     """What the tophash bytes of a run of buckets say, for each bucket.
 
     data: whole buckets. size: bytes of one. old: they are an old array's, in which evacuated buckets are normal.
@@ -42,10 +42,10 @@ def scan(data: bytes, size: int, old: bool) -> Rows:
     moved = strange[:, 0] if old else np.zeros(len(marks), bool)
     suspects |= strange.any(1) & ~(moved & strange.all(1))
     full = (marks >= MIN_TOPHASH).sum(1)
-    return Rows(moved.tobytes(), full.tolist(), zero.any(1).tolist(), np.flatnonzero(suspects).tolist())
+    return MarkRows(moved.tobytes(), full.tolist(), zero.any(1).tolist(), np.flatnonzero(suspects).tolist())
 
 
-def _scan_one_by_one(data: bytes, size: int, old: bool) -> Rows:
+def _scan_one_by_one(data: bytes, size: int, old: bool) -> MarkRows:
     count = len(data) // size
     moved, full, ended, suspects = bytearray(count), [0] * count, [False] * count, []
     for i in range(count):
@@ -57,7 +57,7 @@ def _scan_one_by_one(data: bytes, size: int, old: bool) -> Rows:
         strange = len(marks) - len(marks.translate(None, _MOVED_MARKS))
         if (strange and not (moved[i] and strange == SLOTS)) or (rest >= 0 and marks[rest:].strip(b"\0")):
             suspects.append(i)
-    return Rows(bytes(moved), full, ended, suspects)
+    return MarkRows(bytes(moved), full, ended, suspects)
 
 
 def tophash(hash_: Any, arch: Arch) -> Any:

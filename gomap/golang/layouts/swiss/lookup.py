@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gomap.columns.marks import SLOTS
 from gomap.errors import MemoryFault
-from gomap.golang.layouts.search import Corrupt, Endless, KeySearch, ProbedBucket, Step
+from gomap.golang.layouts.search import Corrupt, Endless, KeySearch, ProbedBucket, SearchStep
 from gomap.golang.layouts.slots import member
 from gomap.golang.layouts.swiss.map import SwissMap
 from gomap.golang.layouts.swiss.shape import CTRL_EMPTY, MAX_TABLE_CAPACITY
@@ -100,12 +100,12 @@ def arrays_of(found: SwissMap, most: int) -> Iterator[tuple[int, int]]:
         last = table
 
 
-def place(step: Step) -> str:
+def place(step: SearchStep) -> str:
     """layout.MapView.place."""
     return f"{f'table {step.table} ' if step.table is not None else ''}group {step.bucket}"
 
 
-def going_on(step: Step) -> str:
+def going_on(step: SearchStep) -> str:
     """layout.MapView.going_on."""
     if step.reason == "goes-on":
         return "no match, no empty slot: continue in the next group"
