@@ -14,7 +14,9 @@ from gomap.analysis.references import passed, referenced, root_of
 from gomap.analysis.roots import MAX_PROBLEMS
 from gomap.anomaly import Anomaly
 from gomap.errors import GomapError
+from gomap.golang.layouts.classic.shape import HASH_WRITING
 from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.structure import UNTOLD
 from gomap.golang.runtime import mapcalls
 from gomap.golang.runtime.dictionaries import has_shape, is_shaped
 from gomap.golang.runtime.goroutines import goroutines
@@ -24,6 +26,7 @@ from gomap.golang.runtime.rtype import MAP_DESCRIPTORS, DescribedTypes
 from gomap.golang.runtime.stackmap import StackMaps
 from gomap.golang.runtime.stacks import Stack, Stacks, Unseen
 from gomap.gotypes import GoType, Kind, same
+from gomap.heap.census import Census
 from gomap.human import plural
 from gomap.progress import Progress, silent
 from gomap.target import Frame, Goroutine, Record, Target, Variable, read_record, settled
@@ -183,6 +186,21 @@ def gone_on(target: Target, searched: Searched) -> list[Anomaly]:
     verb = "was" if len(left) == 1 else "were"
     what = f"{plural(len(left), 'goroutine')} {verb} inside a map operation and went on while others were read: {who}"
     return [Anomaly("note", "went-on", what, None)]
+
+
+def calm(target: Target, searched: Searched, census: Census | None) -> bool:
+    """Whether no goroutine is inside a map operation and no map of the heap is marked as being written to, so that the
+    answer names no map and its holders. census: every header of the heap."""
+    if searched.inside or searched.deaths or searched.interrupted or census is None or not census.complete:
+        return False
+    header = DescribedTypes(target).map_header()
+    flag, marks = ("writing", 0xFF) if header.field("writing") is not None else ("flags", HASH_WRITING)
+    # The census has the size of every other map, which it can't have of one that is being written to.
+    rows = [i for i, slots in enumerate(census.slots) if slots == UNTOLD]
+    try:
+        return not any(read_record(target, header, census.addresses[i])[flag] & marks for i in rows)
+    except GomapError:
+        return False
 
 
 def with_write_flag(target: Target, found: AliasSearch) -> list[int]:

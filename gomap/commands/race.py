@@ -9,7 +9,7 @@ from typing import Any
 from gomap import human
 from gomap.analysis import race
 from gomap.analysis.alias import everywhere
-from gomap.analysis.beyond import Beyond, add_slots, adopt, beyond, header_size
+from gomap.analysis.beyond import Beyond, add_slots, adopt, beyond, header_size, search_heap
 from gomap.analysis.deaths import PANIC, SIGNAL, Death
 from gomap.analysis.held import AliasSearch, Holder
 from gomap.analysis.race import InFunction, MapOperation, Searched
@@ -88,8 +88,10 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         object_size=header_size(target),
         with_slots=True,
     )
-    found = everywhere(target, roots, context.progress)
-    more, identifier = beyond(target, found, roots.objects, progress=context.progress)
+    headers = search_heap(target, context.progress)
+    calm = race.calm(target, searched, headers.census)
+    found = everywhere(target, roots, context.progress, once=calm, census=headers.census if calm else None)
+    more, identifier = beyond(target, found, roots.objects, headers, context.progress)
     if identifier is not None:
         add_slots(found, more, identifier, roots.slots, context.progress)
         adopt(found, more, identifier, _operated_on(target, more, searched), context.progress)
@@ -179,7 +181,7 @@ def _result(searched: Searched, found: AliasSearch, maps: Sequence[Raced], nil: 
             alike(SuspectRow, place.frame, goroutine=place.goroutine.id, status=place.goroutine.status)
             for place in searched.suspects
         ],
-        scanned=RaceScanned(searched.goroutines, len(found.maps)),
+        scanned=RaceScanned(searched.goroutines, len(found.maps) + sum(len(many.rows) for many in found.many)),
     )
 
 
