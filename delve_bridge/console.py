@@ -46,7 +46,7 @@ class Console:
         """Runs one line. Never raises."""
         name, rest = registry.parted(line)
         if name == "hmap":
-            return Outcome(frontend.overview())
+            return Outcome(frontend.overview(self._style().columns))
         if name == "hmap-aliases":
             self.short = registry.SHORT
             return Outcome()
@@ -100,7 +100,7 @@ class Console:
         if name == "hmap-config" or (name in ("set", "show") and rest.split()[:1] == ["hmap"]):
             return self._setting(rest.split()[name != "hmap-config" :])
         if name == "help" and (command := registry.find(rest)) is not None:
-            return command.help() + "\n"
+            return command.help(self._style().columns) + "\n"
         answer = moves.run(self.session, name, rest)
         if answer is None:
             near = get_close_matches(name, [command.name for command in registry.COMMANDS], 1)

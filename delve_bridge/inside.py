@@ -12,6 +12,7 @@ from delve_bridge.rpc import DEADLINE, address
 from delve_bridge.server import NoDelve, check_machine, find_dlv
 from gomap import corefile
 from gomap.errors import UsageError
+from gomap.render.terminal import complain
 
 WAYS = ("debug", "test", "exec", "attach", "core", "connect")
 
@@ -92,13 +93,13 @@ def _check(dlv: str, how: str, files: Sequence[str]) -> None:
             return  # dlv reports it
         where.check()
         if not where.is_here():
-            print(f"warning: {where.in_the_clear()}", file=sys.stderr)
+            complain(f"warning: {where.in_the_clear()}")
 
 
 def check_core(program: str, core: str) -> None:
     """Warns of what of this core file can't be shown. Raises BadCore, WrongProgram."""
     for warning in core_warnings(program, core):
-        print(f"warning: {warning}", file=sys.stderr)
+        complain(f"warning: {warning}")
 
 
 def core_warnings(program: str, core: str) -> Iterator[str]:

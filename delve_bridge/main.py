@@ -19,7 +19,7 @@ from delve_bridge.session import Session
 from gomap import __version__
 from gomap.commands import registry
 from gomap.human import visible_lines
-from gomap.render.terminal import INTERRUPTED, ended, open_streams, style, write
+from gomap.render.terminal import INTERRUPTED, HelpText, complain, ended, open_streams, style, write
 
 USAGE = """
   dlv-hmap debug|test|exec|attach|core|connect ARGUMENTS   start your dlv with gomap's commands at its prompt
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="commands:\n"
         + registry.overview()
         + "\n\nhmap-show --help, at the prompt, has the details of one command.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
     )
     ways = parser.add_subparsers(
         dest="how", required=True, title="with -c", metavar="connect|exec|core|attach", prog="dlv-hmap"
@@ -110,7 +110,7 @@ def _run(options: argparse.Namespace, program_arguments: list[str]) -> int:
         where.check()
         client = Client(where, options.timeout)
         if not client.loopback:
-            print(f"warning: {client.where.in_the_clear()}", file=sys.stderr)
+            complain(f"warning: {client.where.in_the_clear()}")
         try:
             return _talk(client, options, None, None)
         finally:
@@ -175,7 +175,7 @@ def _one_shot(console: Console, lines: Sequence[str], interrupts: Interrupts) ->
         outcome = console.execute(line)
         write(outcome.output)
         if outcome.error is not None:
-            print(outcome.error, file=sys.stderr)
+            complain(outcome.error)
             status = 1
         if interrupts.pressed > before and not moves.runs(line):
             break

@@ -21,6 +21,7 @@ from gomap.errors import GomapError
 from gomap.frontend import fault
 from gomap.human import one_line
 from gomap.render.terminal import style
+from gomap.wrap import for_terminal
 
 #: Seconds in which signals of the terminal and of dlv are one press of Ctrl-C.
 ONCE = 1.5
@@ -59,9 +60,9 @@ class DelvePrompt:
         except KeyboardInterrupt:
             pass
         except GomapError as error:
-            said = one_line(f"{line.split()[0]}: {error}")
+            said = for_terminal(one_line(f"{line.split()[0]}: {error}"), 1)
         except Exception as error:
-            said = one_line(f"{line.split()[0]}: {fault(error)}")
+            said = for_terminal(one_line(f"{line.split()[0]}: {fault(error)}"), 1)
         self._dlv.end(said.rstrip("\n"))
 
     def _run(self, frame: int, many: bool, line: str) -> str:
@@ -72,7 +73,7 @@ class DelvePrompt:
         with suppress(GomapError):  # the command itself will tell
             console.session.select(frame)
         outcome = console.execute(line)
-        return outcome.output + (outcome.error or "")
+        return outcome.output + for_terminal(outcome.error or "", 1)
 
     def _session(self, many: bool) -> Session:
         """Where the server has other clients, it gets one more: requests on their way together take less time."""

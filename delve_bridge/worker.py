@@ -27,6 +27,7 @@ from delve_bridge.rpc import claim
 from delve_bridge.transport import BUSY, PIPES, tell
 from gomap.commands import registry
 from gomap.errors import GomapError
+from gomap.wrap import terminal_width
 
 HERE = Path(__file__).resolve().parent
 BOOTSTRAP = HERE / "gomap.star"
@@ -91,11 +92,12 @@ def prepare(folder: Path, name: str, how: str) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for pipe in PIPES:
         os.mkfifo(folder / pipe, 0o600)
-    commands = {one.name: one.help() + SELECTS for one in registry.COMMANDS}
+    width = terminal_width(1)
+    commands = {one.name: one.help(width) + SELECTS for one in registry.COMMANDS}
     commands[CONFIG] = CONFIG_HELP
     short = ", ".join(registry.SHORT)
     what = f"All commands. `hmap show m` is hmap-show m; `hmap aliases` defines {short}."
-    commands["hmap"] = f"{what}\n\n{registry.overview()}"
+    commands["hmap"] = f"{what}\n\n{registry.overview(width)}"
     first: dict[str, object] = {"NAME": f"@{name}\n", "FOLDER": str(folder), "HOW": how}
     first.update(COMMANDS=list(commands), SHORT=registry.SHORT)
     lines = [f"{key} = {json.dumps(value)}" for key, value in first.items()]

@@ -53,10 +53,11 @@ def _run(arguments: list[str]) -> int:
     if first in ("-h", "--help", "--version"):
         from gomap import __version__
         from gomap.commands.registry import overview
-        from gomap.render.terminal import ended, open_streams, write
+        from gomap.render.terminal import ended, open_streams, style, write
 
         def told() -> int:
-            write(f"gomap {__version__}\n" if first == "--version" else USAGE + overview() + "\n")
+            usage = f"{USAGE}{overview(style(sys.stdout).columns)}\n"
+            write(f"gomap {__version__}\n" if first == "--version" else usage)
             return 0 if arguments else 2
 
         open_streams()

@@ -12,7 +12,7 @@ from gomap.declare import Settings
 from gomap.errors import UsageError
 from gomap.memory import RegionMemory
 from gomap.recorded import ImageTarget
-from gomap.render.terminal import ended, open_streams, progress, style, write
+from gomap.render.terminal import complain, ended, open_streams, progress, style, write
 from gomap.target import Arch
 
 NAME = "hmap-diff"
@@ -46,7 +46,7 @@ def _run(arguments: Sequence[str]) -> int:
     command = registry.find(NAME)
     assert command is not None
     if not {"-h", "--help"}.isdisjoint(arguments):
-        write(f"{USAGE}\n\n{command.help()}\n")
+        write(f"{USAGE}\n\n{command.help(style(sys.stdout).columns)}\n")
         return 0
     options = frontend.parse(command, _line(arguments))
     if options["B"] is None:
@@ -56,7 +56,7 @@ def _run(arguments: Sequence[str]) -> int:
     outcome = frontend.run(NAME, _line(arguments), _nothing, Settings(), shown, False, line)
     write(outcome.output)
     if outcome.error is not None:
-        print(outcome.error, file=sys.stderr)
+        complain(outcome.error)
     return 0 if outcome.error is None else 1
 
 

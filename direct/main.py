@@ -14,7 +14,7 @@ from gomap import frontend
 from gomap.commands import registry
 from gomap.declare import Settings
 from gomap.errors import UsageError
-from gomap.render.terminal import ended, open_streams, progress, style, write
+from gomap.render.terminal import HelpText, complain, ended, open_streams, progress, style, write
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="gomap",
         description="Read the maps of a process or of a core file, without a debugger.",
         epilog="commands:\n" + registry.overview(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
     )
     ways = parser.add_subparsers(dest="how", required=True, metavar="pid|core", prog="gomap")
     pid = ways.add_parser("pid", parents=[common], help="read the maps of a process, which keeps running")
@@ -95,7 +95,7 @@ class DirectPrompt(cmd.Cmd):
             outcome = frontend.run(name, rest, target, Settings(), shown, False, line_of_progress)
         write(outcome.output)
         if outcome.error is not None:
-            print(outcome.error, file=sys.stderr)
+            complain(outcome.error)
         for stop in stops:
             print(f"process {self._opened.pid} was stopped for {1000 * stop.seconds:.1f} ms", file=sys.stderr)
         return outcome.error is None
@@ -121,7 +121,8 @@ class DirectPrompt(cmd.Cmd):
             return True
         if name == "help":
             command = registry.find(rest.strip())
-            print(command.help() if command is not None else registry.overview())
+            width = style(sys.stdout).columns
+            print(command.help(width) if command is not None else registry.overview(width))
         elif name:
             self.answer(line)
         return False

@@ -26,7 +26,7 @@ from gomap.progress import Progress, silent
 from gomap.reads import gather
 from gomap.render import json as as_json
 from gomap.render import text as as_text
-from gomap.render.terminal import ended, open_streams, progress, style, write
+from gomap.render.terminal import complain, ended, open_streams, progress, style, write
 from gomap.report import Report, Table
 from gomap.results.sample import SampleMap, SampleResult, SampleTotal
 
@@ -478,6 +478,6 @@ def _has_screen() -> bool:
         import textual  # noqa: F401
     except ImportError:
         told = f"gomap: a table for each sample; for a screen: {shlex.quote(sys.executable)} -m pip install textual"
-        print(told, file=sys.stderr)
+        complain(told)
         return False
     return True

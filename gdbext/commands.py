@@ -12,6 +12,7 @@ import gdb
 from gomap import __version__
 from gomap.commands import registry
 from gomap.declare import Command, Settings
+from gomap.wrap import wrapped
 
 if TYPE_CHECKING:
     from gomap.frontend import Outcome
@@ -32,9 +33,11 @@ This is gomap {version}."""
 
 class _Overview(gdb.Command):
     def __init__(self) -> None:
-        self.__doc__ = PREFIX_HELP.format(
-            overview=registry.overview(), short=", ".join(registry.SHORT), version=__version__
+        width = _columns()
+        text = PREFIX_HELP.format(
+            overview=registry.overview(width), short=", ".join(registry.SHORT), version=__version__
         )
+        self.__doc__ = "\n".join(part for line in text.split("\n") for part in wrapped(line, width, 2))
         self._aliases: set[str] = set()
         super().__init__("hmap", gdb.COMMAND_DATA, gdb.COMPLETE_NONE)
 
@@ -49,7 +52,7 @@ class _Overview(gdb.Command):
         else:
             from gomap.frontend import unknown
 
-            raise gdb.GdbError(f"hmap: {unknown(name)}")
+            raise _error(f"hmap: {unknown(name)}")
 
     def _define_aliases(self) -> None:
         """Raises gdb.GdbError where the user has other commands of these names: they stay."""
@@ -62,9 +65,7 @@ class _Overview(gdb.Command):
                 except gdb.error:
                     taken.append(short)
         if taken:
-            raise gdb.GdbError(
-                f"hmap: not redefined, because gdb already has a command of this name: {', '.join(taken)}"
-            )
+            raise _error(f"hmap: not redefined, because gdb already has a command of this name: {', '.join(taken)}")
 
 
 class _GdbCommand(gdb.Command):
@@ -72,7 +73,7 @@ class _GdbCommand(gdb.Command):
 
     def __init__(self, command: Command) -> None:
         self._command = command
-        self.__doc__ = command.help()
+        self.__doc__ = command.help(_columns())
         super().__init__(command.name, gdb.COMMAND_DATA)
 
     def invoke(self, argument: str, from_tty: bool) -> None:
@@ -82,7 +83,7 @@ class _GdbCommand(gdb.Command):
         if outcome.output:
             write(outcome.output)
         if outcome.error is not None:
-            raise gdb.GdbError(outcome.error)
+            raise _error(outcome.error)
 
     def _run(self, argument: str, look: Style) -> Outcome:
         from gdbext.stripped import open_target
@@ -124,6 +125,20 @@ def overview(argument: str, width: int) -> tuple[list[str], str | None]:
     look = replace(style(), width=width, color=False)
     outcome = _quietly(lambda: frontend.run("hmap-show", argument, open_target, settings(), look))
     return outcome.output.splitlines(), outcome.error
+
+
+def _columns() -> int:
+    """Columns that help texts may have: gdb keeps what a command's is when it is made."""
+    width = gdb.parameter("width")
+    return width if isinstance(width, int) and 20 <= width <= 400 else 80
+
+
+def _error(text: str) -> gdb.GdbError:
+    """The error as gdb prints it: in whole words on a terminal, on one line where another program or gdb.execute gets
+    it."""
+    from gomap.wrap import for_terminal
+
+    return gdb.GdbError(text if _captured() else for_terminal(text))
 
 
 def _progress(width: int) -> ProgressLine | None:
@@ -205,7 +220,7 @@ def style() -> Style:
     if charset == "AUTO":
         charset = gdb.host_charset().upper() if hasattr(gdb, "host_charset") else _locale_charset()
     blocks = (terminal or color) and charset in ("UTF-8", "UTF8")
-    return Style(width if isinstance(width, int) and 20 <= width <= 400 else 80, color, blocks)
+    return Style(width if isinstance(width, int) and 20 <= width <= 400 else 80, color, blocks, terminal)
 
 
 #: gdb's width and height when it last waited for the user.

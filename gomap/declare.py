@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import importlib
 import re
-import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol, TypeVar
 
 from gomap.progress import Progress, silent
+from gomap.wrap import wrapped
 
 if TYPE_CHECKING:
     from gomap.anomaly import Anomaly
@@ -28,8 +28,8 @@ _F = TypeVar("_F", bound=_Found)
 
 #: Seconds that a program may be let run: a week.
 MAX_DURATION = 7 * 24 * 3600.0
-#: Columns of a help text.
-HELP_WIDTH = 79
+#: Columns of a help text where the terminal's are not known, and at most.
+HELP_WIDTH, MAX_HELP_WIDTH = 79, 100
 
 
 class Settings(NamedTuple):
@@ -158,12 +158,12 @@ GOROUTINE = Arg("--goroutine", "look up names in the frames of goroutine N", "N"
 FRAME = Arg("--frame", "start the search for names at frame N (0 is the newest)", "N", natural)
 FULL = Arg("--full", "show long values whole")
 RAW = Arg("--raw", "show times, durations, network addresses and the like as structs with all fields")
-ROWS = Arg("-n", "how many rows to list; 0: all", "N", natural, default=20)
+ROWS = Arg("-n", "list N rows (default 20; 0 lists all)", "N", natural, default=20)
 PACKAGE = Arg(
-    "--package", "only what variables of package P lead to: its path, its name, or PATH/... for all below", "P"
+    "--package", "only maps that variables of package P lead to; P is a path, a name, or PATH/... for all below", "P"
 )
 TYPE = Arg("--type", "only maps of type T, or with T in their type", "T")
-STD = Arg("--std", "also the standard library's own maps")
+STD = Arg("--std", "list the standard library's own maps too")
 JSON = Arg("--json", "print the answer as one line of JSON")
 
 
@@ -202,25 +202,22 @@ class Command(NamedTuple):
         """The usage line: the name and every argument."""
         return " ".join([self.name, *(arg.usage for arg in self.all_args)])
 
-    def help(self) -> str:
-        """The full help text: usage, meaning, arguments, examples. Fits 80 columns."""
-        lines = [self.summary, "", *_wrapped(f"Usage: {self.usage}", 7), ""]
+    def help(self, width: int | None = None) -> str:
+        """The full help text: usage, meaning, arguments, examples. width: columns of the terminal."""
+        room = min(width or HELP_WIDTH, MAX_HELP_WIDTH)
+        lines = [*wrapped(self.summary, room), "", *wrapped(f"Usage: {self.usage}", room, 7), ""]
         for paragraph in self.about.strip().split("\n\n"):
-            lines += [*_wrapped(paragraph, 0), ""]
+            lines += [*wrapped(" ".join(paragraph.split()), room), ""]
         lines.append("Arguments:")
-        width = max(len(_label(arg)) for arg in self.all_args)
+        label = max(len(_label(arg)) for arg in self.all_args)
         for arg in self.all_args:
-            lines += _wrapped(f"  {_label(arg):{width}}  {arg.help}", width + 4)
+            lines += wrapped(f"  {_label(arg):{label}}  {arg.help}", room, label + 4)
         lines += ["", "Examples:"]
-        width = max(len(line) for line, _ in self.examples)
-        lines += [f"  {line:{width}}  {comment}" for line, comment in self.examples]
+        label = max(len(line) for line, _ in self.examples)
+        for line, comment in self.examples:
+            one = f"  {line:{label}}  {comment}"
+            lines += [one] if len(one) <= room else [f"  {line}", *wrapped(f"      {comment}", room, 6)]
         return "\n".join(lines)
-
-
-def _wrapped(text: str, indent: int) -> list[str]:
-    return textwrap.wrap(
-        text, HELP_WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
-    )
 
 
 def _label(arg: Arg) -> str:

@@ -76,11 +76,11 @@ def run(
     try:
         command = registry.find(name)
         if name == "hmap":
-            return Outcome(overview())
+            return Outcome(overview(style.columns))
         if command is None:
             raise UsageError(unknown(name))
         if not json and not {"--help", "-h"}.isdisjoint(tokens(line)):
-            return Outcome(command.help() + "\n")
+            return Outcome(command.help(style.columns) + "\n")
         options = parse(command, line)
         with _no_collection():
             target, report = _answered(command, options, open_target, settings, progress or silent, resolved)
@@ -117,9 +117,9 @@ def unknown(name: str) -> str:
     return f"unknown command {name!r}: {meant}"
 
 
-def overview() -> str:
+def overview(width: int | None = None) -> str:
     """What `hmap` alone prints."""
-    return f"{registry.overview()}\n\nhelp COMMAND shows the details of a command.\n"
+    return f"{registry.overview(width)}\n\nhelp COMMAND shows the details of a command.\n"
 
 
 @contextmanager

@@ -273,14 +273,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """`gomap FILE [-c COMMAND ...]`: status 0 when every command answered."""
     from gomap import frontend
     from gomap.commands.registry import overview
-    from gomap.render.terminal import ended, open_streams
+    from gomap.render.terminal import HelpText, ended, open_streams
 
     open_streams()
     parser = argparse.ArgumentParser(
         prog="gomap",
         description="Read a Go map that hmap-record saved.",
         epilog="commands:\n" + overview() + "\n\nA command without EXPR is about the recorded map.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
     )
     parser.add_argument("FILE", help="a file written by hmap-record")
     parser.add_argument(
@@ -301,7 +301,7 @@ def _answer(target: ImageTarget, lines: Sequence[str]) -> int:
     from gomap import frontend
     from gomap.commands.registry import find, parted
     from gomap.declare import Settings
-    from gomap.render.terminal import style, write
+    from gomap.render.terminal import complain, style, write
 
     status = 0
     for line in filter(str.strip, lines):
@@ -315,7 +315,7 @@ def _answer(target: ImageTarget, lines: Sequence[str]) -> int:
         outcome = frontend.run(name, rest, lambda: target, Settings(), style(sys.stdout))
         write(outcome.output)
         if outcome.error is not None:
-            print(outcome.error, file=sys.stderr)
+            complain(outcome.error)
             status = 1
     return status
 

@@ -37,8 +37,8 @@ class Table:
     not fit side by side, they go below each other. None: text that does not fit is cut. kept: the column that
     identifies the rows, such as a key: it is never cut, and if it does not fit, the columns after it go below it.
     middle: the column of paths, which are shortened in the middle so that a row is one line. optional: columns that are
-    left out first if the screen is narrow. hint: how to see the whole, a label and a text, shown if something was
-    left out.
+    left out first if the screen is narrow, in this order. hint: how to see whole paths, a label and a text, shown if
+    one was shortened.
     """
 
     headings: Sequence[str]

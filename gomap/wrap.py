@@ -67,10 +67,14 @@ def _end(word: str, room: int) -> int:
         if used > room:
             break
     most = max(most, 1)
-    for end in range(most, max(most // _LEAST, 1) - 1, -1):
-        if end < len(word) and (word[end] in _BEFORE or word[end - 1] in _BEHIND) and word[end - 1] not in _BEFORE:
-            return end
-    return most
+    depth = between = within = 0
+    for end in range(1, min(most, len(word) - 1) + 1):
+        depth += (word[end - 1] in "([{") - (word[end - 1] in ")]}")
+        may = (word[end] in _BEFORE or word[end - 1] in _BEHIND) and word[end - 1] not in _BEFORE
+        if may and end >= most // _LEAST:
+            within = end
+            between = end if depth <= 0 else between
+    return between or within or most
 
 
 def terminal_width(descriptor: int) -> int | None:

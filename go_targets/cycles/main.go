@@ -2,7 +2,8 @@
 // GOMAP_STAGE=overflow it dies of copying one.
 //
 // What it publishes of each, in the note "cycles": how many cycles there are, in Go's own words where they
-// come back to, and the addresses of what lies on them. Each of these words is run as Go, too.
+// come back to, and the addresses of what lies on them. Each of these words is run as Go, too. The note "kinds" has
+// how many kinds of cycles there are, and of how many types.
 //
 // Stages:
 //
@@ -53,6 +54,11 @@ type (
 		Numbers []int
 		Names   map[string]*string
 	}
+	Mixed struct {
+		Queue *list.List
+		Root  *Tree
+		Pair  *Node
+	}
 	Inner struct{ Up *Outer }
 	Outer struct {
 		Name  string
@@ -80,6 +86,7 @@ var Keep struct {
 	Leaf                           Leaf
 	Outer                          Outer
 	Pairs                          []*Node
+	Mixed                          Mixed
 }
 
 // fact is what the program knows of one variable. Text: where each cycle comes back to, null where
@@ -301,5 +308,16 @@ func build() (map[string]any, map[string]fact) {
 		pairs.On = append(pairs.On, fmt.Sprintf("%#x", address(pair)))
 	}
 	facts["main.Keep.Pairs"] = pairs
+
+	// A list, whose elements all lead to each other, a tree, whose children lead to their parent, and a pair.
+	k.Mixed = Mixed{Queue: list.New(), Root: &Tree{Name: "root"}, Pair: k.Pairs[0]}
+	for i := 0; i < 1000; i++ {
+		k.Mixed.Queue.PushBack(i)
+	}
+	for i := 0; i < 50; i++ {
+		k.Mixed.Root.Children = append(k.Mixed.Root.Children, &Tree{Parent: k.Mixed.Root})
+	}
+	truth.Note("children", len(k.Mixed.Root.Children))
+	truth.Note("kinds", map[string]int{"main.Keep.List": 1, "main.Keep.Pairs": 1, "main.Keep.Tree": 1, "main.Keep.Mixed": 3})
 	return self, facts
 }

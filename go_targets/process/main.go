@@ -2,7 +2,9 @@
 // goroutines keep for themselves, 5,000 nested maps among them.
 //
 // Stage "all". Every map of its own is in the notes as [address, type, count];
-// what all of Registry takes, nested maps and keys included, by the heap's growth.
+// what all of Registry takes, nested maps and keys included, by the heap's growth;
+// how many maps there are of each shape; and which are the standard library's own,
+// by address, while Log, which only package log leads to, is not.
 //
 // GOMAP_N users, with two maps and GOMAP_BYTES of text each, make it as large as
 // a benchmark wants it.
@@ -10,12 +12,15 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"log"
 	"os"
 	"reflect"
 	"runtime"
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
 	"unsafe"
 
 	"gomap.test/targets/truth"
@@ -35,6 +40,12 @@ type Shard struct {
 type Node struct {
 	Next *Node
 	M    map[string]bool
+}
+
+// Log is what package log writes to.
+type Log struct {
+	io.Writer
+	Lines map[string]int
 }
 
 type User struct {
@@ -62,6 +73,8 @@ var (
 	Wide     = map[[200]byte][150]byte{}
 	Users    = map[string]*User{}
 	Nil      map[string]int
+	// PreferencesOfTheFirst has maps of Users once more.
+	PreferencesOfTheFirst [16]map[string]string
 )
 
 var (
@@ -139,6 +152,11 @@ func users(n, size int) {
 		}
 		Users[user.Name] = user
 	}
+	for i := range PreferencesOfTheFirst {
+		if user := Users[fmt.Sprintf("user %d", i)]; user != nil {
+			PreferencesOfTheFirst[i] = user.Prefs
+		}
+	}
 	for _, user := range Users {
 		has(user.Prefs)
 		has(user.Cart)
@@ -205,6 +223,17 @@ func main() {
 	}
 	started.Wait()
 	truth.Parked(0)
+	lines := has(map[string]int{"written": 0})
+	log.SetOutput(&Log{os.Stderr, lines})
+	truth.Note("log", truth.Hex(*(*uintptr)(unsafe.Pointer(&lines))))
+	truth.Note("std", []string{
+		truth.Hex(*(*uintptr)(unsafe.Pointer(&unicode.Categories))),
+		truth.Hex(*(*uintptr)(unsafe.Pointer(&unicode.Properties))),
+	})
+	truth.Note("shapes", map[string]int{
+		"main.Registry[*]": len(Registry), "main.Sessions[*].Vars": len(Sessions), "main.Shards[*].M": len(Shards),
+		"main.Users[*].Prefs": len(Users), "main.Users[*].Cart": len(Users), "own": 5,
+	})
 	local := has(map[string]int{"main": 1})
 	truth.Note("maps", maps)
 	maps = nil

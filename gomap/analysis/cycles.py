@@ -12,18 +12,21 @@ only for the few cycles that are shown.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from gomap.analysis.selection import Selection
 from gomap.anomaly import Anomaly
 from gomap.errors import GomapError
 from gomap.golang.layouts.layout import MapView
+from gomap.golang.runtime.modules import OWN, package
 from gomap.gotypes import Alike, GoType, Kind, atomic_pointee
-from gomap.graph.components import MISSING, NumberedGraph, cycles
+from gomap.graph.components import MISSING, FoundCycle, NumberedGraph, cycles
 from gomap.graph.path import DEREF, Path, PathPart
 from gomap.graph.reference import Reference
 from gomap.graph.walk import GraphWalk
+from gomap.human import short
 from gomap.maps import nonsense, view
 from gomap.progress import Progress, silent
 from gomap.target import Target, Variable
@@ -75,25 +78,48 @@ class Cycle:
 
 
 @dataclass
+class CycleKind:
+    """Cycles through the same types, at the end of ways through the same types: the first of them, and their number.
+    What lies in one package of a library is of one kind, as all ways around the elements of a container/list are.
+
+    short: the first, with the types that interfaces hold by their packages' names.
+    """
+
+    first: Cycle
+    short: Cycle
+    types: list[str]
+    number: int
+
+
+@dataclass
 class CycleSearch:
-    """objects: how many the variable leads to that can be part of a cycle; of: number of cycles, None when there
+    """kinds: as many as cycles may be; of_kinds: how many there are. all: cycles that were worked out, with those
+    that were not asked for; asked: those that were.
+    objects: how many the variable leads to that can be part of a cycle; of: number of cycles, None when there
     are more than were worked out. shortened: what was not looked at: (what, how much was, of how much)."""
 
     objects: int = 0
     possible: bool = True
     cycles: list[Cycle] = field(default_factory=list)
     of: int | None = 0
+    all: int = 0
+    asked: int = 0
+    kinds: list[CycleKind] = field(default_factory=list)
+    of_kinds: int = 0
     shortened: list[tuple[str, int, int | None]] = field(default_factory=list)
     unread: int = 0
     interrupted: bool = False
     anomalies: list[Anomaly] = field(default_factory=list)
 
 
-def find(target: Target, variable: Variable, limit: int, progress: Progress = silent) -> CycleSearch:
+def find(
+    target: Target, variable: Variable, limit: int, progress: Progress = silent, selection: Selection | None = None
+) -> CycleSearch:
     """The cycles that a variable leads to, at most `limit` of them, nearest first. Ctrl-C ends the search with what
     it has."""
     graph = _Graph(target, variable)
     found = CycleSearch(possible=graph.can_cycle(variable.type))
+    selection = selection or Selection(target)
     if found.possible:
         try:
             graph.explore(progress)
@@ -101,12 +127,32 @@ def find(target: Target, variable: Variable, limit: int, progress: Progress = si
             found.interrupted = True
         graph.close()
         found.objects = len(graph.objects) - (0 not in graph.graph.targets)
-        chosen, complete = cycles(graph.graph)
-        found.of = len(chosen) if complete else None
-        found.cycles = [graph.told(cycle) for cycle in chosen[:limit]]
+        chosen, complete = cycles(graph.graph, graph.type_name)
+        found.all = len(chosen)
+        if selection.narrows:
+            chosen = [one for one in chosen if _is_asked(selection, graph.types_on(one.edges))]
+        found.asked = len(chosen)
+        found.of = found.asked if complete else None
+        told = {id(cycle): graph.told(cycle.edges) for cycle in chosen[:limit]}
+        found.cycles = [*told.values()]
+        kinds = graph.kinds(chosen, selection)
+        found.of_kinds = len(kinds)
+        for first, *more in kinds[:limit]:
+            cycle = told.get(id(first)) or graph.told(first.edges)
+            names = dict.fromkeys(name for one in (first, *more) for name in graph.types_on(one.edges))
+            found.kinds.append(CycleKind(cycle, graph.told(first.edges, short=True), [*names], 1 + len(more)))
     del graph.walk  # it has this visitor, and neither would be freed while Python's collector rests
     found.shortened, found.unread, found.anomalies = graph.shortened, graph.unread, graph.anomalies
     return found
+
+
+def _is_asked(selection: Selection, types: Iterable[str]) -> bool:
+    return any(selection.of_type(name) and selection.of_package(_package(name)) for name in types)
+
+
+def _package(type_name: str) -> str:
+    """Path of the package of a named type; "" of other types."""
+    return package(type_name) if "." in type_name and "[" not in type_name.split(".", 1)[0] else ""
 
 
 class _Graph:
@@ -127,6 +173,8 @@ class _Graph:
         self._wanted: int | None = None  # how many of its references come before the wanted one
         self._alike = Alike()
         self._known: dict[tuple[int, int], int] = {}
+        self._parts_of: dict[int, list[PathPart]] = {}  # of references that were spelt
+        self._short = False
         self._possible: dict[int, tuple[GoType, bool]] = {}
         if variable.address is not None:
             self._known[self._key(variable.address, variable.type, False)] = 0
@@ -269,10 +317,44 @@ class _Graph:
     def is_full(self) -> bool:
         return len(self.graph.targets) >= MAX_REFERENCES
 
+    # -- kinds -----------------------------------------------------------------------------------
+
+    def type_name(self, number: int) -> str:
+        return self.objects[number].type.name
+
+    def types_on(self, edges: Sequence[int]) -> list[str]:
+        """Types of the objects on a cycle."""
+        return [self.type_name(self.graph.owner(edge)) for edge in edges]
+
+    def kinds(self, chosen: list[FoundCycle], selection: Selection) -> list[list[FoundCycle]]:
+        """The cycles by kind, each with the nearest cycle first."""
+        structures: dict[tuple[int, Hashable], list[FoundCycle]] = {}
+        for cycle in chosen:
+            types = frozenset(self.types_on(cycle.edges))
+            packages = {_package(name) for name in types}
+            library = "" if len(packages) > 1 else packages.pop()
+            own = not library or selection.whose(library) == OWN
+            structures.setdefault((cycle.component, types if own else library), []).append(cycle)
+        found: dict[Hashable, list[FoundCycle]] = {}
+        for (_, kind), those in structures.items():
+            number = min(self.graph.owner(edge) for edge in those[0].edges)
+            way = []
+            while number:
+                number = self.parents[number]
+                way.append(self.type_name(number))
+            found.setdefault((kind, tuple(dict.fromkeys(way))), []).extend(those)
+        return [*found.values()]
+
     # -- words -----------------------------------------------------------------------------------
 
     def path_of(self, edge: int) -> list[PathPart]:
         """How the reference of that number is written; "?" where memory has changed, or can't be read any more."""
+        found = self._parts_of.get(edge)
+        if found is None:
+            found = self._parts_of[edge] = self._path_of(edge)
+        return found
+
+    def _path_of(self, edge: int) -> list[PathPart]:
         number = self.graph.owner(edge)
         one = self.objects[number]
         self._wanted, self.walk.steps = edge - self.graph.starts[number], 0
@@ -291,6 +373,8 @@ class _Graph:
     def spelt(self, text: str, edge: int) -> str:
         """The text with the reference behind it."""
         for part in self.path_of(edge):
+            if self._short and isinstance(part, str) and part.startswith(".("):
+                part = short(part)
             text = self.names.extended(text, part)
         return text
 
@@ -308,8 +392,9 @@ class _Graph:
             text = self.spelt(text, edge)
         return text, parts
 
-    def told(self, edges: list[int]) -> Cycle:
+    def told(self, edges: list[int], short: bool = False) -> Cycle:
         """A cycle in words, from the object of it that is nearest to the variable."""
+        self._short = short
         owners = [self.graph.owner(edge) for edge in edges]
         first = owners.index(min(owners))
         edges, owners = edges[first:] + edges[:first], owners[first:] + owners[:first]

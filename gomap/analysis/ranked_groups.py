@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from gomap.analysis.beyond import NO_VARIABLE, UNKNOWN
 from gomap.analysis.ranking import Ranked
+from gomap.analysis.selection import owner, package_of, shape
 from gomap.golang.layouts.structure import Bytes
-from gomap.golang.runtime.modules import package
-from gomap.graph.path import Path
 
 #: Upper ends of the classes of load (Ranked.load) that `fill` counts, after the first, which is of empty maps.
 LOADS = (0.25, 0.5, 0.75)
@@ -20,9 +19,10 @@ LOADS = (0.25, 0.5, 0.75)
 class Together:
     """Maps with one key. fill: how many are empty, at most a quarter, half and three quarters full, and more than
     that. example: the first of them by the order. unnamed: how many no variable led to. unsure: of how many other
-    types fit as well."""
+    types fit as well. retained: of all of them added up, which may be less than what is freed when all are gone.
+    gives_back: as Ranked has it, of all of them."""
 
-    key: str
+    key: Any
     example: Ranked
     maps: int = 0
     entries: int = 0
@@ -30,6 +30,8 @@ class Together:
     live: int = 0
     rebuilt: int = 0
     values: int | None = None
+    retained: int | None = None
+    gives_back: int = 0
     unnamed: int = 0
     unsure: int = 0
     loads: float = 0.0
@@ -52,10 +54,12 @@ class Together:
         return self.loads / self.loaded if self.loaded else None
 
 
-def add_up(maps: Iterable[tuple[Ranked, int]], by: str, order: Callable[[Any], float]) -> list[Together]:
-    """The groups, those with the most of what the order asks for first. maps: as Ranking.counted has them."""
-    key_of = KEYS[by]
-    found: dict[str, Together] = {}
+def add_up(
+    maps: Iterable[tuple[Ranked, int]], key_of: Callable[[Ranked], Hashable], order: Callable[[Any], float]
+) -> list[Together]:
+    """The groups, those with the most of what the order asks for first. maps: as Ranking.counted has them. key_of: of
+    KEYS, or alike."""
+    found: dict[Hashable, Together] = {}
     for one, number in maps:
         key = key_of(one)
         group = found.get(key)
@@ -70,6 +74,9 @@ def add_up(maps: Iterable[tuple[Ranked, int]], by: str, order: Callable[[Any], f
         group.rebuilt += one.bytes.rebuilt * number
         if one.values is not None:
             group.values = (group.values or 0) + one.values
+        if one.retained is not None:
+            group.retained = (group.retained or 0) + one.retained
+        group.gives_back += one.gives_back * number
         group.unnamed += number * (one.holder.kind in NO_VARIABLE)
         group.unsure += number * bool(one.others)
         if one.load is not None:
@@ -87,26 +94,18 @@ def _size(one: Ranked) -> str:
     return "1 entry" if low == 1 else f"{low:,} to {2 * low - 1:,} entries"
 
 
-def _owner(one: Ranked) -> str:
-    """The package variable, or the function whose variables lead to the map."""
+def alike(one: Ranked) -> Hashable:
+    """What maps have in common that are one row for people: type, shape of the way, and whether they share buckets.
+    Maps that no variable led to are alike where their types are known in the same way."""
     if one.holder.kind in NO_VARIABLE:
-        return ""
-    if one.holder.place.kind != "global":
-        return one.holder.place.function or "?"
-    way: Path = one.holder.way
-    while way.before is not None:
-        way = way.before
-    return str(way.part)
-
-
-def _package(one: Ranked) -> str:
-    return package(_owner(one).strip("'"))
+        return one.holder.kind, one.type.name, one.known_by, one.address if one.type is UNKNOWN else 0
+    return shape(one.holder), one.type.name, one.shares is None
 
 
 #: How the maps are told apart. What no variable led to has the key "" where it is a variable that tells.
 KEYS: dict[str, Callable[[Ranked], str]] = {
     "type": lambda one: one.type.name if one.type is not UNKNOWN else "",
-    "package": _package,
-    "owner": _owner,
+    "package": lambda one: package_of(one.holder),
+    "owner": lambda one: owner(one.holder),
     "size": _size,
 }

@@ -120,6 +120,11 @@ class Ranking:
         for alike in self.alike:
             yield from alike.maps(alike.number)
 
+    def only(self, wanted: Callable[[Ranked], bool]) -> Ranking:
+        """Those that are wanted. Maps that are alike in all but address and path are asked about once."""
+        alike = [one for one in self.alike if wanted(next(one.maps(1)))]
+        return Ranking([one for one in self.maps if wanted(one)], alike, self.interrupted, self.anomalies)
+
     def one_by_one(self) -> Ranking:
         """The same, with each map by itself, so that it gets figures of its own."""
         return Ranking([*self.every()], [], self.interrupted, self.anomalies)

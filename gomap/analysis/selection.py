@@ -15,6 +15,10 @@ from gomap.target import Target
 
 #: A name with its package within a type's name.
 _NAMED = re.compile(r"(?:[\w.~%-]+/)*[\w~%-]+\.(?=\w)")
+#: A package variable: those of a stripped program are words of its data (bss+0x2a0).
+_VARIABLE = re.compile(r"'?(?:[\w.~%-]+/)*[\w~%-]+\.\w+'?\Z")
+#: The name behind it.
+_OWN = re.compile(r"[\w~%-]\.(\w+)")
 
 
 def owner(holder: Holder) -> str:
@@ -90,8 +94,7 @@ class Selection:
 
     def is_standard(self, holder: Holder, type_name: str) -> bool:
         """Whether a map is the standard library's own: one of its package variables leads to it, and no type of another
-        package is on the way, or in the map's type. What else it has, and what its functions were called with, may be
-        the program's."""
+        package is on the way, or in the map's type. What its functions were called with may be the program's."""
         if holder.kind in NO_VARIABLE or holder.place.kind != "global":
             return False
         key = owner(holder), holder.way.shape, type_name
@@ -101,11 +104,12 @@ class Selection:
         return found
 
     def _is_standard(self, holder: Holder, type_name: str) -> bool:
-        named = not owner(holder).startswith(("0x", "("))  # as variables of a stripped program are written
-        if not (named and self._is_known() and self.whose(package_of(holder)) == STANDARD):
+        if not (_VARIABLE.match(owner(holder)) and self._is_known() and self.whose(package_of(holder)) == STANDARD):
             return False
         if not self._are_standard(type_name):
             return False
+        if any(one[:1].islower() for one in _OWN.findall(type_name)):  # nobody else can make a map of this type
+            return True
         for part in holder.way.parts[1:]:
             if isinstance(part, CapturedName):
                 return False

@@ -96,6 +96,8 @@ def where(place: Place) -> str:
     """function  file:line of a variable, or what else holds it."""
     if place.kind == "global":
         return "package variable"
+    if place.kind == "captured" and place.function is None:
+        return "deferred function"
     file = (place.file or "?").rsplit("/", 1)[-1]
     return f"{place.function or '?'}  {file}:{place.line or '?'}"
 
@@ -112,7 +114,8 @@ def in_frame(place: Place) -> str:
         return ""
     goroutine = f", goroutine {place.goroutine}" if place.goroutine is not None else ""
     goroutine += f", frame {place.frame}" if goroutine and place.frame is not None else ""
-    return f" in {human.short(place.function or '?')}{goroutine}"
+    deferred = place.kind == "captured" and place.function is None
+    return f" in {'a deferred function' if deferred else human.short(place.function or '?')}{goroutine}"
 
 
 def count_anomalies(read: Walked) -> list[Anomaly]:

@@ -48,7 +48,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     scope = options["--scope"] or ("all" if one else "frame")
     usual = WHOLE_DEPTH if scope == "all" else context.settings.depth
     depth = usual if options["--depth"] is None else options["--depth"]
-    selection = Selection(target, options["--package"], options["--type"], options["--std"])
+    selection = Selection(target, options.get("--package"), options.get("--type"), bool(options.get("--std")))
     if selection.narrows and (expressions or options["--slices"]):
         why = "they select from all maps that a search finds"
         raise UsageError(
@@ -79,12 +79,12 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     report.answer = [_summary(shared, together, found, searched, selection)]
     if more is not None:
         report.answer += more_maps(more)
-    if selection.narrows:
+    if selection.narrows and options.get("--json"):
         report.cut(f"maps {selection.asked}", len(listed), every)
     if not options.get("--json"):
         told = searched is not None and searched.scope != "frame"
         words = _Text(context, found, selection, told)
-        words.describe(report, listed, bool(expressions) or options["--all"], options["-n"], bool(expressions))
+        words.describe(report, listed, bool(expressions) or options["--all"], options.get("-n") or 0, bool(expressions))
     _partial(report, found, None if expressions else depth)
     return report
 
@@ -428,7 +428,7 @@ class _Text:
         if not nil:
             return []
         if not listed:
-            return [Lines([f"{human.plural(len(nil), 'nil map')} (--all lists them)"])]
+            return [Lines([f"{human.plural(len(nil), 'nil map')} (--all lists {'it' if len(nil) == 1 else 'them'})"])]
         hides = self._selection.hides
         shown = nil if named else [one for one in nil if not hides(one, one.type.name)]
         rows = self._by_place(shown)

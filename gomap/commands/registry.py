@@ -30,6 +30,7 @@ from gomap.declare import (
     scope,
     sorting,
 )
+from gomap.wrap import wrapped
 
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -130,6 +131,10 @@ through structs, pointers, arrays, slices, interfaces, channels and maps. --scop
 the selected goroutine, --scope all the frames of all goroutines.
 
 Two headers with the same buckets are reported separately: a header was copied through unsafe.
+
+Maps that are held in the same way, such as s.users["a"].Tags and s.users["b"].Tags, are one entry, and maps that the
+program's own variables hold come first. The standard library's own maps are only counted unless --std is given: the
+maps that only its package variables lead to, with no type of another package on the way. JSON lists all maps.
 """,
         args=(
             Arg(
@@ -151,17 +156,18 @@ Two headers with the same buckets are reported separately: a header was copied t
                 natural,
             ),
             Arg("--all", "also list nil maps and maps that only one variable holds"),
+            Arg("--slices", "list slices that share a backing array instead of maps, with the range of each"),
             ROWS,
             PACKAGE,
             TYPE,
             STD,
-            Arg("--slices", "list slices that share a backing array instead of maps, with the range of each"),
         ),
         examples=(
             ("hmap-alias", "the maps that several variables share"),
             ("hmap-alias m", "who else holds the map that m holds?"),
             ("hmap-alias m1 m2", "are these two the same map?"),
             ("hmap-alias --scope all", "which maps do goroutines share?"),
+            ("hmap-alias --scope all --package main", "those that variables of main lead to"),
             ("hmap-alias --slices", "which slices would see each other's writes?"),
             ("hmap-alias --all --depth 2", "all maps at most two steps away, shared or not"),
         ),
@@ -270,18 +276,22 @@ what keys and values point to is not counted.
         about="""
 Follows a variable's value through maps, pointers, slices, arrays, structs, interfaces, atomic.Pointer and
 sync.Map, and prints each path that leads back to where it started. A deep copy or a recursive print of such a
-value never ends.
+value never ends. Paths through the same types are one line, with their number: the elements of a container/list, or
+the parent pointers of a tree.
 
 Captured variables of functions, buffers of channels and unsafe.Pointers are not followed. Values whose types
 can't form a cycle are not read.
 """,
         args=(
             Arg("EXPR", "any variable, not only a map: m, cfg, main.root, p.next, 0xADDR:main.Node"),
-            Arg("--limit", "print at most N cycles (default 16)", "N", natural),
+            Arg("--limit", "list at most N kinds of cycles, with --json N cycles (default 16)", "N", natural),
+            PACKAGE._replace(help="only cycles with an object of a type of package P: its path, its name, or PATH/..."),
+            TYPE._replace(help="only cycles with an object of type T, or of one with T in its name"),
         ),
         examples=(
             ("hmap-cycle m", "does m lead back to itself?"),
-            ("hmap-cycle main.root --json", "the same for a script"),
+            ("hmap-cycle main.root --type Node", "cycles through a Node"),
+            ("hmap-cycle main.root --json", "all for a script"),
         ),
         session="A map that contains itself",
         of_a_map=False,
@@ -297,8 +307,13 @@ Held is the memory that the map itself owns: header, buckets or groups, tables, 
 pointers, the nodes and entries of a sync.Map. It is counted in the allocator's size classes. Waste is the part of it
 that the live entries do not need.
 
-Each row ends with the map's address and type. Every command takes 0xADDR:TYPE, or the address alone, as EXPR.
-`--goroutine N` lets a command find a local variable of goroutine N by its name.
+Maps whose paths differ only in indices and keys, such as s.users["a"].Tags and s.users["b"].Tags, are one row: their
+number, what they hold together, and the path to the first of them. On a narrow screen addresses and types are left
+out and long paths are shortened; --full shows them. Every command takes a path, 0xADDR:TYPE, or the address alone, as
+EXPR. `--goroutine N` lets a command find a local variable of goroutine N by its name.
+
+The standard library's own maps are only counted unless --std is given: the maps that only its package variables lead
+to, with no type of another package on the way. JSON lists all maps, one by one.
 
 Maps that no variable leads to are ranked too, in every build: gomap finds all map headers among the heap's objects
 and on the stacks. It determines their types from the allocator's records and from the hashes of their keys. Such a
@@ -327,17 +342,22 @@ taken inside map operations.
                 order,
                 default="bytes",
             ),
-            Arg("-n", "list N maps (default 20; 0 lists all)", "N", natural, default=20),
+            ROWS,
             Arg("--values", "also count the memory that keys and values keep alive"),
             Arg("--group", "one row for all maps of one type, package, owner or size", "WHAT", grouping),
             Arg("--unreachable", "list only maps that are garbage and not collected yet"),
             Arg("--origin", "also show the line that allocated most of each map (see hmap-origin), and of all maps"),
+            PACKAGE,
+            TYPE,
+            STD,
+            Arg("--full", "show whole paths, on as many lines as they need, with addresses and types"),
         ),
         examples=(
             ("hmap-top", "the 20 maps that hold the most memory"),
             ("hmap-top --by waste -n 5", "the five maps where rebuilding frees the most"),
             ("hmap-top --by values", "maps whose keys and values take the most memory"),
             ("hmap-top --by retained", "which maps keep the most memory alive"),
+            ("hmap-top --package cache/... --type Entry", "maps of some packages and types"),
             ("hmap-top --unreachable", "which maps will the next collection free"),
             ("hmap-top --group type", "which types of maps take the memory"),
             ("hmap-top --origin", "which line grew each of them"),
@@ -621,10 +641,11 @@ def parted(line: str) -> tuple[str, str]:
     return name, rest
 
 
-def overview() -> str:
-    """The list of commands, as `help hmap` shows it."""
-    width = max(len(command.name) for command in COMMANDS)
-    return "\n".join(f"{command.name:{width}}  {command.summary}" for command in COMMANDS)
+def overview(width: int | None = None) -> str:
+    """The list of commands, as `help hmap` shows it. width: columns of the terminal, where it is to fit them."""
+    name = max(len(command.name) for command in COMMANDS)
+    lines = [f"{command.name:{name}}  {command.summary}" for command in COMMANDS]
+    return "\n".join(lines if width is None else [part for line in lines for part in wrapped(line, width, name + 2)])
 
 
 def markdown() -> str:

@@ -139,7 +139,9 @@ def _sections(found: MapView, structure: Structure) -> list[Section]:
 
 def _facts(found: MapView, structure: Structure) -> list[tuple[str, str]]:
     told = found.describe(structure)
-    rows = [("layout", told.layout), ("load", told.load)]
+    rows = [("layout", told.layout)]
+    if structure.slots:
+        rows.append(("load", told.load))
     if told.growth is not None:
         rows.append(("growth", told.growth))
     rows.append(("next growth", found.forecast(structure).next))
@@ -150,12 +152,13 @@ def _facts(found: MapView, structure: Structure) -> list[tuple[str, str]]:
         slots.append(f"{structure.total.tombstones:,} deleted (tombstones)")
     if structure.total.evacuated:
         slots.append(f"{structure.total.evacuated:,} evacuated")
-    rows.append(("slots", ", ".join(slots)))
+    if len(slots) > 2:  # else the answer's second line says it
+        rows.append(("slots", ", ".join(slots)))
     return rows
 
 
 def _pictures(structure: Structure, buckets: str) -> list[Section]:
-    if not structure.main.buckets:
+    if structure.main.buckets < 2:  # how many entries are in it is the answer's second line
         return []
     rows = [(str(k), amount) for k, amount in enumerate(structure.main.fill) if amount]
     sections: list[Section] = [Bars("fill", rows, ("entries in each", buckets))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from gomap.analysis.alias import everywhere
 from gomap.analysis.beyond import NO_VARIABLE, UNKNOWN, Beyond, HeapSearch, beyond, header_size, search_heap
 from gomap.analysis.held import AliasSearch
 from gomap.analysis.identify import Identifier
-from gomap.analysis.ranked_groups import Together, add_up
+from gomap.analysis.ranked_groups import KEYS, Together, add_up, alike
 from gomap.analysis.ranking import (
     ORDERS,
     Ranked,
@@ -25,9 +26,11 @@ from gomap.analysis.referents import Referents
 from gomap.analysis.referring import Referring
 from gomap.analysis.retained_maps import Garbage, garbage, retained_by
 from gomap.analysis.roots import Roots
+from gomap.analysis.selection import Selection
 from gomap.analysis.trail import Trail, Trails
 from gomap.analysis.whole_heap import HeapAtHand, WholeHeap, whole_heap
-from gomap.answers.facts import goroutines_seen, heap_facts, in_frame, named, not_searched, search_cut, way_facts
+from gomap.answers.facts import goroutines_seen, heap_facts, in_frame, not_searched, search_cut, way_facts
+from gomap.answers.paths import ShortNames
 from gomap.commands.origin import add_origins
 from gomap.declare import Context
 from gomap.errors import GomapError, UsageError
@@ -64,6 +67,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     """Answers hmap-top. Raises UsageError for options that can't be combined; GomapError without numpy and scipy."""
     target, by, group, most = context.target, options["--by"], options["--group"], options["-n"]
     of_garbage = bool(options["--unreachable"])
+    selection = Selection(target, options.get("--package"), options.get("--type"), bool(options.get("--std")))
     if by == "retained" and (group or of_garbage):
         other = "--group" if group else "--unreachable"
         raise UsageError(f"--by retained ranks single maps that are alive: it can't be combined with {other}")
@@ -94,7 +98,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
             retained = _retained(context, whole, ranking, more)
     others = Ranking()
     if identifier is not None and not ranking.interrupted:
-        every = group or by == "values" or len(more.maps) <= FEW
+        every = group or by == "values" or len(more.maps) <= FEW or selection.type is not None
         others = measure_beyond(target, more, identifier, by, 0 if every else most, context.progress, retained)
     referents = Referents(target, heap) if heap is not None else None
     if referents is not None:
@@ -104,19 +108,39 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         add_values(target, others, referents, context.progress)
     interrupted = ranking.interrupted or others.interrupted
     order = ORDERS[by]
+    asked, unnamed = ranking, others
+    if selection.narrows:
+        asked, unnamed = (
+            one.only(lambda each: selection.selects(each.holder, each.type.name)) for one in (ranking, others)
+        )
+    seen = asked  # by a person
+    if not (options.get("--json") or selection.std or selection.narrows):
+        seen = asked.only(lambda each: not selection.is_standard(each.holder, each.type.name))
     groups: list[Together] = []
+    rows: list[Together] = []
     shown: list[Ranked] = []
     if group:
-        groups = add_up(chain(ranking.counted(), others.counted()), group, order)
+        groups = add_up(chain(seen.counted(), unnamed.counted()), KEYS[group], order)
+    elif options.get("--json"):
+        shown = sorted([*asked.best(order, most), *unnamed.maps], key=order, reverse=True)[: most or None]
     else:
-        shown = sorted([*ranking.best(order, most), *others.maps], key=order, reverse=True)[: most or None]
+        rows = add_up(chain(seen.counted(), unnamed.counted()), alike, order)
+        shown = [one.example for one in rows[: most or None]]
     shown_groups = groups[: most or None]
     fates = {} if dead is not None else _fates(context, whole, at_hand, shown)
     bounds = moving.bounds(target)
-    result = _result(shown, shown_groups, ranking, searched, by, group, found.dead, more, dead, bounds, fates)
+    result = _result(
+        shown, shown_groups, ranking, searched, by, group, found.dead, more, dead, bounds, fates, selection
+    )
     report = Report(result, anomalies=[*found.anomalies, *searched.anomalies], bounds=bounds)
     report.anomalies += ranking.anomalies
-    if dead is not None:
+    every_map = ranking.number + len(more.maps)
+    if selection.narrows:
+        number = asked.number + unnamed.number
+        report.answer = _asked_words(asked, unnamed, selection, every_map)
+        if options.get("--json"):
+            report.cut(f"maps {selection.asked}", number, every_map)
+    elif dead is not None:
         report.answer = _garbage_words(dead)
     else:
         report.answer = [*_summary(ranking, others, more, searched), *not_searched(more)]
@@ -125,16 +149,21 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         what = "some of these maps may be reachable" if dead is not None else "what maps retain may be less or more"
         report.answer.append(f"(not looked at: {'; '.join(missing)}: {what})")
         report.cut("not all of the heap and its roots was looked at", 0, None)
-    if group:
-        _describe_groups(report, shown_groups, group, with_values)
-    else:
-        _describe(report, shown, ranking, with_values, dead is not None, bounds, fates)
+    if not options.get("--json"):
+        full = bool(options.get("--full") or options["--origin"])
+        words = _Text(ShortNames(target), with_values, dead is not None, bounds, fates, full)
+        hidden = _hidden(asked, seen)
+        if group:
+            words.describe_groups(report, shown_groups, group)
+            report.sections.append(Facts(hidden))
+        else:
+            number = asked.number + unnamed.number if selection.narrows else every_map
+            words.describe(report, rows, most, number - (asked.number - seen.number), hidden)
     if interrupted:
         report.interrupted(ranking.number)
     if len(shown_groups) < len(groups):
         report.cut("groups", len(shown_groups), len(groups))
-    every_map = ranking.number + len(more.maps)
-    if not group and len(shown) < every_map:
+    if not group and options.get("--json") and len(shown) < every_map and not selection.narrows:
         report.cut("maps", len(shown), every_map)
     search_cut(report, found)
     if referents is not None and referents.cut:
@@ -208,6 +237,7 @@ def _result(
     unreachable: Garbage | None,
     bounds: Bounds | None,
     fates: Mapping[int, _Fate],
+    selection: Selection,
 ) -> TopResult:
     total = TopTotal(
         maps=ranking.number,
@@ -220,7 +250,7 @@ def _result(
         by=by,
         group=group,
         groups=[_group(one) for one in groups],
-        maps=[_map(one, bounds, fates) for one in shown],
+        maps=[_map(one, bounds, fates, selection) for one in shown],
         total=total,
         heap=heap_facts(more),
         unreachable=None if unreachable is None else _unreachable(unreachable),
@@ -234,7 +264,7 @@ def _bound(one: Ranked, bounds: Bounds | None) -> int | None:
     return None if bounds is None else max(bounds.of(one.address), one.bound or 0)
 
 
-def _map(one: Ranked, bounds: Bounds | None, fates: Mapping[int, _Fate]) -> TopMap:
+def _map(one: Ranked, bounds: Bounds | None, fates: Mapping[int, _Fate], selection: Selection) -> TopMap:
     fate = fates.get(one.address, _UNKNOWN)
     return TopMap(
         way=way_facts(one.holder),
@@ -252,6 +282,7 @@ def _map(one: Ranked, bounds: Bounds | None, fates: Mapping[int, _Fate]) -> TopM
         values=one.values,
         retained=one.retained,
         shares=one.shares,
+        std=selection.is_standard(one.holder, one.type.name),
     )
 
 
@@ -335,110 +366,187 @@ def _summary(ranking: Ranking, others: Ranking, more: Beyond, searched: Roots) -
     return [first, f"({scanned}; no variable leads to {which})"]
 
 
+def _asked_words(asked: Ranking, unnamed: Ranking, selection: Selection, every: int) -> list[str]:
+    """The maps that --package and --type ask for, together."""
+    number = asked.number + unnamed.number
+    if not number:
+        return [f"no map {selection.asked} ({human.plural(every, 'map')} looked at)"]
+    total, more = asked.total(), unnamed.total()
+    held, waste = total.allocated + more.allocated, total.waste + more.waste
+    verb = "hold" if number > 1 else "holds"
+    what = f"{human.plural(number, 'map')} {selection.asked} {verb} {human.size(held)} ({human.size(waste)} waste)"
+    return [what, f"({human.plural(every, 'map')} looked at)"]
+
+
+def _hidden(asked: Ranking, seen: Ranking) -> list[tuple[str, str]]:
+    """The maps of the standard library that are left out."""
+    number = asked.number - seen.number
+    if not number:
+        return []
+    held = human.size(asked.total().allocated - seen.total().allocated)
+    are, hold, them = ("is", "holds", "it") if number == 1 else ("are", "hold", "them")
+    what = f"{human.plural(number, 'map')} of the standard library, which {hold} {held}, {are} not shown"
+    return [("std", f"{what}: --std shows {them}")]
+
+
 #: How the type of a map is known that no variable led to (Ranked.known_by).
 _SOURCES = {"reference": "what points to it", "allocator": "the allocator", "hashes": "hashes", "size": "size"}
-
-
-def _name(one: Ranked, dead: bool, fates: Mapping[int, _Fate]) -> str:
-    """What leads to the map. dead: nothing does."""
-    if one.holder.kind not in NO_VARIABLE:
-        return named(one.holder)
-    fate = fates.get(one.address, _UNKNOWN)
-    what = "garbage" if dead or fate.alive is False else human.short(fate.trail or "no variable")
-    if one.type is UNKNOWN:
-        return f"{what}; type unknown"
-    doubt = f", {len(one.others):,} others fit" if one.others else ""
-    return f"{what}; type by {_SOURCES.get(one.known_by or '', '?')}{doubt}"
-
-
-def _entries(one: Ranked, bounds: Bounds | None) -> str:
-    off = _bound(one, bounds)
-    return f"{one.count:,}" + (f" ± {off:,}" if off else "")
-
-
-def _describe(
-    report: Report,
-    shown: list[Ranked],
-    ranking: Ranking,
-    with_values: bool,
-    dead: bool,
-    bounds: Bounds | None,
-    fates: Mapping[int, _Fate],
-) -> None:
-    headings = ["held", "waste", "entries", "load", "map", "address:type"]
-    rows = [
-        [
-            human.size(one.bytes.allocated),
-            human.size(one.bytes.waste),
-            _entries(one, bounds),
-            "" if one.load is None else human.percent(one.load),
-            _name(one, dead, fates),
-            f"{one.address:#x}" + (f":{human.short(one.type.name)}" if one.type is not UNKNOWN else ""),
-        ]
-        for one in shown
-    ]
-    if with_values:
-        headings.insert(2, "values")
-        for row, one in zip(rows, shown):
-            row.insert(2, human.size(one.values) if one.values is not None else "?")
-    with_retained = any(one.retained is not None for one in shown)
-    if with_retained:
-        headings.insert(0, "retained")
-        for row, one in zip(rows, shown):
-            row.insert(0, human.size(one.retained) if one.retained is not None else "?")
-    right = frozenset(range(4 + with_values + with_retained))
-    report.sections = [Table(headings, rows, right, whole=len(right))]
-    facts = [("held", "memory of the map itself, in the allocator's size classes (whole pages over 32 KiB)")]
-    if with_retained:
-        facts.insert(0, ("retained", "what a collection would free without the map (see hmap-why)"))
-    if with_values:
-        facts.append(("values", "heap memory that keys and values lead to, each object counted once"))
-    unnamed = [one for one in shown if one.holder.kind in NO_VARIABLE]
-    if not dead and any(_name(one, dead, fates).startswith("no variable") for one in unnamed):
-        facts.append(("no variable", "no variable searched leads to the map, which may be garbage not collected yet"))
-    if any(one.others for one in unnamed):
-        facts.append(("types", "if other types fit as well, --json names them"))
-    if any(one.shares for one in shown):
-        facts.append(("shared", "buckets shared by several headers are counted with the first"))
-    if shown:
-        report.sections.append(Facts(facts))
-    best, back = ranking.best(lambda one: one.gives_back, 3), ranking.gives_back
-    if back and best[0].gives_back >= 4096:
-        paths = [f"{one.holder.path} {human.size(one.gives_back)}" for one in best if one.gives_back >= 4096]
-        report.advice.append(
-            f"Go maps never shrink; copying the entries into new maps would free {human.size(back)}, "
-            f"most from {', '.join(paths)}"
-        )
-
-
 #: The name of a group without a variable or known type.
 _UNTOLD = {"type": "type unknown", "package": "no variable", "owner": "no variable"}
+_CUT = "shortened: --full shows whole paths, with addresses and types"
 
 
-def _describe_groups(report: Report, shown: list[Together], by: str, with_values: bool) -> None:
-    headings = ["held", "waste", "maps", "entries", by, "fill"]
-    rows = [
-        [
-            human.size(one.allocated),
-            human.size(one.bytes.waste),
-            f"{one.maps:,}",
-            f"{one.entries:,}",
-            (human.short(one.key) if by == "type" else one.key) or _UNTOLD[by],
-            " / ".join(f"{number:,}" for number in one.fill),
+@dataclass
+class _Text:
+    """What a person reads. dead: of garbage. full: paths are told whole, however many lines that takes."""
+
+    names: ShortNames
+    with_values: bool
+    dead: bool
+    bounds: Bounds | None
+    fates: Mapping[int, _Fate]
+    full: bool
+
+    def describe(
+        self, report: Report, rows: list[Together], most: int, maps: int, hidden: list[tuple[str, str]]
+    ) -> None:
+        """most: as many rows may be listed, 0 for all. maps: how many could be."""
+        shown = rows[: most or None]
+        several = any(one.maps > 1 for one in shown)
+        with_retained = any(one.retained is not None for one in shown)
+        headings = ["held", "waste", "entries", "load"]
+        table = [
+            [
+                human.size(one.allocated),
+                human.size(one.bytes.waste),
+                self._entries(one),
+                "" if one.load is None else human.percent(one.load),
+            ]
+            for one in shown
         ]
-        for one in shown
-    ]
-    if with_values:
-        headings.insert(2, "values")
-        for row, one in zip(rows, shown):
-            row.insert(2, human.size(one.values) if one.values is not None else "?")
-    right = frozenset(range(5 if with_values else 4))
-    report.sections = [Table(headings, rows, right, whole=len(right))]
-    facts = [
-        ("held", "memory of the map itself, in the allocator's size classes (whole pages over 32 KiB)"),
-        ("fill", "number of maps: empty / up to 25% / 50% / 75% full / fuller"),
-    ]
-    unsure = sum(one.unsure for one in shown) if by == "type" else 0
-    if unsure:
-        facts.append(("types", f"other types fit {human.plural(unsure, 'map')} of these as well (unsure in --json)"))
-    report.sections.append(Facts(facts))
+        optional = [3]
+
+        def insert(at: int, heading: str, cells: list[str]) -> None:
+            headings.insert(at, heading)
+            optional[0] += at <= optional[0]
+            for row, cell in zip(table, cells):
+                row.insert(at, cell)
+
+        if several:
+            insert(2, "maps", [f"{one.maps:,}" for one in shown])
+        if self.with_values:
+            insert(2, "values", [human.size(one.values) if one.values is not None else "?" for one in shown])
+        if with_retained:
+            insert(0, "retained", [human.size(one.retained) if one.retained is not None else "?" for one in shown])
+        numbers = len(headings)
+        right = frozenset(range(numbers))
+        if self.full:
+            cells = [[self._whole(one), self._typed(one.example)] for one in shown]
+            rows_ = [[*row, *cell] for row, cell in zip(table, cells)]
+            report.sections = [Table([*headings, "map", "address:type"], rows_, right, whole=numbers)]
+        else:
+            cells = [self._cells(one.example) for one in shown]
+            rows_ = [[*row, *cell] for row, cell in zip(table, cells)]
+            by_load = report.data.by == "load"
+            left_out = [numbers + 2, *([] if by_load else [optional[0]]), numbers + 1]
+            report.sections = [
+                Table(
+                    [*headings, "map", "address", "type"],
+                    rows_,
+                    right,
+                    middle=numbers,
+                    optional=left_out,
+                    hint=("map", _CUT),
+                )
+            ]
+        facts = self._facts(shown, with_retained, several)
+        left = maps - sum(one.maps for one in shown)
+        if left:
+            facts.append(("more", f"{human.plural(left, 'map')}: -n 0 lists all"))
+        report.sections.append(Facts([*facts, *hidden] if shown else hidden))
+        best = sorted(rows, key=lambda one: one.gives_back, reverse=True)[:3]
+        back = sum(one.gives_back for one in rows)
+        if back and best[0].gives_back >= 4096:
+            paths = [f"{self._whole(one, place=False)} {human.size(one.gives_back)}" for one in best]
+            worth = [path for path, one in zip(paths, best) if one.gives_back >= 4096]
+            report.advice.append(
+                f"Go maps never shrink; copying the entries into new maps would free {human.size(back)}, "
+                f"most from {', '.join(worth)}"
+            )
+
+    def _facts(self, shown: list[Together], with_retained: bool, several: bool) -> list[tuple[str, str]]:
+        facts = [("held", "memory of the map itself, in the allocator's size classes (whole pages over 32 KiB)")]
+        if several:
+            facts.append(("maps", "that are alike, added up, with a path to the first of them"))
+        if with_retained:
+            facts.insert(0, ("retained", "what a collection would free without the map (see hmap-why)"))
+        if self.with_values:
+            facts.append(("values", "heap memory that keys and values lead to, each object counted once"))
+        unnamed = [one.example for one in shown if one.example.holder.kind in NO_VARIABLE]
+        if not self.dead and any(self._unnamed(one).startswith("no variable") for one in unnamed):
+            what = "no variable searched leads to the map, which may be garbage not collected yet"
+            facts.append(("no variable", what))
+        if any(one.others for one in unnamed):
+            facts.append(("types", "if other types fit as well, --json names them"))
+        if any(one.example.shares for one in shown):
+            facts.append(("shared", "buckets shared by several headers are counted with the first"))
+        return facts
+
+    def describe_groups(self, report: Report, shown: list[Together], by: str) -> None:
+        headings = ["held", "waste", "maps", "entries", by, "fill"]
+        rows = [
+            [
+                human.size(one.allocated),
+                human.size(one.bytes.waste),
+                f"{one.maps:,}",
+                f"{one.entries:,}",
+                (human.short(one.key) if by == "type" else one.key) or _UNTOLD[by],
+                " / ".join(f"{number:,}" for number in one.fill),
+            ]
+            for one in shown
+        ]
+        if self.with_values:
+            headings.insert(2, "values")
+            for row, one in zip(rows, shown):
+                row.insert(2, human.size(one.values) if one.values is not None else "?")
+        right = frozenset(range(5 if self.with_values else 4))
+        report.sections = [Table(headings, rows, right, whole=len(right))]
+        facts = [
+            ("held", "memory of the map itself, in the allocator's size classes (whole pages over 32 KiB)"),
+            ("fill", "number of maps: empty / up to 25% / 50% / 75% full / fuller"),
+        ]
+        unsure = sum(one.unsure for one in shown) if by == "type" else 0
+        if unsure:
+            what = f"other types fit {human.plural(unsure, 'map')} of these as well (unsure in --json)"
+            facts.append(("types", what))
+        report.sections.append(Facts(facts))
+
+    def _entries(self, one: Together) -> str:
+        off = _bound(one.example, self.bounds) if one.maps == 1 else None
+        return f"{one.entries:,}" + (f" ± {off:,}" if off else "")
+
+    def _cells(self, one: Ranked) -> list[str]:
+        """Path, address and type; of a map that no variable led to the address is what it is called by."""
+        if one.holder.kind in NO_VARIABLE:
+            return [f"{self._typed(one)}  {self._unnamed(one)}", "", ""]
+        return [self.names.named(one.holder), f"{one.address:#x}", self.names.type(one.type.name)]
+
+    def _typed(self, one: Ranked) -> str:
+        return f"{one.address:#x}" + (f":{self.names.type(one.type.name)}" if one.type is not UNKNOWN else "")
+
+    def _whole(self, one: Together, place: bool = True) -> str:
+        holder = one.example.holder
+        if holder.kind in NO_VARIABLE:
+            text = self._unnamed(one.example) if place else self._typed(one.example)
+        else:
+            text = self.names.named(holder) if place else self.names.path(holder)
+        return text + (f" and {one.maps - 1:,} like it" if one.maps > 1 else "")
+
+    def _unnamed(self, one: Ranked) -> str:
+        """What there is instead of a path."""
+        fate = self.fates.get(one.address, _UNKNOWN)
+        what = "garbage" if self.dead or fate.alive is False else human.short(fate.trail or "no variable")
+        if one.type is UNKNOWN:
+            return f"{what}; type unknown"
+        doubt = f", {len(one.others):,} others fit" if one.others else ""
+        return f"{what}; type by {_SOURCES.get(one.known_by or '', '?')}{doubt}"

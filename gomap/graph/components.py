@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import bisect
 from array import array
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 #: References that close a cycle, of which the cycle is worked out; and references followed for it.
 MAX_CLOSING = 256
@@ -87,20 +89,47 @@ def _closing(graph: NumberedGraph, component: array[int]) -> list[tuple[int, int
     return found
 
 
-def cycles(graph: NumberedGraph) -> tuple[list[list[int]], bool]:
-    """(the shortest cycle through each closing reference, as references, each cycle once; whether that is all)."""
-    found: dict[frozenset[int], list[int]] = {}
+class FoundCycle(NamedTuple):
+    """A cycle, as references. component: the number of the strongly connected component that it lies in."""
+
+    edges: list[int]
+    component: int
+
+
+def cycles(graph: NumberedGraph, kind_of: Callable[[int], Hashable] = lambda number: None) -> tuple[list[FoundCycle], bool]:
+    """(the shortest cycle through each closing reference, each cycle once; whether that is all).
+
+    kind_of: of an object. Where there are too many closing references, those between objects of all kinds get their
+    turn.
+    """
     component = _components(graph)
+    closing = _closing(graph, component)
+    chosen = closing if len(closing) <= MAX_CLOSING else _in_turn(closing, component, kind_of)[:MAX_CLOSING]
+    complete = len(chosen) == len(closing)
+    found: dict[frozenset[int], tuple[tuple[int, int, int], FoundCycle]] = {}
     work = [MAX_WORK]
-    for count, (start, end, edge) in enumerate(_closing(graph, component)):
-        if count >= MAX_CLOSING:
-            return list(found.values()), False
+    for one in chosen:
+        start, end, edge = one
         way = _shortest(graph, component, start, end, work)
         if way is None:
-            return list(found.values()), False
+            complete = False
+            break
         cycle = [*way, edge]
-        found.setdefault(frozenset(cycle), cycle)
-    return list(found.values()), True
+        found.setdefault(frozenset(cycle), (one, FoundCycle(cycle, component[start])))
+    return [cycle for _, cycle in sorted(found.values())], complete
+
+
+def _in_turn(
+    closing: list[tuple[int, int, int]], component: array[int], kind_of: Callable[[int], Hashable]
+) -> list[tuple[int, int, int]]:
+    """The first reference of each kind, then the second of each, and so on."""
+    seen: dict[Hashable, int] = {}
+    turns = []
+    for one in closing:
+        kind = component[one[0]], kind_of(one[0]), kind_of(one[1])
+        seen[kind] = seen.get(kind, -1) + 1
+        turns.append((seen[kind], one))
+    return [one for _, one in sorted(turns)]
 
 
 def _shortest(graph: NumberedGraph, component: array[int], start: int, end: int, work: list[int]) -> list[int] | None:

@@ -74,8 +74,10 @@ class Path:
         A step, or two in turn, that are repeated are there once: the elements of a list, and the nodes of a tree at
         whatever depth, are of one shape.
         """
-        done: list[str] = []
-        for part in self.parts:
+        first, *parts = self.parts
+        # A root without a name has its address: of a goroutine's stack, or in the data, where it tells variables apart.
+        done = [str(first) if self.place.kind == "global" else _shape(first)]
+        for part in parts:
             one = _shape(part)
             if one[:1] == "(" and done:
                 done = [f"(*{''.join(done)})"] if one == DEREF else [one]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from argparse import RawDescriptionHelpFormatter
 from typing import Callable, TextIO
 
 from gomap.errors import GomapError
 from gomap.human import one_line
 from gomap.progress import ProgressLine
 from gomap.render.text import Style
+from gomap.wrap import for_terminal, wrapped
 
 #: Statuses of a program whose reader has gone, and after Ctrl-C, as a shell tells them.
 READER_GONE, INTERRUPTED = 128 + 13, 128 + 2
@@ -26,11 +28,28 @@ def ended(name: str, work: Callable[[], int]) -> int:
         nobody_reads(sys.stdout)
         return READER_GONE
     except GomapError as error:
-        print(one_line(f"{name}: {error}"), file=sys.stderr)
+        complain(one_line(f"{name}: {error}"))
         return 1
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+def complain(text: str) -> None:
+    """Prints an error or a warning to standard error: on a terminal in whole words."""
+    print(for_terminal(text, sys.stderr.fileno()) if sys.stderr.isatty() else text, file=sys.stderr)
+
+
+class HelpText(RawDescriptionHelpFormatter):
+    """Help with lists of commands, whose lines fit the terminal too."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        lines = []
+        for line in text.splitlines():
+            name, space, what = line.partition("  ")
+            behind = len(name) + len(space) + len(what) - len(what.lstrip(" ")) if name and what.strip() else 0
+            lines += wrapped(indent + line, width, behind)
+        return "\n".join(lines)
 
 
 def open_streams() -> None:
@@ -55,7 +74,7 @@ def style(stream: TextIO) -> Style:
     terminal = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     width = min(max(_columns(stream), 20), 400) if stream.isatty() else 80
     unicode = (stream.encoding or "").upper().replace("-", "") == "UTF8"
-    return Style(width, terminal and not os.environ.get("NO_COLOR"), terminal and unicode)
+    return Style(width, terminal and not os.environ.get("NO_COLOR"), terminal and unicode, stream.isatty())
 
 
 def _columns(stream: TextIO) -> int:

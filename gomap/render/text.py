@@ -21,6 +21,8 @@ MIN_TEXT = 20
 MIN_COLUMN = 3
 #: Columns that an optional column of a table takes at least.
 OPTIONAL = 16
+#: Columns of a path for which others are left out.
+PATH = 72
 _WORST_FIRST = ("error", "warning", "note")
 #: So many warnings (or notes) of one kind are told, and how many more there are.
 ALIKE = 3
@@ -30,11 +32,18 @@ MANY_ROWS = 1000
 
 @dataclass(frozen=True)
 class Style:
-    """width: columns of the screen. color: escape codes. blocks: block characters can be shown."""
+    """width: columns of the screen. color: escape codes. blocks: block characters can be shown. terminal: there is a
+    screen."""
 
     width: int = 80
     color: bool = False
     blocks: bool = False
+    terminal: bool = False
+
+    @property
+    def columns(self) -> int | None:
+        """Columns of the screen, None where there is none: help is wrapped for a screen alone."""
+        return self.width if self.terminal else None
 
 
 def render(report: Report, style: Style) -> str:
@@ -76,7 +85,7 @@ def _spaced(section: Section) -> bool:
 
 
 def _wrapped(lines: Sequence[str], width: int) -> list[str]:
-    return [part for line in lines for part in _wrap(line, width, 2)]
+    return [part for line in lines for part in _wrap(line, width, 2 + len(line) - len(line.lstrip(" ")))]
 
 
 def _section(section: Section, style: Style, paint: Paint) -> list[str]:
@@ -113,7 +122,7 @@ def _facts(section: Facts, style: Style, paint: Paint) -> list[str]:
 
 
 def _listed(section: Listed, style: Style, paint: Paint) -> list[str]:
-    label = max([LABEL, section.label, *(columns(name) for name, _, _ in section.rows)])
+    label = max([LABEL, section.label + 1, *(columns(name) + 1 for name, _, _ in section.rows)])
     label = min(label, MAX_LABEL, max(style.width - MIN_TEXT - 3, LABEL))
     lines = []
     for name, items, remark in section.rows:
@@ -132,22 +141,22 @@ def _narrowed(section: Table, style: Style, paint: Paint) -> list[str]:
     at = section.middle or 0
     widths = [max(columns(row[i]) for row in [section.headings, *section.rows]) for i in range(len(section.headings))]
     kept = list(range(len(widths)))
+    longest, widths[at] = widths[at], min(widths[at], PATH)
 
     def missing() -> int:
-        return max(2 + 2 * (len(kept) - 1) + sum(widths[i] for i in kept) - style.width, 0)
+        return 2 + 2 * (len(kept) - 1) + sum(widths[i] for i in kept) - style.width
 
     for i in section.optional:
         most = max(widths[i] - OPTIONAL, 0)
-        if not missing():
+        if missing() <= 0:
             break
         if missing() <= most:
             widths[i] -= missing()
         else:
             kept.remove(i)
-    widths[at] = max(widths[at] - missing(), min(widths[at], MIN_TEXT))
+    widths[at] = min(max(widths[at] - missing(), MIN_TEXT), longest)
     rows = [[fit_middle(row[i], widths[i], style.blocks) if i == at else row[i] for i in kept] for row in section.rows]
-    cut = len(kept) < len(section.headings) or any(row[at] not in shown for row, shown in zip(section.rows, rows))
-    cut = cut or any(columns(row[i]) > widths[i] for row in section.rows for i in kept)
+    cut = any(columns(row[at]) > widths[at] for row in section.rows)
     right = frozenset(place for place, i in enumerate(kept) if i in section.right)
     shown_as = [[fit(cell, widths[i], style.blocks) for cell, i in zip(row, kept)] for row in rows]
     lines = _table(Table([section.headings[i] for i in kept], shown_as, right), style, paint)
@@ -360,9 +369,14 @@ def fit(text: str, width: int, blocks: bool, at_front: bool = False) -> str:
 
 
 def fit_middle(text: str, width: int, blocks: bool) -> str:
-    """Cut to `width` columns in the middle: of a path the variable's name and the last fields say most."""
+    """Cut to `width` columns in the middle: of a path the variable's name and the last fields say most. What stands
+    behind two spaces is cut before that, at its end."""
     if columns(text) <= width:
         return text
+    path, space, remark = text.partition("  ")
+    if space:
+        room = width - columns(path) - 2
+        return f"{path}  {fit(remark, room, blocks)}" if room >= MIN_COLUMN else fit_middle(path, width, blocks)
     mark = "…" if blocks else "..."
     room = max(width - len(mark), 2)
     front = _start(text, room * 2 // 5)

@@ -31,11 +31,25 @@ class CycleRow:
 
 
 @dataclass(frozen=True)
+class CycleKindRow:
+    """Cycles through the same types."""
+
+    text: Annotated[str, "the nearest of them, as in `cycles`"]
+    types: Annotated[list[str], "types of the objects on them"]
+    cycles: Annotated[int, "how many they are"]
+
+
+@dataclass(frozen=True)
 class CycleResult:
     """What a variable leads to that leads back to itself."""
 
     expr: Annotated[str, "the expression as it was given"]
     type: Annotated[str, "the variable's type"]
     cycles: Annotated[list[CycleRow], "the ways that lead back, the nearest first"]
+    kinds: Annotated[
+        list[CycleKindRow],
+        "the same by kind, which text lists: cycles through the same types, reached through the same types; those "
+        "within one package of a library are of one kind, as all ways around a container/list are",
+    ]
     visited: Annotated[int, "objects that were looked at"]
     unreadable: Annotated[int, "those that could not be read"]

@@ -76,6 +76,11 @@ class TopMap(NamedTuple):
         "bytes that a collection would free if the map were gone, its own included; null without `--by retained`",
     ]
     shares: Annotated[Optional[Address], "header of a map that has the same buckets: they are counted there"]
+    std: Annotated[
+        bool,
+        "whether it is the standard library's own: one of its package variables leads to it, and no other package's "
+        "type is on the way. Text leaves such maps out unless `--std` is given",
+    ]
     origin: Annotated[
         Asked[Optional[OriginRow]],
         "`--origin`: the line that allocated most of it; null where nothing of it was sampled, or the program "

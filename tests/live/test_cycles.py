@@ -20,6 +20,10 @@ LONG = "main.Keep.Chain"
 #: Of the locals: an argument of the copying function, which is only there in the core.
 ARGUMENT = "tree"
 
+#: With cycles that are alike; and of one of them, those of a type.
+KINDS = tuple(f"main.Keep.{name}" for name in ("List", "Pairs", "Tree", "Mixed"))
+OF_A_TYPE = ("hmap-cycle main.Keep.Mixed --json --type main.Tree", "hmap-cycle main.Keep.Mixed --type main.Leaf")
+
 #: A thousand frames are looked through for each name.
 IN_CORES = tuple(f"main.Keep.{name}" for name in ("Self", "Sync", "Config", "Slot", "List", "Shared"))
 
@@ -29,15 +33,17 @@ def test_live(toolchain: Row, gdb: Gdb) -> None:
     optimised = gdb.name != "system"
     names = [*EXPRESSIONS, *([] if optimised else [LOCAL, LONG])]
     plain = ["hmap-cycle main.Keep.Self", "hmap-cycle main.Keep.Shared", "hmap-cycle main.Keep.Leaf"]
+    several = [*(f"hmap-cycle {name}" for name in KINDS), cycle(KINDS[-1])]
     limits = ["hmap-cycle main.Keep.Pairs --limit 3 --json", "hmap-cycle main.Keep.Pairs --limit 0 --json"]
     binary = toolchains.build("cycles", toolchain, optimised)
-    answers = debuggers.visit(gdb, binary, {"built": [*map(cycle, names), *plain, *limits]})
+    answers = debuggers.visit(gdb, binary, {"built": [*map(cycle, names), *plain, *limits, *several, *OF_A_TYPE]})
     facts = answers.truth["built"]["notes"]["cycles"]
     assert facts.keys() == {*EXPRESSIONS, LOCAL, LONG}
     check(answers, "built", names)
+    check_kinds(answers)
     said = [answers.at("built", command).output.splitlines() for command in plain]
     assert said[0][0] == "main.Keep.Self contains itself (1 cycle, 1 object reachable)"
-    assert f"  {facts['main.Keep.Self']['text'][0]}" in said[0]
+    assert f"  {facts['main.Keep.Self']['text'][0].replace('interface {}', 'any')}" in said[0]
     assert said[1] == ["no cycle: 3 objects reachable"]
     assert said[2] == ["no cycle: nothing of type main.Leaf can lead back to itself"]
     for command, number in zip(limits, (3, 0)):
@@ -52,6 +58,25 @@ def test_delve(toolchain: Row, dlv: Dlv) -> None:
     binary = toolchains.build("cycles", toolchain, optimised=False)
     answers = delves.visit(dlv, binary, {"built": [*map(cycle, names)]}, direct=not toolchain.name.endswith("1"))
     check(answers, "built", names)
+
+
+def check_kinds(answers: Session) -> None:
+    """Each kind of cycle is one line, whatever the number of cycles of it."""
+    for expr, number in answers.truth["built"]["notes"]["kinds"].items():
+        text, told = answers.at("built", f"hmap-cycle {expr}").output, answers.at("built", cycle(expr)).json()["data"]
+        assert len(told["kinds"]) == number, (expr, told["kinds"])
+        assert sum(kind["cycles"] for kind in told["kinds"]) >= len(told["cycles"])
+        assert {kind["text"] for kind in told["kinds"]} & {one["text"] for one in told["cycles"]}
+        lines = [line for line in text.split("\n\n")[1].splitlines() if " -> " in line or "leads back to it" in line]
+        assert len(lines) == number, text
+        for kind in told["kinds"]:  # what the program's own types lead to is one line too, with how many are like it
+            assert kind["cycles"] == 1 or f"(and {kind['cycles'] - 1:,} like it)" in " ".join(text.split()), text
+    (pairs,) = answers.at("built", cycle("main.Keep.Pairs")).json()["data"]["kinds"]
+    assert pairs["cycles"] == 40
+    of_tree, of_none = (answers.at("built", command) for command in OF_A_TYPE)
+    (tree,) = of_tree.json()["data"]["kinds"]
+    assert ".Root.Children[" in tree["text"] and tree["cycles"] == answers.truth["built"]["notes"]["children"]
+    assert of_none.output.startswith("no cycle with type main.Leaf (")
 
 
 def test_core_of_an_overflow(toolchain: Row, system_gdb: Gdb, dlv: Dlv) -> None:

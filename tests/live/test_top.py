@@ -31,6 +31,10 @@ HELPERS = f"source {session.HELPERS}"
 OBJECTS = "gomap_objects main.Keep.Raw"
 #: A classic and a Swiss toolchain.
 SPOILT_IN = ("system", "1.23.9", "1.27.3")
+#: For people: maps of one shape are one row. hmap-alias does the same with what it lists.
+ROWS, WITH_STD, SHARED = "hmap-top -n 0 --full", "hmap-top -n 0 --std", "hmap-alias --scope all -n 0"
+OF_MAIN = "hmap-top -n 0 --json --package main --type map[string]int"
+SHAPES = [ROWS, WITH_STD, SHARED, f"{SHARED} --json", OF_MAIN]
 #: Paths that the search must give: the shortest ways there are.
 PATHS = ("main.Emptied", "main.Presized", "main.Boxed", "main.Wide", "main.Shards[15].M")
 
@@ -74,6 +78,51 @@ def check_process(asked: Session) -> Any:
 def named_in(answer: Mapping[str, Any]) -> list[Any]:
     """The maps that a variable leads to."""
     return [one for one in answer["maps"] if one["kind"] not in ("heap", "stack")]
+
+
+def check_shapes(asked: Session, answer: Mapping[str, Any]) -> None:
+    """What people get: a row for the maps of one shape, and the standard library's own maps counted alone."""
+    notes = asked.truth["all"]["notes"]
+    listed = {one["address"]: one for one in answer["maps"]}
+    assert all(listed[address]["std"] for address in notes["std"])
+    assert not listed[notes["log"]]["std"] and listed[notes["log"]]["path"].startswith("log.std.")
+    assert not any(listed[address]["std"] for address, _, _ in notes["maps"])
+    rows, with_std, shared = (" ".join(asked.at("all", command).output.split()) for command in (ROWS, WITH_STD, SHARED))
+    rows, _, _ = rows.partition(" note Go maps never shrink")
+    for shape, number in notes["shapes"].items():
+        path = re.escape(shape).replace(r"\*", r'(?:\d+|"[^"]*")')
+        found = re.findall(rf" ({path})(?: in main\.worker, goroutine \d+, frame \d+)? and ([\d,]+) like it ", rows)
+        assert [more for _, more in found] == [f"{number - 1:,}"], (shape, found)
+        assert any(one["path"] == found[0][0] for one in answer["maps"])  # it can be typed: test_holders
+    assert "log.std." in rows and "unicode.Categories" not in rows and "unicode.Categories" in with_std
+    own = [one for one in answer["maps"] if one["std"]]
+    held = human.size(sum(one["bytes"]["allocated"] for one in own))
+    assert f" {len(own)} maps of the standard library, which hold {held}, are not shown: --std shows them" in rows
+    assert "standard library" not in with_std
+    # One line a row, as wide as the screen: what is cut is said.
+    narrow = asked.at("all", WITH_STD).output.splitlines()
+    table = narrow[narrow.index("") + 1 : next(i for i, line in enumerate(narrow) if line.startswith("  held    "))]
+    several = sum(int(line.split()[4].replace(",", "")) for line in table[1:] if not line.startswith("  map "))
+    assert several == len(listed) and all(len(line) <= 80 for line in narrow)
+    # Some of the users' maps are shared by two package variables: of one of them it is told by which.
+    number = 16
+    groups = asked.at("all", f"{SHARED} --json").json()["data"]["groups"]
+    both = [{way["path"] for holder in group["holders"] for way in (holder, *holder["also"])} for group in groups]
+    ways = [{f"main.PreferencesOfTheFirst[{i}]", f'main.Users["user {i}"].Prefs'} for i in range(number)]
+    assert all(any(wanted <= paths for paths in both) for wanted in ways)
+    assert (
+        shared.count("main.PreferencesOfTheFirst[") == 1 and f"{number - 1} more maps are held like this one" in shared
+    )
+    # What is asked for by package and type is that and no more, in JSON too.
+    of_main = asked.at("all", OF_MAIN).json()
+    wanted = {
+        one["address"]
+        for one in named_in(answer)
+        if (one["function"] or one["path"]).startswith("main.") and re.search(r"map\[string\]int\b", one["type"])
+    }
+    assert {one["address"] for one in of_main["data"]["maps"]} == wanted
+    cut = {"what": "maps of package main and with type map[string]int", "shown": len(wanted), "of": len(listed)}
+    assert of_main["truncated"] == [cut]
 
 
 def check_orders(asked: Session, answer: Mapping[str, Any]) -> None:
@@ -168,11 +217,12 @@ COMMANDS = [ALL, *(f"hmap-show {expr} --json" for expr in PATHS)]
 
 @pytest.mark.each_kind
 def test_process(plain: Program, toolchain: Row, system_gdb: Gdb) -> None:
-    check = [CHECK, HELPERS, DAMAGED, BACK] if toolchain.name in SPOILT_IN else []
+    check = [*SHAPES, CHECK, HELPERS, DAMAGED, BACK] if toolchain.name in SPOILT_IN else []
     asked = debuggers.visit(system_gdb, plain("process"), {"all": [*COMMANDS, WASTE, ENTRIES, LOAD, TEXT, *check]})
     answer = check_process(asked)
     check_orders(asked, answer)
     if check:
+        check_shapes(asked, answer)
         back = json.loads(asked.at("all", BACK).output)
         assert len(back) > 50
         for row, shown in back:  # measured in columns, and by walking it
@@ -185,10 +235,11 @@ def test_process(plain: Program, toolchain: Row, system_gdb: Gdb) -> None:
 
 @pytest.mark.each_kind
 def test_process_over_delve(plain: Program, toolchain: Row, dlv: Dlv) -> None:
-    check = [CHECK] if toolchain.name in SPOILT_IN else []
+    check = [*SHAPES, CHECK] if toolchain.name in SPOILT_IN else []
     asked = delves.visit(dlv, plain("process"), {"all": [*COMMANDS, *check]})
     answer = check_process(asked)
     if check:
+        check_shapes(asked, answer)
         check_all(asked.at("all", CHECK), answer)
 
 

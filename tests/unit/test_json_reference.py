@@ -222,6 +222,7 @@ def test_many_rows_are_written_as_each_is(asked: set[int]) -> None:
             None,
             None,
             i,
+            bool(i % 2),
         )
         return held._replace(origin=None, samples=i) if i in asked else held
 

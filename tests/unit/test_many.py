@@ -8,7 +8,7 @@ import pytest
 
 from gomap.analysis.alias import everywhere
 from gomap.analysis.held import AliasSearch
-from gomap.analysis.ranked_groups import add_up
+from gomap.analysis.ranked_groups import KEYS, add_up
 from gomap.analysis.ranking import ORDERS, Ranking, measure
 from gomap.golang.layouts.structure import UNTOLD
 from gomap.golang.runtime.malloc import allocator
@@ -125,7 +125,7 @@ def test_the_best_of_all(by: str) -> None:
 def test_groups_have_every_map_once(world: World) -> None:
     ranking = world.ranked(world.census)
     for by in ("type", "package", "owner", "size"):
-        groups = add_up(ranking.counted(), by, ORDERS["bytes"])
+        groups = add_up(ranking.counted(), KEYS[by], ORDERS["bytes"])
         assert sum(one.maps for one in groups) == sum(sum(one.fill) for one in groups) == ranking.number
         assert sum(one.entries for one in groups) == ranking.entries
         assert sum(one.allocated for one in groups) == ranking.total().allocated

@@ -50,9 +50,15 @@ OPTIONS = {
         *["--goroutine", "--frame", "--json"],
     ],
     "hmap-race": ["--json"],
-    "hmap-alias": ["EXPR", "--scope", "--depth", "--all", "--slices", "--goroutine", "--frame", "--json"],
+    "hmap-alias": [
+        *["EXPR", "--scope", "--depth", "--all", "--slices", "-n", "--package", "--type", "--std"],
+        *["--goroutine", "--frame", "--json"],
+    ],
     "hmap-evac": ["EXPR", "--goroutine", "--frame", "--json"],
-    "hmap-top": ["--by", "-n", "--values", "--group", "--unreachable", "--origin", "--json"],
+    "hmap-top": [
+        *["--by", "-n", "--values", "--group", "--unreachable", "--origin", "--package", "--type", "--std", "--full"],
+        "--json",
+    ],
     "hmap-origin": ["EXPR", "--full", "--goroutine", "--frame", "--json"],
     "hmap-advise": ["EXPR", "--min", "-n", "--goroutine", "--frame", "--json"],
     "hmap-whatis": ["ADDR", "--goroutine", "--frame", "--json"],

@@ -16,7 +16,7 @@ from gomap.declare import Settings
 from gomap.render import text as as_text
 from gomap.render.color import Paint
 from gomap.render.text import Style, fit, pad, render
-from gomap.report import Bars, Facts, Heat, Lines, Progress, Report, Table
+from gomap.report import Bars, Facts, Heat, Lines, Listed, Progress, Report, Table
 from gomap.wrap import columns
 from tests.support import plans
 from tests.support.by_hand import made
@@ -37,14 +37,17 @@ def tables(draw: st.DrawFn) -> Table:
     rows = draw(st.lists(st.lists(cell, min_size=count, max_size=count), max_size=5))
     headings = draw(st.lists(st.text(alphabet="abc", min_size=1, max_size=11), min_size=count, max_size=count))
     columns_ = st.frozensets(st.integers(0, count - 1))
-    whole = draw(st.none() | st.integers(0, count - 1))
-    return Table(headings, rows, draw(columns_), draw(columns_), draw(columns_), whole)
+    whole, middle = (draw(st.none() | st.integers(0, count - 1)) for _ in range(2))
+    optional = [i for i in draw(columns_) if i != middle]
+    hint = ("map", "what was cut") if draw(st.booleans()) else None
+    return Table(headings, rows, draw(columns_), draw(columns_), draw(columns_), whole, None, middle, optional, hint)
 
 
 _fraction = st.floats(0, 1)
 _sections = st.one_of(
     st.lists(st.tuples(_any, _any), max_size=4).map(Facts),
     tables(),
+    st.lists(st.tuples(_any, st.lists(_any, min_size=1, max_size=3), st.just("") | _any), max_size=4).map(Listed),
     st.builds(Heat, st.just("buckets"), st.lists(_fraction, min_size=1, max_size=64), st.just("16 buckets a cell")),
     st.lists(st.tuples(st.sampled_from("012345678"), st.integers(0, 1 << 36)), max_size=9).map(
         lambda rows: Bars("fill", rows, ("entries", "groups"))
