@@ -96,7 +96,9 @@ class FoundCycle(NamedTuple):
     component: int
 
 
-def cycles(graph: NumberedGraph, kind_of: Callable[[int], Hashable] = lambda number: None) -> tuple[list[FoundCycle], bool]:
+def cycles(
+    graph: NumberedGraph, kind_of: Callable[[int], Hashable] = lambda number: None
+) -> tuple[list[FoundCycle], bool]:
     """(the shortest cycle through each closing reference, each cycle once; whether that is all).
 
     kind_of: of an object. Where there are too many closing references, those between objects of all kinds get their

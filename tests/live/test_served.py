@@ -17,7 +17,6 @@ import pytest
 
 from tests.support import matrix, served
 from tests.support.debuggers import Gdb
-from tests.support.matrix import leave_out
 from tests.support.served import Server, harmless, loaded, serving
 from tests.support.toolchains import ROOT, Row
 
