@@ -155,6 +155,7 @@ def _talk(client: Client, options: argparse.Namespace, core: str | None, program
         silence.cancel()
     try:
         console = Console(session, style(sys.stdout))
+        session.say = lambda text: write(visible_lines(text))
         if options.location:
             moves.set_breakpoint(session, options.location)
             print(visible_lines(moves.resume(session, "continue")), end="", file=sys.stderr)

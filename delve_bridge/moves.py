@@ -24,7 +24,10 @@ def run(session: Session, name: str, rest: str) -> str | None:
     try:
         return None if move is None else move(session, rest)
     except Refused as error:
-        raise ended(error) from error
+        problem = ended(error)
+        if isinstance(problem, NoProcess):
+            session.breaker.forget()
+        raise problem from error
 
 
 def runs(line: str) -> bool:
@@ -44,10 +47,12 @@ def resume(session: Session, name: str) -> str:
             session.client.call("CancelNext")  # another breakpoint broke in on it: this step is from here
         state = session.client.call("Command", None, name=name)["State"]
         while name == "continue" and _only_traced(state):
+            for line in session.breaker.lines(state):
+                session.say(f"{line}\n")
             state = session.client.call("Command", None, name=name)["State"]
     except KeyboardInterrupt:
         return _halt(session, "", resumed=True)
-    return arrive(session, state)
+    return arrive(session, state) + "".join(f"{line}\n" for line in session.breaker.lines(state))
 
 
 def _only_traced(state: Mapping[str, Any]) -> bool:
@@ -64,6 +69,7 @@ def arrive(session: Session, state: Mapping[str, Any]) -> str:
     if state.get("Err"):
         raise GomapError(str(state["Err"]))
     if state.get("exited"):
+        session.breaker.forget()
         raise NoProcess(f"the program has exited with status {state.get('exitStatus')}")
     session.arrived(state)
     return where(session, state)

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Callable
 
+from delve_bridge.breaking import DelveBreaker
 from delve_bridge.build import Build
 from delve_bridge.memory import RpcMemory
 from delve_bridge.rpc import GONE, Api, Client, NotDelve, Refused, ended
 from delve_bridge.target import Called, DelveFrame, DelveTarget
 from delve_bridge.tracing import DelveTracer
 from delve_bridge.types import BARE, DelveTypes, Raw
-from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, TargetRunning
+from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, TargetRunning
 from gomap.golang.runtime.descriptors import map_parts
 from gomap.golang.runtime.dictionaries import Known
 from gomap.memory import Memory
 from gomap.registers import of_names
 from gomap.stripped.target import StrippedTarget
 from gomap.target import Arch, Goroutine, Kept, Location, Registers
+from gomap.trace.events import Watcher
 
 API_VERSION = 2
 
@@ -45,6 +47,10 @@ class Session:
         self.alone = alone
         self.edited = False
         self.exited = False
+        #: What this session's hmap-breaks are about, by number.
+        self.breaks: dict[int, Watcher] = {}
+        #: What a line of theirs is given to while the program runs on.
+        self.say: Callable[[str], None] = lambda text: None
         self._files = core, program, direct and client.loopback
         self._built: Build | None = None
         self._stop: Stop | None = None
@@ -76,8 +82,10 @@ class Session:
         except Refused as error:
             raise ended(error) from error
         if state.get("exited"):
+            self.breaker.forget()
             raise NoProcess(f"the program has exited with status {state.get('exitStatus')}: start it again (restart)")
         if self._is_gone(state):
+            self.breaker.forget()
             raise NoProcess(GONE)
         return state
 
@@ -137,6 +145,7 @@ class Session:
         """The program has stopped somewhere new: its goroutine there is selected."""
         self.exited = False
         if self.restarted(state):
+            self.breaker.forget()
             self.close_memory()
         self._stop = Stop(self._moment(state), _goroutine_of(state))
 
@@ -215,6 +224,28 @@ class Session:
     def tracer(self) -> DelveTracer | None:
         """What lets the program run and stops it at functions; None where an editor does that."""
         return None if self.edited else DelveTracer(self)
+
+    def thread_registers(self, thread: int) -> Callable[[str], int]:
+        """What the registers of a thread hold, by their names in lower case; read when one is asked for."""
+        found: dict[str, int] = {}
+
+        def register(name: str) -> int:
+            if not found:
+                answer = self.client.call("ListRegisters", ThreadID=thread, IncludeFp=False)
+                for one in answer.get("Regs") or ():
+                    with suppress(ValueError):
+                        found[str(one["Name"]).lower()] = int(str(one["Value"]), 16)
+            try:
+                return found[name]
+            except KeyError:
+                raise GomapError(f"Delve does not report register {name} of thread {thread}") from None
+
+        return register
+
+    @property
+    def breaker(self) -> DelveBreaker:
+        """What sets breakpoints that stay."""
+        return DelveBreaker(self)
 
     @property
     def arch(self) -> Arch:

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Callable, Protocol
 
+from delve_bridge.breaking import DelveBreaker
 from delve_bridge.rpc import Api, Refused, ended
-from gomap.errors import GomapError, NoProcess
+from gomap.errors import NoProcess
 from gomap.memory import Memory
 from gomap.process import cpu_seconds
 from gomap.trace.port import Ending, Hit, NoDebugRegister, Stops
@@ -37,6 +38,13 @@ class Traced(Protocol):
     def memory(self) -> Memory:
         """The program's memory at this stop."""
 
+    def thread_registers(self, thread: int) -> Callable[[str], int]:
+        """The registers of a thread, by their names in lower case."""
+
+    @property
+    def breaker(self) -> DelveBreaker:
+        """What sets breakpoints that stay."""
+
     @property
     def direct(self) -> bool:
         """Whether the program's memory is read past Delve: the process is on this machine."""
@@ -47,6 +55,11 @@ class DelveTracer:
 
     def __init__(self, session: Traced) -> None:
         self._session, self._client = session, session.client
+
+    @property
+    def breaker(self) -> DelveBreaker:
+        """What sets breakpoints that stay."""
+        return self._session.breaker
 
     def run(self, stops: Stops, hit: Callable[[Hit], bool], seconds: float | None, quiet: bool = False) -> Ending:
         """As Tracer.run, by stops that are set through Delve's API."""
@@ -71,6 +84,7 @@ class DelveTracer:
         cpu = after - before if before is not None and after is not None else None
         if state.get("exited"):
             self._session.exited = True
+            self.breaker.forget()
             status = state.get("exitStatus", 0)
             return Ending("exited", f"the program exited with status {status}", cpu)
         self._session.arrived(state)
@@ -122,7 +136,8 @@ class DelveTracer:
                         pc = int(thread["pc"])
                         if ours[number] not in (None, pc):
                             continue  # it comes back, as from a signal's handler
-                        enough = enough or hit(Hit(pc, self._registers(int(thread["id"])), read))
+                        register = self._session.thread_registers(int(thread["id"]))
+                        enough = enough or hit(Hit(pc, register, read))
                     elif number <= 0:  # a panic, a fatal error, or runtime.Breakpoint
                         stops = True
                     elif not place.get("continue"):
@@ -153,20 +168,6 @@ class DelveTracer:
             if not isinstance(problem, NoProcess):
                 raise
             return {"exited": True, "exitStatus": _status(problem)}, False
-
-    def _registers(self, thread: int) -> Callable[[str], int]:
-        found: dict[str, str] = {}
-
-        def register(name: str) -> int:
-            if not found:
-                answer = self._client.call("ListRegisters", ThreadID=thread, IncludeFp=False)
-                found.update((str(one["Name"]).lower(), str(one["Value"])) for one in answer.get("Regs") or ())
-            try:
-                return int(found[name], 16)
-            except (KeyError, ValueError):
-                raise GomapError(f"Delve does not report register {name} of thread {thread}") from None
-
-        return register
 
 
 class _Limit:

@@ -11,13 +11,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 import gdb
 
 from gomap.errors import GomapError, MemoryFault, TargetRunning
 from gomap.process import cpu_seconds
 from gomap.trace.port import Ending, Hit, NoDebugRegister, Stops
+
+if TYPE_CHECKING:
+    from gdbext.breaking import GdbBreaker
 
 #: Seconds between requests to stop a program that has not stopped yet.
 AGAIN = 0.5
@@ -104,6 +107,13 @@ class _Run:
 
 class GdbTracer:
     """Made for one command."""
+
+    @property
+    def breaker(self) -> GdbBreaker:
+        """What sets breakpoints that stay."""
+        from gdbext.breaking import GdbBreaker
+
+        return GdbBreaker()
 
     def run(self, stops: Stops, hit: Callable[[Hit], bool], seconds: float | None, quiet: bool = False) -> Ending:
         """As Tracer.run. Raises TargetRunning in non-stop mode."""

@@ -236,6 +236,16 @@ def bucket_range(text: str) -> tuple[int, int]:
     return low, high
 
 
+def event(text: str) -> str:
+    """write, insert, delete, growth, clear or len>N"""
+    return text if re.fullmatch(r"len>\d{1,18}", text) else _chosen(event, text)
+
+
+def number_or_all(text: str) -> int | str:
+    """a number, or all"""
+    return text if text == "all" else natural(text)
+
+
 def scope(text: str) -> str:
     """frame (the selected one), goroutine (the selected one's frames) or all (every goroutine's)"""
     return _chosen(scope, text)
@@ -292,6 +302,7 @@ def _chosen(kind: Callable[[str], Any], text: str) -> str:
 
 #: What an argument of a type can be; one of type sorting can be a field too.
 CHOICES: Mapping[Callable[[str], Any], tuple[str, ...]] = {
+    event: ("write", "insert", "delete", "growth", "clear"),
     scope: ("frame", "goroutine", "all"),
     order: ("bytes", "waste", "entries", "load", "values", "retained"),
     change_order: ("bytes", "entries", "tombstones", "load"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gomap.results.advise import AdviseResult
 from gomap.results.alias import AliasResult
 from gomap.results.answer import Answer, Failure
+from gomap.results.breaks import BreakResult
 from gomap.results.check import CheckResult
 from gomap.results.cycle import CycleResult
 from gomap.results.diff import ChangesRow, DiffResult, FigureFacts, MomentFacts
@@ -51,6 +52,7 @@ COMMANDS: dict[str, type] = {
     "hmap-why": WhyResult,
     "hmap-race": RaceResult,
     "hmap-trace": TraceResult,
+    "hmap-break": BreakResult,
     "hmap-snapshot": SnapshotResult,
     "hmap-diff": DiffResult,
 }

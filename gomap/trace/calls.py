@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo
 from gomap.golang.runtime.mapcalls import is_between
 from gomap.golang.runtime.pclntab import Functions
-from gomap.target import Location, Target
+from gomap.target import Location, Target, offsets
 from gomap.trace.port import Hit
 
 #: Integer arguments in their order, the register of the goroutine (runtime.g), the stack pointer.
@@ -22,11 +23,19 @@ _ABI = {"amd64": (("rax", "rbx", "rcx", "rdi", "rsi", "r8", "r9", "r10", "r11"),
 #: Bytes of a stack that are read at once: most callers lie within them.
 _AT_ONCE = 512
 MAX_CALLERS = 64
+#: Bytes at the end of a thread's signal stack that a signal's frame is in, with all registers of the processor.
+_SIGNAL_STACK = 16 << 10
+#: Bytes in which a function has made its frame, and in which it has stored its arguments there.
+_PROLOGUE, _BODY = 96, 512
 #: mov [rsp+d], REGISTER of amd64, with d of one byte and of four. A prefix in front makes it one of 8 bytes, and 44 or
 #: 4c another register's.
 _STORES = {
-    "rcx": re.compile(rb"(?<![\x44\x4c])\x89(?:\x4c\x24(.)|\x8c\x24(.{4}))", re.S),
-    "rdi": re.compile(rb"(?<![\x44\x4c])\x89(?:\x7c\x24(.)|\xbc\x24(.{4}))", re.S),
+    name: re.compile(
+        rb"(?<![\x44\x4c])\x89(?:%s\x24(.)|%s\x24(.{4}))"
+        % tuple(re.escape(bytes([mode | number << 3])) for mode in (0x44, 0x84)),
+        re.S,
+    )
+    for name, number in {"rax": 0, "rbx": 3, "rcx": 1, "rdi": 7}.items()
 }
 #: At the start of a function: lea r12, [rsp+d]; what is compared with the stack's bound is r12 then.
 _FRAME = re.compile(rb"\x4c\x8d(?:\x64\x24(.)|\xa4\x24(.{4}))", re.S)
@@ -41,6 +50,7 @@ class Calls:
     _sites: dict[int, Location | None] = field(default_factory=dict)
     _stored: dict[tuple[int, int], int | None] = field(default_factory=dict)
     _starts: dict[int, bytes] = field(default_factory=dict)
+    _kept: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         arch = self.target.arch
@@ -52,6 +62,8 @@ class Calls:
         t = self.target.find_type("runtime.g")
         found = t.field("goid") if t is not None else None
         self._goid = None if found is None else (found.offset, found.type.size)
+        m = self.target.find_type("runtime.m")
+        self._of_g, self._of_m = (offsets(one) if one is not None else {} for one in (t, m))
 
     def arguments(self, hit: Hit, count: int) -> list[int]:
         """The first arguments, each a pointer or an integer of a word."""
@@ -111,6 +123,20 @@ class Calls:
         except MemoryFault:
             return 0
 
+    def signalled(self, hit: Hit) -> bytes | None:
+        """What the newest signal of the thread left on its signal stack, if it came to the thread where this is now;
+        None where it did not. runtime.m.gsignal; the kernel saves rsp and rip one behind the other (ucontext). With
+        runtime.m.preemptGen, which counts those that were to preempt it."""
+        word, arch = self.target.arch.pointer_size, self.target.arch
+        try:
+            m = arch.pointer(hit.read(hit.register(self._g) + self._of_g["m"], word))
+            signal = arch.pointer(hit.read(m + self._of_m["gsignal"], word))
+            high = arch.pointer(hit.read(signal + word, word))  # runtime.g.stack.hi
+            data = hit.read(high - _SIGNAL_STACK, _SIGNAL_STACK) + hit.read(m + self._of_m["preemptGen"], 4)
+        except (MemoryFault, KeyError):
+            return None
+        return data if arch.pack(hit.register(self._sp)) + arch.pack(hit.address) in data else None
+
     def goroutine(self, hit: Hit) -> int | None:
         """The id of the calling goroutine; None if not known."""
         if self._goid is None:
@@ -121,12 +147,10 @@ class Calls:
         except MemoryFault:
             return None
 
-    def site(self, hit: Hit, within: bool = False) -> Location | None:
+    def site(self, hit: Hit) -> Location | None:
         """The innermost call that is neither the runtime's nor of a package that operates on maps for others; None
-        where the stack does not lead to one. within: the thread is not at a function's first instruction."""
-        word = self.target.arch.pointer_size
-        frame = self.functions.frame_size(hit.address) if within else word
-        for pc in self._callers(hit, frame) if frame is not None else ():
+        where the stack does not lead to one."""
+        for pc, _ in islice(self.frames(hit), 1, None):
             if pc not in self._sites:
                 self._sites[pc] = self._own(pc)
             found = self._sites[pc]
@@ -140,22 +164,69 @@ class Calls:
         except GomapError:
             return None
 
-    def _callers(self, hit: Hit, frame: int) -> Iterator[int]:
-        """An address in the instruction of each call, the newest first. frame: bytes of the newest frame."""
+    def frames(self, hit: Hit) -> Iterator[tuple[int, int]]:
+        """The frames of the thread's stack, the newest first: an address in the instruction that is carried out there,
+        and the frame's top, which is where its caller's ends. Raises MemoryFault."""
         arch, word = self.target.arch, self.target.arch.pointer_size
-        top = hit.register(self._sp) + frame
+        pc = hit.address
+        size = self.functions.frame_size(pc)
+        top = hit.register(self._sp) + (word if size is None else size)
         start, held = 0, b""
         for _ in range(MAX_CALLERS):
+            yield pc, top
             if not start <= top - word <= start + len(held) - word:
                 start, held = top - word, _stack(hit, top - word, word)
-            pc = arch.pointer(held, top - word - start) if len(held) >= word else 0
-            if not pc:
-                return
-            yield pc - 1
-            size = self.functions.frame_size(pc)
+            pc = arch.pointer(held, top - word - start) - 1 if len(held) >= word else 0
+            size = self.functions.frame_size(pc) if pc > 0 else None
             if size is None:
+                if pc > 0:
+                    yield pc, 0
                 return
             top += size
+
+    def kept(self, entry: int, argument: int) -> int:
+        """Where the function that starts there keeps one of its first arguments while it works, counted from the top of
+        its frame: where its first store of that register into the frame puts it, else where its caller left room for
+        it."""
+        if (entry, argument) not in self._kept:
+            code = bytes(self.target.memory.read(entry, min(self.functions.end(entry) - entry, _BODY)))
+            found = _STORES[self._arguments[argument]].search(code)
+            offset = argument * self.target.arch.pointer_size
+            if found is not None:
+                at = found.group(1) or found.group(2)
+                begun = self.begun(entry)
+                offset = int.from_bytes(at, "little", signed=True) - ((begun and self.functions.frame_size(begun)) or 0)
+            self._kept[entry, argument] = offset
+        return self._kept[entry, argument]
+
+    def arguments_of(self, hit: Hit, entry: int, top: int, count: int) -> list[int]:
+        """The first arguments of the function whose frame has this top, where it keeps them. Raises MemoryFault."""
+        arch, word = self.target.arch, self.target.arch.pointer_size
+        return [arch.pointer(hit.read(top + self.kept(entry, i), word)) for i in range(count)]
+
+    def begun(self, entry: int, earlier: int = 0) -> int | None:
+        """The instruction behind those that make the frame of the function that starts there: arguments are still in
+        registers, and one call comes to it once, whereas a call that finds too little stack begins again. earlier: for
+        one of the instructions in front of it at which these make it; None where there are no so many."""
+        found, made = [entry], self.functions.frame_size(entry) or 0
+        for pc in range(entry, entry + _PROLOGUE):
+            size = self.functions.frame_size(pc) or 0
+            if size < made:
+                break  # it returns, or the next function starts
+            if size > made:
+                made = size
+                found.append(pc)
+        return found[-1 - earlier] if earlier < len(found) else None
+
+    def entered(self, hit: Hit, entry: int) -> Hit:
+        """The hit of a thread that is where begun says, as one at the function's first instruction."""
+        word = self.target.arch.pointer_size
+        made = (self.functions.frame_size(hit.address) or word) - word
+
+        def register(name: str) -> int:
+            return hit.register(name) + (made if name == self._sp else 0)
+
+        return Hit(entry, register, hit.read)
 
 
 def _stack(hit: Hit, address: int, word: int) -> bytes:

@@ -85,7 +85,7 @@ class GrowthTrace:
         self._target, self._wanted, self._most = target, wanted, most
         self._types = DescribedTypes(target)
         functions = Functions(target)
-        self._growths, named = _growths(target, self._types, functions)
+        self._growths, named = growths_of(target, self._types, functions)
         self._calls = Calls(target, functions)
         self._known: dict[int, tuple[GoType, Any] | GomapError] = {}
         self._named = {address: name for name, address in named.items()}
@@ -164,7 +164,7 @@ class GrowthTrace:
         return most
 
 
-def _growths(target: Target, types: DescribedTypes, functions: Functions) -> tuple[Growths, dict[str, int]]:
+def growths_of(target: Target, types: DescribedTypes, functions: Functions) -> tuple[Growths, dict[str, int]]:
     """The layout's functions that grow maps, and their addresses."""
     rules = Rules(target.arch, types.map_header(), allocator(target))
     found = functions.find([*SWISS, *CLASSIC])

@@ -155,7 +155,7 @@ class WriteTrace:
             if call is None or self._is_another(now):
                 self.gone = "its header was freed, and the memory is used for something else"
                 return None
-            goroutine, site = self._calls.goroutine(hit), self._calls.site(hit, within=True)
+            goroutine, site = self._calls.goroutine(hit), self._calls.site(hit)
             key = None
             if call.key is not None:
                 data = self._operations.marked_key(call, self._type.key.size, hit)

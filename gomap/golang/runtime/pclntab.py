@@ -76,6 +76,20 @@ class Functions:
         """Address of the first instruction of pc's function. Raises GomapError, MemoryFault."""
         return self.module["text"] + self.at(pc)["entryOff"]
 
+    def end(self, pc: int) -> int:
+        """Where the function behind pc's starts. Raises GomapError, MemoryFault."""
+        self.at(pc)
+        index = bisect.bisect_right(self._entries, pc - self.module["text"])
+        return self.module["text"] + self._entries[index]
+
+    def names(self, part: bytes) -> list[str]:
+        """Linker names that have this part, of functions and of what is inlined. Raises GomapError, MemoryFault."""
+        table, size = self._slice("funcnametab")
+        if size > MAX_NAMES:
+            raise GomapError("the runtime's table of functions can't be searched")
+        known = self.target.memory.read(table, size).split(b"\0")
+        return [name.decode("utf-8", "replace") for name in known if part in name]
+
     def find(self, names: Sequence[str]) -> dict[str, int]:
         """Entry addresses of the functions with these linker names; names that do not exist are left out.
 

@@ -1,0 +1,209 @@
+"""Breakpoints and watchpoints for what is done to a map: the Breaker of Delve.
+
+Delve evaluates conditions by itself, so what is waited for is a condition (gomap/trace/conditions.py), and other
+clients of the server stop there too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any, Callable, Protocol
+
+from delve_bridge.rpc import Api, Refused, ended
+from delve_bridge.transport import Through
+from gomap.answers.breaks import line_of
+from gomap.errors import GomapError
+from gomap.memory import Memory
+from gomap.trace.breaker import Held
+from gomap.trace.conditions import Conditions
+from gomap.trace.events import Event, Watcher, Word
+from gomap.trace.port import Hit
+
+#: Names of our breakpoints begin with it: Delve takes letters and digits.
+OURS = "hmap"
+WRITE = 2  # api.WatchWrite
+#: What Delve's own prompt runs where it stops, from Delve 1.26 on.
+COMMAND = "hmap-break --last"
+EXHAUSTED, EXISTS = "hardware breakpoints exhausted", "Breakpoint exists at"
+#: What the kernel says of an address that is not aligned as the last one that this debug register watched: Delve tells
+#: it the address before the size. Once the register has watched a byte, any address will do.
+STALE = "invalid argument"
+
+
+class Broken(Protocol):
+    """What a breaker needs of the session with the server (delve_bridge/session.py says what each means)."""
+
+    client: Api
+    breaks: dict[int, Watcher]
+
+    def stopped(self) -> Mapping[str, Any]:
+        """The state of the program (api.DebuggerState). Raises TargetRunning while it runs."""
+
+    def memory(self) -> Memory:
+        """The program's memory at this stop."""
+
+    def thread_registers(self, thread: int) -> Callable[[str], int]:
+        """The registers of a thread, by their names in lower case."""
+
+
+class DelveBreaker:
+    """Made for one command."""
+
+    registers = 4
+
+    def __init__(self, session: Broken) -> None:
+        self._session, self._client = session, session.client
+
+    def set(self, watcher: Watcher) -> tuple[Held, str | None]:
+        """As Breaker.set. Raises GomapError where Delve can't evaluate the condition."""
+        self._session.stopped()
+        word, why, number = watcher.word, None, None
+        try:
+            if word is not None:
+                number, why = self._watch(word)
+            if number is None:
+                if why is not None and watcher.wanted.event not in ("write", "clear"):
+                    raise GomapError(
+                        f"{why}, and at a breakpoint Delve can't tell whether the map has the key: remove a "
+                        "watchpoint, or use --on write"
+                    )
+                number = self._break(watcher)
+            try:
+                conditions = Conditions(watcher)
+                condition = conditions.at_places() if word is None or why is not None else conditions.at_word()
+                self._amend(number, watcher, condition)
+            except BaseException:
+                self._clear(number)
+                raise
+        except Refused as error:
+            raise ended(error) from error
+        self._session.breaks[number] = watcher
+        return next(held for held in self.all() if held.number == number), why
+
+    def _watch(self, word: Word) -> tuple[int | None, str | None]:
+        """(the watchpoint's number, why there is none)."""
+        for again in (True, False):
+            try:
+                return self._watchpoint(word), None
+            except Refused as error:
+                if EXHAUSTED in str(error):
+                    return None, f"all {self.registers} debug registers are in use"
+                if EXISTS in str(error):
+                    raise GomapError(
+                        f"Delve has one watchpoint for each word, and one is on {word.name} of this map already: "
+                        "remove that first (hmap-break lists them)"
+                    ) from None
+                if not again or STALE not in str(error):
+                    return None, f"Delve refuses a watchpoint ({error})"
+                self._clear(self._watchpoint(Word("", (word.address & ~7) + 16, 1)))
+        return None, None
+
+    def _watchpoint(self, word: Word) -> int:
+        expression = f"*(*uint{8 * word.size})({word.address:#x})"
+        scope = {"GoroutineID": -1, "Frame": 0}
+        return _number(self._client.call("CreateWatchpoint", Scope=scope, Expr=expression, Type=WRITE))
+
+    def _break(self, watcher: Watcher) -> int:
+        """Delve has one breakpoint at an address, and the user may have some of these."""
+        while True:
+            places = watcher.places
+            request = {"addr": places[0], "addrs": places, "name": "", "continue": watcher.wanted.log}
+            try:
+                answer = self._client.call("CreateBreakpoint", Breakpoint=request)
+                made = answer.get("Breakpoint") or answer.get("breakPoint") or answer
+                if set(made.get("addrs") or ()) == set(places):
+                    return int(made["id"])
+                self._clear(int(made["id"]))  # it leaves out those that are taken
+            except Refused as error:
+                if EXISTS not in str(error):
+                    raise
+            if not watcher.move():
+                raise GomapError(
+                    f"Delve has one breakpoint at an address: remove one of those in {', '.join(watcher.functions)}"
+                )
+
+    def _amend(self, number: int, watcher: Watcher, condition: str) -> None:
+        wanted = watcher.wanted
+        what = wanted.event if wanted.limit is None else f"len{wanted.limit}"
+        request = {
+            "id": number,
+            "name": f"{OURS}{number}{what}{''.join(c for c in wanted.expr if c.isalnum())}",
+            "Cond": condition,
+            "continue": wanted.log,
+            "goroutine": True,
+        }
+        if isinstance(self._client, Through) and not wanted.log:
+            newer = {**request, "goroutine": False, "customCommands": [COMMAND]}
+            with suppress(Refused):  # an older Delve
+                self._client.call("AmendBreakpoint", Breakpoint=newer)
+                return
+        self._client.call("AmendBreakpoint", Breakpoint=request)
+
+    def all(self) -> list[Held]:
+        """As Breaker.all: those of other sessions too, by their names."""
+        found = []
+        for one in self._listed():
+            number, name = int(one["id"]), str(one.get("name") or "")
+            watcher = self._session.breaks.get(number)
+            if watcher is not None or (name.startswith(f"{OURS}{number}")):
+                by = "watchpoint" if one.get("WatchExpr") else "breakpoints"
+                events = int(one.get("totalHitCount") or 0)
+                found.append(Held(number, (number,), watcher, by, not one.get("disabled"), events, name))
+        known = {held.number for held in found}
+        for number in [number for number in self._session.breaks if number not in known]:
+            del self._session.breaks[number]  # the user has removed it
+        return sorted(found, key=lambda held: held.number)
+
+    def _listed(self) -> Iterator[Mapping[str, Any]]:
+        yield from self._client.call("ListBreakpoints", All=False).get("Breakpoints") or ()
+
+    def delete(self, held: Held) -> None:
+        """As Breaker.delete."""
+        try:
+            self._clear(held.number)
+        except Refused as error:
+            raise ended(error) from error
+
+    def _clear(self, number: int) -> None:
+        self._client.call("ClearBreakpoint", Id=number)
+        self._session.breaks.pop(number, None)
+
+    def forget(self) -> None:
+        """Removes all that this session has set, whose map's process has ended. Of one that was killed Delve clears
+        them once it has noticed that: their conditions are false in any other process."""
+        for number in sorted(self._session.breaks):
+            with suppress(Refused):
+                self._clear(number)
+
+    def last(self) -> tuple[int, Event] | None:
+        """As Breaker.last."""
+        return next(self.events(self._session.stopped()), None)
+
+    def events(self, state: Mapping[str, Any]) -> Iterator[tuple[int, Event]]:
+        """What the threads have done that are stopped at one, the selected thread first."""
+        selected = (state.get("currentThread") or {}).get("id")
+        threads = sorted(state.get("Threads") or (), key=lambda thread: thread.get("id") != selected)
+        for thread in threads:
+            number = int((thread.get("breakPoint") or {}).get("id", 0))
+            watcher = self._session.breaks.get(number)
+            if watcher is None:
+                continue
+            register = self._session.thread_registers(int(thread["id"]))
+            hit = Hit(int(thread["pc"]), register, self._session.memory().read)
+            try:
+                watches = bool(thread["breakPoint"].get("WatchExpr")) or hit.address not in watcher.places
+                event = watcher.at_word(hit, follows=False) if watches else watcher.at_place(hit)
+            except GomapError:
+                continue
+            if event is not None:
+                yield number, event
+
+    def lines(self, state: Mapping[str, Any]) -> list[str]:
+        """The line about each of these."""
+        return [line_of(number, self._session.breaks[number].wanted, event) for number, event in self.events(state)]
+
+
+def _number(answer: Mapping[str, Any]) -> int:
+    made = answer.get("Breakpoint") or answer.get("breakPoint") or answer
+    return int(made["id"])
