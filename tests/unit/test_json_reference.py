@@ -35,7 +35,7 @@ from tests.support.synthetic import ClassicPlan, build_classic
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = reference.REFERENCE.read_text()
 #: Functions that take an anomaly's code.
-TELLING = frozenset("Anomaly add more note only tell _lost _odd _wrong _anomaly _report Size Cause".split())
+TELLING = frozenset("Anomaly add more note only tell _lost _odd _wrong _anomaly _report Size Cause _Off".split())
 CODE = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{4,}")
 SEVERITIES = {"error", "warning", "note"}
 
