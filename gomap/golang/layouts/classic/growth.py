@@ -43,7 +43,7 @@ def growing(found: ClassicMap, structure: Structure) -> Growing:
         ("old array", _old_array(structure)),
         ("remaining", _remaining(structure)),
         ("nevacuate", f"{growth.nevacuate:,}: all lower old buckets are evacuated"),
-        ("completed by", _finish(left)),
+        ("completes", _finish(left)),
         ("next growth", next_.next),
     ]
     sections: list[Section] = [Progress(growth.fraction), Facts(rows)]
@@ -72,7 +72,7 @@ def _remaining(structure: Structure) -> str:
 
 def _finish(left: int) -> str:
     if not left:
-        return "the next write or delete"
+        return "with the next write or delete"
     fewest, most = -(-left // 2), left
     moves = "each evacuates one or two old buckets; reads evacuate none"
-    return f"{fewest:,} to {most:,} more writes or deletes: {moves}"
+    return f"after {fewest:,} to {most:,} more writes or deletes: {moves}"

@@ -59,7 +59,7 @@ def growing(found: SwissMap, structure: Structure) -> Growing:
     rows = [
         ("next growth", next_.next),
         ("directory", directory),
-        ("local depths", ", ".join(map(str, depths))),
+        ("depths", f"local {', '.join(map(str, depths))}"),
         ("tombstones", f"{structure.total.tombstones:,}"),
     ]
     sections: list[Section] = [Facts(rows)]
