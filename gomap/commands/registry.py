@@ -505,7 +505,7 @@ before the trace is not counted. gomap's breakpoints are removed afterwards; you
 With --writes it lists the writes to one map instead: for each line, how many inserted a key, overwrote an element,
 deleted or cleared, on which goroutines, and the newest keys. A hardware watchpoint on the map's header stops the
 program where a write begins and where it ends, so writes to other maps cost nothing. If no debug register is free,
-or the map lies on a goroutine's stack, the program stops at each write to any map, which is slow; the answer says
+or the map is on a goroutine's stack, the program stops at each write to any map, which is slow; the answer says
 which. A delete from an empty map writes nothing.
 
 Needs a live amd64 process in gdb or Delve.
