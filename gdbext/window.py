@@ -1,4 +1,4 @@
-"""The window hmap of gdb's TUI: one map's overview, shown anew at each stop, with what has changed marked.
+"""The window hmap of gdb's TUI: one map's overview, refreshed at each stop, with the changes marked.
 
 `set hmap window m` chooses the map, and `layout hmap` shows the window.
 """
@@ -12,17 +12,18 @@ import gdb
 
 from gdbext import commands
 
-#: hmap-show with these arguments is what the window shows.
+#: The window shows hmap-show with the arguments that this setting has.
 SETTING = "hmap window"
 #: The window above the source and the command line. `tui new-layout` makes others.
 _LAYOUT = "tui new-layout hmap hmap 1 src 1 status 0 cmd 1"
-#: In front of each line: whether it differs from those of the stop before.
+#: In front of each line: whether it has changed since the previous stop.
 _SAME, _CHANGED = "  ", "* "
 _UNSET = "set hmap window EXPR chooses the map that is shown here"
 
 
 class MapWindow:
-    """What gdb asks of a window (Implementing TUI windows in Python, gdb's manual). tui: gdb's own half of it."""
+    """A window as gdb's TUI API defines it (Implementing TUI windows in Python, gdb's manual). tui: gdb's window
+    object."""
 
     def __init__(self, tui: gdb.TuiWindow) -> None:
         self._tui = tui
@@ -39,28 +40,28 @@ class MapWindow:
         gdb.events.before_prompt.connect(self._on_prompt)
 
     def close(self) -> None:
-        """gdb has taken the window off the screen."""
+        """Called when gdb closes the window."""
         gdb.events.stop.disconnect(self._on_stop)
         gdb.events.exited.disconnect(self._on_change)
         gdb.events.memory_changed.disconnect(self._on_change)
         gdb.events.before_prompt.disconnect(self._on_prompt)
 
     def render(self) -> None:
-        """gdb has made the window, or its size is another."""
+        """Called when the window is created or resized."""
         self._look()
         self._draw()
 
     def vscroll(self, lines: int) -> None:
-        """Moves what is shown by so many lines, down if there are more than 0."""
+        """Scrolls by this many lines, down if positive."""
         most = max(len(self._lines) - self._tui.height, 0)
         self._first = min(max(self._first + lines, 0), most)
         self._draw()
 
     def hscroll(self, columns: int) -> None:
-        """Nothing is to the right of what is shown: lines are made for the width."""
+        """Does nothing: lines are made for the window's width."""
 
     def click(self, x: int, y: int, button: int) -> None:
-        """Nothing can be chosen."""
+        """Does nothing: there is nothing to click on."""
 
     def _on_stop(self, _event: Any) -> None:
         self._before = frozenset(self._answer) if self._answer else None
@@ -70,12 +71,13 @@ class MapWindow:
         self._stale = True
 
     def _on_prompt(self, *_event: Any) -> None:
-        """At the prompt, and not at the stop: a stop that a breakpoint's commands end at once is not looked at."""
+        """Refreshes at the prompt and not at the stop, so that stops that a breakpoint's commands resume at once
+        cost nothing."""
         if self._tui.is_valid() and self._look():
             self._draw()
 
     def _look(self) -> bool:
-        """Asks hmap-show, where something may have changed since. Whether it did."""
+        """Runs hmap-show if something may have changed. Returns whether it ran."""
         wanted = str(gdb.parameter(SETTING) or "").strip(), self._tui.width, _place()
         if not self._stale and wanted == self._shown:
             return False
@@ -87,7 +89,8 @@ class MapWindow:
         return True
 
     def _asked(self, argument: str, width: int) -> list[str]:
-        """hmap-show's answer; where it has none, as in a function without the variable, why, and its last one."""
+        """hmap-show's answer or, if it fails (for example in a function without the variable), the error and the
+        last answer."""
         lines, error = commands.overview(argument, width)
         if error is None:
             self._answer = lines
@@ -109,7 +112,7 @@ class MapWindow:
 
 
 def _place() -> object:
-    """The frame whose variables are asked for."""
+    """The identity of the selected frame."""
     thread = gdb.selected_thread()
     try:
         frame = gdb.selected_frame()
@@ -119,7 +122,7 @@ def _place() -> object:
 
 
 def register() -> None:
-    """Makes the window, and the layout with it, known to gdb."""
+    """Registers the window and its layout with gdb."""
     if not hasattr(gdb, "register_window_type"):  # a gdb that was built without the TUI
         return
     gdb.register_window_type("hmap", MapWindow)
