@@ -32,6 +32,7 @@ class NumpyColumns(PlainColumns):
         return marks >= code.first_live if code.first_live else marks < 0x80
 
     def count_live(self, marks: bytes, code: MarkCode) -> int:
+        """As PlainColumns.count_live, by numpy."""
         return int(self.np.count_nonzero(self._are_live(self.np.frombuffer(marks, self.np.uint8), code)))
 
     def fill(self, marks: bytes, code: MarkCode) -> tuple[list[int], bool]:
@@ -45,6 +46,7 @@ class NumpyColumns(PlainColumns):
         return fill, live + int(np.count_nonzero(every == code.empty)) == len(marks)
 
     def marks_of(self, data: Buffer, stride: int) -> bytes:
+        """As PlainColumns.marks_of, by numpy."""
         if stride % SLOTS or len(data) < _LARGE:
             return super().marks_of(data, stride)
         whole = len(data) // stride
@@ -53,6 +55,7 @@ class NumpyColumns(PlainColumns):
         return marks
 
     def marks_of_arrays(self, data: Buffer, arrays: Sequence[tuple[int, int, int]], stride: int) -> list[bytes]:
+        """As PlainColumns.marks_of_arrays, by numpy."""
         np, length = self.np, arrays[0][1]
         aligned = not (stride % SLOTS or len(data) % SLOTS)
         if len(arrays) < 3 or not aligned or any(at % SLOTS or n != length for at, n, _ in arrays):
@@ -64,6 +67,7 @@ class NumpyColumns(PlainColumns):
         return [marks[i : i + each] for i in range(0, len(marks), each)] if each else [b""] * len(arrays)
 
     def live_slots(self, data: bytes, size: int, mirrored: bool, live: range) -> tuple[Numbers, Numbers, Numbers]:
+        """As PlainColumns.live_slots, by numpy."""
         np = self.np
         marks = np.frombuffer(data, np.uint8).reshape(-1, size)[:, :SLOTS]
         if mirrored:
@@ -74,6 +78,7 @@ class NumpyColumns(PlainColumns):
     # -- words -------------------------------------------------------------------------------------
 
     def nonzero_words(self, data: Buffer, offset: int, stride: int, size: int, byte_order: str) -> Iterable[int]:
+        """As PlainColumns.nonzero_words, by numpy."""
         if offset % size or stride % size or len(data) % size or byte_order != sys.byteorder:
             return super().nonzero_words(data, offset, stride, size, byte_order)
         column = self.np.frombuffer(data, f"u{size}")[offset // size :: stride // size]
@@ -81,21 +86,25 @@ class NumpyColumns(PlainColumns):
         return found
 
     def ascending(self, addresses: array[int]) -> list[int]:
+        """As PlainColumns.ascending, by numpy."""
         return list(self.np.sort(self.np.frombuffer(addresses, self.np.uint64)).tolist())
 
     # -- keys --------------------------------------------------------------------------------------
 
     def rows(self, keys: Sequence[bytes], width: int) -> Rows:
+        """As PlainColumns.rows, by numpy."""
         return self.np.frombuffer(b"".join(keys), self.np.uint8).reshape(len(keys), width)
 
     def cut(self, data: Buffer, places: Numbers, width: int) -> Rows:
+        """As PlainColumns.cut, by numpy."""
         if not width:
             return self.np.zeros((len(places), 0), self.np.uint8)
-        # Every position at which an object may start, as one row: nothing is copied but what is wanted.
+        # Every position at which an object may start, as one row: only the wanted bytes are copied.
         flat = self.np.frombuffer(data, self.np.uint8)
         return self.np.lib.stride_tricks.sliding_window_view(flat, width)[places]
 
     def places(self, blocks: Numbers, size: int, offset: int, slots: Numbers, stride: int) -> Numbers:
+        """As PlainColumns.places, by numpy."""
         return blocks * size + offset + slots.astype(self.np.int64) * stride
 
     def column(self, rows: Rows, offset: int, size: int, byte_order: str) -> Numbers:
@@ -157,30 +166,38 @@ class NumpyColumns(PlainColumns):
         found[rows] = self.cut(data, (ordered - self.np.uint64(base)).astype(self.np.intp), size)
 
     def pool(self, memory: Memory) -> Pool:
+        """As PlainColumns.pool, by numpy."""
         return Pool(self, memory)
 
     # -- numbers -----------------------------------------------------------------------------------
 
     def numbers(self, values: Any) -> Numbers:
+        """As PlainColumns.numbers, by numpy."""
         return self.np.asarray(values, self.np.uint64)[()]
 
     def zeros(self, count: int) -> Numbers:
+        """As PlainColumns.zeros, by numpy."""
         return self.np.zeros(count, self.np.uint64)
 
     def where(self, chosen: Numbers, these: Numbers, others: Numbers | int) -> Numbers:
+        """As PlainColumns.where, by numpy."""
         return self.np.where(chosen, these, others)
 
     def having(self, numbers: Numbers, value: int) -> Numbers:
+        """As PlainColumns.having, by numpy."""
         return self.np.flatnonzero(numbers == value)
 
     def take(self, numbers: Sequence[Any] | Numbers, indices: Numbers) -> Numbers:
+        """As PlainColumns.take, by numpy."""
         return self.np.asarray(numbers)[indices]
 
     def listed(self, numbers: Numbers) -> list[int]:
+        """As PlainColumns.listed, by numpy."""
         found: list[int] = numbers.tolist()
         return found
 
     def failing(self, wanted: Callable[..., Any], *columns: Numbers) -> list[int]:
+        """As PlainColumns.failing, by numpy."""
         return self.listed(self.np.flatnonzero(~wanted(*columns)))
 
     def alike(self, columns: Sequence[Numbers]) -> Iterator[list[int]]:
@@ -198,6 +215,7 @@ class NumpyColumns(PlainColumns):
         return iter(groups.values())
 
     def joined(self, columns: Sequence[Numbers]) -> Numbers:
+        """As PlainColumns.joined, by numpy."""
         return self.np.concatenate(columns)
 
     # -- arithmetic of hash functions --------------------------------------------------------------
