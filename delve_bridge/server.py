@@ -52,7 +52,7 @@ class OtherMachine(NoDelve):
 
 
 def find_dlv() -> str:
-    """$GOMAP_DLV, dlv on PATH, where `go install` puts it, or the one that install.sh got."""
+    """The dlv to use: $GOMAP_DLV, dlv on PATH, where `go install` puts it, or the one that install.sh has built."""
     wanted = os.environ.get("GOMAP_DLV")
     if wanted:
         found = _which(wanted)

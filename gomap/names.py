@@ -45,7 +45,7 @@ class _SpeltName:
 
     @property
     def package(self) -> str:
-        """What its first part is where that is no variable."""
+        """What its first part is, if it is not a variable."""
         return self.prefix + self.parts[0]
 
     def paths(self) -> Iterator[str]:
@@ -100,7 +100,7 @@ _MEANINGS = (_local, _of_package, _of_a_caller, _of_this_package, _of_a_package_
 
 
 def _unknown(wanted: _SpeltName) -> GomapError:
-    """What is to be said of a name that stands for nothing."""
+    """The message for a name that names nothing."""
     target, name = wanted.target, wanted.name
     nameless = without_names(target)
     if nameless is not None:
@@ -118,7 +118,7 @@ def _unknown(wanted: _SpeltName) -> GomapError:
 
 
 def _something_else(wanted: _SpeltName) -> str | None:
-    """What the name is where it is no variable's."""
+    """What the name is, if it is not a variable's."""
     if not wanted.dotted:
         return None
     packages = chain([wanted.package], wanted.paths())

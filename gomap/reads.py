@@ -1,6 +1,6 @@
-"""Many reads at once: addresses and sizes in, views out. One planner says what is worth one read.
+"""Many reads at once, from addresses and sizes to views. One planner decides which objects share a read.
 
-Objects of one size class lie close together: the bytes between neighbours cost less than another call.
+Objects of one size class are close together: reading the bytes between neighbours costs less than another call.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Sizes = Union[int, Sequence[int]]
 
 
 def extents(addresses: Sequence[int], sizes: Sizes, gap: int = GAP) -> Iterator[tuple[int, int, int, int]]:
-    """What is worth one read each, as (first, end, address, size): objects of number first up to end lie in it.
+    """The reads, as (first, end, address, size): objects with the numbers first up to end are in it.
 
     addresses: ascending. sizes: of all, or of each. Neighbours are at most `gap` bytes apart, CHUNK bytes in all.
     """

@@ -123,7 +123,7 @@ _Operand = tuple[Root, list[Step], str]
 
 
 def _operand(body: str, text: str) -> _Operand:
-    """The operand that body begins with. text: the whole expression, for what is said of it."""
+    """The operand that body begins with. text: the whole expression, for error messages."""
     return next(found for found in (form(body, text) for form in _FORMS) if found is not None)
 
 

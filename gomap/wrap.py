@@ -1,7 +1,7 @@
-"""Text in lines that fit a terminal: how wide it is, and where it may be broken.
+"""Wraps text to lines that fit a terminal: its width, and where it may be broken.
 
-A word that is longer than a line is broken where a path of Go has its parts: m.users["a"] / .Tags. So what is read, or
-copied, is in pieces that mean something.
+A word that is longer than a line is broken between the parts of a Go path: m.users["a"] / .Tags. So each piece can be
+read and copied by itself.
 """
 
 from __future__ import annotations
@@ -88,6 +88,6 @@ def terminal_width(descriptor: int) -> int | None:
 
 
 def for_terminal(text: str, descriptor: int = 2) -> str:
-    """A message as the terminal there shows it in whole words; as it is, on one line, where there is no terminal."""
+    """A message wrapped at whole words for the terminal; on one line if there is no terminal."""
     width = terminal_width(descriptor)
     return text if width is None else "\n".join(part for line in text.split("\n") for part in wrapped(line, width, 2))

@@ -243,7 +243,7 @@ def _signal(target: Target, m: Record, goroutine: int | None) -> Death:
     except GomapError:
         return nothing
     of_stack, of_info, of_rest = _SIGINFO[arch.name]
-    # struct ucontext: uc_flags, uc_link, uc_stack.ss_sp, ... The outermost is the one that ended the program.
+    # struct ucontext: uc_flags, uc_link, uc_stack.ss_sp, ... The program died in the outermost.
     pattern, end = arch.pack(low), len(data)
     while (end := data.rfind(pattern, 0, end)) >= 0:
         at = end - of_stack + of_info

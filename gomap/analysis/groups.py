@@ -26,7 +26,7 @@ class Group:
 def groups(found: AliasSearch) -> list[Group]:
     """Holders by map; maps whose headers differ and whose buckets are the same come together."""
     owner: dict[int, int] = {}  # address of an array -> first header that has it
-    union: dict[int, int] = {}  # header -> header that stands for its group
+    union: dict[int, int] = {}  # header -> the header that represents its group
 
     def root(address: int) -> int:
         while union.setdefault(address, address) != address:

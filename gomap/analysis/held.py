@@ -32,7 +32,7 @@ class Holder:
     _path: str | None = None
 
     @property
-    def path(self) -> str:  # few of those that are found are told
+    def path(self) -> str:  # few of the holders found are shown
         """How the variable leads to the map, as a person types it."""
         if self._path is None:
             self._path = plain(self.names.text(self.way))

@@ -181,7 +181,7 @@ class Identifier:
             except GomapError:
                 pass
         if told is not None:
-            # Memory that changes while the way down is followed may lead astray: what it tells has to fit the map too.
+            # Memory may change while the path down is followed: the type found must fit the map, too.
             alike = [one for one in candidates if self._name(one) == told.name]
             found, _, _ = self._agreeing(address, alike, bits, count)
             for t, _, hashed in self._fitting(address, found):

@@ -22,7 +22,7 @@ from gomap.syncmap.shape import ReadDirtyShape, Shape, TrieShape
 from gomap.syncmap.trie import CHILD_BITS, TrieEntry, TrieWalk
 from gomap.target import Target, Variable
 
-#: Anomalies of a walk that are no faults of the map, and what was not looked at because of them.
+#: Anomalies of a walk that are not faults of the map, and what was not checked because of them.
 PARTIAL = {
     "too-many": ("entries", "not looked at: there are too many"),
     "no-expunged": ("keys", "may be deleted: sync.expunged is not known"),

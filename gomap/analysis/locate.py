@@ -44,8 +44,8 @@ def locate_beyond(
     object_size: int | None,
     progress: Progress = silent,
 ) -> Spot | None:
-    """The same among the maps that no variable led to; the one that has it is added to those that were found. base: of
-    the heap's object that address is in. Ctrl-C ends it, and found.interrupted says so."""
+    """The same among the maps that no variable led to; the map with the address is added to those found. base:
+    address of the heap object that the address is in. Ctrl-C ends the search and sets found.interrupted."""
     census = more.census
     if census is None:
         return None

@@ -13,7 +13,7 @@ from gomap.golang.runtime.pclntab import Functions
 from gomap.heap.profile import Profile, ProfileBucket, scaled
 from gomap.target import Location, Target
 
-#: What is allocated for a map: (what it is, addresses).
+#: The objects allocated for a map: (name of the part, addresses).
 Objects = Iterable[tuple[str, Iterable[int]]]
 
 
@@ -99,7 +99,7 @@ class OriginLines:
         return False
 
     def origins(self, objects: Objects, samples: Mapping[int, int]) -> Origins:
-        """Of what is allocated. samples: as Profile.samples has them."""
+        """The lines of the allocated objects. samples: as in Profile.samples."""
         found = Origins()
         parts: dict[int, str] = {}  # an object is in several places in a map that grows, or shares its memory
         for what, addresses in objects:

@@ -252,8 +252,8 @@ def _suits(one: MapOperation, t: GoType) -> bool:
 
 
 def _is_of(t: GoType, of_holder: GoType) -> bool:
-    """Whether a map of type t may be the one that a variable of the other type holds: in a generic function that may be
-    a shape."""
+    """Whether a variable of the other type may hold a map of type t: in a generic function the other type may be a
+    shape."""
     return same(t, of_holder) or (is_shaped(of_holder) and has_shape(t, of_holder))
 
 

@@ -102,7 +102,7 @@ def alike(one: Ranked) -> Hashable:
     return shape(one.holder), one.type.name, one.shares is None
 
 
-#: How the maps are told apart. What no variable led to has the key "" where it is a variable that tells.
+#: The key by which maps are grouped. Without a variable, the key of a grouping by variable is "".
 KEYS: dict[str, Callable[[Ranked], str]] = {
     "type": lambda one: one.type.name if one.type is not UNKNOWN else "",
     "package": lambda one: package_of(one.holder),

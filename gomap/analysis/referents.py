@@ -138,7 +138,7 @@ class Referents:
         return plan
 
     def _operation(self, edge: Edge) -> tuple[int | None, GoType]:
-        """(what is done with the words of an edge, the type of what they lead to)."""
+        """(the function that handles the words of an edge, the type of the values that they lead to)."""
         kind, t = edge.kind, edge.type
         if kind in (Kind.MAP, Kind.STRUCT):
             return None, t

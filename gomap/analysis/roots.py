@@ -31,7 +31,7 @@ class Reach:
     known: dict[int, tuple[GoType, bool]] = field(default_factory=dict)  # the type, so that its id() stays its own
 
     def __call__(self, t: GoType) -> bool:
-        """Whether a value of type t can lead to what is searched for, worked out once for each type."""
+        """Whether a value of type t can lead to what is searched for, computed once for each type."""
         found = self.known.get(id(t))
         if found is None:
             found = self.known[id(t)] = t, self.judge(t)

@@ -135,7 +135,7 @@ class Selection:
         return all(self.whose(found[:-1]) == STANDARD for found in _NAMED.findall(name))
 
     def _is_known(self) -> bool:
-        """Whether the program's build information tells the modules that it is made of."""
+        """Whether the program's build information lists its modules."""
         known = self._known()
         return known.main is not None or bool(known.others)
 

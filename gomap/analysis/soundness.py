@@ -27,14 +27,15 @@ class Soundness:
         heap = self.room.heap
         at = None if heap is None else heap.at(address)
         if heap is None or at is None or at.span is None or at.base is None or not at.allocated:
-            return None  # what is alive on a stack is known
+            return None  # the live variables of a stack are known
         if address + size > at.base + at.span.object:
             return None
         # What the variable had was in use at the last collection, or something else is there now.
         return None if place.goroutine in self.collected and not heap.survived(at) else at.span
 
     def map_at(self, address: int, t: GoType, place: Place) -> MapView | None:
-        """The map that lies there in every way that can be told: what a dead variable has may be anything."""
+        """The map at the address, if it is valid in every respect that can be checked: a dead variable may point
+        anywhere."""
         span = self.in_use(address, t.header.size, place)
         if span is None or (address - span.start) % span.object:
             return None

@@ -22,7 +22,7 @@ def head(one: MapView, address: int, rules: Allocator, object_size: int | None) 
 
 
 def inner(one: MapView, address: int, rules: Allocator, object_size: int | None) -> Spot | None:
-    """What is allocated apart from that."""
+    """The parts that are allocated separately."""
     return _in_bucket(one, one.inner(address, rules, object_size), address)
 
 

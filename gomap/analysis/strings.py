@@ -270,7 +270,7 @@ class Strings:
                 base, size = self._objects[key]
                 if base not in kept and base not in freed and self._only(base, mine, owner):
                     freed[base] = size
-                    gone[self.slots[self._inside[base][0]].content] += size  # the first string in it stands for it
+                    gone[self.slots[self._inside[base][0]].content] += size  # counted with the first string in it
         saved.bytes, saved.objects = sum(freed.values()), len(freed)
         saved.within = 16 * sum(mine[content][0][1] < 16 for content in gone)
         rows: list[tuple[int, int, int, int]] = []

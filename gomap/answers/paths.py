@@ -41,7 +41,7 @@ class ShortNames:
         return plain(text)
 
     def named(self, holder: Holder) -> str:
-        """The path; of a frame's variable also the frame, which tells it from others of its name."""
+        """The path; for a frame's variable also the frame, which distinguishes variables of the same name."""
         dead = ", dead" if holder.kind == "dead" else ""
         return f"{self.path(holder)}{in_frame(holder.place)}{dead}"
 

@@ -133,7 +133,7 @@ class PlainColumns:
     # -- numbers -----------------------------------------------------------------------------------
 
     def numbers(self, values: Any) -> Numbers:
-        """Unsigned integers of 64 bits: of a sequence, or of one int, which then stands for a column of equal ones."""
+        """Unsigned integers of 64 bits: from a sequence, or from one int, which is then a column of equal numbers."""
         return values
 
     def zeros(self, count: int) -> Numbers:

@@ -326,7 +326,7 @@ class _Text:
         self._ranks: dict[int, tuple[bool, int, bool, int]] = {}
 
     def describe(self, report: Report, listed: list[Group], nil: bool, most: int, named: bool) -> None:
-        """most: how many rows there may be, 0 for all. named: the maps were named: each is told by itself."""
+        """most: how many rows are listed, 0 for all. named: the maps were named, so each has its own entry."""
         selection, hidden = self._selection, 0
         if not (named or selection.std or selection.narrows):
             own = [group for group in listed if not _is_standard(group, selection)]

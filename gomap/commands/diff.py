@@ -131,7 +131,7 @@ def open_side(context: Context, name: str, program: str | None) -> Side:
         try:
             return Side(name, snapshot=load(name))
         except NotASnapshot:
-            from gomap.recorded import load as load_map  # stands above the commands
+            from gomap.recorded import load as load_map  # in a layer above the commands
 
             target = load_map(name)
             return Side(name, context._replace(target=target), expr=target.expr)
@@ -140,7 +140,7 @@ def open_side(context: Context, name: str, program: str | None) -> Side:
 
 def _head(name: str) -> bytes:
     try:
-        # Nobody may ever write to a pipe: without O_NONBLOCK opening it waits for that.
+        # Without O_NONBLOCK, opening a pipe waits for a writer, which may never come.
         with open(name, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
             return file.read(4) if file.seekable() else b""
     except (OSError, ValueError) as error:  # a name that no file can have

@@ -22,7 +22,7 @@ from gomap.results.get import GetResult, LookupStep
 from gomap.values import Limits, Scalar, Values, whole
 
 WRITTEN = "the map was written to while it was read"
-#: Steps of a path that are told.
+#: Steps of a path that are shown.
 MAX_ROWS = 30
 
 

@@ -29,7 +29,7 @@ from gomap.results.shared import CallFacts, OriginRow, OriginStack
 from gomap.syncmap.shape import Shape
 from gomap.target import Location, Target, Variable
 
-#: Stacks that are told.
+#: Stacks that are shown.
 MAX_STACKS = 32
 UNLINKED = (
     "the program was linked without memory profiling (nothing in it uses runtime.MemProfile, as runtime/pprof and "
@@ -79,7 +79,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
 
 
 def _measured(target: Target, t: GoType, address: int) -> tuple[int, list[Anomaly]]:
-    """(bytes held, what is wrong) of a map or a sync.Map."""
+    """(bytes held, anomalies) of a map or a sync.Map."""
     rules = allocator(target)
     if t.kind is Kind.MAP:
         read = walked(view(target, t, address), rules)

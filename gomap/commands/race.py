@@ -325,7 +325,7 @@ def _living(searched: Searched, maps: Sequence[Raced], running: int) -> str:
 
 
 def _best(held: Sequence[Holder]) -> str:
-    """The path that tells most: a package variable's, the shortest."""
+    """The best path: a package variable's if there is one, and the shortest."""
     ways = [way for holder in held for way in (holder, *holder.also)]
     return min(ways, key=lambda way: (way.place.kind != "global", len(way.path))).path
 

@@ -54,7 +54,7 @@ _EFFECTS = {
     "absent": ("absent", "delete of an absent key", "deletes of absent keys"),
     "clear": ("clears", "clear", "clears"),
 }
-#: Keys that are told as written to most, in JSON and in text.
+#: How many of the keys that were written to most are listed, in JSON and in text.
 MAX_KEYS, MAX_OFTEN = 20, 5
 
 

@@ -102,7 +102,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
 
 
 def address_of(context: Context, text: str) -> int:
-    """The address that is meant: a number, &x, or the value of a pointer, slice, string, map or uintptr."""
+    """The address that the argument gives: a number, &x, or the value of a pointer, slice, string, map or uintptr."""
     target = context.target
     text = text.strip()
     if _NUMBER.match(text):
@@ -169,7 +169,7 @@ def _in_map(target: Target, found: AliasSearch, spot: Spot) -> tuple[_AddressAns
 
 
 def _part(spot: Spot, word: str) -> str:
-    """elem of slot 3 in bucket 17; of what else is no bucket its name."""
+    """elem of slot 3 in bucket 17; for other parts, the part's name."""
     if spot.bucket is None:
         names = {
             "header": "the header",

@@ -62,7 +62,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
 
 
 def _variable(context: Context, text: str) -> Variable | None:
-    """The variable that is meant, where it is one with a type."""
+    """The variable that the argument names, if it has a type."""
     text = text.strip()
     if text.isalnum() and text[:1].isdigit():
         return None
@@ -74,7 +74,7 @@ def _type(variable: Variable | None) -> GoType | None:
         return None
     t = variable.type
     if t.kind is Kind.UINT:
-        return None  # a number that is meant as an address
+        return None  # a number used as an address
     if t.kind is Kind.POINTER:
         try:
             return t.elem
@@ -84,7 +84,7 @@ def _type(variable: Variable | None) -> GoType | None:
 
 
 def _size(target: Target, variable: Variable | None, itself: bool) -> int:
-    """Bytes of what is meant, outside of the heap. itself: the variable, and not what it points to."""
+    """Bytes of the value, outside of the heap. itself: of the variable, and not of the value that it points to."""
     if itself and variable is not None:
         return max(variable.type.size, 1)
     t = _type(variable)

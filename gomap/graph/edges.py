@@ -1,7 +1,7 @@
-"""Where values refer to something else, worked out once for each type.
+"""The places in values that refer to other values, computed once for each type.
 
-What is followed is told here, once, for every search of the program. weak.Pointer refers to nothing: it keeps nothing
-alive, and what it had may be gone. unique.Handle and atomic.Value are structs with a pointer and an interface in them.
+This file decides, for every search of the program, which references are followed. weak.Pointer is not: it keeps nothing
+alive, and its object may be freed. unique.Handle and atomic.Value are structs that contain a pointer and an interface.
 """
 
 from __future__ import annotations
@@ -80,10 +80,10 @@ def _offsets(edges: Sequence[Edge], arch: Arch) -> list[int]:
 
 @dataclass
 class Edges:
-    """The edges of types, of which those are left out that lead to nothing that is wanted.
+    """The edges of types, without those that lead to no wanted value.
 
-    wanted: whether a value of the type does; asked of every part. always: kinds that count where they are nil.
-    flat: elements of arrays have edges of their own.
+    wanted: whether a value of a type leads to a wanted one; called for every part. always: kinds that count even if
+    nil. flat: elements of arrays have edges of their own.
     """
 
     target: Target

@@ -1,9 +1,9 @@
-"""Many values of one type at once: what a large container holds, and what the values in it lead to.
+"""Many values of one type at once: those in a large container, and those that they lead to.
 
-A walk makes a Batch of them where its visitor takes maps by the thousand. Their bytes are read together, in the order
-of memory, and each of the type's edges gives a column of references: maps are handed over as they are, what pointers
-point to is the next batch, and the rest is followed one by one. Ways has the path to each,
-which is made when it is asked for: few of those that are found are told.
+A walk makes a Batch of them if its visitor takes maps by the thousand. Their bytes are read together, in the order of
+memory, and each of the type's edges gives a column of references: maps go to the visitor as a whole, the values behind
+pointers are the next batch, and everything else is followed one by one. Ways makes the path to a value when it is
+needed, since few of the values found are shown.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Takes(Protocol):
     """What a visitor does with many references at once."""
 
     def first_visits(self, t: GoType, addresses: array[int], path: Path) -> Sequence[int]:
-        """Numbers of the values at these addresses that have not been gone into, which are noted."""
+        """Numbers of the values at these addresses that were not visited before; from now on they were."""
 
     def takes_maps(self, t: GoType, addresses: array[int], ways: Behind, path: Path) -> Sequence[int]:
         """Notes maps of a type. Numbers of those that are to be followed one by one: they lead to other maps, or are

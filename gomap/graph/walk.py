@@ -47,10 +47,10 @@ T = TypeVar("T")
 class GraphWalk:
     """One search.
 
-    wanted: whether a value of a type leads to what is searched for. always: kinds that the visitor meets where they are
-    nil. items: how many elements or entries of one container are looked at. depth: how many references and elements are
-    followed, one behind another. watch: called for each value with its type, address and path. takes: where the
-    visitor takes many references at once.
+    wanted: whether a value of a type leads to what is searched for. always: kinds that the visitor gets even if nil.
+    items: how many elements or entries of one container are looked at. depth: how many references and elements are
+    followed in a row. watch: called for each value with its type, address and path. takes: set if the visitor takes
+    many references at once.
     """
 
     def __init__(

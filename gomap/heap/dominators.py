@@ -109,7 +109,7 @@ def freed_without(
 
 
 class _Reduced:
-    """A graph of nodes 0 to `root`, each of which can be reached from the root, but for parts of what is not alive."""
+    """A graph of nodes 0 to `root`. Each can be reached from the root, except parts of garbage."""
 
     def __init__(self, np: Any, sources: Any, targets: Any, weights: Any, marked: Any, root: int) -> None:
         self.np, self.marked, self.root = np, marked, root
@@ -133,7 +133,7 @@ class _Reduced:
         return self.done
 
     def _renamed(self, new: Any) -> None:
-        """Merges nodes: new has for each the one that it is merged into, or itself."""
+        """Merges nodes: new[i] is the node that node i is merged into, or i itself."""
         np, size = self.np, self.root + 1
         moved = np.flatnonzero(new != np.arange(size))
         np.add.at(self.weights, new[moved], self.weights[moved])

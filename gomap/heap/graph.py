@@ -115,7 +115,7 @@ class HeapGraph:
         objects, memory = self.objects, self.sources.target.memory
         span = objects.spans[int(objects.span_of(self.objects.np.array([one]))[0])]
         found: list[tuple[int, int]] = []
-        # What is known of small objects lies at the end of their span.
+        # The bitmap of small objects is at the end of their span.
         for start in range(span.start, span.start + span.size, CHUNK if span.large else span.size):
             try:
                 data = memory.read(start, min(CHUNK if span.large else span.size, span.start + span.size - start))
@@ -143,7 +143,7 @@ class HeapGraph:
 
 
 def matrix_of(np: ModuleType, starts: Any, ends: Any) -> Any:
-    """The edges as scipy's searches take them, which do not look at weights: one number stands for all of these."""
+    """The edges in the form of scipy's searches. These ignore weights, so one number serves for all weights."""
     sparse, _ = algorithms()
     count = len(starts) - 1
     return sparse.csr_matrix((np.broadcast_to(np.float64(1), ends.shape), ends, starts), shape=(count, count))
@@ -169,8 +169,8 @@ def searched(np: ModuleType, starts: Any, ends: Any, roots: Any, without: Any = 
 
 
 def tree_from(np: ModuleType, starts: Any, ends: Any, roots: Any) -> Any:
-    """The shortest ways from these nodes to all that they lead to: for each node the one before it. A root's own, and
-    that of a node which is not reached, is no node of the graph."""
+    """The shortest paths from these nodes to all that they lead to, as the predecessor of each node. The predecessor
+    of a root, and of a node that is not reached, is not a node of the graph."""
     _, csgraph = algorithms()
     count = len(starts) - 1
     roots = np.unique(np.asarray(roots, np.int64)).astype(np.int32)
@@ -204,7 +204,7 @@ def build(target: Target, heap: Heap, progress: Progress = silent) -> HeapGraph:
 
 
 class Sources:
-    """Where the words of the heap are pointers, asked of many words at once."""
+    """Which words of the heap are pointers, for many words at once."""
 
     def __init__(self, target: Target, heap: Heap, objects: HeapObjects) -> None:
         np = self.np = objects.np

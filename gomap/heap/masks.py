@@ -19,7 +19,7 @@ from gomap.target import Target
 
 #: abi.TFlagGCMaskOnDemand, from Go 1.24 on. Before that the bit means that a type has its mask in spite of its kind.
 ON_DEMAND = 1 << 4
-#: What a program has that makes masks on demand: the address that stands for one that is being made.
+#: In programs that make masks on demand: the address that marks a mask as being made.
 _IN_PROGRESS = "runtime.inProgress"
 #: No type has more bytes of pointers, and no mask nests deeper.
 MAX_BYTES, MAX_DEPTH, MAX_FIELDS = 1 << 32, 64, 1 << 16
@@ -50,7 +50,7 @@ class Masks:
         self._known: dict[int, Mask | None] = {}
 
     def of(self, address: int) -> Mask | None:
-        """The mask of the type whose descriptor is at the address; None where what is there can't be one."""
+        """The mask of the type whose descriptor is at the address; None if it can't be a descriptor."""
         if address not in self._known:
             try:
                 self._known[address] = self._read(address)

@@ -99,7 +99,7 @@ class HeapObjects:
             if fits and (span.large or span.size <= MOST_PAGES * PAGE_SIZE):
                 yield span
 
-    # -- what is allocated -----------------------------------------------------------------------------
+    # -- allocated objects -----------------------------------------------------------------------------
 
     def _allocated(self, held: Any, total: int, progress: Progress) -> Any:
         np = self.np
@@ -114,7 +114,7 @@ class HeapObjects:
         return found
 
     def _of_spans(self, found: Any, held: Any, low: int, high: int) -> None:
-        """Marks what is allocated in the spans from low on, to high."""
+        """Marks the allocated objects in the spans from low to high."""
         np = self.np
         here = self.spans[low:high]
         bits = self._bitmaps(here)

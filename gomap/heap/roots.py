@@ -189,7 +189,7 @@ class _Finder:
             yield address + offset, self.target.arch.pointer(data, offset)
 
     def _kinds(self) -> dict[int, tuple[str, GoType, list[int]]]:
-        """Of the kinds of specials that are roots: (kind, type of the record, offsets of what is scanned)."""
+        """The kinds of specials that are roots: (kind, type of the record, offsets of the scanned words)."""
         target, word = self.target, self.word
         tiny = target.find_type("runtime.specialTinyBlock") is not None
         weak = target.find_type("runtime.specialWeakHandle") is not None

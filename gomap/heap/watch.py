@@ -79,7 +79,7 @@ class _Page:
 class HeaderWatch:
     """All maps of the heap. rows: by the address of the header. entries, held: of all of them together.
 
-    renew: makes the target read memory anew. Raises NoDebugInfo, MemoryFault where nothing can be told.
+    renew: makes the target read memory anew. Raises NoDebugInfo, MemoryFault if the heap can't be read.
     """
 
     def __init__(self, target: Target, renew: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
@@ -169,7 +169,7 @@ class HeaderWatch:
                 yield span, data
 
     def _key(self, span: Span) -> tuple[int, int, int, int]:
-        """What tells which objects are allocated."""
+        """The records that say which objects are allocated."""
         return span.sweepgen in UNSWEPT, span.scanned, _bits_at(span), self._bits.get(_bits_at(span), -1)
 
     def _look(self, span: Span, data: bytes, result: Sample) -> list[tuple[Candidate, int]]:

@@ -26,7 +26,7 @@ def _field(name: str) -> Formatter:
 
 
 def _wrapped(form: str, *names: str) -> Formatter:
-    """An error that tells of another, in its field Err."""
+    """An error that wraps another, in its field Err."""
 
     def text(look: Look, t: GoType, data: bytes) -> str | None:
         inner = field(t, data, "Err")

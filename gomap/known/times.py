@@ -128,7 +128,7 @@ _RULE = re.compile(
     rf"(?:(?P<summer>{_NAME})(?P<dst>{_CLOCK})?"
     rf"(?:,(?P<start>{_DATE})(?:/(?P<start_at>{_CLOCK}))?,(?P<end>{_DATE})(?:/(?P<end_at>{_CLOCK}))?)?)?\Z"
 )
-#: What a rule without dates stands for.
+#: The meaning of a rule without dates.
 _USUAL = ("M3.2.0", "M11.1.0")
 
 

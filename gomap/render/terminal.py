@@ -14,7 +14,7 @@ from gomap.progress import ProgressLine
 from gomap.render.text import Style
 from gomap.wrap import for_terminal, wrapped
 
-#: Statuses of a program whose reader has gone, and after Ctrl-C, as a shell tells them.
+#: Exit statuses if the reader has closed the pipe, and after Ctrl-C, as in a shell.
 READER_GONE, INTERRUPTED = 128 + 13, 128 + 2
 
 
@@ -53,8 +53,8 @@ class HelpText(RawDescriptionHelpFormatter):
 
 
 def open_streams() -> None:
-    """Standard streams that were closed before the start lead nowhere, as Python has none of them then, and what is
-    opened next, a socket, would get their numbers."""
+    """Opens standard streams that were closed before the start on /dev/null: otherwise the next file or socket that is
+    opened would get their numbers."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             null = os.open(os.devnull, os.O_RDWR)
@@ -65,7 +65,7 @@ def open_streams() -> None:
 
 
 def nobody_reads(stream: TextIO) -> None:
-    """The reader of the stream has gone (| head): what is still to be written goes nowhere, without a word."""
+    """The reader of the stream has closed it (| head): the rest of the output is discarded silently."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 

@@ -24,7 +24,7 @@ OPTIONAL = 16
 #: Columns of a path for which others are left out.
 PATH = 72
 _WORST_FIRST = ("error", "warning", "note")
-#: So many warnings (or notes) of one kind are told, and how many more there are.
+#: This many warnings (or notes) of one kind are shown, with the number of the others.
 ALIKE = 3
 #: Tables of more rows are aligned here, which is much faster.
 MANY_ROWS = 1000
@@ -47,8 +47,8 @@ class Style:
 
 
 def render(report: Report, style: Style) -> str:
-    """The report as text, ending in a newline. What is not ours in it is made visible first: no text of the
-    target reaches a terminal as it is."""
+    """The report as text, ending in a newline. Text of the target is escaped first: none of it reaches a terminal
+    unchanged."""
     paint = Paint(style.color)
     if report.plain is not None:
         return "".join(report.plain)

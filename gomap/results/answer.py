@@ -84,7 +84,7 @@ class BareAnswer:
 
 @dataclass(frozen=True)
 class ErrorFacts:
-    """Why there is no answer."""
+    """The error of a command that failed."""
 
     code: Annotated[str, "one of those below"]
     message: Annotated[

@@ -24,7 +24,7 @@ def line(result: Any) -> str:
 
 
 def encode(result: Any) -> Any:
-    """The result as json.dumps takes it, but for what is Encoded."""
+    """The result in the form that json.dumps takes, except for Encoded parts."""
     if isinstance(result, dict):
         return {name: encode(one) if is_result(one) else one for name, one in result.items()}
     encoded: dict[str, Any] = {}
@@ -66,7 +66,7 @@ def _converter(t: FieldType) -> _Encode | None:
 
 
 def _listing(rows: Any) -> Any:
-    """A list of results. Many are written by columns: no Python object stands for one of them."""
+    """A list of results. Long lists are written by columns, without a Python object for each."""
     if isinstance(rows, Encoded):
         return rows
     texts = _written(rows) if len(rows) >= MANY and len({row.__class__ for row in rows}) == 1 else None
@@ -127,5 +127,5 @@ def _pieces(value: Any) -> Iterator[str]:
             yield from _pieces(part)
         yield "}"
     else:
-        # Only ASCII: lone surrogates, which stand for bytes that are no UTF-8, survive as escapes.
+        # Only ASCII: lone surrogates (bytes that are not valid UTF-8) survive as escapes.
         yield json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(", ", ": "))

@@ -73,8 +73,8 @@ class FieldType:
 
 @dataclass(frozen=True)
 class ResultField:
-    """A field of a class of results. name: in JSON. attribute: in Python. flat: it stands for the fields of its class.
-    asked: it is only there with the option that asks for it."""
+    """A field of a result class. name: in JSON. attribute: in Python. flat: JSON has the fields of its class in its
+    place. asked: it is present only with the option that asks for it."""
 
     name: str
     attribute: str

@@ -126,8 +126,8 @@ WHATS = ("appeared", "vanished", "grew", "shrank", "changed")
 
 
 def compare(before: Snapshot, after: Snapshot, by: str, most: int, as_one: bool = False) -> Difference:
-    """most: how many changes are told, those that grew or shrank the most first; 0: all. as_one: each has one map, or
-    none, and the user says that these are to be compared."""
+    """most: how many changes are listed, the largest first; 0: all. as_one: each side has at most one map, and the user
+    wants these compared."""
     known = before.source.process, after.source.process
     same = None if not all(known) else known[0] == known[1]
     number = dict.fromkeys(WHATS, 0)
@@ -203,7 +203,7 @@ def is_same(before: Snapshot, i: int, after: Snapshot, j: int) -> bool:
     """Whether what lies at one address of one process is the same map in both."""
     type_, other = before.texts[before.types[i]], after.texts[after.types[j]]
     if before.seeds[i] == after.seeds[j]:
-        # Without a seed (a sync.Map) the type tells; with one a type that was guessed may have been guessed otherwise.
+        # Without a seed (a sync.Map) the type decides; with one, a guessed type may have been guessed differently.
         return bool(before.seeds[i]) or type_ == other
     if type_ and other and type_ != other:
         return False

@@ -26,8 +26,8 @@ from gomap.target import Arch
 FORMAT = "gomap-snapshot/1"
 MANIFEST, ROWS, TEXTS, ENTRIES = "snapshot.json", "rows.bin", "texts.bin", "entries.json"
 MEMBERS = (MANIFEST, ROWS, TEXTS, ENTRIES)
-#: Limits of what is written and read. Values of entries are told by the marks between them, and each takes about 60
-#: bytes once it is read.
+#: Limits for writing and reading. Values of entries are counted by the separators between them, and each takes about
+#: 60 bytes once it is read.
 MAX_MAPS, MAX_TEXT, MAX_ENTRY_TEXT, MAX_VALUES = 1 << 22, 1 << 28, 1 << 28, 1 << 23
 MAX_MANIFEST, MAX_NAME, MAX_DIGITS = 1 << 20, 1 << 16, 320
 #: Columns that are stored as differences to the row before, modulo 2**64: addresses ascend in small steps.
@@ -116,7 +116,7 @@ class NotASnapshot(Exception):
 
 
 def load(path: str) -> Snapshot:
-    """The snapshot in the file. Raises BadImage with what is wrong with it; NotASnapshot where it is another file."""
+    """The snapshot in the file. Raises BadImage with the fault; NotASnapshot for any other file."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would never end
             raise BadImage(f"{path} is not a regular file")

@@ -45,7 +45,7 @@ WITH_PARTS = 256
 
 
 def take(context: Context) -> tuple[Snapshot, list[Anomaly]]:
-    """All maps of the target, and what is wrong. Raises Interrupted: a part would be compared as if it were all."""
+    """All maps of the target, and anomalies. Raises Interrupted, since a part would be compared as if it were all."""
     target, progress = context.target, context.progress
     headers = search_heap(target, progress)
     searched = Roots(target, "all", progress, object_size=header_size(target))
@@ -74,7 +74,7 @@ def take(context: Context) -> tuple[Snapshot, list[Anomaly]]:
 
 
 def of_map(context: Context, expr: str) -> tuple[Snapshot, list[Anomaly]]:
-    """The map of an expression alone, with its entries, and what is wrong with it. Raises what resolving raises;
+    """A snapshot of the expression's map alone, with its entries, and its anomalies. Raises what resolving raises;
     NotAMap."""
     target = context.target
     variable, t, address = context.resolve_map(expr)
@@ -201,7 +201,7 @@ class _Taken:
         self.sizes.append(size)
 
     def finish(self, single: Sequence[Ranked], progress: Progress) -> Snapshot:
-        """The snapshot, with what is read of many maps at once. single: those that are not alike others."""
+        """The snapshot, with the fields that are read for many maps at once. single: maps that are not like others."""
         census, one = self.census, self.snapshot
         if census is not None and census.reader is not None:
             mark = LAYOUTS[census.reader.rule.name].marks.tombstone

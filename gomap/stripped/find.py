@@ -184,7 +184,7 @@ def _are_goroutines(target: Target, g: GoType, some: Sequence[int]) -> bool:
 
 
 def threads(target: Target, areas: Sequence[Area]) -> int | None:
-    """Address of runtime.allm: of the words that point to a runtime.m the one that most others are behind."""
+    """Address of runtime.allm: of the words that point to a runtime.m, the one with the longest list behind it."""
     m, g = target.find_type("runtime.m"), target.find_type("runtime.g")
     best: tuple[int, int] | None = None
     if m is None or g is None:
@@ -203,7 +203,7 @@ def threads(target: Target, areas: Sequence[Area]) -> int | None:
 
 
 def _behind(target: Target, m: GoType, g: GoType, address: int) -> int:
-    """How many threads the list that begins there has; 0 where that is no runtime.m."""
+    """The number of threads in the list that begins there; 0 if it is not a runtime.m."""
     seen: set[int] = set()
     try:
         while address and address not in seen and len(seen) < MAX_THREADS:
@@ -228,7 +228,7 @@ def random_blocks(where: Area, word: int, size: int, order: str) -> Iterator[tup
     count, step = size // word, align // word
     first = (-where.start % align) // word
     words = where.words
-    # None of its words is 0: most of what is looked at is.
+    # None of its words is 0, unlike most memory that is tried.
     runs = re.finditer(b"\x01{%d,}" % count, bytes(map(bool, words)))
     starts = (i for run in runs for i in range(run.start() + (first - run.start()) % step, run.end() - count + 1, step))
     for i in starts:

@@ -205,7 +205,7 @@ class Layouts:
 
 
 def row_of(minor: int, arch: str, experiments: Collection[str]) -> tuple[Row | None, list[str]]:
-    """(the row of this version of Go; None where the table has none that is near, what is to be said of it)."""
+    """(the row of this Go version, None if the table has none that is near; the note about it)."""
     rows = {row.key: row for row in read() if row.key[1] == arch}
     known = sorted(number for number, _, experiment in rows if not experiment)
     if not known or minor < known[0]:

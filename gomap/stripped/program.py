@@ -24,10 +24,10 @@ from gomap.target import GLOBAL, Arch, Captured, Frame, Goroutine, Location, Rec
 
 #: What package variables of the program are called, whose names are gone.
 PLACE = re.compile(r"(data|bss)\+0x([0-9a-f]+)\Z")
-#: What is said of names, behind why there are none.
+#: The note about names, after the reason why there are none.
 BY_ADDRESS = "Maps are named by address then, as hmap-top lists them"
 _ENDS = {"data": ("data", "edata", "gcdatamask"), "bss": ("bss", "ebss", "gcbssmask")}
-#: Variables without which there is no answer, and what they must satisfy.
+#: Variables that every answer needs, and the conditions that they satisfy.
 _NEEDED = {
     "runtime.mheap_": "no variable of the program leads to the heap's spans",
     "runtime.allgs": "no variable of the program lists goroutines",
@@ -106,7 +106,7 @@ class Stripped:
                 f"{why}. Its module data (runtime.firstmoduledata) was not found in memory: it has not started, or is "
                 "another build"
             )
-        #: What is to be said of a name that is not known.
+        #: The message for an unknown name.
         self.nameless = f"{why}. {BY_ADDRESS}"
         self._module: Record = Record(self.arch, t, module, memory.read(module, t.size))
         self._kept = KeptMemory(CachedMemory(memory))
@@ -178,8 +178,8 @@ class Stripped:
     # -- the runtime's variables -------------------------------------------------------------------------
 
     def symbol(self, name: str) -> int | None:
-        """Address of one of the runtime's variables, as far as it can be told. Raises NoDebugInfo, MemoryFault for
-        those that nothing can be told without."""
+        """Address of one of the runtime's variables; None if it is not found. Raises NoDebugInfo, MemoryFault for
+        variables that every answer needs."""
         if name not in self._symbols and name not in self._missing:
             self._missing.add(name)  # while it is looked for, too
             try:
@@ -379,8 +379,8 @@ class Stripped:
                 byte ^= low
 
     def _interface(self, types: DescribedTypes, first: int, before: int) -> GoType | None:
-        """The type of an interface that has this first word; None where it is no interface's. before: the word in
-        front of it, which is the itab's own type in the runtime's caches of itabs (abi.TypeAssertCacheEntry)."""
+        """The type of an interface with this first word; None if no interface has it. before: the word in front of it,
+        which is the itab's own type in the runtime's caches of itabs (abi.TypeAssertCacheEntry)."""
         word, record = self.arch.pointer_size, self._module
         low, high = record["types"], record["etypes"]
         try:

@@ -22,8 +22,8 @@ from gomap.trace.port import Tracer
 
 
 class StrippedTarget:
-    """Made anew for each command. info: what is known of the program for as long as it runs. thread: the operating
-    system's id of the selected thread, where the debugger tells it. registers: of the thread that runs a goroutine."""
+    """Made anew for each command. info: facts about the program, kept while it runs. thread: the operating system's
+    id of the selected thread, if the debugger reports it. registers: of the thread that runs a goroutine."""
 
     package: str | None = "main"
     #: What lets the program run, which its maker sets.

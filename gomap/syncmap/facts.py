@@ -77,10 +77,10 @@ class Trie:
 
 @dataclass
 class SyncMap:
-    """What walking a sync.Map finds. count: live entries, as Range would yield them. bytes: what the map has
-    taken from the heap beside itself; what keys and values point to is not counted. locked: its mutex is held.
-    untold: more anomalies of a code than are in the list. inner: anomalies of the read and the dirty map themselves.
-    bound: the most that count may be off; None where the program stands still."""
+    """The result of walking a sync.Map. count: live entries, as Range yields them. bytes: the memory that the
+    sync.Map has allocated; what keys and values point to is not counted. locked: its mutex is held. untold: by code,
+    the number of anomalies not in the list. inner: anomalies of the read and the dirty map themselves. bound: the
+    most that count may be off; None if the program is stopped."""
 
     generation: str
     count: int = 0

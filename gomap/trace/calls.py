@@ -37,7 +37,7 @@ _STORES = {
     )
     for name, number in {"rax": 0, "rbx": 3, "rcx": 1, "rdi": 7}.items()
 }
-#: At the start of a function: lea r12, [rsp+d]; what is compared with the stack's bound is r12 then.
+#: At the start of a function: lea r12, [rsp+d]; then r12 is compared with the stack's bound.
 _FRAME = re.compile(rb"\x4c\x8d(?:\x64\x24(.)|\xa4\x24(.{4}))", re.S)
 
 
@@ -74,10 +74,10 @@ class Calls:
         return self._arguments[argument]
 
     def stored(self, hit: Hit, argument: int) -> int | None:
-        """An argument of the function in whose midst the thread stands: what its first instructions stored in the
-        frame. None where they stored nothing there.
+        """An argument of the function that the thread is in the middle of: the value that the function's first
+        instructions stored in the frame. None if they stored none.
 
-        The compiler keeps an argument that is needed behind a call in the frame. Debug information does not say so of
+        The compiler stores an argument that is needed after a call in the frame. Debug information does not say so for
         one whose address is taken.
         """
         name, key = self._arguments[argument], (hit.address, argument)
