@@ -197,7 +197,7 @@ entries and free slots, and which table grows next.
         name="hmap-get",
         summary="look up a key as the program does, and show the path of the lookup",
         about="""
-Hashes the key with the process's own hash seed and searches as the runtime does: the bucket (Swiss: the table
+Hashes the key with the process's random hash keys, and searches as the runtime does: the bucket (Swiss: the table
 and group) that the key hashes to, the old array while a classic map grows, slots with the same tophash (H2) but
 another key, overflow buckets or further groups, until it finds the key or the search ends.
 
@@ -226,7 +226,7 @@ KEY may also be a variable, field, element or constant of the program: k, req.ID
         name="hmap-check",
         summary="check that a map is intact: the invariants of its layout and every key's hash",
         about="""
-Recomputes every key's hash with the process's own hash seed and compares it with the key's bucket, tophash, table
+Recomputes every key's hash with the process's random hash keys, and compares it with the key's bucket, tophash, table
 and control byte. Compares the header's numbers with the entries and buckets found. Checks overflow chains, the
 marks of evacuated and empty slots, the directory, the tables' depths, and that no key occurs twice.
 
