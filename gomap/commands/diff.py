@@ -161,8 +161,8 @@ def _listed(one: Snapshot, expr: str) -> SavedEntries | None:
 
 
 def _entries_of(side: Side, expr: str, anomalies: list[Anomaly]) -> SavedEntries:
-    """The entries of the side's only map, or else of the one that `expr` names. anomalies: gets what is wrong with it.
-    Raises BadImage where a file does not have them, and what resolving raises."""
+    """The entries of the side's only map, or else of the map that `expr` names. anomalies: gets its faults. Raises
+    BadImage if a file does not have them, and what resolving raises."""
     assert side.snapshot is not None
     found = _listed(side.snapshot, side.expr or expr)
     if found is None and side.context is not None:

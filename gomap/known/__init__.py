@@ -23,7 +23,7 @@ _TABLES: tuple[Mapping[str, KnownType], ...] = (
     bytes_.TYPES,
 )
 
-#: By the type's full name. A generic type's name stands without its arguments.
+#: By the type's full name. The name of a generic type is without its arguments.
 TYPES: Mapping[str, KnownType] = {name: known for table in _TABLES for name, known in table.items()}
 _FUNCTION, _BYTES = KnownType(pointers.function), KnownType(bytes_.printable)
 #: Kinds that a type of the table may have: all others cost nothing.

@@ -341,7 +341,7 @@ class EntryChanges:
 
 
 def compare_entries(before: SavedEntries, after: SavedEntries) -> EntryChanges:
-    """In the order of keys. Keys that are told alike (NaN, say) are compared in the order of the maps."""
+    """In the order of keys. Keys with the same text (such as NaN) are compared in the order of the maps."""
     found = EntryChanges(before, after)
     old = _numbered(before)
     for key, value in _numbered(after).items():
@@ -361,7 +361,7 @@ def compare_entries(before: SavedEntries, after: SavedEntries) -> EntryChanges:
 
 
 def _numbered(listed: SavedEntries) -> dict[tuple[int, Scalar], Scalar]:
-    """The values by key; keys that are told alike are numbered."""
+    """The values by key; keys with the same text are numbered."""
     found: dict[tuple[int, Scalar], Scalar] = {}
     again: dict[Scalar, int] = {}
     for key, value in zip(listed.keys, listed.values):

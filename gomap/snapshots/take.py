@@ -96,8 +96,7 @@ def of_map(context: Context, expr: str) -> tuple[Snapshot, list[Anomaly]]:
 
 
 def list_entries(context: Context, expr: str) -> tuple[SavedEntries, list[Anomaly]]:
-    """The entries of the map that the expression names, and what is wrong with it. Raises what resolving raises;
-    NotAMap."""
+    """The entries of the map that the expression names, and its anomalies. Raises what resolving raises; NotAMap."""
     _, t, address = context.resolve_map(expr)
     wrong = walked(view(context.target, t, address), allocator(context.target)).anomalies if address else []
     return _entries(context, expr, t, address), wrong
