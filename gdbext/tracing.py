@@ -136,7 +136,7 @@ class GdbTracer:
                 if places[-1].type != gdb.BP_HARDWARE_WATCHPOINT:
                     raise NoDebugRegister("gdb uses no hardware watchpoints here (show can-use-hw-watchpoints)")
             timer.start()
-            with _silence(quiet), _displaced():
+            with _silence(quiet):
                 gdb.execute("continue", to_string=True)
         except gdb.error as error:
             if stops.watched is not None and not run.hits and any(word in str(error) for word in _NOT_INSERTED):
@@ -162,20 +162,6 @@ class GdbTracer:
         after = cpu_seconds(pid) if before is not None else None
         cpu = after - before if before is not None and after is not None else None
         return _ending(run, cpu)
-
-
-@contextmanager
-def _displaced() -> Iterator[None]:
-    """A thread steps over a breakpoint in a copy of the instruction. Else gdb takes all breakpoints out and stops all
-    other threads for it; the runtime's signals, which come to a thread that stands still, make it stop there again and
-    again then: on a busy machine thirty times as often."""
-    given = gdb.parameter("displaced-stepping")  # None is auto
-    gdb.execute("set displaced-stepping on", to_string=True)
-    try:
-        yield
-    finally:
-        word = "auto" if given is None else given if isinstance(given, str) else "on" if given else "off"
-        gdb.execute(f"set displaced-stepping {word}", to_string=True)
 
 
 @contextmanager

@@ -200,7 +200,6 @@ def test_endings_in_gdb(swiss_go: Row, system_gdb: Gdb) -> None:
         system_gdb,
         toolchains.small(ENDLESS, swiss_go, optimised=True, edits=OFTEN),
         None,
-        "set displaced-stepping off",
         "run",
         f"{LIMITED} -n 3",
         "break main.seldom",
@@ -213,13 +212,11 @@ def test_endings_in_gdb(swiss_go: Row, system_gdb: Gdb) -> None:
         LIMITED,
         "maint info breakpoints",
         LIMITED,
-        "show displaced-stepping",
         "show language",
     )
     check_limits(said.splitlines())
     assert said.count("No breakpoints or watchpoints.") == 2
     # What gdb was set to it is set to again.
-    assert "displaced stepping to step over breakpoints is off" in said
     assert 'The current source language is "auto; currently' in said
     assert '"code": "no-process"' in said
 
