@@ -2,10 +2,11 @@
 
     python3 -m benchmarks.traced --go GO [--gdb GDB] [--dlv DLV] [--maps 1000] [--keys 10000]
 
-The program puts so many keys into each of so many maps, on two goroutines, and times that itself: alone, traced in
-gdb and through Delve, and in gdb with a conditional breakpoint in the function that map[string]int is written with.
-That one is not waited for to its end: after --peer-seconds the keys that are there give the time for all. All in turn,
-in one run.
+The program puts so many keys into each of so many maps, on two goroutines, and one key for each of these maps into
+main.Finished, and times that itself: alone; with its growths traced, and with the writes to main.Finished traced
+(--writes), in gdb and through Delve; and in gdb with a conditional breakpoint in the function that map[string]int is
+written with. That one is not waited for to its end: after --peer-seconds the keys that are there give the time for all.
+All in turn, in one run.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import resource
 import subprocess
 import tempfile
 import time
@@ -33,6 +35,9 @@ import (
 // Done is how many keys are there.
 var Done [2]int
 
+// Finished has a key for each map that is full.
+var Finished = map[string]int{}
+
 func main() {
 	count, _ := strconv.Atoi(os.Args[1])
 	keys, _ := strconv.Atoi(os.Args[2])
@@ -40,6 +45,7 @@ func main() {
 		runtime.Breakpoint()
 	}
 	var all sync.WaitGroup
+	var lock sync.Mutex
 	started := time.Now()
 	for g := 0; g < 2; g++ {
 		all.Add(1)
@@ -51,6 +57,9 @@ func main() {
 					m[strconv.Itoa(k)] = k
 					Done[g]++
 				}
+				lock.Lock()
+				Finished[strconv.Itoa(i)] = len(m)
+				lock.Unlock()
 			}
 		}(g)
 	}
@@ -68,6 +77,14 @@ def took(output: str) -> float:
 def run(command: list[str], **env: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **env}, timeout=3600)
     return done.stdout + done.stderr
+
+
+def timed(command: list[str], **env: str) -> tuple[str, float]:
+    """(what it printed, seconds of processor time that it and its children took)."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    output = run(command, **env)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return output, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def gdb_words(gdb: str) -> list[str]:
@@ -119,23 +136,28 @@ def main() -> None:
             env={**os.environ, "GOTOOLCHAIN": "local"},
         )
         before = os.getloadavg()[0]
-        alone = took(run([str(binary), *numbers]))
-        words = [*gdb_words(options.gdb), "-ex", f"run {' '.join(numbers)} stop", "-ex", "hmap-trace", str(binary)]
-        in_gdb = run(words)
-        dlv = [str(ROOT / "bin" / "dlv-hmap"), "exec", str(binary), "-c", "continue", "-c", "hmap-trace"]
-        in_delve = run([*dlv, "--", *numbers, "stop"], GOMAP_DLV=options.dlv)
+        output, own = timed([str(binary), *numbers])
+        gdb = [*gdb_words(options.gdb), "-ex", f"run {' '.join(numbers)} stop", "-ex"]
+        dlv = [str(ROOT / "bin" / "dlv-hmap"), "exec", str(binary), "-c", "continue", "-c"]
+        traced = []
+        # Going on without a trace tells what starting the debugger takes.
+        for command in ("continue", "hmap-trace", "hmap-trace main.Finished --writes"):
+            traced.append((f"{command} in gdb", *timed([*gdb, command, str(binary)])))
+            words = [*dlv, command, "--", *numbers, "stop"]
+            traced.append((f"{command} in Delve", *timed(words, GOMAP_DLV=options.dlv)))
         started = time.monotonic()
         spent, keys = naive(options.gdb, binary, numbers, options.peer_seconds)
         assert time.monotonic() - started < options.peer_seconds + 60
         every = options.maps * options.keys
         print(f"{options.maps:,} maps of {options.keys:,} keys, load {before:.1f} to {os.getloadavg()[0]:.1f}")
-        print(f"  alone                  {alone:8.2f} s")
-        for name, said in (("gdb", in_gdb), ("Delve", in_delve)):
-            (stops,) = re.findall(r"with\s+([\d,]+)\s+stops?", said)
-            print(f"  {'hmap-trace in ' + name:22} {took(said):8.2f} s  {took(said) / alone:8.1f} times  {stops} stops")
+        alone = took(output)
+        print(f"  {'alone':42} {alone:8.2f} s {'':12}  processor {own:6.1f} s")
+        for name, said, cpu in traced:
+            stops = "".join(f", {number} stops" for number in re.findall(r"with\s+([\d,]+)\s+stops?", said))
+            print(f"  {name:42} {took(said):8.2f} s  {took(said) / alone:5.1f} times  processor {cpu:6.1f} s{stops}")
         whole = spent * every / max(keys, 1)
         print(f"  a breakpoint on mapassign, by {keys:,} keys in {spent:.0f} s")
-        print(f"                         {whole:8.0f} s  {whole / alone:8.0f} times")
+        print(f"  {'':42} {whole:8.0f} s  {whole / alone:8.0f} times")
 
 
 if __name__ == "__main__":
