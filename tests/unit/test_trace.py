@@ -124,3 +124,45 @@ def test_each_function_that_writes_is_one_that_operates_on_maps() -> None:
     operations = {name: mapcalls.operation(name) for name in mapcalls.WRITES}
     kinds = {"assign": "write"}
     assert operations == {name: kinds.get(one.operation, one.operation) for name, one in mapcalls.WRITES.items()}
+
+
+#: sub rsp, 0x30; mov [rsp+0x40], r9; mov [rsp+0x50], rcx; mov [rsp+0x158], rdi; nop
+STORING = "4883ec30 4c894c2440 48894c2450 4889bc2458010000 90"
+#: mov [rsp+0x50], ecx of a function with a key of four bytes.
+SHORT = "4883ec30 894c2450 90"
+
+
+@pytest.mark.parametrize(
+    ("code", "argument", "offset"), [(STORING, 2, 0x50), (STORING, 3, 0x158), (SHORT, 2, 0x50), (SHORT, 3, None)]
+)
+def test_arguments_that_a_function_has_stored(code: str, argument: int, offset: int | None) -> None:
+    program, space = target(AMD64)
+    start = space.put(bytes.fromhex(code))
+    functions: Any = Named()
+    functions.entry = lambda pc: start
+    stack = space.put(bytes(0x200))
+    if offset is not None:
+        space.write(stack + offset, space.word(0x1234))
+    hit = Hit(start + len(bytes.fromhex(code)) - 1, {"rsp": stack}.__getitem__, space.read)
+    assert Calls(program, functions).stored(hit, argument) == (None if offset is None else 0x1234)
+
+
+@pytest.mark.parametrize(
+    ("code", "above", "again"),
+    [
+        ("493b6610 0f86", 8, False),  # cmp rsp, [r14+0x10]
+        ("493b6610 0f86", 0, True),
+        ("4c8d6424d0 4d3b6610", 0x31, False),  # lea r12, [rsp-0x30]; cmp r12, [r14+0x10]
+        ("4c8d6424d0 4d3b6610", 0x30, True),
+        ("4c8da42400ffffff 4d3b6610", 0x101, False),  # lea r12, [rsp-0x100]
+        ("4c8da42400ffffff 4d3b6610", 0x100, True),
+    ],
+)
+def test_a_function_that_begins_again_with_a_larger_stack(code: str, above: int, again: bool) -> None:
+    """above: how far the stack pointer is above the stack's bound."""
+    program, space = target(AMD64)
+    start, guard = space.put(bytes.fromhex(code).ljust(16, b"\x90")), 0xC000
+    g = space.put(space.word(0x8000) + space.word(0x10000) + space.word(guard))
+    functions: Any = Named()
+    hit = Hit(start, {"rsp": guard + above, "r14": g}.__getitem__, space.read)
+    assert Calls(program, functions).comes_again(hit) is again
