@@ -110,7 +110,7 @@ class WritesFacts:
     method: Annotated[
         Word,
         "`watchpoint` (the program stops where the map's header is marked, twice a write) or `breakpoints` (it stops "
-        "at each write to any map)",
+        "at each write to any map; there an `overwrite` or `absent` that a signal interrupts may be counted twice)",
     ]
     instead: Annotated[Optional[str], "why breakpoints; null of a watchpoint"]
     effects: Annotated[dict[str, int], "how many writes did what, as in `writes`"]

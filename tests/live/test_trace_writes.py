@@ -156,7 +156,7 @@ def test_plain_builds_and_no_watchpoint(both_layouts: Row, system_gdb: Gdb, dlv:
     binary, truth = toolchains.build("written", both_layouts, optimised=False), tmp_path / "truth"
     check(all_in_gdb(system_gdb, binary, truth), truth)
     with delves.bridge(dlv, ["exec", str(binary)], direct=False, truth=truth) as session:
-        check(all_in_delve(session), truth)
+        check(all_in_delve(session, names=FEW), truth, names=FEW)
     binary = toolchains.build("written", both_layouts, optimised=True)
     own = [f"watch 'main.Unused'[{i}]" for i in range(4)]
     lines = all_in_gdb(system_gdb, binary, truth, own, FEW)
