@@ -14,6 +14,7 @@ from delve_bridge.tracing import DelveTracer
 from delve_bridge.types import BARE, PARTS, DelveTypes, Raw, at
 from gomap.analysis.references import given
 from gomap.errors import MemoryFault
+from gomap.golang.runtime.abitype import KINDS
 from gomap.golang.runtime.closures import MAX_CAPTURED, CapturedPart, captured
 from gomap.golang.runtime.dictionaries import (
     MAX_CALLERS,
@@ -29,7 +30,7 @@ from gomap.golang.runtime.dictionaries import VARIABLE as DICTIONARY
 from gomap.golang.runtime.liveness import waits
 from gomap.golang.runtime.pclntab import Functions
 from gomap.golang.runtime.pieces import are_all
-from gomap.golang.runtime.rtype import KINDS, DescribedTypes
+from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind, can_reach_map, fixed
 from gomap.memory import CachedMemory, Memory
 from gomap.target import (

@@ -15,8 +15,8 @@ from typing import Any, Callable
 from gomap import maps
 from gomap.columns.marks import SLOTS
 from gomap.errors import GomapError
+from gomap.golang.runtime.abitype import KINDS
 from gomap.golang.runtime.dictionaries import ANY_POINTER, SHAPE
-from gomap.golang.runtime.rtype import KINDS
 from gomap.gotypes import Field, GoType, Kind, Lazy
 from gomap.target import Arch
 

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Callable, NoReturn
 
 from gomap import zips
 from gomap.errors import BadImage, GomapError
-from gomap.golang.runtime.rtype import MAX_DEPTH, MAX_WEIGHT, SIZES, WORDS
+from gomap.golang.runtime.abitype import MAX_DEPTH, MAX_WEIGHT, SIZES, WORDS
 from gomap.gotypes import Field, GoType, Kind, Lazy
 from gomap.maps import detect
 from gomap.memory import RegionMemory

@@ -18,11 +18,12 @@ from gomap.golang.layouts.classic.shape import HASH_WRITING
 from gomap.golang.layouts.layout import MapView
 from gomap.golang.layouts.structure import UNTOLD
 from gomap.golang.runtime import mapcalls
+from gomap.golang.runtime.abitype import MAP_DESCRIPTORS
 from gomap.golang.runtime.dictionaries import has_shape, is_shaped
 from gomap.golang.runtime.goroutines import goroutines
 from gomap.golang.runtime.liveness import waits
 from gomap.golang.runtime.modules import OWN, STANDARD, Modules, modules
-from gomap.golang.runtime.rtype import MAP_DESCRIPTORS, DescribedTypes
+from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.golang.runtime.stackmap import StackMaps
 from gomap.golang.runtime.stacks import Stack, Stacks, Unseen
 from gomap.gotypes import GoType, Kind, same

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gomap.errors import GomapError, NoDebugInfo
-from gomap.golang.runtime.rtype import KIND_MASK, KINDS
+from gomap.golang.runtime.abitype import KIND_MASK, KINDS
 from gomap.gotypes import Kind
 from gomap.heap.objects import needed
 from gomap.target import Target

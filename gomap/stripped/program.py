@@ -13,9 +13,10 @@ from gomap import elf
 from gomap.analysis.identify import Identifier
 from gomap.errors import GomapError, NoDebugInfo
 from gomap.golang.hashing.process import memhash_with
+from gomap.golang.runtime.abitype import KIND_MASK, KINDS
 from gomap.golang.runtime.heap import Heap
 from gomap.golang.runtime.maptypes import descriptors
-from gomap.golang.runtime.rtype import KIND_MASK, KINDS, DescribedTypes
+from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind, consist_of_same, fixed
 from gomap.heap.census import Census, census
 from gomap.memory import CachedMemory, Memory

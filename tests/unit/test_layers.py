@@ -28,7 +28,7 @@ LAYERS = (
     ("gomap.moving",),
     ("gomap.syncmap", "gomap.dwarf"),
     ("gomap.scopes", "gomap.enclosed"),
-    ("gomap.spelling",),
+    ("gomap.spelling", "gomap.string_texts"),
     ("gomap.known",),
     ("gomap.values",),
     ("gomap.rows", "gomap.syntax"),

@@ -212,7 +212,7 @@ def test_many_strings_are_what_each_is_alone(
     wanted = [alone.json(t, header) for header in headers]
     texts = [alone.text(t, header) for header in headers]
     pointers, lengths = ([arch.pointer(header, at) for header in headers] for at in (0, word))
-    with mock.patch.multiple("gomap.values", **ways):
+    with mock.patch.multiple("gomap.string_texts", **ways):
         for start in (0, 7, 0):
             assert together.strings(pointers[start:], lengths[start:]) == wanted[start:]
             assert together.quoted(pointers[start:], lengths[start:]) == texts[start:]

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 
 from gomap.errors import GomapError
-from gomap.golang.runtime.rtype import KIND_MASK, KINDS, TFLAG_NAMED, DescribedTypes
+from gomap.golang.runtime.abitype import KIND_MASK, KINDS, TFLAG_NAMED
+from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import Kind
 from gomap.target import Target, read_record
 

@@ -12,15 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gomap.errors import GomapError
+from gomap.golang.runtime.abitype import KIND_MASK, KINDS, TFLAG_EXTRA_STAR, TFLAG_UNCOMMON, UNCOMMON_SIZE
 from gomap.golang.runtime.pclntab import varint
-from gomap.golang.runtime.rtype import (
-    KIND_MASK,
-    KINDS,
-    TFLAG_EXTRA_STAR,
-    TFLAG_UNCOMMON,
-    UNCOMMON_SIZE,
-    DescribedTypes,
-)
+from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import Kind
 from gomap.target import Record
 
