@@ -214,9 +214,10 @@ class Command(NamedTuple):
             lines += wrapped(f"  {_label(arg):{label}}  {arg.help}", room, label + 4)
         lines += ["", "Examples:"]
         label = max(len(line) for line, _ in self.examples)
+        fits = all(label + len(comment) + 4 <= room for _, comment in self.examples)
         for line, comment in self.examples:
             one = f"  {line:{label}}  {comment}"
-            lines += [one] if len(one) <= room else [f"  {line}", *wrapped(f"      {comment}", room, 6)]
+            lines += [one] if fits else [f"  {line}", *wrapped(f"      {comment}", room, 6)]
         return "\n".join(lines)
 
 
