@@ -114,7 +114,7 @@ class WriteTrace:
         self._writing, self._seed = self._map.writing, self._map.seed
         self._reseeds = self._writing
         self._begun: _Begun | None = None
-        self._last: tuple[object, ...] = ()
+        self._last: tuple[tuple[object, ...], bytes | None] | None = None
         self.hits = self.count = self.unread = self.uncounted = 0
         self.why = ""
         self.gone: str | None = None
@@ -193,10 +193,13 @@ class WriteTrace:
             return None
         self._seen(now)
         state = (one, self._calls.position(hit), self._calls.caller(hit), now.header.data)
-        again, self._last = state == self._last, state
+        signalled = self._calls.signalled(hit)
+        before, self._last = self._last, (state, signalled)
+        again = before is not None and state == before[0]
+        signalled_again = before is not None and signalled is not None and signalled != before[1]
         effect, key = self._outcome(one, now, hit)
         self._reseeds = effect == "clear" or (effect == "delete" and now.count == 1) or not now.count
-        if effect is None or (again and effect in ("insert", "delete")):
+        if effect is None or (again and (effect in ("insert", "delete") or signalled_again)):
             return None  # nothing changes; or the same call, to which a signal brought the thread back
         after = {"insert": now.count + 1, "delete": now.count - 1, "clear": 0}.get(effect, now.count)
         return Written(effect, key, after, self._calls.goroutine(hit), self._calls.site(hit))
