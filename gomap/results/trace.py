@@ -110,7 +110,8 @@ class WritesFacts:
     method: Annotated[
         Word,
         "`watchpoint` (the program stops where the map's header is marked, twice a write) or `breakpoints` (it stops "
-        "at each write to any map; there an `overwrite` or `absent` may be counted twice, as a thread may come there again in one call)",
+        "at each write to any map; there an `overwrite` or `absent` may be counted twice, as a thread may come there "
+        "again in one call)",
     ]
     instead: Annotated[Optional[str], "why breakpoints; null of a watchpoint"]
     effects: Annotated[dict[str, int], "how many writes did what, as in `writes`"]
