@@ -27,7 +27,6 @@ LINE = re.compile(
     r"hmap-break (?P<number>\d+): main\.(?P<map>\w+): (?:(?P<what>\w+) of (?P<key>.*?)|(?P<bare>\w+)) "
     r"by goroutine (?P<goroutine>\d+) in (?P<function>\S+) main\.go:(?P<line>\d+) \((?P<entries>\d+) entr(?:y|ies)\)"
 )
-MADE = re.compile(r"hmap-break (\d+) (?:logs|stops at)")
 #: (map, event, key, whether a debug register is left for it). They take all four.
 WATCHED = [
     ("Kept", "write", None, True),
@@ -130,6 +129,7 @@ def every_event_in_gdb(gdb: Gdb, binary: Path, truth: Path) -> None:
     assert re.match("No breakpoints(, | or )watchpoints", said.splitlines()[-1])
 
 
+@pytest.mark.each_kind
 def test_every_event_in_gdb(system_gdb: Gdb, toolchain: Row, tmp_path: Path) -> None:
     every_event_in_gdb(system_gdb, toolchains.build("breaks", toolchain, optimised=True), tmp_path / "truth")
 
