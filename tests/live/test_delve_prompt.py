@@ -116,7 +116,7 @@ def test_goroutines(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
         terminal.ask(f"goroutine {found.group(1)}")
         assert f'"{key}"' in terminal.ask(f"hmap-show {variable} --entries 1")
         terminal.ask("goroutine 1")
-    terminal.ask("break stopped main.go:50")
+    terminal.ask("break stopped main.go:49")
     terminal.ask("on stopped hmap-show main.Shared")
     terminal.ask("continue")  # runtime.Breakpoint
     assert "map[string]int  main.Shared" in terminal.ask("continue")

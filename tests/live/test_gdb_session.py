@@ -303,8 +303,8 @@ def test_terminal(width: int, color: bool, system_go: Row, gdb: Gdb) -> None:
         assert not re.search("Traceback|Python Exception", plain), text
         too_wide = [line for line in lines if len(line) > width]
         assert not too_wide, (command, width, too_wide)
-        if command.startswith("hmap-alias"):  # its lists of paths fill any screen
-            assert max(map(len, lines)) > 0.8 * width, (command, width, lines)
+        if command.startswith("hmap-alias"):  # its lists of paths are wider than any of the smaller screens
+            assert max(map(len, lines)) > min(0.8 * width, 100), (command, width, lines)
         colored = bool(re.search(r"\x1b\[[0-9;]*[1-9][0-9;]*m", text))
         assert colored == color, (command, repr(text[:400]))
         answers = {"hmap-show": "main.Keep.", "hmap-evac": "grow", "hmap-alias": "shared"}
