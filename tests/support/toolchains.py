@@ -200,10 +200,11 @@ def compile_(
 
 
 def build_foreign(row: Row) -> Path:
-    """go_targets/foreign: a module of its own, since what it needs is downloaded. Raises Missing where that fails."""
+    """go_targets/foreign: a module of its own, since what it needs is downloaded. Compiled as the server itself is
+    (served.py), once for both. Raises Missing where that fails."""
 
     def make(made: Path) -> None:
-        command = [str(ensure(row)), "build", "-p", "2", "-buildvcs=false", "-o", str(made), "."]
+        command = [str(ensure(row)), "build", "-p", "2", "-trimpath", "-buildvcs=false", "-o", str(made), "."]
         run = subprocess.run(
             command,
             cwd=TARGETS / "foreign",
@@ -216,7 +217,7 @@ def build_foreign(row: Row) -> Path:
             last = (run.stderr.strip().splitlines() or ["no word"])[-1]
             raise Missing(f"go_targets/foreign does not build with {command[0]}: {last}")
 
-    return made_once("foreign", row.name, row, [], make)
+    return made_once("foreign", row.name, row, ["-trimpath"], make)
 
 
 def build_go_command(row: Row) -> Path:
