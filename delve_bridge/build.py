@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -9,7 +10,6 @@ from typing import Any, Callable
 
 from delve_bridge.memory import RpcMemory
 from delve_bridge.rpc import Api, Refused
-from delve_bridge.target import split
 from delve_bridge.types import BARE, NOWHERE, DelveTypes, Raw, at
 from gomap import elf
 from gomap.corefile import CoreMemory, Shortcut, go_libraries
@@ -231,3 +231,16 @@ class Build:
         if self._direct is not None:
             self._direct.close()
         self._direct, self._direct_tried = None, None
+
+
+_IDENTIFIER = re.compile(r"[^\W\d]\w*\Z")
+
+
+def split(name: str) -> tuple[str, str] | None:
+    """(package path, variable) of a package variable's full name, where both can stand in an expression."""
+    slash = name.rfind("/") + 1
+    dot = name.find(".", slash)
+    package, variable = name[:dot], name[dot + 1 :]
+    if dot <= 0 or not _IDENTIFIER.match(variable) or '"' in package or "\\" in package:
+        return None
+    return package, variable

@@ -9,9 +9,10 @@ from typing import Any, Callable
 
 from delve_bridge.breaking import DelveBreaker
 from delve_bridge.build import Build
+from delve_bridge.frames import Called, DelveFrame
 from delve_bridge.memory import RpcMemory
 from delve_bridge.rpc import GONE, Api, Client, NotDelve, Refused, ended
-from delve_bridge.target import Called, DelveFrame, DelveTarget
+from delve_bridge.target import DelveTarget
 from delve_bridge.tracing import DelveTracer
 from delve_bridge.types import BARE, DelveTypes, Raw
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, TargetRunning

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from typing import Any, Callable, Protocol
 
+from delve_bridge.frames import Called, DelveFrame, with_hidden
 from delve_bridge.locations import _IN_FRAME, _IN_LIST, _OPERATION, in_frame, missing_pieces, slot_of
 from delve_bridge.tracing import DelveTracer
 from delve_bridge.types import BARE, PARTS, DelveTypes, Raw, at
@@ -33,6 +34,7 @@ from gomap.golang.runtime.pieces import are_all
 from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind, can_reach_map, fixed
 from gomap.memory import CachedMemory, Memory
+from gomap.ongoroutine import package_of
 from gomap.target import (
     GLOBAL,
     Arch,
@@ -64,29 +66,6 @@ _RUNTIME = ("runtime", "internal/runtime/maps", "internal/runtime/sys")
 _WORDS = re.compile(r"\*\[(\d+)\]uintptr")
 #: Larger frames are not searched; and words behind a frame, where functions have their arguments spilled.
 MAX_FRAME, MAX_ARGUMENTS = 1 << 16, 16
-_IDENTIFIER = re.compile(r"[^\W\d]\w*\Z")
-
-
-@dataclass(frozen=True)
-class DelveFrame:
-    """optimised: whether the compiler may have taken the function's variables apart."""
-
-    level: int
-    function: str
-    file: str | None
-    line: int | None
-    optimised: bool = True
-
-
-@dataclass(frozen=True)
-class Called:
-    """A frame with its pc and its call frame's address: an offset (negative) from the end of the goroutine's stack, an
-    address on the system's. variables: arguments and locals, those of inner scopes last."""
-
-    frame: DelveFrame
-    pc: int
-    offset: int
-    variables: Sequence[Raw] = ()
 
 
 class Program(Protocol):
@@ -184,7 +163,7 @@ class DelveTarget:
     def package(self) -> str | None:
         """The package of the selected frame's function or, where that is the runtime's, of the nearest caller's."""
         frame = self._user_frame()
-        return None if frame is None else _package(frame.function)
+        return None if frame is None else package_of(frame.function)
 
     # -- names ---------------------------------------------------------------------------------------
 
@@ -260,7 +239,7 @@ class DelveTarget:
         return Call(own.pc, self._stack_end + own.offset)
 
     def _user_frame(self) -> DelveFrame | None:
-        return next((f for f in self.frames() if f.function and _package(f.function) not in _RUNTIME), None)
+        return next((f for f in self.frames() if f.function and package_of(f.function) not in _RUNTIME), None)
 
     def _frame(self, level: int) -> DelveFrame:
         return next((frame for frame in self.frames() if frame.level == level), DelveFrame(level, "", None, None))
@@ -274,7 +253,7 @@ class DelveTarget:
             # As many more as have been in vain, as most names are one of the first frames'.
             batch = callers[first : first + min(first + 1, BATCH)]
             first += len(batch)
-            levels = [frame.level for frame in batch if _package(frame.function) not in _RUNTIME]
+            levels = [frame.level for frame in batch if package_of(frame.function) not in _RUNTIME]
             self._ask([level for level in levels if level not in self._variables])
             yield from levels
 
@@ -392,7 +371,7 @@ class DelveTarget:
         frame = self._user_frame()
         if frame is not None:
             raws = self._of_frame(frame.level)
-            for raw, hidden in _with_hidden(raws):
+            for raw, hidden in with_hidden(raws):
                 if wanted(self._type(raw, frame, raws)):
                     yield replace(self._in_frame(raw, frame, str(raw["name"])), hidden=hidden)
 
@@ -444,7 +423,7 @@ class DelveTarget:
     def _locals(
         self, raws: Sequence[Raw], frame: DelveFrame, place: Place, cfa: int, calls: Sequence[Called], wanted: Wanted
     ) -> Iterator[Local]:
-        for raw, hidden in _with_hidden(raws[::-1]):
+        for raw, hidden in with_hidden(raws[::-1]):
             name, t = str(raw["name"]), self._type(raw, frame, raws, calls)
             if wanted(frame.function, name, t):
                 slot = slot_of(raw, cfa) if int(raw["flags"]) & ESCAPED else None
@@ -497,34 +476,9 @@ class DelveTarget:
         return list(found)
 
 
-def _with_hidden(raws: Sequence[Raw]) -> Iterator[tuple[Raw, bool]]:
-    """A frame's variables, which are those of the innermost scope first, with whether their name means another."""
-    seen = set()
-    for raw in raws:
-        yield raw, raw["name"] in seen
-        seen.add(raw["name"])
-
-
 def _nowhere(name: str, t: GoType, place: Place) -> Variable:
     """A variable that is optimized out."""
     return Variable(name, t, data=bytes(t.size), holes=((0, t.size),), place=place)
 
 
-def split(name: str) -> tuple[str, str] | None:
-    """(package path, variable) of a package variable's full name, where both can stand in an expression."""
-    slash = name.rfind("/") + 1
-    dot = name.find(".", slash)
-    package, variable = name[:dot], name[dot + 1 :]
-    if dot <= 0 or not _IDENTIFIER.match(variable) or '"' in package or "\\" in package:
-        return None
-    return package, variable
-
-
 _MAP = next(number for number, (kind, _) in enumerate(KINDS) if kind is Kind.MAP)
-
-
-def _package(function: str) -> str:
-    """Package path of a function's full name: example.com/x/pkg.(*T).Method -> example.com/x/pkg."""
-    slash = function.rfind("/") + 1
-    dot = function.find(".", slash)
-    return function[:dot] if dot >= 0 else function

@@ -71,7 +71,7 @@ class OnGoroutine:
     @cached_property
     def package(self) -> str | None:
         """The package of the function in the frame that names are looked up in."""
-        return next((_package(frame.function) for _, frame in self._frames(lambda function, name, t: False)), None)
+        return next((package_of(frame.function) for _, frame in self._frames(lambda function, name, t: False)), None)
 
     def variable(self, name: str, callers: bool = True) -> Variable | None:
         """As Target.variable, from the frames of this goroutine; a name with a dot is a package variable."""
@@ -128,7 +128,8 @@ class OnGoroutine:
         return [(level, frame) for level, frame in numbered if not frame.function.startswith(passed)]
 
 
-def _package(function: str) -> str:
+def package_of(function: str) -> str:
+    """The package path of a function's full name: example.com/x/pkg of example.com/x/pkg.(*T).Method."""
     slash = function.rfind("/") + 1
     dot = function.find(".", slash)
     return function[:dot] if dot >= 0 else function
