@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import IO, BinaryIO
 
+from gomap.errors import BadImage
+
 #: What reading a damaged zip, or the JSON in it, raises.
 DAMAGED = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError)
 #: The most bytes that the directory of a few members takes, and the result for a larger one.
@@ -32,6 +34,32 @@ def whole(path: str, place: Callable[[str, str], object] = os.replace) -> Iterat
             out.close()
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(out.name)
+
+
+def exists(path: str) -> BadImage:
+    """The error where a file is in the way."""
+    return BadImage(f"{path} exists already: --overwrite replaces it")
+
+
+def unless_exists(written: str, path: str) -> None:
+    """Gives the file its name, which no other has. Raises OSError, BadImage."""
+    try:
+        os.link(written, path)  # unlike a rename it never replaces a file
+    except FileExistsError:
+        raise exists(path) from None
+    except OSError:  # a file system without hard links
+        if os.path.lexists(path):
+            raise exists(path) from None
+        os.replace(written, path)
+
+
+def check_place(path: str, overwrite: bool) -> None:
+    """Raises BadImage where no file can be written there: to be asked before long work, not after it."""
+    if os.path.lexists(path) and not overwrite:
+        raise exists(path)
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise BadImage(f"{path} can't be written: {folder} is not a directory")
 
 
 def members(file: BinaryIO) -> int | None:

@@ -335,6 +335,10 @@ the next collection frees them. Both search the heap as hmap-why does, and need 
 
 --origin adds the source lines that allocated each map, and all maps of the heap, from the heap profiler's samples
 taken inside map operations.
+
+--pprof writes the maps to a file for go tool pprof. The path from a variable to a map is the stack; the values are
+maps, entries, bytes and waste, and with --by retained also retained bytes. Indices and keys are written as [*], so
+that maps whose paths differ only in them are one stack. It needs protobuf: python3 -m pip install protobuf.
 """,
         args=(
             Arg(
@@ -353,6 +357,8 @@ taken inside map operations.
             TYPE,
             STD,
             Arg("--full", "show whole paths, on as many lines as they need, with addresses and types"),
+            Arg("--pprof", "also write the maps to FILE, as a profile for go tool pprof", "FILE", file_name),
+            Arg("--overwrite", "replace FILE if it exists"),
         ),
         examples=(
             ("hmap-top", "the 20 maps that hold the most memory"),
@@ -363,6 +369,7 @@ taken inside map operations.
             ("hmap-top --unreachable", "which maps will the next collection free"),
             ("hmap-top --group type", "which types of maps take the memory"),
             ("hmap-top --origin", "which line grew each of them"),
+            ("hmap-top --pprof maps.pb.gz", "a flame graph: go tool pprof -http=: maps.pb.gz"),
         ),
         session="Which map takes the memory",
     ),

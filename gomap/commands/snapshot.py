@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
-from gomap import human
+from gomap import human, zips
 from gomap.declare import Context
-from gomap.errors import BadImage, GomapError
+from gomap.errors import GomapError
 from gomap.report import Report
 from gomap.results.snapshot import ListedRow, SnapshotResult
-from gomap.snapshots.file import exists, write
+from gomap.snapshots.file import write
 from gomap.snapshots.take import list_entries, take
 
 
@@ -20,11 +19,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     path = options["FILE"]
     if context.target.kind == "recorded":
         raise GomapError("a recorded map is a snapshot of one map already: hmap-diff takes its file")
-    if os.path.lexists(path) and not options["--overwrite"]:
-        raise exists(path)  # before the work, not after it
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder):
-        raise BadImage(f"{path} can't be written: {folder} is not a directory")
+    zips.check_place(path, options["--overwrite"])
     listed = [list_entries(context, expr) for expr in options["--entries"] or ()]
     snapshot, anomalies = take(context)
     snapshot.entries = entries = [one for one, _ in listed]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, NamedTuple
 
-from gomap import human, moving
+from gomap import __version__, human, moving, zips
 from gomap.analysis.alias import everywhere
 from gomap.analysis.beyond import NO_VARIABLE, UNKNOWN, Beyond, HeapSearch, beyond, header_size, search_heap
 from gomap.analysis.held import AliasSearch
@@ -33,16 +35,17 @@ from gomap.answers.facts import goroutines_seen, heap_facts, in_frame, not_searc
 from gomap.answers.paths import ShortNames
 from gomap.commands.origin import add_origins
 from gomap.declare import Context
-from gomap.errors import GomapError, UsageError
+from gomap.errors import BadImage, GomapError, UsageError
 from gomap.golang.layouts.structure import Bytes
 from gomap.golang.runtime.heap import Heap
 from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import Kind
 from gomap.heap.graph import algorithms
 from gomap.moving import Bounds
+from gomap.profiles import messages, stacks
 from gomap.report import Facts, Report, Table
 from gomap.results.shared import ScannedFacts, SizeFacts
-from gomap.results.top import TopExample, TopGroup, TopMap, TopResult, TopTotal, TopUnreachable
+from gomap.results.top import ProfileFacts, TopExample, TopGroup, TopMap, TopResult, TopTotal, TopUnreachable
 
 #: As many maps that no variable leads to are all measured, for what all maps hold; of more those that may be listed.
 FEW = 1024
@@ -72,6 +75,12 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         other = "--group" if group else "--unreachable"
         raise UsageError(f"--by retained ranks single maps that are alive: it can't be combined with {other}")
     with_values = options["--values"] or by == "values"
+    file = options["--pprof"]
+    if file is not None:
+        if of_garbage:
+            raise UsageError("--pprof writes the maps that are alive: it can't be combined with --unreachable")
+        zips.check_place(file, options["--overwrite"])
+        messages.needed()
     if by == "retained" or of_garbage:
         if target.kind == "recorded":
             raise GomapError("a recorded map has no heap: use the process or its core")
@@ -98,7 +107,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
             retained = _retained(context, whole, ranking, more)
     others = Ranking()
     if identifier is not None and not ranking.interrupted:
-        every = group or by == "values" or len(more.maps) <= FEW or selection.type is not None
+        every = group or by == "values" or file is not None or len(more.maps) <= FEW or selection.type is not None
         others = measure_beyond(target, more, identifier, by, 0 if every else most, context.progress, retained)
     referents = Referents(target, heap) if heap is not None else None
     if referents is not None:
@@ -172,7 +181,38 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         report.cut(f"values: {human.plural(referents.unreadable, 'object')} could not be read", 0, None)
     if options["--origin"]:
         add_origins(context, report, shown, options["-n"])
+    if file is not None:
+        _save(context, report, file, options["--overwrite"], stacks.samples(asked, unnamed, by == "retained"))
     return report
+
+
+def _save(
+    context: Context, report: Report, path: str, overwrite: bool, samples: dict[tuple[messages.Frame, ...], list[int]]
+) -> None:
+    """Writes the profile and says so. Raises BadImage."""
+    target = context.target
+    values: tuple[tuple[str, str], ...] = stacks.VALUES
+    if any(len(one) > len(values) for one in samples.values()):
+        values = (*values, stacks.RETAINED)
+    notes = [cut.what for cut in report.truncated or () if cut.what not in ("maps", "groups")]
+    data = messages.encode(
+        messages.Profile(
+            values,
+            "bytes",
+            samples,
+            [f"gomap {__version__}: maps of a Go program, {target.kind}", *notes],
+            time.time() if target.kind == "live" else 0,
+        )
+    )
+    try:
+        with zips.whole(path, os.replace if overwrite else zips.unless_exists) as out:
+            out.write(data)
+    except OSError as error:
+        raise BadImage(f"{path} can't be written: {error.strerror or error}") from error
+    maps = sum(one[0] for one in samples.values())
+    names = [name for name, _ in values]
+    report.data = replace(report.data, profile=ProfileFacts(path, len(data), maps, len(samples), names))
+    report.answer.append(f"(profile of {human.plural(maps, 'map')} saved to {path}: go tool pprof -http=: {path})")
 
 
 def _garbage(context: Context, headers: HeapSearch) -> tuple[Garbage, Beyond, Identifier]:

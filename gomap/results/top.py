@@ -119,6 +119,17 @@ class TopUnreachable:
 
 
 @dataclass(frozen=True)
+class ProfileFacts:
+    """A profile for `go tool pprof`."""
+
+    file: Annotated[str, "its name"]
+    size: Annotated[int, "its bytes"]
+    maps: Annotated[int, "maps in it"]
+    stacks: Annotated[int, "ways to them; indexes and keys are left out, so that maps of one shape have one"]
+    values: Annotated[list[str], "what each stack has values of: `maps`, `entries`, `bytes`, `waste`, `retained`"]
+
+
+@dataclass(frozen=True)
 class TopResult:
     """Which maps take the memory."""
 
@@ -143,3 +154,4 @@ class TopResult:
         "are empty. A stack says that it is of a map: headers that a function allocates without a call of the "
         "runtime's are not among them",
     ] = UNASKED
+    profile: Annotated[Asked[ProfileFacts], "`--pprof`: what was written"] = UNASKED

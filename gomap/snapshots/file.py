@@ -68,30 +68,13 @@ def write(path: str, snapshot: Snapshot, overwrite: bool) -> int:
     lengths = _little(array("I", map(len, texts)))
     members = zip(MEMBERS, (json.dumps(manifest).encode(), rows, lengths + b"".join(texts), listed.encode()))
     try:
-        with zips.whole(path, os.replace if overwrite else _place) as out:
+        with zips.whole(path, os.replace if overwrite else zips.unless_exists) as out:
             with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
                 for name, data in members:
                     archive.writestr(name, data)
             return out.tell()
     except OSError as error:
         raise BadImage(f"{path} can't be written: {error.strerror or error}") from error
-
-
-def exists(path: str) -> BadImage:
-    """The error that the file is there already."""
-    return BadImage(f"{path} exists already: --overwrite replaces it")
-
-
-def _place(written: str, path: str) -> None:
-    """Gives the file its name, which no other has. Raises OSError, BadImage."""
-    try:
-        os.link(written, path)  # unlike a rename it never replaces a file
-    except FileExistsError:
-        raise exists(path) from None
-    except OSError:  # a file system without hard links
-        if os.path.lexists(path):
-            raise exists(path) from None
-        os.replace(written, path)
 
 
 def _packed(name: str, column: array[int]) -> bytes:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sysconfig
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -324,3 +327,58 @@ def test_buckets_of_two_headers_are_counted_once(plain: Program, system_gdb: Gdb
 def data_of_damaged(answer: Answer) -> Any:
     assert answer.error is None, answer.error
     return answer.json()["data"]["maps"]
+
+
+#: gdb's Python finds protobuf where the test tools are, which are of the same version of Python.
+PROTOBUF = f"python import sys; sys.path.append({sysconfig.get_path('purelib')!r})"
+
+
+def pprof(row: Row, file: Path, values: str) -> dict[str, tuple[int, int]]:
+    """What Go's own pprof reads: (flat, cumulative) by name."""
+    go = [str(toolchains.ensure(row)), "tool", "pprof", "-top", "-nodecount=100000", "-nodefraction=0", "-unit=B"]
+    run = subprocess.run([*go, f"-sample_index={values}", str(file)], capture_output=True, text=True, check=True)
+    rows = re.findall(r"^ *(\d+)B? +[\d.]+% +[\d.]+% +(\d+)B? +[\d.]+%  (.+)$", run.stdout, re.M)
+    return {name: (int(flat), int(cumulative)) for flat, cumulative, name in rows}
+
+
+def check_profile(row: Row, asked: Session, file: Path) -> None:
+    answer = asked.at("all", f"hmap-top -n 0 --json --pprof {file}").json()["data"]
+    truth = asked.truth["all"]
+    entries = pprof(row, file, "entries")
+    counted = Counter[str]()
+    for one in answer["maps"]:  # their truth is in check_process
+        counted[one["type"] or "type unknown"] += one["count"]
+    assert {name: flat for name, (flat, _) in entries.items() if flat} == {name: n for name, n in counted.items() if n}
+    for expr in ("main.Emptied", "main.Wide"):
+        assert entries[expr][1] == truth["maps"][expr]["len"], expr
+    # main.Registry is a map, and each of its elems another.
+    registry = [one for one in answer["maps"] if one["path"].startswith("main.Registry")]
+    assert entries["main.Registry"][1] == sum(one["count"] for one in registry)
+    assert entries["main.Registry[*]"][1] == entries["main.Registry"][1] - 5000
+    assert pprof(row, file, "maps")["main.Registry"][1] == len(registry) == 5001
+    for values, name in (("bytes", "allocated"), ("waste", "waste")):
+        held = sum(one["bytes"][name] for one in answer["maps"])
+        assert sum(flat for flat, _ in pprof(row, file, values).values()) == held, values
+    said = answer["profile"]
+    assert (said["maps"], said["values"]) == (len(answer["maps"]), ["maps", "entries", "bytes", "waste"])
+    assert said["size"] == file.stat().st_size and said["stacks"] < 300
+
+
+def test_profile(system_go: Row, system_gdb: Gdb, dlv: Dlv, tmp_path: Path) -> None:
+    """For go tool pprof, from a process in gdb and a core file in Delve."""
+    binary, first, second = (
+        toolchains.build("process", system_go, optimised=False),
+        tmp_path / "1.pb.gz",
+        tmp_path / "2",
+    )
+    command = "hmap-top -n 0 --json --pprof"
+    found = debuggers.visit(system_gdb, binary, {"all": [PROTOBUF, f"{command} {first}"]})
+    check_profile(system_go, found, first)
+    core = debuggers.make_core(binary, "all")
+    asked = [f"{command} {second}", f"hmap-top --pprof {second}", f"hmap-top --unreachable --pprof {second}"]
+    again = delves.examine(dlv, core, [*asked, f"hmap-top --pprof {tmp_path}/no/file"])
+    check_profile(system_go, again, second)
+    assert again.at("all", asked[1]).error == f"hmap-top: {second} exists already: --overwrite replaces it"
+    assert "can't be combined" in (again.at("all", asked[2]).error or "")
+    nowhere = again.at("all", f"hmap-top --pprof {tmp_path}/no/file").error
+    assert f"{tmp_path}/no is not a directory" in (nowhere or "")

@@ -16,8 +16,8 @@ from tests.support.sources import FILES, PACKAGES, ROOT, tree
 #: A module may import modules of lower layers, and of its own package. From docs/architecture.md.
 LAYERS = (
     ("gomap.results.fields",),
-    ("gomap.arrays", "gomap.errors", "gomap.human", "gomap.wrap", "gomap.progress", "gomap.anomaly", "gomap.zips"),
-    ("gomap.results",),
+    ("gomap.arrays", "gomap.errors", "gomap.human", "gomap.wrap", "gomap.progress", "gomap.anomaly"),
+    ("gomap.results", "gomap.zips"),
     ("gomap.memory", "gomap.gotypes", "gomap.elf", "gomap.report"),
     ("gomap.reads",),
     ("gomap.columns", "gomap.target", "gomap.process", "gomap.corefile"),
@@ -45,7 +45,7 @@ LAYERS = (
     ("gomap.stripped",),
     ("gomap.declare",),
     ("gomap.answers", "gomap.completion"),
-    ("gomap.snapshots",),
+    ("gomap.snapshots", "gomap.profiles"),
     ("gomap.commands",),
     ("gomap.render",),
     ("gomap.frontend",),
@@ -55,7 +55,7 @@ LAYERS = (
 )
 RANKS = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
-OPTIONAL = {"numpy", "pygments", "scipy", "tabulate", "textual", "rich"}
+OPTIONAL = {"google", "numpy", "pygments", "scipy", "tabulate", "textual", "rich"}
 #: Modules that are about such a package, and imported only where it is there.
 ABOUT = {"direct.screen": {"textual", "rich"}}
 

@@ -57,7 +57,7 @@ OPTIONS = {
     "hmap-evac": ["EXPR", "--goroutine", "--frame", "--json"],
     "hmap-top": [
         *["--by", "-n", "--values", "--group", "--unreachable", "--origin", "--package", "--type", "--std", "--full"],
-        "--json",
+        *["--pprof", "--overwrite", "--json"],
     ],
     "hmap-origin": ["EXPR", "--full", "--goroutine", "--frame", "--json"],
     "hmap-advise": ["EXPR", "--min", "-n", "--goroutine", "--frame", "--json"],

@@ -1,0 +1,1 @@
+"""Maps as profiles for go tool pprof."""
