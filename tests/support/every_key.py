@@ -237,9 +237,12 @@ def type_rows(target: Target) -> dict[str, Any]:
     """Gives every row that hmap-top prints back to it: the map's address with its type, of some the address alone, and
     its path, looked up from the row's frame on."""
     listed = json.loads(run("hmap-top", "-n 0 --json", lambda: target, Settings(), Style()).output)["data"]["maps"]
-    text = run("hmap-top", "-n 0", lambda: target, Settings(), Style(width=4000)).output
+    # Of maps that are alike text has the first; of the others the name that JSON has is typed.
+    text = run("hmap-top", "-n 0 --full --std", lambda: target, Settings(), Style(width=4000)).output
     printed = dict(re.findall(r"^.*  (0x[0-9a-f]+):(\S.*)$", text, re.M))
     problems, seen, bare = [], Counter[str](), Counter[str]()
+    if len(printed) < 16:
+        problems.append(f"only {len(printed)} rows are printed")
     for one in listed:
         address, name = one["address"], one["type"]
         if name is None:
@@ -247,7 +250,7 @@ def type_rows(target: Target) -> dict[str, Any]:
         seen[name] += 1
         if seen[name] > OF_ONE_TYPE:
             continue
-        typed = [f"{address}:{printed.get(address, 'not printed')}"]
+        typed = [f"{address}:{printed.get(address, name)}"]
         if sum(bare.values()) < BARE and not bare[name]:
             bare[name] += 1
             typed.append(address)
