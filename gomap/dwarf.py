@@ -206,25 +206,30 @@ class DebugInfo:
     def _named(self, name: str, tags: frozenset[int]) -> int | None:
         """Where an entry of this name is: its abbreviation's number, and the name behind it."""
         wanted = name.encode() + b"\0"
+        doubtful = None
         for table, start, end, _ in self._stretches():
             codes = {
                 code
                 for code, abbreviation in table.items()
                 if abbreviation.tag in tags and abbreviation.forms[:1] == ((NAME, _STRING, 0),) and code < 0x80
             }
-            if len(wanted) < _SHORT:
-                for code in codes:
-                    at = self.data.find(bytes([code]) + wanted, start, end)
-                    if at >= 0:
-                        return at
-                continue
-            # All numbers at once: these are tens of megabytes.
-            at = self.data.find(wanted, start + 1, end)
+            for at in self._found(wanted, codes, start, end):
+                # A number from 0x20 on may be a letter of a longer name: `<-chan int` ends `func() <-chan int`.
+                if self.data[at] < 0x20 or self.data[at - 1] < 0x20:
+                    return at
+                doubtful = at if doubtful is None else doubtful
+        return doubtful
+
+    def _found(self, wanted: bytes, codes: set[int], start: int, end: int) -> Iterator[int]:
+        """Where the bytes stand behind one of the numbers."""
+        # A long name for all numbers at once: these are tens of megabytes.
+        forms = [(bytes([code]) + wanted, 0) for code in codes] if len(wanted) < _SHORT else [(wanted, 1)]
+        for form, before in forms:
+            at = self.data.find(form, start + before, end)
             while at >= 0:
-                if self.data[at - 1] in codes:
-                    return at - 1
-                at = self.data.find(wanted, at + 1, end)
-        return None
+                if self.data[at - before] in codes:
+                    yield at - before
+                at = self.data.find(form, at + 1, end)
 
     # -- closures ------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ HIDING = {"gdb": "frame 3", "delve": "frame 1"}
 BEFORE_CLOSURES = ("1.21.13", "1.22.10")
 #: Programs without maps of interest to this, and why.
 ELSEWHERE = {
+    "breaks": "has no stages: it is stopped by hmap-break",
     "churn": "never stops",
     "cpointers": "C code",
     "deaths": "dies",
@@ -38,6 +39,7 @@ ELSEWHERE = {
     "small": "programs of single tests",
     "truth": "is no program",
     "watched": "never stops",
+    "written": "has no stages: it is traced",
 }
 PROGRAMS = sorted(one.name for one in toolchains.TARGETS.iterdir() if one.is_dir() and one.name not in ELSEWHERE)
 
