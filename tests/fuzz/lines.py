@@ -19,7 +19,7 @@ KEYS = ("0", '"nothing"', "nil", "main.Point{}", "[3]int16{1}", "1.5", "true", "
 
 
 def lines(chance: random.Random, source: Source) -> list[str]:
-    """One line of every command that writes no file, its options drawn."""
+    """One line of every command that writes no file, its options drawn but those that write one."""
     return [line(chance, source, command) for command in COMMANDS if not command.writes_file]
 
 
@@ -30,6 +30,8 @@ def line(chance: random.Random, source: Source, command: Command) -> str:
         if arg.positional and not (arg.optional and (every or chance.randrange(3) == 0)):
             words += [_positional(chance, source, arg) for _ in range(chance.choice((1, 2)) if arg.many else 1)]
     for arg in command.all_args:
+        if arg.metavar == "FILE":
+            continue
         often = 60 if arg in (GOROUTINE, FRAME) else 3  # of a recorded map these are refused
         if not arg.positional and (every if arg.name == "--all" else chance.randrange(often) == 0):
             words.append(arg.name)
