@@ -35,14 +35,14 @@ class MapWindow:
         self._stale = True
         tui.title = "hmap"
         gdb.events.stop.connect(self._on_stop)
-        gdb.events.exited.connect(self._on_change)
+        gdb.events.exited.connect(self._on_exit)
         gdb.events.memory_changed.connect(self._on_change)
         gdb.events.before_prompt.connect(self._on_prompt)
 
     def close(self) -> None:
         """Called when gdb closes the window."""
         gdb.events.stop.disconnect(self._on_stop)
-        gdb.events.exited.disconnect(self._on_change)
+        gdb.events.exited.disconnect(self._on_exit)
         gdb.events.memory_changed.disconnect(self._on_change)
         gdb.events.before_prompt.disconnect(self._on_prompt)
 
@@ -70,6 +70,11 @@ class MapWindow:
     def _on_change(self, _event: Any) -> None:
         self._stale = True
 
+    def _on_exit(self, _event: Any) -> None:
+        """No prompt need follow: gdb may hear of the end while it waits for a command."""
+        self._stale = True
+        gdb.post_event(self._on_prompt)
+
     def _on_prompt(self, *_event: Any) -> None:
         """Refreshes at the prompt and not at the stop, so that stops that a breakpoint's commands resume at once
         cost nothing."""
@@ -83,7 +88,8 @@ class MapWindow:
             return False
         if self._shown is not None and wanted[0] != self._shown[0]:
             self._before, self._first, self._answer = None, 0, []
-        self._shown, self._stale = wanted, False
+        self._shown = wanted
+        self._stale = False
         self._lines = self._asked(wanted[0], max(wanted[1] - len(_SAME), 20)) if wanted[0] else [_UNSET]
         self._tui.title = f"hmap-show {wanted[0]}" if wanted[0] else "hmap"
         return True
@@ -91,7 +97,11 @@ class MapWindow:
     def _asked(self, argument: str, width: int) -> list[str]:
         """hmap-show's answer or, if it fails (for example in a function without the variable), the error and the
         last answer."""
-        lines, error = commands.overview(argument, width)
+        try:
+            lines, error = commands.overview(argument, width)
+        except gdb.error as failed:  # the process is just ending
+            self._stale = True
+            lines, error = [], str(failed)
         if error is None:
             self._answer = lines
             return lines
