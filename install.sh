@@ -424,8 +424,10 @@ demo() {
     find_go
     find_gdb "$cache/gdb-for-demo"
     check_load
-    local place=$cache/demo stage=shared
-    mkdir -p "$place"
+    local stage=shared
+    mkdir -p "$cache"
+    place=$(mktemp -d "$cache/demo-XXXXXX")  # its own: two demos may run at once
+    trap 'rm -r "$place"' EXIT
     say "using $go ($(go_command version | cut -d ' ' -f 3)) and $gdb ($gdb_version)"
     (cd "$root/go_targets" && go_command build -buildvcs=false -gcflags='-N -l' -o "$place/" ./basic ./growth) ||
         fail "go_targets/ does not build with $go (message above)" "put another Go, 1.21 or newer, on PATH"
@@ -442,7 +444,7 @@ go_command() {
 }
 
 demo_program() { # PROGRAM STAGE COMMAND...
-    local place=$cache/demo program=$1 stage=$2
+    local program=$1 stage=$2
     printf '%s\n' "${@:3}" >"$place/commands"
     cat >"$place/demo.py" <<'END'
 import os

@@ -37,15 +37,15 @@ class Tui:
     def type(self, line: str) -> None:
         self.child.send(line.encode() + b"\r")
 
-    def window(self, holds: Callable[[list[str]], bool]) -> list[str]:
-        """The lines of the window, once that holds of them."""
+    def window(self, *holds: Callable[[list[str]], bool]) -> None:
+        """Waits until all of that holds of the window's lines: it is drawn in parts."""
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             try:
                 self.stream.feed(self.child.read_nonblocking(65536, timeout=0.2))
             except pexpect.TIMEOUT:
-                if holds(self._lines()):
-                    return self._lines()
+                if all(each(self._lines()) for each in holds):
+                    return
         raise AssertionError("\n".join(self.screen.display))
 
     def _lines(self) -> list[str]:
@@ -61,7 +61,7 @@ class Tui:
 @contextmanager
 def tui(gdb: Gdb, row: Row, columns: int) -> Iterator[Tui]:
     binary = toolchains.small("in-steps", row)
-    env = {**debuggers._environment(None), "TERM": "xterm", "LC_ALL": "C.UTF-8", "GOMAP_TRUTH": os.devnull}
+    env = {**debuggers._environment(None), "TERM": "vt102", "LC_ALL": "C.UTF-8", "GOMAP_TRUTH": os.devnull}
     settings = [part for line in ("pagination off", "confirm off") for part in ("-iex", f"set {line}")]
     args = ["-nx", "-q", *NO_SCRIPTS, *settings, "-x", str(LOAD), str(binary)]
     child = pexpect.spawn(str(gdb.path), args, env=env, dimensions=(48, columns), timeout=PATIENCE)
@@ -76,9 +76,16 @@ def marked(lines: list[str]) -> list[str]:
     return [line[2:] for line in lines if line.startswith("* ")]
 
 
+def unmarked(lines: list[str]) -> bool:
+    return not marked(lines)
+
+
 def test_window(gdb: Gdb, system_go: Row) -> None:
     def has(text: str) -> Callable[[list[str]], bool]:
         return lambda lines: any(re.search(text, line) for line in lines)
+
+    def hasnt(text: str) -> Callable[[list[str]], bool]:
+        return lambda lines: not has(text)(lines)
 
     with tui(gdb, system_go, 100) as at:
         at.type("layout hmap")
@@ -86,28 +93,22 @@ def test_window(gdb: Gdb, system_go: Row) -> None:
         at.type("set hmap window main.Kept --entries 4")
         at.window(has("hmap-show: no process: start one with run"))
         at.type("run")
-        lines = at.window(has(r'1 +"one"'))
-        assert has(r"^  map\[int\]string  main.Kept  0x")(lines) and has("^  1 entry in 8 slots")(lines)
+        at.window(has(r'1 +"one"'), has(r"^  map\[int\]string  main.Kept  0x"), has("^  1 entry in 8 slots"))
         at.type("continue")
-        lines = at.window(has(r'1 +"uno"'))
-        assert [" ".join(line.split()) for line in marked(lines)] == ['0/0 1 "uno"']
+        at.window(lambda lines: [" ".join(line.split()) for line in marked(lines)] == ['0/0 1 "uno"'])
         at.type("continue")
-        lines = at.window(lambda lines: has(r'1 +"uno"')(lines) and not marked(lines))
+        at.window(has(r'1 +"uno"'), unmarked)
         at.type("continue")
-        lines = at.window(has(r'2 +"two"'))
-        assert has(r'^\* .* 2 +"two"')(lines) and not has('"uno"')(lines) and not has(r"^\* .*layout")(lines)
+        at.window(has(r'^\* .* 2 +"two"'), hasnt('"uno"'), hasnt(r"^\* .*layout"))
         at.type("set hmap window main.Other")
-        lines = at.window(has(r'"left" +7'))
-        assert not marked(lines)
+        at.window(has(r'"left" +7'), unmarked)
         at.type("set hmap window main.Nothing")
-        lines = at.window(has("main.Nothing"))
-        assert has("hmap-show: ")(lines) and not has("Last shown")(lines)
+        at.window(has("main.Nothing"), has("hmap-show: "), hasnt("Last shown"))
         at.type("set hmap window main.Kept")
         at.window(has(r'2 +"two"'))
         at.type("continue")
-        lines = at.window(has("hmap-show: no process"))
-        assert has("Last shown:")(lines) and has(r'2 +"two"')(lines) and not marked(lines)
+        at.window(has("hmap-show: no process"), has("Last shown:"), has(r'2 +"two"'), unmarked)
         at.type("tui disable")
         at.type("hmap-show main.Other")
         at.type("tui enable")
-        lines = at.window(has("hmap-show: no process"))
+        at.window(has("hmap-show: no process"))

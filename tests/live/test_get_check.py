@@ -111,6 +111,7 @@ OTHERS = (
 MANY = ("pointers", "process", "syncmap", "values")
 #: And why the rest is not asked here.
 ELSEWHERE = {
+    "breaks": "test_breaks.py stops it",
     "advise": "test_advise.py compares each change with what the program measures",
     "census": "test_census.py compares all its maps with its own list",
     "churn": "never stops: test_direct.py reads it while it runs",
@@ -135,6 +136,7 @@ ELSEWHERE = {
     "shared": "C code, a library, a plugin: test_builds.py asks all keys",
     "small": "programs of single tests",
     "truth": "is no program",
+    "written": "test_trace_writes.py traces it",
     "writes": "test_writes.py asks at every instruction of its writes",
     "watched": "never stops: test_gomap_top.py watches it",
 }
