@@ -73,7 +73,7 @@ class DelveBreaker:
                 conditions = Conditions(watcher)
                 condition = conditions.at_places() if word is None or why is not None else conditions.at_word()
                 self._amend(number, watcher, condition)
-            except BaseException:
+            except BaseException:  # Ctrl-C too: no breakpoint is left without its condition
                 self._clear(number)
                 raise
         except Refused as error:

@@ -104,7 +104,7 @@ class GdbBreaker:
                 why = self._watch(group, word)
             if word is None or why is not None:
                 self._break(group)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: no part of it is left
             self._remove(group)
             raise
         return _held(group), why

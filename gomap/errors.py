@@ -45,7 +45,7 @@ class UsageError(GomapError):
 
 
 class NoProcess(GomapError):
-    """There is no process, core file or image to read."""
+    """There is no process, core file or recorded map to read."""
 
     code = "no-process"
 

@@ -566,7 +566,7 @@ class _Text:
         return f"{one.entries:,}" + (f" ± {off:,}" if off else "")
 
     def _cells(self, one: Ranked) -> list[str]:
-        """Path, address and type; of a map that no variable led to the address is what it is called by."""
+        """Path, address and type. A map that no variable led to has no path: its address stands there."""
         if one.holder.kind in NO_VARIABLE:
             return [f"{self._typed(one)}  {self._unnamed(one)}", "", ""]
         return [self.names.named(one.holder), f"{one.address:#x}", self.names.type(one.type.name)]

@@ -79,7 +79,12 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     gone = ending.kind == "exited"
     sums = sorted(trace.sums.values(), key=lambda one: (-one.allocated, -one.growths))
     finals = [_final(trace, one, gone) for one in sums]
-    report = Report(_result(expr, wanted, type_name, trace, ending, seconds, sums, finals))
+    result = replace(
+        _result(expr, wanted, type_name, trace, ending, seconds),
+        lines=[_line(trace, one, final) for one, final in zip(sums, finals)],
+        growths=[_growth(one) for one in trace.kept],
+    )
+    report = Report(result)
     report.anomalies = _unread(trace)
     report.answer = [_answer(expr, trace, sums)]
     facts = _facts(trace.hits, ending, seconds, "growths")
@@ -159,12 +164,11 @@ def _result(
     expr: str | None,
     address: int | None,
     type_name: str | None,
-    trace: GrowthTrace,
+    trace: GrowthTrace | WriteTrace,
     ending: Ending,
     seconds: float,
-    sums: Sequence[Sum],
-    finals: Sequence[int],
 ) -> TraceResult:
+    """What every trace tells, without what it recorded."""
     return TraceResult(
         expr=expr,
         address=address,
@@ -174,8 +178,8 @@ def _result(
         cpu_seconds=ending.cpu,
         stops=trace.hits,
         count=trace.count,
-        lines=[_line(trace, one, final) for one, final in zip(sums, finals)],
-        growths=[_growth(one) for one in trace.kept],
+        lines=[],
+        growths=[],
     )
 
 
@@ -234,7 +238,7 @@ def _writes(context: Context, options: Mapping[str, Any], tracer: Tracer) -> Rep
     if trace.gone is not None:
         ending = replace(ending, kind="freed", place=trace.gone)
     sums = sorted(trace.sums.values(), key=lambda one: -sum(one.effects.values()))
-    report = Report(_written(expr, address, t.name, trace, ending, seconds, sums))
+    report = Report(replace(_result(expr, address, t.name, trace, ending, seconds), written=_written(trace, sums)))
     report.anomalies = _unread_writes(trace)
     report.answer = [_writes_answer(expr, trace, sums)]
     report.sections = [*_write_tables(trace, sums), Facts(_write_facts(trace, ending, seconds), apart=bool(sums))]
@@ -258,7 +262,7 @@ def _effects(trace: WriteTrace) -> Counter[str]:
 
 def _writes_answer(expr: str, trace: WriteTrace, sums: Sequence[WriteSum]) -> str:
     if not trace.count:
-        return f"nothing wrote to {expr}"
+        return f"no write to {expr} was seen"
     every = _effects(trace)
     which = ", ".join(human.plural(every[one], *_EFFECTS[one][1:]) for one in EFFECTS if every[one])
     lines = human.plural(len(sums), "line")
@@ -296,38 +300,18 @@ def _write_facts(trace: WriteTrace, ending: Ending, seconds: float) -> list[tupl
     return [*facts, ("method", how), *_facts(trace.hits, ending, seconds, "writes")]
 
 
-def _written(
-    expr: str,
-    address: int,
-    type_name: str,
-    trace: WriteTrace,
-    ending: Ending,
-    seconds: float,
-    sums: Sequence[WriteSum],
-) -> TraceResult:
-    return TraceResult(
-        expr=expr,
-        address=address,
-        type=type_name,
-        ended=ending.kind,
-        seconds=seconds,
-        cpu_seconds=ending.cpu,
-        stops=trace.hits,
-        count=trace.count,
-        lines=[],
-        growths=[],
-        written=WritesFacts(
-            method="watchpoint" if trace.instead is None else "breakpoints",
-            instead=trace.instead,
-            effects=dict(_effects(trace)),
-            lines=[
-                WriteLineRow(_call(one.site), sum(one.effects.values()), dict(one.effects), sorted(one.goroutines))
-                for one in sums
-            ],
-            keys=[WrittenKeyRow(key.json, key.told, count) for key, count in trace.by_key.most_common(MAX_KEYS)],
-            uncounted=trace.uncounted,
-            writes=[_write(one) for one in trace.kept],
-        ),
+def _written(trace: WriteTrace, sums: Sequence[WriteSum]) -> WritesFacts:
+    return WritesFacts(
+        method="watchpoint" if trace.instead is None else "breakpoints",
+        instead=trace.instead,
+        effects=dict(_effects(trace)),
+        lines=[
+            WriteLineRow(_call(one.site), sum(one.effects.values()), dict(one.effects), sorted(one.goroutines))
+            for one in sums
+        ],
+        keys=[WrittenKeyRow(key.json, key.told, count) for key, count in trace.by_key.most_common(MAX_KEYS)],
+        uncounted=trace.uncounted,
+        writes=[_write(one) for one in trace.kept],
     )
 
 

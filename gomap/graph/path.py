@@ -69,7 +69,12 @@ class Path:
 
     @property
     def shape(self) -> str:
-        """The path with * in place of each index, key and address: s.sessions[*].Tags. No key is read for it.
+        """The path with * in place of each index, key and address: s.sessions[*].Tags. No key is read for it."""
+        return "".join(self.steps)
+
+    @property
+    def steps(self) -> list[str]:
+        """The parts of the path's shape.
 
         A step, or two in turn, that are repeated are there once: the elements of a list, and the nodes of a tree at
         whatever depth, are of one shape.
@@ -87,7 +92,7 @@ class Path:
                 done.pop()
             else:
                 done.append(one)
-        return "".join(done)
+        return done
 
     @property
     def kind(self) -> str:

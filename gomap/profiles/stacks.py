@@ -1,4 +1,4 @@
-"""All maps as a profile: the way from a variable to a map is a stack, and what the map takes its values."""
+"""Maps as the samples of a profile: the path to a map is the stack, its numbers are the values."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ from collections.abc import Iterator
 from gomap.analysis.beyond import NO_VARIABLE, UNKNOWN
 from gomap.analysis.held import Holder
 from gomap.analysis.ranking import Ranked, Ranking
-from gomap.graph.path import DEREF, KeyPart, Path
 from gomap.profiles.messages import Frame
 
 #: Name and unit of what each map counts for.
 VALUES = (("maps", "count"), ("entries", "count"), ("bytes", "bytes"), ("waste", "bytes"))
 RETAINED = ("retained", "bytes")
-#: In place of an index or a key, so that maps of one shape are one stack.
-ANY = "[*]"
 
 
 def samples(ranking: Ranking, others: Ranking, retained: bool) -> dict[tuple[Frame, ...], list[int]]:
-    """What the maps of each way take together. others: maps that no variable led to. retained: also what each retains,
-    as the last value."""
+    """The values of each stack, added up; maps whose paths have one shape are one stack. others: maps that no variable
+    led to. retained: whether the bytes that each map retains are the last value."""
     found: dict[tuple[Frame, ...], list[int]] = {}
     for one, holder in _every(ranking, others):
         values = [1, one.count, one.bytes.allocated, one.bytes.waste]
@@ -41,35 +38,16 @@ def _every(ranking: Ranking, others: Ranking) -> Iterator[tuple[Ranked, Holder]]
 
 
 def _way(holder: Holder) -> Iterator[Frame]:
-    """The package variable, or the function and then its variable, and what each step from there leads to, all under
-    their whole names: pprof adds up what has one name."""
+    """The package variable, or the function and then its variable, and each step from there to the map. Each has the
+    whole path as its name, since pprof adds up frames of one name."""
     if holder.kind in NO_VARIABLE:
         yield Frame("no variable")
         return
-    place = holder.place
-    path: Path = holder.way
-    name = ""
+    place, name = holder.place, ""
     if place.kind != "global":
         function = place.function or "?"
         yield Frame(function, place.file or "", place.line or 0)
         name = f"{function} "
-    for part in path.parts:
-        if isinstance(part, (int, KeyPart)):
-            name += ANY
-        elif part == DEREF:
-            continue
-        elif part.startswith("(0x"):
-            name = f"({part.partition(':')[2]}"
-        else:
-            for step in _steps(part):
-                name += step
-                yield Frame(name)
-            continue
+    for step in holder.way.steps:
+        name += step
         yield Frame(name)
-
-
-def _steps(part: str) -> list[str]:
-    """Each step of ".a.b" by itself; a variable's name, an assertion and a call are one."""
-    if not part.startswith(".") or part.startswith(".("):
-        return [part]
-    return [f".{name}" for name in part[1:].split(".")]

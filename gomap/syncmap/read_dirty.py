@@ -127,7 +127,7 @@ class ReadDirtyWalk:
                         yield SyncEntry(key_type, key, value_type, value, where)
 
     def objects(self) -> Iterator[tuple[str, Iterable[int]]]:
-        """Addresses of all that it has allocated, with what it is: readOnly, parts of its two maps, entry, value."""
+        """Addresses of everything that it has allocated, by kind: readOnly, parts of its two maps, entry, value."""
         read, dirty, _, readonly = self.halves()
         yield "readOnly", (readonly,)
         for half, what in ((read, "read"), (dirty, "dirty")):

@@ -227,7 +227,7 @@ class TrieWalk:
         return name if name == ANY_POINTER or not name.startswith(SHAPE) else name[len(SHAPE) :]
 
     def objects(self) -> Iterator[tuple[str, Iterable[int]]]:
-        """Addresses of all that it has allocated, with what it is: entry or node."""
+        """Addresses of everything that it has allocated, by kind: entry or node."""
         yield "entry", [one.address for one in self.walk()]
         yield "node", self.inner
 
