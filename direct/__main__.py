@@ -10,7 +10,7 @@ usage: gomap pid PID [-c COMMAND]           read the maps of a process, which ke
        gomap FILE [-c COMMAND]              open a map that hmap-record saved
        gomap diff A B [OPTIONS]             compare two files: snapshots, recorded maps or core files
        gomap top PID                        watch the maps of a process, ranked, on a screen that refreshes
-       gomap doctor [PROG] [CORE|PID]       say what is missing on this machine, and the command that fixes it
+       gomap doctor [PROG|CORE|PID ...]     say what is missing on this machine, and the command that fixes it
        gomap gdbinit                        print the line to add to gdb's initialization file
        gomap zipapp [FILE]                  write gomap.pyz, one file that needs only Python, for containers
        gomap completion                     print the completion script for bash and zsh

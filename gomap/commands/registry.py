@@ -134,7 +134,7 @@ the selected goroutine, --scope all the frames of all goroutines.
 
 Two headers with the same buckets are reported separately: a header was copied through unsafe.
 
-Maps that are held in the same way, such as s.users["a"].Tags and s.users["b"].Tags, are one entry, and maps that the
+Maps that are held in the same way, such as s.users["a"].Tags and s.users["b"].Tags, are one row, and maps that the
 program's own variables hold come first. The standard library's own maps are only counted unless --std is given: the
 maps that only its package variables lead to, with no type of another package on the way. JSON lists all maps.
 """,
@@ -323,11 +323,11 @@ map may be garbage that is not collected yet, or be held by a value without a ty
 optimized out.
 
 --values also counts the heap memory that keys and values keep alive: strings, slices, structs behind pointers, and
-values in interfaces. Each object is counted once, for the first map that leads to it. A map in a map has a row of
+values in interfaces. Each object is counted once, for the largest map that leads to it. A map in a map has a row of
 its own. Variables captured by closures are not followed.
 
 --group adds up maps: those of one type, of one package (of the variable that holds them), of one owner (package
-variable or function) or of one size (number of entries). 100,000 small maps of one type are one row.
+variable or function) or of one size (entries: 0, 1, 2 to 3, 4 to 7, ...). 100,000 small maps of one type are one row.
 
 --by retained ranks maps by the bytes that a collection would free without the map: the map itself and everything
 that only the map leads to. A map inside another map counts for both. --unreachable lists the maps that are garbage:
@@ -409,7 +409,7 @@ keys or values were stored in them directly. Without EXPR it looks at all maps o
 no variable leads to.
 
 Each figure is computed from the program's memory, in the allocator's size classes, and is what this change alone
-saves. An estimate has its margin of error. A line `if` states a condition that can't be seen in memory.
+saves. Estimates are printed with their margin of error. A line `if` states a condition that can't be seen in memory.
 
 Keys and elems of more than 128 bytes, and memory behind pointers, are not searched for strings. sync.Maps are not
 looked at.
@@ -554,7 +554,9 @@ Needs a live amd64 process in gdb or Delve.
 """,
         args=(
             Arg("EXPR", f"{EXPR_HELP} (default: list the breakpoints that are set)", optional=True),
-            Arg("--on", "when to stop: write, insert, delete, growth, clear or len>N", "EVENT", event),
+            Arg(
+                "--on", "when to stop (needed with EXPR): write, insert, delete, growth, clear or len>N", "EVENT", event
+            ),
             Arg("--key", "only for this key: a Go literal or a variable", "KEY"),
             Arg("--log", "print the line and continue"),
             Arg("--delete", "remove breakpoint N, or all", "N", number_or_all),
