@@ -12,6 +12,7 @@ from typing import Any, Callable, Protocol
 
 from delve_bridge.rpc import Api, Refused, ended
 from delve_bridge.transport import Through
+from gomap import human
 from gomap.answers.breaks import line_of
 from gomap.errors import GomapError
 from gomap.memory import Memory
@@ -97,7 +98,7 @@ class DelveBreaker:
                 if not again or STALE not in str(error):
                     return None, f"Delve refuses a watchpoint ({error})"
                 self._clear(self._watchpoint(Word("", (word.address & ~7) + 16, 1)))
-        return None, None
+        raise AssertionError("the second try returns")
 
     def _watchpoint(self, word: Word) -> int:
         expression = f"*(*uint{8 * word.size})({word.address:#x})"
@@ -180,8 +181,9 @@ class DelveBreaker:
         """As Breaker.last."""
         return next(self.events(self._session.stopped()), None)
 
-    def events(self, state: Mapping[str, Any]) -> Iterator[tuple[int, Event]]:
-        """What the threads have done that are stopped at one, the selected thread first."""
+    def events(self, state: Mapping[str, Any], follows: bool = False) -> Iterator[tuple[int, Event]]:
+        """What the threads have done that are stopped at one, the selected thread first. follows: whether this is asked
+        once at each stop. Raises GomapError for a stop that can't be read."""
         selected = (state.get("currentThread") or {}).get("id")
         threads = sorted(state.get("Threads") or (), key=lambda thread: thread.get("id") != selected)
         for thread in threads:
@@ -191,17 +193,18 @@ class DelveBreaker:
                 continue
             register = self._session.thread_registers(int(thread["id"]))
             hit = Hit(int(thread["pc"]), register, self._session.memory().read)
-            try:
-                watches = bool(thread["breakPoint"].get("WatchExpr")) or hit.address not in watcher.places
-                event = watcher.at_word(hit, follows=False) if watches else watcher.at_place(hit)
-            except GomapError:
-                continue
+            watches = bool(thread["breakPoint"].get("WatchExpr")) or hit.address not in watcher.places
+            event = watcher.at_word(hit, follows=False) if watches else watcher.at_place(hit, follows)
             if event is not None:
                 yield number, event
 
     def lines(self, state: Mapping[str, Any]) -> list[str]:
         """The line about each of these."""
-        return [line_of(number, self._session.breaks[number].wanted, event) for number, event in self.events(state)]
+        try:
+            events = list(self.events(state, follows=True))
+        except GomapError as error:
+            return [human.one_line(f"hmap-break: this stop can't be read: {error}")]
+        return [line_of(number, self._session.breaks[number].wanted, event) for number, event in events]
 
 
 def _number(answer: Mapping[str, Any]) -> int:

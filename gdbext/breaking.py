@@ -52,6 +52,7 @@ class _Group:
 
     def happened(self, number: int) -> bool:
         """Whether what is wanted has happened where gdb has come to the breakpoint of this number."""
+        self.event = None
         frame = gdb.newest_frame()
         place = self.places.get(number)
         hit = Hit(frame.pc() if place is None else place, lambda name: _register(frame, name), _read)
@@ -196,6 +197,8 @@ def _stopped(event: Any) -> None:
 def _continued(_event: Any) -> None:
     global _last
     _last = None
+    for group in _groups:
+        group.event = None
 
 
 def _ended(event: Any) -> None:

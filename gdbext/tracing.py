@@ -67,8 +67,8 @@ class _Run:
         self._hit = hit
         self._inferior = gdb.selected_inferior()
         self.problem: BaseException | None = None
-        #: lost: the program exited while gdb resumed it: from then on gdb 13 asks dead threads for their registers.
         self.hits = 0
+        #: lost: the program exited while gdb resumed it: from then on gdb 13 asks dead threads for their registers.
         self.enough = self.pressed = self.asked = self.over = self.lost = False
         self.event: Any = None
         self.exited: Any = None

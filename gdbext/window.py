@@ -88,6 +88,8 @@ class MapWindow:
             return False
         if self._shown is not None and wanted[0] != self._shown[0]:
             self._before, self._first, self._answer = None, 0, []
+        if self._shown is not None and wanted[1] != self._shown[1]:
+            self._before = None  # lines of another width
         self._shown = wanted
         self._stale = False
         self._lines = self._asked(wanted[0], max(wanted[1] - len(_SAME), 20)) if wanted[0] else [_UNSET]
@@ -112,6 +114,7 @@ class MapWindow:
     def _draw(self) -> None:
         if not self._tui.is_valid():
             return
+        self._first = min(self._first, max(len(self._lines) - self._tui.height, 0))
         lines = self._lines[self._first :][: self._tui.height]
         room = self._tui.width - len(_SAME)
         marked = [(_CHANGED if self._changed(line) else _SAME) + line[:room] for line in lines]

@@ -54,7 +54,7 @@ class _SpeltName:
             yield from typenames.paths_of(self.target, self.parts[0])
 
 
-#: Variables that a name may stand for, each with how many of its parts it takes, what comes first first.
+#: The variables that a name may stand for, best first: (variable, how many parts of the name it takes).
 _Found = Iterator[tuple[Variable, int]]
 
 
@@ -127,7 +127,7 @@ def _something_else(wanted: _SpeltName) -> str | None:
 
 
 def _unused(wanted: _SpeltName) -> str | None:
-    """Why a variable of a package that is there is not."""
+    """Why there is no such variable, if the name begins with a package of the program."""
     target, package = wanted.target, wanted.package
     if not wanted.dotted:
         return None

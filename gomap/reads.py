@@ -98,8 +98,7 @@ def packed(memory: Memory, addresses: Sequence[int], size: int) -> Iterator[tupl
 
 
 def scattered(memory: Memory, addresses: Sequence[int], size: int) -> Iterator[tuple[int, bytes | None]]:
-    """As gather, where next to nothing lies between the objects that is wanted too: in one go, where the memory can do
-    that."""
+    """As gather, for objects far from each other: in one call if the memory can do that. addresses: ascending."""
     whole = joined(memory, addresses, [size] * len(addresses))
     if whole is None:
         for address, data in gather(memory, addresses, size):

@@ -52,7 +52,7 @@ def _pieces(word: str, first: int, room: int) -> list[str]:
     """A word in pieces of at most `room` columns, the first of at most `first`."""
     pieces = []
     left = max(first, 1)
-    while columns(word) > left:
+    while columns(word[:4096]) > left or columns(word) > left:  # of a very long word most is not measured
         end = _end(word, left)
         pieces.append(word[:end])
         word, left = word[end:], max(room, 1)

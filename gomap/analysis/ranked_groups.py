@@ -95,10 +95,10 @@ def _size(one: Ranked) -> str:
 
 
 def alike(one: Ranked) -> Hashable:
-    """What maps have in common that are one row for people: type, shape of the way, and whether they share buckets.
-    Maps that no variable led to are alike where their types are known in the same way."""
+    """What maps that are one row for people have in common: type, shape of the path, and whether they share buckets.
+    A map that no variable led to has a row of its own: what is known of its type and its fate is known of it alone."""
     if one.holder.kind in NO_VARIABLE:
-        return one.holder.kind, one.type.name, one.known_by, one.address if one.type is UNKNOWN else 0
+        return one.address
     return shape(one.holder), one.type.name, one.shares is None
 
 

@@ -20,6 +20,7 @@ from gomap.golang.layouts.structure import TOO_MANY, too_many
 from gomap.gotypes import POINTER_KINDS, SCALAR_KINDS, GoType, Kind
 from gomap.human import an
 from gomap.known import find
+from gomap.known.numbers import whole
 from gomap.known.times import DURATION, TIME, instant_of, parse_duration
 from gomap.listing import bare, raw_texts, texts
 from gomap.progress import Progress
@@ -38,7 +39,7 @@ _SIZED = (Kind.STRING, Kind.SLICE, Kind.MAP)
 #: A value in an interface, behind its type.
 _CONVERTED = re.compile(r"[\w./~%*·\[\],-]+\((?P<value>.*)\)\Z", re.S)
 #: Numbers as Go writes them: 007 is none.
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[+-]\d+|/\d+)?\Z")
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:/[1-9]\d*|(?:\.\d+)?(?:e[+-]\d+)?)\Z")
 #: Steps of one field: values.py has a limit of its own for what it shows.
 MAX_STEPS = 16
 #: Rows in an order that are kept: all of them are there before the first is known.
@@ -253,7 +254,10 @@ def _natural(text: str) -> tuple[int, Any]:
     if text in ("nil", "NULL"):
         return _ABSENT
     if _NUMBER.match(text):
-        return _A_NUMBER, Fraction(text) if "/" in text else float(text) if {".", "e"} & set(text) else int(text)
+        above, _, below = text.partition("/")
+        if below:
+            return _A_NUMBER, Fraction(whole(above), whole(below))
+        return _A_NUMBER, float(text) if {".", "e"} & set(text) else whole(text)
     return _A_TEXT, bare(text)
 
 

@@ -25,13 +25,8 @@ def line_of(number: int, wanted: Wanted, event: Event) -> str:
     words = _WORDS[event.what]
     if words.endswith(" of"):
         words += f" {event.key_text if event.key_text is not None else 'a key that could not be read'}"
-    entries = f" ({_entries(event)})" if event.entries is not None else ""
+    entries = f" ({human.plural(event.entries, 'entry')})" if event.entries is not None else ""
     return human.one_line(f"{start}: {words} by {_who(event)}{entries}")
-
-
-def _entries(event: Event) -> str:
-    assert event.entries is not None, "asked before"
-    return f"{human.number(event.entries)} {'entry' if event.entries == 1 else 'entries'}"
 
 
 def _who(event: Event) -> str:

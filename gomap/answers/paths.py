@@ -67,9 +67,7 @@ class ShortNames:
             return name
         with suppress(GomapError):
             here = self._target.package
-            if self._called(package) != [path] and any(
-                other != path and self._has(f"{other}.{variable}") for other in self._called(package)
-            ):
+            if any(other != path and self._has(f"{other}.{variable}") for other in self._called(package)):
                 return name
             # Names that hide the package's: a local variable's, and one of the selected package.
             hidden = self._has(package) or self._has(name[slash:]) or bool(here and self._has(f"{here}.{package}"))

@@ -25,7 +25,7 @@ def counting() -> PlainColumns:
 
 
 def arrays() -> NumpyColumns:
-    """What made the arrays that are there."""
+    """With numpy, for callers that already hold numpy arrays."""
     found = columns()
     assert isinstance(found, NumpyColumns)
     return found

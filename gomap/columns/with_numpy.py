@@ -246,6 +246,7 @@ class Pool:
         self._columns, self._memory = columns, memory
         self._data = columns.np.zeros(64 * self.BLOCK, columns.np.uint8)
         self._places: dict[int, int] = {}  # number of a block -> where it is, -1 when it can't be read
+        self._held = 0  # blocks in _data
 
     def fetch(self, pointers: Numbers, size: int) -> tuple[Rows, Numbers]:
         """As columns have it."""
@@ -256,6 +257,7 @@ class Pool:
         needed, which = np.unique(numbers, return_inverse=True)
         if len(self._places) + len(needed) > self.MOST:
             self._places.clear()
+            self._held = 0
             if len(needed) > self.MOST:
                 return columns.fetch(self._memory, pointers, size)
         bases = np.array([self._place(number) for number in needed.tolist()], np.int64)[which]
@@ -272,7 +274,7 @@ class Pool:
         place = self._places.get(number)
         if place is None:
             np = self._columns.np
-            place = len(self._places) * self.BLOCK
+            place = self._held * self.BLOCK
             try:
                 block = self._memory.read(number * self.BLOCK, self.BLOCK)
             except MemoryFault:
@@ -281,5 +283,5 @@ class Pool:
             if place + self.BLOCK > len(self._data):
                 self._data = np.concatenate([self._data, np.zeros(len(self._data), np.uint8)])
             self._data[place : place + self.BLOCK] = np.frombuffer(block, np.uint8)
-            self._places[number] = place
+            self._places[number], self._held = place, self._held + 1
         return place

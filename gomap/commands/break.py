@@ -7,21 +7,23 @@ from typing import Any
 
 from gomap import human, syncmap
 from gomap.answers.breaks import line_of
+from gomap.answers.facts import call_facts
 from gomap.declare import Context
 from gomap.errors import GomapError, NotAMap, NotSet, UsageError
 from gomap.expr import keys_of
-from gomap.golang.runtime.goroutines import goroutines
+from gomap.golang.runtime.goroutines import stack_of
 from gomap.golang.runtime.heap import Room
 from gomap.maps import nonsense, view
 from gomap.report import Facts, Report, Section, Table
 from gomap.results.breaks import BreakEvent, BreakResult, BreakRow
-from gomap.results.shared import CallFacts
 from gomap.target import Variable
 from gomap.trace.breaker import Breaker, Held, breaker_of
 from gomap.trace.events import Event, Wanted, Watcher
 from gomap.values import Limits
 
-#: What each event is called where it is told what the program stops at.
+#: What the program is stopped at, and what has happened there.
+_Stop = tuple[Held, Watcher, Event]
+#: The words for each event in the answer.
 _STOPS = {
     "write": "each write to",
     "insert": "each insert into",
@@ -50,11 +52,12 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         return _list(breaker)
     watcher = _watcher(context, expr, options)
     held, why = breaker.set(watcher)
-    report = Report(_result(breaker, held.number))
+    every = breaker.all()
+    report = Report(_result(every, _stop(breaker, every), held.number))
     wanted = watcher.wanted
     does = "logs" if wanted.log else "stops at"
     report.answer = [f"hmap-break {held.number} {does} {_what(wanted)}"]
-    report.sections = [Facts(_facts(watcher, held, why, breaker))]
+    report.sections = [Facts(_facts(watcher, held, why))]
     report.advice = _advice(watcher)
     return report
 
@@ -86,12 +89,12 @@ def _watcher(context: Context, expr: str, options: Mapping[str, Any]) -> Watcher
     wrong = nonsense(view(target, t, address), Room(target))
     if wrong is not None:
         raise NotAMap(f"no valid map is at {address:#x}: its header has {wrong}")
-    for one in goroutines(target)[0]:
-        if one.stack[0] <= address < one.stack[1]:
-            raise GomapError(
-                f"the header of {expr} lies on the stack of goroutine {one.id}, and moves when the stack grows: "
-                "only a map on the heap can be watched"
-            )
+    holder = stack_of(target, address)
+    if holder is not None:
+        raise GomapError(
+            f"the header of {expr} lies on the stack of goroutine {holder.id}, and moves when the stack grows: "
+            "only a map on the heap can be watched"
+        )
     keys = keys_of(target, context.note, context.seek)
     key = None
     if options["--key"] is not None:
@@ -122,7 +125,7 @@ def _what(wanted: Wanted) -> str:
     return f"{_STOPS[wanted.event]} {wanted.expr}"
 
 
-def _facts(watcher: Watcher, held: Held, why: str | None, breaker: Breaker) -> list[tuple[str, str]]:
+def _facts(watcher: Watcher, held: Held, why: str | None) -> list[tuple[str, str]]:
     wanted, rows = watcher.wanted, []
     if wanted.key is not None:
         rows.append(("key", watcher.told(wanted.key)[1]))
@@ -148,7 +151,8 @@ def _advice(watcher: Watcher) -> list[str]:
     if wanted.limit is None or watcher.entries() <= wanted.limit:
         return []
     has = human.number(watcher.entries())
-    return [f"{wanted.expr} has {has} entries already: it stops once there were no more than {wanted.limit:,}"]
+    most = human.number(wanted.limit)
+    return [f"{wanted.expr} already has {has} entries: it stops only after the map has shrunk to {most} or fewer"]
 
 
 # -- what there is -----------------------------------------------------------------------------------------------
@@ -156,32 +160,31 @@ def _advice(watcher: Watcher) -> list[str]:
 
 def _list(breaker: Breaker) -> Report:
     every = breaker.all()
-    report = Report(_result(breaker))
+    stop = _stop(breaker, every)
+    report = Report(_result(every, stop))
     report.answer = [human.plural(len(every), "hmap-break") if every else "no hmap-break is set"]
     report.sections = _table(every)
-    last = _told(breaker)
-    if last is not None:
-        report.answer.append(f"stopped at {last}")
+    if stop is not None:
+        report.answer.append(f"stopped at {line_of(stop[0].number, stop[1].wanted, stop[2])}")
     return report
 
 
 def _last(breaker: Breaker) -> Report:
-    report = Report(_result(breaker))
-    report.plain = [f"{_told(breaker) or 'the program is not stopped at an hmap-break'}\n"]
+    every = breaker.all()
+    stop = _stop(breaker, every)
+    report = Report(_result(every, stop))
+    line = "the program is not stopped at an hmap-break"
+    report.plain = [f"{line if stop is None else line_of(stop[0].number, stop[1].wanted, stop[2])}\n"]
     return report
 
 
-def _told(breaker: Breaker) -> str | None:
-    """The line about what the program is stopped at."""
+def _stop(breaker: Breaker, every: Sequence[Held]) -> _Stop | None:
+    """What the program is stopped at."""
     last = breaker.last()
-    held = _of(breaker, last)
-    if last is None or held is None or held.watcher is None:
-        return None
-    return line_of(held.number, held.watcher.wanted, last[1])
-
-
-def _of(breaker: Breaker, last: tuple[int, Event] | None) -> Held | None:
-    return next((held for held in breaker.all() if last is not None and held.number == last[0]), None)
+    for held in every:
+        if last is not None and held.number == last[0] and held.watcher is not None:
+            return held, held.watcher, last[1]
+    return None
 
 
 def _table(every: Sequence[Held]) -> list[Section]:
@@ -213,7 +216,8 @@ def _deleted(breaker: Breaker, which: int | None) -> Report:
         raise UsageError(f"no hmap-break {which}: {there}")
     for held in found:
         breaker.delete(held)
-    report = Report(_result(breaker, deleted=[held.number for held in found]))
+    left = breaker.all()
+    report = Report(_result(left, _stop(breaker, left), deleted=[held.number for held in found]))
     gone = human.ranges(held.number for held in found)
     report.answer = [f"hmap-break {gone} is removed" if len(found) == 1 else f"removed: {gone or 'none was set'}"]
     return report
@@ -222,8 +226,10 @@ def _deleted(breaker: Breaker, which: int | None) -> Report:
 # -- JSON --------------------------------------------------------------------------------------------------------
 
 
-def _result(breaker: Breaker, made: int | None = None, deleted: Sequence[int] = ()) -> BreakResult:
-    return BreakResult(made, list(deleted), [_row(held) for held in breaker.all()], _event(breaker))
+def _result(
+    every: Sequence[Held], stop: _Stop | None, made: int | None = None, deleted: Sequence[int] = ()
+) -> BreakResult:
+    return BreakResult(made, list(deleted), [_row(held) for held in every], None if stop is None else _event(*stop))
 
 
 def _row(held: Held) -> BreakRow:
@@ -248,19 +254,14 @@ def _row(held: Held) -> BreakRow:
     )
 
 
-def _event(breaker: Breaker) -> BreakEvent | None:
-    last = breaker.last()
-    held = _of(breaker, last)
-    if last is None or held is None or held.watcher is None:
-        return None
-    event = last[1]
+def _event(held: Held, watcher: Watcher, event: Event) -> BreakEvent:
     return BreakEvent(
         number=held.number,
-        expr=held.watcher.wanted.expr,
+        expr=watcher.wanted.expr,
         what=event.what,
         key=event.key,
         key_text=event.key_text,
         entries=event.entries,
         goroutine=event.goroutine,
-        location=None if event.site is None else CallFacts(event.site.function, event.site.file, event.site.line),
+        location=call_facts(event.site),
     )

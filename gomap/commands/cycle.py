@@ -82,8 +82,9 @@ def _answer(expr: str, variable: Variable, found: CycleSearch, selection: Select
     if not found.possible:
         return f"no cycle: nothing of type {variable.type.name} can lead back to itself"
     objects = f"{human.plural(found.objects, 'object')} reachable"
-    if selection.narrows and found.all and not found.of:
-        more = "" if found.of is not None else "of those that were worked out, "
+    if selection.narrows and found.all and not found.asked:
+        whole = found.of is not None and not (found.unread or found.shortened or found.interrupted)
+        more = "" if whole else "of those that were worked out, "
         return f"no cycle {selection.asked} ({more}{human.plural(found.all, 'cycle')} in all, {objects})"
     if not found.cycles and found.of != 0:
         return f"there are cycles ({objects})"
@@ -94,8 +95,8 @@ def _answer(expr: str, variable: Variable, found: CycleSearch, selection: Select
             return f"no cycle in what was looked at: {objects}, and more"
         return f"no cycle: {objects}"
     first = found.cycles[0]
-    number = "more than " if found.of is None else ""
-    several = human.plural(found.asked if found.of is None else found.of, "cycle")
+    number = "at least " if found.of is None else ""
+    several = human.plural(found.asked, "cycle")
     kinds = f" of {human.plural(found.of_kinds, 'kind')}" if found.of is None or found.of_kinds < found.of else ""
     counted = f"{number}{several}{kinds}, {objects}"
     if first.own:

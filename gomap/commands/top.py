@@ -74,6 +74,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if by == "retained" and (group or of_garbage):
         other = "--group" if group else "--unreachable"
         raise UsageError(f"--by retained ranks single maps that are alive: it can't be combined with {other}")
+    if of_garbage and selection.package is not None:
+        raise UsageError("no variable leads to garbage, so that --package can't select it: leave one of the two out")
     with_values = options["--values"] or by == "values"
     file = options["--pprof"]
     if file is not None:
@@ -146,7 +148,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     every_map = ranking.number + len(more.maps)
     if selection.narrows:
         number = asked.number + unnamed.number
-        report.answer = _asked_words(asked, unnamed, selection, every_map)
+        report.answer = [*_asked_words(asked, unnamed, selection, every_map), *not_searched(more)]
         if options.get("--json"):
             report.cut(f"maps {selection.asked}", number, every_map)
     elif dead is not None:
@@ -504,8 +506,9 @@ class _Text:
         if left:
             facts.append(("more", f"{human.plural(left, 'map')}: -n 0 lists all"))
         report.sections.append(Facts([*facts, *hidden] if shown else hidden))
-        best = sorted(rows, key=lambda one: one.gives_back, reverse=True)[:3]
-        back = sum(one.gives_back for one in rows)
+        named = [one for one in rows if one.example.holder.kind not in NO_VARIABLE]
+        best = sorted(named, key=lambda one: one.gives_back, reverse=True)[:3]
+        back = sum(one.gives_back for one in named)
         if back and best[0].gives_back >= 4096:
             paths = [f"{self._whole(one, place=False)} {human.size(one.gives_back)}" for one in best]
             worth = [path for path, one in zip(paths, best) if one.gives_back >= 4096]

@@ -12,11 +12,11 @@ from typing import Any
 from gomap import human
 from gomap.analysis.changes import make
 from gomap.anomaly import Anomaly
+from gomap.answers.facts import call_facts
 from gomap.declare import Context
 from gomap.errors import NotSet, UsageError
 from gomap.memory import forget
 from gomap.report import Facts, Lines, Report, Section, Table
-from gomap.results.shared import CallFacts
 from gomap.results.trace import (
     CopiedFacts,
     GrownEntries,
@@ -42,7 +42,7 @@ _ENDINGS = {
     "breakpoint": "the program came to {}",
     "stopped": "the program stopped: {}",
     "exited": "{}",
-    "freed": "the map was freed: {}",
+    "freed": "{}",
 }
 #: Type arguments of a generic function, which is compiled for a shape: the runtime's tracebacks leave them out too.
 _SHAPES = re.compile(r"\[go\.shape\..*\]")
@@ -109,6 +109,8 @@ def _unread(trace: GrowthTrace) -> list[Anomaly]:
 
 def _answer(expr: str | None, trace: GrowthTrace, sums: Sequence[Sum]) -> str:
     what = expr if expr is not None else human.plural(len({key for one in sums for key in one.maps}), "map")
+    if not trace.count and trace.unread:
+        return "no growth could be read"
     if not trace.count:
         return f"{expr} did not grow" if expr is not None else "no map grew"
     lines = human.plural(len({one.site for one in sums}), "line")
@@ -156,10 +158,6 @@ def _facts(stops: int, ending: Ending, seconds: float, what: str) -> list[tuple[
     ]
 
 
-def _call(site: Location | None) -> CallFacts | None:
-    return None if site is None else CallFacts(site.function, site.file, site.line)
-
-
 def _result(
     expr: str | None,
     address: int | None,
@@ -185,7 +183,7 @@ def _result(
 
 def _line(trace: GrowthTrace, one: Sum, final: int) -> GrowthLineRow:
     return GrowthLineRow(
-        location=_call(one.site),
+        location=call_facts(one.site),
         type=one.type.name,
         growths=one.growths,
         kinds=one.kinds,
@@ -211,7 +209,7 @@ def _growth(one: Traced) -> GrowthEventRow:
         copied=grown.copied,
         allocated=grown.allocated,
         goroutine=one.goroutine,
-        location=_call(one.site),
+        location=call_facts(one.site),
     )
 
 
@@ -262,7 +260,7 @@ def _effects(trace: WriteTrace) -> Counter[str]:
 
 def _writes_answer(expr: str, trace: WriteTrace, sums: Sequence[WriteSum]) -> str:
     if not trace.count:
-        return f"no write to {expr} was seen"
+        return f"no write to {expr} {'could be read' if trace.unread else 'was seen'}"
     every = _effects(trace)
     which = ", ".join(human.plural(every[one], *_EFFECTS[one][1:]) for one in EFFECTS if every[one])
     lines = human.plural(len(sums), "line")
@@ -306,7 +304,7 @@ def _written(trace: WriteTrace, sums: Sequence[WriteSum]) -> WritesFacts:
         instead=trace.instead,
         effects=dict(_effects(trace)),
         lines=[
-            WriteLineRow(_call(one.site), sum(one.effects.values()), dict(one.effects), sorted(one.goroutines))
+            WriteLineRow(call_facts(one.site), sum(one.effects.values()), dict(one.effects), sorted(one.goroutines))
             for one in sums
         ],
         keys=[WrittenKeyRow(key.json, key.told, count) for key, count in trace.by_key.most_common(MAX_KEYS)],
@@ -322,5 +320,5 @@ def _write(one: Written) -> WriteEventRow:
         key_text=None if one.key is None else one.key.told,
         entries=one.entries,
         goroutine=one.goroutine,
-        location=_call(one.site),
+        location=call_facts(one.site),
     )

@@ -31,8 +31,8 @@ from gomap.target import Target
 
 #: Bytes of the heap that are looked at together: columns of their words fit into a processor's cache.
 CHUNK = 4 << 20
-#: Objects whose pointers are kept: a container of thousands is asked about each of them.
-MAX_SLOTS = 256
+#: Pointers of objects that are kept: a container of thousands is asked about each of them.
+MAX_SLOTS = 1 << 20
 #: How it is known where the objects of a span have pointers.
 NOWHERE, IN_SPAN, IN_FRONT, OF_SPAN, IN_ARENA = range(5)
 
@@ -99,7 +99,9 @@ class HeapGraph:
         """Addresses of the pointers that one object has to the other."""
         found = self._slots.get(one)
         if found is None:
-            if len(self._slots) >= MAX_SLOTS:
+            if self.starts[one + 1] - self.starts[one] > MAX_SLOTS:
+                return [where for where, leads in self._pointers_of(one) if leads == other]
+            if sum(map(len, self._slots.values())) >= MAX_SLOTS:
                 self._slots.clear()
             found = self._slots[one] = {}
             for where, leads in self._pointers_of(one):

@@ -32,15 +32,28 @@ def big_int(look: Look, t: GoType, data: bytes) -> str | None:
     return None if value is None else _decimal(value)
 
 
+#: Digits that str() and int() take in every Python: recent ones refuse more than some 4,300.
+_DIGITS = 4000
+
+
+def whole(text: str) -> int:
+    """The number that the decimal digits are, behind a sign or none, however many they are."""
+    digits, value = text.lstrip("-"), 0
+    for at in range(0, len(digits), _DIGITS):
+        part = digits[at : at + _DIGITS]
+        value = value * 10 ** len(part) + int(part)
+    return -value if text.startswith("-") else value
+
+
 def _decimal(value: int) -> str:
-    """str(), which recent Pythons refuse for numbers of more than some 4,300 digits."""
-    size = 10**4000
+    """The number in decimal, however large it is."""
+    size = 10**_DIGITS
     if abs(value) < size:
         return str(value)
     parts, left = [], abs(value)
     while left:
         left, part = divmod(left, size)
-        parts.append(str(part).rjust(4000, "0"))
+        parts.append(str(part).rjust(_DIGITS, "0"))
     return ("-" if value < 0 else "") + "".join(reversed(parts)).lstrip("0")
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from gomap.analysis.beyond import NO_VARIABLE, UNKNOWN
 from gomap.analysis.held import Holder
-from gomap.analysis.ranking import Ranked, Ranking
+from gomap.analysis.ranking import Ranking
 from gomap.profiles.messages import Frame
 
 #: Name and unit of what each map counts for.
@@ -18,23 +19,14 @@ def samples(ranking: Ranking, others: Ranking, retained: bool) -> dict[tuple[Fra
     """The values of each stack, added up; maps whose paths have one shape are one stack. others: maps that no variable
     led to. retained: whether the bytes that each map retains are the last value."""
     found: dict[tuple[Frame, ...], list[int]] = {}
-    for one, holder in _every(ranking, others):
-        values = [1, one.count, one.bytes.allocated, one.bytes.waste]
+    for one, number in chain(ranking.counted(), others.counted()):
+        values = [number, one.count * number, one.bytes.allocated * number, one.bytes.waste * number]
         if retained:
-            values.append(one.retained or 0)
-        stack = (*_way(holder), Frame("type unknown" if one.type is UNKNOWN else one.type.name))
+            values.append((one.retained or 0) * number)
+        stack = (*_way(one.holder), Frame("type unknown" if one.type is UNKNOWN else one.type.name))
         before = found.get(stack)
         found[stack] = values if before is None else [sum(both) for both in zip(before, values)]
     return found
-
-
-def _every(ranking: Ranking, others: Ranking) -> Iterator[tuple[Ranked, Holder]]:
-    for part in (ranking, others):
-        for one in part.maps:
-            yield one, one.holder
-        for alike in part.alike:
-            for i in alike.positions:
-                yield alike.example, alike.many.holder(i)
 
 
 def _way(holder: Holder) -> Iterator[Frame]:

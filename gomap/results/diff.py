@@ -50,7 +50,9 @@ class ChangesRow:
     changed: Annotated[int, "maps"]
     count: Annotated[Signed, "by how much their entries changed"]
     bytes: Annotated[Signed, "by how much what they own changed"]
-    tombstones: Annotated[Signed, "by how much their deleted slots changed"]
+    tombstones: Annotated[
+        Signed, "by how much their deleted slots changed; maps whose number is not known in A or B are left out"
+    ]
 
 
 @dataclass(frozen=True)

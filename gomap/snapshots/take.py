@@ -16,6 +16,7 @@ from gomap.analysis.ranked_groups import KEYS
 from gomap.analysis.ranking import AlikeMaps, Ranked, Ranking, measure, measure_beyond
 from gomap.analysis.roots import Roots
 from gomap.anomaly import Anomaly
+from gomap.answers.facts import count_anomalies
 from gomap.declare import Context
 from gomap.errors import GomapError, Interrupted
 from gomap.golang.hashing.process import identity_of
@@ -65,12 +66,7 @@ def take(context: Context) -> tuple[Snapshot, list[Anomaly]]:
         work.add_alike(alike, progress)
     anomalies = [*found.anomalies, *searched.anomalies, *ranking.anomalies]
     snapshot = work.finish([*ranking.maps, *others.maps], progress)
-    if work.left_out:
-        which = f"{plural(work.left_out, 'map')} {'is' if work.left_out == 1 else 'are'} left out"
-        why = "corrupt, or written to while it was read" if target.running else "corrupt"
-        what = f"{which}: the header counts more entries than memory can hold, and is {why}"
-        anomalies.append(Anomaly("warning", "left-out", what, None))
-    return snapshot, anomalies
+    return snapshot, [*anomalies, *work.doubts()]
 
 
 def of_map(context: Context, expr: str) -> tuple[Snapshot, list[Anomaly]]:
@@ -81,7 +77,7 @@ def of_map(context: Context, expr: str) -> tuple[Snapshot, list[Anomaly]]:
     work, anomalies = _Taken(target, None, _source(target, None)), list[Anomaly]()
     if address:
         walk = walked(view(target, t, address), allocator(target))
-        found, structure, anomalies = walk.found, walk.structure, walk.anomalies
+        found, structure, anomalies = walk.found, walk.structure, count_anomalies(walk)
         added = work.row(
             address, walk.count, structure.bytes.allocated, structure.load, structure.total.tombstones, t.name, expr,
             variable.place.kind, variable.place.function or "",
@@ -92,13 +88,13 @@ def of_map(context: Context, expr: str) -> tuple[Snapshot, list[Anomaly]]:
             work.snapshot.clears[0] = found.header["clearSeq"] if field is not None else 0
     work.snapshot.texts = work.texts.all
     work.snapshot.entries = [_entries(context, expr, t, address)]
-    return work.snapshot, anomalies
+    return work.snapshot, [*anomalies, *work.doubts()]
 
 
 def list_entries(context: Context, expr: str) -> tuple[SavedEntries, list[Anomaly]]:
     """The entries of the map that the expression names, and its anomalies. Raises what resolving raises; NotAMap."""
     _, t, address = context.resolve_map(expr)
-    wrong = walked(view(context.target, t, address), allocator(context.target)).anomalies if address else []
+    wrong = count_anomalies(walked(view(context.target, t, address), allocator(context.target))) if address else []
     return _entries(context, expr, t, address), wrong
 
 
@@ -160,6 +156,15 @@ class _Taken:
             column.append(text(value))
         one.origins.append(0)
         return True
+
+    def doubts(self) -> list[Anomaly]:
+        """What is said of the maps that were left out."""
+        if not self.left_out:
+            return []
+        which = f"{plural(self.left_out, 'map')} {'is' if self.left_out == 1 else 'are'} left out"
+        why = "corrupt, or written to while it was read" if self.target.running else "corrupt"
+        what = f"{which}: the header counts more entries than memory can hold, and is {why}"
+        return [Anomaly("warning", "left-out", what, None)]
 
     def add(self, one: Ranked) -> None:
         nameless = one.holder.kind in NO_VARIABLE

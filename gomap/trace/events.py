@@ -107,7 +107,6 @@ class Watcher:
             raise GomapError(f"nothing in the program {words} of this type: it has no function for it")
         self._earlier = -1
         self.move()
-        self._deletes = functions.find([DELETE])
         #: What is known of the map's header since the last stop.
         self._count = self._read("count")
         self._flag = self._flag_now()
@@ -116,7 +115,6 @@ class Watcher:
         #: The last call that came to one of the places, and what a signal has left then.
         self._before: tuple[object, bytes | None] | None = None
         self.events = 0
-        self.last: Event | None = None
 
     # -- what a debugger is to stop at -------------------------------------------------------------------------
 
@@ -219,8 +217,9 @@ class Watcher:
             return None
         return self._found(hit, inside, begins=wanted.event == "write")
 
-    def at_place(self, hit: Hit) -> Event | None:
-        """What is about to happen where a thread is at one of the places; None for nothing that is wanted."""
+    def at_place(self, hit: Hit, follows: bool = True) -> Event | None:
+        """What is about to happen where a thread is at one of the places; None for nothing that is wanted. follows:
+        whether this is asked once at each such stop."""
         forget(self.target.memory)
         begun, hit = hit, self.calls.entered(hit, self._entries[hit.address])
         name = self._growing.get(hit.address)
@@ -231,7 +230,7 @@ class Watcher:
                 return None
             if self._is_of_another_type(descriptor):
                 return self._gone(hit, OTHER_TYPE)
-            if self._comes_again(begun, arguments, True):
+            if follows and self._comes_again(begun, arguments, True):
                 return None
             return self._made(hit, "growth", None, self._read("count"))
         if hit.register(self.operations.header_register()) != self.wanted.address:
@@ -246,7 +245,7 @@ class Watcher:
         if key is not None:
             has = self._has(key)
         changes = has is not None and has == (one.what == "delete")
-        if self._comes_again(begun, one.key, changes or one.what == "clear"):
+        if follows and self._comes_again(begun, one.key, changes or one.what == "clear"):
             return None
         return self._found(hit, one, begins=True)
 
@@ -275,18 +274,20 @@ class Watcher:
         wanted, key = self.wanted, self._key(hit, one)
         if wanted.key is not None and not (key is not None and self._is_wanted(key)):
             return None
-        what, count, event = one.what, self._read("count"), wanted.event
+        what, event, now = one.what, wanted.event, self._read("count")
+        count: int | None = now
         if begins:
             has = self._has(key) if key is not None else None
-            if what == "clear" and event == "clear" and not count:
+            if what == "clear" and event == "clear" and not now:
                 return None
             if what == "assign" and has is not None:
                 what = "overwrite" if has else "insert"
             if (event == "delete" and has is False) or (event in ("insert", "len") and has):
                 return None
-            if wanted.limit is not None and count != wanted.limit:
+            if wanted.limit is not None and now != wanted.limit:
                 return None
-            count = {"insert": count + 1, "delete": count - bool(has), "clear": 0}.get(what, count)
+            changed = {"insert": 1, "overwrite": 0, "delete": None if has is None else -int(has)}.get(what)
+            count = 0 if what == "clear" else None if changed is None else now + changed
         elif what == "assign":
             what = "insert"
         elif what == "clear":
@@ -295,9 +296,8 @@ class Watcher:
 
     def _made(self, hit: Hit, what: str, key: bytes | None, entries: int | None, why: str = "") -> Event:
         told, text = (None, None) if key is None else self.told(key)
-        self.last = Event(what, self.calls.goroutine(hit), self.calls.site(hit), told, text, entries, why)
         self.events += 1
-        return self.last
+        return Event(what, self.calls.goroutine(hit), self.calls.site(hit), told, text, entries, why)
 
     def _gone(self, hit: Hit, why: str) -> Event:
         return self._made(hit, "gone", None, None, why)
@@ -358,7 +358,7 @@ class Watcher:
         """Whether the map has the key; None where that can't be told."""
         try:
             found = view(self._keys.target, self.wanted.type, self.wanted.address)
-            result = lookup(found, self._keys.hasher, candidates(found, self._keys.hasher), key)
+            result = lookup(found, self._keys.hasher, candidates(found, self._keys.hasher), key, bounded=True)
         except GomapError:
             return None
         return None if result.broken is not None and not result.found else bool(result.found)
@@ -397,4 +397,4 @@ def _watched(header: GoType) -> Watched:
     for one in (SWISS, CLASSIC):
         if all(header.field(name) for name in (one.count, one.writing[0], one.seed, one.cleared)):
             return one
-    raise NoDebugInfo("the header of maps has none of the fields that tell of writes")
+    raise NoDebugInfo("the header of maps has none of the fields that show writes")

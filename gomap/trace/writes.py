@@ -16,7 +16,7 @@ from gomap.errors import GomapError
 from gomap.expr import keys_of
 from gomap.golang.layouts.layout import MapView
 from gomap.golang.layouts.lookup import choose, lookup
-from gomap.golang.runtime.goroutines import goroutines
+from gomap.golang.runtime.goroutines import stack_of
 from gomap.golang.runtime.mapcalls import WriteCall
 from gomap.golang.runtime.pclntab import Functions
 from gomap.gotypes import GoType, Kind
@@ -35,6 +35,8 @@ MAX_KEPT = MAX_KEYS = 10_000
 NEWEST = 3
 #: What a write did, in the order in which people read it. absent: a delete of a key that is not there.
 EFFECTS = ("insert", "overwrite", "delete", "absent", "clear")
+#: Why a trace ends.
+FREED = "the map was freed, and its header's memory is used for something else"
 _PLAIN = frozenset({Kind.BOOL, Kind.INT, Kind.UINT, Kind.FLOAT, Kind.COMPLEX})
 
 
@@ -106,9 +108,9 @@ class WriteTrace:
         keys = keys_of(target)
         self._keys = _Keys(target, t.key, Values(target, types=keys.hasher.types, comments=False))
         self._map = view(target, t, address)
-        self._stack = _stack_of(target, address)
+        self._stack, self._address = stack_of(target, address), address
         if self._stack is not None:
-            instead = f"the map lies on the stack of goroutine {self._stack[2]}, which the runtime may move"
+            instead = f"the map lies on the stack of goroutine {self._stack.id}, which the runtime may move"
         self.instead = instead
         self._lookup = None if instead is None else _Lookup(keys, self._map)
         self._writing, self._seed = self._map.writing, self._map.seed
@@ -146,20 +148,21 @@ class WriteTrace:
         now = self._again(self._map.address)
         if now.writing == self._writing:
             if not self._operations.is_of_map(hit):
-                self.gone = "its header was freed, and the memory is used for something else"
+                self.gone = FREED
             return None  # another flag of the same byte
         self._writing = now.writing
         begun, self._begun = self._begun, None
         if now.writing:
             call = self._operations.marking(hit)
             if call is None or self._is_another(now):
-                self.gone = "its header was freed, and the memory is used for something else"
+                self.gone = FREED
                 return None
             goroutine, site = self._calls.goroutine(hit), self._calls.site(hit)
             key = None
             if call.key is not None:
-                data = self._operations.marked_key(call, self._type.key.size, hit)
-                key = None if data is None else self._keys.told(data)
+                with suppress(GomapError):  # a write whose key can't be read is a write
+                    data = self._operations.marked_key(call, self._type.key.size, hit)
+                    key = None if data is None else self._keys.told(data)
             self._begun = _Begun(call, key, now.count, goroutine, site)
             return None
         self._seen(now)
@@ -189,7 +192,7 @@ class WriteTrace:
             return None
         now = self._again(one.address)
         if self._is_another(now):
-            self.gone = "it was freed, and another map lies there"
+            self.gone = "the map was freed, and another map is at its address"
             return None
         self._seen(now)
         state = (one, self._calls.position(hit), self._calls.caller(hit), now.header.data)
@@ -207,7 +210,7 @@ class WriteTrace:
     def _is_meant(self, one: Operation, hit: Hit) -> bool:
         if self._stack is None:
             return one.address == self._map.address
-        g, offset, _ = self._stack
+        g, offset = self._stack.address, self._stack.stack[1] - self._address
         return self._calls.position(hit)[1] == g and self._calls.stack_offset(hit, one.address) == offset
 
     def _outcome(self, one: Operation, now: MapView, hit: Hit) -> tuple[str | None, Key | None]:
@@ -293,12 +296,3 @@ class _Lookup:
         if result.broken is not None:
             raise GomapError(result.broken.message)
         return result.found
-
-
-def _stack_of(target: Target, address: int) -> tuple[int, int, int] | None:
-    """(*runtime.g, bytes below the stack's end, id) of the goroutine on whose stack the address is."""
-    with suppress(GomapError):
-        for one in goroutines(target)[0]:
-            if one.stack[0] <= address < one.stack[1]:
-                return one.address, one.stack[1] - address, one.id
-    return None

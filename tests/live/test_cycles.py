@@ -14,9 +14,6 @@ from tests.support.toolchains import Row
 
 #: A hundred thousand objects in a row: once a toolchain is enough.
 LONG = "main.Keep.Chain"
-
-
-#: Of the locals: an argument of the copying function, which is only there in the core.
 #: Of the locals: an argument of the copying function, which is only there in the core.
 ARGUMENT = "tree"
 

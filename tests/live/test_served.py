@@ -61,7 +61,7 @@ def test_released_server(swiss_go: Row, system_gdb: Gdb, request: pytest.Fixture
         pid = str(server.pid)
         with Watched(server.pid) as watched:
             maps = top("pid", pid)
-        assert not watched.stopped
+        assert watched.looks and not watched.stopped
         by_debug_information(maps, top("pid", pid, "--symbols", str(twin)))  # nothing is freed until it is checked
         check(maps, server)
         # What this test would say if gomap stopped the process.
@@ -118,12 +118,14 @@ class Watched(threading.Thread):
     def __init__(self, pid: int) -> None:
         super().__init__()
         self._tasks, self._ended, self.stopped = Path(f"/proc/{pid}/task"), threading.Event(), False
+        self.looks = 0
 
     def run(self) -> None:
         while not self._ended.wait(0.002):
             for task in self._tasks.iterdir():
                 with suppress(OSError):  # the thread has ended
                     status = (task / "status").read_text()
+                    self.looks += 1
                     traced = "TracerPid:\t0\n" not in status
                     self.stopped = self.stopped or traced or re.search(r"^State:\t[tT]", status, re.M) is not None
 

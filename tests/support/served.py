@@ -30,7 +30,7 @@ PACKAGE = "github.com/nats-io/nats-server/v2@v2.15.3"
 #: As the authors link it (.goreleaser.yml: -trimpath, -w), and without its symbol table, too.
 BARE = "-s -w"
 #: Seconds that the server has to start, and to answer.
-START = 60
+START, SLOW = 60, 600
 #: Subjects that the load is about: each has an entry in the server's cache of who wants what.
 SUBJECTS = 100
 
@@ -56,7 +56,7 @@ class Client:
     """A connection with so many subscriptions."""
 
     def __init__(self, port: int, subjects: Sequence[str]) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=START)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=SLOW)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rwb")
         self._file.readline()
@@ -168,7 +168,22 @@ def serving(binary: Path, clients: int, each: int = 1, sampled: bool = True) -> 
     profile asks for it alone."""
     with ExitStack() as until, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        options = ["-a", "127.0.0.1", "-p", "-1", "-m", "-1", "--profile", "-1", "--ports_file_dir", name]
+        # A client that answers no ping is disconnected after four minutes.
+        (folder / "conf").write_text('ping_interval: "1h"\n')
+        options = [
+            "-c",
+            str(folder / "conf"),
+            "-a",
+            "127.0.0.1",
+            "-p",
+            "-1",
+            "-m",
+            "-1",
+            "--profile",
+            "-1",
+            "--ports_file_dir",
+            name,
+        ]
         env = {"HOME": name, **({"GODEBUG": "memprofilerate=1", "GOGC": "off"} if sampled else {})}
         with open(folder / "log", "wb") as log:
             process = subprocess.Popen(

@@ -120,11 +120,11 @@ class Findings:
             self.unchecked.append(Unchecked(what, number, of, why))
 
     def untold(self, numbers: Mapping[str, int]) -> None:
-        """So many of each kind a walk has not told one by one."""
+        """Counts the anomalies that a walk did not list one by one. numbers: how many, by code."""
         for code, number in numbers.items():
             if self.counts.get(code):
                 self.more(code, number)
-            elif code == "unreadable":  # and of those that were told the core file has none
+            elif code == "unreadable":  # the core file lacks the memory of those that were listed, too
                 self.skip("parts", number, None, NOT_IN_CORE)
 
     def only(self, code: str, message: str, address: int | None) -> None:

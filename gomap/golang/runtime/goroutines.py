@@ -56,6 +56,11 @@ def goroutines(target: Target) -> tuple[list[Goroutine], list[Anomaly]]:
     return [found[address] for address in addresses if address in found], anomalies
 
 
+def stack_of(target: Target, address: int) -> Goroutine | None:
+    """The goroutine on whose stack the address is; None of an address that is on none. Raises as goroutines does."""
+    return next((one for one in goroutines(target)[0] if one.stack[0] <= address < one.stack[1]), None)
+
+
 class Reader:
     """Makes a Goroutine of a runtime.g. Raises NoDebugInfo."""
 
