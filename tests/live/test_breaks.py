@@ -316,6 +316,17 @@ def test_over_delve(both_layouts: Row, dlv: Dlv) -> None:
         assert left(session) == []
 
 
+def test_a_stop_is_told_as_often_as_it_is_asked_for(swiss_go: Row, dlv: Dlv, tmp_path: Path) -> None:
+    binary = toolchains.build("breaks", swiss_go, optimised=True)
+    with delves.bridge(dlv, ["exec", str(binary)]) as session:
+        console = Console(session, Style())
+        resume(session, "continue")
+        assert console.execute("hmap-break main.Kept --on growth").error is None
+        resume(session, "continue")
+        first, again = (console.execute("hmap-break --last").output for _ in range(2))
+        assert first == again and re.match(r"hmap-break \d+: main.Kept: growth", first), first
+
+
 def test_at_the_prompt_of_dlv(swiss_go: Row, dlv: Dlv, tmp_path: Path) -> None:
     """dlv's own continue stops there, and the line comes with it."""
     truth = str(tmp_path / "truth")

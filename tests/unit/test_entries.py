@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -129,6 +130,10 @@ def test_rows_in_order_are_chosen_from_many_windows(monkeypatch: pytest.MonkeyPa
         ("float64(2.5)", (0, 2.5)),
         ("1e+20", (0, 1e20)),
         ("1/4", (0, 0.25)),
+        ("1/0", (1, "1/0")),
+        ("1.5/2", (1, "1.5/2")),
+        ("-1" + "0" * 9000, (0, -(10**9000))),
+        ("1/1" + "0" * 9000, (0, Fraction(1, 10**9000))),
         ("007", (1, "007")),
         ('"5"', (1, "5")),
         ('main.Name("a\\"b")', (1, 'a"b')),
