@@ -196,9 +196,7 @@ def _stopped(event: Any) -> None:
 
 def _continued(_event: Any) -> None:
     global _last
-    _last = None
-    for group in _groups:
-        group.event = None
+    _last = None  # the groups keep their events: gdb resumes other threads between a condition and the stop
 
 
 def _ended(event: Any) -> None:
