@@ -6,7 +6,6 @@ complete and not larger than MAX_KEPT.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 
 from gomap import human
@@ -14,6 +13,7 @@ from gomap.analysis.retention import Retained
 from gomap.errors import GomapError
 from gomap.golang.runtime.heap import Heap
 from gomap.heap.graph import HeapGraph, algorithms, build
+from gomap.heap.objects import NoNumpy
 from gomap.heap.roots import HeapRoots, roots
 from gomap.progress import Progress, silent
 from gomap.target import Target, kept_of
@@ -85,10 +85,12 @@ def known_heap(target: Target, progress: Progress = silent) -> WholeHeap | None:
 @dataclass
 class HeapAtHand:
     """Gives the graph for optional information: if an earlier command has built it, or if building it is quick. None
-    if it can't be built. For a running process it is built for this command alone."""
+    if it can't be built. For a running process it is built for this command alone. no_packages: whether that was for
+    want of numpy or scipy."""
 
     target: Target
     progress: Progress = silent
+    no_packages: bool = False
     _found: WholeHeap | None = None
     _looked: bool = False
 
@@ -96,8 +98,10 @@ class HeapAtHand:
         """The graph; None where it can't be built or building it takes long."""
         if not self._looked:
             self._looked = True
-            with suppress(GomapError):
+            try:
                 self._found = self._small()
+            except GomapError as error:
+                self.no_packages = isinstance(error, NoNumpy)
         return self._found
 
     def _small(self) -> WholeHeap | None:

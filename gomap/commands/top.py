@@ -170,6 +170,10 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         else:
             number = asked.number + unnamed.number if selection.narrows else every_map
             words.describe(report, rows, most, number - (asked.number - seen.number), hidden)
+    listed = any(one.unnamed for one in shown_groups) or any(one.holder.kind in NO_VARIABLE for one in shown)
+    if at_hand.no_packages and dead is None and listed:
+        what = "with numpy and scipy, hmap-top also knows what keeps maps without a variable alive, and more types"
+        report.advice.append(f"{what}: python3 -m pip install numpy scipy")
     if interrupted:
         report.interrupted(ranking.number)
     if len(shown_groups) < len(groups):
