@@ -23,7 +23,7 @@ def size(value: int) -> str:
         amount /= 1024
     if unit == "B":
         return f"{value} B"
-    return f"{amount:.0f} {unit}" if amount >= 100 else f"{amount:.1f} {unit}"
+    return f"{amount:,.0f} {unit}" if amount >= 100 else f"{amount:.1f} {unit}"
 
 
 def power(value: int) -> str:
@@ -45,6 +45,12 @@ def plural(count: int, noun: str, many: str = "") -> str:
     if not many:
         many = noun[:-1] + "ies" if noun.endswith("y") and noun[-2] not in "aeiou" else noun + "s"
     return f"{number(count)} {many}"
+
+
+def ordinal(value: int) -> str:
+    """1st, 2nd, 3rd, 11th, 1,021st."""
+    ending = "th" if value % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(value % 10, "th")
+    return f"{number(value)}{ending}"
 
 
 def ranges(numbers: Iterable[int], most: int = 6) -> str:

@@ -55,21 +55,21 @@ class Table:
 
 @dataclass(frozen=True)
 class Heat:
-    """A strip of cells, each 0..1. legend: what one cell stands for. scale: what 0 and 1 mean."""
+    """A strip of cells, each 0..1. cell: what one stands for. scale: what 0 and 1 mean."""
 
     label: str
     cells: Sequence[float]
-    legend: str
+    cell: str
     scale: tuple[str, str] = ("empty", "full")
 
 
 @dataclass(frozen=True)
 class Bars:
-    """A histogram: (label, amount). headings: what labels and amounts are."""
+    """A histogram: (label, amount). title: what labels and amounts are."""
 
     label: str
     rows: Sequence[tuple[str, int]]
-    headings: tuple[str, str]
+    title: str
 
 
 @dataclass(frozen=True)
@@ -141,9 +141,9 @@ class Report:
     plain: list[str] | None = None
     unfinished: str | None = None
 
-    def cut(self, what: str, shown: int, of: int | None) -> None:
-        """Says that only a part is shown."""
-        self.truncated = [*(self.truncated or []), Cut(what, shown, of)]
+    def cut(self, what: str, shown: int, of: int | None, option: str | None = None) -> None:
+        """Says that only a part is shown. option: what shows more, as it is typed: -n 0."""
+        self.truncated = [*(self.truncated or []), Cut(what, shown, of, option)]
 
     def interrupted(self, shown: int = 0, what: str = "these results are incomplete") -> None:
         """Says that the user ended the search."""

@@ -167,7 +167,7 @@ def _describe(report: Report, advice: Advice, options: Mapping[str, Any], scanne
     for item in shown:
         report.sections += _sections(item)
     if len(shown) < len(advice.items):
-        report.cut("changes", len(shown), len(advice.items))
+        report.cut("changes", len(shown), len(advice.items), "-n 0")
     if advice.small:
         report.cut(f"{human.plural(advice.small, 'change')} that save fewer bytes left out (--min BYTES)", 0, None)
     if advice.unread:

@@ -44,7 +44,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         if found.of is None:
             report.cut("not all cycles were worked out", 0, None)
     elif found.of is None or len(found.cycles) < found.of:
-        report.cut("cycles", len(found.cycles), found.of)
+        report.cut("cycles", len(found.cycles), found.of, "--limit N")
     if selection.narrows and options.get("--json"):
         report.cut(f"cycles {selection.asked}", len(found.cycles), found.all)
     for what, shown, of in found.shortened:

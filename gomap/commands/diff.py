@@ -87,17 +87,17 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     _describe(report, sides, found, lists, options)
     report.anomalies += _doubts(sides, found)
     if len(found.changes) < found.every:
-        report.cut("maps", len(found.changes), found.every)
+        report.cut("maps", len(found.changes), found.every, "-n 0")
     groups = found.groups if options["--json"] else _of_several(found)
     told = (options["-n"] or len(groups)) if options["--json"] else SHOWN_GROUPS
     if alone is None and len(groups) > told:
-        report.cut("groups", told, len(groups))
+        report.cut("groups", told, len(groups), "-n 0" if options["--json"] else None)
     for one in lists:
         kinds = [len(one.added), len(one.removed), len(one.changed)]
         most = options["-n"] or sum(kinds)
         shown = sum(min(number, most) for number in kinds) if options["--json"] else min(sum(kinds), most)
         if shown < sum(kinds):
-            report.cut(f"changed entries of {one.after.expr}", shown, sum(kinds))
+            report.cut(f"changed entries of {one.after.expr}", shown, sum(kinds), "-n 0")
     if any(one.before.cut or one.after.cut for one in lists):
         report.cut("long, deep and unreadable values were compared only in part", 0, None)
     return report

@@ -86,7 +86,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         report.interrupted(sifted.looked, what)
         report.unfinished = f"interrupted: {what}"
     if sifted.shown < total:
-        report.cut("entries", sifted.shown, total)
+        report.cut("entries", sifted.shown, total, "--limit 0")
         if not limit and report.unfinished is None:
             report.unfinished = f"{sifted.shown:,} of {total:,} entries shown"
     if shown.cut:

@@ -248,7 +248,7 @@ def add_origins(context: Context, report: Report, shown: Sequence[Ranked], most:
             _table(replace(maps, lines=told), of=False),
         ]
     if len(told) < len(maps.lines):
-        report.cut("lines", len(told), len(maps.lines))
+        report.cut("lines", len(told), len(maps.lines), "-n 0")
 
 
 def _origins(target: Target, one: Ranked, lines: OriginLines, samples: Mapping[int, int]) -> Origins | None:

@@ -332,6 +332,8 @@ def _best(held: Sequence[Holder]) -> str:
 
 def _sections(each: Raced, searched: Searched) -> Iterator[Section]:
     flag = f"{each.mark or 'writing'} is {'set' if each.writing else 'not set'}"
+    if each.races and not each.writing:
+        flag += " now: a race can clear it"
     if each.address is None:
         flag = "" if each.inside[0].nil else "the address of its header could not be read"
     yield Lines([f"{each.name}  {flag}".rstrip()])

@@ -161,10 +161,10 @@ def _pictures(structure: Structure, buckets: str) -> list[Section]:
     if structure.main.buckets < 2:  # how many entries are in it is the answer's second line
         return []
     rows = [(str(k), amount) for k, amount in enumerate(structure.main.fill) if amount]
-    sections: list[Section] = [Bars("fill", rows, ("entries in each", buckets))]
+    sections: list[Section] = [Bars("fill", rows, f"number of {buckets} (right) by the entries in them (left)")]
     if structure.strip is not None and structure.strip.buckets > 1:
         per = structure.strip.per_cell
-        cell = f"each character is one {buckets[:-1]}" if per == 1 else f"each character is {per:,} {buckets}"
+        cell = f"one {buckets[:-1]}" if per == 1 else f"{per:,} {buckets}"
         sections.append(Heat(buckets, structure.strip.fractions(), cell))
     return sections
 
@@ -201,6 +201,6 @@ def _add_entries(
             report.sections.append(Facts([("more", more)]))
         return
     if listed < total:
-        report.cut("entries", listed, total)
+        report.cut("entries", listed, total, "--entries N")
     if values.cut:
         report.cut("values", listed, None)

@@ -186,7 +186,7 @@ def _entries(report: Report, variable: Variable, found: SyncMap, wanted: int, va
         rows.append((entry.where, key, value))
     report.sections.append(replace(entries_table("where", rows, values), right=frozenset()))
     if len(listed) < found.count:
-        report.cut("entries", len(listed), found.count)
+        report.cut("entries", len(listed), found.count, "--entries N")
     if values.cut:
         report.cut("values", len(listed), None)
     return listed

@@ -177,9 +177,9 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if interrupted:
         report.interrupted(ranking.number)
     if len(shown_groups) < len(groups):
-        report.cut("groups", len(shown_groups), len(groups))
+        report.cut("groups", len(shown_groups), len(groups), "-n 0")
     if not group and options.get("--json") and len(shown) < every_map and not selection.narrows:
-        report.cut("maps", len(shown), every_map)
+        report.cut("maps", len(shown), every_map, "-n 0")
     search_cut(report, found)
     if referents is not None and referents.cut:
         report.cut("values: not everything that they keep alive was followed", referents.followed, None)
@@ -373,13 +373,14 @@ def _garbage_words(found: Garbage) -> list[str]:
     number, reachable = len(more.maps), human.plural(found.reachable, "other map" if more.maps else "map")
     if not number:
         what = "map that has memory for entries" if more.empty else "map"
-        said = [f"no {what} is garbage: {reachable} in the heap"]
+        lead = "it" if found.reachable == 1 else "all"
+        said = [f"no {what} is garbage: {reachable} in the heap, and roots lead to {lead}"]
     else:
         what = f"{human.plural(number, 'map')} with {human.plural(more.entries, 'entry', 'entries')}"
         are = "are" if number > 1 else "is"
         said = [
             f"{what} {are} garbage that is not collected yet: {human.size(more.bytes)} in headers and arrays",
-            f"(no root leads to {'them' if number > 1 else 'it'}; {reachable} in the heap)",
+            f"(no root leads to {'them' if number > 1 else 'it'}; roots lead to {reachable} in the heap)",
         ]
     if more.empty:
         said.append(f"({human.plural(more.empty, 'header')} of maps that never had an entry: also garbage)")
@@ -439,6 +440,7 @@ def _hidden(asked: Ranking, seen: Ranking) -> list[tuple[str, str]]:
 _SOURCES = {"reference": "what points to it", "allocator": "the allocator", "hashes": "hashes", "size": "size"}
 #: The name of a group without a variable or known type.
 _UNTOLD = {"type": "type unknown", "package": "no variable", "owner": "no variable"}
+_HELD = "memory of the map's header and arrays as the allocator counts it, rounded up to its size classes"
 _CUT = "shortened: --full shows whole paths, with addresses and types"
 
 
@@ -522,9 +524,9 @@ class _Text:
             )
 
     def _facts(self, shown: list[Together], with_retained: bool, several: bool) -> list[tuple[str, str]]:
-        facts = [("held", "memory of the map itself, in the allocator's size classes (whole pages over 32 KiB)")]
+        facts = [_HELD]
         if several:
-            facts.append(("maps", "that are alike, added up, with a path to the first of them"))
+            facts.append(("maps", "maps whose paths differ only in an index or key share a row, with the first path"))
         if with_retained:
             facts.insert(0, ("retained", "what a collection would free without the map (see hmap-why)"))
         if self.with_values:
@@ -559,8 +561,8 @@ class _Text:
         right = frozenset(range(5 if self.with_values else 4))
         report.sections = [Table(headings, rows, right, whole=len(right))]
         facts = [
-            ("held", "memory of the map itself, in the allocator's size classes (whole pages over 32 KiB)"),
-            ("fill", "number of maps: empty / up to 25% / 50% / 75% full / fuller"),
+            _HELD,
+            ("fill", "how many of the maps are empty / up to 25% / up to 50% / up to 75% / more than 75% full"),
         ]
         unsure = sum(one.unsure for one in shown) if by == "type" else 0
         if unsure:

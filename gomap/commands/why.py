@@ -152,10 +152,10 @@ def _describe(report: Report, kept: Retention, ways: list[tuple[RootWay, Trail]]
         if trail.name is not None and place.goroutine is not None:
             function = f" {human.short(place.function)}" if place.function else ""
             root = f"goroutine {place.goroutine}{function}, frame {place.frame}"
-        more = f"{way.others:,}" if way.others else ""
-        rows.append([root, more, trail.text])
+        others = f"{way.others:,}" if way.others else ""
+        rows.append([root, others, trail.text])
     if rows:
-        report.sections.append(Table(["root", "more", "shortest path"], rows, frozenset({1}), whole=2))
+        report.sections.append(Table(["root", "others", "shortest path"], rows, frozenset({1}), whole=2))
     facts = []
     if where == "heap" and kept.reached:
         if kept.references > 1:
@@ -166,7 +166,7 @@ def _describe(report: Report, kept: Retention, ways: list[tuple[RootWay, Trail]]
         has = human.plural(kept.finalizers, "object")
         facts.append(("finalizers", f"{has} of these: freed by the collection after the finalizers have run"))
     if any(way.others for way, _ in ways):
-        facts.append(("more", "number of other roots of this kind that lead to it"))
+        facts.append(("others", "number of further roots of this kind that lead to it"))
     if facts:
         report.sections.append(Facts(facts))
 

@@ -255,7 +255,8 @@ def _heat(section: Heat, style: Style, paint: Paint) -> list[str]:
     levels = _BLOCKS if style.blocks else _ASCII_LEVELS
     strip = "".join(paint.heat(cell, _level(levels, cell)) for cell in cells)
     head = "  " + paint("dim", pad(section.label, LABEL)) + " "
-    tail = f"({section.legend}; {levels[0]} {section.scale[0]}, {levels[-1]} {section.scale[1]})"
+    low, high = section.scale
+    tail = f"(each character is {section.cell}, from {levels[0]} for {low} to {levels[-1]} for {high})"
     lines = [head + strip]
     if columns(lines[0]) + 1 + len(tail) <= style.width:
         return [lines[0] + " " + paint("dim", tail)]
@@ -276,10 +277,11 @@ def _bars(section: Bars, style: Style, paint: Paint) -> list[str]:
         return []
     most = max(amount for _, amount in section.rows)
     numbers = [f"{amount:,}" for _, amount in section.rows]
-    width = max(columns(label) for label in (section.headings[0], *(label for label, _ in section.rows)))
+    width = max(columns(label) for label, _ in section.rows)
     room = max(min(style.width - LABEL - 6 - width - max(map(len, numbers)), 32), 0)
-    headings = f"{pad(section.headings[0], width)}  {section.headings[1]}"
-    lines = ["  " + paint("dim", f"{pad(section.label, LABEL)} {headings}")]
+    title, *rest = _wrap(section.title, max(style.width - LABEL - 3, MIN_TEXT), 0)
+    lines = ["  " + paint("dim", f"{pad(section.label, LABEL)} {title}")]
+    lines += ["  " + paint("dim", f"{' ' * LABEL} {part}") for part in rest]
     for (label, amount), text in zip(section.rows, numbers):
         length = min(max(round(amount * room / most), 1), room) if amount else 0
         bar = ("█" if style.blocks else "#") * length
@@ -316,11 +318,10 @@ def _tail(report: Report, width: int, paint: Paint) -> list[str]:
 
 def left_out(cut: Cut) -> str:
     """What was left out, in words."""
-    if cut.of:
-        return f"{cut.shown:,} of {cut.of:,} {cut.what} shown"
+    shows = f" ({cut.option} shows {'all' if cut.option.endswith(' 0') else 'more'})" if cut.option else ""
     if cut.what == "values":
-        return "long values are truncated (a larger `set hmap depth` shows more)"
-    return cut.what
+        return "long values are truncated" + (shows or " (a larger `set hmap depth` shows more)")
+    return (f"{cut.shown:,} of {cut.of:,} {cut.what} shown" if cut.of else cut.what) + shows
 
 
 def _by_code(anomalies: Iterable[Anomaly]) -> Iterable[list[Anomaly]]:

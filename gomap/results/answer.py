@@ -34,6 +34,7 @@ class Cut:
     what: Annotated[str, "what was left out, or why the answer is incomplete"]
     shown: Annotated[int, "how many are in the answer"]
     of: Annotated[Optional[int], "how many there are; null if not known"]
+    option: Annotated[Optional[str], "the option that shows more, as it is typed, `-n 0`; null if there is none"] = None
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def test_live(toolchain: Row, gdb: Gdb) -> None:
     for command, number in zip(limits, (3, 0)):
         told = answers.at("built", command).json()
         assert len(told["data"]["cycles"]) == number
-        assert told["truncated"] == [{"what": "cycles", "shown": number, "of": 40}]
+        assert told["truncated"] == [{"what": "cycles", "shown": number, "of": 40, "option": "--limit N"}]
 
 
 @pytest.mark.each_kind

@@ -124,7 +124,12 @@ def check_shapes(asked: Session, answer: Mapping[str, Any]) -> None:
         if (one["function"] or one["path"]).startswith("main.") and re.search(r"map\[string\]int\b", one["type"])
     }
     assert {one["address"] for one in of_main["data"]["maps"]} == wanted
-    cut = {"what": "maps of package main and with type map[string]int", "shown": len(wanted), "of": len(listed)}
+    cut = {
+        "what": "maps of package main and with type map[string]int",
+        "shown": len(wanted),
+        "of": len(listed),
+        "option": None,
+    }
     assert of_main["truncated"] == [cut]
 
 
@@ -208,7 +213,7 @@ def data_of(answer: Answer, maps: int = 0) -> Any:
     faults = schema.faults(found, schema.answer("hmap-top"))
     assert not faults, faults[:10]
     every = found["data"]["total"]["maps"] + found["data"]["heap"]["maps"]
-    cut = [] if not maps else [{"what": "maps", "shown": maps, "of": every}]
+    cut = [] if not maps else [{"what": "maps", "shown": maps, "of": every, "option": "-n 0"}]
     assert (found["truncated"] or []) == cut
     assert not [one for one in found["anomalies"] if one["severity"] != "note"]
     return found["data"]

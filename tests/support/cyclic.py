@@ -47,7 +47,7 @@ def wrong(answer: Answer, truth: Mapping[str, Any]) -> Iterator[str]:
         number = len(cycles) or 1
     if len(cycles) != min(number, SHOWN):
         yield f"{len(cycles)} cycles of {number}"
-    cut = [{"what": "cycles", "shown": SHOWN, "of": number}] if number > SHOWN else None
+    cut = [{"what": "cycles", "shown": SHOWN, "of": number, "option": "--limit N"}] if number > SHOWN else None
     if told["truncated"] != cut:
         yield f"truncated is {told['truncated']}"
     if truth["objects"] and told["data"]["visited"] != truth["objects"]:

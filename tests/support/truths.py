@@ -120,7 +120,8 @@ def same_entries(show: dict[str, Any], truth: Any) -> list[str]:
         return [f"{len(entries)} entries shown of {live}"]
     cut = any(part["what"] == "values" for part in said or ())
     told = [part for part in said or () if part["what"] == "entries"]
-    expected = [{"what": "entries", "shown": len(entries), "of": live}] if len(entries) < live else []
+    part = {"what": "entries", "shown": len(entries), "of": live, "option": "--entries N"}
+    expected = [part] if len(entries) < live else []
     problems = [] if told == expected else [f"truncated is {said}, with {len(entries)} of {live} entries"]
     places = {(entry["old"], entry["bucket"], entry["slot"]) for entry in entries}
     if not data["buckets"]["overflow"] + data["buckets"]["old_overflow"] and len(places) != len(entries):

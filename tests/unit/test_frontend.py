@@ -247,7 +247,7 @@ def test_answers_in_json_name_the_target() -> None:
 
 def test_what_is_left_out_is_said() -> None:
     answer = json.loads(run("hmap-show", "m --entries 2 --json").output)
-    assert answer["truncated"] == [{"what": "entries", "shown": 2, "of": 3}]
+    assert answer["truncated"] == [{"what": "entries", "shown": 2, "of": 3, "option": "--entries N"}]
     assert len(answer["data"]["entries"]) == 2
     text = run("hmap-show", "m --entries 2").output
     assert "2 of 3 entries shown" in text

@@ -144,7 +144,7 @@ def test_nil_lies_no_deeper() -> None:
     space = fake.memory
     add(fake, "t", t, space.word(space.put(space.word(one.address))) + bytes(t.size - 8))
     assert ask(fake, "hmap-alias", "--all --depth 0 --json")["truncated"] == [
-        {"what": "1 value lies deeper than 0 pointers and elements", "shown": 0, "of": None}
+        {"what": "1 value lies deeper than 0 pointers and elements", "shown": 0, "of": None, "option": None}
     ]
     add(fake, "t", t, bytes(t.size))
     assert ask(fake, "hmap-alias", "--all --depth 0 --json")["truncated"] is None

@@ -50,7 +50,7 @@ _sections = st.one_of(
     st.lists(st.tuples(_any, st.lists(_any, min_size=1, max_size=3), st.just("") | _any), max_size=4).map(Listed),
     st.builds(Heat, st.just("buckets"), st.lists(_fraction, min_size=1, max_size=64), st.just("16 buckets a cell")),
     st.lists(st.tuples(st.sampled_from("012345678"), st.integers(0, 1 << 36)), max_size=9).map(
-        lambda rows: Bars("fill", rows, ("entries", "groups"))
+        lambda rows: Bars("fill", rows, "groups by entries")
     ),
     st.builds(Progress, _fraction),
     st.lists(_any, max_size=4).map(Lines),
@@ -151,9 +151,9 @@ def test_the_heat_strip_shows_empty_and_full() -> None:
 
 
 def test_bars_show_what_is_there_at_all() -> None:
-    bars = Bars("fill", [("0", 1), ("8", 1_000_000), ("3", 0)], ("entries", "groups"))
+    bars = Bars("fill", [("0", 1), ("8", 1_000_000), ("3", 0)], "groups by entries")
     text = render(Report({}, ["answer"], [bars]), Style())
-    assert text.split("\n")[2].split() == ["fill", "entries", "groups"]
+    assert text.split("\n")[2].split() == ["fill", "groups", "by", "entries"]
     lengths = [line.count("#") for line in text.split("\n")[3:6]]
     assert lengths[0] == 1
     assert lengths[1] > 10

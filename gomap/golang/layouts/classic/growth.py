@@ -50,7 +50,7 @@ def growing(found: ClassicMap, structure: Structure) -> Growing:
     if structure.moved is not None and structure.moved.buckets > 1:
         full = [live / structure.moved.per_cell for live in structure.moved.live]
         per = structure.moved.per_cell
-        cell = "each character is one old bucket" if per == 1 else f"each character is {per:,} old buckets"
+        cell = "one old bucket" if per == 1 else f"{per:,} old buckets"
         sections.append(Heat("evacuated", full, cell, ("none", "all")))
     return Growing([f"{growth.state}, {sizes}, {moved}"], sections)
 

@@ -31,10 +31,8 @@ def forecast(found: SwissMap, structure: Structure) -> Forecast:
         what = f"table {first.index} splits in two and the directory doubles to {entries:,} entries"
     else:
         what = f"table {first.index} splits in two"
-    more = first.growth_left + 1
-    when = (
-        f"after {more:,} more inserts of new keys into it" if more > 1 else "with the next insert of a new key into it"
-    )
+    left = first.growth_left
+    when = f"at the {human.ordinal(left + 1) if left > 0 else 'next'} insert of a new key into it"
     if first.tombstones:
         when += f" (its {first.tombstones:,} tombstones may be reused first)"
     return Forecast(first.growth_left, f"{what} {when}")
@@ -55,7 +53,7 @@ def growing(found: SwissMap, structure: Structure) -> Growing:
     shared = sum(table.directory_entries > 1 for table in tables)
     directory = f"{human.plural(found.header['dirLen'], 'entry')}, global depth {found.header['globalDepth']}"
     if shared:
-        directory += f", {human.plural(shared, 'table')} in several entries"
+        directory += f", {human.plural(shared, 'table')} with several of them"
     rows = [
         ("next growth", next_.next),
         ("directory", directory),
@@ -67,7 +65,7 @@ def growing(found: SwissMap, structure: Structure) -> Growing:
         fills = [table.used / table.capacity if table.capacity else 0.0 for table in tables]
         per = max(-(-len(fills) // 64), 1)
         cells = [sum(fills[i : i + per]) / len(fills[i : i + per]) for i in range(0, len(fills), per)]
-        cell = "each character is one table" if per == 1 else f"each character is {per:,} tables"
+        cell = "one table" if per == 1 else f"{per:,} tables"
         sections.append(Heat("tables", cells, cell))
     return Growing(answer, [*sections, _tables(tables)], tables)
 
