@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gomap.commands import registry
 from tests.support.sources import FILES, PACKAGES, ROOT, tree
 
 #: A module may import modules of lower layers, and of its own package. From docs/architecture.md.
@@ -137,6 +138,17 @@ def test_imports_run_one_way(module: str) -> None:
         elif other != own and (own is None or RANKS[other] >= RANKS[own]) and (module, imported) not in ALLOWED_LATE:
             wrong.append(imported)
     assert wrong == []
+
+
+def test_a_command_is_a_declaration_and_an_answer() -> None:
+    """registry.py lists each once; what gdb loads when it starts imports nothing but gomap.declare."""
+    folder = ROOT / "gomap/commands"
+    declared = {path.stem for path in (folder / "declared").glob("[!_]*.py")}
+    assert declared == {path.stem for path in folder.glob("[!_]*.py")} - {"registry"} == set(registry.NAMES)
+    assert [command.name for command in registry.COMMANDS] == [f"hmap-{name}" for name in registry.NAMES]
+    assert {one for name in declared for one in ours(all_imports(MODULES[f"gomap.commands.declared.{name}"]))} == {
+        "gomap.declare"
+    }
 
 
 def test_late_imports_are_late() -> None:

@@ -1,0 +1,59 @@
+"""hmap-alias: its arguments, help and examples."""
+
+from __future__ import annotations
+
+from gomap.declare import PACKAGE, ROWS, STD, TYPE, Arg, Command, natural, scope
+
+COMMAND = Command(
+    name="hmap-alias",
+    summary="which variables share a map, who else holds a given map, and which maps are nil",
+    about="""
+With one expression: lists the other variables that hold its map, in every frame of every goroutine
+and in all packages. With several expressions: says whether they are the same map. Without an expression: lists
+the maps that several variables share. It follows the selected frame's variables and all package variables
+through structs, pointers, arrays, slices, interfaces, channels and maps. --scope goroutine searches all frames of
+the selected goroutine, --scope all the frames of all goroutines.
+
+Two headers with the same buckets are reported separately: a header was copied through unsafe.
+
+Maps that are held in the same way, such as s.users["a"].Tags and s.users["b"].Tags, are one row, and maps that the
+program's own variables hold come first. The standard library's own maps are only counted unless --std is given: the
+maps that only its package variables lead to, with no type of another package on the way. JSON lists all maps.
+""",
+    args=(
+        Arg(
+            "EXPR",
+            "one: who else holds this map? several: are they the same map? none: which maps are shared?",
+            many=True,
+            optional=True,
+        ),
+        Arg(
+            "--scope",
+            "frames to search besides package variables: frame (default), goroutine or all (default with one EXPR)",
+            "SCOPE",
+            scope,
+        ),
+        Arg(
+            "--depth",
+            "follow at most N pointers, elements and interfaces (default: set hmap depth; 128 with --scope all)",
+            "N",
+            natural,
+        ),
+        Arg("--all", "also list nil maps and maps that only one variable holds"),
+        Arg("--slices", "list slices that share a backing array instead of maps, with the range of each"),
+        ROWS,
+        PACKAGE,
+        TYPE,
+        STD,
+    ),
+    examples=(
+        ("hmap-alias", "the maps that several variables share"),
+        ("hmap-alias m", "who else holds the map that m holds?"),
+        ("hmap-alias m1 m2", "are these two the same map?"),
+        ("hmap-alias --scope all", "which maps do goroutines share?"),
+        ("hmap-alias --scope all --package main", "those that variables of main lead to"),
+        ("hmap-alias --slices", "which slices would see each other's writes?"),
+        ("hmap-alias --all --depth 2", "all maps at most two steps away, shared or not"),
+    ),
+    session="Two variables, one map",
+)

@@ -1,0 +1,18 @@
+"""hmap-record: its arguments, help and examples."""
+
+from __future__ import annotations
+
+from gomap.declare import EXPR_HELP, Arg, Command
+
+COMMAND = Command(
+    name="hmap-record",
+    summary="save a map to a small file, which gomap opens anywhere without a debugger",
+    about="""
+Saves the map with its keys, its values (as deep as they are shown) and their types. `gomap FILE` then answers every
+command about this map. The file contains the program's data: protect it as you protect the program's data.
+""",
+    args=(Arg("EXPR", EXPR_HELP), Arg("FILE", "the file to write; an existing one is replaced")),
+    examples=(("hmap-record main.cache cache.hmap", "then: gomap cache.hmap -c hmap-show"),),
+    session="A map in a file",
+    writes_file=True,
+)

@@ -1,0 +1,44 @@
+"""hmap-trace: its arguments, help and examples."""
+
+from __future__ import annotations
+
+from gomap.declare import EXPR_HELP, Arg, Command, duration, positive
+
+COMMAND = Command(
+    name="hmap-trace",
+    summary="let the program run, and record which lines make maps grow, or write to a map",
+    about="""
+Lets the program run until Ctrl-C, the given limit, one of your breakpoints or the program's end. Then it lists the
+growths of all maps, or of one map, by the line of your own code: the number of growths and of maps, their entries,
+the bytes allocated and copied, and the size to give to make so that the largest of these maps would not have grown.
+For a Swiss map with several tables this size is large enough that no table is likely to fill up.
+
+The program stops briefly at each growth and nowhere else: gomap sets breakpoints in the functions with which the
+runtime grows maps (runtime.hashGrow; (*Map).growToTable and (*table).rehash of internal/runtime/maps). The last
+line of the answer says what that cost. The first eight entries of a map need no growth, and a growth that began
+before the trace is not counted. gomap's breakpoints are removed afterwards; yours work as before.
+
+With --writes it lists the writes to one map instead: for each line, how many inserted a key, overwrote an element,
+deleted or cleared, on which goroutines, and the newest keys. A hardware watchpoint on the map's header stops the
+program where a write begins and where it ends, so writes to other maps cost nothing. If no debug register is free,
+or the map is on a goroutine's stack, the program stops at each write to any map, which is slow; the answer says
+which. A delete from an empty map writes nothing.
+
+Needs a live amd64 process in gdb or Delve.
+""",
+    args=(
+        Arg("EXPR", f"{EXPR_HELP} (default: all maps)", optional=True),
+        Arg("--writes", "record the writes to EXPR instead of growths"),
+        Arg("--for", "stop after this time: 500ms, 10s, 2m", "DURATION", duration),
+        Arg("-n", "stop after N growths, or N writes", "N", positive),
+    ),
+    examples=(
+        ("hmap-trace --for 10s", "which lines make maps grow in ten seconds?"),
+        ("hmap-trace main.cache -n 1", "stop where main.cache grows next"),
+        ("hmap-trace m --writes --for 10s", "which lines write to m, and what?"),
+        ("hmap-trace --for 1m --json", "every growth, for a script"),
+    ),
+    session="Which line makes a map grow",
+    of_a_map=False,
+    resumes=True,
+)
