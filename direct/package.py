@@ -79,7 +79,7 @@ def archive(path: str) -> int:
     if not root.is_dir():
         raise GomapError(f"this gomap is already an archive: copy {sys.argv[0]}")
     try:
-        with whole(path) as out:
+        with whole(path, overwrite=True) as out:
             out.write(b"#!/usr/bin/env python3\n")
             with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
                 for name, data in _files(root):

@@ -112,14 +112,15 @@ class Saved:
     left_out: list[Anomaly]
 
 
-def record(context: Any, expr: str, path: str) -> Saved:
+def record(context: Any, expr: str, path: str, overwrite: bool = False) -> Saved:
     """Saves the map that `expr` names to the file `path`, with all that the commands ask about it.
 
-    Raises what resolving raises; BadImage when the file can't be written or the map is too large.
+    Raises what resolving raises; BadImage when the file can't be written, is there already, or the map is too large.
     """
     from gomap.commands.registry import COMMANDS
     from gomap.declare import Context
 
+    zips.check_place(path, overwrite)
     target = RecordingTarget(context.target)
     variable, t, address = resolve_map(target, expr, context.seek)
     context.note(variable)
@@ -150,7 +151,7 @@ def record(context: Any, expr: str, path: str) -> Saved:
         raise BadImage(f"{expr} takes {held >> 20} MiB with its keys and values: more than an image can hold")
     name = Variable(expr, t, data=target.arch.pack(address), place=variable.place)
     variables = {name: v for name, v in target.variables.items() if v is not None}
-    _write(path, _manifest(target, expr, variables or {expr: name}, regions), regions)
+    _write(path, _manifest(target, expr, variables or {expr: name}, regions), regions, overwrite)
     return Saved(count, held, os.path.getsize(path), list(dict.fromkeys(left_out)))
 
 
@@ -252,12 +253,12 @@ class _TypeWriter:
         return [entry for _, entry in self._done]
 
 
-def _write(path: str, manifest: dict[str, Any], regions: Sequence[tuple[int, bytes]]) -> None:
+def _write(path: str, manifest: dict[str, Any], regions: Sequence[tuple[int, bytes]], overwrite: bool) -> None:
     text = json.dumps(manifest, separators=(",", ":"))
     if len(text) > MAX_MANIFEST or zips.values_in(text) > MAX_VALUES:
         raise BadImage(f"the map consists of {len(regions):,} pieces of memory, more than an image can hold")
     try:
-        with zips.whole(path) as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        with zips.whole(path, overwrite) as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(MANIFEST, text)
             with archive.open(MEMORY, "w", force_zip64=True) as member:
                 for _, data in regions:

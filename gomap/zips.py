@@ -8,7 +8,7 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import IO, BinaryIO
 
 from gomap.errors import BadImage
@@ -21,42 +21,42 @@ _END, _END64 = b"PK\5\6", b"PK\6\7"  # the zip's end record, and the record befo
 
 
 @contextlib.contextmanager
-def whole(path: str, place: Callable[[str, str], object] = os.replace) -> Iterator[IO[bytes]]:
+def whole(path: str, overwrite: bool) -> Iterator[IO[bytes]]:
     """A file that gets its name when all of it is written: whatever stops that, Ctrl-C too, leaves nothing behind.
-    place: gives it the name. Raises OSError, and what place raises."""
+    overwrite: whether it may replace a file. Raises OSError, and BadImage if there is one that it may not replace."""
     folder = os.path.dirname(os.path.abspath(path))
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".gomap-", delete=False) as out:
         try:
             yield out
             out.close()
-            place(out.name, path)
+            (os.replace if overwrite else _unless_exists)(out.name, path)
         finally:
             out.close()
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(out.name)
 
 
-def exists(path: str) -> BadImage:
+def _exists(path: str) -> BadImage:
     """The error where a file is in the way."""
     return BadImage(f"{path} exists already: --overwrite replaces it")
 
 
-def unless_exists(written: str, path: str) -> None:
+def _unless_exists(written: str, path: str) -> None:
     """Gives the file its name, which no other has. Raises OSError, BadImage."""
     try:
         os.link(written, path)  # unlike a rename it never replaces a file
     except FileExistsError:
-        raise exists(path) from None
+        raise _exists(path) from None
     except OSError:  # a file system without hard links
         if os.path.lexists(path):
-            raise exists(path) from None
+            raise _exists(path) from None
         os.replace(written, path)
 
 
 def check_place(path: str, overwrite: bool) -> None:
     """Raises BadImage where no file can be written there: to be asked before long work, not after it."""
     if os.path.lexists(path) and not overwrite:
-        raise exists(path)
+        raise _exists(path)
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise BadImage(f"{path} can't be written: {folder} is not a directory")

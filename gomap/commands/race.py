@@ -331,9 +331,9 @@ def _best(held: Sequence[Holder]) -> str:
 
 
 def _sections(each: Raced, searched: Searched) -> Iterator[Section]:
-    flag = f"{each.mark or 'writing'} is {'set' if each.writing else 'not set'}"
-    if each.races and not each.writing:
-        flag += " now: a race can clear it"
+    # The runtime ends the program where a write finds the flag set at its begin, or not set at its end.
+    died = each.races and any(one.fatal and not one.panics for one in each.inside)
+    flag = f"{each.mark or 'writing'} is {'set' if each.writing else 'no longer set' if died else 'not set'}"
     if each.address is None:
         flag = "" if each.inside[0].nil else "the address of its header could not be read"
     yield Lines([f"{each.name}  {flag}".rstrip()])

@@ -15,7 +15,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     # The file format is read and written in one place, which knows the registry: too late an import for here.
     from gomap.image import record
 
-    saved = record(context, options["EXPR"], options["FILE"])
+    saved = record(context, options["EXPR"], options["FILE"], options["--overwrite"])
     what = f"{human.plural(saved.entries, 'entry')}, {human.size(saved.memory)} of memory"
     report = Report(
         {},

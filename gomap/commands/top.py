@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Mapping
@@ -211,7 +210,7 @@ def _save(
         )
     )
     try:
-        with zips.whole(path, os.replace if overwrite else zips.unless_exists) as out:
+        with zips.whole(path, overwrite) as out:
             out.write(data)
     except OSError as error:
         raise BadImage(f"{path} can't be written: {error.strerror or error}") from error
@@ -524,7 +523,7 @@ class _Text:
             )
 
     def _facts(self, shown: list[Together], with_retained: bool, several: bool) -> list[tuple[str, str]]:
-        facts = [_HELD]
+        facts = [("held", _HELD)]
         if several:
             facts.append(("maps", "maps whose paths differ only in an index or key share a row, with the first path"))
         if with_retained:
@@ -561,7 +560,7 @@ class _Text:
         right = frozenset(range(5 if self.with_values else 4))
         report.sections = [Table(headings, rows, right, whole=len(right))]
         facts = [
-            _HELD,
+            ("held", _HELD),
             ("fill", "how many of the maps are empty / up to 25% / up to 50% / up to 75% / more than 75% full"),
         ]
         unsure = sum(one.unsure for one in shown) if by == "type" else 0

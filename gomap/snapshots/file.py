@@ -68,7 +68,7 @@ def write(path: str, snapshot: Snapshot, overwrite: bool) -> int:
     lengths = _little(array("I", map(len, texts)))
     members = zip(MEMBERS, (json.dumps(manifest).encode(), rows, lengths + b"".join(texts), listed.encode()))
     try:
-        with zips.whole(path, os.replace if overwrite else zips.unless_exists) as out:
+        with zips.whole(path, overwrite) as out:
             with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
                 for name, data in members:
                     archive.writestr(name, data)

@@ -33,7 +33,7 @@ def main() -> None:
             for name in names.split():
                 if f"main.{name}" not in session.published(binary).get(stage, ()):
                     continue  # the layouts do not grow alike
-                command = f"hmap-record main.{name} {FOLDERS[0]}/{row.name}-{stage}-{name}.hmap"
+                command = f"hmap-record main.{name} {FOLDERS[0]}/{row.name}-{stage}-{name}.hmap --overwrite"
                 told = debuggers.visit(gdb, binary, {stage: [command]}).at(stage, command)
                 print(told.error or told.output.splitlines()[0])
 

@@ -64,7 +64,7 @@ OPTIONS = {
     "hmap-whatis": ["ADDR", "--goroutine", "--frame", "--json"],
     "hmap-snapshot": ["FILE", "--entries", "--overwrite", "--goroutine", "--frame", "--json"],
     "hmap-diff": ["A", "B", "--by", "-n", "--entries", "--program", "--goroutine", "--frame", "--json"],
-    "hmap-record": ["EXPR", "FILE", "--goroutine", "--frame"],
+    "hmap-record": ["EXPR", "FILE", "--overwrite", "--goroutine", "--frame"],
 }
 
 by_command = pytest.mark.parametrize("command", registry.COMMANDS, ids=lambda command: command.name)

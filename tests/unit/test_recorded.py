@@ -507,6 +507,18 @@ def test_a_recording_that_is_too_scattered_is_not_written(tmp_path: Path, monkey
     assert not list(tmp_path.iterdir())
 
 
+def test_an_existing_file_is_kept(tmp_path: Path) -> None:
+    from gomap.declare import Context
+
+    target, file = load(str(GOOD)), tmp_path / "kept"
+    file.write_text("mine")
+    with pytest.raises(GomapError, match="exists already: --overwrite replaces it"):
+        image.record(Context(target), target.expr, str(file))
+    assert file.read_text() == "mine"
+    image.record(Context(target), target.expr, str(file), overwrite=True)
+    assert load(str(file)).expr == target.expr
+
+
 def test_limits_are_what_the_documentation_says() -> None:
     text = (ROOT / "docs" / "image-format.md").read_text()
     assert f"{recorded.MAX_MANIFEST >> 20} MiB" in text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gomap.declare import EXPR_HELP, Arg, Command
+from gomap.declare import EXPR_HELP, Arg, Command, file_name
 
 COMMAND = Command(
     name="hmap-record",
@@ -10,8 +10,14 @@ COMMAND = Command(
     about="""
 Saves the map with its keys, its values (as deep as they are shown) and their types. `gomap FILE` then answers every
 command about this map. The file contains the program's data: protect it as you protect the program's data.
+
+The file is written completely or not at all. An existing file is kept unless --overwrite is given.
 """,
-    args=(Arg("EXPR", EXPR_HELP), Arg("FILE", "the file to write; an existing one is replaced")),
+    args=(
+        Arg("EXPR", EXPR_HELP),
+        Arg("FILE", "the file to write", type=file_name),
+        Arg("--overwrite", "replace FILE if it exists"),
+    ),
     examples=(("hmap-record main.cache cache.hmap", "then: gomap cache.hmap -c hmap-show"),),
     session="A map in a file",
     writes_file=True,

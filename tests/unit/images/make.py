@@ -37,7 +37,7 @@ def main() -> None:
             if expr not in session.published(binary).get(stage, ()):
                 continue
             name = f"{row.name}-{program}-{stage}-{expr.split('.', 1)[1].replace('[', '-').replace(']', '')}.hmap"
-            command = f"hmap-record {expr} {FOLDER / name}"
+            command = f"hmap-record {expr} {FOLDER / name} --overwrite"
             answers = debuggers.visit(gdb, binary, {stage: [*session.SETTINGS, command]})
             told = answers.at(stage, command)
             if told.error is not None:
