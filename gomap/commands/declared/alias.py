@@ -14,7 +14,7 @@ the maps that several variables share. It follows the selected frame's variables
 through structs, pointers, arrays, slices, interfaces, channels and maps. --scope goroutine searches all frames of
 the selected goroutine, --scope all the frames of all goroutines.
 
-Two headers with the same buckets are reported separately: a header was copied through unsafe.
+Two headers that point to the same buckets are listed as that, not as one map: only unsafe code can copy a header.
 
 Maps that are held in the same way, such as s.users["a"].Tags and s.users["b"].Tags, are one row, and maps that the
 program's own variables hold come first. The standard library's own maps are only counted unless --std is given: the
