@@ -10,7 +10,8 @@ from dataclasses import replace
 from functools import cached_property
 
 from gomap.analysis.references import given
-from gomap.dwarf import BadDwarf, DebugInfo
+from gomap.dwarf.entries import BadDwarf
+from gomap.dwarf.info import DebugInfo
 from gomap.enclosed import Declaration, Enclosed
 from gomap.errors import GomapError
 from gomap.golang.runtime import dictionaries

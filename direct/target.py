@@ -16,7 +16,8 @@ from direct.pause import PausedThreads, stopped
 from direct.refusals import why_not_read
 from gomap import elf, registers
 from gomap.corefile import CoreMemory, ProgramMemory, Shortcut, check
-from gomap.dwarf import BadDwarf, DebugInfo
+from gomap.dwarf.entries import BadDwarf
+from gomap.dwarf.info import DebugInfo
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, NoSuchGoroutine, TargetRunning
 from gomap.golang.runtime.goroutines import Reader, goroutine_of_thread
 from gomap.golang.runtime.pclntab import Functions

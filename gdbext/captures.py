@@ -9,7 +9,7 @@ import gdb
 
 from gdbext import files
 from gdbext.variables import Variables
-from gomap.dwarf import BadDwarf
+from gomap.dwarf.entries import BadDwarf
 from gomap.enclosed import Declaration, Enclosed
 from gomap.errors import GomapError
 from gomap.golang.runtime.pclntab import Functions

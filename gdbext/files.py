@@ -16,7 +16,8 @@ from typing import NamedTuple
 import gdb
 
 from gomap import elf
-from gomap.dwarf import BadDwarf, DebugInfo, Static
+from gomap.dwarf.entries import BadDwarf
+from gomap.dwarf.info import DebugInfo, Static
 from gomap.gotypes import GoType
 
 #: A file as gdb's `info files` has it, or a section in memory. Behind the name of the program, or of the core file,

@@ -32,7 +32,7 @@ from gdbext.tracing import GdbTracer
 from gdbext.types import Converter
 from gdbext.variables import FileFacts, Variables, call_of
 from gomap.declare import Command
-from gomap.dwarf import BadDwarf
+from gomap.dwarf.entries import BadDwarf
 from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning, WrongProgram
 from gomap.golang.runtime.goroutines import by_id, goroutine_of_thread, goroutines
 from gomap.golang.runtime.liveness import at_declaration, not_reached

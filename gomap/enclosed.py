@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Callable
 
-from gomap.dwarf import ClosureVariable, DebugInfo
+from gomap.dwarf.info import ClosureVariable, DebugInfo
 from gomap.errors import MemoryFault
 from gomap.golang.runtime import dictionaries
 from gomap.golang.runtime.closures import MAX_CAPTURED, CapturedPart, captured

@@ -14,19 +14,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from gomap import elf
-from gomap.dwarf import (
+from gomap.dwarf.entries import (
     LOCATION,
     LOW_PC,
     NAME,
     TYPE,
     Attributes,
     BadDwarf,
-    DebugInfo,
     Unit,
     number,
     text,
     uleb,
 )
+from gomap.dwarf.info import DebugInfo
 from gomap.golang.runtime.dictionaries import index_of
 from gomap.gotypes import GoType
 from gomap.places import Declared, LocationEntry, Piece
@@ -78,10 +78,9 @@ class Scopes:
 
     def __init__(self, info: DebugInfo) -> None:
         self._info = info
-        self._order = "<" if info.arch.byte_order == "little" else ">"
         self._functions: dict[int, tuple[_Block, bool] | None] = {}
         self._contents: dict[str, bytes] = {}
-        self._word = struct.Struct(self._order + ("Q" if info.arch.pointer_size == 8 else "I"))
+        self._word = info.word
 
     def at(self, entry: int, pc: int, name: str) -> Sequence[Scope]:
         """The calls at pc: those that are inlined first, the innermost in front. Nothing where debug information has
@@ -305,7 +304,7 @@ class Scopes:
                     return
                 place = b""
                 if places:
-                    (length,) = struct.unpack_from(self._order + "H", data, at)
+                    (length,) = struct.unpack_from(self._info.order + "H", data, at)
                     place = data[at + 2 : at + 2 + length]
                     at += 2 + length
                 yield base + start, base + end, place

@@ -21,7 +21,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from gomap.dwarf import BadDwarf, DebugInfo  # noqa: E402
+from gomap.dwarf.entries import BadDwarf  # noqa: E402
+from gomap.dwarf.info import DebugInfo  # noqa: E402
 from gomap.elf import mapped, parse  # noqa: E402
 from gomap.stripped import layouts  # noqa: E402
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gomap.dwarf import DebugInfo
+from gomap.dwarf.info import DebugInfo
 from gomap.stripped import layouts
 from tests.support.toolchains import Row
 from tools.layouts import read_row

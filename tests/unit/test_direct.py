@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from direct import copied, refusals
 from direct.target import of_core
 from gomap import registers
-from gomap.dwarf import BadDwarf
+from gomap.dwarf.entries import BadDwarf
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang.runtime.unwind import Unwinder
 from gomap.gotypes import GoType, Kind
@@ -42,7 +42,8 @@ SLICE = GoType(Kind.SLICE, "[]int", 24)
 
 def scopes(**sections: bytes) -> Scopes:
     named = {f".debug_{name}": data for name, data in sections.items()}
-    info: Any = SimpleNamespace(arch=AMD64, sections=[SimpleNamespace(name=name) for name in named])
+    named_sections = [SimpleNamespace(name=name) for name in named]
+    info: Any = SimpleNamespace(order="<", word=struct.Struct("<Q"), sections=named_sections)
     made = Scopes(info)
     made._contents.update({".debug_addr": b"", **named})
     return made

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gomap.dwarf import BadDwarf, DebugInfo
+from gomap.dwarf.entries import BadDwarf
+from gomap.dwarf.info import DebugInfo
 from gomap.elf import BadElf
 from gomap.errors import GomapError
 from gomap.gotypes import GoType, Kind

@@ -1,0 +1,1 @@
+"""A Go program's debug information (DWARF), read with no debugger."""
