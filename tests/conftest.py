@@ -8,6 +8,7 @@ with --matrix full it is everything, and a test that is skipped makes the run fa
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -200,3 +201,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.write_line("  they are fetched and built only on demand: ./install.sh --test --full")
     if count:
         terminalreporter.write_line(f"{count} tests that this machine cannot run, for the reasons below")
+
+
+@pytest.fixture
+def soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The test is done in a folder that stays as it was, and in seconds."""
+    monkeypatch.chdir(tmp_path)
+    start = time.process_time()
+    yield
+    assert time.process_time() - start < 20
+    assert not list(tmp_path.rglob("owned"))

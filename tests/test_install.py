@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,39 +15,12 @@ import gomap
 from tests.support.debuggers import Gdb
 from tests.support.matrix import leave_out
 from tests.support.toolchains import ROOT, Row, cache
+from tests.support.users import User
 
 SHIPPED = (
     "bin", "delve_bridge", "direct", "gdbext", "gomap", "install.sh", "LICENSE", "pyproject.toml", "README.md", "share",
 )  # fmt: skip
 IMAGE = ROOT / "tests/unit/images/1.21.13-deletes-deleted-Keep.Ints.hmap"
-
-
-@dataclass(frozen=True)
-class User:
-    """A home directory and a checkout, and the environment to type commands in."""
-
-    home: Path
-    checkout: Path
-    env: dict[str, str]
-
-    def type(self, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command,
-            env={**self.env, **env},
-            cwd=self.home,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-
-    def install(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        return self.type(str(self.checkout / "install.sh"), *arguments, **env)
-
-    def tree(self) -> dict[str, bytes | None]:
-        """All that is in the home: a file's bytes, None for a directory."""
-        paths = sorted(self.home.rglob("*"))
-        return {str(p.relative_to(self.home)): None if p.is_dir() else p.read_bytes() for p in paths}
 
 
 @pytest.fixture

@@ -31,17 +31,9 @@ from gomap.target import Arch, Target
 from gomap.values import Limits, Values, shown
 from tests.fuzz.scribbled import Patch
 from tests.support.space import ARCHES, add, basic, struct, target
-from tests.support.synthetic import (
-    CTRL_DELETED,
-    CTRL_EMPTY,
-    ClassicPlan,
-    OldBucket,
-    SwissPlan,
-    TablePlan,
-    build_classic,
-    build_swiss,
-    types_for,
-)
+from tests.support.synthetic import CTRL_DELETED, CTRL_EMPTY, ClassicPlan, OldBucket, SwissPlan, TablePlan, types_for
+from tests.support.synthetic_classic import build_classic
+from tests.support.synthetic_swiss import build_swiss
 
 FOLDERS = (Path(__file__).with_name("images"), Path(__file__).parents[1] / "unit" / "images")
 

@@ -13,7 +13,7 @@ from typing import Any
 from delve_bridge.console import Console
 from gomap.render.text import Style
 from tests.support import debuggers, delves, directly, races, toolchains
-from tests.support.debuggers import LOAD, Answer, Gdb
+from tests.support.debuggers import LOAD, NO_SCRIPTS, Answer, Gdb, typed
 from tests.support.delves import Dlv
 from tests.support.races import RACE, TOURED, WORDS, told
 from tests.support.toolchains import Row
@@ -134,10 +134,8 @@ def test_about_to_die(both_layouts: Row, system_gdb: Gdb, dlv: Dlv, tmp_path: Pa
         wanted = said(report, True)
         stops = [line for place in places for line in (f"break {place}", "continue", RACE)]
         stops[1] = "run"
-        steps = [word for line in (*stops, "kill") for word in ("-ex", line)]
-        settings = ["-iex", "set startup-with-shell off", "-iex", "set auto-load python-scripts off"]
         env = {"GOMAP_STAGE": way, "GOMAP_TRUTH": str(tmp_path / "truth")}
-        script = [*settings, "-x", str(LOAD), "-ex", "handle SIGSEGV nostop noprint", *steps]
+        script = [*NO_SCRIPTS, "-x", str(LOAD), *typed("handle SIGSEGV nostop noprint", *stops, "kill")]
         run = debuggers.run_gdb(system_gdb, [*script, str(binary)], env, cwd=tmp_path)
         answers = [json.loads(line) for line in run.stdout.splitlines() if line.startswith('{"schema"')]
         assert len(answers) == len(places), run.stdout + run.stderr

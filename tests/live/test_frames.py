@@ -13,9 +13,9 @@ from delve_bridge.console import Console
 from delve_bridge.moves import resume, set_breakpoint
 from gomap.render.text import Style
 from tests.support import debuggers, delves, toolchains
-from tests.support.debuggers import LOAD, Gdb
+from tests.support.debuggers import LOAD, NO_SCRIPTS, Gdb, typed
 from tests.support.delves import Dlv
-from tests.support.gdb_sessions import NO_SCRIPTS, batch
+from tests.support.gdb_sessions import batch
 from tests.support.holders_told import ways
 
 Target = Callable[[str], Path]
@@ -32,10 +32,6 @@ SOURCE = (toolchains.TARGETS / "inlined" / "main.go").read_text().splitlines()
 STOP = 1 + SOURCE.index('\tstop("inlined")')
 
 
-def words(*lines: str) -> list[str]:
-    return [word for line in lines for word in ("-ex", line)]
-
-
 def in_batch(gdb: Gdb, truth: Path, *arguments: str) -> list[Any]:
     """What gomap answered in JSON, in order."""
     env = {"GOMAP_TRUTH": str(truth), "GOMAP_STAGE": "none"}
@@ -49,10 +45,10 @@ def in_batch(gdb: Gdb, truth: Path, *arguments: str) -> list[Any]:
 @pytest.mark.each_kind
 def test_inlined(target: Target, gdb: Gdb, tmp_path: Path) -> None:
     binary, core, published = target("inlined"), tmp_path / "core", tmp_path / "truth"
-    asked = words(ALL, RACE)
+    asked = typed(ALL, RACE)
     in_main = ["set backtrace limit 1", ALL, RACE, "show backtrace limit", "set backtrace limit unlimited"]
     further = ["delete", "break main.innermost", "continue", ALL, RACE, "continue", ALL, RACE, f"gcore {core}"]
-    answers = in_batch(gdb, published, *words(f"break main.go:{STOP}", "run", *in_main, *further), str(binary))
+    answers = in_batch(gdb, published, *typed(f"break main.go:{STOP}", "run", *in_main, *further), str(binary))
     answers += in_batch(gdb, published, *asked, str(binary), str(core))
     core.unlink()  # more than 1 GB
     assert len(answers) == 2 * len(STOPS) + 2

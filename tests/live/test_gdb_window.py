@@ -14,8 +14,7 @@ import pexpect
 import pyte
 
 from tests.support import debuggers, toolchains
-from tests.support.debuggers import LOAD, Gdb
-from tests.support.gdb_sessions import NO_SCRIPTS
+from tests.support.debuggers import LOAD, NO_SCRIPTS, Gdb
 from tests.support.toolchains import Row
 
 PATIENCE = 60  # seconds that something may take to appear

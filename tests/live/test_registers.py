@@ -13,9 +13,9 @@ from delve_bridge.console import Console
 from delve_bridge.moves import set_breakpoint
 from gomap.render.text import Style
 from tests.support import delves, toolchains
-from tests.support.debuggers import LOAD, Gdb
+from tests.support.debuggers import LOAD, NO_SCRIPTS, Gdb, typed
 from tests.support.delves import Dlv
-from tests.support.gdb_sessions import NO_SCRIPTS, batch
+from tests.support.gdb_sessions import batch
 from tests.support.toolchains import Row
 
 STOPS = 13
@@ -97,7 +97,7 @@ def test_callers(toolchain: Row, system_gdb: Gdb, tmp_path: Path) -> None:
     binary, core, script = toolchains.small("calls", toolchain, optimised=True), tmp_path / "core", tmp_path / "ask.py"
     script.write_text(ASK)
     asked = [f"python ask('{function}', '{path}')" for function, paths in FRAMES.items() for path in paths]
-    questions = ["-x", str(script), *(word for line in (SEARCH, *asked, SEARCH) for word in ("-ex", line))]
+    questions = ["-x", str(script), *typed(SEARCH, *asked, SEARCH)]
     for told in (
         ask_gdb(system_gdb, *RUN, "-ex", f"gcore {core}", *questions, str(binary)),
         ask_gdb(system_gdb, *questions, str(binary), str(core)),
@@ -118,7 +118,7 @@ def test_interrupted(gdb: Gdb, system_go: Row) -> None:
     binary = toolchains.small("calls", system_go, optimised=True)
     fault = ["handle SIGSEGV nostop noprint pass", "break main.faults", "continue"]
     at_the_handler = ["break runtime.sighandler if sig == 11", "continue", "hmap-show ccc --json", SEARCH]
-    told = ask_gdb(gdb, *RUN, *(word for line in (*fault, *at_the_handler) for word in ("-ex", line)), str(binary))
+    told = ask_gdb(gdb, *RUN, *typed(*fault, *at_the_handler), str(binary))
     shown, search = [line for line in told.splitlines() if line.startswith("{")]
     assert json.loads(shown)["data"]["count"] == 3
     assert check_search(search, goroutines=3)[1] == {"main.touches": {"ccc"}, "main.faults": {"bb"}}
@@ -144,8 +144,7 @@ def check_parts(answers: list[str]) -> None:
 
 def test_taken_apart(toolchain: Row, system_gdb: Gdb) -> None:
     binary = toolchains.small("apart", toolchain, optimised=True)
-    again = [word for line in (*[SEARCH, "continue"] * STOPS,) for word in ("-ex", line)]
-    told = ask_gdb(system_gdb, *RUN, *again, str(binary))
+    told = ask_gdb(system_gdb, *RUN, *typed(*[SEARCH, "continue"] * STOPS), str(binary))
     answers = [line for line in told.splitlines() if line.startswith("{")]
     assert len(answers) == STOPS
     assert "exited normally" in told

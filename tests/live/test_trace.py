@@ -19,9 +19,9 @@ from delve_bridge.moves import resume
 from delve_bridge.session import Session
 from gomap.render.text import Style
 from tests.support import debuggers, delves, schema, toolchains
-from tests.support.debuggers import Gdb
+from tests.support.debuggers import NO_SCRIPTS, Gdb
 from tests.support.delves import Dlv
-from tests.support.gdb_sessions import ESCAPES, NO_SCRIPTS
+from tests.support.gdb_sessions import ESCAPES
 from tests.support.terminals import Terminal
 from tests.support.toolchains import ROOT, Row
 

@@ -11,9 +11,8 @@ from delve_bridge.console import Console
 from delve_bridge.moves import resume, set_breakpoint
 from gomap.render.text import Style
 from tests.support import debuggers, delves, toolchains
-from tests.support.debuggers import LOAD, Gdb
+from tests.support.debuggers import LOAD, NO_SCRIPTS, Gdb
 from tests.support.delves import Dlv
-from tests.support.gdb_sessions import NO_SCRIPTS
 from tests.support.toolchains import Row
 
 ASKED = (

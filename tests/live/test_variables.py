@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support import FOLDER, builds, debuggers, matrix, toolchains
-from tests.support.debuggers import Gdb
+from tests.support.debuggers import Gdb, typed
 from tests.support.machines import MACHINES
 from tests.support.toolchains import Row
 
@@ -87,10 +87,9 @@ def test_of_the_go_command(swiss_go: Row, system_gdb: Gdb, tmp_path: Path) -> No
     program = toolchains.build_go_command(swiss_go)
     compare(both(system_gdb, program, tmp_path), 1500, 2000)  # the go command of 1.26 has 2,089 types
     asked = ["hmap-top", "hmap-show cmd/go/internal/cfg.OrigEnvv", "hmap-show cmd/go/internal/modload.MainModules"]
-    commands = [word for command in asked for word in ("-ex", command)]
     done = debuggers.run_gdb(
         system_gdb,
-        ["-x", str(LOAD), "-ex", "starti", *commands, "-ex", "maint info symtabs", "-ex", "kill", str(program)],
+        ["-x", str(LOAD), *typed("starti", *asked, "maint info symtabs", "kill"), str(program)],
         {"GOTOOLCHAIN": "local", "HOME": os.environ["HOME"]},
     )
     expanded = set(re.findall(r"\{ objfile \S*/go .*?\n", done.stdout))

@@ -27,7 +27,9 @@ from tests.support.space import (
     struct,
     target,
 )
-from tests.support.synthetic import Built, ClassicPlan, Marks, SwissPlan, build_classic, build_swiss
+from tests.support.synthetic import Built, ClassicPlan, Marks, SwissPlan
+from tests.support.synthetic_classic import build_classic
+from tests.support.synthetic_swiss import build_swiss
 
 
 def made(plan: ClassicPlan | SwissPlan, types: dict[str, Any]) -> tuple[ImageTarget, Built]:

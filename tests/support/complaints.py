@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from tests.support import debuggers
-from tests.support.debuggers import LOAD, Gdb
+from tests.support.debuggers import LOAD, NO_SCRIPTS, Gdb, typed
 
 
 def batch(
@@ -16,9 +16,8 @@ def batch(
     """Lines of standard output and error that the commands gave, and gdb's exit status."""
     mark = "python import sys; gdb.write('=====\\n'); gdb.write('=====\\n', gdb.STDERR)"
     started = time.monotonic()
-    asked = [part for command in (mark, *commands) for part in ("-ex", command)]
-    settings = ["-iex", "set auto-load python-scripts off", "-iex", "set startup-with-shell off", "-x", str(LOAD)]
-    run = debuggers.run_gdb(gdb, [*settings, *args, *asked], env, timeout=120)
+    words = [*NO_SCRIPTS, "-x", str(LOAD), *args, *typed(mark, *commands)]
+    run = debuggers.run_gdb(gdb, words, env, timeout=120)
     assert time.monotonic() - started < 100, "gdb takes minutes"
     for text in (run.stdout, run.stderr):
         assert not re.search(r"Traceback|Python Exception|gdb\.error|please report", text), text[-3000:]

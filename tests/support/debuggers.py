@@ -198,17 +198,24 @@ def _converse(gdb: Gdb, binary: Path, core: Core | None, plan: str, timeout: flo
     return _answered[key]
 
 
+#: Go's runtime-gdb.py stays out, so that a session is the same wherever the toolchain lies.
+NO_SCRIPTS = ("-iex", "set auto-load python-scripts off", "-iex", "set startup-with-shell off")
+
+
+def typed(*lines: str) -> list[str]:
+    """gdb's arguments for lines that a user types."""
+    return [word for line in lines for word in ("-ex", line)]
+
+
 def _ask(gdb: Gdb, binary: Path, core: Core | None, plan: Any, folder: Path, timeout: float) -> Session:
     answers, truth = folder / "answers", folder / "truth"
     file = folder / "plan"
     published = None if core else str(truth)
     file.write_text(json.dumps({"answers": str(answers), "stages": plan, "truth": published}))
-    # Go's runtime-gdb.py stays out, so that a session is the same wherever the toolchain lies.
-    settings = ["-iex", "set startup-with-shell off", "-iex", "set auto-load python-scripts off"]
     scripts = ["-x", str(LOAD), "-x", str(DRIVER)]
     debuggee = [str(binary), str(core.path)] if core else [str(binary)]
     env = {"GOMAP_PLAN": str(file), "GOMAP_TRUTH": str(truth)}
-    run = run_gdb(gdb, [*settings, *scripts, *debuggee], env, timeout, folder)
+    run = run_gdb(gdb, [*NO_SCRIPTS, *scripts, *debuggee], env, timeout, folder)
     lines = [json.loads(line) for line in answers.read_text().splitlines()] if answers.exists() else []
     if not lines or "end" not in lines[-1]:
         after = f" after {lines[-1]['command']!r} at {lines[-1]['stage']}" if lines else ""
@@ -244,8 +251,7 @@ def make_core(binary: Path, stage: str, dies: bool = False) -> Core:
     hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
     if hard == 0 or pattern.startswith("|") or "/" in pattern:
         path = folder / "core"
-        args = ["-iex", "set startup-with-shell off", "-ex", "run", "-ex", f"gcore {path}", "-ex", "kill"]
-        run_gdb(find("system"), [*args, str(binary)], env, cwd=folder)
+        run_gdb(find("system"), [*NO_SCRIPTS, *typed("run", f"gcore {path}", "kill"), str(binary)], env, cwd=folder)
     else:
         subprocess.run(
             [str(binary)],

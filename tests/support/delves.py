@@ -100,6 +100,25 @@ def bridge(
             client.close()
 
 
+@contextmanager
+def window(dlv: Dlv, *arguments: str, direct: bool = True) -> Iterator[Console]:
+    """A user's session with `dlv exec`."""
+    with bridge(dlv, ["exec", *arguments], direct) as session:
+        yield Console(session, Style())
+
+
+def says(console: Console, line: str) -> str:
+    """The answer to a line, which is not refused."""
+    outcome = console.execute(line)
+    assert outcome.error is None, outcome.error
+    return outcome.output
+
+
+def entries(console: Console, expr: str) -> Any:
+    """The first entries of a map."""
+    return json.loads(says(console, f"hmap-show {expr} --entries 9 --json"))["data"]["entries"]
+
+
 _answered: dict[tuple[Dlv, Path, Path | None, bool, str], Session] = {}
 
 

@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Union
 
-from delve_bridge.rpc import Api, Refused, ServerAddress
+from delve_bridge.console import Console
+from delve_bridge.rpc import Api, Client, Refused, ServerAddress
+from delve_bridge.session import Session
+from gomap.render.text import Style
 
 #: What to do with one request: bytes are sent as they are, None is silence, anything else is the result;
 #: HANG_UP closes the connection.
@@ -23,6 +26,7 @@ POLITE: dict[str, Any] = {
     "ListPackageVars": {"Variables": []},
     "ProcessPid": {"Pid": 0},
 }
+Request = Mapping[str, Any]
 Script = Mapping[str, Union[Answer, Any]]
 
 
@@ -132,3 +136,18 @@ def serving(script: Script | None = None, greeting: bytes = b"") -> Iterator[Fak
         yield server
     finally:
         server.close()
+
+
+def console_of(server: FakeServer, deadline: float = 5) -> Console:
+    """A user's session with it."""
+    return Console(Session(Client(server.address, deadline)), Style())
+
+
+def fails(console: Console, line: str, *words: str) -> None:
+    """One line that has all these words."""
+    outcome = console.execute(line)
+    assert outcome.error is not None, outcome.output
+    assert "\n" not in outcome.error
+    assert "error in gomap" not in outcome.error, outcome.error
+    for word in words:
+        assert word in outcome.error, outcome.error

@@ -11,9 +11,7 @@ from typing import Any
 import pexpect
 
 from tests.support import debuggers
-from tests.support.debuggers import LOAD, Gdb
-
-NO_SCRIPTS = ("-iex", "set auto-load python-scripts off", "-iex", "set startup-with-shell off")
+from tests.support.debuggers import LOAD, NO_SCRIPTS, Gdb, typed
 
 
 def batch(gdb: Gdb, *args: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
@@ -23,6 +21,11 @@ def batch(gdb: Gdb, *args: str, env: Mapping[str, str] | None = None, cwd: Path 
     complaints = [line for line in run.stderr.splitlines() if line and not line.startswith(noise)]
     assert not [line for line in complaints if re.search("Traceback|Error|hmap", line)], run.stderr
     return run.stdout
+
+
+def ran(gdb: Gdb, program: Path, *lines: str, env: Mapping[str, str] | None = None) -> str:
+    """What gdb with the hmap commands prints for the lines."""
+    return batch(gdb, *NO_SCRIPTS, "-x", str(LOAD), *typed(*lines), str(program), env=env)
 
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")

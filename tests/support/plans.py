@@ -21,9 +21,9 @@ from tests.support.synthetic import (
     OldBucket,
     SwissPlan,
     TablePlan,
-    live_tophash,
     types_for,
 )
+from tests.support.synthetic_classic import live_tophash
 
 _tophash = st.one_of(st.just(EMPTY_ONE), st.integers(MIN_TOPHASH, 255), st.sampled_from([MIN_TOPHASH, 255]))
 _ctrl = st.one_of(st.just(CTRL_EMPTY), st.integers(0, 0x7F), st.sampled_from([0, 0x7F]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,10 @@ from typing import Any
 import pytest
 
 from gomap import image
+from gomap.recorded import MANIFEST, MEMORY
+from tests.support.sources import ROOT
+
+GOOD = ROOT / "tests/unit/images/1.27.3-types-filled-Boxed.hmap"
 
 
 def replay(file: Path, commands: list[str], capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -31,3 +36,9 @@ def told(answer: Mapping[str, Any]) -> dict[str, Any]:
         of_numpy = ("hashes_checked", "share", "ok", "verdict", "unchecked")
         kept["data"] = [{**one, **dict.fromkeys(of_numpy)} for one in answer["data"]["maps"]]
     return kept
+
+
+def good() -> tuple[dict[str, Any], bytes]:
+    """The manifest and the memory of GOOD."""
+    with zipfile.ZipFile(GOOD) as archive:
+        return json.loads(archive.read(MANIFEST)), archive.read(MEMORY)

@@ -18,7 +18,9 @@ from tests.support import plans
 from tests.support.by_hand import INT, ask, world
 from tests.support.describe import Descriptors, interface
 from tests.support.space import AMD64, add, pointer, slice_of, struct, target
-from tests.support.synthetic import ClassicPlan, SwissPlan, build_classic, build_swiss, classic_type
+from tests.support.synthetic import ClassicPlan, SwissPlan, classic_type
+from tests.support.synthetic_classic import build_classic
+from tests.support.synthetic_swiss import build_swiss
 
 
 @given(plans.classic(max_B=4), st.sampled_from([None, 12, 13]))

@@ -27,7 +27,8 @@ from gomap.results.answer import Cut
 from tests.support import plans
 from tests.support.by_hand import FULL, HALF, INT, ask, classic, made, poke, swiss
 from tests.support.space import AMD64, Space, add, basic, target
-from tests.support.synthetic import Built, ClassicPlan, Marks, SwissPlan, TablePlan, build_classic
+from tests.support.synthetic import Built, ClassicPlan, Marks, SwissPlan, TablePlan
+from tests.support.synthetic_classic import build_classic
 
 CTRL: Marks = [1, 2, 3, 0x80, 0x80, 0x80, 0x80, 0xFE]
 

@@ -28,7 +28,9 @@ from gomap.syntax import unquote
 from gomap.target import Variable
 from tests.support.describe import Descriptors, interface
 from tests.support.space import AMD64, add, array_of, basic, load, pointer, slice_of, struct, target
-from tests.support.synthetic import ClassicPlan, SwissPlan, build_classic, build_swiss
+from tests.support.synthetic import ClassicPlan, SwissPlan
+from tests.support.synthetic_classic import build_classic
+from tests.support.synthetic_swiss import build_swiss
 
 INT = basic("int")
 

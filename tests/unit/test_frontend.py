@@ -23,7 +23,8 @@ from gomap.recorded import ImageTarget
 from gomap.render.text import Style
 from gomap.target import Target, Variable
 from tests.support.space import AMD64, add, array_of, basic, target
-from tests.support.synthetic import SwissPlan, build_swiss
+from tests.support.synthetic import SwissPlan
+from tests.support.synthetic_swiss import build_swiss
 
 
 def world() -> ImageTarget:

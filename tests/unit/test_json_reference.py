@@ -30,7 +30,8 @@ from gomap.target import Frame, Goroutine
 from tests.support import schema
 from tests.support.by_hand import ask
 from tests.support.space import AMD64, add, basic, target
-from tests.support.synthetic import ClassicPlan, build_classic
+from tests.support.synthetic import ClassicPlan
+from tests.support.synthetic_classic import build_classic
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = reference.REFERENCE.read_text()

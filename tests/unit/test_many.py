@@ -18,7 +18,8 @@ from gomap.maps import view
 from gomap.recorded import ImageTarget
 from gomap.target import Arch, Place, Variable
 from tests.support.space import AMD64, ARCHES, add, basic, pointer, slice_of, struct, target
-from tests.support.synthetic import Built, SwissPlan, build_swiss
+from tests.support.synthetic import Built, SwissPlan
+from tests.support.synthetic_swiss import build_swiss
 
 COUNT = 90
 

@@ -21,15 +21,8 @@ from gomap.values import Values
 from tests.support import plans
 from tests.support.by_hand import ask, made
 from tests.support.space import AMD64, add, basic, target
-from tests.support.synthetic import (
-    Built,
-    ClassicPlan,
-    SwissPlan,
-    build_classic,
-    classic_type,
-    nil_show,
-    swiss_type,
-)
+from tests.support.synthetic import Built, ClassicPlan, SwissPlan, classic_type, nil_show, swiss_type
+from tests.support.synthetic_classic import build_classic
 
 MANY = settings(max_examples=120)
 

@@ -21,7 +21,9 @@ from gomap.maps import view
 from gomap.recorded import ImageTarget
 from tests.support.by_hand import INT
 from tests.support.space import AMD64, add, pointer, struct, target
-from tests.support.synthetic import ClassicPlan, SwissPlan, build_classic, build_swiss
+from tests.support.synthetic import ClassicPlan, SwissPlan
+from tests.support.synthetic_classic import build_classic
+from tests.support.synthetic_swiss import build_swiss
 
 
 def process() -> tuple[ImageTarget, AliasSearch]:

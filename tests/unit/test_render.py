@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import sys
 import unicodedata
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from gomap import frontend
 from gomap.anomaly import Anomaly
 from gomap.declare import Settings
+from gomap.render import terminal
 from gomap.render import text as as_text
 from gomap.render.color import Paint
 from gomap.render.text import Style, fit, pad, render
@@ -243,3 +246,11 @@ def test_a_table_whose_only_column_is_kept(width: int) -> None:
     """As of the keys alone: no other column can give way to it."""
     report = Report({}, sections=[Table(("key",), [("k" * 200,)], kept=0)])
     assert "kkkk" in render(report, Style(width=width))
+
+
+def test_output_that_lacks_our_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr(sys, "stdout", narrow)
+    terminal.write("größer\n")
+    narrow.seek(0)
+    assert narrow.read() == "gr\\xf6\\xdfer\n"

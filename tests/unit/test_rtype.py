@@ -17,7 +17,9 @@ from gomap.recorded import ImageTarget
 from gomap.target import Arch
 from tests.support.describe import Descriptors, interface
 from tests.support.space import AMD64, ARCHES, array_of, basic, pointer, slice_of, struct, target
-from tests.support.synthetic import ClassicPlan, SwissPlan, build_classic, build_swiss, map_of
+from tests.support.synthetic import ClassicPlan, SwissPlan, map_of
+from tests.support.synthetic_classic import build_classic
+from tests.support.synthetic_swiss import build_swiss
 
 by_arch = pytest.mark.parametrize("arch", ARCHES, ids=lambda arch: arch.name)
 by_go = pytest.mark.parametrize("new", [True, False], ids=["go1.26", "go1.25"])

@@ -19,7 +19,8 @@ from gomap.recorded import ImageTarget
 from gomap.syncmap.facts import SyncMap
 from gomap.target import Arch, Variable
 from tests.support.space import AMD64, ARCHES, Space, array_of, basic, pointer, struct, target
-from tests.support.synthetic import ClassicPlan, build_classic, classic_type
+from tests.support.synthetic import ClassicPlan, classic_type
+from tests.support.synthetic_classic import build_classic
 
 LIVE, DELETED, EXPUNGED = "live", "deleted", "expunged"
 #: How read leads to readOnly and an entry to its value, and how the mutex lies, from generation to generation.
