@@ -363,9 +363,11 @@ class _Text:
         together: dict[object, list[Group]] = {}
         order = {id(group): min(self._rank(way) for way in _ways(group.holders)) for group in listed}
         for group in sorted(listed, key=lambda one: (order[id(one)], len(one.holders), one.address)):
-            shapes = {shape(way) for way in _ways(group.holders)}
-            if any("*" in one for _, one, _ in shapes):  # which variables hold an element besides is of each its own
-                shapes = {(place, one if place or "*" in one else "", dead) for place, one, dead in shapes}
+            shapes = {shape(way): way.way.varies for way in _ways(group.holders)}
+            if any(shapes.values()):  # which package variables hold an element besides is of each its own
+                shapes = {
+                    (place, one if place or inside else "", dead): True for (place, one, dead), inside in shapes.items()
+                }
             key = group.type.name, group.shared_by, frozenset(shapes)
             together.setdefault(key if group.shared_by == "header" else id(group), []).append(group)
         return [*together.values()]
@@ -419,8 +421,7 @@ class _Text:
             text += " (dead)"
         elif first.kind == "slot":
             text += f" in stack slot {first.address or 0:#x}"
-        several = "*" in first.way.shape
-        more = len({self._names.path(way) for way in ways}) - 1 if several else 0
+        more = len({self._names.path(way) for way in ways}) - 1 if first.way.varies else 0
         return text + (f" and {more:,} like it" if more else "")
 
     def _nil_section(self, listed: bool, named: bool) -> list[Section]:

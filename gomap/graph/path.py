@@ -95,6 +95,12 @@ class Path:
         return done
 
     @property
+    def varies(self) -> bool:
+        """Whether an index, key or address is in the path: its shape is that of other elements, too."""
+        first, *parts = self.parts
+        return (self.place.kind != "global" and _varies(first)) or any(map(_varies, parts))
+
+    @property
     def kind(self) -> str:
         """What the value is to what it lies in, as docs/json.md has it."""
         path = self
@@ -114,6 +120,10 @@ def _shape(part: PathPart) -> str:
     if isinstance(part, int):
         return "[*]"
     return part.form.format("*") if part.form else f"(*:{part.behind.name})"
+
+
+def _varies(part: PathPart) -> bool:
+    return not isinstance(part, str) or _ADDRESS.search(part) is not None
 
 
 class Names:

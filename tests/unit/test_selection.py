@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from gomap.analysis.held import Holder
+from gomap.analysis.groups import Group
+from gomap.analysis.held import AliasSearch, Holder
 from gomap.analysis.selection import Selection, package_of, shape
+from gomap.commands import alias
+from gomap.declare import Context
 from gomap.gotypes import GoType, Kind
 from gomap.graph.path import DEREF, CapturedName, KeyPart, Path
 from gomap.recorded import ImageTarget
@@ -66,6 +70,29 @@ def test_goroutines_that_stand_in_one_function_have_one_shape() -> None:
     assert shape(holder("c", place=FRAME)) != shape(holder("c", place=FRAME, dead=True))
     captured = [holder(f"(0xc00076{i}bf0:func())", CapturedName(".m"), place=FRAME) for i in range(3)]
     assert len({shape(one) for one in captured}) == 1
+
+
+@pytest.mark.parametrize(
+    ("parts", "rows"),
+    [
+        (("x", ".(*main.T)", ".M"), 2),
+        (("x", DEREF, ".M"), 2),
+        (("x", ".F", ".(func(*int))"), 2),
+        (("x", 3, ".(*main.T)", ".M"), 1),
+        (("x", key()), 1),
+        (("x", key(form="")), 1),
+        (("(0xc000076bf0:func())", CapturedName(".m")), 1),
+    ],
+)
+def test_elements_are_alike_whatever_package_variables_hold_them_too(parts: tuple[Any, ...], rows: int) -> None:
+    """Maps that are no elements, and that different package variables hold, are not: a * in a type is no index."""
+    fake = built(None)
+    text = alias._Text(Context(fake), AliasSearch(), Selection(fake), told=False)
+    groups = []
+    for number, name in enumerate(("main.First", "main.Second")):
+        ways = [holder(*parts, place=replace(FRAME, goroutine=number)), holder(name)]
+        groups.append(Group(0xC000 + number, 0, INT, 1, "header", ways, [0xC000 + number]))
+    assert len(text._alike(groups)) == rows
 
 
 def built(text: str | None) -> ImageTarget:
