@@ -85,6 +85,12 @@ class Ranking:
         """Bytes that copying each map's entries into a new map would free, of all together."""
         return sum(one.gives_back for one in self.maps) + sum(one.example.gives_back * one.number for one in self.alike)
 
+    @property
+    def values(self) -> int | None:
+        """Bytes that keys and values of all maps keep alive; None where they were not counted."""
+        known = [one.values for one in self.maps if one.values is not None]
+        return sum(known) if known else None
+
     def total(self) -> Bytes:
         """Of all maps together; buckets that several headers share are in it once."""
         every = [(one.bytes, 1) for one in self.maps] + [(one.example.bytes, one.number) for one in self.alike]

@@ -1,1 +1,1 @@
-"""Parts of answers that several commands share."""
+"""Parts of answers that several commands share, and the text of long ones."""

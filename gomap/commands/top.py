@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 from gomap import __version__, human, moving, zips
 from gomap.analysis.alias import everywhere
@@ -30,8 +30,18 @@ from gomap.analysis.roots import Roots
 from gomap.analysis.selection import Selection
 from gomap.analysis.trail import Trail, Trails
 from gomap.analysis.whole_heap import HeapAtHand, WholeHeap, whole_heap
-from gomap.answers.facts import goroutines_seen, heap_facts, in_frame, not_searched, search_cut, way_facts
+from gomap.answers.facts import heap_facts, in_frame, not_searched, search_cut, way_facts
 from gomap.answers.paths import ShortNames
+from gomap.answers.top import (
+    UNKNOWN_FATE,
+    Fate,
+    TopText,
+    asked_words,
+    bound_of,
+    garbage_words,
+    hidden_facts,
+    summary,
+)
 from gomap.commands.origin import add_origins
 from gomap.declare import Context
 from gomap.errors import BadImage, GomapError, UsageError
@@ -42,7 +52,7 @@ from gomap.gotypes import Kind
 from gomap.heap.graph import algorithms
 from gomap.moving import Bounds
 from gomap.profiles import messages, stacks
-from gomap.report import Facts, Report, Table
+from gomap.report import Facts, Report
 from gomap.results.shared import ScannedFacts, SizeFacts
 from gomap.results.top import ProfileFacts, TopExample, TopGroup, TopMap, TopResult, TopTotal, TopUnreachable
 
@@ -52,17 +62,6 @@ FEW = 1024
 MAX_TRAILS = 64
 #: Objects in a row of a way that no type is known of: hmap-why has each of them.
 _NAMELESS = re.compile(r"(?: -> 0x[0-9a-f]+ \([\d,]+ B\)(?: \+0x[0-9a-f]+)?){3,}")
-
-
-class _Fate(NamedTuple):
-    """Of a map that no variable led to. alive: whether a root leads to it, None where that is not known. trail: the
-    shortest way from there."""
-
-    alive: bool | None = None
-    trail: str | None = None
-
-
-_UNKNOWN = _Fate()
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
@@ -147,13 +146,13 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     every_map = ranking.number + len(more.maps)
     if selection.narrows:
         number = asked.number + unnamed.number
-        report.answer = [*_asked_words(asked, unnamed, selection, every_map), *not_searched(more)]
+        report.answer = [*asked_words(asked, unnamed, selection, every_map), *not_searched(more)]
         if options.get("--json"):
             report.cut(f"maps {selection.asked}", number, every_map)
     elif dead is not None:
-        report.answer = _garbage_words(dead)
+        report.answer = garbage_words(dead)
     else:
-        report.answer = [*_summary(ranking, others, more, searched), *not_searched(more)]
+        report.answer = [*summary(ranking, others, more, searched), *not_searched(more)]
     missing = dead.missing if dead is not None else whole.missing if whole is not None else ()
     if missing:
         what = "some of these maps may be reachable" if dead is not None else "what maps retain may be less or more"
@@ -161,8 +160,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         report.cut("not all of the heap and its roots was looked at", 0, None)
     if not options.get("--json"):
         full = bool(options.get("--full") or options["--origin"])
-        words = _Text(ShortNames(target), with_values, dead is not None, bounds, fates, full)
-        hidden = _hidden(asked, seen)
+        words = TopText(ShortNames(target), with_values, dead is not None, bounds, fates, full)
+        hidden = hidden_facts(asked, seen)
         if group:
             words.describe_groups(report, shown_groups, group)
             report.sections.append(Facts(hidden))
@@ -231,7 +230,7 @@ def _garbage(context: Context, headers: HeapSearch) -> tuple[Garbage, Beyond, Id
     return found, found.maps, identifier
 
 
-def _fates(context: Context, whole: WholeHeap | None, at_hand: HeapAtHand, shown: list[Ranked]) -> dict[int, _Fate]:
+def _fates(context: Context, whole: WholeHeap | None, at_hand: HeapAtHand, shown: list[Ranked]) -> dict[int, Fate]:
     """Whether a root leads to each map of the heap that no variable led to, by address, where the heap's graph is at
     hand; and the shortest way of the first of them."""
     unnamed = [one.address for one in shown if one.holder.kind == "heap"]
@@ -242,12 +241,12 @@ def _fates(context: Context, whole: WholeHeap | None, at_hand: HeapAtHand, shown
     objects, retained = whole.graph.objects, whole.retained
     numbers = objects.objects_at(unnamed)
     writer = Trails(context.target, whole.heap, whole.graph, whole.roots)
-    found: dict[int, _Fate] = {}
+    found: dict[int, Fate] = {}
     for done, (address, one, alive) in enumerate(zip(unnamed, numbers.tolist(), retained.alive[numbers].tolist())):
         if one < 0 or (not alive and whole.missing):
             continue
         way = retained.shortest(one) if done < MAX_TRAILS else None
-        found[address] = _Fate(alive, None if way is None else _written(writer.of(way), address))
+        found[address] = Fate(alive, None if way is None else _written(writer.of(way), address))
     return found
 
 
@@ -281,7 +280,7 @@ def _result(
     more: Beyond,
     unreachable: Garbage | None,
     bounds: Bounds | None,
-    fates: Mapping[int, _Fate],
+    fates: Mapping[int, Fate],
     selection: Selection,
 ) -> TopResult:
     total = TopTotal(
@@ -289,7 +288,7 @@ def _result(
         entries=ranking.entries,
         bytes=_sizes(ranking.total()),
         gives_back=ranking.gives_back,
-        values=_values(ranking),
+        values=ranking.values,
     )
     return TopResult(
         by=by,
@@ -304,13 +303,8 @@ def _result(
     )
 
 
-def _bound(one: Ranked, bounds: Bounds | None) -> int | None:
-    """The most that its number of entries may be off; None if the program is stopped."""
-    return None if bounds is None else max(bounds.of(one.address), one.bound or 0)
-
-
-def _map(one: Ranked, bounds: Bounds | None, fates: Mapping[int, _Fate], selection: Selection) -> TopMap:
-    fate = fates.get(one.address, _UNKNOWN)
+def _map(one: Ranked, bounds: Bounds | None, fates: Mapping[int, Fate], selection: Selection) -> TopMap:
+    fate = fates.get(one.address, UNKNOWN_FATE)
     return TopMap(
         way=way_facts(one.holder),
         address=one.address,
@@ -320,7 +314,7 @@ def _map(one: Ranked, bounds: Bounds | None, fates: Mapping[int, _Fate], selecti
         alive=fate.alive,
         trail=fate.trail,
         count=one.count,
-        bound=_bound(one, bounds),
+        bound=bound_of(one, bounds),
         load=one.load,
         layout=one.layout,
         bytes=_sizes(one.bytes),
@@ -350,11 +344,6 @@ def _group(one: Together) -> TopGroup:
     )
 
 
-def _values(ranking: Ranking) -> int | None:
-    known = [one.values for one in ranking.maps if one.values is not None]
-    return sum(known) if known else None
-
-
 def _unreachable(found: Garbage) -> TopUnreachable:
     more = found.maps
     return TopUnreachable(
@@ -365,236 +354,3 @@ def _unreachable(found: Garbage) -> TopUnreachable:
         reachable=found.reachable,
         complete=not found.missing and more.census is not None and more.census.complete,
     )
-
-
-def _garbage_words(found: Garbage) -> list[str]:
-    more = found.maps
-    number, reachable = len(more.maps), human.plural(found.reachable, "other map" if more.maps else "map")
-    if not number:
-        what = "map that has memory for entries" if more.empty else "map"
-        lead = "it" if found.reachable == 1 else "all"
-        said = [f"no {what} is garbage: {reachable} in the heap, and roots lead to {lead}"]
-    else:
-        what = f"{human.plural(number, 'map')} with {human.plural(more.entries, 'entry', 'entries')}"
-        are = "are" if number > 1 else "is"
-        said = [
-            f"{what} {are} garbage that is not collected yet: {human.size(more.bytes)} in headers and arrays",
-            f"(no root leads to {'them' if number > 1 else 'it'}; roots lead to {reachable} in the heap)",
-        ]
-    if more.empty:
-        said.append(f"({human.plural(more.empty, 'header')} of maps that never had an entry: also garbage)")
-    if more.census is not None and not more.census.complete:
-        said.append("(not all of the heap was searched for maps)")
-    return said
-
-
-def _summary(ranking: Ranking, others: Ranking, more: Beyond, searched: Roots) -> list[str]:
-    """All maps together, whatever leads to them."""
-    total, unnamed, number = ranking.total(), others.total(), ranking.number + len(more.maps)
-    seen = goroutines_seen(searched.goroutines, searched.unseen)
-    scanned = f"{seen} and {human.plural(searched.globals, 'package variable')} searched"
-    if not number:
-        return [f"no map was found ({scanned})"]
-    # Of those that can't be in the list no more is known than the census has.
-    measured = {one.address for one in others.maps}
-    census = more.census
-    rest = [i for i in more.maps if census is not None and census.addresses[i] not in measured]
-    held = total.allocated + unnamed.allocated + sum(census.held[i] for i in rest if census is not None)
-    waste = total.waste + unnamed.waste
-    least = "at least " if rest else ""
-    what = f"{human.plural(number, 'map')} {'hold' if number > 1 else 'holds'} {human.size(held)}"
-    kept = [one for one in (_values(ranking), _values(others)) if one is not None]
-    values = f"; keys and values keep {human.size(sum(kept))} more" if kept else ""
-    first = f"{what} ({least}{human.size(waste)} waste){values}"
-    if not more.maps:
-        return [first, f"({scanned})"]
-    which = "it" if number == 1 else f"{len(more.maps):,} of the maps" if ranking.number else "them"
-    return [first, f"({scanned}; no variable leads to {which})"]
-
-
-def _asked_words(asked: Ranking, unnamed: Ranking, selection: Selection, every: int) -> list[str]:
-    """The maps that --package and --type ask for, together."""
-    number = asked.number + unnamed.number
-    if not number:
-        return [f"no map {selection.asked} ({human.plural(every, 'map')} looked at)"]
-    total, more = asked.total(), unnamed.total()
-    held, waste = total.allocated + more.allocated, total.waste + more.waste
-    verb = "hold" if number > 1 else "holds"
-    what = f"{human.plural(number, 'map')} {selection.asked} {verb} {human.size(held)} ({human.size(waste)} waste)"
-    return [what, f"({human.plural(every, 'map')} looked at)"]
-
-
-def _hidden(asked: Ranking, seen: Ranking) -> list[tuple[str, str]]:
-    """The maps of the standard library that are left out."""
-    number = asked.number - seen.number
-    if not number:
-        return []
-    held = human.size(asked.total().allocated - seen.total().allocated)
-    are, hold, them = ("is", "holds", "it") if number == 1 else ("are", "hold", "them")
-    what = f"{human.plural(number, 'map')} of the standard library, which {hold} {held}, {are} not shown"
-    return [("std", f"{what}: --std shows {them}")]
-
-
-#: How the type of a map is known that no variable led to (Ranked.known_by).
-_SOURCES = {"reference": "what points to it", "allocator": "the allocator", "hashes": "hashes", "size": "size"}
-#: The name of a group without a variable or known type.
-_UNTOLD = {"type": "type unknown", "package": "no variable", "owner": "no variable"}
-_HELD = "memory of the map's header and arrays as the allocator counts it, rounded up to its size classes"
-_CUT = "shortened: --full shows whole paths, with addresses and types"
-
-
-@dataclass
-class _Text:
-    """What a person reads. dead: of garbage. full: paths are told whole, however many lines that takes."""
-
-    names: ShortNames
-    with_values: bool
-    dead: bool
-    bounds: Bounds | None
-    fates: Mapping[int, _Fate]
-    full: bool
-
-    def describe(
-        self, report: Report, rows: list[Together], most: int, maps: int, hidden: list[tuple[str, str]]
-    ) -> None:
-        """most: as many rows may be listed, 0 for all. maps: how many could be."""
-        shown = rows[: most or None]
-        several = any(one.maps > 1 for one in shown)
-        with_retained = any(one.retained is not None for one in shown)
-        headings = ["held", "waste", "entries", "load"]
-        table = [
-            [
-                human.size(one.allocated),
-                human.size(one.bytes.waste),
-                self._entries(one),
-                "" if one.load is None else human.percent(one.load),
-            ]
-            for one in shown
-        ]
-        optional = [3]
-
-        def insert(at: int, heading: str, cells: list[str]) -> None:
-            headings.insert(at, heading)
-            optional[0] += at <= optional[0]
-            for row, cell in zip(table, cells):
-                row.insert(at, cell)
-
-        if several:
-            insert(2, "maps", [f"{one.maps:,}" for one in shown])
-        if self.with_values:
-            insert(2, "values", [human.size(one.values) if one.values is not None else "?" for one in shown])
-        if with_retained:
-            insert(0, "retained", [human.size(one.retained) if one.retained is not None else "?" for one in shown])
-        numbers = len(headings)
-        right = frozenset(range(numbers))
-        if self.full:
-            cells = [[self._whole(one), self._typed(one.example)] for one in shown]
-            rows_ = [[*row, *cell] for row, cell in zip(table, cells)]
-            report.sections = [Table([*headings, "map", "address:type"], rows_, right, whole=numbers)]
-        else:
-            cells = [self._cells(one.example) for one in shown]
-            rows_ = [[*row, *cell] for row, cell in zip(table, cells)]
-            by_load = report.data.by == "load"
-            left_out = [numbers + 2, *([] if by_load else [optional[0]]), numbers + 1]
-            report.sections = [
-                Table(
-                    [*headings, "map", "address", "type"],
-                    rows_,
-                    right,
-                    middle=numbers,
-                    optional=left_out,
-                    hint=("map", _CUT),
-                )
-            ]
-        facts = self._facts(shown, with_retained, several)
-        left = maps - sum(one.maps for one in shown)
-        if left:
-            facts.append(("more", f"{human.plural(left, 'map')}: -n 0 lists all"))
-        report.sections.append(Facts([*facts, *hidden] if shown else hidden))
-        named = [one for one in rows if one.example.holder.kind not in NO_VARIABLE]
-        best = sorted(named, key=lambda one: one.gives_back, reverse=True)[:3]
-        back = sum(one.gives_back for one in named)
-        if back and best[0].gives_back >= 4096:
-            paths = [f"{self._whole(one, place=False)} {human.size(one.gives_back)}" for one in best]
-            worth = [path for path, one in zip(paths, best) if one.gives_back >= 4096]
-            report.advice.append(
-                f"Go maps never shrink; copying the entries into new maps would free {human.size(back)}, "
-                f"most from {', '.join(worth)}"
-            )
-
-    def _facts(self, shown: list[Together], with_retained: bool, several: bool) -> list[tuple[str, str]]:
-        facts = [("held", _HELD)]
-        if several:
-            facts.append(("maps", "maps whose paths differ only in an index or key share a row, with the first path"))
-        if with_retained:
-            facts.insert(0, ("retained", "what a collection would free without the map (see hmap-why)"))
-        if self.with_values:
-            facts.append(("values", "heap memory that keys and values lead to, each object counted once"))
-        unnamed = [one.example for one in shown if one.example.holder.kind in NO_VARIABLE]
-        if not self.dead and any(self._unnamed(one).startswith("no variable") for one in unnamed):
-            what = "no variable searched leads to the map, which may be garbage not collected yet"
-            facts.append(("no variable", what))
-        if any(one.others for one in unnamed):
-            facts.append(("types", "if other types fit as well, --json names them"))
-        if any(one.example.shares for one in shown):
-            facts.append(("shared", "buckets shared by several headers are counted with the first"))
-        return facts
-
-    def describe_groups(self, report: Report, shown: list[Together], by: str) -> None:
-        headings = ["held", "waste", "maps", "entries", by, "fill"]
-        rows = [
-            [
-                human.size(one.allocated),
-                human.size(one.bytes.waste),
-                f"{one.maps:,}",
-                f"{one.entries:,}",
-                (human.short(one.key) if by == "type" else one.key) or _UNTOLD[by],
-                " / ".join(f"{number:,}" for number in one.fill),
-            ]
-            for one in shown
-        ]
-        if self.with_values:
-            headings.insert(2, "values")
-            for row, one in zip(rows, shown):
-                row.insert(2, human.size(one.values) if one.values is not None else "?")
-        right = frozenset(range(5 if self.with_values else 4))
-        report.sections = [Table(headings, rows, right, whole=len(right))]
-        facts = [
-            ("held", _HELD),
-            ("fill", "how many of the maps are empty / up to 25% / up to 50% / up to 75% / more than 75% full"),
-        ]
-        unsure = sum(one.unsure for one in shown) if by == "type" else 0
-        if unsure:
-            what = f"other types fit {human.plural(unsure, 'map')} of these as well (unsure in --json)"
-            facts.append(("types", what))
-        report.sections.append(Facts(facts))
-
-    def _entries(self, one: Together) -> str:
-        off = _bound(one.example, self.bounds) if one.maps == 1 else None
-        return f"{one.entries:,}" + (f" ± {off:,}" if off else "")
-
-    def _cells(self, one: Ranked) -> list[str]:
-        """Path, address and type. A map that no variable led to has no path: its address stands there."""
-        if one.holder.kind in NO_VARIABLE:
-            return [f"{self._typed(one)}  {self._unnamed(one)}", "", ""]
-        return [self.names.named(one.holder), f"{one.address:#x}", self.names.type(one.type.name)]
-
-    def _typed(self, one: Ranked) -> str:
-        return f"{one.address:#x}" + (f":{self.names.type(one.type.name)}" if one.type is not UNKNOWN else "")
-
-    def _whole(self, one: Together, place: bool = True) -> str:
-        holder = one.example.holder
-        if holder.kind in NO_VARIABLE:
-            text = self._unnamed(one.example) if place else self._typed(one.example)
-        else:
-            text = self.names.named(holder) if place else self.names.path(holder)
-        return text + (f" and {one.maps - 1:,} like it" if one.maps > 1 else "")
-
-    def _unnamed(self, one: Ranked) -> str:
-        """What there is instead of a path."""
-        fate = self.fates.get(one.address, _UNKNOWN)
-        what = "garbage" if self.dead or fate.alive is False else human.short(fate.trail or "no variable")
-        if one.type is UNKNOWN:
-            return f"{what}; type unknown"
-        doubt = f", {len(one.others):,} others fit" if one.others else ""
-        return f"{what}; type by {_SOURCES.get(one.known_by or '', '?')}{doubt}"
