@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import os
 import shlex
 import sys
 import time
@@ -29,6 +28,7 @@ from gomap.render import text as as_text
 from gomap.render.terminal import complain, ended, open_streams, progress, style, write
 from gomap.report import Report, Table
 from gomap.results.sample import SampleMap, SampleResult, SampleTotal
+from gomap.wrap import is_dumb
 
 #: What maps are ranked by, the largest first.
 ORDERS: dict[str, Callable[[MapRow], int]] = {
@@ -472,7 +472,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _has_screen() -> bool:
-    if os.environ.get("TERM", "dumb") == "dumb":
+    if is_dumb():
         return False
     try:
         import textual  # noqa: F401

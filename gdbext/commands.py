@@ -12,7 +12,7 @@ import gdb
 from gomap import __version__
 from gomap.commands import registry
 from gomap.declare import Command, Settings
-from gomap.wrap import wrapped
+from gomap.wrap import is_dumb, wrapped
 
 if TYPE_CHECKING:
     from gomap.frontend import Outcome
@@ -146,7 +146,7 @@ def _progress(width: int) -> ProgressLine | None:
     or the TUI, whose screen it would spoil."""
     from gomap.progress import ProgressLine
 
-    if not os.isatty(1) or os.environ.get("TERM", "dumb") == "dumb" or "not active" not in _tui():
+    if not os.isatty(1) or is_dumb() or "not active" not in _tui():
         return None
     return ProgressLine(lambda text: _to_terminal(text.encode()), width)
 
@@ -210,7 +210,7 @@ def style() -> Style:
     from gomap.render.text import Style
 
     width = gdb.parameter("width")
-    terminal = os.isatty(1) and os.environ.get("TERM", "dumb") != "dumb" and not _captured()
+    terminal = os.isatty(1) and not is_dumb() and not _captured()
     wanted = gdb.parameter("hmap color")
     if wanted == "auto":
         color = terminal and not os.environ.get("NO_COLOR") and bool(gdb.parameter("style enabled"))

@@ -78,16 +78,27 @@ def _end(word: str, room: int) -> int:
 
 
 def terminal_width(descriptor: int) -> int | None:
-    """Columns of the terminal that a file descriptor leads to; None where it leads to none."""
-    try:
-        if not os.isatty(descriptor) or os.environ.get("TERM", "dumb") == "dumb":
-            return None
-        return min(max(os.get_terminal_size(descriptor).columns or 80, 20), 400)
-    except OSError:
+    """Columns of the terminal that a file descriptor leads to; None where it leads to none.
+
+    The terminal's own word comes before COLUMNS, which does not follow a window that changes its size.
+    """
+    if not os.isatty(descriptor):
         return None
+    import shutil  # gdb, which imports this file when it starts, has a width of its own
+
+    try:
+        own = os.get_terminal_size(descriptor).columns
+    except OSError:
+        own = 0
+    return min(max(own or shutil.get_terminal_size().columns, 20), 400)
+
+
+def is_dumb() -> bool:
+    """Whether the user's terminal knows no escape codes, or shows lines in ways of its own, as an editor's does."""
+    return os.environ.get("TERM", "dumb") == "dumb"
 
 
 def for_terminal(text: str, descriptor: int = 2) -> str:
     """A message wrapped at whole words for the terminal; on one line if there is no terminal."""
-    width = terminal_width(descriptor)
+    width = None if is_dumb() else terminal_width(descriptor)
     return text if width is None else "\n".join(part for line in text.split("\n") for part in wrapped(line, width, 2))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from argparse import RawDescriptionHelpFormatter
 from typing import Callable, TextIO
@@ -12,7 +11,7 @@ from gomap.errors import GomapError
 from gomap.human import one_line
 from gomap.progress import ProgressLine
 from gomap.render.text import Style
-from gomap.wrap import for_terminal, wrapped
+from gomap.wrap import for_terminal, is_dumb, terminal_width, wrapped
 
 #: Exit statuses if the reader has closed the pipe, and after Ctrl-C, as in a shell.
 READER_GONE, INTERRUPTED = 128 + 13, 128 + 2
@@ -71,19 +70,10 @@ def nobody_reads(stream: TextIO) -> None:
 
 def style(stream: TextIO) -> Style:
     """Width, colour and block characters: plain ASCII when piped, no colour with NO_COLOR."""
-    terminal = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-    width = min(max(_columns(stream), 20), 400) if stream.isatty() else 80
+    width = terminal_width(stream.fileno()) if stream.isatty() else None
+    terminal = width is not None and not is_dumb()
     unicode = (stream.encoding or "").upper().replace("-", "") == "UTF8"
-    return Style(width, terminal and not os.environ.get("NO_COLOR"), terminal and unicode, stream.isatty())
-
-
-def _columns(stream: TextIO) -> int:
-    """The terminal's own word comes before COLUMNS, which does not follow a window that changes its size."""
-    try:
-        own = os.get_terminal_size(stream.fileno()).columns
-    except OSError:
-        own = 0
-    return own or shutil.get_terminal_size().columns
+    return Style(width or 80, terminal and not os.environ.get("NO_COLOR"), terminal and unicode, width is not None)
 
 
 def write(text: str) -> None:
@@ -103,7 +93,7 @@ def write(text: str) -> None:
 
 def progress(stream: TextIO, width: int) -> ProgressLine | None:
     """A progress line on the stream, if it is a terminal that can take one back."""
-    if not stream.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+    if not stream.isatty() or is_dumb():
         return None
 
     def write(text: str) -> None:
