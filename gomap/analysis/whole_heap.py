@@ -84,9 +84,9 @@ def known_heap(target: Target, progress: Progress = silent) -> WholeHeap | None:
 
 @dataclass
 class HeapAtHand:
-    """Gives the graph for optional information: if an earlier command has built it, or if building it is quick. None
-    if it can't be built. For a running process it is built for this command alone. no_packages: whether that was for
-    want of numpy or scipy."""
+    """The graph for one command, which builds it at most once: of a running process none is kept for another command.
+    Called, it gives the graph for optional information. no_packages: whether it can't be built for want of numpy or
+    scipy."""
 
     target: Target
     progress: Progress = silent
@@ -95,13 +95,19 @@ class HeapAtHand:
     _looked: bool = False
 
     def __call__(self) -> WholeHeap | None:
-        """The graph; None where it can't be built or building it takes long."""
+        """The graph; None where it can't be built, or is not built yet and building it takes long."""
         if not self._looked:
             self._looked = True
             try:
                 self._found = self._small()
             except GomapError as error:
                 self.no_packages = isinstance(error, NoNumpy)
+        return self._found
+
+    def whole(self) -> WholeHeap:
+        """The graph, however long that takes. Raises as whole_heap."""
+        if self._found is None:
+            self._found, self._looked = whole_heap(self.target, self.progress), True
         return self._found
 
     def _small(self) -> WholeHeap | None:

@@ -29,7 +29,7 @@ from gomap.analysis.retained_maps import Garbage, garbage, retained_by
 from gomap.analysis.roots import Roots
 from gomap.analysis.selection import Selection
 from gomap.analysis.trail import Trail, Trails
-from gomap.analysis.whole_heap import HeapAtHand, WholeHeap, whole_heap
+from gomap.analysis.whole_heap import HeapAtHand, WholeHeap
 from gomap.answers.facts import heap_facts, in_frame, not_searched, search_cut, way_facts
 from gomap.answers.paths import ShortNames
 from gomap.answers.top import (
@@ -95,14 +95,14 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if of_garbage:
         # No variable leads to garbage: none is looked for.
         searched, found, ranking = Roots(target, "all"), AliasSearch(), Ranking()
-        dead, more, identifier = _garbage(context, headers)
+        dead, more, identifier = _garbage(context, headers, at_hand)
     else:
         searched = Roots(target, "all", context.progress, object_size=header_size(target))
         found = everywhere(target, searched, context.progress, once=True, census=headers.census)
         ranking = measure(target, found, context.progress, headers.census)
         more, identifier = beyond(target, found, searched.objects, headers, context.progress, at_hand)
         if by == "retained":
-            whole = whole_heap(target, context.progress)
+            whole = at_hand.whole()
             ranking = ranking.one_by_one()
             retained = _retained(context, whole, ranking, more)
     others = Ranking()
@@ -136,7 +136,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         rows = add_up(chain(seen.counted(), unnamed.counted()), alike, order)
         shown = [one.example for one in rows[: most or None]]
     shown_groups = groups[: most or None]
-    fates = {} if dead is not None else _fates(context, whole, at_hand, shown)
+    fates = {} if dead is not None else _fates(context, at_hand, shown)
     bounds = moving.bounds(target)
     result = _result(
         shown, shown_groups, ranking, searched, by, group, found.dead, more, dead, bounds, fates, selection
@@ -219,24 +219,23 @@ def _save(
     report.answer.append(f"(profile of {human.plural(maps, 'map')} saved to {path}: go tool pprof -http=: {path})")
 
 
-def _garbage(context: Context, headers: HeapSearch) -> tuple[Garbage, Beyond, Identifier]:
+def _garbage(context: Context, headers: HeapSearch, at_hand: HeapAtHand) -> tuple[Garbage, Beyond, Identifier]:
     """The maps that the next collection frees, and the Identifier of their types. Raises GomapError."""
     target = context.target
     if headers.census is None or headers.heap is None:
         raise GomapError(f"the heap was not searched for maps: {headers.why}")
-    found = garbage(whole_heap(target, context.progress), headers.census)
+    found = garbage(at_hand.whole(), headers.census)
     identifier = Identifier(target, headers.heap, DescribedTypes(target))
-    identifier.referring = Referring(target, lambda address: None, HeapAtHand(target, context.progress))
+    identifier.referring = Referring(target, lambda address: None, at_hand)
     return found, found.maps, identifier
 
 
-def _fates(context: Context, whole: WholeHeap | None, at_hand: HeapAtHand, shown: list[Ranked]) -> dict[int, Fate]:
+def _fates(context: Context, at_hand: HeapAtHand, shown: list[Ranked]) -> dict[int, Fate]:
     """Whether a root leads to each map of the heap that no variable led to, by address, where the heap's graph is at
     hand; and the shortest way of the first of them."""
     unnamed = [one.address for one in shown if one.holder.kind == "heap"]
-    if unnamed and whole is None:
-        whole = at_hand()
-    if not unnamed or whole is None:
+    whole = at_hand() if unnamed else None
+    if whole is None:
         return {}
     objects, retained = whole.graph.objects, whole.retained
     numbers = objects.objects_at(unnamed)

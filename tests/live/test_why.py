@@ -23,7 +23,7 @@ from gomap.heap import graph
 from gomap.heap.frames import EXACT
 from gomap.heap.roots import DATA, KINDS, HeapRoots, roots
 from gomap.render.text import Style
-from tests.support import debuggers, delves, heapdump, schema, toolchains
+from tests.support import debuggers, delves, directly, heapdump, schema, toolchains
 from tests.support.debuggers import Gdb, Session
 from tests.support.delves import Dlv
 from tests.support.heapdump import HeapDump
@@ -332,17 +332,32 @@ def ask(target: DirectTarget, line: str) -> frontend.Outcome:
     return frontend.run(name, rest, lambda: target, Settings(), Style())
 
 
-def test_in_a_core(swiss_go: Row, system_gdb: Gdb, dlv: Dlv, monkeypatch: pytest.MonkeyPatch) -> None:
-    """gdb, Delve and gomap without a debugger say the same of one core. While it is open the graph is built once."""
-    core = debuggers.make_core(toolchains.build(PROGRAM, swiss_go, optimised=True), "held")
-    lines = [why(DROPPED[name]) for name in ("both", "worker")]
-    opened, built = of_core(str(core.binary), str(core.path)), list[Any]()
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Grows by one with each graph of the heap that is built."""
+    built = list[Any]()
 
     def build(*args: Any) -> graph.HeapGraph:
         built.append(args)
         return graph.build(*args)
 
     monkeypatch.setattr(whole_heap, "build", build)
+    return built
+
+
+def test_of_a_running_process(system_go: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a process that runs no graph is kept for another command; within one it is built once."""
+    binary, built = toolchains.build(PROGRAM, system_go, optimised=True), counted(monkeypatch)
+    with directly.waiting(binary, "held") as (process, _):
+        for number, line in enumerate((RETAINED, UNREACHABLE), 1):
+            data = json.loads(ask(DirectTarget(of_process(process.pid)), line).output)["data"]
+            assert data["maps"] and len(built) == number, line
+
+
+def test_in_a_core(swiss_go: Row, system_gdb: Gdb, dlv: Dlv, monkeypatch: pytest.MonkeyPatch) -> None:
+    """gdb, Delve and gomap without a debugger say the same of one core. While it is open the graph is built once."""
+    core = debuggers.make_core(toolchains.build(PROGRAM, swiss_go, optimised=True), "held")
+    lines = [why(DROPPED[name]) for name in ("both", "worker")]
+    opened, built = of_core(str(core.binary), str(core.path)), counted(monkeypatch)
     direct = [ask(DirectTarget(opened), line) for line in lines]
     assert len(built) == 1
     asked = [debuggers.examine(system_gdb, core, [FOUND, *lines]), delves.examine(dlv, core, lines)]
