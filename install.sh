@@ -27,7 +27,9 @@ usage: ./install.sh [--force]
   (no option)     set up gomap for your gdb: add a block to gdb's
                   initialization file, install the programs gdb-hmap, dlv-hmap
                   and gomap in ~/.local/bin, their man page and completion for
-                  bash, and install Delve if it is missing
+                  bash, packages for output and speed (pygments, tabulate,
+                  numpy, textual) for your gdb's Python, and Delve if it is
+                  missing
   --uninstall     undo all of that, and leave every file as it was before
   --force         replace or uninstall another checkout that is installed
   --demo          show the maps of a live Go program; writes only to the cache

@@ -372,8 +372,8 @@ def _opens(area: str, opened: Callable[[], DirectTarget], command: str) -> Check
 def _text(checks: Sequence[Check], width: int) -> str:
     missing = sum(check.state == "missing" for check in checks)
     advice = sum(check.state == "advice" for check in checks)
-    told = "nothing is missing" if not missing else f"{human.plural(missing, 'thing')} missing"
-    lines = [told + (f"; {human.plural(advice, 'thing')} could be better" if advice else "")]
+    told = f"{human.plural(missing, 'required thing')} missing" if missing else "nothing that is required is missing"
+    lines = [told + (f"; optional: {human.plural(advice, 'improvement')}" if advice else "")]
     area = None
     for check in checks:
         if check.area != area:

@@ -264,7 +264,7 @@ class _Parameter(gdb.Parameter):
         return ""
 
     def get_show_string(self, svalue: str) -> str:
-        return f"{self._name} is {svalue} ({self.show_doc[5:].rstrip('.')})"
+        return f"{self._name} is {svalue or 'not set'} ({self.show_doc[5:].rstrip('.')})"
 
 
 _SETTINGS = ("color", "entries", "depth", "printer", "window", "debug")
@@ -286,7 +286,7 @@ class _SettingsPrefix(gdb.Command):
 def _parameters() -> None:
     _SettingsPrefix("set")
     _SettingsPrefix("show")
-    _Parameter("hmap color", "colour of hmap output: auto, on or off.", gdb.PARAM_ENUM, "auto", ["auto", "on", "off"])
+    _Parameter("hmap color", "color of hmap output: auto, on or off.", gdb.PARAM_ENUM, "auto", ["auto", "on", "off"])
     _Parameter("hmap entries", "how many entries hmap-show lists by default.", gdb.PARAM_ZUINTEGER, 8)
     _Parameter("hmap depth", "how deep values are printed and hmap-alias searches.", gdb.PARAM_ZUINTEGER, 6)
     _Parameter(
@@ -295,7 +295,7 @@ def _parameters() -> None:
         gdb.PARAM_BOOLEAN,
         True,
     )
-    _Parameter("hmap window", "the map of the window hmap, as hmap-show takes it (layout hmap).", gdb.PARAM_STRING, "")
+    _Parameter("hmap window", "what `layout hmap` shows: the arguments of hmap-show.", gdb.PARAM_STRING, "")
     _Parameter(
         "hmap debug", "whether an internal error of gomap is shown with its traceback.", gdb.PARAM_BOOLEAN, False
     )

@@ -13,11 +13,11 @@ from gomap.results.answer import BoundFacts, Cut
 @dataclass(frozen=True)
 class Facts:
     """Label and text, one pair a line. label: columns that labels take at least, to line up with others. apart: after
-    an empty line."""
+    an empty line; None: if a table is before them."""
 
     rows: Sequence[tuple[str, str]]
     label: int = 0
-    apart: bool = False
+    apart: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Table:
     not fit side by side, they go below each other. None: text that does not fit is cut. kept: the column that
     identifies the rows, such as a key: it is never cut, and if it does not fit, the columns after it go below it.
     middle: the column of paths, which are shortened in the middle so that a row is one line. optional: columns that are
-    left out first if the screen is narrow, in this order. hint: how to see whole paths, a label and a text, shown if
-    one was shortened.
+    left out first if the screen is narrow, in this order. hint: how to see all, a label and a text, shown if
+    something was shortened.
     """
 
     headings: Sequence[str]
@@ -55,12 +55,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Heat:
-    """A strip of cells, each 0..1. cell: what one stands for. scale: what 0 and 1 mean."""
+    """A strip of cells, each 0..1. cell: what one stands for. scale: what 0 and 1 mean. of: how many of what 1 is, if
+    digits can say the number itself."""
 
     label: str
     cells: Sequence[float]
     cell: str
     scale: tuple[str, str] = ("empty", "full")
+    of: tuple[int, str] | None = None
 
 
 @dataclass(frozen=True)

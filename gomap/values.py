@@ -73,6 +73,11 @@ class Values:
     _texts: dict[int, tuple[GoType, bool]] = field(default_factory=dict)
     _many: StringTexts | None = None
 
+    @property
+    def full(self) -> bool:
+        """Whether long values are whole: only MAX_FULL ends them."""
+        return self.limits.text >= MAX_FULL
+
     def __post_init__(self) -> None:
         self.types = self.types or DescribedTypes(self.target)
 

@@ -217,7 +217,7 @@ def _fields(t: GoType, name: str, whole: str) -> Sequence[Any]:
     if found is not None:
         return found
     if struct is None:
-        raise BadExpression(f"{whole}: {name} is not a field: the values are {an(t.name)}; name key or value")
+        raise BadExpression(f"{whole}: there is no field {name}: each value is {an(t.name)}; use key or value")
     near = get_close_matches(name, promoted(struct), 1, 0.6)
     more = f"; did you mean {near[0]}?" if near else f": it has {', '.join(promoted(struct)[:12])}"
     raise BadExpression(f"{whole}: {struct.name} has no field {name}{more}")

@@ -194,7 +194,7 @@ class TopText:
     def _facts(self, shown: list[Together], with_retained: bool, several: bool) -> list[tuple[str, str]]:
         facts = [("held", _HELD)]
         if several:
-            facts.append(("maps", "maps whose paths differ only in an index or key share a row, with the first path"))
+            facts.append(("maps", "maps whose paths differ only in an index or key share a row, with one of the paths"))
         if with_retained:
             facts.insert(0, ("retained", "what a collection would free without the map (see hmap-why)"))
         if self.with_values:
@@ -235,7 +235,7 @@ class TopText:
         ]
         unsure = sum(one.unsure for one in shown) if by == "type" else 0
         if unsure:
-            what = f"other types fit {human.plural(unsure, 'map')} of these as well (unsure in --json)"
+            what = f"not certain for {human.plural(unsure, 'map')} of these: other types fit as well (unsure in --json)"
             facts.append(("types", what))
         report.sections.append(Facts(facts))
 
@@ -266,5 +266,7 @@ class TopText:
         what = "garbage" if self.dead or fate.alive is False else human.short(fate.trail or "no variable")
         if one.type is UNKNOWN:
             return f"{what}; type unknown"
-        doubt = f", {len(one.others):,} others fit" if one.others else ""
-        return f"{what}; type by {_SOURCES.get(one.known_by or '', '?')}{doubt}"
+        doubt = (
+            f", {human.plural(len(one.others), 'other type')} fit{'s' * (len(one.others) == 1)}" if one.others else ""
+        )
+        return f"{what}; type from {_SOURCES.get(one.known_by or '', '?')}{doubt}"

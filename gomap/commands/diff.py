@@ -97,7 +97,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         most = options["-n"] or sum(kinds)
         shown = sum(min(number, most) for number in kinds) if options["--json"] else min(sum(kinds), most)
         if shown < sum(kinds):
-            report.cut(f"changed entries of {one.after.expr}", shown, sum(kinds), "-n 0")
+            report.cut(f"differences in {one.after.expr}", shown, sum(kinds), "-n 0")
     if any(one.before.cut or one.after.cut for one in lists):
         report.cut("long, deep and unreadable values were compared only in part", 0, None)
     return report
@@ -205,7 +205,11 @@ def _describe(
         report.sections = [*_groups_table(found), *_maps_table(found)]
     else:
         held = [human.size(total.bytes) for total in (found.before, found.after)]
-        report.answer = [] if held[0] == held[1] else [f"it held {held[0]}, and holds {held[1]}"]
+        names = [side.expr or side.name for side in sides]
+        told = f"it held {held[0]}, and holds {held[1]}"
+        if names[0] != names[1]:
+            told = f"{names[0]} holds {held[0]}, {names[1]} {held[1]}"
+        report.answer = [] if held[0] == held[1] else [told]
     for one in lists:
         if whole:
             report.sections.append(Lines([_entries_line(one)]))

@@ -11,6 +11,7 @@ from typing import Any
 from gomap import human
 from gomap.analysis import sift
 from gomap.anomaly import Anomaly
+from gomap.answers.entries import CUT
 from gomap.declare import Context
 from gomap.gotypes import GoType, Kind
 from gomap.known import find
@@ -90,7 +91,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         if not limit and report.unfinished is None:
             report.unfinished = f"{sifted.shown:,} of {total:,} entries shown"
     if shown.cut:
-        report.cut("values", sifted.shown, None)
+        report.cut("values", sifted.shown, None, None if shown.full else "--full")
     return report
 
 
@@ -112,8 +113,7 @@ def _table(values: Values, every: Sequence[Rows], keys: bool) -> Table:
         rows += zip(of_keys) if keys else zip(of_keys, texts(values, one.elems(), False))
     if keys:
         return Table(("key",), rows, code=frozenset({0}), kept=0)
-    full = values.limits.text >= MAX_FULL
-    return Table(("key", "value"), rows, code=frozenset({0, 1}), whole=0 if full else None, kept=0)
+    return Table(("key", "value"), rows, code=frozenset({0, 1}), whole=0 if values.full else None, kept=0, hint=CUT)
 
 
 def _csv(values: Values, t: GoType, every: Sequence[Rows], keys: bool) -> Iterator[str]:

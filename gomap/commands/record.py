@@ -16,7 +16,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     from gomap.image import record
 
     saved = record(context, options["EXPR"], options["FILE"], options["--overwrite"])
-    what = f"{human.plural(saved.entries, 'entry')}, {human.size(saved.memory)} of memory"
+    what = f"{human.plural(saved.entries, 'entry')}, {human.size(saved.memory)} of memory with keys, values and types"
     report = Report(
         {},
         answer=[f"{options['EXPR']} saved to {options['FILE']} ({what}, {human.size(saved.file)} on disk)"],

@@ -165,7 +165,8 @@ def _pictures(structure: Structure, buckets: str) -> list[Section]:
     if structure.strip is not None and structure.strip.buckets > 1:
         per = structure.strip.per_cell
         cell = f"one {buckets[:-1]}" if per == 1 else f"{per:,} {buckets}"
-        sections.append(Heat(buckets, structure.strip.fractions(), cell))
+        of = (SLOTS, "entries") if per == 1 else None
+        sections.append(Heat(buckets, structure.strip.fractions(), cell, of=of))
     return sections
 
 
@@ -198,9 +199,9 @@ def _add_entries(
     if asked is None:
         if listed < total:
             more = f"{human.plural(total - listed, 'entry')} (--entries N lists more)"
-            report.sections.append(Facts([("more", more)]))
+            report.sections.append(Facts([("more", more)], apart=False))
         return
     if listed < total:
         report.cut("entries", listed, total, "--entries N")
     if values.cut:
-        report.cut("values", listed, None)
+        report.cut("values", listed, None, None if values.full else "--full")

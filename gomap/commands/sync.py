@@ -188,7 +188,7 @@ def _entries(report: Report, variable: Variable, found: SyncMap, wanted: int, va
     if len(listed) < found.count:
         report.cut("entries", len(listed), found.count, "--entries N")
     if values.cut:
-        report.cut("values", len(listed), None)
+        report.cut("values", len(listed), None, None if values.full else "--full")
     return listed
 
 

@@ -294,7 +294,7 @@ def _write_facts(trace: WriteTrace, ending: Ending, seconds: float) -> list[tupl
     how = "a hardware watchpoint on the map's header: two stops a write, none for other maps"
     if trace.instead is not None:
         how = f"breakpoints, which stop the program at each write to any map: {trace.instead}"
-    facts = [("most often", ", ".join(often))] if often else []
+    facts = [("keys", f"written most often: {', '.join(often)}")] if often else []
     return [*facts, ("method", how), *_facts(trace.hits, ending, seconds, "writes")]
 
 

@@ -205,7 +205,7 @@ def _entry(target: Target, one: MapView, spot: Spot) -> tuple[Scalar | None, str
         )
     values = Values(target, Limits(depth=2, text=64, total=256))
     value = values.key(slots.key, key)
-    return value, f"{values.shown_key(slots.key, key)}: {values.shown(slots.elem, elem)}"
+    return value, f"key {values.shown_key(slots.key, key)}, value {values.shown(slots.elem, elem)}"
 
 
 def _stored(target: Target, at: int, t: GoType, indirect: bool) -> bytes | None:

@@ -57,8 +57,11 @@ def render(report: Report, style: Style) -> str:
     )
     lines = [paint("bold", line) if i == 0 else line for i, line in enumerate(answer)]
     blocks = [(section, _section(_visible(section), style, paint)) for section in report.sections]
-    for i, (section, block) in enumerate((section, block) for section, block in blocks if block):
-        lines += ["", *block] if i == 0 or _spaced(section) else block
+    before: tuple[Section, list[str]] | None = None
+    for section, block in blocks:
+        if block:
+            lines += ["", *block] if before is None or _spaced(section, *before) else block
+            before = section, block
     tail = _tail(report, style.width, paint)
     if tail:
         lines += ["", *tail]
@@ -80,8 +83,12 @@ def _visible(section: Section) -> Section:
     return section
 
 
-def _spaced(section: Section) -> bool:
-    return isinstance(section, Table) or (isinstance(section, (Facts, Lines)) and section.apart)
+def _spaced(section: Section, before: Section, block: list[str]) -> bool:
+    """Whether an empty line comes before the section. before, block: the one before it, and its lines."""
+    if isinstance(section, Facts) and section.apart is None:
+        # They would read as further rows of a table, but not behind a hint, which has an empty line before it.
+        return isinstance(before, Table) and "" not in block
+    return isinstance(section, Table) or (isinstance(section, (Facts, Lines)) and bool(section.apart))
 
 
 def _wrapped(lines: Sequence[str], width: int) -> list[str]:
@@ -160,10 +167,11 @@ def _narrowed(section: Table, style: Style, paint: Paint) -> list[str]:
     right = frozenset(place for place, i in enumerate(kept) if i in section.right)
     shown_as = [[fit(cell, widths[i], style.blocks) for cell, i in zip(row, kept)] for row in rows]
     lines = _table(Table([section.headings[i] for i in kept], shown_as, right), style, paint)
-    return [
-        *lines,
-        *(_facts(Facts([section.hint]), style, paint) if cut and section.hint is not None and lines else []),
-    ]
+    return [*lines, *(_hint(section, style, paint) if cut and lines else [])]
+
+
+def _hint(section: Table, style: Style, paint: Paint) -> list[str]:
+    return ["", *_facts(Facts([section.hint]), style, paint)] if section.hint is not None else []
 
 
 def _table(section: Table, style: Style, paint: Paint) -> list[str]:
@@ -193,7 +201,8 @@ def _table(section: Table, style: Style, paint: Paint) -> list[str]:
     head, *body = _tabulated(section, fitted) or _aligned(section, fitted)
     if style.color:
         body = [_code_columns(section, line, row, paint) for line, row in zip(body, fitted[1:])]
-    return ["  " + paint("dim", head.rstrip()), *("  " + line.rstrip() for line in body)]
+    hint = _hint(section, style, paint) if fitted[1:] != rows else []
+    return ["  " + paint("dim", head.rstrip()), *("  " + line.rstrip() for line in body), *hint]
 
 
 def _stacked(section: Table, first: int, indent: int, style: Style, paint: Paint) -> list[str]:
@@ -202,13 +211,16 @@ def _stacked(section: Table, first: int, indent: int, style: Style, paint: Paint
     head, *left = _table(before, style, paint)
     room = style.width - indent
     lines = [pad(head, indent) + paint("dim", fit(", ".join(section.headings[first:]), room, style.blocks))]
+    cut = False
     for line, row in zip(left, section.rows):
         cells = row[first:]
-        if section.kept is not None:
-            cells = [cells[0], *(fit(cell, room - 2, style.blocks) for cell in cells[1:])]
+        if section.whole is None:
+            fitted = [fit(cell, room - 2, style.blocks) for cell in cells[1:]]
+            cut = cut or fitted != list(cells[1:])
+            cells = [cells[0], *fitted]
         told = [part for cell in cells if cell for part in _wrap(cell, room, 2)] or [""]
         lines += [(pad(line, indent) + told[0]).rstrip(), *(" " * indent + part for part in told[1:])]
-    return lines
+    return [*lines, *(_hint(section, style, paint) if cut else [])]
 
 
 def _tabulated(section: Table, rows: list[list[str]]) -> list[str] | None:
@@ -253,10 +265,14 @@ def _heat(section: Heat, style: Style, paint: Paint) -> list[str]:
     if per > 1:
         cells = [sum(cells[i : i + per]) / len(cells[i : i + per]) for i in range(0, len(cells), per)]
     levels = _BLOCKS if style.blocks else _ASCII_LEVELS
-    strip = "".join(paint.heat(cell, _level(levels, cell)) for cell in cells)
+    counts = [round(cell * section.of[0]) for cell in cells] if section.of and per == 1 and not style.blocks else None
+    texts = [_level(levels, cell) for cell in cells] if counts is None else map(str, counts)
+    strip = "".join(paint.heat(cell, text) for cell, text in zip(cells, texts))
     head = "  " + paint("dim", pad(section.label, LABEL)) + " "
     low, high = section.scale
     tail = f"(each character is {section.cell}, from {levels[0]} for {low} to {levels[-1]} for {high})"
+    if counts is not None and section.of is not None:
+        tail = f"(each digit is one of them: its number of {section.of[1]})"
     lines = [head + strip]
     if columns(lines[0]) + 1 + len(tail) <= style.width:
         return [lines[0] + " " + paint("dim", tail)]

@@ -87,7 +87,7 @@ def test_text_keeps_commands_whole() -> None:
     command = "objcopy " + "x" * 100
     text = doctor._text([Check("a", "b", "missing", "word " * 40, command), Check("a", "c", "ok", "fine")], 80)
     lines = text.splitlines()
-    assert lines[0] == "1 thing missing" and [line.strip() for line in lines if "objcopy" in line] == [command]
+    assert lines[0] == "1 required thing missing" and [line.strip() for line in lines if "objcopy" in line] == [command]
     assert all(len(line) <= 80 for line in lines if "objcopy" not in line)
 
 

@@ -360,7 +360,7 @@ def test_changed_entries_that_are_not_shown_are_counted(tmp_path: Path, capsys: 
         assert gomap._run(line) == 0
         said = capsys.readouterr().out
         assert (text is None) is ("partial" not in said)
-        assert text is None or f"{text[0]} of {text[1]} changed entries of main.m shown" in said
+        assert text is None or f"{text[0]} of {text[1]} differences in main.m shown" in said
         assert gomap._run([*line, "--json"]) == 0
         truncated = json.loads(capsys.readouterr().out)["truncated"]
         assert [(one["shown"], one["of"]) for one in truncated or ()] == ([tuple(in_json)] if in_json else [])

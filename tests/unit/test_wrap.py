@@ -115,7 +115,7 @@ def test_a_row_is_a_line(width: int) -> None:
         ["n", "map", "address", "type"], ROWS, frozenset({0}), middle=1, optional=[3, 2], hint=("map", "--full")
     )
     head, *rows = render(Report({}, ["answer"], [table]), Style(width)).splitlines()[2:]
-    assert len(rows) == len(ROWS) + ("--full" in rows[-1])
+    assert len(rows) == len(ROWS) + 2 * ("--full" in rows[-1])
     assert all(columns(line) <= width for line in rows)
     whole = all(row[1] in line for row, line in zip(ROWS, rows))
     path, address = (len(ROWS[0][i]) for i in (1, 2))

@@ -12,13 +12,13 @@ With one expression: lists the other variables that hold its map, in every frame
 and in all packages. With several expressions: says whether they are the same map. Without an expression: lists
 the maps that several variables share. It follows the selected frame's variables and all package variables
 through structs, pointers, arrays, slices, interfaces, channels and maps. --scope goroutine searches all frames of
-the selected goroutine, --scope all the frames of all goroutines.
+the selected goroutine; --scope all searches those of every goroutine.
 
 Two headers that point to the same buckets are listed as that, not as one map: only unsafe code can copy a header.
 
 Maps that are held in the same way, such as s.users["a"].Tags and s.users["b"].Tags, are one row, and maps that the
-program's own variables hold come first. The standard library's own maps are only counted unless --std is given: the
-maps that only its package variables lead to, with no type of another package on the way. JSON lists all maps.
+program's own variables hold come first. Maps that only the standard library's variables lead to, through its own
+types, are counted but not listed; --std lists them. JSON lists all maps.
 """,
     args=(
         Arg(
@@ -35,12 +35,12 @@ maps that only its package variables lead to, with no type of another package on
         ),
         Arg(
             "--depth",
-            "follow at most N pointers, elements and interfaces (default: set hmap depth; 128 with --scope all)",
+            "follow at most N pointers, elements and interfaces (default: `show hmap depth`; 128 with --scope all)",
             "N",
             natural,
         ),
         Arg("--all", "also list nil maps and maps that only one variable holds"),
-        Arg("--slices", "list slices that share a backing array instead of maps, with the range of each"),
+        Arg("--slices", "instead of maps, list slices that share a backing array, with the range of each"),
         ROWS,
         PACKAGE,
         TYPE,

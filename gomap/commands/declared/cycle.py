@@ -25,7 +25,7 @@ can't form a cycle are not read.
     examples=(
         ("hmap-cycle m", "does m lead back to itself?"),
         ("hmap-cycle main.root --type Node", "cycles through a Node"),
-        ("hmap-cycle main.root --json", "all for a script"),
+        ("hmap-cycle main.root --json", "the first 16 for a script"),
     ),
     session="A map that contains itself",
     of_a_map=False,

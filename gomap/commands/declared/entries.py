@@ -22,7 +22,7 @@ A *time.Time is compared as a time. An atomic.Int64, a sql.NullInt64 and the val
 numbers if they are numbers, otherwise by their text.
 
 ORDER is key, value, size or a FIELD. Size is the value's own bytes plus those of its strings, slices and maps; the
-largest come first. Values without an order (nil, NaN) come last. --sort keeps at most 131,072 entries.
+largest come first. Values without an order (nil, NaN) come last. --sort lists at most the first 131,072 in this order.
 
 Ctrl-C ends the search and shows the entries found so far. If --csv output is incomplete, an error follows it.
 """,
@@ -52,7 +52,7 @@ Ctrl-C ends the search and shows the entries found so far. If --csv output is in
     examples=(
         ("hmap-entries m", "the first 50 entries"),
         ("hmap-entries users --where Age > 30 --sort Age", "those with Age over 30, by age"),
-        ('hmap-entries cache --match "^user:" --keys', "only the keys with this prefix"),
+        ("hmap-entries cache --where key ~ ^user: --keys", "only the keys with this prefix"),
         ("hmap-entries cache --sort size -n 10", "the ten largest values"),
         ("hmap-entries cache --csv", "all entries, for a spreadsheet"),
     ),

@@ -20,8 +20,8 @@ number, what they hold together, and the path to the first of them. On a narrow 
 out and long paths are shortened; --full shows them. Every command takes a path, 0xADDR:TYPE, or the address alone, as
 EXPR. `--goroutine N` lets a command find a local variable of goroutine N by its name.
 
-The standard library's own maps are only counted unless --std is given: the maps that only its package variables lead
-to, with no type of another package on the way. JSON lists all maps, one by one.
+Maps that only the standard library's variables lead to, through its own types, are counted but not listed; --std lists
+them. JSON lists all maps, one by one.
 
 Maps that no variable leads to are ranked too, in every build: gomap finds all map headers among the heap's objects
 and on the stacks. It determines their types from the allocator's records and from the hashes of their keys. Such a

@@ -13,7 +13,7 @@ current or the old array, an overflow bucket, the directory, a table, or a key o
 
 If the address is in no map, shows the heap object that it is in and whether that is freed, the goroutine whose
 stack it is on, or the package variable or function. This identifies a stale pointer into a bucket that the map
-has left since by growing.
+has since outgrown.
 """,
     args=(Arg("ADDR", "a number (0xc000012345), &x, or a pointer, slice, string, map or uintptr"),),
     examples=(

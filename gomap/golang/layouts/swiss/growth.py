@@ -46,14 +46,15 @@ def growing(found: SwissMap, structure: Structure) -> Growing:
         answer = [f"small Swiss map, {left}", "a Swiss table grows in one step, so there is no partial growth to show"]
         return Growing(answer, [Facts([("next growth", next_.next)])], tables)
     answer = [
-        f"{left} before a table grows ({human.plural(len(tables), 'table')}, Swiss map)",
+        f"{'at least ' if len(tables) > 1 else ''}{left} before a table grows "
+        f"({human.plural(len(tables), 'table')}, Swiss map)",
         "a Swiss table grows in one step, so there is no partial growth to show",
     ]
     depths = sorted({table.local_depth for table in tables})
     shared = sum(table.directory_entries > 1 for table in tables)
     directory = f"{human.plural(found.header['dirLen'], 'entry')}, global depth {found.header['globalDepth']}"
     if shared:
-        directory += f", {human.plural(shared, 'table')} with several of them"
+        directory += f", {human.plural(shared, 'table')} {'has' if shared == 1 else 'have'} more than one"
     rows = [
         ("next growth", next_.next),
         ("directory", directory),
