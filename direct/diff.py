@@ -12,11 +12,12 @@ from gomap.declare import Settings
 from gomap.errors import UsageError
 from gomap.memory import RegionMemory
 from gomap.recorded import ImageTarget
-from gomap.render.terminal import complain, ended, open_streams, progress, style, write
+from gomap.render.terminal import HelpText, complain, ended, open_streams, progress, style, write
 from gomap.target import Arch
 
 NAME = "hmap-diff"
-USAGE = "usage: gomap diff A B [--by ORDER] [-n N] [--entries EXPR] [--program PROG] [--json]"
+#: Of hmap-diff, what needs a program.
+WITH_PROGRAM = ("--goroutine", "--frame")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,13 +29,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
     """The command line of each subcommand."""
-    parser = argparse.ArgumentParser(
-        prog="gomap diff", description="Compare two files: snapshots, recorded maps or core files."
-    )
     command = registry.find(NAME)
-    for arg in command.all_args if command is not None else ():
+    assert command is not None
+    # The first paragraph is about what else A and B may be at a prompt, the last one about this program.
+    about = command.about.strip().split("\n\n")[1:-1]
+    parser = argparse.ArgumentParser(
+        prog="gomap diff",
+        description="Compare two files: snapshots, recorded maps or core files.",
+        epilog="\n\n".join(" ".join(part.split()) for part in about),
+        formatter_class=HelpText,
+    )
+    for arg in command.all_args:
+        if arg.name in WITH_PROGRAM:
+            continue
         if arg.positional:
-            parser.add_argument(arg.name, help=arg.help)
+            parser.add_argument(arg.name, help="a snapshot, a recorded map or a core file")
         elif arg.metavar:
             parser.add_argument(arg.name, metavar=arg.metavar, help=arg.help)
         else:
@@ -46,7 +55,7 @@ def _run(arguments: Sequence[str]) -> int:
     command = registry.find(NAME)
     assert command is not None
     if not {"-h", "--help"}.isdisjoint(arguments):
-        write(f"{USAGE}\n\n{command.help(style(sys.stdout).columns)}\n")
+        write(parsers()["diff"].format_help())
         return 0
     options = frontend.parse(command, _line(arguments))
     if options["B"] is None:

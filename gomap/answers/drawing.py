@@ -55,8 +55,8 @@ def _address(found: MapView, structure: Structure, index: int) -> int:
 def _draw(values: Values, found: MapView, title: str, address: int, data: bytes) -> list[Section]:
     slots, target = found.shape.slots, values.target
     parts = [f"8 {found.terms.marks} bytes"]
-    parts += [f"{_part('keys', slots.key, slots.indirect_key)} from +{slots.keys_off} every {slots.key_stride}"]
-    parts += [f"{_part('elems', slots.elem, slots.indirect_elem)} from +{slots.elems_off} every {slots.elem_stride}"]
+    parts.append(_part("keys", slots.key, slots.indirect_key, slots.keys_off, slots.key_stride))
+    parts.append(_part("elems", slots.elem, slots.indirect_elem, slots.elems_off, slots.elem_stride))
     overflow_off = found.shape.overflow_off
     if overflow_off is not None:
         pointer = values.target.arch.pointer(data, overflow_off)
@@ -76,8 +76,9 @@ def _draw(values: Values, found: MapView, title: str, address: int, data: bytes)
     return [Facts([(title, heading)]), Table(headings, rows, frozenset({0, 3, 5}), frozenset({4, 6}))]
 
 
-def _part(what: str, t: GoType, indirect: bool) -> str:
-    return f"{what} of {t.size} bytes behind pointers" if indirect else f"{what} of {t.size}"
+def _part(what: str, t: GoType, indirect: bool, first: int, stride: int) -> str:
+    where = f"at +{first}, +{first + stride}, ..."
+    return f"pointers to {t.size}-byte {what} {where}" if indirect else f"{t.size}-byte {what} {where}"
 
 
 def _content(

@@ -313,10 +313,10 @@ def _living(searched: Searched, maps: Sequence[Raced], running: int) -> str:
         verb = "is" if number == 1 else "are"
         of = f"on {maps[0].name}" if len(maps) == 1 else f"on {human.plural(len(maps), 'map')}"
         return f"{human.plural(number, 'goroutine')} {verb} inside a map operation, {of}"
-    looked_at = goroutines_seen(searched.goroutines, searched.unseen)
+    looked_at = f"{goroutines_seen(searched.goroutines, searched.unseen)} searched"
     if running:
         unseen = f"the stacks of {human.plural(running, 'running thread')} were not read"
-        looked_at = f"{human.plural(searched.goroutines, 'goroutine')}, {unseen}"
+        looked_at = f"{human.plural(searched.goroutines, 'goroutine')} searched, {unseen}"
     none = f"no goroutine is inside a map operation ({looked_at})"
     if maps:
         mark = next((each.mark for each in maps if each.mark), "writing")
@@ -325,9 +325,11 @@ def _living(searched: Searched, maps: Sequence[Raced], running: int) -> str:
 
 
 def _best(held: Sequence[Holder]) -> str:
-    """The best path: a package variable's if there is one, and the shortest."""
+    """The best path: a package variable's if there is one, and the shortest; and whose it is otherwise."""
     ways = [way for holder in held for way in (holder, *holder.also)]
-    return min(ways, key=lambda way: (way.place.kind != "global", len(way.path))).path
+    best = min(ways, key=lambda way: (way.place.kind != "global", len(way.path)))
+    owner = best.place.goroutine
+    return best.path + (f" in goroutine {owner}" if owner is not None and best.place.kind != "global" else "")
 
 
 def _sections(each: Raced, searched: Searched) -> Iterator[Section]:

@@ -116,7 +116,7 @@ def _answer(expr: str | None, trace: GrowthTrace, sums: Sequence[Sum]) -> str:
     lines = human.plural(len({one.site for one in sums}), "line")
     allocated = sum(one.allocated for one in sums)
     grew = human.plural(trace.count, "time")
-    return f"{what} grew {grew} at {lines}: {human.size(allocated)} allocated for it"
+    return f"{what} grew {grew} at {lines}: these growths allocated {human.size(allocated)}"
 
 
 def _place(site: Location | None) -> str:

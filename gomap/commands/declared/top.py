@@ -25,7 +25,7 @@ them. JSON lists all maps, one by one.
 
 Maps that no variable leads to are ranked too, in every build: gomap finds all map headers among the heap's objects
 and on the stacks. It determines their types from the allocator's records and from the hashes of their keys. Such a
-map may be garbage that is not collected yet, or be held by a value without a type or by a variable that was
+map may be garbage that is not collected yet, or be held by an unsafe.Pointer or uintptr, or by a variable that was
 optimized out.
 
 --values also counts the heap memory that keys and values keep alive: strings, slices, structs behind pointers, and
