@@ -49,7 +49,7 @@ class Console:
             return Outcome(frontend.overview(self._style().columns))
         if name == "hmap-aliases":
             self.short = registry.SHORT
-            return Outcome()
+            return Outcome(registry.aliases() + "\n")
         name = self.short.get(name, name)
         if registry.find(name) is not None:
             return self._hmap(name, rest)

@@ -67,13 +67,14 @@ def _leave(number: int, frame: Any) -> NoReturn:
 
 
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("-c", metavar="COMMAND", action="append", help="run this command and exit; may be repeated")
-    common.add_argument(
+    common = argparse.ArgumentParser(add_help=False, usage=argparse.SUPPRESS, formatter_class=HelpText)
+    group = common.add_argument_group("options with -c")
+    group.add_argument("-c", metavar="COMMAND", action="append", help="run this command and exit; may be repeated")
+    group.add_argument(
         "--break", metavar="LOCATION", dest="location", help="first set a breakpoint here and continue to it"
     )
-    common.add_argument("--no-direct", action="store_true", help="read all memory through Delve, even on this machine")
-    common.add_argument(
+    group.add_argument("--no-direct", action="store_true", help="read all memory through Delve, even on this machine")
+    group.add_argument(
         "--timeout",
         metavar="SECONDS",
         type=float,
@@ -84,7 +85,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="dlv-hmap",
         usage=USAGE,
         description="See inside Go maps with Delve.",
-        epilog="commands:\n"
+        epilog=common.format_help()
+        + "\ncommands:\n"
         + registry.overview()
         + "\n\nhmap-show --help, at the prompt, has the details of one command.",
         formatter_class=HelpText,

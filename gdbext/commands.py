@@ -66,6 +66,7 @@ class _Overview(gdb.Command):
                     taken.append(short)
         if taken:
             raise _error(f"hmap: not redefined, because gdb already has a command of this name: {', '.join(taken)}")
+        gdb.write(registry.aliases() + "\n")
 
 
 class _GdbCommand(gdb.Command):

@@ -48,6 +48,11 @@ SHORT = {
 }
 
 
+def aliases() -> str:
+    """What `hmap aliases` says."""
+    return ", ".join(f"{short} is {long}" for short, long in SHORT.items())
+
+
 def find(name: str) -> Command | None:
     """The command of that name; None where there is none."""
     return next((command for command in COMMANDS if command.name == name), None)

@@ -46,6 +46,7 @@ def test_short_names(gdb: Gdb) -> None:
     """Asked for twice, and where the user has a command of such a name."""
     twice = batch(gdb, "-x", str(LOAD), "-ex", "hmap aliases", "-ex", "hmap aliases", "-ex", "help hw")
     assert "Usage: hmap-whatis " in twice and "already" not in twice and "Exception" not in twice
+    assert twice.count("hs is hmap-show, he is hmap-entries") == 2
     lines = ("-ex", "alias hr = help", "-x", str(LOAD), "-ex", "hmap aliases", "-ex", "help hw")
     own = debuggers.run_gdb(gdb, lines, {"GOMAP_TRUTH": os.devnull}, timeout=120)
     assert own.stderr.splitlines()[-1] == "hmap: not redefined, because gdb already has a command of this name: hr"
