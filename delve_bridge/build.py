@@ -148,26 +148,29 @@ class Build:
         return self._delve if self._direct is None else Shortcut(self._direct, self._delve)
 
     def _try_direct(self) -> ProcessMemory | CoreMemory | None:
-        opened: ProcessMemory | CoreMemory | None = None
+        # runtime.m0 contains its thread's id and random numbers: no other process has the same.
+        with suppress(GomapError):
+            raw, t = self.package_variable("runtime.m0"), self.types.find("runtime.m")
+            return None if raw is None or t is None else self._past_delve(int(raw["addr"]), t.size)
+        return None
+
+    def _past_delve(self, start: int, size: int) -> ProcessMemory | CoreMemory | None:
+        """The program's memory without Delve, if these bytes prove that it is the same: the process id of a process in
+        a container, or at the other end of a tunnel, may be another process here."""
+        past: ProcessMemory | CoreMemory | None = None
         try:
             if self.kind == "core":
-                opened = CoreMemory(self._core) if self._core else None
+                past = CoreMemory(self._core) if self._core else None
             else:
-                opened = ProcessMemory(int(self._client.call("ProcessPid")["Pid"]))
-            # The process id of a process in a container, or at the other end of a tunnel, may be another process here.
-            # runtime.m0 contains its thread's id and random numbers: no other process has the same.
-            raw = self.package_variable("runtime.m0")
-            t = self.types.find("runtime.m")
-            if opened is None or raw is None or t is None:
-                return None
-            if same(opened, self._delve, int(raw["addr"]), t.size):
-                kept, opened = opened, None
+                past = ProcessMemory(int(self._client.call("ProcessPid")["Pid"]))
+            if past is not None and same(past, self._delve, start, size):
+                kept, past = past, None
                 return kept
         except (OSError, ValueError, GomapError):
             pass
         finally:
-            if opened is not None:
-                opened.close()
+            if past is not None:
+                past.close()
         return None
 
     # -- a program without debug information -----------------------------------------------------------
@@ -185,7 +188,9 @@ class Build:
             if program is None and self.kind == "live" and self._direct_wanted:
                 program = f"/proc/{self._client.call('ProcessPid')['Pid']}/exe"
             found = opened(program, self._delve, self._entry, error)
-            self._stripped = found, self._past_delve(found)
+            with suppress(GomapError):
+                self._direct = self._past_delve(*found.own_data) if self._direct_wanted else None
+            self._stripped = found, self._delve if self._direct is None else Shortcut(self._direct, self._delve)
         info, memory = self._stripped
         return StrippedTarget("delve", self.kind, memory, info, thread, registers)
 
@@ -202,24 +207,6 @@ class Build:
                 return elf.entry_in_vector(file.read(), elf.parse(data))
         except (OSError, elf.BadElf):
             return None
-
-    def _past_delve(self, info: Stripped) -> Memory:
-        """The program's memory, read directly where what lies in its variables proves that it is the same."""
-        past: ProcessMemory | CoreMemory | None = None
-        if not self._direct_wanted:
-            return self._delve
-        with suppress(OSError, ValueError, GomapError):
-            if self.kind == "core":
-                past = CoreMemory(self._core) if self._core else None
-            else:
-                past = ProcessMemory(int(self._client.call("ProcessPid")["Pid"]))
-            start, size = info.own_data
-            if past is not None and same(past, self._delve, start, size):
-                self._direct = past
-                return Shortcut(past, self._delve)
-        if past is not None:
-            past.close()
-        return self._delve
 
     @property
     def direct(self) -> bool:

@@ -14,10 +14,9 @@ from delve_bridge.memory import RpcMemory
 from delve_bridge.rpc import GONE, Api, Client, NotDelve, Refused, ended
 from delve_bridge.target import DelveTarget
 from delve_bridge.tracing import DelveTracer
-from delve_bridge.types import BARE, DelveTypes, Raw
+from delve_bridge.types import BARE, Raw
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo, NoProcess, TargetRunning
 from gomap.golang.runtime.descriptors import map_parts
-from gomap.golang.runtime.dictionaries import Known
 from gomap.memory import Memory
 from gomap.registers import of_names
 from gomap.stripped.target import StrippedTarget
@@ -158,7 +157,7 @@ class Session:
         """When Go's scheduler last looked for work, and until when it waits: the first three fields of runtime.sched,
         goidgen, lastpoll and pollUntil. A waiting program may have been resumed and halted again at the same place,
         as is usual for servers."""
-        sched = self.package_variable("runtime.sched")
+        sched = self.build.package_variable("runtime.sched")
         try:
             return b"" if sched is None else RpcMemory(self.client).read(int(sched["addr"]), 24)
         except MemoryFault:
@@ -217,11 +216,6 @@ class Session:
     # -- facts -----------------------------------------------------------------------------------------
 
     @property
-    def kind(self) -> str:
-        """core or live."""
-        return self.build.kind
-
-    @property
     def tracer(self) -> DelveTracer | None:
         """What lets the program run and stops it at functions; None where an editor does that."""
         return None if self.edited else DelveTracer(self)
@@ -232,10 +226,7 @@ class Session:
 
         def register(name: str) -> int:
             if not found:
-                answer = self.client.call("ListRegisters", ThreadID=thread, IncludeFp=False)
-                for one in answer.get("Regs") or ():
-                    with suppress(ValueError):
-                        found[str(one["Name"]).lower()] = int(str(one["Value"]), 16)
+                found.update(self._registers(thread))
             try:
                 return found[name]
             except KeyError:
@@ -247,36 +238,6 @@ class Session:
     def breaker(self) -> DelveBreaker:
         """What sets breakpoints that stay."""
         return DelveBreaker(self)
-
-    @property
-    def arch(self) -> Arch:
-        """The program's byte order, pointer size and machine."""
-        return self.build.arch
-
-    @property
-    def types(self) -> DelveTypes:
-        """The program's types."""
-        return self.build.types
-
-    @property
-    def dictionaries(self) -> Known:
-        """The dictionaries of generic functions, from the program's symbol table."""
-        return self.build.dictionaries
-
-    def evaluate(self, expressions: Sequence[str], load: Mapping[str, Any]) -> list[Raw | None]:
-        """The value of each expression, as api.Variable; None where Delve can't evaluate it.
-
-        load: api.LoadConfig.
-        """
-        return self.build.evaluate(expressions, load)
-
-    def package_variable(self, name: str) -> Raw | None:
-        """The package variable of that name, as api.Variable; None where there is none."""
-        return self.build.package_variable(name)
-
-    def package_variables(self) -> dict[str, Raw]:
-        """All package variables, as api.Variable, by full name."""
-        return self.build.package_variables()
 
     def memory(self) -> Memory:
         """The program's memory at this stop."""
@@ -334,14 +295,17 @@ class Session:
         if goroutine.thread is None:
             return None
         try:
-            answer = self.client.call("ListRegisters", ThreadID=goroutine.thread, IncludeFp=False)
+            return of_names(arch, self._registers(goroutine.thread))
         except Refused:
             return None
+
+    def _registers(self, thread: int) -> dict[str, int]:
+        """What the registers of a thread hold, by their names in lower case. Raises Refused."""
         found: dict[str, int] = {}
-        for register in answer.get("Regs") or ():
+        for one in self.client.call("ListRegisters", ThreadID=thread, IncludeFp=False).get("Regs") or ():
             with suppress(ValueError):
-                found[str(register["Name"]).lower()] = int(str(register["Value"]), 16)
-        return of_names(arch, found)
+                found[str(one["Name"]).lower()] = int(str(one["Value"]), 16)
+        return found
 
     def location(self, pc: int) -> Location | None:
         """The function and line that the instruction at pc belongs to."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
-from typing import Any, Callable, Protocol
+from typing import TYPE_CHECKING, Callable
 
 from delve_bridge.frames import Called, DelveFrame, with_hidden
 from delve_bridge.locations import _IN_FRAME, _IN_LIST, _OPERATION, in_frame, missing_pieces, slot_of
-from delve_bridge.tracing import DelveTracer
-from delve_bridge.types import BARE, PARTS, DelveTypes, Raw, at
+from delve_bridge.types import BARE, PARTS, Raw, at
 from gomap.analysis.references import given
 from gomap.errors import MemoryFault
 from gomap.golang.runtime.abitype import KINDS
@@ -21,7 +20,6 @@ from gomap.golang.runtime.dictionaries import (
     MAX_CALLERS,
     Arguments,
     Dictionary,
-    Known,
     candidates,
     is_shaped,
     with_arguments,
@@ -32,12 +30,11 @@ from gomap.golang.runtime.liveness import waits
 from gomap.golang.runtime.pclntab import Functions
 from gomap.golang.runtime.pieces import are_all
 from gomap.golang.runtime.rtype import DescribedTypes
-from gomap.gotypes import GoType, Kind, can_reach_map, fixed
+from gomap.gotypes import GoType, Kind, fixed
 from gomap.memory import CachedMemory, Memory
 from gomap.ongoroutine import package_of
 from gomap.target import (
     GLOBAL,
-    Arch,
     Call,
     Captured,
     Frame,
@@ -52,6 +49,9 @@ from gomap.target import (
     build_version,
 )
 from gomap.target import MAX_FRAMES as MAX_UNWOUND
+
+if TYPE_CHECKING:
+    from delve_bridge.session import Session
 
 #: Frames searched outward for a local variable, and how many of them are asked for at once at most.
 MAX_FRAMES = 256
@@ -68,76 +68,6 @@ _WORDS = re.compile(r"\*\[(\d+)\]uintptr")
 MAX_FRAME, MAX_ARGUMENTS = 1 << 16, 16
 
 
-class Program(Protocol):
-    """What a target needs of the session with the server (delve_bridge/session.py says what each means)."""
-
-    @property
-    def goroutine(self) -> int | None:
-        """Id of the selected goroutine; None for none."""
-
-    @property
-    def frame(self) -> int:
-        """Number of the selected frame: 0 is the newest."""
-
-    @property
-    def kind(self) -> str:
-        """core or live."""
-
-    @property
-    def tracer(self) -> DelveTracer | None:
-        """Lets the program run (gomap.trace.port); None where this session can't."""
-
-    @property
-    def arch(self) -> Arch:
-        """The program's byte order, pointer size and machine."""
-
-    @property
-    def types(self) -> DelveTypes:
-        """The program's types."""
-
-    @property
-    def dictionaries(self) -> Known:
-        """The dictionaries of generic functions, from the program's symbol table."""
-
-    def memory(self) -> Memory:
-        """The program's memory at this stop."""
-
-    def package_variable(self, name: str) -> Raw | None:
-        """The package variable of that name, as api.Variable; None where there is none."""
-
-    def package_variables(self) -> dict[str, Raw]:
-        """All package variables, as api.Variable, by full name."""
-
-    def calls(self, depth: int) -> list[Called]:
-        """The newest `depth` calls of the selected goroutine."""
-
-    def stack_end(self) -> int | None:
-        """The highest address of the selected goroutine's stack; None where it is not known."""
-
-    def calls_of(self, goroutine: int, depth: int, load: Mapping[str, Any] | None = None) -> list[Called]:
-        """The newest `depth` calls of a goroutine, with variables where there is a load (api.LoadConfig)."""
-
-    def registers(self, goroutine: Goroutine, arch: Arch) -> Registers | None:
-        """The registers of the thread that runs the goroutine; None where none does."""
-
-    def location(self, pc: int) -> Location | None:
-        """The function and line of the instruction at pc."""
-
-    def variables(
-        self, levels: Sequence[int], load: Mapping[str, Any], goroutine: int | None = None
-    ) -> list[list[Raw]]:
-        """Arguments and local variables of the frames with these numbers, as api.Variable.
-
-        load: api.LoadConfig. goroutine: None for the selected one.
-        """
-
-    def evaluate(self, expressions: Sequence[str], load: Mapping[str, Any]) -> list[Raw | None]:
-        """The value of each expression, as api.Variable; None where Delve can't evaluate it.
-
-        load: api.LoadConfig.
-        """
-
-
 class DelveTarget:
     """The program as it is stopped now, from the session's goroutine and frame. Made for one command."""
 
@@ -145,10 +75,9 @@ class DelveTarget:
     running = 0
     kept: Kept | None = None
 
-    def __init__(self, session: Program) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self.kind = session.kind
-        self.arch = session.arch
+        self.kind, self.arch = session.build.kind, session.build.arch
         self.memory: Memory = CachedMemory(session.memory())
         self.tracer = session.tracer
         self._stack: list[Called] | None = None
@@ -169,11 +98,11 @@ class DelveTarget:
 
     def find_type(self, name: str) -> GoType | None:
         """As Target.find_type, from Delve's types."""
-        return self._session.types.find(name)
+        return self._session.build.types.find(name)
 
     def symbol(self, name: str) -> int | None:
         """The address of a package variable: Delve's API has no other symbols."""
-        raw = self._session.package_variable(name)
+        raw = self._session.build.package_variable(name)
         return None if raw is None or raw["flags"] & CONSTANT else int(raw["addr"]) or None
 
     def variable(self, name: str, callers: bool = True) -> Variable | None:
@@ -181,10 +110,10 @@ class DelveTarget:
         return self._local(name, callers) or self._global(name) if "." not in name else self._global(name)
 
     def _global(self, name: str) -> Variable | None:
-        raw = self._session.package_variable(name)
+        raw = self._session.build.package_variable(name)
         if raw is None:
             return None
-        t = self._session.types.of(raw)
+        t = self._session.build.types.of(raw)
         if raw["flags"] & CONSTANT:
             value = int(str(raw["value"]).split()[-1].strip("()"))
             data = (value & (1 << 8 * t.size) - 1).to_bytes(t.size, self.arch.byte_order)  # type: ignore[arg-type]
@@ -273,10 +202,10 @@ class DelveTarget:
         """The variable's type. In a generic function it is the actual type argument if that can be determined (Delve
         itself does so for some variables), otherwise the shape. raws: the frame's variables. calls: the goroutine's,
         None for the session's."""
-        t = self._session.types.of(raw)
+        t = self._session.build.types.of(raw)
         if not is_shaped(t):
             return t
-        possible = candidates(self._session.dictionaries, frame.function)
+        possible = candidates(self._session.build.dictionaries, frame.function)
         found = self._arguments.actual(possible, None, t)
         if found is None and len(possible) > 1:
             stack = self._calls if calls is None else calls
@@ -299,7 +228,7 @@ class DelveTarget:
         caller = calls[level + 1]
         found = held.pop() if len(held) == 1 else given(self, caller.pc, addresses)
         if found is None and callers:
-            its = candidates(self._session.dictionaries, caller.frame.function)
+            its = candidates(self._session.build.dictionaries, caller.frame.function)
             if len(its) > 1:
                 its = self._given(its, caller.variables, calls, level + 1, callers - 1)
             found = within(self, its, addresses)
@@ -346,7 +275,7 @@ class DelveTarget:
         if not int(raw["addr"]):
             return _nowhere(name, t, place)
         if raw["kind"] == _MAP and raw["len"]:
-            self._session.types.examples[int(raw["addr"])] = None
+            self._session.build.types.examples[int(raw["addr"])] = None
         return Variable(name, t, int(raw["addr"]), place=place)
 
     def _in_registers(self, raw: Raw, t: GoType, name: str, place: Place, cfa: int | None) -> Variable:
@@ -355,7 +284,7 @@ class DelveTarget:
         # What a location leaves out at its end Delve has no bytes for.
         size = holes[-1][0] if holes and sum(holes[-1]) == t.size else t.size
         load = {**BARE, "MaxVariableRecurse": 1, "MaxArrayValues": size}
-        whole = self._session.evaluate([at(f"[{size}]uint8", int(raw["addr"]))], load)[0]
+        whole = self._session.build.evaluate([at(f"[{size}]uint8", int(raw["addr"]))], load)[0]
         children = (whole or {}).get("children") or ()
         if len(children) != size:
             return _nowhere(name, t, place)
@@ -377,10 +306,10 @@ class DelveTarget:
 
     def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         """As Target.package_variables, in the order of their names."""
-        for name in sorted(self._session.package_variables()):
-            raw = self._session.package_variables()[name]
-            if wanted(self._session.types.of(raw)) and int(raw["addr"]):
-                yield Variable(name, self._session.types.of(raw), int(raw["addr"]), place=GLOBAL)
+        for name in sorted(self._session.build.package_variables()):
+            raw = self._session.build.package_variables()[name]
+            if wanted(self._session.build.types.of(raw)) and int(raw["addr"]):
+                yield Variable(name, self._session.build.types.of(raw), int(raw["addr"]), place=GLOBAL)
 
     # -- goroutines ----------------------------------------------------------------------------------
 
@@ -432,14 +361,14 @@ class DelveTarget:
 
     def captured(self, code: int, slot: int) -> Sequence[Captured]:
         """The closure's parts as Delve has them for programs of Go 1.23 and later."""
-        raw = self._session.evaluate([at("func()", slot)], PARTS)[0]
+        raw = self._session.build.evaluate([at("func()", slot)], PARTS)[0]
         if raw is None or not raw["children"] or int(raw["base"]) != code:
             return ()
         word = self.arch.pointer_size
         closure = self.arch.pointer(self.memory.read(slot, word))
         parts, dictionaries = [], []
         for child in raw["children"]:
-            t, address = self._session.types.of(child), int(child["addr"])
+            t, address = self._session.build.types.of(child), int(child["addr"])
             offset = None if int(child["flags"]) & ESCAPED else address - closure
             parts.append(CapturedPart(str(child["name"]), t, offset, address))
             words = _WORDS.fullmatch(t.name) if child["name"] == DICTIONARY and offset is not None else None
@@ -448,7 +377,7 @@ class DelveTarget:
                 dictionaries.append(Dictionary(where, int(words.group(1))))
         own = self.memory.read(closure, word * (1 + MAX_CAPTURED))
         if not dictionaries and any(is_shaped(part.type) for part in parts):
-            known, place = self._session.dictionaries, self._session.location(code)
+            known, place = self._session.build.dictionaries, self._session.location(code)
             held = {self.arch.pointer(own, i) for i in range(word, min(len(own), word * (1 + len(parts))), word)}
             possible = candidates(known, place.function) if place is not None else ()
             dictionaries = [one for one in possible if one.address in held]
@@ -463,17 +392,6 @@ class DelveTarget:
         if level not in self._variables:
             self._ask([level])
         return self._variables[level][::-1]
-
-    def names(self, packages: bool) -> list[str]:
-        """Names of variables that lead to maps; packages: package variables' too."""
-        frame = self._user_frame()
-        found = {}
-        for raw in self._of_frame(frame.level) if frame is not None else ():
-            if frame is not None and can_reach_map(self._type(raw, frame, self._of_frame(frame.level)), True):
-                found[str(raw["name"])] = True
-        if packages:
-            found.update((name, True) for name in sorted(self._session.package_variables()))
-        return list(found)
 
 
 def _nowhere(name: str, t: GoType, place: Place) -> Variable:

@@ -17,7 +17,8 @@ from gomap.columns.marks import SLOTS
 from gomap.errors import GomapError
 from gomap.golang.runtime.abitype import KINDS
 from gomap.golang.runtime.dictionaries import ANY_POINTER, SHAPE
-from gomap.gotypes import Field, GoType, Kind, Lazy
+from gomap.gotypes import Field, GoType, Kind, Lazy, alignment, up
+from gomap.syntax import closes
 from gomap.target import Arch
 
 Raw = Mapping[str, Any]
@@ -259,19 +260,8 @@ def _struct_size(fields: tuple[Field, ...], word: int, stride: int) -> int:
     end = max(f.offset + f.type.size for f in fields)
     if end and not fields[-1].type.size:
         end += 1  # no pointer to the last field may point behind the struct
-    align = max(_align(f.type, word) for f in fields)
-    size = -(-end // align) * align
-    return size if -(-size // 16) * 16 == stride or -(-size // 8) * 8 == stride else stride
-
-
-def _align(t: GoType, word: int) -> int:
-    if t.kind is Kind.STRUCT:
-        return max((_align(f.type, word) for f in t.fields), default=1)
-    if t.kind is Kind.ARRAY:
-        return _align(t.elem, word)
-    if t.kind in _NUMBERS:
-        return min(t.size // 2 if t.kind is Kind.COMPLEX else t.size, word) or 1
-    return word
+    size = up(end, max(alignment(f.type, word) for f in fields))
+    return size if stride in (up(size, 16), up(size, 8)) else stride
 
 
 def _empty_array(name: str) -> tuple[str, int]:
@@ -304,19 +294,5 @@ def _key_and_elem(name: str) -> tuple[str, str] | None:
     name = name[len(SHAPE) :] if name.startswith(SHAPE) else name
     if not name.startswith("map["):
         return None
-    depth, quote, i = 0, "", 3
-    while i < len(name):
-        c = name[i]
-        if quote:
-            if c == "\\":
-                i += 1
-            elif c == quote:
-                quote = ""
-        elif c in '"`':
-            quote = c
-        else:
-            depth += (c == "[") - (c == "]")
-            if not depth:
-                return name[4:i], name[i + 1 :]
-        i += 1
-    return None
+    end = closes(name[3:])
+    return (name[4 : 3 + end], name[4 + end :]) if end >= 0 else None

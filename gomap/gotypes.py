@@ -123,6 +123,22 @@ class GoType:
         return None
 
 
+def alignment(t: GoType, word: int) -> int:
+    """types.CalcSize of cmd/compile/internal/types/size.go; word: bytes of a pointer."""
+    if t.kind is Kind.ARRAY:
+        return alignment(t.elem, word)
+    if t.kind is Kind.STRUCT:
+        return max((alignment(field.type, word) for field in t.fields), default=1)
+    if t.kind is Kind.COMPLEX:
+        return min(t.size // 2, word)
+    return max(min(t.size, word), 1) if t.kind in SCALAR_KINDS and t.kind is not Kind.STRING else word
+
+
+def up(offset: int, align: int) -> int:
+    """The smallest multiple of `align` that is not below `offset`."""
+    return -(-offset // align) * align
+
+
 def fixed(value: GoType) -> Lazy:
     """A Lazy of a type that is already there."""
     lazy = Lazy(lambda: value)

@@ -25,54 +25,42 @@ from gomap.golang.layouts.structure import TOO_MANY
 from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType
 from gomap.maps import view
-from gomap.memory import Memory, RecordingMemory
+from gomap.memory import RecordingMemory
 from gomap.recorded import FORMAT, MANIFEST, MAX_MANIFEST, MAX_MEMORY, MAX_VALUES, MEMORY, ImageTarget, load
 from gomap.syntax import AtAddress, parse
-from gomap.target import Captured, Frame, Goroutine, Location, Registers, Target, Variable, Wanted
+from gomap.target import RelayingTarget, Target, Variable
 from gomap.values import Limits, Values
 
 # -- recording ---------------------------------------------------------------------------------------
 
 
-class RecordingTarget:
+class RecordingTarget(RelayingTarget):
     """A target that records every answer that it gives."""
 
     def __init__(self, inner: Target) -> None:
-        self._inner = inner
-        self.backend, self.kind, self.arch = inner.backend, inner.kind, inner.arch
-        self.running = inner.running
+        super().__init__(inner)
         self.recorded = RecordingMemory(inner.memory)
-        self.memory: Memory = self.recorded
+        self.memory = self.recorded
         self.variables: dict[str, Variable | None] = {}
         self.types: dict[str, GoType | None] = {}
         self.symbols: dict[str, int | None] = {}
 
-    @property
-    def go_version(self) -> str | None:
-        """As Target.go_version, of the inner target."""
-        return self._inner.go_version
-
-    @property
-    def package(self) -> str | None:
-        """As Target.package, of the inner target."""
-        return self._inner.package
-
     def variable(self, name: str, callers: bool = True) -> Variable | None:
         """As Target.variable; what the inner target answers is kept in `variables`."""
         if self.variables.get(name) is None:
-            self.variables[name] = self._inner.variable(name, callers)
+            self.variables[name] = self.inner.variable(name, callers)
         return self.variables[name]
 
     def find_type(self, name: str) -> GoType | None:
         """As Target.find_type; what the inner target answers is kept in `types`."""
         if name not in self.types:
-            self.types[name] = self._inner.find_type(name)
+            self.types[name] = self.inner.find_type(name)
         return self.types[name]
 
     def symbol(self, name: str) -> int | None:
         """As Target.symbol; what the inner target answers is kept in `symbols`."""
         if name not in self.symbols:
-            self.symbols[name] = self._inner.symbol(name)
+            self.symbols[name] = self.inner.symbol(name)
         return self.symbols[name]
 
     def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
@@ -82,24 +70,6 @@ class RecordingTarget:
     def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         """None: a command about one map searches no package variables."""
         return iter(())
-
-    goroutine = None
-
-    def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
-        """As Target.unwind, not recorded."""
-        return self._inner.unwind(goroutine, wanted)
-
-    def registers(self, goroutine: Goroutine) -> Registers | None:
-        """As Target.registers, not recorded."""
-        return self._inner.registers(goroutine)
-
-    def captured(self, code: int, slot: int) -> Sequence[Captured]:
-        """As Target.captured, not recorded."""
-        return self._inner.captured(code, slot)
-
-    def location(self, pc: int) -> Location | None:
-        """As Target.location, not recorded."""
-        return self._inner.location(pc)
 
 
 @dataclass(frozen=True)

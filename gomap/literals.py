@@ -12,7 +12,7 @@ from gomap.errors import BadExpression, NoSuchVariable
 from gomap.gotypes import GoType, Kind
 from gomap.human import an
 from gomap.known.times import DURATION, SPAN, parse_duration
-from gomap.syntax import unquote
+from gomap.syntax import outside_quotes, unquote
 from gomap.target import Arch, Target, Variable
 from gomap.typenames import basic, spelt
 
@@ -185,25 +185,9 @@ class LiteralReader:
 
     def operand_end(self, start: int) -> int:
         """Where the operand that starts here ends: at a comma or a bracket that was open before it."""
-        depth, quote, at = 0, "", start
-        while at < len(self.text):
-            character = self.text[at]
-            if quote:
-                if character == "\\" and quote != "`":
-                    at += 1
-                elif character == quote:
-                    quote = ""
-            elif character in "\"'`":
-                quote = character
-            elif character in "([{":
-                depth += 1
-            elif character in ")]}":
-                if not depth:
-                    return at
-                depth -= 1
-            elif character == "," and not depth:
+        for at, character, depth in outside_quotes(self.text, start):
+            if depth < 0 or (character == "," and not depth):
                 return at
-            at += 1
         return len(self.text)
 
     def literal(self, t: GoType) -> bytes:

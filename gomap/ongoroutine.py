@@ -14,13 +14,9 @@ from gomap.golang.runtime.mapcalls import RUNTIME
 from gomap.golang.runtime.stacks import Stacks
 from gomap.gotypes import GoType
 from gomap.human import plural, ranges
-from gomap.memory import Memory
 from gomap.target import (
-    Captured,
     Frame,
-    Goroutine,
-    Location,
-    Registers,
+    RelayingTarget,
     Target,
     Variable,
     Wanted,
@@ -32,7 +28,7 @@ from gomap.target import (
 _WAITS = ("sync.", "internal/")
 
 
-class OnGoroutine:
+class OnGoroutine(RelayingTarget):
     """The target, with local variables looked up in a goroutine's frames, the newest first, without the runtime's."""
 
     def __init__(self, inner: Target, goroutine: int | None = None, frame: int = 0) -> None:
@@ -40,17 +36,14 @@ class OnGoroutine:
 
         Raises NoSuchGoroutine; GomapError for a recorded map.
         """
-        self._inner = inner
-        self.backend, self.kind, self.arch = inner.backend, inner.kind, inner.arch
-        self.running = inner.running
+        super().__init__(inner)
         self.kept = kept_of(inner)
         self.stripped = without_names(inner)
         self.notes: Sequence[str] = getattr(inner, "notes", ())
-        self.memory: Memory = inner.memory
         self.tracer = getattr(inner, "tracer", None)
         every, _ = goroutines(inner)
         goroutine = inner.goroutine if goroutine is None else goroutine
-        self.goroutine: int | None = goroutine
+        self.goroutine = goroutine
         if goroutine is None:
             raise NoSuchGoroutine("no goroutine is selected: name one with --goroutine N")
         found = by_id(every, goroutine)
@@ -63,11 +56,6 @@ class OnGoroutine:
         #: Why not all of its frames were seen, once they were looked at.
         self.problem: str | None = None
 
-    @property
-    def go_version(self) -> str | None:
-        """As Target.go_version."""
-        return self._inner.go_version
-
     @cached_property
     def package(self) -> str | None:
         """The package of the function in the frame that names are looked up in."""
@@ -76,7 +64,7 @@ class OnGoroutine:
     def variable(self, name: str, callers: bool = True) -> Variable | None:
         """As Target.variable, from the frames of this goroutine; a name with a dot is a package variable."""
         if "." in name:
-            return self._inner.variable(name)
+            return self.inner.variable(name)
         frames = self._frames(lambda function, one, t: one == name)
         for level, frame in frames if callers else frames[:1]:
             named = (one for one in frame.locals if one.variable.name == name and not one.variable.hidden)
@@ -86,42 +74,14 @@ class OnGoroutine:
                 return replace(local.variable, note=note)
         return None
 
-    def find_type(self, name: str) -> GoType | None:
-        """As Target.find_type."""
-        return self._inner.find_type(name)
-
-    def symbol(self, name: str) -> int | None:
-        """As Target.symbol."""
-        return self._inner.symbol(name)
-
     def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         """As Target.frame_variables, of this goroutine's frame."""
         frames = self._frames(lambda function, name, t: wanted(t))[:1]
         return (local.variable for _, frame in frames for local in frame.locals)
 
-    def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
-        """As Target.package_variables."""
-        return self._inner.package_variables(wanted)
-
-    def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
-        """As Target.unwind."""
-        return self._inner.unwind(goroutine, wanted)
-
-    def registers(self, goroutine: Goroutine) -> Registers | None:
-        """As Target.registers."""
-        return self._inner.registers(goroutine)
-
-    def captured(self, code: int, slot: int) -> Sequence[Captured]:
-        """As Target.captured."""
-        return self._inner.captured(code, slot)
-
-    def location(self, pc: int) -> Location | None:
-        """As Target.location."""
-        return self._inner.location(pc)
-
     def _frames(self, wanted: Wanted) -> list[tuple[int, Frame]]:
         """Frames of the program's own functions, with their numbers."""
-        stack = next(Stacks(self._inner, wanted, Liveness(self._inner)).walk([self._own]))
+        stack = next(Stacks(self.inner, wanted, Liveness(self.inner)).walk([self._own]))
         self.problem = stack.problem
         numbered = list(enumerate(stack.frames))[self._first :]
         passed = RUNTIME if self._first else RUNTIME + _WAITS

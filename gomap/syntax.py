@@ -217,11 +217,11 @@ def _type_end(body: str) -> int:
     return len(body)
 
 
-def closes(body: str) -> int:
-    """Where the bracket that `body` begins with is closed, -1 where it is not. Brackets in quotes do not count."""
-    depth, quote, i = 0, "", 0
-    while i < len(body):
-        character = body[i]
+def outside_quotes(text: str, start: int = 0) -> Iterator[tuple[int, str, int]]:
+    """(position, character, depth of brackets behind it) of all that is in no quotes, from `start` on."""
+    depth, quote, i = 0, "", start
+    while i < len(text):
+        character = text[i]
         if quote:
             if character == "\\" and quote != "`":
                 i += 1
@@ -231,10 +231,13 @@ def closes(body: str) -> int:
             quote = character
         else:
             depth += (character in "([{") - (character in ")]}")
-            if not depth:
-                return i
+            yield i, character, depth
         i += 1
-    return -1
+
+
+def closes(body: str) -> int:
+    """Where the bracket that `body` begins with is closed, -1 where it is not. Brackets in quotes do not count."""
+    return next((i for i, _, depth in outside_quotes(body) if not depth), -1)
 
 
 def _steps(rest: str, text: str) -> Iterator[Step]:

@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any, Callable, Protocol
 
 from gomap.errors import MemoryFault, NoDebugInfo, NotSet, OptimizedOut
-from gomap.gotypes import GoType, Kind
+from gomap.gotypes import Field, GoType, Kind
 from gomap.memory import Memory
 
 #: Structs of the runtime are smaller, except a few that are never read as a whole.
@@ -332,6 +332,64 @@ def build_version(arch: Arch, memory: Memory, found: Variable | None) -> str | N
         return None
 
 
+class RelayingTarget:
+    """A target that answers what another one does, for those that do something else with some of the questions."""
+
+    goroutine: int | None = None
+
+    def __init__(self, inner: Target) -> None:
+        self.inner = inner
+        self.backend, self.kind, self.arch = inner.backend, inner.kind, inner.arch
+        self.running = inner.running
+        self.memory: Memory = inner.memory
+
+    @property
+    def go_version(self) -> str | None:
+        """As Target.go_version."""
+        return self.inner.go_version
+
+    @property
+    def package(self) -> str | None:
+        """As Target.package."""
+        return self.inner.package
+
+    def variable(self, name: str, callers: bool = True) -> Variable | None:
+        """As Target.variable."""
+        return self.inner.variable(name, callers)
+
+    def find_type(self, name: str) -> GoType | None:
+        """As Target.find_type."""
+        return self.inner.find_type(name)
+
+    def symbol(self, name: str) -> int | None:
+        """As Target.symbol."""
+        return self.inner.symbol(name)
+
+    def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        """As Target.frame_variables."""
+        return self.inner.frame_variables(wanted)
+
+    def package_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
+        """As Target.package_variables."""
+        return self.inner.package_variables(wanted)
+
+    def unwind(self, goroutine: Goroutine, wanted: Wanted) -> Sequence[Frame]:
+        """As Target.unwind."""
+        return self.inner.unwind(goroutine, wanted)
+
+    def registers(self, goroutine: Goroutine) -> Registers | None:
+        """As Target.registers."""
+        return self.inner.registers(goroutine)
+
+    def captured(self, code: int, slot: int) -> Sequence[Captured]:
+        """As Target.captured."""
+        return self.inner.captured(code, slot)
+
+    def location(self, pc: int) -> Location | None:
+        """As Target.location."""
+        return self.inner.location(pc)
+
+
 @dataclass(frozen=True)
 class Record:
     """Bytes of a runtime struct beside its type: integer fields by name."""
@@ -343,23 +401,30 @@ class Record:
 
     def __getitem__(self, name: str) -> int:
         """The field as an unsigned integer (pointers as addresses)."""
-        found = self.type.field(name)
-        if found is None:
-            raise NoDebugInfo(
-                f"{self.type.name} has no field {name}: unexpected debug information (unsupported Go version?)"
-            )
+        found = self._field(name)
         if found.type.size > 8 or found.offset + found.type.size > len(self.data):
             raise NoDebugInfo(f"{self.type.name} has a field {name} that is not an integer")
         return self.arch.uint(self.data, found.offset, found.type.size)
 
     def address_of(self, name: str) -> int:
         """Where the field lies in memory. Raises NoDebugInfo where there is none of that name."""
+        return self.address + self._field(name).offset
+
+    def with_values(self, **values: int) -> Record:
+        """The record with other values of these fields. Raises NoDebugInfo where there is none of that name."""
+        data = bytearray(self.data)
+        for name, value in values.items():
+            at, size = (found := self._field(name)).offset, found.type.size
+            data[at : at + size] = value.to_bytes(size, self.arch.byte_order)  # type: ignore[arg-type]
+        return replace(self, data=bytes(data))
+
+    def _field(self, name: str) -> Field:
         found = self.type.field(name)
         if found is None:
             raise NoDebugInfo(
                 f"{self.type.name} has no field {name}: unexpected debug information (unsupported Go version?)"
             )
-        return self.address + found.offset
+        return found
 
     def signed(self, name: str) -> int:
         """The field as its type says: negative numbers of an int."""

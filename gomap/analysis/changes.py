@@ -111,11 +111,6 @@ def cut(text: str) -> str:
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
 
 
-def up(offset: int, align: int) -> int:
-    """The smallest multiple of `align` that is not below `offset`."""
-    return -(-offset // align) * align
-
-
 def if_used(unnamed: int, assumed: str) -> str | None:
     """assumed, and that so many maps without a variable are not garbage."""
     used = GARBAGE.format(human.plural(unnamed, "map")) if unnamed else ""

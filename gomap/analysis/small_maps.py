@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gomap import human
-from gomap.analysis.changes import HEADERS, Item, Subject, if_used, up
+from gomap.analysis.changes import HEADERS, Item, Subject, if_used
 from gomap.errors import GomapError
 from gomap.golang.layouts.layout import MapView
-from gomap.golang.runtime.closures import alignment
 from gomap.golang.runtime.heap import IN_USE, Heap
 from gomap.golang.runtime.malloc import Allocator
-from gomap.gotypes import Field, GoType, Kind, has_pointers
+from gomap.gotypes import Field, GoType, Kind, alignment, has_pointers, up
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,8 @@ class SmallMaps:
         entries = sum(count * number for count, number in counts.items())
         held = self.headers(group) + self.arrays(group) + entries * self.behind(found)
         key, elem = slots.key, slots.elem
-        align = max(alignment(key, word), alignment(elem, word), 1)
-        at = up(key.size, max(alignment(elem, word), 1))
+        align = max(alignment(key, word), alignment(elem, word))
+        at = up(key.size, alignment(elem, word))
         pair = up(at + elem.size + (not elem.size), align)
         scan = has_pointers(key) or has_pointers(elem)
         slices = sum(number * rules.allocated(count * pair, scan) for count, number in counts.items())

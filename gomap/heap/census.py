@@ -32,7 +32,7 @@ from gomap.errors import MemoryFault, NoDebugInfo
 from gomap.golang.layouts.classic.header import ClassicHeaders
 from gomap.golang.layouts.slots import member
 from gomap.golang.layouts.structure import Candidate
-from gomap.golang.layouts.swiss.header import SwissHeaders
+from gomap.golang.layouts.swiss.header import SwissHeaders, tables_of
 from gomap.golang.layouts.swiss.shape import MAX_TABLE_CAPACITY
 from gomap.golang.runtime.heap import INLINE_MARKS, MARKS_AT, PAGE_SIZE, Heap, Span
 from gomap.golang.runtime.liveness import pointers_of
@@ -369,18 +369,7 @@ class HeaderReader:
         capacity_off, capacity = member(table, "capacity")
         places = [(self._groups_at, word), (groups_off + mask_off, mask.size), (capacity_off, capacity.size)]
         take = unpacker(self.arch, places)
-        leads: dict[int, Sequence[int]] = {}
-        single = sorted(at for at, (_, entries) in directories.items() if entries == 1)
-        for at, data in gather(memory, single, word):
-            if data is not None:
-                leads[at] = (self.arch.pointer(bytes(data)),)
-        for at, (_, entries) in directories.items():
-            if entries > 1:
-                try:
-                    whole = memory.read(at, entries * word)
-                except MemoryFault:
-                    continue
-                leads[at] = list(dict.fromkeys(words(whole, 0, word, word, self.arch.byte_order)))
+        leads = tables_of(self.target, {at: entries for at, (_, entries) in directories.items()})
         tables: dict[int, tuple[int, int, int]] = {}
         wanted = {one for some in leads.values() for one in some}
         for at, data in gather(memory, sorted(one for one in wanted if self._object_at(one)), table.size):

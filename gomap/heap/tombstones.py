@@ -7,13 +7,13 @@ tombstones (table.Delete, resetGrowthLeft of internal/runtime/maps/table.go).
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from gomap.columns.marks import SLOTS
-from gomap.columns.plain import words
 from gomap.errors import GomapError, MemoryFault
 from gomap.golang.layouts.slots import member
 from gomap.golang.layouts.structure import UNTOLD
+from gomap.golang.layouts.swiss.header import tables_of
 from gomap.golang.layouts.swiss.shape import MAX_LOAD_DEN, MAX_LOAD_NUM
 from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.heap.census import Census
@@ -64,26 +64,15 @@ def tombstones(
 
 def _in_tables(target: Target, types: DescribedTypes, directories: dict[int, int]) -> Iterator[tuple[int, int]]:
     """(address of a directory, tombstones in its tables). directories: how many entries each has, by its address."""
-    memory, word = target.memory, target.arch.pointer_size
     try:
         table = types.map_table()
         fields = [member(table, name) for name in ("used", "capacity", "growthLeft")]
     except GomapError:
         return
     take = unpacker(target.arch, [(offset, t.size) for offset, t in fields])
-    leads: dict[int, Iterable[int]] = {}
-    for at, data in gather(memory, sorted(at for at, entries in directories.items() if entries == 1), word):
-        if data is not None:
-            leads[at] = (target.arch.pointer(bytes(data)),)
-    for at, entries in directories.items():
-        if entries > 1:
-            try:
-                whole = memory.read(at, entries * word)
-            except MemoryFault:
-                continue
-            leads[at] = set(words(whole, 0, word, word, target.arch.byte_order))
+    leads = tables_of(target, directories)
     tables: dict[int, int] = {}
-    for at, data in gather(memory, sorted({one for some in leads.values() for one in some}), table.size):
+    for at, data in gather(target.memory, sorted({one for some in leads.values() for one in some}), table.size):
         if data is not None:
             used, capacity, left = take(data)
             number = capacity * MAX_LOAD_NUM // MAX_LOAD_DEN - used - left

@@ -9,7 +9,8 @@ from typing import Union
 from gomap.errors import NoDebugInfo
 from gomap.golang.layouts.slots import member
 from gomap.golang.runtime.dictionaries import ANY_POINTER, SHAPE
-from gomap.gotypes import Field, GoType, Kind, atomic_pointee
+from gomap.gotypes import Field, GoType, Kind, alignment, atomic_pointee, up
+from gomap.syntax import outside_quotes
 from gomap.target import Target
 
 READ_DIRTY_FIELDS = frozenset("mu read dirty misses".split())
@@ -100,14 +101,8 @@ def _trie(t: GoType, offset: int, trie: GoType, weak: bool = False) -> TrieShape
 
 def arguments_of(text: str) -> list[str]:
     """Type arguments, apart: `*T,map[K]V,func(int, int)` has three."""
-    found, depth = [""], 0
-    for character in text:
-        depth += (character in "[({") - (character in "])}")
-        if character == "," and not depth:
-            found.append("")
-        else:
-            found[-1] += character
-    return found
+    commas = [at for at, character, depth in outside_quotes(text) if character == "," and not depth]
+    return [text[start + 1 : end] for start, end in zip((-1, *commas), (*commas, len(text)))]
 
 
 def entry_type(target: Target, trie: GoType) -> GoType:
@@ -152,15 +147,7 @@ def _entry(trie: GoType, word: int, *behind: tuple[str, GoType]) -> GoType:
     node = GoType(Kind.STRUCT, "node", 1, fields=(Field("isEntry", 0, boolean),))
     parts, end = [], 0
     for name, t in (("node", node), *behind):
-        start = -(-end // _alignment(t, word)) * _alignment(t, word)
+        start = up(end, alignment(t, word))
         parts.append(Field(name, start, t))
         end = start + t.size
-    return GoType(Kind.STRUCT, f"entry of {trie.name}", -(-end // word) * word, fields=tuple(parts))
-
-
-def _alignment(t: GoType, word: int) -> int:
-    if t.kind is Kind.STRUCT:
-        return max((_alignment(f.type, word) for f in t.fields), default=1)
-    if t.kind is Kind.ARRAY:
-        return _alignment(t.elem, word)
-    return max(min(t.size, word), 1)
+    return GoType(Kind.STRUCT, f"entry of {trie.name}", up(end, word), fields=tuple(parts))

@@ -200,8 +200,8 @@ def test_types_are_those_of_gdb(toolchain: Row, dlv: Dlv, system_gdb: Gdb, optim
         delves.run_to_first_stop(bridge)
         bridge.stopped()
         # What gdb calls int and uint, asked for by these names, is C's.
-        names = sorted({str(v["type"]) for v in bridge.package_variables().values()} - {"int", "uint"})
-        found = type_graph.graph(bridge.types.find, names)
+        names = sorted({str(v["type"]) for v in bridge.build.package_variables().values()} - {"int", "uint"})
+        found = type_graph.graph(bridge.build.types.find, names)
     wanted = in_gdb(system_gdb, binary, names, tmp_path)
     shared = found.keys() & wanted.keys()
     assert len(shared) > 300, f"{len(found)} types in Delve, {len(wanted)} in gdb, {len(shared)} in both"

@@ -156,7 +156,7 @@ def test_restart(dlv: Dlv, system_go: Row) -> None:
             for count in (1, 2):
                 assert "in main.put" in says(console, "continue")
                 assert len(entries(console, "m")) == count
-                assert [raw and raw["value"] for raw in console.session.evaluate(["len(os.Args)"], BARE)] == ["2"]
+                assert [raw and raw["value"] for raw in console.session.build.evaluate(["len(os.Args)"], BARE)] == ["2"]
             assert "in " in says(console, "restart")
             assert console.execute("hmap-show m").error is not None
         for _ in range(3):

@@ -18,7 +18,7 @@ from tests.support.sources import FILES, PACKAGES, ROOT, tree
 LAYERS = (
     ("gomap.results.fields",),
     ("gomap.arrays", "gomap.errors", "gomap.human", "gomap.wrap", "gomap.progress", "gomap.anomaly"),
-    ("gomap.results", "gomap.zips"),
+    ("gomap.results", "gomap.zips", "gomap.syntax"),
     ("gomap.memory", "gomap.gotypes", "gomap.elf", "gomap.report"),
     ("gomap.reads",),
     ("gomap.columns", "gomap.target", "gomap.process", "gomap.corefile"),
@@ -32,7 +32,7 @@ LAYERS = (
     ("gomap.spelling", "gomap.string_texts"),
     ("gomap.known",),
     ("gomap.values",),
-    ("gomap.rows", "gomap.syntax"),
+    ("gomap.rows",),
     ("gomap.listing",),
     ("gomap.captures", "gomap.typenames"),
     ("gomap.literals",),
@@ -93,11 +93,12 @@ def all_imports(path: Path) -> set[str]:
 
 
 def top_imports(path: Path) -> set[str]:
-    """Imports that happen when the module is imported: outside of functions."""
+    """Imports that happen when the module is imported: outside of functions, and not for a checker of types alone."""
 
     def outside(node: ast.AST) -> Iterator[ast.AST]:
         for child in ast.iter_child_nodes(node):
-            if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            of_types = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+            if not of_types and not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
                 yield child
                 yield from outside(child)
 

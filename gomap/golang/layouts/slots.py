@@ -216,33 +216,22 @@ def entries_of(
     behind = shape.key.size * shape.indirect_key + shape.elem.size * shape.indirect_elem
     step = max(MAX_FETCH // (8 * behind), 1) if behind else len(buckets)
     for start in range(0, len(buckets), max(step, 1)):
-        yield from _entries(memory, arch, shape, buckets[start : start + step], live, old)
-
-
-def _entries(
-    memory: Memory,
-    arch: Arch,
-    shape: SlotShape,
-    buckets: list[Bucket],
-    live: bytes,
-    old: bool,
-) -> Iterator[MapEntry]:
-    found = []
-    for bucket, depth, address, data in buckets:
-        marks = data[:8].translate(live)
-        if not any(marks):
-            continue
-        for slot in range(8):
-            if marks[shape.mark_offset(slot)]:
-                key_at = shape.keys_off + slot * shape.key_stride
-                elem_at = shape.elems_off + slot * shape.elem_stride
-                found.append((bucket, depth, slot, address, key_at, elem_at, data))
-    keys = _indirect(memory, arch, [(d, k) for _, _, _, _, k, _, d in found], shape.key, shape.indirect_key)
-    elems = _indirect(memory, arch, [(d, e) for _, _, _, _, _, e, d in found], shape.elem, shape.indirect_elem)
-    for bucket, depth, slot, address, key_at, elem_at, data in found:
-        key_address, key = _item(arch, shape.key, keys, address, key_at, data)
-        elem_address, elem = _item(arch, shape.elem, elems, address, elem_at, data)
-        yield MapEntry(bucket, slot, old, depth, key_address, elem_address, key, elem)
+        found = []
+        for bucket, depth, address, data in buckets[start : start + step]:
+            marks = data[:8].translate(live)
+            if not any(marks):
+                continue
+            for slot in range(8):
+                if marks[shape.mark_offset(slot)]:
+                    key_at = shape.keys_off + slot * shape.key_stride
+                    elem_at = shape.elems_off + slot * shape.elem_stride
+                    found.append((bucket, depth, slot, address, key_at, elem_at, data))
+        keys = _indirect(memory, arch, [(d, k) for _, _, _, _, k, _, d in found], shape.key, shape.indirect_key)
+        elems = _indirect(memory, arch, [(d, e) for _, _, _, _, _, e, d in found], shape.elem, shape.indirect_elem)
+        for bucket, depth, slot, address, key_at, elem_at, data in found:
+            key_address, key = _item(arch, shape.key, keys, address, key_at, data)
+            elem_address, elem = _item(arch, shape.elem, elems, address, elem_at, data)
+            yield MapEntry(bucket, slot, old, depth, key_address, elem_address, key, elem)
 
 
 def _indirect(

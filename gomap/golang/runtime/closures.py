@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gomap.gotypes import SCALAR_KINDS, GoType, Kind
+from gomap.gotypes import GoType, alignment, up
 from gomap.target import Arch, Captured
 
 #: Bytes of the largest variable that is captured by value: flowClosure of cmd/compile/internal/escape/escape.go.
@@ -93,12 +93,12 @@ class _ClosureLayouts:
     def _next(self, part: CapturedPart, start: int) -> Iterator[tuple[int, bool, int]]:
         """(offset, is a pointer, end) of the part if it comes next."""
         word, size = self.arch.pointer_size, part.type.size
-        by_value = _up(start, alignment(part.type, word))
+        by_value = up(start, alignment(part.type, word))
         if part.offset is not None:
             if part.offset == by_value:
                 yield by_value, False, by_value + size
             return
-        by_reference = _up(start, word)
+        by_reference = up(start, word)
         if part.name != RECEIVER and self._word(by_reference) == part.pointer:
             yield by_reference, True, by_reference + word
         if (part.name == RECEIVER or word < size <= BY_VALUE) and self._word(by_value) == part.pointer:
@@ -106,18 +106,3 @@ class _ClosureLayouts:
 
     def _word(self, at: int) -> int | None:
         return self.arch.pointer(self.closure, at) if at + self.arch.pointer_size <= len(self.closure) else None
-
-
-def alignment(t: GoType, word: int) -> int:
-    """types.CalcSize of cmd/compile/internal/types/size.go; word: bytes of a pointer."""
-    if t.kind is Kind.ARRAY:
-        return alignment(t.elem, word)
-    if t.kind is Kind.STRUCT:
-        return max((alignment(field.type, word) for field in t.fields), default=1)
-    if t.kind is Kind.COMPLEX:
-        return min(t.size // 2, word)
-    return min(t.size, word) if t.kind in SCALAR_KINDS and t.kind is not Kind.STRING else word
-
-
-def _up(offset: int, align: int) -> int:
-    return -(-offset // align) * align

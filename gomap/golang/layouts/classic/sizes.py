@@ -15,9 +15,8 @@ from gomap.golang.layouts.classic.map import ClassicMap
 from gomap.golang.layouts.classic.shape import SAME_SIZE_GROW, ClassicShape
 from gomap.golang.layouts.slots import MAX_INLINE, SlotShape
 from gomap.golang.layouts.structure import Estimate, Structure
-from gomap.golang.runtime.closures import alignment
 from gomap.golang.runtime.malloc import Allocator
-from gomap.gotypes import GoType
+from gomap.gotypes import GoType, alignment, up
 
 _Map = TypeVar("_Map", bound=ClassicMap)
 #: Standard deviations that chance is believed to stay within.
@@ -81,11 +80,11 @@ def reshaped(found: _Map, key: GoType, elem: GoType) -> _Map | None:
 def slots_of(shape: ClassicShape, key: GoType, elem: GoType, word: int) -> SlotShape:
     """Where a bucket has its parts: tophash, keys, elems, overflow pointer."""
     key_size, elem_size = (word if t.size > MAX_INLINE else t.size for t in (key, elem))
-    elem_align = word if elem.size > MAX_INLINE else max(alignment(elem, word), 1)
-    elems_off = -(-(shape.slots.keys_off + SLOTS * key_size) // elem_align) * elem_align
+    elem_align = word if elem.size > MAX_INLINE else alignment(elem, word)
+    elems_off = up(shape.slots.keys_off + SLOTS * key_size, elem_align)
     return replace(
         shape.slots,
-        size=-(-(elems_off + SLOTS * elem_size) // word) * word + word,
+        size=up(elems_off + SLOTS * elem_size, word) + word,
         key_stride=key_size,
         elems_off=elems_off,
         elem_stride=elem_size,

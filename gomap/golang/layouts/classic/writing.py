@@ -23,7 +23,6 @@ from gomap.errors import MemoryFault
 from gomap.golang.layouts.classic.map import ClassicMap
 from gomap.golang.layouts.classic.shape import EVACUATED, SAME_SIZE_GROW
 from gomap.memory import CHUNK
-from gomap.target import Record
 
 #: Buckets of the one chain that is being evacuated.
 MAX_CHAIN = 1 << 10
@@ -32,13 +31,8 @@ _DONE = frozenset(EVACUATED)
 
 def mended(found: ClassicMap, **values: int) -> ClassicMap:
     """The map with other values in our copy of its header."""
-    header, data = found.header, bytearray(found.header.data)
-    for name, value in values.items():
-        f = header.type.field(name)
-        assert f is not None
-        data[f.offset : f.offset + f.type.size] = value.to_bytes(f.type.size, header.arch.byte_order)  # type: ignore[arg-type]
     other = replace(found)
-    other.header = Record(header.arch, header.type, header.address, bytes(data))
+    other.header = found.header.with_values(**values)
     return other
 
 

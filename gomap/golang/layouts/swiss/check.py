@@ -61,6 +61,18 @@ def check(
     return _SwissChecker(found, hasher, plan, full, absent).run()
 
 
+class _Probed(NamedTuple):
+    """The groups of some tables. owner: number of each group's table; empty: 1 for each group with an empty slot.
+    start: number of each table's first group; firsts: its first directory entry, and how many it has; masks: groups
+    less one."""
+
+    owner: list[int]
+    start: list[int]
+    firsts: list[tuple[int, int]]
+    masks: list[int]
+    empty: bytes
+
+
 @dataclass(frozen=True)
 class _Off:
     """A number of a table that is not what its slots make it. explained: a write leaves it so."""
@@ -240,7 +252,7 @@ class _SwissChecker:
         masks = [table.groups - 1 for table in tables]
         has_empty = self._has_empty(data, len(addresses))
         wanted = self._wanted_one if columns().plain else self._wanted_many
-        for slot in self.keys.bad(data, addresses, wanted(owner, start, firsts, masks, has_empty)):
+        for slot in self.keys.bad(data, addresses, wanted(_Probed(owner, start, firsts, masks, has_empty))):
             number = owner[slot.block]
             table, group = tables[number], slot.block - start[number]
             where = f"table {table.index} group {group} slot {slot.slot}"
@@ -270,42 +282,28 @@ class _SwissChecker:
                 total[:] = merged.to_bytes(count, "little")
         return bytes(total)
 
-    def _wanted_one(
-        self,
-        owner: list[int],
-        start: list[int],
-        firsts: list[tuple[int, int]],
-        masks: list[int],
-        empty: bytes,
-    ) -> Any:
+    def _wanted_one(self, of: _Probed) -> Any:
         def wanted(block: int, mark: int, hash_: int) -> bool:
-            number = owner[block]
-            first, length = firsts[number]
+            number = of.owner[block]
+            first, length = of.firsts[number]
             entry = hash_ >> self.bits - self.depth if self.depth else 0
             if h2(hash_) != mark or not first <= entry < first + length:
                 return False
-            for group in probe(hash_, masks[number]):
-                if start[number] + group == block:
+            for group in probe(hash_, of.masks[number]):
+                if of.start[number] + group == block:
                     return True
-                if empty[start[number] + group]:
+                if of.empty[of.start[number] + group]:
                     return False
             return False
 
         return wanted
 
-    def _wanted_many(
-        self,
-        owner: list[int],
-        start: list[int],
-        firsts: list[tuple[int, int]],
-        masks: list[int],
-        empty: bytes,
-    ) -> Any:
+    def _wanted_many(self, of: _Probed) -> Any:
         np = columns().np
-        owners, starts = np.array(owner), np.array(start)
-        first = np.array([f for f, _ in firsts])
-        behind = np.array([f + n for f, n in firsts])
-        mask, ends = np.array(masks), np.frombuffer(empty, np.uint8).astype(bool)
+        owners, starts = np.array(of.owner), np.array(of.start)
+        first = np.array([f for f, _ in of.firsts])
+        behind = np.array([f + n for f, n in of.firsts])
+        mask, ends = np.array(of.masks), np.frombuffer(of.empty, np.uint8).astype(bool)
 
         def wanted(block: Any, mark: Any, hash_: Any) -> Any:
             number = owners[block]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from gomap.columns.marks import SLOTS
+from gomap.columns.plain import words
+from gomap.errors import MemoryFault
 from gomap.golang.layouts.slots import member
 from gomap.golang.layouts.structure import UNTOLD, Candidate
 from gomap.golang.layouts.swiss.shape import CTRL_DELETED, CTRL_EMPTY, HEADER_FIELDS, MAX_TABLE_CAPACITY
 from gomap.golang.runtime.rtype import DescribedTypes
-from gomap.target import Record
+from gomap.reads import gather
+from gomap.target import Record, Target
 
 MAX_DEPTH = 24
 #: Bits of a random number that are not all zero but once in so many maps: of 64 bits the upper half, of 32 all but one
@@ -90,3 +94,19 @@ class SwissHeaders:
         record = target.memory.read(first, table.size)
         count = target.arch.uint(record, offset + mask_off, mask.size) + 1
         return target.arch.pointer(record, offset + data_off), min(count, MAX_TABLE_CAPACITY // SLOTS)
+
+
+def tables_of(target: Target, directories: Mapping[int, int]) -> dict[int, Sequence[int]]:
+    """The tables that each directory leads to, each once; none for one that can't be read. directories: how many
+    entries each has, by its address."""
+    memory, word = target.memory, target.arch.pointer_size
+    leads: dict[int, Sequence[int]] = {}
+    for at, data in gather(memory, sorted(at for at, entries in directories.items() if entries == 1), word):
+        if data is not None:
+            leads[at] = (target.arch.pointer(bytes(data)),)
+    for at, entries in directories.items():
+        if entries > 1:
+            with suppress(MemoryFault):
+                whole = memory.read(at, entries * word)
+                leads[at] = list(dict.fromkeys(words(whole, 0, word, word, target.arch.byte_order)))
+    return leads

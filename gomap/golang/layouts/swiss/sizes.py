@@ -15,9 +15,8 @@ from gomap.golang.layouts.slots import MAX_INLINE, SlotShape
 from gomap.golang.layouts.structure import Estimate, Structure
 from gomap.golang.layouts.swiss.map import SwissMap
 from gomap.golang.layouts.swiss.shape import MAX_LOAD_DEN, MAX_LOAD_NUM, MAX_TABLE_CAPACITY, SwissShape
-from gomap.golang.runtime.closures import alignment
 from gomap.golang.runtime.malloc import Allocator
-from gomap.gotypes import GoType
+from gomap.gotypes import GoType, alignment, up
 
 _Map = TypeVar("_Map", bound=SwissMap)
 #: Slots of the table that takes a small map's place.
@@ -119,17 +118,17 @@ def slots_of(shape: SwissShape, key: GoType, elem: GoType, word: int) -> SlotSha
     (key_size, key_align), (elem_size, elem_align) = _stored(key, word), _stored(elem, word)
     if shape.group == "split":
         keys_off, key_stride = SLOTS, key_size
-        elems_off, elem_stride = _up(keys_off + SLOTS * key_size, elem_align), elem_size
+        elems_off, elem_stride = up(keys_off + SLOTS * key_size, elem_align), elem_size
         end = elems_off + SLOTS * elem_size + (not elem_size)
     else:
-        elem_off = _up(key_size, elem_align)
-        stride = _up(elem_off + elem_size + (not elem_size and elem_off > 0), max(key_align, elem_align))
+        elem_off = up(key_size, elem_align)
+        stride = up(elem_off + elem_size + (not elem_size and elem_off > 0), max(key_align, elem_align))
         keys_off, key_stride = SLOTS, stride
         elems_off, elem_stride = SLOTS + elem_off, stride
         end = SLOTS + SLOTS * stride + (not stride)
     return replace(
         shape.slots,
-        size=_up(end, max(word, key_align, elem_align)),
+        size=up(end, max(word, key_align, elem_align)),
         keys_off=keys_off,
         key_stride=key_stride,
         elems_off=elems_off,
@@ -143,11 +142,7 @@ def slots_of(shape: SwissShape, key: GoType, elem: GoType, word: int) -> SlotSha
 
 def _stored(t: GoType, word: int) -> tuple[int, int]:
     """(bytes, alignment) of what a slot has of a type."""
-    return (word, word) if t.size > MAX_INLINE else (t.size, max(alignment(t, word), 1))
-
-
-def _up(offset: int, align: int) -> int:
-    return -(-offset // align) * align
+    return (word, word) if t.size > MAX_INLINE else (t.size, alignment(t, word))
 
 
 def _table(found: SwissMap, capacity: int, allocator: Allocator) -> int:

@@ -23,7 +23,6 @@ from gomap.errors import GomapError
 from gomap.golang.layouts.structure import Structure, SwissTable
 from gomap.golang.layouts.swiss.map import SwissMap
 from gomap.golang.layouts.swiss.shape import CTRL_EMPTY, MAX_DIRECTORY, MAX_TABLE_CAPACITY
-from gomap.target import Record
 
 EMPTY_GROUP = bytes([CTRL_EMPTY]) * SLOTS
 
@@ -80,14 +79,9 @@ def _is_directory(found: SwissMap, length: int, depth: int, times: int) -> bool:
 
 def mended(found: SwissMap, length: int, depth: int) -> SwissMap:
     """The map with a directory of another length in our copy of its header; 0 for a small map."""
-    header, data = found.header, bytearray(found.header.data)
-    shift = 8 * header.arch.pointer_size - depth if length else 0
-    for name, value in (("dirLen", length), ("globalDepth", depth), ("globalShift", shift)):
-        f = header.type.field(name)
-        assert f is not None
-        data[f.offset : f.offset + f.type.size] = value.to_bytes(f.type.size, header.arch.byte_order)  # type: ignore[arg-type]
+    shift = 8 * found.target.arch.pointer_size - depth if length else 0
     other = replace(found)
-    other.header = Record(header.arch, header.type, header.address, bytes(data))
+    other.header = found.header.with_values(dirLen=length, globalDepth=depth, globalShift=shift)
     return other
 
 
