@@ -27,12 +27,12 @@ from gomap.golang.runtime.dictionaries import (
 )
 from gomap.golang.runtime.dictionaries import VARIABLE as DICTIONARY
 from gomap.golang.runtime.liveness import waits
+from gomap.golang.runtime.modules import linker_package, of_runtime
 from gomap.golang.runtime.pclntab import Functions
 from gomap.golang.runtime.pieces import are_all
 from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind, fixed
 from gomap.memory import CachedMemory, Memory
-from gomap.ongoroutine import package_of
 from gomap.target import (
     GLOBAL,
     Call,
@@ -61,7 +61,6 @@ ESCAPED, CONSTANT, ARGUMENT, RETURNED, FAKE = 1, 4, 8, 16, 32
 #: In programs of 64 bits no stack of the system lies lower: less is an offset.
 LOWEST = 1 << 32
 SIGNAL_FRAMES = ("runtime.sigtrampgo", "runtime.sigreturn")
-_RUNTIME = ("runtime", "internal/runtime/maps", "internal/runtime/sys")
 #: The type of a dictionary's variable.
 _WORDS = re.compile(r"\*\[(\d+)\]uintptr")
 #: Larger frames are not searched; and words behind a frame, where functions have their arguments spilled.
@@ -92,7 +91,7 @@ class DelveTarget:
     def package(self) -> str | None:
         """The package of the selected frame's function or, where that is the runtime's, of the nearest caller's."""
         frame = self._user_frame()
-        return None if frame is None else package_of(frame.function)
+        return None if frame is None else linker_package(frame.function)
 
     # -- names ---------------------------------------------------------------------------------------
 
@@ -168,7 +167,7 @@ class DelveTarget:
         return Call(own.pc, self._stack_end + own.offset)
 
     def _user_frame(self) -> DelveFrame | None:
-        return next((f for f in self.frames() if f.function and package_of(f.function) not in _RUNTIME), None)
+        return next((f for f in self.frames() if f.function and not of_runtime(f.function)), None)
 
     def _frame(self, level: int) -> DelveFrame:
         return next((frame for frame in self.frames() if frame.level == level), DelveFrame(level, "", None, None))
@@ -182,7 +181,7 @@ class DelveTarget:
             # As many more as have been in vain, as most names are one of the first frames'.
             batch = callers[first : first + min(first + 1, BATCH)]
             first += len(batch)
-            levels = [frame.level for frame in batch if package_of(frame.function) not in _RUNTIME]
+            levels = [frame.level for frame in batch if not of_runtime(frame.function)]
             self._ask([level for level in levels if level not in self._variables])
             yield from levels
 

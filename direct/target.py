@@ -342,10 +342,7 @@ class DirectTarget:
 
     def location(self, pc: int) -> Location | None:
         """As Target.location, by the runtime's own table of functions."""
-        try:
-            return self._functions.frames(pc - 1)[0]
-        except GomapError:
-            return None
+        return self._functions.location(pc)
 
     @cached_property
     def _functions(self) -> Functions:

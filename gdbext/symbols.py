@@ -157,15 +157,3 @@ def _names_by_file() -> Iterator[list[str]]:
     quoted = _TYPED.replace("\\", "\\\\")
     for file in gdb.execute(f'info variables -q -n -t "{quoted}"', to_string=True).split("\nFile "):
         yield _LISTED.findall(file)
-
-
-def package_of(function: str) -> str:
-    """Package path of a function's full name: example.com/x/pkg.(*T).Method -> example.com/x/pkg."""
-    slash = function.rfind("/") + 1
-    dot = function.find(".", slash)
-    return function[:dot] if dot >= 0 else function
-
-
-def in_runtime(function: str) -> bool:
-    """Whether a function is of the runtime's packages, where users stop without meaning to."""
-    return package_of(function) in ("runtime", "internal/runtime/maps", "internal/runtime/sys")

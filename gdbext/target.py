@@ -20,8 +20,6 @@ from gdbext.symbols import (
     declared,
     find_in_frame,
     frames,
-    in_runtime,
-    package_of,
     package_variables,
     source,
     static_symbol,
@@ -36,6 +34,7 @@ from gomap.dwarf.entries import BadDwarf
 from gomap.errors import MemoryFault, NoDebugInfo, NoProcess, OptimizedOut, TargetRunning, WrongProgram
 from gomap.golang.runtime.goroutines import by_id, goroutine_of_thread, goroutines
 from gomap.golang.runtime.liveness import at_declaration, not_reached
+from gomap.golang.runtime.modules import linker_package, of_runtime
 from gomap.gotypes import GoType, Kind, can_reach_map
 from gomap.memory import CachedMemory, HeldMemory, Memory
 from gomap.target import (
@@ -123,8 +122,8 @@ class GdbTarget:
         """The package of the selected frame's function or, where that is the runtime's, of the nearest caller's."""
         for frame in frames():
             name = frame.name()
-            if name and not in_runtime(name):
-                return package_of(name)
+            if name and not of_runtime(name):
+                return linker_package(name)
         return None
 
     # -- names -------------------------------------------------------------------------------------
@@ -185,7 +184,7 @@ class GdbTarget:
 
     def _local(self, name: str, callers: bool) -> Variable | None:
         for level, frame in enumerate(frames() if callers else islice(frames(), 1)):
-            if level and in_runtime(frame.name() or ""):
+            if level and of_runtime(frame.name() or ""):
                 continue  # where a program dies, the runtime's own frames come before the user's
             symbol, undeclared = find_in_frame(frame, name)
             if symbol is not None:
@@ -216,7 +215,7 @@ class GdbTarget:
         with frames_of(own) as frames:
             for level, frame in enumerate(frames[:MAX_FRAMES]):
                 function = frame.name() or "?"
-                symbol, undeclared = (None, False) if in_runtime(function) else find_in_frame(frame, name)
+                symbol, undeclared = (None, False) if of_runtime(function) else find_in_frame(frame, name)
                 if symbol is not None:
                     place = Place("", own.id, level, function, *source(frame))
                     note = f"{name} is taken from frame {level} of goroutine {own.id}, {function}"
@@ -235,7 +234,7 @@ class GdbTarget:
 
     def frame_variables(self, wanted: Callable[[GoType], bool]) -> Iterator[Variable]:
         """Variables of the newest frame that is not the runtime's, innermost scope first."""
-        frame = next((f for f in frames() if not in_runtime(f.name() or "")), None)
+        frame = next((f for f in frames() if not of_runtime(f.name() or "")), None)
         if frame is not None:
             for symbol, hidden in declared(frame):
                 for found in self._root(symbol, frame, symbol.name.lstrip("&"), wanted):
@@ -345,7 +344,7 @@ class GdbTarget:
     def names(self, packages: bool) -> list[str]:
         """Names of variables that lead to maps; packages: package variables' too."""
         found = {}
-        frame = next((f for f in frames() if not in_runtime(f.name() or "")), None)
+        frame = next((f for f in frames() if not of_runtime(f.name() or "")), None)
         for symbol, undeclared in symbols(frame) if frame is not None else ():
             if not undeclared and symbol.type is not None and can_reach_map(self._variables.type(symbol, frame), True):
                 found[symbol.name.lstrip("&")] = True

@@ -10,7 +10,7 @@ from typing import Callable
 from gomap.errors import NoSuchGoroutine
 from gomap.golang.runtime.goroutines import by_id, goroutines
 from gomap.golang.runtime.liveness import Liveness
-from gomap.golang.runtime.mapcalls import RUNTIME
+from gomap.golang.runtime.modules import RUNTIME, linker_package
 from gomap.golang.runtime.stacks import Stacks
 from gomap.gotypes import GoType
 from gomap.human import plural, ranges
@@ -59,7 +59,9 @@ class OnGoroutine(RelayingTarget):
     @cached_property
     def package(self) -> str | None:
         """The package of the function in the frame that names are looked up in."""
-        return next((package_of(frame.function) for _, frame in self._frames(lambda function, name, t: False)), None)
+        return next(
+            (linker_package(frame.function) for _, frame in self._frames(lambda function, name, t: False)), None
+        )
 
     def variable(self, name: str, callers: bool = True) -> Variable | None:
         """As Target.variable, from the frames of this goroutine; a name with a dot is a package variable."""
@@ -86,10 +88,3 @@ class OnGoroutine(RelayingTarget):
         numbered = list(enumerate(stack.frames))[self._first :]
         passed = RUNTIME if self._first else RUNTIME + _WAITS
         return [(level, frame) for level, frame in numbered if not frame.function.startswith(passed)]
-
-
-def package_of(function: str) -> str:
-    """The package path of a function's full name: example.com/x/pkg of example.com/x/pkg.(*T).Method."""
-    slash = function.rfind("/") + 1
-    dot = function.find(".", slash)
-    return function[:dot] if dot >= 0 else function

@@ -9,11 +9,12 @@ from gomap import syncmap
 from gomap.analysis.held import AliasSearch, Holder
 from gomap.analysis.identify import PROOF, Identifier
 from gomap.analysis.referring import Referring
-from gomap.analysis.roots import StackSlot, of_runtime
+from gomap.analysis.roots import StackSlot
 from gomap.analysis.whole_heap import HeapAtHand
 from gomap.errors import GomapError
 from gomap.golang.runtime.heap import Heap
 from gomap.golang.runtime.malloc import allocator
+from gomap.golang.runtime.modules import of_runtime
 from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind
 from gomap.graph.path import Names, Path

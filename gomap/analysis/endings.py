@@ -5,6 +5,7 @@ from __future__ import annotations
 from gomap.analysis.deaths import FATAL, PANIC, Death, panics, signal_name, thrown, value
 from gomap.errors import GomapError, OptimizedOut
 from gomap.golang.runtime import mapcalls
+from gomap.golang.runtime.modules import of_runtime
 from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.golang.runtime.stacks import Stack
 from gomap.gotypes import Kind
@@ -31,7 +32,7 @@ def ending(
             return PANIC, signal_name(target, stack.goroutine), False
         at = further
     if frames[at].function == mapcalls.PANIC:
-        left = any(not frame.function.startswith(mapcalls.RUNTIME) for frame in frames[:at])
+        left = any(not of_runtime(frame.function) for frame in frames[:at])
         return PANIC, _panic_value(target, types, stack, at), left
     message = own_death.message if own_death is not None else None
     if message is None:

@@ -10,6 +10,7 @@ from gomap.anomaly import Anomaly
 from gomap.errors import GomapError
 from gomap.golang.runtime.goroutines import by_id, goroutines
 from gomap.golang.runtime.liveness import Liveness, dead
+from gomap.golang.runtime.modules import of_runtime
 from gomap.golang.runtime.stacks import Stacks, Unseen
 from gomap.gotypes import GoType, can_reach_map
 from gomap.progress import Progress, silent
@@ -152,8 +153,3 @@ class Roots:
         if own is None:
             raise GomapError("no goroutine is selected: this thread runs the scheduler; try --scope all")
         return [own]
-
-
-def of_runtime(name: str) -> bool:
-    """Whether the function or variable is of the runtime itself."""
-    return name.startswith(("runtime.", "internal/runtime/", "runtime/internal/"))

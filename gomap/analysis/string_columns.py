@@ -14,7 +14,6 @@ from gomap.analysis.strings import (
     MAX_LENGTH,
     MAX_READ,
     MAX_STRINGS,
-    SHOWN,
     TIMES,
     TOP,
     Collected,
@@ -23,6 +22,7 @@ from gomap.analysis.strings import (
     Strings,
     TextPart,
     Uniform,
+    shown_text,
 )
 from gomap.columns.choose import arrays, columns
 from gomap.columns.marks import SLOTS
@@ -243,7 +243,7 @@ class StringColumns:
             if gone[i]:
                 slot = slots[comparable][first[i]]
                 length = int(self.length[slot])
-                text = self._text(int(self.at[slot]), min(length, SHOWN))
+                text = shown_text(self.memory, int(self.at[slot]), length)
                 found.top.append(Repeated(text, length, int(counts[i]), int(held[i]), int(gone[i])))
         return found
 
@@ -272,12 +272,6 @@ class StringColumns:
         objects = np.unique(self.object[slots])
         mine = objects[0] >= 0 and not self.shared[objects].any() and bool((self.owner[objects] == owner).all())
         return Uniform(length, len(slots), int(self.size[objects].sum()) if mine else None)
-
-    def _text(self, address: int, length: int) -> bytes:
-        try:
-            return self.memory.read(address, length)
-        except MemoryFault:
-            return b""
 
 
 class _TextHasher:

@@ -55,6 +55,14 @@ def parts_of(t: GoType, offset: int = 0, depth: int = 0) -> Iterator[TextPart]:
             yield from parts_of(t.elem, offset + i * t.elem.size, depth + 1)
 
 
+def shown_text(memory: Memory, address: int, length: int) -> bytes:
+    """As much of a string as is shown; nothing of one that can't be read."""
+    try:
+        return memory.read(address, min(length, SHOWN))
+    except MemoryFault:
+        return b""
+
+
 class Repeated(NamedTuple):
     """A string that is more than once in the heap. slots: how many have it; copies: objects with it; bytes: of all
     but one of these."""
@@ -279,7 +287,7 @@ class Strings:
             rows.append((-size, -count, mine[content][0][0], content))
         for size, count, address, content in sorted(rows)[:TOP]:
             length, objects = mine[content][0][1], {self._objects[key][0] for key in mine[content]}
-            text = self._text(address, min(length, SHOWN))
+            text = shown_text(self.memory, address, length)
             saved.top.append(Repeated(text, length, -count, len(objects), -size))
         return saved
 
@@ -337,9 +345,3 @@ class Strings:
                 return Uniform(lengths.pop(), len(keys), None)
             bases[found[0]] = found[1]
         return Uniform(lengths.pop(), len(keys), sum(bases.values()))
-
-    def _text(self, address: int, length: int) -> bytes:
-        try:
-            return self.memory.read(address, length)
-        except MemoryFault:
-            return b""

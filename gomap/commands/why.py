@@ -7,7 +7,6 @@ from typing import Any
 
 from gomap import human
 from gomap.analysis.retention import Retained, Retention, RootWay
-from gomap.analysis.roots import of_runtime
 from gomap.analysis.trail import Trail, Trails
 from gomap.analysis.whole_heap import MAX_NAMED, whole_heap
 from gomap.answers.facts import place_facts
@@ -15,6 +14,7 @@ from gomap.commands.whatis import address_of
 from gomap.declare import Context
 from gomap.errors import BadExpression, GomapError
 from gomap.golang.runtime.heap import Heap
+from gomap.golang.runtime.modules import of_runtime
 from gomap.golang.runtime.rtype import DescribedTypes
 from gomap.gotypes import GoType, Kind
 from gomap.heap.graph import HeapGraph, algorithms

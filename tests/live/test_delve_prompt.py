@@ -8,11 +8,12 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.support import debuggers, toolchains
+from tests.support.dap_sessions import waits_until
 from tests.support.delves import Dlv
 from tests.support.terminals import Terminal, environment
 from tests.support.toolchains import ROOT, Row
@@ -39,13 +40,6 @@ def worker_of(folder: Path) -> int:
 
 def parent_of(pid: int) -> int:
     return int(re.findall(r"^PPid:\s*(\d+)", Path(f"/proc/{pid}/status").read_text(), re.M)[0])
-
-
-def waits_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 # -- a session -------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from gomap.golang.runtime.modules import RUNTIME
 from gomap.gotypes import GoType, Kind
 
 #: What each function does, of runtime/map*.go, internal/runtime/maps (map.go, table.go, runtime*.go) and the names
@@ -91,9 +92,7 @@ PANIC = "runtime.gopanic"
 FAULT = "runtime.sigpanic"
 #: Packages whose functions stand between a map operation and the program's own line.
 _BETWEEN = (
-    "runtime.",
-    "internal/runtime/",
-    "runtime/internal/",
+    *RUNTIME,
     "reflect.",
     "internal/reflectlite.",
     "maps.",
@@ -105,8 +104,6 @@ _BETWEEN = (
     "type:",  # hash and equal functions that the compiler made for a type
     "type..",
 )
-#: The runtime itself.
-RUNTIME = ("runtime.", "internal/runtime/", "runtime/internal/")
 NIL_MAP = "assignment to entry in nil map"
 
 

@@ -15,13 +15,28 @@ MAX_INFO = 1 << 20
 OWN, DEPENDENCY, STANDARD = range(3)
 
 
-@lru_cache(maxsize=4096)
-def package(function: str) -> str:
-    """Import path of a function's linker name: gopkg.in/yaml%2ev2.(*T).Method[...] -> gopkg.in/yaml.v2."""
+#: What names of the runtime itself begin with.
+RUNTIME = ("runtime.", "internal/runtime/", "runtime/internal/")
+
+
+def of_runtime(name: str) -> bool:
+    """Whether the function or variable of that linker name is of the runtime itself."""
+    return name.startswith(RUNTIME)
+
+
+def linker_package(function: str) -> str:
+    """The package in a function's linker name, as names of its variables begin: gopkg.in/yaml%2ev2.(*T).Method[...] ->
+    gopkg.in/yaml%2ev2."""
     name = function.split("[", 1)[0]
     slash = name.rfind("/") + 1
     dot = name.find(".", slash)
-    return unquote(name[:dot] if dot >= 0 else name)
+    return name[:dot] if dot >= 0 else name
+
+
+@lru_cache(maxsize=4096)
+def package(function: str) -> str:
+    """Import path of a function's linker name: gopkg.in/yaml%2ev2.(*T).Method[...] -> gopkg.in/yaml.v2."""
+    return unquote(linker_package(function))
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,13 @@ class Functions:
             self._frames[pc] = tuple(self._frames_at(pc))
         return self._frames[pc]
 
+    def location(self, returns: int) -> Location | None:
+        """The function and line that a call stands in; None where that is not known. returns: its return address."""
+        try:
+            return self.frames(returns - 1)[0]
+        except GomapError:
+            return None
+
     def _frames_at(self, pc: int) -> Iterator[Location]:
         function = self.at(pc)
         tree = self.funcdata(function, FUNCDATA_INLINED)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from gomap.anomaly import Anomaly
 from gomap.errors import GomapError, MemoryFault, NoLocals
 from gomap.golang.runtime.liveness import Liveness, calls_of, waits
-from gomap.golang.runtime.mapcalls import RUNTIME
+from gomap.golang.runtime.modules import of_runtime
 from gomap.golang.runtime.pclntab import PUSHES, Functions
 from gomap.target import MAX_FRAMES, Frame, Goroutine, Local, Place, Target, Variable, Wanted, settled
 
@@ -176,7 +176,7 @@ class Stacks:
                 if filled is not None:
                     whole, skipped = self._whole(goroutine, filled)
                     unsearched = [frame for frame in filled if frame not in frames]
-                    if all(frame.function.startswith(RUNTIME) for frame in unsearched):
+                    if all(of_runtime(frame.function) for frame in unsearched):
                         return whole, skipped  # functions of the runtime have no variables of the program
                     return whole, self._between(function, older[0].function)
             if skips:
