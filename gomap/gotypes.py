@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Callable
 
@@ -38,6 +39,8 @@ class Kind(enum.Enum):
 
 #: Kinds whose value is one machine word that points somewhere.
 POINTER_KINDS = frozenset({Kind.POINTER, Kind.UNSAFE_POINTER, Kind.MAP, Kind.CHAN, Kind.FUNC})
+#: Kinds whose values the garbage collector scans.
+_SCANNED = POINTER_KINDS | {Kind.STRING, Kind.SLICE, Kind.INTERFACE, Kind.OPAQUE}
 #: Kinds that JSON writes as numbers, strings and booleans.
 SCALAR_KINDS = frozenset({Kind.BOOL, Kind.INT, Kind.UINT, Kind.FLOAT, Kind.STRING})
 
@@ -176,13 +179,21 @@ def _can_reach(t: GoType, named: bool, visited: set[int], wanted: Kind = Kind.MA
     return False
 
 
+def leaves(t: GoType, base: int = 0, most: int = 1) -> Iterator[tuple[int, GoType]]:
+    """(offset, type) of the parts of a value that are neither structs nor arrays. most: elements of an array."""
+    if t.kind is Kind.STRUCT:
+        for field in t.fields:
+            yield from leaves(field.type, base + field.offset, most)
+    elif t.kind is Kind.ARRAY:
+        for i in range(min(t.length, most)):
+            yield from leaves(t.elem, base + i * t.elem.size, most)
+    else:
+        yield base, t
+
+
 def has_pointers(t: GoType) -> bool:
     """Whether the garbage collector scans values of type t (abi.Type.PtrBytes is not 0)."""
-    if t.kind is Kind.ARRAY:
-        return t.length > 0 and has_pointers(t.elem)
-    if t.kind is Kind.STRUCT:
-        return any(has_pointers(f.type) for f in t.fields)
-    return t.kind in POINTER_KINDS or t.kind in (Kind.STRING, Kind.SLICE, Kind.INTERFACE, Kind.OPAQUE)
+    return any(one.kind in _SCANNED for _, one in leaves(t))
 
 
 #: What the linker adds to the name of a type that a function declares; the program's own descriptor lacks it.
@@ -195,9 +206,7 @@ _LEADING = frozenset({Kind.POINTER, Kind.SLICE, Kind.CHAN, Kind.MAP})
 
 def holds_interface(t: GoType) -> bool:
     """Whether a part of every value of type t is an interface."""
-    if t.kind is Kind.ARRAY:
-        return t.length > 0 and holds_interface(t.elem)
-    return t.kind is Kind.INTERFACE or (t.kind is Kind.STRUCT and any(holds_interface(f.type) for f in t.fields))
+    return any(one.kind is Kind.INTERFACE for _, one in leaves(t))
 
 
 def same(a: GoType, b: GoType, behind: int = 0) -> bool:

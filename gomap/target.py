@@ -445,6 +445,27 @@ def read_record(target: Target, t: GoType, address: int) -> Record:
     return Record(target.arch, t, address, target.memory.read(address, t.size))
 
 
+def integer_at(t: GoType, path: str) -> tuple[int, int]:
+    """(offset, size) of a field of a field; of a struct around one number (mSpanStateBox, atomic.Uint8) that number's.
+    Raises NoDebugInfo."""
+    offset, inner = 0, t
+    for name in path.split("."):
+        found = inner.field(name)
+        if found is None:
+            raise NoDebugInfo(
+                f"{inner.name} has no field {name}: unexpected debug information (unsupported Go version?)"
+            )
+        offset, inner = offset + found.offset, found.type
+    while inner.kind is Kind.STRUCT:
+        sized = [f for f in inner.fields if f.type.size and f.name != "_"]
+        if len(sized) != 1:
+            raise NoDebugInfo(
+                f"{t.name}.{path} is not an integer: unexpected debug information (unsupported Go version?)"
+            )
+        offset, inner = offset + sized[0].offset, sized[0].type
+    return offset, inner.size
+
+
 def offsets(t: GoType) -> Mapping[str, int]:
     """The offset of each field of a struct type, in bytes, by name."""
     return {f.name: f.offset for f in t.fields}

@@ -447,12 +447,10 @@ class Adviser:
         capacity: int | None = None,
         strings: Sequence[Repeated] = (),
         maps: int = 1,
-        type_: GoType | None = None,
     ) -> None:
-        t = one.type if one is not None else type_
-        name = t.name if t is not None else ""
+        name, of = "" if one is None else one.type.name, tuple(strings)
         self.advice.items.append(
-            Item(kind, one, name, maps, do, how, held, allocated, scanned, within, assumes, capacity, tuple(strings))
+            Item(kind, one, name, maps, do, how, held, allocated, scanned, within, assumes, capacity, of)
         )
 
 

@@ -82,8 +82,8 @@ class HeaderWatch:
     renew: makes the target read memory anew. Raises NoDebugInfo, MemoryFault if the heap can't be read.
     """
 
-    def __init__(self, target: Target, renew: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
-        self.target, self._renew, self._clock = target, renew, clock
+    def __init__(self, target: Target, renew: Callable[[], None]) -> None:
+        self.target, self._renew = target, renew
         self.types = DescribedTypes(target)
         self.header = self.types.map_header()
         self.heap = Heap(target)
@@ -113,7 +113,7 @@ class HeaderWatch:
         process can't be read."""
         self._renew()
         self.heap = self._reader.heap = Heap(self.target)
-        now = self._clock()
+        now = time.monotonic()
         self._number += 1
         result = Sample(self._number, now - self._last if self._number else 0.0)
         self._last = now

@@ -8,7 +8,7 @@ from gomap.anomaly import Anomaly
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo
 from gomap.gotypes import GoType, Kind
 from gomap.reads import gather
-from gomap.target import Goroutine, Record, Target, read_record, unpacker
+from gomap.target import Goroutine, Record, Target, integer_at, read_record, unpacker
 
 MAX_THREADS = 1 << 16
 MAX_GOROUTINES = 1 << 24
@@ -69,7 +69,7 @@ class Reader:
         if g_type is None or g_type.kind is not Kind.STRUCT:
             raise NoDebugInfo("the debug information has no runtime.g: goroutines can't be listed")
         self.size, self._arch = g_type.size, target.arch
-        self._unpack = unpacker(target.arch, [_place(g_type, name) for name in _G_FIELDS])
+        self._unpack = unpacker(target.arch, [integer_at(g_type, name) for name in _G_FIELDS])
         self._bp_in_call = _optional(g_type, "syscallbp")
         self._reasons = _Reasons(target)
         self._threads = _threads(target)
@@ -132,22 +132,8 @@ def _threads(target: Target) -> dict[int, int]:
     return {address: m["procid"] for address, m in threads(target).items()}
 
 
-def _place(t: GoType, path: str) -> tuple[int, int]:
-    """(offset, size) of a field of a field; of an atomic integer its value (internal/runtime/atomic.Uint32)."""
-    offset = 0
-    for name in path.split("."):
-        found = t.field(name)
-        if found is None:
-            raise NoDebugInfo(f"{t.name} has no field {name}: unexpected debug information (unsupported Go version?)")
-        offset, t = offset + found.offset, found.type
-    if t.kind is Kind.STRUCT:
-        inner, size = _place(t, "value")
-        return offset + inner, size
-    return offset, t.size
-
-
 def _optional(t: GoType, name: str) -> tuple[int, int] | None:
-    return _place(t, name) if t.field(name) else None
+    return integer_at(t, name) if t.field(name) else None
 
 
 class _Reasons:

@@ -18,10 +18,9 @@ from gomap.columns.plain import words
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo
 from gomap.golang.runtime.goroutines import goroutines
 from gomap.golang.runtime.malloc import MALLOC_HEADER, allocator
-from gomap.gotypes import GoType, Kind
 from gomap.memory import CHUNK
 from gomap.reads import gather
-from gomap.target import Target, read_record, unpacker
+from gomap.target import Target, integer_at, read_record, unpacker
 
 PAGE_SIZE = 8192  # runtime.pageSize
 DEAD, IN_USE, MANUAL = 0, 1, 2  # mSpanDead, mSpanInUse, mSpanManual
@@ -118,7 +117,7 @@ class Heap:
         self._offset = AMD64_OFFSET if target.arch.name == "amd64" else 0
         self._arena_bits = arena.field("bitmap") is not None
         self._more = [name for name in (_SCANNED, _SPECIALS, _LARGE_TYPE) if span.field(name) is not None]
-        self._unpack = unpacker(target.arch, [_place(span, name) for name in (*_FIELDS, *self._more)])
+        self._unpack = unpacker(target.arch, [integer_at(span, name) for name in (*_FIELDS, *self._more)])
         self._mspan, self._span_size = span, span.size
         self._word = word
         self._tables: dict[int, array[int] | None] = {}
@@ -126,7 +125,7 @@ class Heap:
 
     @cached_property
     def _sweepgen(self) -> int:
-        at, size = _place(self._mheap, "sweepgen")
+        at, size = integer_at(self._mheap, "sweepgen")
         return self._target.arch.uint(self._target.memory.read(self._start + at, size), 0, size)
 
     def span_of(self, address: int) -> Span | None:
@@ -175,7 +174,7 @@ class Heap:
         if place is None or span is None or place.base is None or place.allocated is False or span.noscan or not over:
             return None
         if span.large:
-            at, _ = _place(self._mspan, "largeType")
+            at, _ = integer_at(self._mspan, "largeType")
             at, start = span.address + at, span.start
         elif span.object > over:
             at, start = place.base, place.base + MALLOC_HEADER
@@ -373,22 +372,6 @@ class Heap:
 
 
 _LITTLE = array("H", b"\1\0")[0] == 1
-
-
-def _place(t: GoType, name: str) -> tuple[int, int]:
-    """(offset, size) of a field; of a struct around one number (mSpanStateBox, atomic.Uint8) that number's."""
-    found = t.field(name)
-    if found is None:
-        raise NoDebugInfo(f"{t.name} has no field {name}: unexpected debug information (unsupported Go version?)")
-    offset, inner = found.offset, found.type
-    while inner.kind is Kind.STRUCT:
-        sized = [f for f in inner.fields if f.type.size and f.name != "_"]
-        if len(sized) != 1:
-            raise NoDebugInfo(
-                f"{t.name}.{name} is not an integer: unexpected debug information (unsupported Go version?)"
-            )
-        offset, inner = offset + sized[0].offset, sized[0].type
-    return offset, inner.size
 
 
 def heap_of(target: Target) -> Heap | None:

@@ -18,7 +18,7 @@ from gomap.golang.runtime.defers import Defers
 from gomap.golang.runtime.goroutines import by_id, goroutines
 from gomap.golang.runtime.pclntab import Functions
 from gomap.golang.runtime.stackmap import StackMaps
-from gomap.gotypes import GoType, Kind
+from gomap.gotypes import POINTER_KINDS, GoType, Kind, leaves
 from gomap.target import Frame, Goroutine, Local, Place, Target, Variable, read_record
 
 #: Functions that appear as callees of functions that did not call them: a signal, or a call injected by the runtime.
@@ -365,19 +365,14 @@ def _is_in(address: int, ranges: Sequence[tuple[int, int]]) -> bool:
 def pointers_of(t: GoType, base: int, word: int) -> Iterator[int]:
     """Offsets of the pointers of a value (typebits.Set of cmd/compile/internal/liveness): an interface's first word is
     none, and neither is what points out of the heap."""
-    if t.kind is Kind.STRUCT:
-        for field in t.fields:
-            yield from pointers_of(field.type, base + field.offset, word)
-    elif t.kind is Kind.ARRAY:
-        for i in range(min(t.length, MAX_POINTERS)):
-            yield from pointers_of(t.elem, base + i * t.elem.size, word)
-    elif t.kind is Kind.INTERFACE:
-        yield base + word
-    elif t.kind is Kind.POINTER:
-        if t.lazy_elem is None or not _not_in_heap(t.elem):
-            yield base
-    elif t.kind in (Kind.MAP, Kind.CHAN, Kind.FUNC, Kind.UNSAFE_POINTER, Kind.STRING, Kind.SLICE):
-        yield base
+    for at, one in leaves(t, base, MAX_POINTERS):
+        if one.kind is Kind.INTERFACE:
+            yield at + word
+        elif one.kind is Kind.POINTER:
+            if one.lazy_elem is None or not _not_in_heap(one.elem):
+                yield at
+        elif one.kind in POINTER_KINDS or one.kind in (Kind.STRING, Kind.SLICE):
+            yield at
 
 
 def _not_in_heap(t: GoType) -> bool:

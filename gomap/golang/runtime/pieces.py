@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gomap.gotypes import GoType, Kind
+from gomap.gotypes import GoType, Kind, leaves
 
 #: A value of more words is never taken apart, and a struct of more fields neither (CanSSA of ssa/value.go).
 MAX_WORDS = 4
 #: Of a slice the third, the capacity, is often left out at the end, where it does no harm.
 _NEEDED = {Kind.SLICE: 2}
+_OF_WORDS = frozenset({Kind.STRING, Kind.INTERFACE, Kind.SLICE})
 
 
 def are_all(t: GoType, pieces: Sequence[int], word: int) -> bool:
@@ -25,7 +26,7 @@ def are_all(t: GoType, pieces: Sequence[int], word: int) -> bool:
     """
     if not _can_be_taken_apart(t, word):
         return True
-    wanted = list(_words(t, 0, word))
+    wanted = list(_words(t, word))
     if not pieces:
         return len(wanted) <= 1
     start, told = 0, set()
@@ -42,18 +43,9 @@ def _can_be_taken_apart(t: GoType, word: int) -> bool:
     return all(_can_be_taken_apart(part, word) for part in parts)
 
 
-def _words(t: GoType, base: int, word: int) -> Iterator[tuple[int, int]]:
+def _words(t: GoType, word: int) -> Iterator[tuple[int, int]]:
     """Offset and size of the values that the compiler takes one of type t apart into."""
-    if t.kind is Kind.STRUCT:
-        for field in t.fields:
-            yield from _words(field.type, base + field.offset, word)
-    elif t.kind is Kind.ARRAY:
-        yield from _words(t.elem, base, word) if t.length else ()
-    elif t.kind in (Kind.STRING, Kind.INTERFACE, Kind.SLICE):
-        yield from ((base + offset, word) for offset in range(0, t.size, word))
-    elif t.kind is Kind.COMPLEX:
-        yield from ((base + offset, t.size // 2) for offset in (0, t.size // 2))
-    elif t.kind in (Kind.INT, Kind.UINT) and t.size > word:
-        yield from ((base + offset, word) for offset in range(0, t.size, word))
-    elif t.size:
-        yield base, t.size
+    for at, one in leaves(t):
+        in_words = one.kind in _OF_WORDS or (one.kind in (Kind.INT, Kind.UINT) and one.size > word)
+        size = word if in_words else one.size // 2 if one.kind is Kind.COMPLEX else one.size
+        yield from ((at + offset, size) for offset in range(0, one.size, size or 1))
