@@ -59,15 +59,15 @@ class DelveBreaker:
     def set(self, watcher: Watcher) -> tuple[Held, str | None]:
         """As Breaker.set. Raises GomapError where Delve can't evaluate the condition."""
         self._session.stopped()
-        word, why, number = watcher.word, None, None
+        word, why, number = watcher.word, watcher.unwatched, None
         try:
             if word is not None:
                 number, why = self._watch(word)
             if number is None:
-                if why is not None and watcher.wanted.event not in ("write", "clear"):
+                if watcher.wanted.event not in ("write", "clear", "growth"):
+                    instead = "use --on write" if word is None else "remove a watchpoint, or use --on write"
                     raise GomapError(
-                        f"{why}, and at a breakpoint Delve can't tell whether the map has the key: remove a "
-                        "watchpoint, or use --on write"
+                        f"{why}, and at a breakpoint Delve can't tell whether the map has the key: {instead}"
                     )
                 number = self._break(watcher)
             try:

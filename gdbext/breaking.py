@@ -98,7 +98,7 @@ class GdbBreaker:
         _connect()
         group = _Group(watcher, gdb.selected_inferior().pid)
         _groups.append(group)
-        why = None
+        why = watcher.unwatched
         try:
             word = watcher.word
             if word is not None:

@@ -44,8 +44,8 @@ var (
 	Deep   = map[int]int{}
 	Gone   = map[int]int{}
 	Kept   []map[int]int
-	// Local is where the map of stacked lies, when it stops.
-	Local uintptr
+	// Local is where the map of stacked lies, when it stops; Twin where that of twin lay at first.
+	Local, Twin uintptr
 	// Unused is what debuggers watch.
 	Unused [4]int
 
@@ -262,6 +262,25 @@ func stacked() (entries int) {
 	return len(local)
 }
 
+// twin is as stacked is, and so has another map in the same place of the stack once that has returned.
+//
+//go:noinline
+func twin() int {
+	local := map[int]int{}
+	local[0] = 1
+	Twin = *(*uintptr)(unsafe.Pointer(&local))
+	expr = "twin"
+	for i := 0; i < 3; i++ {
+		put(local, i, i)
+	}
+	truth.Room()
+	for i := 0; i < 4; i++ {
+		put(local, i, i)
+	}
+	drop(local, 1)
+	return len(local)
+}
+
 // freed lets a map go, and makes others until its memory has been used again.
 func freed() {
 	stop("main.Gone")
@@ -314,7 +333,7 @@ func main() {
 		work = append(work, func() { down(depth, depth) })
 	}
 	locked(work...)
-	fmt.Fprintln(os.Stderr, stacked())
+	fmt.Fprintln(os.Stderr, stacked(), twin())
 	freed()
 	file, err := os.Create(os.Getenv("GOMAP_TRUTH"))
 	if err != nil {

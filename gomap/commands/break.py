@@ -11,7 +11,6 @@ from gomap.answers.facts import call_facts
 from gomap.declare import Context
 from gomap.errors import GomapError, NotAMap, NotSet, UsageError
 from gomap.expr import keys_of
-from gomap.golang.runtime.goroutines import stack_of
 from gomap.golang.runtime.heap import Room
 from gomap.maps import nonsense, view
 from gomap.report import Facts, Report, Section, Table
@@ -89,12 +88,6 @@ def _watcher(context: Context, expr: str, options: Mapping[str, Any]) -> Watcher
     wrong = nonsense(view(target, t, address), Room(target))
     if wrong is not None:
         raise NotAMap(f"no valid map is at {address:#x}: its header has {wrong}")
-    holder = stack_of(target, address)
-    if holder is not None:
-        raise GomapError(
-            f"the header of {expr} lies on the stack of goroutine {holder.id}, and moves when the stack grows: "
-            "only a map on the heap can be watched"
-        )
     keys = keys_of(target, context.note, context.seek)
     key = None
     if options["--key"] is not None:
@@ -245,7 +238,7 @@ def _row(held: Held) -> BreakRow:
         events=held.events,
         expr=wanted.expr,
         type=wanted.type.name,
-        address=wanted.address,
+        address=watcher.address,
         on=wanted.on,
         key=None if wanted.key is None else watcher.told(wanted.key)[0],
         log=wanted.log,

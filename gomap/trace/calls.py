@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from gomap.errors import GomapError, MemoryFault, NoDebugInfo
+from gomap.golang.runtime.goroutines import stack_of
 from gomap.golang.runtime.mapcalls import is_between
 from gomap.golang.runtime.pclntab import Functions
-from gomap.target import Location, Target, offsets
+from gomap.golang.runtime.unwind import Unwinder
+from gomap.target import Goroutine, Location, Target, offsets
 from gomap.trace.port import Hit
 
 #: Integer arguments in their order, the register of the goroutine (runtime.g), the stack pointer.
@@ -23,6 +25,8 @@ _ABI = {"amd64": (("rax", "rbx", "rcx", "rdi", "rsi", "r8", "r9", "r10", "r11"),
 #: Bytes of a stack that are read at once: most callers lie within them.
 _AT_ONCE = 512
 MAX_CALLERS = 64
+#: Why a map on a stack is gone.
+RETURNED = "the function that it was in has returned, and another map is there now"
 #: Bytes at the end of a thread's signal stack that a signal's frame is in, with all registers of the processor.
 _SIGNAL_STACK = 16 << 10
 #: Bytes in which a function has made its frame, and in which it has stored its arguments there.
@@ -105,11 +109,15 @@ class Calls:
             self._starts[address] = self.target.memory.read(address, 16)
         return self._starts[address]
 
-    def stack_offset(self, hit: Hit, address: int) -> int:
-        """How far below the end of the goroutine's stack the address is: it stays so when the stack is moved. Raises
-        MemoryFault."""
+    @property
+    def of_goroutine(self) -> tuple[str, int, int]:
+        """The register that has *runtime.g, and the offsets of goid and of stack.hi there."""
+        return self._g, 0 if self._goid is None else self._goid[0], self.target.arch.pointer_size
+
+    def stack_end(self, hit: Hit) -> int:
+        """Where the stack of the calling goroutine ends. Raises MemoryFault."""
         word = self.target.arch.pointer_size
-        return self.target.arch.pointer(hit.read(hit.register(self._g) + word, word)) - address  # runtime.g.stack.hi
+        return self.target.arch.pointer(hit.read(hit.register(self._g) + word, word))  # runtime.g.stack.hi
 
     def position(self, hit: Hit) -> tuple[int, int]:
         """(the stack pointer, *runtime.g)."""
@@ -227,6 +235,56 @@ class Calls:
             return hit.register(name) + (made if name == self._sp else 0)
 
         return Hit(entry, register, hit.read)
+
+
+class HeaderPlace:
+    """Where a map's header is while the program runs: at its address, or on a goroutine's stack, which the runtime
+    moves when it grows. There it stays as far from the stack's end as it was. stack: that goroutine; None for the heap.
+
+    Raises GomapError where goroutines can't be listed.
+    """
+
+    def __init__(self, calls: Calls, address: int) -> None:
+        self._calls, self._address = calls, address
+        self.stack = stack_of(calls.target, address)
+        self._function = None if self.stack is None else self._holder(self.stack)
+
+    def _holder(self, stack: Goroutine) -> int | None:
+        """The first instruction of the function in whose frame the header is."""
+        target, functions = self._calls.target, self._calls.functions
+        registers = target.registers(stack) if stack.thread is not None else None
+        for one in Unwinder(target, functions).goroutine(stack, registers):
+            if one.top is not None and self._address < one.top:
+                return functions.entry(one.instruction)
+        return None
+
+    @property
+    def below_end(self) -> int:
+        """Bytes from the header to the end of the stack that it is on."""
+        assert self.stack is not None, "it is on a stack"
+        return self.stack.stack[1] - self._address
+
+    @property
+    def why_it_moves(self) -> str | None:
+        """Why no debug register can watch it; None for a header on the heap."""
+        if self.stack is None:
+            return None
+        return f"the map lies on the stack of goroutine {self.stack.id}, which the runtime may move"
+
+    def is_at(self, hit: Hit, address: int) -> bool:
+        """Whether the thread has this map's header there."""
+        if self.stack is None:
+            return address == self._address
+        calls = self._calls
+        return calls.goroutine(hit) == self.stack.id and calls.stack_end(hit) - address == self.below_end
+
+    def has_returned(self, hit: Hit, address: int) -> bool:
+        """Whether the frame that the header was in is another function's now: what is there is another map. address: of
+        the header."""
+        if self._function is None:
+            return False
+        holder = next((pc for pc, top in self._calls.frames(hit) if address < top), None)
+        return holder is not None and self._calls.functions.entry(holder) != self._function
 
 
 def _stack(hit: Hit, address: int, word: int) -> bytes:

@@ -48,7 +48,7 @@ class Conditions:
         word = watcher.word
         assert word is not None, "it is watched"
         if wanted.event == "write":
-            terms.append(f"(*(*uint{8 * word.size})({word.address:#x}) & {watcher.watched.writing[1]}) != 0")
+            terms.append(f"(*(*uint{8 * word.size})({word.address:#x}) & {watcher.watched.bits}) != 0")
         if wanted.limit is not None:
             terms.append(f"*(*uint{8 * word.size})({word.address:#x}) == {wanted.limit + 1}")
         wants = OF.get(wanted.event, ("assign",))
@@ -70,10 +70,10 @@ class Conditions:
             terms.append(_either(self._grows()))
         else:
             register = watcher.operations.header_register().upper()
-            terms.append(f"{register} == {wanted.address:#x}")
-        if wanted.event == "clear":
-            count = watcher.count_word
-            terms.append(f"*(*uint{8 * count.size})({count.address:#x}) != 0")
+            terms.append(self._is_header(register))
+            if wanted.event == "clear":
+                count = watcher.field(watcher.watched.count)
+                terms.append(f"*(*uint{8 * count.size})({register}+{count.address - watcher.address:#x}) != 0")
         if wanted.key is not None:
             terms.append(_either(self._entered_with_key()))
         return " && ".join(terms)
@@ -95,7 +95,15 @@ class Conditions:
         for place in watcher.places:
             header = watcher.grown_header(watcher.entry(place))
             register = watcher.calls.register_of(header).upper()
-            yield f"(RIP == {place:#x} && {register} == {watcher.wanted.address:#x})"
+            yield f"(RIP == {place:#x} && {self._is_header(register)})"
+
+    def _is_header(self, register: str) -> str:
+        """As HeaderPlace.is_at."""
+        place, (g, goid, end) = self._watcher.place, self._watcher.calls.of_goroutine
+        if place.stack is None:
+            return f"{register} == {self._watcher.address:#x}"
+        own = f"*(*uint64)({g.upper()}+{goid:#x}) == {place.stack.id}"
+        return f"{own} && *(*uint64)({g.upper()}+{end:#x})-{register} == {place.below_end:#x}"
 
     def _entered_with_key(self) -> Iterator[str]:
         watcher = self._watcher
@@ -147,13 +155,13 @@ class Conditions:
         """The same, of runtime.mapclear only up to the first store into the flags: it resets sameSizeGrow later, while
         the map is still marked as written to."""
         entry = self._functions.find([CLEAR]).get(CLEAR)
-        name = self._watcher.watched.writing[0]
-        f = self._watcher.header.field(name)
-        if entry is None or f is None or name != "flags":
+        watched = self._watcher.watched
+        if entry is None or not watched.shared:
             return list(bounds)
+        offset = self._watcher.field(watched.writing).address - self._watcher.address
         end = self._functions.end(entry)
         code = self._watcher.typed(entry, end - entry)
-        store = re.search(rb"\x88[\x40-\x7f]" + re.escape(bytes([f.offset])), code)  # mov [register+offset], byte
+        store = re.search(rb"\x88[\x40-\x7f]" + re.escape(bytes([offset])), code)  # mov [register+offset], byte
         if store is None:
             return list(bounds)
         found = [(entry, entry + store.end() + 1)]

@@ -12,12 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from gomap.errors import GomapError, MemoryFault, NoDebugInfo
+from gomap.errors import GomapError, MemoryFault
 from gomap.golang.hashing.plans import typehash_plan
-from gomap.golang.layouts.classic.watched import WATCHED as CLASSIC
-from gomap.golang.layouts.lookup import candidates, lookup
-from gomap.golang.layouts.swiss.watched import WATCHED as SWISS
-from gomap.golang.layouts.watched import Watched
+from gomap.golang.layouts.layout import MapView
 from gomap.golang.runtime.mapcalls import WriteCall, has_key_kind, is_between
 from gomap.golang.runtime.pclntab import Functions
 from gomap.golang.runtime.rtype import DescribedTypes
@@ -26,9 +23,9 @@ from gomap.keys import Keys
 from gomap.maps import view
 from gomap.memory import forget
 from gomap.target import Location, Target
-from gomap.trace.calls import Calls
+from gomap.trace.calls import RETURNED, Calls, HeaderPlace
 from gomap.trace.growths import growths_of
-from gomap.trace.operations import HEADER, Operation, Operations
+from gomap.trace.operations import HEADER, Operation, Operations, has_key
 from gomap.trace.port import Hit
 from gomap.values import Scalar, Values, whole
 
@@ -93,8 +90,11 @@ class Watcher:
         self._types = types = DescribedTypes(target)
         self.calls = Calls(target, functions)
         self.operations = Operations(self.calls, functions)
-        self._functions, self.header = functions, types.map_header()
-        self.watched = _watched(self.header)
+        self._functions = functions
+        #: The map as it was at the last stop.
+        self._map = view(target, wanted.type, wanted.address)
+        self.watched = self._map.terms.watched
+        self.place = HeaderPlace(self.calls, wanted.address)
         self._growths: Any = None
         self._growing: Mapping[int, str] = {}
         if wanted.event == "growth":
@@ -107,10 +107,8 @@ class Watcher:
             raise GomapError(f"nothing in the program {words} of this type: it has no function for it")
         self._earlier = -1
         self.move()
-        #: What is known of the map's header since the last stop.
-        self._count = self._read("count")
-        self._flag = self._flag_now()
-        self._seed: int | None = self._read("seed")
+        #: The seed that it has unless it is another map; None where it gets another one.
+        self._seed: int | None = self._map.seed
         self._known: dict[int, bool] = {}
         #: The last call that came to one of the places, and what a signal has left then.
         self._before: tuple[object, bytes | None] | None = None
@@ -120,18 +118,27 @@ class Watcher:
 
     @property
     def word(self) -> Word | None:
-        """What to watch; None for a growth, of which no word of every header tells."""
+        """What to watch; None for a growth, of which no word of every header tells, and for a header that moves."""
         event, watched = self.wanted.event, self.watched
-        if event == "growth":
+        if event == "growth" or self.place.stack is not None:
             return None
-        name = {"write": watched.writing[0], "clear": watched.cleared}.get(event, watched.count)
-        return Word(name, self.wanted.address + self._field(name).offset, self._field(name).type.size)
+        return self.field({"write": watched.writing, "clear": watched.cleared}.get(event, watched.count))
 
     @property
-    def count_word(self) -> Word:
-        """The word of the header that counts the entries."""
-        name = self.watched.count
-        return Word(name, self.wanted.address + self._field(name).offset, self._field(name).type.size)
+    def unwatched(self) -> str | None:
+        """Why there is no word, where there is one of a map on the heap."""
+        return None if self.wanted.event == "growth" else self.place.why_it_moves
+
+    @property
+    def address(self) -> int:
+        """Of the map's header at the last stop."""
+        return self._map.address
+
+    def field(self, name: str) -> Word:
+        """A field of the header, where that is."""
+        found = self._map.shape.header.field(name)
+        assert found is not None, "the layout was told by its fields"
+        return Word(name, self.address + found.offset, found.type.size)
 
     @property
     def places(self) -> list[int]:
@@ -189,57 +196,58 @@ class Watcher:
     def at_word(self, hit: Hit, follows: bool = True) -> Event | None:
         """What has happened where the word was written; None for nothing that is wanted. follows: whether this is asked
         at each such stop."""
-        forget(self.target.memory)
-        before, flag, seed = self._count, self._flag, self._seed
+        before, seed = self._map, self._seed
         try:
-            self._count, self._flag = self._read("count"), self._flag_now()
-            now = self._read("seed")
+            now = self._again(self.address)
         except MemoryFault:
             return self._gone(hit, "its header can't be read any more")
         inside, by = self._inside(hit)
         if inside is None:
-            if by is not None and self.watched.writing[0] == "flags":
+            if by is not None and self.watched.shared:
                 return None  # an iterator that begins sets its flag
             return self._gone(hit, f"something else is written to its header, in {self._name(hit.address)}")
-        empties = inside.what != "assign" and (inside.what == "clear" or self._count <= 1)
+        empties = inside.what != "assign" and (inside.what == "clear" or now.count <= 1)
         # A map that becomes empty gets another seed.
-        self._seed = None if empties else now
-        if follows and seed is not None and now != seed and not empties:
+        self._seed = None if empties else now.seed
+        if follows and seed is not None and now.seed != seed and not empties:
             return self._gone(hit, "another map is there now")
         wanted = self.wanted
         if inside.what not in OF.get(wanted.event, ("assign",)):
             return None
-        if wanted.event == "write" and (not self._flag or (follows and flag)):
+        if wanted.event == "write" and (not now.writing or (follows and before.writing)):
             return None  # the write ends
-        if wanted.event in ("insert", "delete") and follows and self._count == before:
+        if wanted.event in ("insert", "delete") and follows and now.count == before.count:
             return None
-        if wanted.limit is not None and self._count != wanted.limit + 1:
+        if wanted.limit is not None and now.count != wanted.limit + 1:
             return None
         return self._found(hit, inside, begins=wanted.event == "write")
 
     def at_place(self, hit: Hit, follows: bool = True) -> Event | None:
         """What is about to happen where a thread is at one of the places; None for nothing that is wanted. follows:
         whether this is asked once at each such stop."""
-        forget(self.target.memory)
         begun, hit = hit, self.calls.entered(hit, self._entries[hit.address])
         name = self._growing.get(hit.address)
         if name is not None:
             arguments = self.calls.arguments(hit, self._growths.functions[name])
             header, descriptor = self._growths.map_and_type(name, arguments)
-            if header != self.wanted.address:
+            if not self.place.is_at(hit, header):
                 return None
-            if self._is_of_another_type(descriptor):
-                return self._gone(hit, OTHER_TYPE)
+            now = self._again(header)
+            gone = self._is_another(hit, descriptor)
+            if gone is not None:
+                return self._gone(hit, gone)
             if follows and self._comes_again(begun, arguments, True):
                 return None
-            return self._made(hit, "growth", None, self._read("count"))
-        if hit.register(self.operations.header_register()) != self.wanted.address:
+            return self._made(hit, "growth", None, now.count)
+        header = hit.register(self.operations.header_register())
+        if not self.place.is_at(hit, header):
             return None
-        one = self.operations.read(hit)
-        if one.nested or (one.what != "assign" and not self._read("count")):
+        now, one = self._again(header), self.operations.read(hit)
+        if one.nested or (one.what != "assign" and not now.count):
             return None  # a map without entries is not written to by the others
-        if self._is_of_another_type(one.descriptor):
-            return self._gone(hit, OTHER_TYPE)
+        gone = self._is_another(hit, one.descriptor)
+        if gone is not None:
+            return self._gone(hit, gone)
         has = None
         key = self._key(hit, one)
         if key is not None:
@@ -252,29 +260,31 @@ class Watcher:
     def _comes_again(self, hit: Hit, arguments: Sequence[int], changes: bool) -> bool:
         """Whether the thread came to this place before, in the same call: a signal's handler leads back to it.
         changes: whether the call changes the map's header, so that another one would find another header."""
-        header = self.target.memory.read(self.wanted.address, self.header.size)
-        state = (hit.address, tuple(arguments), self.calls.position(hit), header)
+        state = (hit.address, tuple(arguments), self.calls.position(hit), self._map.header.data)
         signalled = self.calls.signalled(hit)
         before, self._before = self._before, (state, signalled)
         if before is None or before[0] != state:
             return False
         return changes or (signalled is not None and signalled != before[1])
 
-    def _is_of_another_type(self, descriptor: int) -> bool:
-        """Whether what is written to has another type. One type may have several descriptors, as in plugins."""
+    def _is_another(self, hit: Hit, descriptor: int) -> str | None:
+        """Why what is written to is another map; None where nothing tells so. One type may have several descriptors, as
+        in plugins."""
+        if self.place.has_returned(hit, self.address):
+            return RETURNED
         if descriptor not in self._known:
             try:
                 self._known[descriptor] = same(self._types.at(descriptor), self.wanted.type)
             except GomapError:
-                return False
-        return not self._known[descriptor]
+                return None
+        return None if self._known[descriptor] else OTHER_TYPE
 
     def _found(self, hit: Hit, one: Operation, begins: bool) -> Event | None:
         """The event, if it is wanted. begins: nothing has been written yet."""
         wanted, key = self.wanted, self._key(hit, one)
         if wanted.key is not None and not (key is not None and self._is_wanted(key)):
             return None
-        what, event, now = one.what, wanted.event, self._read("count")
+        what, event, now = one.what, wanted.event, self._map.count
         count: int | None = now
         if begins:
             has = self._has(key) if key is not None else None
@@ -319,16 +329,16 @@ class Watcher:
             call = self.operations.calls.get(entry)
             if name == DELETE and top:
                 header, _, key = self.calls.arguments_of(hit, entry, top, 3)
-                if header == self.wanted.address:
+                if header == self.address:
                     by_pointer = WriteCall("delete", "pointer")
                     return Operation("delete", header, 0, False, by_pointer, (key,)), function
             if call is not None and top:
                 words = self.calls.arguments_of(hit, entry, top, 4)
-                if words[HEADER] == self.wanted.address:
+                if words[HEADER] == self.address:
                     own = words[2 : {"string": 4, None: 2}.get(call.key, 3)]
                     known = Operation(call.operation, words[HEADER], 0, False, call, tuple(own))
                     return known, function
-                found = Operation(call.operation, self.wanted.address, 0, False, call, ())
+                found = Operation(call.operation, self.address, 0, False, call, ())
         return found, function
 
     def _name(self, pc: int) -> str:
@@ -357,11 +367,9 @@ class Watcher:
     def _has(self, key: bytes) -> bool | None:
         """Whether the map has the key; None where that can't be told."""
         try:
-            found = view(self._keys.target, self.wanted.type, self.wanted.address)
-            result = lookup(found, self._keys.hasher, candidates(found, self._keys.hasher), key, bounded=True)
+            return has_key(self._keys, self._map, key)
         except GomapError:
             return None
-        return None if result.broken is not None and not result.found else bool(result.found)
 
     def told(self, key: bytes) -> tuple[Scalar, str]:
         """A key as JSON has it, and as people see it."""
@@ -371,30 +379,12 @@ class Watcher:
 
     # -- the header --------------------------------------------------------------------------------------------
 
-    def _field(self, name: str) -> Any:
-        found = self.header.field(name)
-        assert found is not None, "the layout was told by its fields"
-        return found
-
-    def _read(self, what: str) -> int:
-        f = self._field(getattr(self.watched, what))
-        data = self.target.memory.read(self.wanted.address + f.offset, f.type.size)
-        return self.target.arch.uint(data, 0, f.type.size)
-
-    def _flag_now(self) -> bool:
-        name, bits = self.watched.writing
-        f = self._field(name)
-        data = self.target.memory.read(self.wanted.address + f.offset, f.type.size)
-        return bool(self.target.arch.uint(data, 0, f.type.size) & bits)
+    def _again(self, address: int) -> MapView:
+        """The map with its header read now. Raises MemoryFault."""
+        forget(self.target.memory)
+        self._map = view(self.target, self.wanted.type, address)
+        return self._map
 
     def entries(self) -> int:
         """Entries of the map as its header counts them. Raises MemoryFault."""
-        forget(self.target.memory)
-        return self._read("count")
-
-
-def _watched(header: GoType) -> Watched:
-    for one in (SWISS, CLASSIC):
-        if all(header.field(name) for name in (one.count, one.writing[0], one.seed, one.cleared)):
-            return one
-    raise NoDebugInfo("the header of maps has none of the fields that show writes")
+        return self._again(self.address).count

@@ -11,9 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gomap.errors import GomapError, NoDebugInfo
+from gomap.golang.layouts.layout import MapView
+from gomap.golang.layouts.lookup import candidates, lookup
 from gomap.golang.layouts.slots import MAX_ITEM
 from gomap.golang.runtime.mapcalls import WRITERS, WRITES, WriteCall, operation
 from gomap.golang.runtime.pclntab import Functions
+from gomap.keys import Keys
+from gomap.maps import on
 from gomap.target import Target
 from gomap.trace.calls import Calls
 from gomap.trace.port import Hit
@@ -108,6 +112,16 @@ class Operations:
         words = [self._calls.stored(hit, _KEY + i) for i in range(_COUNT[call.key] - _KEY)]
         known = tuple(word for word in words if word is not None)
         return _key(self._calls.target, call, known, size, hit) if len(known) == len(words) else None
+
+
+def has_key(keys: Keys, found: MapView, key: bytes) -> bool:
+    """Whether the map has the key now, as the program itself looks for it. keys: know the bytes of typed keys too.
+    Raises GomapError: a key that has no hash, a corrupt map."""
+    now = on(found, keys.target)
+    result = lookup(now, keys.hasher, candidates(now, keys.hasher), key, bounded=True)
+    if result.broken is not None and not result.found:
+        raise GomapError(result.broken.message)
+    return bool(result.found)
 
 
 def _key(target: Target, call: WriteCall, words: tuple[int, ...], size: int, hit: Hit) -> bytes:

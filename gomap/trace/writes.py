@@ -15,17 +15,14 @@ from dataclasses import dataclass, field
 from gomap.errors import GomapError
 from gomap.expr import keys_of
 from gomap.golang.layouts.layout import MapView
-from gomap.golang.layouts.lookup import choose, lookup
-from gomap.golang.runtime.goroutines import stack_of
 from gomap.golang.runtime.mapcalls import WriteCall
 from gomap.golang.runtime.pclntab import Functions
 from gomap.gotypes import GoType, Kind
-from gomap.keys import Keys
-from gomap.maps import on, view
+from gomap.maps import view
 from gomap.memory import forget
 from gomap.target import Location, Target
-from gomap.trace.calls import Calls
-from gomap.trace.operations import Operation, Operations
+from gomap.trace.calls import RETURNED, Calls, HeaderPlace
+from gomap.trace.operations import Operation, Operations, has_key
 from gomap.trace.port import Hit, Stops
 from gomap.values import Scalar, Values
 
@@ -105,14 +102,11 @@ class WriteTrace:
         functions = Functions(target)
         self._calls = Calls(target, functions)
         self._operations = Operations(self._calls, functions)
-        keys = keys_of(target)
-        self._keys = _Keys(target, t.key, Values(target, types=keys.hasher.types, comments=False))
+        self._typed = keys_of(target)
+        self._keys = _Keys(target, t.key, Values(target, types=self._typed.hasher.types, comments=False))
         self._map = view(target, t, address)
-        self._stack, self._address = stack_of(target, address), address
-        if self._stack is not None:
-            instead = f"the map lies on the stack of goroutine {self._stack.id}, which the runtime may move"
-        self.instead = instead
-        self._lookup = None if instead is None else _Lookup(keys, self._map)
+        self._place = HeaderPlace(self._calls, address)
+        self.instead = self._place.why_it_moves or instead
         self._writing, self._seed = self._map.writing, self._map.seed
         self._reseeds = self._writing
         self._begun: _Begun | None = None
@@ -188,9 +182,12 @@ class WriteTrace:
 
     def _entered(self, hit: Hit) -> Written | None:
         one = self._operations.read(hit)
-        if one.nested or not self._is_meant(one, hit) or self._calls.comes_again(hit):
+        if one.nested or not self._place.is_at(hit, one.address) or self._calls.comes_again(hit):
             return None
         now = self._again(one.address)
+        if self._place.has_returned(hit, one.address):
+            self.gone = RETURNED
+            return None
         if self._is_another(now):
             self.gone = "the map was freed, and another map is at its address"
             return None
@@ -207,20 +204,14 @@ class WriteTrace:
         after = {"insert": now.count + 1, "delete": now.count - 1, "clear": 0}.get(effect, now.count)
         return Written(effect, key, after, self._calls.goroutine(hit), self._calls.site(hit))
 
-    def _is_meant(self, one: Operation, hit: Hit) -> bool:
-        if self._stack is None:
-            return one.address == self._map.address
-        g, offset = self._stack.address, self._stack.stack[1] - self._address
-        return self._calls.position(hit)[1] == g and self._calls.stack_offset(hit, one.address) == offset
-
     def _outcome(self, one: Operation, now: MapView, hit: Hit) -> tuple[str | None, Key | None]:
         if one.what != "assign" and not now.count:
             return None, None  # an empty map is not written to
         if one.what == "clear":
             return "clear", None
         data = self._operations.key(one, self._type.key.size, hit)
-        assert self._lookup is not None
-        there = self._lookup.is_there(now, data)
+        forget(self._target.memory)
+        there = has_key(self._typed, now, data)
         key = self._keys.told(data)
         if one.what == "assign":
             return "overwrite" if there else "insert", key
@@ -279,20 +270,3 @@ def _is_plain(t: GoType) -> bool:
     if t.kind is Kind.STRUCT:
         return all(_is_plain(f.type) for f in t.fields)
     return _is_plain(t.elem) if t.kind is Kind.ARRAY else t.kind in _PLAIN
-
-
-class _Lookup:
-    """Whether a map has a key, as the program itself looks for it."""
-
-    def __init__(self, keys: Keys, found: MapView) -> None:
-        self._keys = keys
-        plan = choose(on(found, keys.target), keys.hasher)
-        self._plans = [] if plan is None else [plan]
-
-    def is_there(self, now: MapView, key: bytes) -> bool:
-        """Raises GomapError: a key that has no hash, a corrupt map."""
-        forget(now.target.memory)
-        result = lookup(on(now, self._keys.target), self._keys.hasher, self._plans, key, bounded=True)
-        if result.broken is not None:
-            raise GomapError(result.broken.message)
-        return result.found

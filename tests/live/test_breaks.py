@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -17,6 +17,7 @@ from delve_bridge.console import Console
 from delve_bridge.moves import resume
 from gomap.render.text import Style
 from tests.live.test_trace import in_gdb, left
+from tests.live.test_trace_writes import variable
 from tests.support import delves, schema, toolchains
 from tests.support.debuggers import Gdb
 from tests.support.delves import Dlv
@@ -254,7 +255,6 @@ def test_maps_that_go(both_layouts: Row, system_gdb: Gdb) -> None:
         binary,
         Path(os.devnull),
         "run",
-        "hmap-break m --on insert",
         "hmap-break main.None --on insert",
         "hmap-break main.Synced --on insert",
         "hmap-break main.Other --on insert",
@@ -267,8 +267,57 @@ def test_maps_that_go(both_layouts: Row, system_gdb: Gdb) -> None:
         assert "main.Kept is gone" in said
 
 
+#: A line about a map whose name is its address.
+UNNAMED = re.compile(
+    r"hmap-break \d+: 0x[0-9a-f]+:map\[int\]int: (?P<what>\w+) of (?P<key>\d+) by goroutine (?P<goroutine>\d+) "
+    r"in main\.(?P<function>\w+)\S* main\.go:(?P<line>\d+) \((?P<entries>\d+) entr(?:y|ies)\)"
+)
+#: How often go_targets/written stops before the function with that map does.
+BEFORE = 8
+
+
+def check_stacked(said: str, truth: Path, effects: Container[str]) -> None:
+    """Each write of the program to the map on its stack has its line, though the stack was moved."""
+    wanted = [
+        (one["effect"], str(one["key"]), one["goroutine"], one["function"][5:].partition("[")[0], one["line"])
+        for one in json.loads(truth.read_text())["local"]
+        if one["effect"] in effects
+    ]
+    found = [
+        (one["what"], one["key"], int(one["goroutine"]), one["function"], int(one["line"]))
+        for one in UNNAMED.finditer(said)
+    ]
+    assert len(wanted) > 2
+    assert [line for line, _ in itertools.groupby(found)] == wanted
+    # Another function has a map where it was.
+    assert re.search(r"map\[int\]int is gone: the function that it was in has returned", said)
+
+
+def test_a_map_on_a_stack_that_moves(both_layouts: Row, system_gdb: Gdb, dlv: Dlv, tmp_path: Path) -> None:
+    binary, truth = toolchains.build("written", both_layouts, optimised=True), tmp_path / "truth"
+    command = """python gdb.execute("hmap-break %#x:map[int]int --on {}" % int(gdb.parse_and_eval("'main.Local'")))"""
+    for on, effects in (("write --log", ("insert", "overwrite", "delete", "absent")), ("insert --log", ("insert",))):
+        sets = command.format(on)
+        said = in_gdb(system_gdb, binary, truth, "run", *["continue"] * BEFORE, sets, *["continue"] * 3)
+        check_stacked(said, truth, effects)
+        assert "a hardware watchpoint: the map lies on the stack of goroutine 1, which" in " ".join(said.split())
+    with delves.bridge(dlv, ["exec", str(binary)], truth=truth) as session:
+        console = Console(session, Style())
+        lines: list[str] = []
+        session.say = lines.append
+        for _ in range(BEFORE + 1):
+            resume(session, "continue")
+        local = f"{variable(session, 'main.Local'):#x}:map[int]int"
+        refused = console.execute(f"hmap-break {local} --on insert")
+        assert re.search("goroutine 1, which the runtime may move, and at a breakpoint Delve", str(refused.error))
+        assert console.execute(f"hmap-break {local} --on write --log").error is None
+        resume(session, "continue")
+        console.execute("hmap-break --delete all")
+        resume(session, "continue")
+    check_stacked("".join(lines), truth, ("insert", "overwrite", "delete", "absent"))
+
+
 REFUSED = {
-    "hmap-break m --on insert": r"the header of m lies on the stack of goroutine \d+, and moves when the stack grows",
     "hmap-break main.None --on insert": r"main\.None is a nil map\[int\]int: it has no header yet",
     "hmap-break main.Synced --on insert": r"main\.Synced is a sync\.Map",
     "hmap-break main.Kept --on clear": "nothing in the program clears maps of this type",

@@ -18,7 +18,7 @@ from gomap.declare import Settings
 from gomap.golang.hashing.hasher import Hasher, hasher_of
 from gomap.golang.hashing.plans import Plan
 from gomap.golang.layouts.integrity import Checked, Findings, KeyCheck, checked
-from gomap.golang.layouts.layout import Description, Forecast, Growing, Layout, Terms
+from gomap.golang.layouts.layout import Description, Forecast, Growing, Layout, Terms, Watched
 from gomap.golang.layouts.marks import Strip
 from gomap.golang.layouts.search import KeySearch, ProbedBucket, SearchStep
 from gomap.golang.layouts.slots import Bucket, SlotShape, SlottedShape, entries_of, member
@@ -36,7 +36,8 @@ from tests.support.space import AMD64, add, array_of, basic, pointer, struct, ta
 from tests.support.synthetic import map_of
 
 MARKS = mark_code(live=range(2, 256), empty=0, tombstone=1)
-TERMS = Terms("shelf", "label", "label", "label", {0: "free", 1: "removed"}, 0, "busy", "toy.cursor")
+WATCHED = Watched("count", "busy", 1, False, "seed")
+TERMS = Terms("shelf", "label", "label", "label", {0: "free", 1: "removed"}, 0, "busy", "toy.cursor", WATCHED)
 
 
 @dataclass(frozen=True)

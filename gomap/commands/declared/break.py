@@ -14,12 +14,13 @@ operations on that key count. When the program stops there, one line says what w
 the line of your own code. With --log the line is printed and the program continues.
 
 If one of the processor's four debug registers is free, a hardware watchpoint watches a word of the map's header, and
-writes to other maps cost nothing. Otherwise, and for growths, gomap sets breakpoints in the runtime's functions for the
-operation, and each call of one, for any map, stops the program briefly. The answer says which of the two is used.
+writes to other maps cost nothing. Otherwise, for growths, and for a map whose header is on a goroutine's stack (the
+header moves with the stack), gomap sets breakpoints in the runtime's functions for the operation, and each call of one,
+for any map, stops the program briefly. The answer says which of the two is used.
 
 These are the debugger's own breakpoints: `info breakpoints` (dlv: `breakpoints`) lists them, and its commands work on
 them. hmap-break without arguments lists those of gomap, and --delete removes one. They are removed when the process
-ends. A map whose header is on a goroutine's stack is refused, since the header moves with the stack.
+ends.
 
 Needs a live amd64 process in gdb or Delve.
 """,

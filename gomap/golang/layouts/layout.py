@@ -25,13 +25,26 @@ from gomap.target import Arch, Record, Target
 
 
 @dataclass(frozen=True)
+class Watched:
+    """Fields of a header that show what is done to the map, by name. count: of entries. writing: of the flag of a
+    write, and bits: which of its bits that is. shared: whether other bits of it are set without a write. cleared: one
+    that each clear of a map with entries changes, and that inserts leave as it is."""
+
+    count: str
+    writing: str
+    bits: int
+    shared: bool
+    cleared: str
+
+
+@dataclass(frozen=True)
 class Terms:
     """The runtime's words for the parts of a map.
 
     bucket: the name of eight slots. mark: the part of a key's hash that a slot keeps. marks: the name of the bytes that
     hold the marks; column: the same as a heading. states: marks that are not hashes, by name. rest: the mark after
     which a bucket is empty, None without such a mark. writing: the flag of a write. iterator: the type of a range
-    loop's iterator.
+    loop's iterator. watched: the fields of a header that show what is done to the map.
     """
 
     bucket: str
@@ -42,6 +55,7 @@ class Terms:
     rest: int | None
     writing: str
     iterator: str
+    watched: Watched
 
 
 @dataclass(frozen=True)

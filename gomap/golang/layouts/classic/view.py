@@ -6,8 +6,8 @@ from gomap import human
 from gomap.golang.layouts.classic import check, growth, iterator, locate, lookup, sizes
 from gomap.golang.layouts.classic.map import ClassicMap
 from gomap.golang.layouts.classic.scan import tophash
-from gomap.golang.layouts.classic.shape import EMPTY_REST, MARKS, detect
-from gomap.golang.layouts.layout import Description, Forecast, Layout, Terms
+from gomap.golang.layouts.classic.shape import EMPTY_REST, HASH_WRITING, MARKS, detect
+from gomap.golang.layouts.layout import Description, Forecast, Layout, Terms, Watched
 from gomap.golang.layouts.structure import Structure
 
 TERMS = Terms(
@@ -19,6 +19,8 @@ TERMS = Terms(
     rest=EMPTY_REST,
     writing="hashWriting",
     iterator="runtime.hiter",
+    # Iterators set flags of their own. mapclear and a delete of the last key give the map another hash0.
+    watched=Watched(count="count", writing="flags", bits=HASH_WRITING, shared=True, cleared="hash0"),
 )
 
 

@@ -8,7 +8,7 @@ from gomap import human
 from gomap.golang.hashing.hasher import Hasher
 from gomap.golang.hashing.plans import Plan
 from gomap.golang.layouts.integrity import Checked
-from gomap.golang.layouts.layout import Description, Layout, Terms
+from gomap.golang.layouts.layout import Description, Layout, Terms, Watched
 from gomap.golang.layouts.structure import Structure
 from gomap.golang.layouts.swiss import check, growth, iterator, locate, lookup, sizes
 from gomap.golang.layouts.swiss.map import SwissMap
@@ -24,6 +24,9 @@ TERMS = Terms(
     rest=None,
     writing="writing",
     iterator="internal/runtime/maps.Iter",
+    # Each write toggles `writing` twice. Clear and a delete of the last key give the map another seed. Clear counts in
+    # clearSeq too, in the instruction behind the one that resets used, where Delve notices no second watchpoint.
+    watched=Watched(count="used", writing="writing", bits=1, shared=False, cleared="seed"),
 )
 
 
