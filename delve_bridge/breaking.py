@@ -18,7 +18,7 @@ from gomap.errors import GomapError
 from gomap.memory import Memory
 from gomap.trace.breaker import Held
 from gomap.trace.conditions import Conditions
-from gomap.trace.events import Event, Watcher, Word
+from gomap.trace.events import Event, Watcher
 from gomap.trace.port import Hit
 
 #: Names of our breakpoints begin with it: Delve takes letters and digits.
@@ -30,6 +30,8 @@ EXHAUSTED, EXISTS = "hardware breakpoints exhausted", "Breakpoint exists at"
 #: What the kernel says of an address that is not aligned as the last one that this debug register watched: Delve tells
 #: it the address before the size. Once the register has watched a byte, any address will do.
 STALE = "invalid argument"
+#: Why there is no second watchpoint.
+TAKEN = "Delve has a watchpoint there already"
 
 
 class Broken(Protocol):
@@ -62,7 +64,12 @@ class DelveBreaker:
         word, why, number = watcher.word, watcher.unwatched, None
         try:
             if word is not None:
-                number, why = self._watch(word)
+                number, why = self.watch(word.address, word.size)
+                if why == TAKEN:
+                    raise GomapError(
+                        f"Delve has one watchpoint for each word, and one is on {word.name} of this map already: "
+                        "remove that first (hmap-break lists them)"
+                    )
             if number is None:
                 if watcher.wanted.event not in ("write", "clear", "growth"):
                     instead = "use --on write" if word is None else "remove a watchpoint, or use --on write"
@@ -82,28 +89,27 @@ class DelveBreaker:
         self._session.breaks[number] = watcher
         return next(held for held in self.all() if held.number == number), why
 
-    def _watch(self, word: Word) -> tuple[int | None, str | None]:
-        """(the watchpoint's number, why there is none)."""
+    def watch(self, address: int, size: int) -> tuple[int | None, str | None]:
+        """(the watchpoint's number, why there is none). Raises Refused where the process has ended."""
         for again in (True, False):
             try:
-                return self._watchpoint(word), None
+                return self._watchpoint(address, size), None
             except Refused as error:
+                if not isinstance(ended(error), Refused):
+                    raise
                 if EXHAUSTED in str(error):
                     return None, f"all {self.registers} debug registers are in use"
                 if EXISTS in str(error):
-                    raise GomapError(
-                        f"Delve has one watchpoint for each word, and one is on {word.name} of this map already: "
-                        "remove that first (hmap-break lists them)"
-                    ) from None
+                    return None, TAKEN
                 if not again or STALE not in str(error):
                     return None, f"Delve refuses a watchpoint ({error})"
-                self._clear(self._watchpoint(Word("", (word.address & ~7) + 16, 1)))
+                self._clear(self._watchpoint((address & ~7) + 16, 1))
         raise AssertionError("the second try returns")
 
-    def _watchpoint(self, word: Word) -> int:
-        expression = f"*(*uint{8 * word.size})({word.address:#x})"
+    def _watchpoint(self, address: int, size: int) -> int:
+        expression = f"*(*uint{8 * size})({address:#x})"
         scope = {"GoroutineID": -1, "Frame": 0}
-        return _number(self._client.call("CreateWatchpoint", Scope=scope, Expr=expression, Type=WRITE))
+        return number_of(self._client.call("CreateWatchpoint", Scope=scope, Expr=expression, Type=WRITE))
 
     def _break(self, watcher: Watcher) -> int:
         """Delve has one breakpoint at an address, and the user may have some of these."""
@@ -111,8 +117,7 @@ class DelveBreaker:
             places = watcher.places
             request = {"addr": places[0], "addrs": places, "name": "", "continue": watcher.wanted.log}
             try:
-                answer = self._client.call("CreateBreakpoint", Breakpoint=request)
-                made = answer.get("Breakpoint") or answer.get("breakPoint") or answer
+                made = _made(self._client.call("CreateBreakpoint", Breakpoint=request))
                 if set(made.get("addrs") or ()) == set(places):
                     return int(made["id"])
                 self._clear(int(made["id"]))  # it leaves out those that are taken
@@ -207,6 +212,12 @@ class DelveBreaker:
         return [line_of(number, self._session.breaks[number].wanted, event) for number, event in events]
 
 
-def _number(answer: Mapping[str, Any]) -> int:
-    made = answer.get("Breakpoint") or answer.get("breakPoint") or answer
-    return int(made["id"])
+def number_of(answer: Mapping[str, Any]) -> int:
+    """Of the breakpoint that was made."""
+    return int(_made(answer)["id"])
+
+
+def _made(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A dlv's own script calls it breakPoint, and its JSON has a watchpoint's fields in the answer itself."""
+    made: Mapping[str, Any] = answer.get("Breakpoint") or answer.get("breakPoint") or answer
+    return made

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Callable, Protocol
 
-from delve_bridge.breaking import DelveBreaker
+from delve_bridge.breaking import DelveBreaker, number_of
 from delve_bridge.rpc import Api, Refused, ended
 from gomap.errors import NoProcess
 from gomap.memory import Memory
@@ -20,7 +20,6 @@ from gomap.trace.port import Ending, Hit, NoDebugRegister, Stops
 
 #: Names of our breakpoints begin with it.
 OURS = "gomap"
-_WRITE = 2  # WatchWrite of Delve's api.WatchType
 
 
 class Traced(Protocol):
@@ -74,7 +73,10 @@ class DelveTracer:
                 for address in stops.addresses:
                     ours[self._set(address)] = address
                 if stops.watched is not None:
-                    ours[self._watch(stops.watched)] = None
+                    number, why = self.breaker.watch(stops.watched, 1)
+                    if number is None:
+                        raise NoDebugRegister(f"Delve sets no watchpoint: {why}")
+                    ours[number] = None
                 state, kind = self._go_on(ours, hit, read, seconds)
             finally:
                 self._clear(list(ours))
@@ -92,19 +94,7 @@ class DelveTracer:
 
     def _set(self, address: int) -> int:
         request = {"addr": address, "addrs": [address], "name": f"{OURS}{address:x}", "continue": True}
-        answer = self._client.call("CreateBreakpoint", Breakpoint=request)
-        return _number(answer)
-
-    def _watch(self, address: int) -> int:
-        try:
-            answer = self._client.call(
-                "CreateWatchpoint", Scope={"GoroutineID": -1}, Expr=f"*(*uint8)({address:#x})", Type=_WRITE
-            )
-        except Refused as error:
-            if not isinstance(ended(error), Refused):
-                raise
-            raise NoDebugRegister(f"Delve sets no watchpoint: {error}") from error
-        return _number(answer)
+        return number_of(self._client.call("CreateBreakpoint", Breakpoint=request))
 
     def _clear(self, numbers: Sequence[int]) -> None:
         """The program stands still, or is gone."""
@@ -204,12 +194,6 @@ def _hits(state: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Mapping
     for thread in state.get("Threads") or ():
         if thread.get("breakPoint"):
             yield thread, thread["breakPoint"]
-
-
-def _number(answer: Mapping[str, Any]) -> int:
-    """Of the breakpoint that was made. A dlv's own script calls it breakPoint, and its JSON has a watchpoint's fields
-    in the answer itself."""
-    return int((answer.get("Breakpoint") or answer.get("breakPoint") or answer)["id"])
 
 
 def _status(problem: NoProcess) -> str:

@@ -12,11 +12,11 @@ from typing import Any
 
 import gdb
 
+from gdbext.tracing import hit_at
 from gomap.answers.breaks import line_of
-from gomap.errors import GomapError, MemoryFault, TargetRunning
+from gomap.errors import GomapError, TargetRunning
 from gomap.trace.breaker import Held
 from gomap.trace.events import Event, Watcher, Word
-from gomap.trace.port import Hit
 
 FUNCTION = "hmap_event"
 #: How gdb names integers of so many bytes in C.
@@ -53,10 +53,8 @@ class _Group:
     def happened(self, number: int) -> bool:
         """Whether what is wanted has happened where gdb has come to the breakpoint of this number."""
         self.event = None
-        frame = gdb.newest_frame()
         place = self.places.get(number)
-        hit = Hit(frame.pc() if place is None else place, lambda name: _register(frame, name), _read)
-        watcher = self.watcher
+        watcher, hit = self.watcher, hit_at(place)
         self.event = watcher.at_word(hit) if place is None else watcher.at_place(hit)
         if self.event is not None and watcher.wanted.log and self.event.what != "gone":
             _say(line_of(self.number, watcher.wanted, self.event))
@@ -254,17 +252,6 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         gdb.execute(f"set language {language}", to_string=True)
-
-
-def _register(frame: gdb.Frame, name: str) -> int:
-    return int(frame.read_register(name)) & (1 << 64) - 1
-
-
-def _read(address: int, size: int) -> bytes:
-    try:
-        return bytes(gdb.selected_inferior().read_memory(address, size))
-    except (gdb.error, OverflowError) as error:
-        raise MemoryFault(address, size) from error
 
 
 def _say(text: str) -> None:

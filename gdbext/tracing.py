@@ -65,7 +65,6 @@ class _Run:
 
     def __init__(self, hit: Callable[[Hit], bool]) -> None:
         self._hit = hit
-        self._inferior = gdb.selected_inferior()
         self.problem: BaseException | None = None
         self.hits = 0
         #: lost: the program exited while gdb resumed it: from then on gdb 13 asks dead threads for their registers.
@@ -78,18 +77,12 @@ class _Run:
             return True
         self.hits += 1
         try:
-            self.enough = self._hit(Hit(address, _register, self._read))
+            self.enough = self._hit(hit_at(address))
         except KeyboardInterrupt:
             self.enough = self.pressed = True
         except BaseException as error:  # gdb would print it and go on
             self.problem, self.enough = error, True
         return self.enough
-
-    def _read(self, address: int, size: int) -> bytes:
-        try:
-            return bytes(self._inferior.read_memory(address, size))
-        except (gdb.error, OverflowError) as error:
-            raise MemoryFault(address, size) from error
 
     def interrupt(self) -> None:
         """Carried out by gdb's own thread while the program runs."""
@@ -216,6 +209,18 @@ def _stop() -> None:
 def _register(name: str) -> int:
     """Of the thread that stopped. By way of a gdb.Frame it takes ten times as long: gdb unwinds for that."""
     return int(gdb.parse_and_eval(f"${name}")) & (1 << 64) - 1
+
+
+def _read(address: int, size: int) -> bytes:
+    try:
+        return bytes(gdb.selected_inferior().read_memory(address, size))
+    except (gdb.error, OverflowError) as error:
+        raise MemoryFault(address, size) from error
+
+
+def hit_at(address: int | None) -> Hit:
+    """The thread that has stopped. address: of the breakpoint that it is at; None for where it is."""
+    return Hit(_register("pc") if address is None else address, _register, _read)
 
 
 def _has_exited(pid: int) -> bool:

@@ -1,11 +1,15 @@
-"""What an hmap-break says when it stops the program."""
+"""What an hmap-break says when it stops the program, and the lines of the program that traces tell of."""
 
 from __future__ import annotations
+
+import re
 
 from gomap import human
 from gomap.target import Location
 from gomap.trace.events import Event, Wanted
 
+#: Type arguments of a generic function, which is compiled for a shape: the runtime's tracebacks leave them out too.
+_SHAPES = re.compile(r"\[go\.shape\..*\]")
 #: Each with what stands between it and the key.
 _WORDS = {
     "insert": "insert of",
@@ -34,8 +38,8 @@ def _who(event: Event) -> str:
     return f"{who} in {place(event.site)}"
 
 
-def place(site: Location | None) -> str:
-    """The function and line of the program's own."""
+def place(site: Location | None, unknown: str = "the runtime") -> str:
+    """The function and line of the program's own. unknown: what stands for none."""
     if site is None:
-        return "the runtime"
-    return f"{human.short(site.function)}  {(site.file or '?').rpartition('/')[2]}:{site.line}"
+        return unknown
+    return f"{_SHAPES.sub('[...]', human.short(site.function))}  {(site.file or '?').rpartition('/')[2]}:{site.line}"

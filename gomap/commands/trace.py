@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 from gomap import human
 from gomap.analysis.changes import make
 from gomap.anomaly import Anomaly
+from gomap.answers.breaks import place
 from gomap.answers.facts import call_facts
 from gomap.declare import Context
 from gomap.errors import NotSet, UsageError
@@ -28,7 +28,6 @@ from gomap.results.trace import (
     WritesFacts,
     WrittenKeyRow,
 )
-from gomap.target import Location
 from gomap.trace.growths import GrowthTrace, Sum, Traced
 from gomap.trace.port import Ending, NoDebugRegister, Tracer, tracer_of
 from gomap.trace.writes import EFFECTS, WriteSum, WriteTrace, Written
@@ -44,8 +43,6 @@ _ENDINGS = {
     "exited": "{}",
     "freed": "{}",
 }
-#: Type arguments of a generic function, which is compiled for a shape: the runtime's tracebacks leave them out too.
-_SHAPES = re.compile(r"\[go\.shape\..*\]")
 #: Headings of the effects, and what the answer calls one and many.
 _EFFECTS = {
     "insert": ("inserts", "insert", "inserts"),
@@ -119,12 +116,6 @@ def _answer(expr: str | None, trace: GrowthTrace, sums: Sequence[Sum]) -> str:
     return f"{what} grew {grew} at {lines}: these growths allocated {human.size(allocated)}"
 
 
-def _place(site: Location | None) -> str:
-    if site is None:
-        return "?"
-    return f"{_SHAPES.sub('[...]', human.short(site.function))}  {(site.file or '?').rpartition('/')[2]}:{site.line}"
-
-
 def _table(trace: GrowthTrace, sums: Sequence[Sum], finals: Sequence[int]) -> list[Section]:
     if not sums:
         return []
@@ -136,7 +127,7 @@ def _table(trace: GrowthTrace, sums: Sequence[Sum], finals: Sequence[int]) -> li
             human.number(one.most) if one.least == one.most else f"{human.number(one.least)}-{human.number(one.most)}",
             human.size(one.allocated),
             human.size(one.copied_bytes),
-            _place(one.site),
+            place(one.site, "?"),
             make(one.type, trace.capacity(final)),
             f"goroutine{'s' * (len(one.goroutines) > 1)} {human.ranges(one.goroutines, 3)}" if one.goroutines else "",
         )
@@ -277,7 +268,7 @@ def _write_tables(trace: WriteTrace, sums: Sequence[WriteSum]) -> list[Section]:
         (
             human.number(sum(one.effects.values())),
             *(human.number(one.effects[effect]) for effect in seen),
-            _place(one.site),
+            place(one.site, "?"),
             f"goroutine{'s' * (len(one.goroutines) > 1)} {human.ranges(one.goroutines, 3)}" if one.goroutines else "",
             ", ".join(key.text for key in one.keys),
         )

@@ -18,7 +18,7 @@ from delve_bridge.console import Console
 from delve_bridge.moves import resume
 from delve_bridge.session import Session
 from gomap.render.text import Style
-from tests.support import debuggers, delves, schema, toolchains
+from tests.support import debuggers, delves, kill_running, schema, toolchains
 from tests.support.debuggers import NO_SCRIPTS, Gdb
 from tests.support.delves import Dlv
 from tests.support.gdb_sessions import ESCAPES
@@ -187,8 +187,7 @@ def test_one_map_and_limits_over_delve(both_layouts: Row, dlv: Dlv) -> None:
         assert left(session) == []
         # It is where it stopped: other commands answer, and it goes on.
         assert console.execute("hmap-show main.Kept").error is None
-        pid = session.state()["Pid"]
-        subprocess.Popen(["sh", "-c", f"sleep 0.5; kill -9 {pid}"])
+        kill_running.start(session.state()["Pid"])
         killed = console.execute(COMMAND)
         assert json.loads(killed.output)["data"]["ended"] == "exited"
         assert console.execute("hmap-trace").error is not None

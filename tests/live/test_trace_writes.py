@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from delve_bridge.console import Console
 from delve_bridge.moves import resume
 from delve_bridge.session import Session
 from gomap.render.text import Style
-from tests.support import debuggers, delves, schema, toolchains
+from tests.support import debuggers, delves, kill_running, schema, toolchains
 from tests.support.debuggers import NO_SCRIPTS, Gdb
 from tests.support.delves import Dlv
 from tests.support.toolchains import ROOT, Row
@@ -209,8 +208,7 @@ def test_endings_in_gdb(swiss_go: Row, system_gdb: Gdb) -> None:
         "delete",
         f"{LIMITED} --for 200ms",
         "maint info breakpoints",
-        "python import os, threading; os_kill = threading.Timer(0.5, os.kill, (gdb.selected_inferior().pid, 9))",
-        "python os_kill.start()",
+        kill_running.in_gdb(),
         LIMITED,
         "maint info breakpoints",
         LIMITED,
@@ -235,7 +233,7 @@ def test_endings_over_delve(swiss_go: Row, dlv: Dlv) -> None:
         console.execute(f"clear {own}")
         lines.append(console.execute(f"{LIMITED} --for 200ms").output)
         assert left(session) == []
-        subprocess.Popen(["sh", "-c", f"sleep 0.5; kill -9 {session.state()['Pid']}"])
+        kill_running.start(session.state()["Pid"])
         lines.append(console.execute(LIMITED).output)
         check_limits(lines)
 
