@@ -39,6 +39,7 @@ class Broken(Protocol):
 
     client: Api
     breaks: dict[int, Watcher]
+    edited: bool
 
     def stopped(self) -> Mapping[str, Any]:
         """The state of the program (api.DebuggerState). Raises TargetRunning while it runs."""
@@ -115,7 +116,7 @@ class DelveBreaker:
         """Delve has one breakpoint at an address, and the user may have some of these."""
         while True:
             places = watcher.places
-            request = {"addr": places[0], "addrs": places, "name": "", "continue": watcher.wanted.log}
+            request = {"addr": places[0], "addrs": places, "name": "", "continue": self._goes_on(watcher)}
             try:
                 made = _made(self._client.call("CreateBreakpoint", Breakpoint=request))
                 if set(made.get("addrs") or ()) == set(places):
@@ -129,6 +130,10 @@ class DelveBreaker:
                     f"Delve has one breakpoint at an address: remove one of those in {', '.join(watcher.functions)}"
                 )
 
+    def _goes_on(self, watcher: Watcher) -> bool:
+        """Whether Delve goes on by itself. In an editor it would say nothing: there the adapter lets it go on."""
+        return watcher.wanted.log and not self._session.edited
+
     def _amend(self, number: int, watcher: Watcher, condition: str) -> None:
         wanted = watcher.wanted
         what = wanted.event if wanted.limit is None else f"len{wanted.limit}"
@@ -136,7 +141,7 @@ class DelveBreaker:
             "id": number,
             "name": f"{OURS}{number}{what}{''.join(c for c in wanted.expr if c.isalnum())}",
             "Cond": condition,
-            "continue": wanted.log,
+            "continue": self._goes_on(watcher),
             "goroutine": True,
         }
         if isinstance(self._client, Through) and not wanted.log:
@@ -202,6 +207,12 @@ class DelveBreaker:
             event = watcher.at_word(hit, follows=False) if watches else watcher.at_place(hit, follows)
             if event is not None:
                 yield number, event
+
+    def only_logs(self, state: Mapping[str, Any]) -> bool:
+        """Whether the program has stopped at nothing but these, and each of them is to let it go on."""
+        hit = [int(thread["breakPoint"]["id"]) for thread in state.get("Threads") or () if thread.get("breakPoint")]
+        watchers = [self._session.breaks.get(number) for number in hit]
+        return bool(hit) and all(one is not None and one.wanted.log for one in watchers)
 
     def lines(self, state: Mapping[str, Any]) -> list[str]:
         """The line about each of these."""

@@ -111,6 +111,8 @@ class Adapter:
         self._held: list[bytes] = []
         self._lock = threading.Lock()
         self._leaving = self._disconnected = False
+        #: Whether the editor has asked for a stop that it has not been told of.
+        self._pausing = False
 
     def run(self) -> None:
         """Until the editor or dlv ends the session. Raises OSError."""
@@ -138,6 +140,8 @@ class Adapter:
         elif is_ours(request):
             self._commands.put(request)
             return True
+        elif command == "pause":
+            self._pausing = True
         elif command == "completions" and not self._completes:
             self._editor.put(answer(request, {"targets": []}))
             return True
@@ -177,6 +181,9 @@ class Adapter:
         name = message.get("event") or message.get("command")
         if message.get("type") == "event" and name == "stopped":
             self._commands.frames.clear()
+            return self._commands.stopped(lambda lines, goes_on: self._stopped(message, body, lines, goes_on))
+        elif message.get("type") == "response" and message.get("request_seq") == OURS:
+            return
         elif message.get("type") == "event" and name in ("exited", "terminated") and self._server is not None:
             self._server.drain()
         elif name == "output" and self._told is not None and _same_output(message, self._told):
@@ -193,6 +200,19 @@ class Adapter:
                 for level, frame in enumerate(part(message, "body").get("stackFrames") or (), start):
                     self._commands.frames[frame["id"]] = thread, level
         self._editor.send(body)
+
+    def _stopped(self, message: Message, body: bytes, lines: Sequence[str], goes_on: bool) -> None:
+        """Tells the editor where the program has stopped; or only the lines, where it is to go on."""
+        reason, wire = part(message, "body").get("reason"), self._wire
+        goes_on = goes_on and not self._pausing and reason in ("breakpoint", "data breakpoint") and wire is not None
+        with suppress(OSError):
+            if not goes_on:
+                self._pausing = False
+                self._editor.send(body)
+            for line in lines:
+                self._editor.put(output(f"{line}\n"))
+            if goes_on and wire is not None:
+                wire.put(_request("continue", threadId=part(message, "body").get("threadId")))
 
     # -- the beginning ---------------------------------------------------------------------------------------
 

@@ -41,12 +41,30 @@ class Commands:
         self.timeout = timeout
         self._client: Client | None = None
         self._console: Console | None = None
-        self._work: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[Message | Callable[[list[str], bool], None]] = queue.SimpleQueue()
+        self._busy = False
         threading.Thread(target=self._run, daemon=True).start()
 
     def put(self, request: Message) -> None:
         """A request that is_ours."""
         self._work.put(request)
+
+    def stopped(self, tell: Callable[[list[str], bool], None]) -> None:
+        """The program has stopped. tell: gets the lines about the hmap-breaks that it has stopped at, and whether it is
+        to go on; at once and without lines if no hmap-break is set, or while a command runs."""
+        if self._busy or self._console is None or not self._console.session.breaks:
+            tell([], False)
+        else:
+            self._work.put(tell)
+
+    def _lines(self) -> tuple[list[str], bool]:
+        assert self._console is not None, "it has set one"
+        session = self._console.session
+        try:
+            state = session.stopped()
+            return session.breaker.lines(state), session.breaker.only_logs(state)
+        except GomapError:  # the next command will tell
+            return [], False
 
     def interrupt(self) -> None:
         """Gives up the current command."""
@@ -55,7 +73,12 @@ class Commands:
 
     def _run(self) -> None:
         while True:
+            self._busy = False
             request = self._work.get()
+            self._busy = True
+            if not isinstance(request, dict):
+                request(*self._lines())
+                continue
             given = arguments(request)
             try:
                 if request["command"] == "completions":

@@ -216,9 +216,9 @@ class Session:
     # -- facts -----------------------------------------------------------------------------------------
 
     @property
-    def tracer(self) -> DelveTracer | None:
-        """What lets the program run and stops it at functions; None where an editor does that."""
-        return None if self.edited else DelveTracer(self)
+    def tracer(self) -> DelveTracer:
+        """What lets the program run and stops it at functions."""
+        return DelveTracer(self)
 
     def thread_registers(self, thread: int) -> Callable[[str], int]:
         """What the registers of a thread hold, by their names in lower case; read when one is asked for."""

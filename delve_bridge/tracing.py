@@ -20,12 +20,14 @@ from gomap.trace.port import Ending, Hit, NoDebugRegister, Stops
 
 #: Names of our breakpoints begin with it.
 OURS = "gomap"
+EDITED = "the editor controls the program, and would not notice that it runs"
 
 
 class Traced(Protocol):
     """What a tracer needs of the session with the server (delve_bridge/session.py says what each means)."""
 
     client: Api
+    edited: bool
     exited: bool
 
     def stopped(self) -> Mapping[str, Any]:
@@ -54,6 +56,7 @@ class DelveTracer:
 
     def __init__(self, session: Traced) -> None:
         self._session, self._client = session, session.client
+        self.why_not = EDITED if session.edited else None
 
     @property
     def breaker(self) -> DelveBreaker:

@@ -52,7 +52,10 @@ class Ending:
 
 
 class Tracer(Protocol):
-    """Lets a live program run with stops of gomap's own: what a debugger offers to hmap-trace."""
+    """Lets a live program run with stops of gomap's own: what a debugger offers to hmap-trace. why_not: why it can't,
+    None where it can."""
+
+    why_not: str | None
 
     def run(self, stops: Stops, hit: Callable[[Hit], bool], seconds: float | None, quiet: bool = False) -> Ending:
         """Lets the program run and calls `hit` wherever a thread stops, until that says that it is enough, for so many
@@ -65,13 +68,19 @@ class Tracer(Protocol):
 
 def tracer_of(target: Target, command: str) -> Tracer:
     """Raises CannotRun with the reason where the program can't be let run."""
+    found = stopping(target, command)
+    if found.why_not is not None:
+        raise CannotRun(f"{found.why_not}: {command} takes a live process in gdb or Delve")
+    return found
+
+
+def stopping(target: Target, command: str) -> Tracer:
+    """What stops the program. Raises CannotRun with the reason where nothing does."""
     found: Tracer | None = getattr(target, "tracer", None)
     if found is not None and target.kind == "live":
         return found
     if target.kind != "live":
         what = "a core file does not run" if target.kind == "core" else "a recorded map does not run"
-    elif target.backend == "direct":
-        what = "without a debugger the process can't be stopped at a function"
     else:
-        what = "the editor controls the program, and would not notice that it runs"
+        what = "without a debugger the process can't be stopped at a function"
     raise CannotRun(f"{what}: {command} takes a live process in gdb or Delve")

@@ -3,6 +3,7 @@ what the editor sees is compared with what it sees of dlv itself."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -13,6 +14,7 @@ from typing import Any
 import pexpect
 import pytest
 
+from tests.live import test_breaks as breaks
 from tests.support import dap, delves, toolchains
 from tests.support.dap import Editor
 from tests.support.dap_sessions import (
@@ -135,6 +137,39 @@ def test_any_goroutine(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
             == json.loads(hmap(editor, "hmap-show m1 --json", found["main.main"]))["data"]["address"]
         )
         assert "no variable 'arg'" in hmap(editor, "hmap-show arg", found["main.main"])
+        editor.get("disconnect")
+        opened.end()
+
+
+def test_hmap_break(both: tuple[Dlv, Row], tmp_path: Path) -> None:
+    """It stops as the editor's own breakpoints do, with its line in the console; --log prints lines alone."""
+    dlv, go = both
+    binary, truth = toolchains.build("breaks", go, optimised=True), tmp_path / "truth"
+    env = {"GOMAP_TRUTH": str(truth), "GODEBUG": "asyncpreemptoff=1"}
+    with session(dlv, go, tmp_path) as (opened, editor):
+        begin(editor, None, mode="exec", program=str(binary), env=env)
+        thread, _ = stopped(editor)
+        assert "the editor controls the program" in hmap(editor, "hmap-trace")
+        assert "stops at each insert into main.Kept" in hmap(editor, "hmap-break main.Kept --on insert")
+        editor.get("continue", threadId=thread)
+        assert editor.wait("event", "stopped")["reason"] == "data breakpoint"
+        (line,) = breaks.LINE.finditer(editor.wait("event", "output")["output"])
+        assert (line["what"], line["function"], line["entries"]) == ("insert", "main.setKept", "1")
+        assert hmap(editor, "hmap-break --last") == line.group()
+        assert "is removed" in hmap(editor, f"hmap-break --delete {line['number']}")
+        asked = [("Kept", "delete"), ("Kept", "growth"), ("Points", "clear")]
+        made = []
+        for name, on in asked:
+            answer = json.loads(hmap(editor, f"hmap-break main.{name} --on {on} --log --json"))
+            made.append(answer["data"]["made"])
+        editor.get("continue", threadId=thread)
+        end = editor.wait("event", "stopped")
+        assert end["reason"] == "breakpoint" and truth.exists()  # its own, at the end
+        said = "".join(one["body"]["output"] for one in editor.heard if one.get("event") == "output")
+        for (name, on), number in zip(asked, made):
+            wanted = breaks.wanted(json.loads(truth.read_text()), name, on, None)
+            found = [line for line, _ in itertools.groupby(breaks.told(said, number))]
+            assert wanted and found == [line for line, _ in itertools.groupby(wanted)], (name, on)
         editor.get("disconnect")
         opened.end()
 

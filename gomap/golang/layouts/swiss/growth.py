@@ -20,7 +20,10 @@ def forecast(found: SwissMap, structure: Structure) -> Forecast:
         if not found.header["dirPtr"]:
             return Forecast(SLOTS, "the first group is allocated by the first insert")
         left = max(SLOTS - found.count, 0)
-        return Forecast(left, f"one group becomes a table of {2 * SLOTS} slots when entry {SLOTS + 1} is inserted")
+        when = f"when entry {SLOTS + 1} is inserted"
+        if not left:  # mapassign of Go 1.24 to 1.26 looks for the key only where another one would fit
+            when += ", and before Go 1.27 with any assignment"
+        return Forecast(left, f"one group becomes a table of {2 * SLOTS} slots {when}")
     if not structure.tables:
         return Forecast(None, "no table can be read")
     first = min(structure.tables, key=lambda table: table.growth_left)
