@@ -16,6 +16,7 @@ from gomap import human
 from gomap.answers.breaks import line_of
 from gomap.errors import GomapError
 from gomap.memory import Memory
+from gomap.target import Arch
 from gomap.trace.breaker import Held
 from gomap.trace.conditions import Conditions
 from gomap.trace.events import Event, Watcher
@@ -62,6 +63,9 @@ class DelveBreaker:
     def set(self, watcher: Watcher) -> tuple[Held, str | None]:
         """As Breaker.set. Raises GomapError where Delve can't evaluate the condition."""
         self._session.stopped()
+        wrong = other_machine(watcher.target.arch)
+        if wrong is not None:
+            raise GomapError(wrong)
         word, why, number = watcher.word, watcher.unwatched, None
         try:
             if word is not None:
@@ -221,6 +225,11 @@ class DelveBreaker:
         except GomapError as error:
             return [human.one_line(f"hmap-break: this stop can't be read: {error}")]
         return [line_of(number, self._session.breaks[number].wanted, event) for number, event in events]
+
+
+def other_machine(arch: Arch) -> str | None:
+    """Why Delve stops at no function of the runtime there; None on amd64."""
+    return None if arch.name == "amd64" else f"with Delve gomap knows amd64's registers, not those of {arch.name}"
 
 
 def number_of(answer: Mapping[str, Any]) -> int:

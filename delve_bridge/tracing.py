@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Callable, Protocol
 
-from delve_bridge.breaking import DelveBreaker, number_of
+from delve_bridge.breaking import DelveBreaker, number_of, other_machine
 from delve_bridge.rpc import Api, Refused, ended
 from gomap.errors import NoProcess
 from gomap.memory import Memory
 from gomap.process import cpu_seconds
+from gomap.target import Arch
 from gomap.trace.port import Ending, Hit, NoDebugRegister, Stops
 
 #: Names of our breakpoints begin with it.
@@ -43,6 +44,10 @@ class Traced(Protocol):
         """The registers of a thread, by their names in lower case."""
 
     @property
+    def arch(self) -> Arch:
+        """The program's machine."""
+
+    @property
     def breaker(self) -> DelveBreaker:
         """What sets breakpoints that stay."""
 
@@ -56,7 +61,11 @@ class DelveTracer:
 
     def __init__(self, session: Traced) -> None:
         self._session, self._client = session, session.client
-        self.why_not = EDITED if session.edited else None
+
+    @property
+    def why_not(self) -> str | None:
+        """As Tracer.why_not."""
+        return EDITED if self._session.edited else other_machine(self._session.arch)
 
     @property
     def breaker(self) -> DelveBreaker:

@@ -12,7 +12,7 @@ from typing import Any
 
 import gdb
 
-from gdbext.tracing import hit_at
+from gdbext.hits import hit_at
 from gomap.answers.breaks import line_of
 from gomap.errors import GomapError, TargetRunning
 from gomap.trace.breaker import Held

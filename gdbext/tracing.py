@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import gdb
 
-from gomap.errors import GomapError, MemoryFault, TargetRunning
+from gdbext.hits import hit_at
+from gomap.errors import GomapError, TargetRunning
 from gomap.process import cpu_seconds
 from gomap.trace.port import Ending, Hit, NoDebugRegister, Stops
 
@@ -57,7 +58,7 @@ class _Changed(gdb.Breakpoint):
         self._run = run
 
     def stop(self) -> bool:
-        return self._run.hit(_register("pc"))
+        return self._run.hit(None)
 
 
 class _Run:
@@ -72,7 +73,8 @@ class _Run:
         self.event: Any = None
         self.exited: Any = None
 
-    def hit(self, address: int) -> bool:
+    def hit(self, address: int | None) -> bool:
+        """As hit_at has it."""
         if self.enough:
             return True
         self.hits += 1
@@ -206,23 +208,6 @@ def _stop() -> None:
     if thread is not None and thread.is_running():
         with suppress(gdb.error):
             gdb.execute("interrupt", to_string=True)
-
-
-def _register(name: str) -> int:
-    """Of the thread that stopped. By way of a gdb.Frame it takes ten times as long: gdb unwinds for that."""
-    return int(gdb.parse_and_eval(f"${name}")) & (1 << 64) - 1
-
-
-def _read(address: int, size: int) -> bytes:
-    try:
-        return bytes(gdb.selected_inferior().read_memory(address, size))
-    except (gdb.error, OverflowError) as error:
-        raise MemoryFault(address, size) from error
-
-
-def hit_at(address: int | None) -> Hit:
-    """The thread that has stopped. address: of the breakpoint that it is at; None for where it is."""
-    return Hit(_register("pc") if address is None else address, _register, _read)
 
 
 def _has_exited(pid: int) -> bool:

@@ -197,7 +197,14 @@ func others() {
 	}
 }
 
-func stop() { runtime.Breakpoint() }
+// stop is where a debugger stops the program: Cooperative, at a breakpoint of its own.
+//
+//go:noinline
+func stop() {
+	if !truth.Cooperative {
+		runtime.Breakpoint()
+	}
+}
 
 func work[K comparable](w *ways[K]) {
 	w.seen = truth.Watch(w.m)
@@ -219,7 +226,9 @@ func work[K comparable](w *ways[K]) {
 
 func main() {
 	debug.SetGCPercent(-1) // what was replaced keeps its address
-	runtime.GOMAXPROCS(4)
+	if !truth.Cooperative {
+		runtime.GOMAXPROCS(4)
+	}
 	Synced.Store(1, 1)
 	stop()
 	work(&ways[string]{name: "Kept", m: Kept, key: func(i int) string { return fmt.Sprint("key ", i) },

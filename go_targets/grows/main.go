@@ -127,7 +127,14 @@ func down(depth int) int {
 	return down(depth-1) + 1
 }
 
-func stop() { runtime.Breakpoint() }
+// stop is where a debugger stops the program: Cooperative, at a breakpoint of its own.
+//
+//go:noinline
+func stop() {
+	if !truth.Cooperative {
+		runtime.Breakpoint()
+	}
+}
 
 func together(work []func()) {
 	var all sync.WaitGroup
@@ -154,7 +161,9 @@ func main() {
 		sizes[at] = size
 	}
 	debug.SetGCPercent(-1) // what was replaced keeps its address
-	runtime.GOMAXPROCS(4)
+	if !truth.Cooperative {
+		runtime.GOMAXPROCS(4)
+	}
 	if len(os.Args) == 1 {
 		stop()
 	}

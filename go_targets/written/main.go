@@ -294,14 +294,21 @@ func freed() {
 	}
 }
 
+// stop is where a debugger stops the program: Cooperative, at a breakpoint of its own.
+//
+//go:noinline
 func stop(name string) {
 	expr = name
-	runtime.Breakpoint()
+	if !truth.Cooperative {
+		runtime.Breakpoint()
+	}
 }
 
 func main() {
 	debug.SetGCPercent(-1)
-	runtime.GOMAXPROCS(4)
+	if !truth.Cooperative {
+		runtime.GOMAXPROCS(4)
+	}
 	nodes := make([]*node, 200)
 	for i := range nodes {
 		nodes[i] = &node{i}

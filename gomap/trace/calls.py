@@ -2,13 +2,13 @@
 line of the program's own code that led there.
 
 Before the first instruction has run, arguments are where Go's register ABI puts them (ABIInternal,
-src/cmd/compile/abi-internal.md), optimized or not. Only amd64 was tried.
+src/cmd/compile/abi-internal.md), optimized or not.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -20,8 +20,24 @@ from gomap.golang.runtime.unwind import Unwinder
 from gomap.target import Goroutine, Location, Target, offsets
 from gomap.trace.port import Hit
 
-#: Integer arguments in their order, the register of the goroutine (runtime.g), the stack pointer.
-_ABI = {"amd64": (("rax", "rbx", "rcx", "rdi", "rsi", "r8", "r9", "r10", "r11"), "r14", "rsp")}
+
+@dataclass(frozen=True)
+class _Abi:
+    """Names of registers. arguments: of integers, in their order. g: of the goroutine (*runtime.g). sp: the stack
+    pointer. link: of a call's return address; None where calls push it."""
+
+    arguments: Sequence[str]
+    g: str
+    sp: str
+    link: str | None
+
+
+_ABI = {
+    "amd64": _Abi(("rax", "rbx", "rcx", "rdi", "rsi", "r8", "r9", "r10", "r11"), "r14", "rsp", None),
+    "arm64": _Abi(tuple(f"x{n}" for n in range(16)), "x28", "sp", "x30"),
+}
+#: Where a thread that has just written to a header is understood: by code of the runtime as it is on this machine.
+_WATCHED = "amd64"
 #: Bytes of a stack that are read at once: most callers lie within them.
 _AT_ONCE = 512
 MAX_CALLERS = 64
@@ -41,8 +57,6 @@ _STORES = {
     )
     for name, number in {"rax": 0, "rbx": 3, "rcx": 1, "rdi": 7}.items()
 }
-#: At the start of a function: lea r12, [rsp+d]; then r12 is compared with the stack's bound.
-_FRAME = re.compile(rb"\x4c\x8d(?:\x64\x24(.)|\xa4\x24(.{4}))", re.S)
 
 
 @dataclass
@@ -53,16 +67,19 @@ class Calls:
     functions: Functions
     _sites: dict[int, Location | None] = field(default_factory=dict)
     _stored: dict[tuple[int, int], int | None] = field(default_factory=dict)
-    _starts: dict[int, bytes] = field(default_factory=dict)
     _kept: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         arch = self.target.arch
         if arch.name not in _ABI:
             raise NoDebugInfo(
-                f"a trace reads the arguments of functions, and knows where amd64 has them, not {arch.name}"
+                f"gomap reads arguments of the runtime's functions, and knows where {' and '.join(_ABI)} have "
+                f"them, not where {arch.name} has"
             )
-        self._arguments, self._g, self._sp = _ABI[arch.name]
+        abi = _ABI[arch.name]
+        self._arguments, self._g, self._sp, self._link = abi.arguments, abi.g, abi.sp, abi.link
+        #: Why no word of a header can be watched; None where one can.
+        self.unwatched = None if arch.name == _WATCHED else f"on {arch.name} gomap uses breakpoints alone"
         t = self.target.find_type("runtime.g")
         found = t.field("goid") if t is not None else None
         self._goid = None if found is None else (found.offset, found.type.size)
@@ -93,22 +110,6 @@ class Calls:
         offset, word = self._stored[key], self.target.arch.pointer_size
         return None if offset is None else self.target.arch.pointer(hit.read(hit.register(self._sp) + offset, word))
 
-    def comes_again(self, hit: Hit) -> bool:
-        """Whether the function that is entered asks for a larger stack, or is preempted, and begins again."""
-        found = _FRAME.match(self._code(hit.address))
-        at = b"" if found is None else found.group(1) or found.group(2)
-        try:
-            word = self.target.arch.pointer_size
-            guard = self.target.arch.pointer(hit.read(hit.register(self._g) + 2 * word, word))  # runtime.g.stackguard0
-        except MemoryFault:
-            return False
-        return hit.register(self._sp) + int.from_bytes(at, "little", signed=True) <= guard
-
-    def _code(self, address: int) -> bytes:
-        if address not in self._starts:
-            self._starts[address] = self.target.memory.read(address, 16)
-        return self._starts[address]
-
     @property
     def of_goroutine(self) -> tuple[str, int, int]:
         """The register that has *runtime.g, and the offsets of goid and of stack.hi there."""
@@ -125,6 +126,8 @@ class Calls:
 
     def caller(self, hit: Hit) -> int:
         """An address in the instruction that called the function; 0 where the stack can't be read."""
+        if self._link is not None:
+            return max(hit.register(self._link) - 1, 0)
         try:
             word = self.target.arch.pointer_size
             return max(self.target.arch.pointer(hit.read(hit.register(self._sp), word)) - 1, 0)
@@ -133,7 +136,7 @@ class Calls:
 
     def signalled(self, hit: Hit) -> bytes | None:
         """What the newest signal of the thread left on its signal stack, if it came to the thread where this is now;
-        None where it did not. runtime.m.gsignal; the kernel saves rsp and rip one behind the other (ucontext). With
+        None where it did not. runtime.m.gsignal; the kernel saves sp and pc one behind the other (ucontext). With
         runtime.m.preemptGen, which counts those that were to preempt it."""
         word, arch = self.target.arch.pointer_size, self.target.arch
         try:
@@ -176,21 +179,28 @@ class Calls:
         """The frames of the thread's stack, the newest first: an address in the instruction that is carried out there,
         and the frame's top, which is where its caller's ends. Raises MemoryFault."""
         arch, word = self.target.arch, self.target.arch.pointer_size
-        pc = hit.address
+        pc, low = hit.address, hit.register(self._sp)
         size = self.functions.frame_size(pc)
-        top = hit.register(self._sp) + (word if size is None else size)
+        link = hit.register(self._link) if self._link is not None and not size else None
+        if size is None:
+            size = 0 if self._link is not None else word
         start, held = 0, b""
         for _ in range(MAX_CALLERS):
+            top = low + size
             yield pc, top
-            if not start <= top - word <= start + len(held) - word:
-                start, held = top - word, _stack(hit, top - word, word)
-            pc = arch.pointer(held, top - word - start) - 1 if len(held) >= word else 0
-            size = self.functions.frame_size(pc) if pc > 0 else None
-            if size is None:
+            if link is not None:
+                pc, link = link - 1, None
+            else:
+                at = low if self._link is not None else top - word
+                if not start <= at <= start + len(held) - word:
+                    start, held = at, _stack(hit, at, word)
+                pc = arch.pointer(held, at - start) - 1 if len(held) >= word else 0
+            older = self.functions.frame_size(pc) if pc > 0 else None
+            if older is None:
                 if pc > 0:
                     yield pc, 0
                 return
-            top += size
+            low, size = top, older
 
     def kept(self, entry: int, argument: int) -> int:
         """Where the function that starts there keeps one of its first arguments while it works, counted from the top of
@@ -228,8 +238,8 @@ class Calls:
 
     def entered(self, hit: Hit, entry: int) -> Hit:
         """The hit of a thread that is where begun says, as one at the function's first instruction."""
-        word = self.target.arch.pointer_size
-        made = (self.functions.frame_size(hit.address) or word) - word
+        before, now = (self.functions.frame_size(pc) for pc in (entry, hit.address))
+        made = 0 if before is None or now is None else now - before
 
         def register(name: str) -> int:
             return hit.register(name) + (made if name == self._sp else 0)
@@ -265,10 +275,10 @@ class HeaderPlace:
         return self.stack.stack[1] - self._address
 
     @property
-    def why_it_moves(self) -> str | None:
-        """Why no debug register can watch it; None for a header on the heap."""
+    def unwatched(self) -> str | None:
+        """Why no debug register watches it; None where one can."""
         if self.stack is None:
-            return None
+            return self._calls.unwatched
         return f"the map lies on the stack of goroutine {self.stack.id}, which the runtime may move"
 
     def is_at(self, hit: Hit, address: int) -> bool:

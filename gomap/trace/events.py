@@ -120,14 +120,14 @@ class Watcher:
     def word(self) -> Word | None:
         """What to watch; None for a growth, of which no word of every header tells, and for a header that moves."""
         event, watched = self.wanted.event, self.watched
-        if event == "growth" or self.place.stack is not None:
+        if event == "growth" or self.place.unwatched is not None:
             return None
         return self.field({"write": watched.writing, "clear": watched.cleared}.get(event, watched.count))
 
     @property
     def unwatched(self) -> str | None:
         """Why there is no word, where there is one of a map on the heap."""
-        return None if self.wanted.event == "growth" else self.place.why_it_moves
+        return None if self.wanted.event == "growth" else self.place.unwatched
 
     @property
     def address(self) -> int:

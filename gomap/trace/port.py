@@ -52,10 +52,11 @@ class Ending:
 
 
 class Tracer(Protocol):
-    """Lets a live program run with stops of gomap's own: what a debugger offers to hmap-trace. why_not: why it can't,
-    None where it can."""
+    """Lets a live program run with stops of gomap's own: what a debugger offers to hmap-trace."""
 
-    why_not: str | None
+    @property
+    def why_not(self) -> str | None:
+        """Why it can't; None where it can."""
 
     def run(self, stops: Stops, hit: Callable[[Hit], bool], seconds: float | None, quiet: bool = False) -> Ending:
         """Lets the program run and calls `hit` wherever a thread stops, until that says that it is enough, for so many

@@ -106,7 +106,9 @@ class WriteTrace:
         self._keys = _Keys(target, t.key, Values(target, types=self._typed.hasher.types, comments=False))
         self._map = view(target, t, address)
         self._place = HeaderPlace(self._calls, address)
-        self.instead = self._place.why_it_moves or instead
+        self.instead = self._place.unwatched or instead
+        #: The functions that write, by the instruction at which each call has begun once.
+        self._begins = {self._calls.begun(entry) or entry: entry for entry in self._operations.calls}
         self._writing, self._seed = self._map.writing, self._map.seed
         self._reseeds = self._writing
         self._begun: _Begun | None = None
@@ -121,7 +123,7 @@ class WriteTrace:
     @property
     def stops(self) -> Stops:
         """Where the program stops: at changes of the header's mark, or at every call of a function that writes."""
-        return Stops(watched=self._map.writing_at) if self.instead is None else Stops(list(self._operations.calls))
+        return Stops(watched=self._map.writing_at) if self.instead is None else Stops(list(self._begins))
 
     def hit(self, hit: Hit) -> bool:
         """Whether that was enough."""
@@ -181,8 +183,9 @@ class WriteTrace:
     # -- where a function is entered -------------------------------------------------------------------
 
     def _entered(self, hit: Hit) -> Written | None:
+        hit = self._calls.entered(hit, self._begins[hit.address])
         one = self._operations.read(hit)
-        if one.nested or not self._place.is_at(hit, one.address) or self._calls.comes_again(hit):
+        if one.nested or not self._place.is_at(hit, one.address):
             return None
         now = self._again(one.address)
         if self._place.has_returned(hit, one.address):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from direct.target import DirectTarget, of_core
 from gomap import elf
+from tests.live import test_breaks as breaks
 from tests.support import (
     FOLDER,
     cyclic,
@@ -61,6 +63,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         tests = [("basic", case) for case in cases if case[0].name == "arm64" and case[1] is rows[-1]]
     elif metafunc.definition.name == "test_table_of_structures":
         tests = [("race", case) for case in cases]
+    elif metafunc.definition.name == "test_stops":  # 386 runs in no trace, s390x neither
+        tests = [("breaks", case) for case in cases if case[0].name == "arm64"]
     elif metafunc.definition.name == "test_core":  # qemu-s390x writes none
         tests = [(p, case) for p in BUILT for case in cases if case[0].name != "s390x"]
     elif metafunc.definition.name == "test_process":
@@ -298,6 +302,47 @@ def test_core(program: str, tools: tuple[Machine, Row, Gdb]) -> None:
     core = machines.make_core(machine, binary, "all")
     target = DirectTarget(of_core(str(binary), str(core.path)))
     stacks.check_stacks(stack_list(target), core.truth["all"])
+
+
+def test_stops(program: str, tools: tuple[Machine, Row, Gdb], tmp_path: Path) -> None:
+    """hmap-break and both traces, whose breakpoints read the arguments of the runtime's functions."""
+    machine, row, gdb = tools
+    truth = tmp_path / "truth"
+    binary = toolchains.build(program, row, True, machine.name)
+    asked = [("Kept", "insert", None), ("Kept", "growth", None), ("Kept", "delete", '"key 8"'), ("Kept", "clear", None)]
+    said = machines.drive(
+        gdb,
+        machine,
+        binary,
+        truth,
+        *[f"{breaks.command(*one)} --log --json" for one in asked],
+        "hmap-break main.Ints --on insert",
+        "continue",
+        "hmap-break --delete all",
+        "hmap-break main.Points --on insert",
+        "hmap-trace main.Ints --writes --json",
+        "hmap-break --delete all",
+        "hmap-trace --json",
+    )
+    own = json.loads(truth.read_text())
+    *made, writes, growths = (answer["data"] for answer in breaks.answers(said))
+    for one, answer in zip(asked, made):
+        assert answer["breaks"][-1]["by"] == "breakpoints"
+        wanted = breaks.wanted(own, *one)
+        assert wanted and breaks.told(said, answer["made"]) == wanted, one
+    assert "hardware watchpoint: on arm64 gomap uses breakpoints alone" in " ".join(said.split())
+    place = operator.itemgetter("function", "line")
+    _, *ints = (one for one in own if one["map"] == "Ints" and (one["what"] != "absent" or one["entries"]))
+    assert [
+        (one["effect"], one["entries"], one["goroutine"], *place(one["location"]))
+        for one in writes["written"]["writes"]
+    ] == [(one["what"], one["entries"], one["goroutine"], one["function"], one["line"]) for one in ints]
+    points = [one for one in own if one["map"] == "Points" and one["grew"] >= 0]
+    assert [
+        (one["entries"], one["goroutine"], *place(one["location"]))
+        for one in growths["growths"]
+        if one["type"] == "map[main.Point]int"
+    ] == [(one["grew"], one["goroutine"], one["function"], one["line"]) for one in points]
 
 
 #: What depends on how maps are laid out, or on the code that the compiler makes; of the others one row is enough.

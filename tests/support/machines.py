@@ -23,6 +23,7 @@ from pathlib import Path
 
 from tests.support import debuggers
 from tests.support.debuggers import DRIVER, LOAD, Answer, Core, Gdb, Session
+from tests.support.gdb_sessions import NO_SCRIPTS
 from tests.support.toolchains import Missing, cache, locked
 
 #: Debian's and Ubuntu's packages that have the programs; the first has them without libraries.
@@ -163,6 +164,18 @@ def visit(
                 f"{debuggers.said(run)}"
             )
         return Session(tuple(Answer(**line) for line in lines[:-1]), debuggers._published(truth))
+
+
+def drive(gdb: Gdb, machine: Machine, binary: Path, truth: Path, *commands: str) -> str:
+    """What gdb says while it takes a program under qemu from its first main.stop to its second."""
+    assert machine.qemu is not None, "it runs elsewhere"
+    socket = truth.with_name("socket")
+    settings = ",".join(("asyncpreemptoff=1", *QUIET_GODEBUG))
+    env = {"GOMAP_COOPERATIVE": "1", "GOMAXPROCS": "1", "GODEBUG": settings, "GOMAP_TRUTH": str(truth), **QUIET}
+    start = (f"source {LOAD}", f"target remote {socket}", "break main.stop", "continue")
+    words = [word for command in (*start, *commands) for word in ("-ex", command)]
+    with _under_qemu(machine.qemu, binary, socket, env):
+        return debuggers.run_gdb(gdb, [*NO_SCRIPTS, *words, str(binary)], {}, 300).stdout
 
 
 @functools.cache

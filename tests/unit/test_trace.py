@@ -17,7 +17,7 @@ from gomap.golang.runtime.malloc import Allocator
 from gomap.trace.calls import Calls
 from gomap.trace.operations import Operations
 from gomap.trace.port import Hit
-from tests.support.space import AMD64, basic, target
+from tests.support.space import AMD64, I386, basic, target
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("500ms", 0.5), ("10s", 10), ("1.5m", 90), ("1h30m", 5400)])
@@ -114,6 +114,13 @@ def test_a_write_within_another_is_no_second_one() -> None:
         assert found.read(hit).nested is nested
 
 
+def test_other_machines() -> None:
+    program, _ = target(I386)
+    given: Any = Named()
+    with pytest.raises(NoDebugInfo, match="knows where amd64 and arm64 have them, not where 386 has"):
+        Calls(program, given)
+
+
 def test_a_program_that_writes_to_no_map() -> None:
     with pytest.raises(NoDebugInfo, match="no function that writes to maps"):
         entered(Named("main.main"), "main.main", 0)
@@ -145,24 +152,3 @@ def test_arguments_that_a_function_has_stored(code: str, argument: int, offset: 
         space.write(stack + offset, space.word(0x1234))
     hit = Hit(start + len(bytes.fromhex(code)) - 1, {"rsp": stack}.__getitem__, space.read)
     assert Calls(program, functions).stored(hit, argument) == (None if offset is None else 0x1234)
-
-
-@pytest.mark.parametrize(
-    ("code", "above", "again"),
-    [
-        ("493b6610 0f86", 8, False),  # cmp rsp, [r14+0x10]
-        ("493b6610 0f86", 0, True),
-        ("4c8d6424d0 4d3b6610", 0x31, False),  # lea r12, [rsp-0x30]; cmp r12, [r14+0x10]
-        ("4c8d6424d0 4d3b6610", 0x30, True),
-        ("4c8da42400ffffff 4d3b6610", 0x101, False),  # lea r12, [rsp-0x100]
-        ("4c8da42400ffffff 4d3b6610", 0x100, True),
-    ],
-)
-def test_a_function_that_begins_again_with_a_larger_stack(code: str, above: int, again: bool) -> None:
-    """above: how far the stack pointer is above the stack's bound."""
-    program, space = target(AMD64)
-    start, guard = space.put(bytes.fromhex(code).ljust(16, b"\x90")), 0xC000
-    g = space.put(space.word(0x8000) + space.word(0x10000) + space.word(guard))
-    functions: Any = Named()
-    hit = Hit(start, {"rsp": guard + above, "r14": g}.__getitem__, space.read)
-    assert Calls(program, functions).comes_again(hit) is again

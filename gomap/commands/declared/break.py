@@ -22,7 +22,7 @@ These are the debugger's own breakpoints: `info breakpoints` (dlv: `breakpoints`
 them. hmap-break without arguments lists those of gomap, and --delete removes one. They are removed when the process
 ends.
 
-Needs a live amd64 process in gdb or Delve.
+Needs a live process: amd64 in gdb or Delve, or arm64 in gdb (with breakpoints only).
 """,
     args=(
         Arg("EXPR", f"{EXPR_HELP} (default: list the breakpoints that are set)", optional=True),

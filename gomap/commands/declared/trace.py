@@ -24,7 +24,7 @@ program where a write begins and where it ends, so writes to other maps cost not
 or the map is on a goroutine's stack, the program stops at each write to any map, which is slow; the answer says
 which. A delete from an empty map writes nothing.
 
-Needs a live amd64 process in gdb or Delve.
+Needs a live process: amd64 in gdb or Delve, or arm64 in gdb (with breakpoints only).
 """,
     args=(
         Arg("EXPR", f"{EXPR_HELP} (default: all maps)", optional=True),
