@@ -6,7 +6,7 @@ clients of the server stop there too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Callable, Protocol
 
@@ -218,13 +218,14 @@ class DelveBreaker:
         watchers = [self._session.breaks.get(number) for number in hit]
         return bool(hit) and all(one is not None and one.wanted.log for one in watchers)
 
-    def lines(self, state: Mapping[str, Any]) -> list[str]:
-        """The line about each of these."""
+    def lines(self, state: Mapping[str, Any], of: Container[int] | None = None) -> list[str]:
+        """The line about each of these. of: their numbers; None for all."""
         try:
             events = list(self.events(state, follows=True))
         except GomapError as error:
             return [human.one_line(f"hmap-break: this stop can't be read: {error}")]
-        return [line_of(number, self._session.breaks[number].wanted, event) for number, event in events]
+        wanted = {number: watcher.wanted for number, watcher in self._session.breaks.items()}
+        return [line_of(number, wanted[number], event) for number, event in events if of is None or number in of]
 
 
 def other_machine(arch: Arch) -> str | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Callable, NoReturn
 
 from delve_bridge.console import Console
 from delve_bridge.rpc import Client, ConnectionLost, ServerAddress
 from delve_bridge.session import Session
-from delve_bridge.wire import Message, answer, arguments, output
+from delve_bridge.wire import Message, answer, arguments, event, output
 from delve_bridge.worker import CONFIG
 from gomap import completion, frontend
 from gomap.commands import registry
@@ -63,8 +63,24 @@ class Commands:
         try:
             state = session.stopped()
             return session.breaker.lines(state), session.breaker.only_logs(state)
-        except GomapError:  # the next command will tell
+        except (Exception, KeyboardInterrupt):  # the editor must hear of the stop; the next command tells why
             return [], False
+
+    def _runs(self) -> None:
+        """A command lets the program run: dlv does not tell the editor what other clients do."""
+        assert self._console is not None, "it carries the command out"
+        thread = self._console.session.goroutine
+        self._send(event("continued", threadId=1 if thread is None else thread, allThreadsContinued=True))
+
+    def _stands(self, state: Mapping[str, Any], kind: str) -> None:
+        self.frames.clear()
+        if state.get("exited"):
+            self._send(event("exited", exitCode=state.get("exitStatus", 0)))
+            self._send(event("terminated"))
+            return
+        goroutine = (state.get("currentGoroutine") or {}).get("id") or 1
+        reason = "breakpoint" if kind == "breakpoint" else "pause"
+        self._send(event("stopped", reason=reason, threadId=goroutine, allThreadsStopped=True))
 
     def interrupt(self) -> None:
         """Gives up the current command."""
@@ -73,11 +89,11 @@ class Commands:
 
     def _run(self) -> None:
         while True:
-            self._busy = False
             request = self._work.get()
             self._busy = True
             if not isinstance(request, dict):
                 request(*self._lines())
+                self._busy = False
                 continue
             given = arguments(request)
             try:
@@ -92,6 +108,7 @@ class Commands:
                 reply = answer(request, error="interrupted")
             except Exception as error:
                 reply = answer(request, error=one_line(str(frontend.fault(error))))
+            self._busy = False  # before the editor can let the program run
             with suppress(OSError):
                 self._send(reply)
 
@@ -130,6 +147,8 @@ class Commands:
             program, core = self.files
             session = Session(self._client, self._direct, core, program)
             session.edited = True
+            session.say = lambda text: self._send(output(text))
+            session.runs, session.stands = self._runs, self._stands
             self._console = Console(session, Style(), shows_progress=False)
         with suppress(GomapError):  # the command itself will tell
             goroutine, level = self.frames.get(frame, (0, 0))

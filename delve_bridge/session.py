@@ -51,6 +51,10 @@ class Session:
         self.breaks: dict[int, Watcher] = {}
         #: What a line of theirs is given to while the program runs on.
         self.say: Callable[[str], None] = lambda text: None
+        #: Are called before a command lets the program run, and when it has stopped, with its state (api.DebuggerState;
+        #: empty where that is not known) and the kind of its Ending.
+        self.runs: Callable[[], None] = lambda: None
+        self.stands: Callable[[Mapping[str, Any], str], None] = lambda state, kind: None
         self._files = core, program, direct and client.loopback
         self._built: Build | None = None
         self._stop: Stop | None = None

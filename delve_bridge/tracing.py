@@ -17,19 +17,22 @@ from gomap.errors import NoProcess
 from gomap.memory import Memory
 from gomap.process import cpu_seconds
 from gomap.target import Arch
-from gomap.trace.port import Ending, Hit, NoDebugRegister, Stops
+from gomap.trace.events import Watcher
+from gomap.trace.port import CannotRun, Ending, Hit, NoDebugRegister, Stops
 
 #: Names of our breakpoints begin with it.
 OURS = "gomap"
-EDITED = "the editor controls the program, and would not notice that it runs"
 
 
 class Traced(Protocol):
     """What a tracer needs of the session with the server (delve_bridge/session.py says what each means)."""
 
     client: Api
-    edited: bool
     exited: bool
+    breaks: dict[int, Watcher]
+    say: Callable[[str], None]
+    runs: Callable[[], None]
+    stands: Callable[[Mapping[str, Any], str], None]
 
     def stopped(self) -> Mapping[str, Any]:
         """The state of the program (api.DebuggerState). Raises TargetRunning while it runs."""
@@ -63,23 +66,22 @@ class DelveTracer:
         self._session, self._client = session, session.client
 
     @property
-    def why_not(self) -> str | None:
-        """As Tracer.why_not."""
-        return EDITED if self._session.edited else other_machine(self._session.arch)
-
-    @property
     def breaker(self) -> DelveBreaker:
         """What sets breakpoints that stay."""
         return self._session.breaker
 
     def run(self, stops: Stops, hit: Callable[[Hit], bool], seconds: float | None, quiet: bool = False) -> Ending:
         """As Tracer.run, by stops that are set through Delve's API."""
+        wrong = other_machine(self._session.arch)
+        if wrong is not None:
+            raise CannotRun(wrong)
         pid = self._session.stopped().get("Pid")
         read = self._session.memory().read
         here = isinstance(pid, int) and self._session.direct
         before = cpu_seconds(pid) if here and isinstance(pid, int) else None
         ours: dict[int, int | None] = {}
         state: Mapping[str, Any] = {}
+        kind = "stopped"
         try:
             try:
                 for address in stops.addresses:
@@ -89,9 +91,11 @@ class DelveTracer:
                     if number is None:
                         raise NoDebugRegister(f"Delve sets no watchpoint: {why}")
                     ours[number] = None
+                self._session.runs()
                 state, kind = self._go_on(ours, hit, read, seconds)
             finally:
                 self._clear(list(ours))
+                self._session.stands(state, kind)
         except Refused as error:
             raise ended(error) from error
         after = cpu_seconds(pid) if before is not None and isinstance(pid, int) else None
@@ -131,6 +135,7 @@ class DelveTracer:
                 if state.get("exited"):
                     return state, "exited"
                 enough = users = stops = met = False
+                logged = self._logged(state)
                 for thread, place in _hits(state):
                     number = int(place["id"])
                     if number in ours:
@@ -142,7 +147,7 @@ class DelveTracer:
                         enough = enough or hit(Hit(pc, register, read))
                     elif number <= 0:  # a panic, a fatal error, or runtime.Breakpoint
                         stops = True
-                    elif not place.get("continue"):
+                    elif number not in logged and not place.get("continue"):
                         users = True
                     else:
                         met = True
@@ -160,6 +165,15 @@ class DelveTracer:
             return self._client.standing(), "interrupted"
         finally:
             limit.cancel()
+
+    def _logged(self, state: Mapping[str, Any]) -> set[int]:
+        """The hmap-breaks there that are only to print a line, which they have printed now."""
+        watchers = self._session.breaks
+        logs = {int(place["id"]) for _, place in _hits(state) if int(place["id"]) in watchers}
+        logs = {number for number in logs if watchers[number].wanted.log}
+        for line in self.breaker.lines(state, logs) if logs else ():
+            self._session.say(f"{line}\n")
+        return logs
 
     def _resume(self, limit: _Limit) -> tuple[Mapping[str, Any], bool]:
         try:

@@ -103,8 +103,6 @@ class _Run:
 class GdbTracer:
     """Made for one command."""
 
-    why_not: str | None = None
-
     @property
     def breaker(self) -> GdbBreaker:
         """What sets breakpoints that stay."""

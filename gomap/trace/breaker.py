@@ -7,7 +7,7 @@ from typing import Protocol
 
 from gomap.target import Target
 from gomap.trace.events import Event, Watcher
-from gomap.trace.port import CannotRun, stopping
+from gomap.trace.port import CannotRun, tracer_of
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Breaker(Protocol):
 
 def breaker_of(target: Target, command: str) -> Breaker:
     """Raises CannotRun with the reason where the program can't be stopped."""
-    found: Breaker | None = getattr(stopping(target, command), "breaker", None)
+    found: Breaker | None = getattr(tracer_of(target, command), "breaker", None)
     if found is None:
         raise CannotRun(f"{command} takes a live process in gdb or Delve")
     return found

@@ -54,10 +54,6 @@ class Ending:
 class Tracer(Protocol):
     """Lets a live program run with stops of gomap's own: what a debugger offers to hmap-trace."""
 
-    @property
-    def why_not(self) -> str | None:
-        """Why it can't; None where it can."""
-
     def run(self, stops: Stops, hit: Callable[[Hit], bool], seconds: float | None, quiet: bool = False) -> Ending:
         """Lets the program run and calls `hit` wherever a thread stops, until that says that it is enough, for so many
         seconds, or until the program stops for another reason. No breakpoint and no watchpoint is left behind,
@@ -69,14 +65,6 @@ class Tracer(Protocol):
 
 def tracer_of(target: Target, command: str) -> Tracer:
     """Raises CannotRun with the reason where the program can't be let run."""
-    found = stopping(target, command)
-    if found.why_not is not None:
-        raise CannotRun(f"{found.why_not}: {command} takes a live process in gdb or Delve")
-    return found
-
-
-def stopping(target: Target, command: str) -> Tracer:
-    """What stops the program. Raises CannotRun with the reason where nothing does."""
     found: Tracer | None = getattr(target, "tracer", None)
     if found is not None and target.kind == "live":
         return found

@@ -149,7 +149,6 @@ def test_hmap_break(both: tuple[Dlv, Row], tmp_path: Path) -> None:
     with session(dlv, go, tmp_path) as (opened, editor):
         begin(editor, None, mode="exec", program=str(binary), env=env)
         thread, _ = stopped(editor)
-        assert "the editor controls the program" in hmap(editor, "hmap-trace")
         assert "stops at each insert into main.Kept" in hmap(editor, "hmap-break main.Kept --on insert")
         editor.get("continue", threadId=thread)
         assert editor.wait("event", "stopped")["reason"] == "data breakpoint"
@@ -162,6 +161,10 @@ def test_hmap_break(both: tuple[Dlv, Row], tmp_path: Path) -> None:
         for name, on in asked:
             answer = json.loads(hmap(editor, f"hmap-break main.{name} --on {on} --log --json"))
             made.append(answer["data"]["made"])
+        traced = json.loads(hmap(editor, "hmap-trace main.Ints -n 1 --json"))["data"]
+        assert (traced["ended"], traced["growths"][0]["location"]["function"]) == ("count", "main.setInts")
+        assert editor.wait("event", "continued")["allThreadsContinued"]
+        assert stopped(editor)[1][0]["name"].endswith(("hashGrow", "growToTable"))
         editor.get("continue", threadId=thread)
         end = editor.wait("event", "stopped")
         assert end["reason"] == "breakpoint" and truth.exists()  # its own, at the end
@@ -170,6 +173,8 @@ def test_hmap_break(both: tuple[Dlv, Row], tmp_path: Path) -> None:
             wanted = breaks.wanted(json.loads(truth.read_text()), name, on, None)
             found = [line for line, _ in itertools.groupby(breaks.told(said, number))]
             assert wanted and found == [line for line, _ in itertools.groupby(wanted)], (name, on)
+        assert json.loads(hmap(editor, "hmap-trace --json"))["data"]["ended"] == "exited"
+        editor.wait("event", "terminated")
         editor.get("disconnect")
         opened.end()
 
