@@ -141,6 +141,9 @@ class Adapter:
             self._commands.put(request)
             return True
         elif command == "pause":
+            if self._commands.pause():
+                self._editor.put(answer(request))
+                return True
             self._pausing = True
         elif command == "completions" and not self._completes:
             self._editor.put(answer(request, {"targets": []}))

@@ -42,7 +42,7 @@ class Commands:
         self._client: Client | None = None
         self._console: Console | None = None
         self._work: queue.SimpleQueue[Message | Callable[[list[str], bool], None]] = queue.SimpleQueue()
-        self._busy = False
+        self._busy = self._running = False
         threading.Thread(target=self._run, daemon=True).start()
 
     def put(self, request: Message) -> None:
@@ -69,10 +69,13 @@ class Commands:
     def _runs(self) -> None:
         """A command lets the program run: dlv does not tell the editor what other clients do."""
         assert self._console is not None, "it carries the command out"
-        thread = self._console.session.goroutine
+        thread, self._running = self._console.session.goroutine, True
         self._send(event("continued", threadId=1 if thread is None else thread, allThreadsContinued=True))
 
     def _stands(self, state: Mapping[str, Any], kind: str) -> None:
+        self._running = False
+        if self._client is not None:
+            self._client.cancelled = False
         self.frames.clear()
         if state.get("exited"):
             self._send(event("exited", exitCode=state.get("exitStatus", 0)))
@@ -81,6 +84,12 @@ class Commands:
         goroutine = (state.get("currentGoroutine") or {}).get("id") or 1
         reason = "breakpoint" if kind == "breakpoint" else "pause"
         self._send(event("stopped", reason=reason, threadId=goroutine, allThreadsStopped=True))
+
+    def pause(self) -> bool:
+        """Whether a command lets the program run, and ends that now."""
+        if self._running and self._client is not None:
+            self._client.cancelled = True
+        return self._running
 
     def interrupt(self) -> None:
         """Gives up the current command."""

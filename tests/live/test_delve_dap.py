@@ -179,6 +179,28 @@ def test_hmap_break(both: tuple[Dlv, Row], tmp_path: Path) -> None:
         opened.end()
 
 
+def test_hmap_trace(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
+    """The editor's pause button ends it; then the program goes on as the editor says."""
+    binary = toolchains.small("growing-on", system_go)
+    with session(dlv, system_go, tmp_path) as (opened, editor):
+        begin(editor, None, mode="exec", program=str(binary), outputMode="remote")
+        thread, _ = stopped(editor)
+        editor.ask("evaluate", expression="hmap-trace --json", context="repl")
+        editor.wait("event", "continued")
+        editor.wait("event", "output")  # the program runs
+        assert editor.reply("pause", threadId=thread)["success"]
+        assert editor.wait("event", "stopped")["reason"] == "pause"
+        data = json.loads(editor.wait("response", "evaluate")["result"])["data"]
+        assert data["ended"] == "interrupted" and data["count"] > 0
+        before = json.loads(hmap(editor, "hmap-show main.Kept --json"))["data"]["count"]
+        assert editor.get("setFunctionBreakpoints", breakpoints=[{"name": "main.seldom"}])["breakpoints"][0]["verified"]
+        editor.get("continue", threadId=thread)
+        assert stopped(editor)[1][0]["name"] == "main.seldom"
+        assert json.loads(hmap(editor, "hmap-show main.Kept --json"))["data"]["count"] >= before
+        editor.get("disconnect")
+        opened.end()
+
+
 # -- as dlv does it ------------------------------------------------------------------------------------------------
 
 
