@@ -171,6 +171,13 @@ func (w *ways[K]) last() {
 	}
 	w.note(201, "unset", func() int { return unset(w.m, w.key(201)) })
 	w.clear()
+	// The map's header and the place of the key are as they were at the write before.
+	w.insert(0)
+	w.insert(0)
+	for n := 0; n < 2; n++ {
+		w.insert(1)
+		w.remove(1)
+	}
 	for i := 0; i < 4; i++ {
 		w.insert(i)
 	}

@@ -7,7 +7,7 @@ in the functions of the runtime that do it: then nothing has been done yet, and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -236,7 +236,7 @@ class Watcher:
             gone = self._is_another(hit, descriptor)
             if gone is not None:
                 return self._gone(hit, gone)
-            if follows and self._comes_again(begun, arguments, True):
+            if follows and self._comes_again(begun, tuple(arguments), True):
                 return None
             return self._made(hit, "growth", None, now.count)
         header = hit.register(self.operations.header_register())
@@ -248,19 +248,20 @@ class Watcher:
         gone = self._is_another(hit, one.descriptor)
         if gone is not None:
             return self._gone(hit, gone)
-        has = None
         key = self._key(hit, one)
-        if key is not None:
-            has = self._has(key)
-        changes = has is not None and has == (one.what == "delete")
-        if follows and self._comes_again(begun, one.key, changes or one.what == "clear"):
+        has = None if key is None else self._has(key)
+        changes = one.what == "clear" or (has is not None and has == (one.what == "delete"))
+        # In front of another insert of a key, a delete that does not come by here may have undone the first one.
+        comes_by = self.wanted.event in ("write", "clear")
+        if follows and self._comes_again(begun, (one.key, key, has), changes and comes_by):
             return None
         return self._found(hit, one, begins=True)
 
-    def _comes_again(self, hit: Hit, arguments: Sequence[int], changes: bool) -> bool:
+    def _comes_again(self, hit: Hit, call: object, changes: bool) -> bool:
         """Whether the thread came to this place before, in the same call: a signal's handler leads back to it.
-        changes: whether the call changes the map's header, so that another one would find another header."""
-        state = (hit.address, tuple(arguments), self.calls.position(hit), self._map.header.data)
+        call: what is known of it. changes: whether it changes the map's header, so that another one would find another
+        header."""
+        state = (hit.address, call, self.calls.position(hit), self._map.header.data)
         signalled = self.calls.signalled(hit)
         before, self._before = self._before, (state, signalled)
         if before is None or before[0] != state:

@@ -183,7 +183,7 @@ class WriteTrace:
     # -- where a function is entered -------------------------------------------------------------------
 
     def _entered(self, hit: Hit) -> Written | None:
-        hit = self._calls.entered(hit, self._begins[hit.address])
+        begun, hit = hit, self._calls.entered(hit, self._begins[hit.address])
         one = self._operations.read(hit)
         if one.nested or not self._place.is_at(hit, one.address):
             return None
@@ -195,12 +195,12 @@ class WriteTrace:
             self.gone = "the map was freed, and another map is at its address"
             return None
         self._seen(now)
-        state = (one, self._calls.position(hit), self._calls.caller(hit), now.header.data)
-        signalled = self._calls.signalled(hit)
+        effect, key = self._outcome(one, now, hit)
+        state = (one, effect, key, self._calls.position(hit), self._calls.caller(hit), now.header.data)
+        signalled = self._calls.signalled(begun)
         before, self._last = self._last, (state, signalled)
         again = before is not None and state == before[0]
         signalled_again = before is not None and signalled is not None and signalled != before[1]
-        effect, key = self._outcome(one, now, hit)
         self._reseeds = effect == "clear" or (effect == "delete" and now.count == 1) or not now.count
         if effect is None or (again and (effect in ("insert", "delete") or signalled_again)):
             return None  # nothing changes; or the same call, to which a signal brought the thread back
