@@ -22,8 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support import debuggers
-from tests.support.debuggers import DRIVER, LOAD, Answer, Core, Gdb, Session
-from tests.support.gdb_sessions import NO_SCRIPTS
+from tests.support.debuggers import DRIVER, LOAD, NO_SCRIPTS, Answer, Core, Gdb, Session
 from tests.support.toolchains import Missing, cache, locked
 
 #: Debian's and Ubuntu's packages that have the programs; the first has them without libraries.
