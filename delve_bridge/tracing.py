@@ -12,11 +12,11 @@ from contextlib import suppress
 from typing import Any, Callable, Protocol
 
 from delve_bridge.breaking import DelveBreaker, number_of, other_machine
+from delve_bridge.build import Build
 from delve_bridge.rpc import Api, Refused, ended
 from gomap.errors import NoProcess
 from gomap.memory import Memory
 from gomap.process import cpu_seconds
-from gomap.target import Arch
 from gomap.trace.events import Watcher
 from gomap.trace.port import CannotRun, Ending, Hit, NoDebugRegister, Stops
 
@@ -47,8 +47,8 @@ class Traced(Protocol):
         """The registers of a thread, by their names in lower case."""
 
     @property
-    def arch(self) -> Arch:
-        """The program's machine."""
+    def build(self) -> Build:
+        """The facts about the program's files."""
 
     @property
     def breaker(self) -> DelveBreaker:
@@ -72,7 +72,7 @@ class DelveTracer:
 
     def run(self, stops: Stops, hit: Callable[[Hit], bool], seconds: float | None, quiet: bool = False) -> Ending:
         """As Tracer.run, by stops that are set through Delve's API."""
-        wrong = other_machine(self._session.arch)
+        wrong = other_machine(self._session.build.arch)
         if wrong is not None:
             raise CannotRun(wrong)
         pid = self._session.stopped().get("Pid")
