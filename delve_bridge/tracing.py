@@ -18,7 +18,8 @@ from gomap.errors import NoProcess
 from gomap.memory import Memory
 from gomap.process import cpu_seconds
 from gomap.trace.events import Watcher
-from gomap.trace.port import CannotRun, Ending, Hit, NoDebugRegister, Stops
+from gomap.trace.port import CannotRun, Ending, Hit, NoDebugRegister, Records, Stops
+from gomap.trace.uprobes import PERIOD, NoUprobes
 
 #: Names of our breakpoints begin with it.
 OURS = "gomap"
@@ -62,6 +63,8 @@ class Traced(Protocol):
 class DelveTracer:
     """Made for one command."""
 
+    breaks = True
+
     def __init__(self, session: Traced) -> None:
         self._session, self._client = session, session.client
 
@@ -70,7 +73,27 @@ class DelveTracer:
         """What sets breakpoints that stay."""
         return self._session.breaker
 
-    def run(self, stops: Stops, hit: Callable[[Hit], bool], seconds: float | None, quiet: bool = False) -> Ending:
+    def process(self) -> int:
+        """As Tracer.process."""
+        pid = self._session.stopped().get("Pid")
+        if not isinstance(pid, int) or not self._session.direct:
+            raise NoUprobes("the process is not known to be on this machine")
+        return pid
+
+    def breakpoint_at(self, addresses: Sequence[int]) -> int | None:
+        """As Tracer.breakpoint_at."""
+        known = self._client.call("ListBreakpoints", All=True)["Breakpoints"] or ()
+        there = {at for one in known for at in (one.get("addrs") or [one.get("addr")])}
+        return next((address for address in addresses if address in there), None)
+
+    def run(
+        self,
+        stops: Stops,
+        hit: Callable[[Hit], bool],
+        seconds: float | None,
+        quiet: bool = False,
+        recorder: Records | None = None,
+    ) -> Ending:
         """As Tracer.run, by stops that are set through Delve's API."""
         wrong = other_machine(self._session.build.arch)
         if wrong is not None:
@@ -84,7 +107,7 @@ class DelveTracer:
         kind = "stopped"
         try:
             try:
-                for address in stops.addresses:
+                for address in stops.addresses if recorder is None else ():
                     ours[self._set(address)] = address
                 if stops.watched is not None:
                     number, why = self.breaker.watch(stops.watched, 1)
@@ -92,7 +115,7 @@ class DelveTracer:
                         raise NoDebugRegister(f"Delve sets no watchpoint: {why}")
                     ours[number] = None
                 self._session.runs()
-                state, kind = self._go_on(ours, hit, read, seconds)
+                state, kind = self._go_on(ours, hit, read, seconds, recorder)
             finally:
                 self._clear(list(ours))
                 self._session.stands(state, kind)
@@ -126,9 +149,11 @@ class DelveTracer:
         hit: Callable[[Hit], bool],
         read: Callable[[int, int], bytes],
         seconds: float | None,
+        recorder: Records | None,
     ) -> tuple[Mapping[str, Any], str]:
         """(the program's state at the end, why it is the end)."""
         limit = _Limit(self._client, seconds)
+        taker = None if recorder is None else _Taker(recorder, hit, limit)
         try:
             while True:
                 state, cancelled = self._resume(limit)
@@ -153,7 +178,7 @@ class DelveTracer:
                         met = True
                 if users or stops:
                     return state, "breakpoint" if users else "stopped"
-                if enough:
+                if enough or (cancelled and taker is not None and taker.enough):
                     return state, "count"
                 if limit.over:
                     return state, "time"
@@ -165,6 +190,8 @@ class DelveTracer:
             return self._client.standing(), "interrupted"
         finally:
             limit.cancel()
+            if taker is not None:
+                taker.end()
 
     def _logged(self, state: Mapping[str, Any]) -> set[int]:
         """The hmap-breaks there that are only to print a line, which they have printed now."""
@@ -201,6 +228,10 @@ class _Limit:
         if self._ended.wait(seconds):
             return
         self.over = True
+        self.stop()
+
+    def stop(self) -> None:
+        """Has the program stopped as soon as it runs."""
         while not self._ended.wait(0.01):
             if self._runs and self._client.busy:
                 self._client.cancelled = True
@@ -214,6 +245,41 @@ class _Limit:
 
     def cancel(self) -> None:
         self._ended.set()
+
+
+class _Taker:
+    """A thread that looks at what was recorded while the program runs. enough: it has stopped the program."""
+
+    def __init__(self, recorder: Records, hit: Callable[[Hit], bool], limit: _Limit) -> None:
+        self._recorder, self._hit, self._limit = recorder, hit, limit
+        self._over = threading.Event()
+        self._problem: Exception | None = None
+        self.enough = False
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        while not self._over.wait(PERIOD):
+            if self._take():
+                self.enough = True
+                self._limit.stop()
+                return
+
+    def _take(self) -> bool:
+        try:
+            return self._recorder.take(self._hit)
+        except Exception as error:
+            self._problem = error
+            return True
+
+    def end(self) -> None:
+        """Looks at the rest. Raises what stopped it."""
+        self._over.set()
+        self._thread.join()
+        if not self.enough:
+            self._take()
+        if self._problem is not None:
+            raise self._problem
 
 
 def _hits(state: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:

@@ -22,6 +22,7 @@ from gomap.errors import GomapError, UsageError
 from gomap.render import json as as_json
 from gomap.render.terminal import ended, open_streams, style, write
 from gomap.results.doctor import Check, DoctorResult
+from gomap.trace.uprobes import refused
 
 #: Seconds that a debugger may take to say its version.
 PATIENCE = 60
@@ -74,6 +75,7 @@ def examine(what: Sequence[str]) -> Iterator[Check]:
         raise UsageError("doctor takes a program, and a core file or a process id: [PROG] [CORE|PID]")
     yield from machine()
     yield from settings()
+    yield traces()
     for program in programs:
         yield from of_program(program)
     for core in cores:
@@ -200,6 +202,15 @@ def settings() -> Iterator[Check]:
     yield _pattern(area)
     limit = resource.getrlimit(resource.RLIMIT_CORE)
     yield _limit(area, limit[0], limit[1], "started from here", "ulimit -c unlimited")
+
+
+def traces() -> Check:
+    """How hmap-trace can trace growths here."""
+    problem = refused()
+    if problem is None:
+        return Check("this machine", "uprobes", "ok", "hmap-trace can record growths without stopping the program")
+    what = f"hmap-trace needs gdb or Delve, and stops the program at each growth: {problem}"
+    return Check("this machine", "uprobes", "advice", what)
 
 
 def _pattern(area: str) -> Check:

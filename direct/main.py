@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="gomap",
         description="Read the maps of a process or of a core file, without a debugger.",
-        epilog=f"commands:\n{registry.overview()}\n\nhmap-trace and hmap-break need gdb or Delve.",
+        epilog=f"commands:\n{registry.overview()}\n\nhmap-break, and hmap-trace --writes, need gdb or Delve.",
         formatter_class=HelpText,
     )
     ways = parser.add_subparsers(dest="how", required=True, metavar="pid|core", prog="gomap")

@@ -14,6 +14,7 @@ from direct.frames import Files, Frames
 from direct.packed import unpacked
 from direct.pause import PausedThreads, stopped
 from direct.refusals import why_not_read
+from direct.tracing import DirectTracer
 from gomap import elf, registers
 from gomap.corefile import CoreMemory, ProgramMemory, Shortcut, check
 from gomap.dwarf.entries import BadDwarf
@@ -207,6 +208,11 @@ class DirectTarget:
             self._info.again(opened.memory if still is None else still.memory)
             self.stripped, self.notes = self._info.nameless, self._info.notes
         self._types = opened.files.types
+
+    @property
+    def tracer(self) -> DirectTracer | None:
+        """What records growths while the process runs; None where it stands still."""
+        return DirectTracer(self._opened.pid) if self.running else None
 
     @property
     def go_version(self) -> str | None:

@@ -6,9 +6,10 @@ The breakpoints are internal ones: they have no number in `info breakpoints` and
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
@@ -18,7 +19,8 @@ import gdb
 from gdbext.hits import hit_at
 from gomap.errors import GomapError, TargetRunning
 from gomap.process import cpu_seconds
-from gomap.trace.port import Ending, Hit, NoDebugRegister, Stops
+from gomap.trace.port import Ending, Hit, NoDebugRegister, Records, Stops
+from gomap.trace.uprobes import PERIOD, NoUprobes
 
 if TYPE_CHECKING:
     from gdbext.breaking import GdbBreaker
@@ -64,8 +66,8 @@ class _Changed(gdb.Breakpoint):
 class _Run:
     """One run of the program, from a resume to the next stop."""
 
-    def __init__(self, hit: Callable[[Hit], bool]) -> None:
-        self._hit = hit
+    def __init__(self, hit: Callable[[Hit], bool], recorder: Records | None) -> None:
+        self._hit, self._recorder = hit, recorder
         self.problem: BaseException | None = None
         self.hits = 0
         #: lost: the program exited while gdb resumed it: from then on gdb 13 asks dead threads for their registers.
@@ -77,21 +79,44 @@ class _Run:
         """As hit_at has it."""
         if self.enough:
             return True
+        self.enough = self._is_enough(lambda: hit_at(address))
+        return self.enough
+
+    def _is_enough(self, found: Callable[[], Hit]) -> bool:
         self.hits += 1
         try:
-            self.enough = self._hit(hit_at(address))
+            return self._hit(found())
+        except KeyboardInterrupt:
+            self.pressed = True
+        except BaseException as error:  # gdb would print it and go on
+            self.problem = error
+        return True
+
+    def take(self) -> None:
+        """Looks at what was recorded. gdb's own thread does it, while the program runs and once it is stopped."""
+        if self._recorder is None or self.enough:
+            return
+        try:
+            self.enough = self._recorder.take(lambda one: self._is_enough(lambda: one))
         except KeyboardInterrupt:
             self.enough = self.pressed = True
-        except BaseException as error:  # gdb would print it and go on
-            self.problem, self.enough = error, True
-        return self.enough
+
+    def taking(self) -> None:
+        """Carried out by gdb's own thread while the program runs."""
+        if not self.over:
+            self.take()
+            if self.enough:
+                self._interrupt()
 
     def interrupt(self) -> None:
         """Carried out by gdb's own thread while the program runs."""
         if not self.over and not self.enough:
             self.asked = True
-            with suppress(gdb.error):
-                gdb.execute("interrupt", to_string=True)
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        with suppress(gdb.error):
+            gdb.execute("interrupt", to_string=True)
 
     def stopped(self, event: Any) -> None:
         self.event = event
@@ -103,6 +128,8 @@ class _Run:
 class GdbTracer:
     """Made for one command."""
 
+    breaks = True
+
     @property
     def breaker(self) -> GdbBreaker:
         """What sets breakpoints that stay."""
@@ -110,7 +137,27 @@ class GdbTracer:
 
         return GdbBreaker()
 
-    def run(self, stops: Stops, hit: Callable[[Hit], bool], seconds: float | None, quiet: bool = False) -> Ending:
+    def process(self) -> int:
+        """As Tracer.process."""
+        inferior = gdb.selected_inferior()
+        if inferior.connection is None or inferior.connection.type != "native":
+            raise NoUprobes("gdb reaches the process through a server, perhaps on another machine")
+        return int(inferior.pid)
+
+    def breakpoint_at(self, addresses: Sequence[int]) -> int | None:
+        """As Tracer.breakpoint_at."""
+        told = gdb.execute("info breakpoints", to_string=True)
+        there = {int(word, 16) for word in re.findall(r"0x[0-9a-f]+", told)}
+        return next((address for address in addresses if address in there), None)
+
+    def run(
+        self,
+        stops: Stops,
+        hit: Callable[[Hit], bool],
+        seconds: float | None,
+        quiet: bool = False,
+        recorder: Records | None = None,
+    ) -> Ending:
         """As Tracer.run. Raises TargetRunning in non-stop mode."""
         if gdb.parameter("non-stop"):
             raise TargetRunning("in non-stop mode the program can't be traced: set non-stop off, and start it again")
@@ -118,19 +165,22 @@ class GdbTracer:
         connection = gdb.selected_inferior().connection
         here = connection is not None and connection.type == "native"
         before = cpu_seconds(pid) if here else None
-        run = _Run(hit)
+        run = _Run(hit, recorder)
         places: list[gdb.Breakpoint] = []
-        timer = _Timer(seconds, run.interrupt)
+        timers = [_Timer(seconds, AGAIN, run.interrupt)]
+        if recorder is not None:
+            timers.append(_Timer(PERIOD, PERIOD, run.taking))
         gdb.events.stop.connect(run.stopped)
         gdb.events.exited.connect(run.ended)
         try:
-            for address in stops.addresses:
+            for address in stops.addresses if recorder is None else ():
                 places.append(_At(address, run))
             if stops.watched is not None:
                 places.append(_Changed(stops.watched, run))
                 if places[-1].type != gdb.BP_HARDWARE_WATCHPOINT:
                     raise NoDebugRegister("gdb uses no hardware watchpoints here (show can-use-hw-watchpoints)")
-            timer.start()
+            for timer in timers:
+                timer.start()
             with _silence(quiet):
                 gdb.execute("continue", to_string=True)
         except gdb.error as error:
@@ -146,12 +196,16 @@ class GdbTracer:
             run.event = None
         finally:
             run.over = True
-            timer.cancel()
+            for timer in timers:
+                timer.cancel()
             gdb.events.stop.disconnect(run.stopped)
             gdb.events.exited.disconnect(run.ended)
             for place in places:
                 if place.is_valid():
                     place.delete()
+        if not run.enough:
+            run.take()
+            run.enough = run.enough and run.problem is not None
         if run.problem is not None:
             raise run.problem
         after = cpu_seconds(pid) if before is not None else None
@@ -181,20 +235,30 @@ def _silence(wanted: bool) -> Iterator[None]:
 
 
 class _Timer:
-    """Asks to stop at the time limit, again and again until something has."""
+    """Has gdb's own thread do something after so many seconds, and again after each `again` until it is cancelled."""
 
-    def __init__(self, seconds: float | None, interrupt: Callable[[], None]) -> None:
-        self._seconds, self._interrupt = seconds, interrupt
-        self._over = threading.Event()
+    def __init__(self, seconds: float | None, again: float, work: Callable[[], None]) -> None:
+        self._seconds, self._again, self._work = seconds, again, work
+        self._over, self._done = threading.Event(), threading.Event()
 
     def start(self) -> None:
         if self._seconds is not None:
             threading.Thread(target=self._wait, args=(self._seconds,), daemon=True).start()
 
     def _wait(self, seconds: float) -> None:
+        self._done.set()
         while not self._over.wait(seconds):
-            gdb.post_event(self._interrupt)
-            seconds = AGAIN
+            if self._done.is_set():  # gdb has no long queue of it
+                self._done.clear()
+                gdb.post_event(self._carry_out)
+            seconds = self._again
+
+    def _carry_out(self) -> None:
+        try:
+            if not self._over.is_set():
+                self._work()
+        finally:
+            self._done.set()
 
     def cancel(self) -> None:
         self._over.set()

@@ -262,6 +262,11 @@ def change_order(text: str) -> str:
     return _chosen(change_order, text)
 
 
+def method(text: str) -> str:
+    """uprobes or breakpoints"""
+    return _chosen(method, text)
+
+
 def file_name(text: str) -> str:
     """a file's name, in quotes where it has spaces"""
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
@@ -307,6 +312,7 @@ CHOICES: Mapping[Callable[[str], Any], tuple[str, ...]] = {
     scope: ("frame", "goroutine", "all"),
     order: ("bytes", "waste", "entries", "load", "values", "retained"),
     change_order: ("bytes", "entries", "tombstones", "load"),
+    method: ("uprobes", "breakpoints"),
     grouping: ("type", "package", "owner", "size"),
     sorting: ("key", "value", "size"),
 }

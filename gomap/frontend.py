@@ -87,7 +87,7 @@ def run(
             not_started = _not_started(target) if report.gone is None else []
             if not_started:
                 report.advice = []  # package variables are still to be set
-            report.anomalies += not_started + _running(target, report) + _assumed(target)
+            report.anomalies += not_started + _running(command, target, report) + _assumed(target)
             if options.get("--json"):
                 return Outcome(as_json.success(name, target, report))
             text = as_text.render(report, style)
@@ -206,8 +206,8 @@ def _apart(report: Report) -> tuple[int, int]:
     return (0, 0) if bounds is None else (bounds.entries, len(bounds.written) + bounds.gone)
 
 
-def _running(target: Target, report: Report) -> list[Anomaly]:
-    if not target.running:
+def _running(command: Command, target: Target, report: Report) -> list[Anomaly]:
+    if not target.running or command.resumes:  # what lets it run needs it to
         return []
     threads = plural(target.running, "thread")
     message = f"{threads} kept running: their stacks were not read, and their changes may be partly visible"

@@ -1,6 +1,8 @@
 // Command grows writes to maps of several types on several goroutines at once, and notes each growth as the arrays of
 // the map tell it: for hmap-trace.
 //
+// It stops before and after that; with GOMAP_WAIT it waits for input instead.
+//
 // With capacities as its arguments, LINE=N, maps written to at that line are made with that size, and it prints how often
 // they grew all the same.
 package main
@@ -127,11 +129,14 @@ func down(depth int) int {
 	return down(depth-1) + 1
 }
 
-// stop is where a debugger stops the program: Cooperative, at a breakpoint of its own.
+// stop is where a debugger stops the program: Cooperative, at a breakpoint of its own. With GOMAP_WAIT it waits.
 //
 //go:noinline
 func stop() {
-	if !truth.Cooperative {
+	if os.Getenv("GOMAP_WAIT") != "" {
+		fmt.Println("waiting")
+		os.Stdin.Read(make([]byte, 1))
+	} else if !truth.Cooperative {
 		runtime.Breakpoint()
 	}
 }

@@ -28,8 +28,11 @@ from gomap.results.trace import (
     WritesFacts,
     WrittenKeyRow,
 )
+from gomap.target import Target
 from gomap.trace.growths import GrowthTrace, Sum, Traced
-from gomap.trace.port import Ending, NoDebugRegister, Tracer, tracer_of
+from gomap.trace.port import CannotRun, Ending, NoDebugRegister, Tracer, tracer_of
+from gomap.trace.running import running
+from gomap.trace.uprobes import NoUprobes, Recorder
 from gomap.trace.writes import EFFECTS, WriteSum, WriteTrace, Written
 
 #: Lines that text shows; JSON has all.
@@ -61,6 +64,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     tracer = tracer_of(target, "hmap-trace")
     if options["--writes"]:
         return _writes(context, options, tracer)
+    if options["--by"] == "breakpoints" and not tracer.breaks:
+        raise CannotRun("--by breakpoints needs gdb or Delve: without a debugger the process can't be stopped")
     wanted = type_name = None
     if expr is not None:
         _, t, wanted = context.resolve_map(expr)
@@ -68,23 +73,31 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         if not wanted:
             raise NotSet(f"{expr} is a nil {t.name}: it never grows, and no other map can be in its place yet")
     version = target.go_version
-    trace = GrowthTrace(target, wanted, options["-n"])
+    trace, recorder, instead = _begun(target, tracer, wanted, options)
     started = time.monotonic()
-    ending = tracer.run(trace.stops, trace.hit, options["--for"], bool(options.get("--json")))
-    seconds = time.monotonic() - started
+    try:
+        ending = tracer.run(trace.stops, trace.hit, options["--for"], bool(options.get("--json")), recorder)
+        seconds = time.monotonic() - started
+        lost = 0 if recorder is None else recorder.lost()
+    finally:
+        if recorder is not None:
+            recorder.close()
     forget(target.memory)
     gone = ending.kind == "exited"
     sums = sorted(trace.sums.values(), key=lambda one: (-one.allocated, -one.growths))
     finals = [_final(trace, one, gone) for one in sums]
     result = replace(
-        _result(expr, wanted, type_name, trace, ending, seconds),
+        _result(expr, wanted, type_name, trace, ending, seconds, "breakpoints" if recorder is None else "uprobes"),
+        instead=instead,
+        lost=lost,
         lines=[_line(trace, one, final) for one, final in zip(sums, finals)],
         growths=[_growth(one) for one in trace.kept],
     )
     report = Report(result)
-    report.anomalies = _unread(trace)
+    report.anomalies = _unread(trace, lost)
     report.answer = [_answer(expr, trace, sums)]
-    facts = _facts(trace.hits, ending, seconds, "growths")
+    facts = _facts(trace.hits, ending, seconds, "growths", recorder)
+    facts.insert(0, ("method", _method(recorder is not None, instead)))
     report.sections = [*_table(trace, sums, finals), Facts(facts, apart=bool(sums))]
     if gone:
         report.gone = version or ""
@@ -97,11 +110,57 @@ def _final(trace: GrowthTrace, one: Sum, gone: bool) -> int:
     return max(one.maps.values()) + 1 if gone else trace.final(one)
 
 
-def _unread(trace: GrowthTrace) -> list[Anomaly]:
-    if not trace.unread:
-        return []
-    which = f"{human.plural(trace.unread, 'growth')} could not be read and {'is' if trace.unread == 1 else 'are'}"
-    return [Anomaly("warning", "unread-growth", f"{which} missing here: {trace.why}")]
+def _begun(
+    target: Target, tracer: Tracer, wanted: int | None, options: Mapping[str, Any]
+) -> tuple[GrowthTrace, Recorder | None, str | None]:
+    """(the trace, what records its growths from now on, why nothing does). Raises NoUprobes where these were asked for,
+    or nothing else is there."""
+    by, most = options["--by"], options["-n"]
+    instead = None
+    if by is None and most is not None and tracer.breaks:
+        instead = "with -n the program stops at the growth (--by uprobes stops it a moment later)"
+    elif by != "breakpoints":
+        try:
+            return (*_recorded(target, tracer, wanted, most), None)
+        except NoUprobes as error:
+            if by is not None or not tracer.breaks:
+                raise
+            instead = str(error)
+    return GrowthTrace(target, wanted, most), None, instead
+
+
+def _recorded(target: Target, tracer: Tracer, wanted: int | None, most: int | None) -> tuple[GrowthTrace, Recorder]:
+    pid = tracer.process()
+    recorder = Recorder(pid, target.arch.name)
+    try:
+        trace = GrowthTrace(running(target, pid), wanted, most)
+        stops = trace.stops
+        there = tracer.breakpoint_at(stops.addresses)
+        if there is not None:
+            raise NoUprobes(f"a breakpoint is at {there:#x}, and would not be hit any more")
+        recorder.begin(stops)
+    except BaseException:
+        recorder.close()
+        raise
+    return trace, recorder
+
+
+def _method(recorded: bool, instead: str | None) -> str:
+    if recorded:
+        return "uprobes: the kernel records each growth, and the program does not stop"
+    why = f": {instead}" if instead is not None else ""
+    return f"breakpoints, which stop the program at each growth{why}"
+
+
+def _unread(trace: GrowthTrace, lost: int) -> list[Anomaly]:
+    found = []
+    if trace.unread:
+        which = f"{human.plural(trace.unread, 'growth')} could not be read and {'is' if trace.unread == 1 else 'are'}"
+        found.append(Anomaly("warning", "unread-growth", f"{which} missing here: {trace.why}"))
+    if lost:
+        which = f"{human.plural(lost, 'growth')} {'is' if lost == 1 else 'are'} missing here"
+        found.append(Anomaly("warning", "lost-growth", f"{which}: the kernel's buffer was full"))
+    return found
 
 
 def _answer(expr: str | None, trace: GrowthTrace, sums: Sequence[Sum]) -> str:
@@ -141,11 +200,14 @@ def _table(trace: GrowthTrace, sums: Sequence[Sum], finals: Sequence[int]) -> li
     return [Table(headings, rows, frozenset(range(5)), whole=5), *more]
 
 
-def _facts(stops: int, ending: Ending, seconds: float, what: str) -> list[tuple[str, str]]:
+def _facts(
+    hits: int, ending: Ending, seconds: float, what: str, recorder: Recorder | None = None
+) -> list[tuple[str, str]]:
+    how = human.plural(hits, "stop") if recorder is None else f"{human.plural(hits, 'record')} and no stop"
     own = f"; the program itself took {ending.cpu:.2f} s of processor time" if ending.cpu is not None else ""
     return [
         ("ended", _ENDINGS[ending.kind].format(what if ending.kind == "count" else ending.place)),
-        ("cost", f"ran {seconds:.2f} s with {human.plural(stops, 'stop')}{own}"),
+        ("cost", f"ran {seconds:.2f} s with {how}{own}"),
     ]
 
 
@@ -156,6 +218,7 @@ def _result(
     trace: GrowthTrace | WriteTrace,
     ending: Ending,
     seconds: float,
+    method: str,
 ) -> TraceResult:
     """What every trace tells, without what it recorded."""
     return TraceResult(
@@ -165,7 +228,11 @@ def _result(
         ended=ending.kind,
         seconds=seconds,
         cpu_seconds=ending.cpu,
-        stops=trace.hits,
+        method=method,
+        instead=None,
+        stops=0 if method == "uprobes" else trace.hits,
+        hits=trace.hits,
+        lost=0,
         count=trace.count,
         lines=[],
         growths=[],
@@ -209,6 +276,10 @@ def _growth(one: Traced) -> GrowthEventRow:
 
 def _writes(context: Context, options: Mapping[str, Any], tracer: Tracer) -> Report:
     target, expr = context.target, options["EXPR"]
+    if options["--by"] is not None:
+        raise UsageError("--by is for growths: --writes uses a watchpoint, or breakpoints where there is none")
+    if not tracer.breaks:
+        raise CannotRun("--writes needs gdb or Delve: without a debugger the process can't be stopped")
     if expr is None:
         raise UsageError("--writes needs an EXPR: the map whose writes are recorded")
     _, t, address = context.resolve_map(expr)
@@ -227,7 +298,9 @@ def _writes(context: Context, options: Mapping[str, Any], tracer: Tracer) -> Rep
     if trace.gone is not None:
         ending = replace(ending, kind="freed", place=trace.gone)
     sums = sorted(trace.sums.values(), key=lambda one: -sum(one.effects.values()))
-    report = Report(replace(_result(expr, address, t.name, trace, ending, seconds), written=_written(trace, sums)))
+    written = _written(trace, sums)
+    result = _result(expr, address, t.name, trace, ending, seconds, written.method)
+    report = Report(replace(result, instead=trace.instead, written=written))
     report.anomalies = _unread_writes(trace)
     report.answer = [_writes_answer(expr, trace, sums)]
     report.sections = [*_write_tables(trace, sums), Facts(_write_facts(trace, ending, seconds), apart=bool(sums))]

@@ -52,5 +52,5 @@ def breaker_of(target: Target, command: str) -> Breaker:
     """Raises CannotRun with the reason where the program can't be stopped."""
     found: Breaker | None = getattr(tracer_of(target, command), "breaker", None)
     if found is None:
-        raise CannotRun(f"{command} takes a live process in gdb or Delve")
+        raise CannotRun(f"{command} takes a live process in gdb or Delve: without a debugger it can't be stopped")
     return found

@@ -18,7 +18,7 @@ from gomap.golang.runtime.mapcalls import is_between
 from gomap.golang.runtime.pclntab import Functions
 from gomap.golang.runtime.unwind import Unwinder
 from gomap.target import Goroutine, Location, Target, offsets
-from gomap.trace.port import Hit
+from gomap.trace.port import Hit, Pointed
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,10 @@ class Calls:
     def register_of(self, argument: int) -> str:
         """The register of that argument, from 0."""
         return self._arguments[argument]
+
+    def of_goroutine(self) -> list[Pointed]:
+        """The memory that `goroutine` reads."""
+        return [] if self._goid is None else [Pointed(self._g, sum(self._goid))]
 
     def stored(self, hit: Hit, argument: int) -> int | None:
         """An argument of the function that the thread is in the middle of: the value that the function's first

@@ -21,7 +21,7 @@ from gomap.memory import forget
 from gomap.reads import gather
 from gomap.target import Location, Target
 from gomap.trace.calls import Calls
-from gomap.trace.port import Hit, Stops
+from gomap.trace.port import Hit, Pointed, Stops
 
 #: By header, the identity of its newest growth: the thread at which one trace ended may reach it again in the next
 #: trace. Seeds make it differ in another process.
@@ -97,7 +97,13 @@ class GrowthTrace:
     @property
     def stops(self) -> Stops:
         """The runtime's functions that grow maps, where they are entered."""
-        return Stops(list(self._named))
+        pointed, only = {}, {}
+        for address, name in self._named.items():
+            arguments = [(self._calls.register_of(i), size) for i, size in self._growths.pointed(name)]
+            pointed[address] = [*(Pointed(*one) for one in arguments), *self._calls.of_goroutine()]
+            if self._wanted is not None:
+                only[address] = arguments[0][0], self._wanted
+        return Stops(list(self._named), None, pointed, only)
 
     def capacity(self, entries: int) -> int:
         """The size to give to make for a map that ends with this many entries."""

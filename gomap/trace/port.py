@@ -1,9 +1,10 @@
-"""The Tracer port: what a debugger must offer to let the program run and stop it at functions of the runtime."""
+"""The Tracer port: what a debugger must offer to let the program run and stop it at functions of the runtime, and what
+is offered without a debugger to have the kernel record its calls of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Callable, Protocol
 
 from gomap.errors import GomapError
@@ -21,12 +22,23 @@ class NoDebugRegister(GomapError):
 
 
 @dataclass(frozen=True)
+class Pointed:
+    """So many bytes of memory, from where a register points."""
+
+    register: str
+    size: int
+
+
+@dataclass(frozen=True)
 class Stops:
     """Where the program is stopped for a moment: at the instructions with these addresses, and behind each that
-    changes the byte at `watched`."""
+    changes the byte at `watched`. For a program that does not stop there: pointed: the memory to copy at each address;
+    only: the register that must have this value there, if any."""
 
     addresses: Sequence[int] = ()
     watched: int | None = None
+    pointed: Mapping[int, Sequence[Pointed]] = field(default_factory=dict)
+    only: Mapping[int, tuple[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,15 +63,42 @@ class Ending:
     cpu: float | None = None
 
 
-class Tracer(Protocol):
-    """Lets a live program run with stops of gomap's own: what a debugger offers to hmap-trace."""
+class Records(Protocol):
+    """Hits that something else than the debugger records while the program runs (uprobes.Recorder)."""
 
-    def run(self, stops: Stops, hit: Callable[[Hit], bool], seconds: float | None, quiet: bool = False) -> Ending:
+    def take(self, hit: Callable[[Hit], bool]) -> bool:
+        """Calls `hit` for each that there is, in their order, until that says that it is enough. Whether it did."""
+        ...
+
+
+class Tracer(Protocol):
+    """Lets a live program run with stops of gomap's own: what a debugger offers to hmap-trace. breaks: whether it can
+    stop the program; what can't needs a Recorder."""
+
+    breaks: bool
+
+    def process(self) -> int:
+        """The process id, for a Recorder. Raises NoUprobes where the process is on another machine."""
+        ...
+
+    def breakpoint_at(self, addresses: Sequence[int]) -> int | None:
+        """The first of the addresses that the debugger has a breakpoint at: a Recorder would take its hits."""
+        ...
+
+    def run(
+        self,
+        stops: Stops,
+        hit: Callable[[Hit], bool],
+        seconds: float | None,
+        quiet: bool = False,
+        recorder: Records | None = None,
+    ) -> Ending:
         """Lets the program run and calls `hit` wherever a thread stops, until that says that it is enough, for so many
         seconds, or until the program stops for another reason. No breakpoint and no watchpoint is left behind,
         whatever ends it. One call of a function may be hit several times: a signal or the growth of a stack makes a
-        thread come to the same instruction again. quiet: the debugger itself prints nothing about the stop. Raises
-        NoDebugRegister before the program ran, GomapError; nothing for Ctrl-C."""
+        thread come to the same instruction again. quiet: the debugger itself prints nothing about the stop.
+        recorder: what records the calls; then the program does not stop at them, and `hit` is called a moment later.
+        Raises NoDebugRegister before the program ran, GomapError; nothing for Ctrl-C."""
         ...
 
 
@@ -71,5 +110,5 @@ def tracer_of(target: Target, command: str) -> Tracer:
     if target.kind != "live":
         what = "a core file does not run" if target.kind == "core" else "a recorded map does not run"
     else:
-        what = "without a debugger the process can't be stopped at a function"
+        what = "gomap pid --pause stops the process"
     raise CannotRun(f"{what}: {command} takes a live process in gdb or Delve")

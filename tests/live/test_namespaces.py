@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from tests.support.toolchains import Row
 
 
 @pytest.fixture
-def contained(both_layouts: Row, tmp_path: Path) -> Iterator[int]:
+def contained(both_layouts: Row, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A program whose file has one path inside and another outside, as in an image of its own. It waits."""
     root = tmp_path / "root"
     root.mkdir()
@@ -36,13 +37,14 @@ def contained(both_layouts: Row, tmp_path: Path) -> Iterator[int]:
     process.stdin.flush()
     assert json.loads(process.stdout.readline())["Grows"] == 2000
     try:
-        yield process.pid
+        yield process
     finally:
         process.kill()
         process.communicate()
 
 
-def test_a_process_with_a_root_of_its_own(contained: int, tmp_path: Path) -> None:
+def test_a_process_with_a_root_of_its_own(contained: subprocess.Popen[str], tmp_path: Path) -> None:
+    pid = str(contained.pid)
     pyz = tmp_path / "gomap.pyz"
     archive(str(pyz))
     first = pyz.read_bytes()
@@ -61,9 +63,22 @@ def test_a_process_with_a_root_of_its_own(contained: int, tmp_path: Path) -> Non
 
     show = ("-c", "hmap-show main.Grows --json")
     assert not os.path.exists("/app")
-    assert grows(ask("pid", str(contained), *show)) == 2000
-    sample = json.loads(ask("top", str(contained), "--json", "--samples", "1"))["data"]
+    assert grows(ask("pid", pid, *show)) == 2000
+    sample = json.loads(ask("top", pid, "--json", "--samples", "1"))["data"]
     assert {one["path"]: one["count"] for one in sample["maps"]}["main.Grows"] == 2000
     # The container's file has been replaced, as by a new image: what runs is still there.
     os.replace(shutil.copy(sys.executable, tmp_path / "other"), tmp_path / "root/app")
-    assert grows(ask("pid", str(contained), *show)) == 2000
+    assert grows(ask("pid", pid, *show)) == 2000
+    # The kernel records its growths there, too.
+    command = [sys.executable, "-I", "-S", str(pyz), "pid", pid, "-c", "hmap-trace main.Grows -n 3 --json"]
+    trace = subprocess.Popen(command, cwd="/", stdout=subprocess.PIPE, text=True)
+    assert contained.stdin is not None and contained.stdout is not None
+    for _ in range(2000):
+        contained.stdin.write("add 2000\n")
+        contained.stdin.flush()
+        contained.stdout.readline()
+        if trace.poll() is not None:
+            break
+        time.sleep(0.01)
+    data = json.loads(trace.communicate(timeout=60)[0])["data"]
+    assert (data["method"], data["count"], data["lines"][0]["location"]["function"]) == ("uprobes", 3, "main.main")

@@ -46,7 +46,9 @@ def check(line: str, truth: Path, ended: set[str]) -> Any:
     )
     assert found == wanted, (found - wanted, wanted - found)
     assert len(own) > 200
-    assert len(data["growths"]) == data["count"] <= data["stops"]
+    assert len(data["growths"]) == data["count"] <= data["hits"]
+    assert data["stops"] == (0 if data["method"] == "uprobes" else data["hits"])
+    assert data["lost"] == 0
     assert data["ended"] in ended
     for one in data["lines"]:
         alike = [g for g in data["growths"] if (g["location"], g["type"]) == (one["location"], one["type"])]
@@ -87,7 +89,9 @@ def line_of(output: str) -> str:
 def test_every_growth_in_gdb(system_gdb: Gdb, toolchain: Row, tmp_path: Path) -> None:
     binary, truth = toolchains.build("grows", toolchain, optimised=True), tmp_path / "truth"
     said = in_gdb(system_gdb, binary, truth, "run", COMMAND, "echo after\\n", "maint info breakpoints", "continue")
-    check_sizes(check(line_of(said), truth, {"stopped"}), binary)
+    data = check(line_of(said), truth, {"stopped"})
+    assert data["method"] == "uprobes", data["instead"]
+    check_sizes(data, binary)
     before, after = said.split("after\n")
     # JSON, and nothing of gdb's about the stop.
     assert before.splitlines()[-1].startswith("{")
@@ -102,7 +106,9 @@ def in_delve(dlv: Dlv, binary: Path, truth: Path, direct: bool = True) -> None:
         resume(session, "continue")
         outcome = console.execute(COMMAND)
         assert outcome.error is None, outcome.error
-        check(outcome.output, truth, {"stopped"})
+        data = check(outcome.output, truth, {"stopped"})
+        told = None if direct else "the process is not known to be on this machine"
+        assert (data["method"], data["instead"]) == ("uprobes" if direct else "breakpoints", told)
         assert left(session) == []
 
 
@@ -119,7 +125,8 @@ def test_every_growth_over_delve(dlv: Dlv, toolchain: Row, tmp_path: Path) -> No
 
 def test_every_growth_of_plain_builds(both_layouts: Row, system_gdb: Gdb, dlv: Dlv, tmp_path: Path) -> None:
     binary, truth = toolchains.build("grows", both_layouts, optimised=False), tmp_path / "truth"
-    check(line_of(in_gdb(system_gdb, binary, truth, "run", COMMAND)), truth, {"stopped"})
+    said = in_gdb(system_gdb, binary, truth, "run", f"{COMMAND} --by breakpoints")
+    assert check(line_of(said), truth, {"stopped"})["method"] == "breakpoints"
     in_delve(dlv, binary, truth, direct=False)
 
 
@@ -271,26 +278,3 @@ def test_at_the_prompt_of_dlv(swiss_go: Row, dlv: Dlv, tmp_path: Path) -> None:
         "unrecovered-panic",
     ]
     terminal.child.close(force=True)
-
-
-# -- what can't run ----------------------------------------------------------------------------------------
-
-
-TOLD = "hmap-trace takes a live process in gdb or Delve"
-
-
-def test_a_process_without_a_debugger(system_go: Row) -> None:
-    binary = toolchains.small(ENDLESS, system_go, edits={"runtime.Breakpoint()": "runtime.GC()"})
-    running = subprocess.Popen([str(binary)], stdout=subprocess.DEVNULL)
-    try:
-        found = subprocess.run(
-            [str(ROOT / "bin" / "gomap"), "pid", str(running.pid), "-c", "hmap-trace"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert found.stdout == ""
-        assert found.stderr.endswith(f"without a debugger the process can't be stopped at a function: {TOLD}\n")
-    finally:
-        running.kill()
-        running.wait()

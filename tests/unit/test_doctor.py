@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from direct import doctor
 from gomap.errors import UsageError
 from gomap.results.doctor import Check
+from gomap.trace import bpf
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,25 @@ def test_settings(
     for check, mend in zip((yama, core), mends):
         assert (check.mend or "").endswith(mend or "") and (check.mend is None) == (mend is None)
     assert "are truncated at 1.0 MiB" in limit.what and limit.mend == "ulimit -c unlimited"
+
+
+@pytest.mark.parametrize(
+    ("number", "what"),
+    [
+        (errno.EPERM, "permission denied: uprobes need CAP_SYS_ADMIN, which root has"),
+        (errno.EINVAL, "this kernel is too old: uprobes with a ring buffer need Linux 5.11"),
+        (errno.ENOSYS, "uprobes need a Linux kernel on amd64 that has them, and eBPF"),
+        (errno.ENOMEM, "the kernel refuses a uprobe: bpf: Cannot allocate memory"),
+    ],
+)
+def test_uprobes(number: int, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(size: int) -> bpf.Ring:
+        raise bpf.Refused("bpf", number)
+
+    monkeypatch.setattr(bpf, "Ring", refuse)
+    check = doctor.traces()
+    assert (check.name, check.state, check.mend) == ("uprobes", "advice", None)
+    assert check.what.startswith(f"hmap-trace needs gdb or Delve, and stops the program at each growth: {what}")
 
 
 def script(place: Path, text: str) -> str:

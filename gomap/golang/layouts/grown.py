@@ -45,6 +45,9 @@ class Growths(Protocol):
     def map_and_type(self, function: str, arguments: Sequence[int]) -> tuple[int, int]:
         """Addresses of the header and of the map type's descriptor (*abi.MapType)."""
 
+    def pointed(self, function: str) -> Sequence[tuple[int, int]]:
+        """The arguments whose memory `read` needs, by their number, each with the bytes there; the header's first."""
+
     def read(self, function: str, arguments: Sequence[int], shape: Any, read: Read) -> Growth:
         """What grows. shape: of the map's type. Raises MemoryFault, GomapError."""
 

@@ -26,6 +26,10 @@ class ClassicGrowths:
         t, h = arguments
         return h, t
 
+    def pointed(self, function: str) -> Sequence[tuple[int, int]]:
+        """As Growths.pointed: the header."""
+        return [(1, self.rules.header.size)]
+
     def read(self, function: str, arguments: Sequence[int], shape: ClassicShape, read: Read) -> Growth:
         """The growth that runtime.hashGrow, just entered with these arguments, begins.
 

@@ -30,6 +30,11 @@ class SwissGrowths:
         """*internal/runtime/maps.Map and *abi.MapType, from the arguments of (*Map).growToTable or (*table).rehash."""
         return arguments[0 if function == FIRST else 2], arguments[1]
 
+    def pointed(self, function: str) -> Sequence[tuple[int, int]]:
+        """As Growths.pointed: the header, and the table that is too small."""
+        header = self.rules.header.size
+        return [(0, header)] if function == FIRST else [(2, header), (0, self.table.size)]
+
     def read(self, function: str, arguments: Sequence[int], shape: SwissShape, read: Read) -> Growth:
         """The growth that growToTable or rehash, just entered with these arguments, begins.
 
