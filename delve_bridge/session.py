@@ -248,6 +248,11 @@ class Session:
         return self.build.memory(self._stop and self._stop.moment)
 
     @property
+    def arch(self) -> Arch:
+        """The program's machine. Raises NoDebugInfo."""
+        return self.build.arch
+
+    @property
     def direct(self) -> bool:
         """Whether memory is read past Delve."""
         return self.build.direct

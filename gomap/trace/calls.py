@@ -94,7 +94,7 @@ class Calls:
         """The register of that argument, from 0."""
         return self._arguments[argument]
 
-    def of_goroutine(self) -> list[Pointed]:
+    def pointed_to_by_g(self) -> list[Pointed]:
         """The memory that `goroutine` reads."""
         return [] if self._goid is None else [Pointed(self._g, sum(self._goid))]
 

@@ -100,7 +100,7 @@ class GrowthTrace:
         pointed, only = {}, {}
         for address, name in self._named.items():
             arguments = [(self._calls.register_of(i), size) for i, size in self._growths.pointed(name)]
-            pointed[address] = [*(Pointed(*one) for one in arguments), *self._calls.of_goroutine()]
+            pointed[address] = [*(Pointed(*one) for one in arguments), *self._calls.pointed_to_by_g()]
             if self._wanted is not None:
                 only[address] = arguments[0][0], self._wanted
         return Stops(list(self._named), None, pointed, only)
