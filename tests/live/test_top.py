@@ -105,7 +105,7 @@ def check_shapes(asked: Session, answer: Mapping[str, Any]) -> None:
     # One line a row, as wide as the screen: what is cut is said.
     narrow = asked.at("all", WITH_STD).output.splitlines()
     table = narrow[narrow.index("") + 1 : next(i for i, line in enumerate(narrow) if line.startswith("  held    "))]
-    several = sum(int(line.split()[4].replace(",", "")) for line in table[1:] if not line.startswith("  map "))
+    several = sum(int(line.split()[4].replace(",", "")) for line in table[1:] if line and not line.startswith("  map "))
     assert several == len(listed) and all(len(line) <= 80 for line in narrow)
     # Some of the users' maps are shared by two package variables: of one of them it is told by which.
     number = 16
