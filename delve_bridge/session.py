@@ -239,6 +239,11 @@ class Session:
         return register
 
     @property
+    def arch(self) -> Arch:
+        """The program's byte order, pointer size and machine."""
+        return self.build.arch
+
+    @property
     def breaker(self) -> DelveBreaker:
         """What sets breakpoints that stay."""
         return DelveBreaker(self)
