@@ -329,6 +329,51 @@ def notes(data: Data, elf: Elf, wanted: int) -> Iterator[bytes]:
             at = start + (size + 3) // 4 * 4
 
 
+_GNU_BUILD_ID, _GO_BUILD_ID = (b"GNU", 3), (b"Go", 4)
+#: Bytes of a program or core that are looked at for its build IDs: the linker puts them in front.
+MAX_HEAD = 1 << 16
+
+
+def build_ids(data: Data, start: int = 0) -> tuple[str | None, str | None]:
+    """(GNU's build ID in hexadecimal, Go's) of the program whose file begins at `start`, as a core file has its first
+    pages too. None where it has none. Raises BadElf."""
+    head = data[start : start + MAX_HEAD]
+    elf = parse(head)
+    found: dict[tuple[bytes, int], bytes] = {}
+    for segment in (s for s in elf.segments if s.kind == _NOTE):
+        at, end = segment.offset, min(segment.offset + segment.size, len(head))
+        while at + 12 <= end:
+            name, size, kind = struct.unpack_from(elf.order + "III", head, at)
+            begin = at + 12 + (name + 3) // 4 * 4
+            if begin + size <= end:
+                found.setdefault((head[at + 12 : at + 12 + name].rstrip(b"\0"), kind), bytes(head[begin : begin + size]))
+            at = begin + (size + 3) // 4 * 4
+    gnu, go = found.get(_GNU_BUILD_ID), found.get(_GO_BUILD_ID)
+    return gnu.hex() if gnu else None, go.decode("ascii", "replace") if go else None
+
+
+def has_code(data: Data) -> bool:
+    """Whether the program's code is in the file: not in one that has its debug information alone. Raises BadElf."""
+    parsed = parse(data)
+    return any(one.address <= parsed.entry < one.address + one.size for one in parsed.loaded)
+
+
+def build_ids_in_core(data: Data) -> tuple[str | None, str | None]:
+    """The same of the Go program that dumped this core. Raises BadElf."""
+    others: tuple[str | None, str | None] = None, None
+    for segment in parse(data).loaded:
+        if data[segment.offset : segment.offset + 4] != b"\x7fELF":
+            continue
+        try:
+            found = build_ids(data, segment.offset)
+        except BadElf:
+            continue
+        if found[1]:
+            return found
+        others = found if not any(others) else others
+    return others
+
+
 def why_no_core(path: str) -> str | None:
     """Why this file is not a core file that can be looked at, and what to do; None when it is one."""
     if not os.path.isfile(path):

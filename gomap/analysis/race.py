@@ -137,11 +137,11 @@ def search(target: Target, progress: Progress = silent) -> Searched:
             if one is not None:
                 searched.inside.append(one)
             if goroutine.id in dead:
-                level = _told_level(owners, stack.frames, _callers_level(stack.frames, 0))
+                frame = own_frame(owners, stack.frames)
                 if one is not None and one.fatal and not one.left and one.caller is not None:
                     searched.died_at[goroutine.id] = one.caller
-                elif level is not None:
-                    searched.died_at[goroutine.id] = stack.frames[level]
+                elif frame is not None:
+                    searched.died_at[goroutine.id] = frame
             if goroutine.id in dead or goroutine.thread is not None:
                 first.append(stack)
             else:
@@ -371,6 +371,12 @@ def _inside(
         newest=newest,
         stack=stack,
     )
+
+
+def own_frame(owners: Modules, frames: Sequence[Frame]) -> Frame | None:
+    """The newest frame of the program's own module, else of a module that it depends on, else outside of the runtime."""
+    level = _told_level(owners, frames, _callers_level(frames, 0))
+    return None if level is None else frames[level]
 
 
 def _callers_level(frames: Sequence[Frame], start: int) -> int | None:

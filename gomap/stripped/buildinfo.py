@@ -16,12 +16,13 @@ MAX_TEXT = 1 << 20
 @dataclass(frozen=True)
 class BuildInfo:
     """version: as runtime.buildVersion has it. version_at, modules_at: address in the file and length of that text and
-    of runtime.modinfo's."""
+    of runtime.modinfo's. path: of the main package."""
 
     version: str
     version_at: tuple[int, int]
     modules_at: tuple[int, int]
     settings: dict[str, str]
+    path: str | None = None
 
     @property
     def minor(self) -> int | None:
@@ -57,4 +58,6 @@ def read(data: elf.Data) -> BuildInfo | None:
         except IndexError:
             continue
         settings = re.findall(r"^build\t([^=\n]+)=(.*)$", text, re.M)
-        return BuildInfo(version, (at + start + move, length), (at + behind + move, own), dict(settings))
+        path = re.search(r"^path\t(.+)$", text, re.M)
+        places = (at + start + move, length), (at + behind + move, own)
+        return BuildInfo(version, *places, dict(settings), path[1] if path else None)

@@ -1,0 +1,1 @@
+"""Many core files at once: gomap triage and gomap sql."""

@@ -1,0 +1,114 @@
+"""Core files wherever they are: paths, patterns and directories, and URLs that fsspec opens."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from gomap.errors import GomapError
+from gomap.human import one_line
+
+#: Bytes of disk that are left free, and that are copied at once.
+SPARE, CHUNK = 256 << 20, 1 << 20
+EXTRA = "python3 -m pip install 'gomap[fleet]'"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A core file. core: its path or URL. size: bytes. taken: when it was written, in seconds since 1970. version: text
+    that is another one when the file has changed."""
+
+    core: str
+    size: int
+    taken: float | None
+    version: str
+
+
+def package(name: str, what: str) -> Any:
+    """The optional package of that name. Raises GomapError. what: what needs it."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        missing = (error.name or name).partition(".")[0]
+        raise GomapError(f"{what} needs {missing}: {EXTRA}") from error
+
+
+def found(names: Sequence[str]) -> Iterator[Found]:
+    """The core files that the names stand for, each once. Raises GomapError where one stands for none."""
+    fsspec = package("fsspec", "gomap triage")
+    seen: set[str] = set()
+    for name in names:
+        number = 0
+        try:
+            for one in _of(fsspec, name):
+                number += 1
+                if one.core not in seen:
+                    seen.add(one.core)
+                    yield one
+        except ImportError as error:
+            raise GomapError(f"{name} can't be opened: {one_line(str(error))}") from error
+        except OSError as error:
+            raise GomapError(f"{name} can't be read: {one_line(str(error.strerror or error))}") from error
+        except ValueError as error:
+            raise GomapError(f"{name} can't be opened: {one_line(str(error))}") from error
+        if not number:
+            raise GomapError(f"{name}: no such file")
+
+
+def _of(fsspec: Any, name: str) -> Iterator[Found]:
+    fs, path = fsspec.core.url_to_fs(name)
+    is_local = "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,)) and "::" not in name
+    chain = name.partition("::")[2]
+    if fs.isdir(path):
+        listed = fs.find(path, detail=True)
+    elif any(c in path for c in "*?[") and not fs.exists(path):
+        listed = fs.glob(path, detail=True)
+    else:
+        listed = {path: fs.info(path)}
+    for each, info in sorted(listed.items()):
+        if info.get("type") not in ("file", "other", None):
+            continue
+        core = os.path.abspath(each) if is_local else fs.unstrip_protocol(each) + (f"::{chain}" if chain else "")
+        yield Found(core, int(info.get("size") or 0), _written(info), _version(info))
+
+
+def _written(info: dict[str, Any]) -> float | None:
+    for name in ("mtime", "LastModified", "last_modified", "updated", "created"):
+        value = info.get(name)
+        if isinstance(value, (int, float)):
+            return float(value)
+        if hasattr(value, "timestamp"):
+            return float(value.timestamp())
+    return None
+
+
+def _version(info: dict[str, Any]) -> str:
+    marks = [info.get(name) for name in ("size", "ETag", "etag", "md5Hash", "crc", "CRC", "mtime", "LastModified", "updated")]
+    return "|".join("" if mark is None else str(mark) for mark in marks)
+
+
+def local(core: str, folder: str) -> str:
+    """The core file on this machine: itself, or a copy in the folder. Raises GomapError, OSError."""
+    if "://" not in core:
+        return core
+    fsspec = package("fsspec", "a core file at a URL")
+    path = os.path.join(folder, os.path.basename(core.partition("::")[0]) or "core")
+    try:
+        with fsspec.open(core, "rb") as remote, open(path, "wb") as copy:
+            while data := remote.read(CHUNK):
+                if data.count(0) == len(data):
+                    copy.seek(len(data), os.SEEK_CUR)  # a hole
+                else:
+                    copy.write(data)
+                if shutil.disk_usage(folder).free < SPARE:
+                    raise GomapError(f"{core} does not fit on the disk with {folder}: set TMPDIR")
+            copy.truncate()
+    except GomapError:
+        raise
+    except Exception as error:  # of the packages for its protocol, whose errors are of kinds of their own
+        raise GomapError(f"{core} can't be read: {one_line(f'{type(error).__name__}: {error}')}") from error
+    return path

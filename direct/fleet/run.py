@@ -1,0 +1,175 @@
+"""One run over many cores: those that are not read yet are tasks of Dask, and each answer is kept as it arrives."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from direct.fleet.dataset import Dataset
+from direct.fleet.fetch import Found, package
+from direct.fleet.read import stamp
+from direct.fleet.work import read_core, version
+from gomap import __version__
+from gomap.errors import GomapError
+from gomap.human import one_line
+from gomap.progress import Progress
+from gomap.results.encode import encode
+from gomap.results.fields import fields_of
+from gomap.results.fleet import CoreOfFleet
+
+#: Tasks that the scheduler has at once, for each thread of a worker.
+AHEAD = 8
+#: How often a core is tried whose worker or server is killed.
+TRIES = 3
+#: Seconds until an existing scheduler has to answer, and until its workers have to.
+PATIENCE = 30
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked for. memory: bytes, time: seconds that the process of one core may take."""
+
+    programs: Sequence[str]
+    workers: int
+    scheduler: str | None
+    memory: int
+    time: float
+    maps: int
+    with_keys: bool
+
+
+@dataclass
+class Done:
+    """What a run has done. kept: cores that were read by an earlier run."""
+
+    read: int = 0
+    kept: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    workers: int = 0
+    left: list[Found] = field(default_factory=list)
+
+
+def todo(plan: Plan, dataset: Dataset, cores: Sequence[Found]) -> tuple[list[Found], int]:
+    """(the cores to read, how many are known). A core is read again that has changed, that failed, or that other
+    options were given for."""
+    left = []
+    for one in cores:
+        known = dataset.known(one.core)
+        if known is None or known["core"]["state"] == "failed" or known["asked"] != _mark(plan, one, known):
+            left.append(one)
+    return left, len(cores) - len(left)
+
+
+def _mark(plan: Plan, one: Found, answer: dict[str, Any]) -> list[Any]:
+    """What the answer depends on. The limits count where they were reached."""
+    limits = [plan.memory, plan.time] if answer["core"]["state"] != "read" else []
+    return [__version__, one.version, plan.maps, plan.with_keys, *limits]
+
+
+def read_all(plan: Plan, dataset: Dataset, cores: Sequence[Found], done: Done, progress: Progress) -> None:
+    """Reads the cores. Each answer is written as soon as it is there. Raises GomapError, KeyboardInterrupt."""
+    distributed = package("distributed", "gomap triage")
+    waiting = iter(cores)
+    with _client(distributed, plan) as client:
+        threads = max(sum(client.nthreads().values()), 1)
+        done.workers = threads
+        every = distributed.as_completed(with_results=False)
+        asked: dict[str, Found] = {}
+
+        def submit() -> None:
+            one = next(waiting, None)
+            if one is None:
+                return
+            job = {
+                "core": one.core, "programs": list(plan.programs), "memory": plan.memory, "time": plan.time,
+                "maps": plan.maps, "with_keys": plan.with_keys,
+            }  # fmt: skip
+            future = client.submit(read_core, job, pure=False, retries=TRIES)
+            asked[future.key] = one
+            every.add(future)
+
+        for _ in range(AHEAD * threads):
+            submit()
+        for future in every:
+            one = asked.pop(future.key)
+            answer = _answered(future)
+            _complete(plan, one, answer)
+            dataset.keep(one.core, answer)
+            done.read += 1
+            done.failed += answer["core"]["state"] == "failed"
+            progress("cores", done.read, len(cores))
+            future.release()
+            submit()
+
+
+def _answered(future: Any) -> dict[str, Any]:
+    """The answer of a task; that of a core that Dask has given up has an error."""
+    if future.status == "finished":
+        answer: dict[str, Any] = future.result()
+        return answer
+    error = future.exception()
+    why = f"{type(error).__name__}: {error}" if error is not None else future.status
+    if type(error).__name__ == "KilledWorker":
+        why = "each worker that read it was killed"
+    return {"core": {"seconds": 0.0, "cpu": 0.0, "memory": 0}, "errors": [one_line(why)], "opened": False}
+
+
+def _complete(plan: Plan, one: Found, answer: dict[str, Any]) -> None:
+    """Adds to an answer what is known here."""
+    errors, core = answer.pop("errors"), answer["core"]
+    state = "read" if not errors else "partly" if answer["opened"] else "failed"
+    row = dict.fromkeys(each.name for each in fields_of(CoreOfFleet))
+    row.update(
+        core, core=one.core, size=one.size, taken=None if one.taken is None else stamp(one.taken), state=state,
+        error="; ".join(errors) or None, sent=bool(core.get("sent")),
+    )  # fmt: skip
+    answer["core"] = row
+    answer["asked"] = _mark(plan, one, answer)
+
+
+@contextlib.contextmanager
+def _client(distributed: Any, plan: Plan) -> Iterator[Any]:
+    """A client of the scheduler that was named, or of one here. Raises GomapError."""
+    dask: Any = package("dask", "gomap triage")
+    quiet = {
+        "distributed.logging": {"distributed": "critical", "distributed.nanny": "critical", "bokeh": "critical"},
+        "distributed.scheduler.allowed-failures": TRIES,
+        "distributed.comm.timeouts.connect": f"{PATIENCE}s",
+    }
+    if plan.scheduler is not None:
+        with dask.config.set(quiet), _connected(distributed, plan.scheduler) as client:
+            yield client
+        return
+    with dask.config.set(quiet):
+        cluster = distributed.LocalCluster(
+            n_workers=plan.workers, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None,
+            memory_limit=0, silence_logs=50,
+        )  # fmt: skip
+        with cluster, distributed.Client(cluster) as client:
+            yield client
+
+
+@contextlib.contextmanager
+def _connected(distributed: Any, address: str) -> Iterator[Any]:
+    try:
+        client = distributed.Client(address, timeout=PATIENCE)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise GomapError(f"no Dask scheduler answers at {address}: {one_line(str(error))}") from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=PATIENCE)
+        except TimeoutError as error:
+            raise GomapError(f"the scheduler at {address} has no workers") from error
+        try:
+            other = client.submit(version, pure=False).result(timeout=PATIENCE)
+        except Exception as error:  # the worker's, of any kind
+            raise GomapError(f"the workers of {address} can't run gomap: {one_line(str(error))}: {_INSTALL}") from error
+        if other != __version__:
+            raise GomapError(f"the workers of {address} have gomap {other}, and this is {__version__}: {_INSTALL}")
+        yield client
+
+
+_INSTALL = "install the same gomap[fleet] for them"
