@@ -10,6 +10,8 @@ usage: gomap pid PID [-c COMMAND]           read the maps of a process, which ke
        gomap FILE [-c COMMAND]              open a map that hmap-record saved
        gomap diff A B [OPTIONS]             compare two files: snapshots, recorded maps or core files
        gomap top PID                        watch the maps of a process, ranked, on a screen that refreshes
+       gomap triage CORE ... --out DIR      read many core files: what their programs died of, and which maps grow
+       gomap sql DIR QUERY                  ask the tables that gomap triage wrote
        gomap doctor [PROG|CORE|PID ...]     say what is missing on this machine, and the command that fixes it
        gomap gdbinit                        print the line to add to gdb's initialization file
        gomap zipapp [FILE]                  write gomap.pyz, one file that needs only Python, for containers
@@ -28,6 +30,8 @@ PARTS = {
     "core": "direct.main",
     "diff": "direct.diff",
     "top": "direct.top",
+    "triage": "direct.fleet.main",
+    "sql": "direct.fleet.main",
     "doctor": "direct.doctor",
     "gdbinit": "direct.package",
     "zipapp": "direct.package",

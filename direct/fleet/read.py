@@ -57,7 +57,7 @@ OF_RUNTIME = (
     "all goroutines are asleep",
     "sync: ",
 )
-HIDDEN = "a value of the program's own"
+HIDDEN = "panic with a value of the program's own"
 _NUMBER = re.compile(r"0x[0-9a-fA-F]+|\d+")
 #: What is given the rows as they are known: {"core": fields of its row} or {table: rows}.
 Emit = Callable[[dict[str, Any]], None]
@@ -337,7 +337,7 @@ def _cause(known: _Known, job: Job) -> dict[str, Any]:
             at = at or _at(place.function, place.file, place.line)
     if key is not None:
         row |= {"map": key.map, "map_type": key.type, "map_by": by}
-    return {**row, "at": at}
+    return {**row, "place": at}
 
 
 def _at(function: str | None, file: str | None, line: int | None) -> str | None:
@@ -351,7 +351,7 @@ def _said(death: DeathRow, with_keys: bool) -> tuple[str | None, str]:
     if message is None:
         return None, f"{death.kind}: its text could not be read"
     if hidden and not with_keys:
-        return None, f"{death.kind}: {HIDDEN}"
+        return None, HIDDEN
     what = f"{'signal' if death.kind == 'signal' else f'{death.kind}:'} {one_line(message)}"
     if not hidden or death.kind != "panic":
         what = _NUMBER.sub("N", what)

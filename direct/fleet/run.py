@@ -17,7 +17,7 @@ from gomap.human import one_line
 from gomap.progress import Progress
 from gomap.results.encode import encode
 from gomap.results.fields import fields_of
-from gomap.results.fleet import CoreOfFleet
+from gomap.results.fleet import COLUMNS, CoreOfFleet
 
 #: Tasks that the scheduler has at once, for each thread of a worker.
 AHEAD = 8
@@ -66,7 +66,7 @@ def todo(plan: Plan, dataset: Dataset, cores: Sequence[Found]) -> tuple[list[Fou
 def _mark(plan: Plan, one: Found, answer: dict[str, Any]) -> list[Any]:
     """What the answer depends on. The limits count where they were reached."""
     limits = [plan.memory, plan.time] if answer["core"]["state"] != "read" else []
-    return [__version__, one.version, plan.maps, plan.with_keys, *limits]
+    return [__version__, COLUMNS, one.version, plan.maps, plan.with_keys, *limits]
 
 
 def read_all(plan: Plan, dataset: Dataset, cores: Sequence[Found], done: Done, progress: Progress) -> None:

@@ -45,8 +45,7 @@ def _server() -> subprocess.Popen[str]:
     server: subprocess.Popen[str] | None = getattr(_own, "server", None)
     if server is not None and server.poll() is None:
         return server
-    root = str(Path(__file__).absolute().parents[2])
-    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(Path(__file__).absolute().parents[2]), *filter(None, sys.path)])
     # Threads of its libraries would not be there in the processes that are forked from it.
     env = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     _own.server = subprocess.Popen(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Annotated, Optional
+from zlib import crc32
 
 from gomap.results.fields import Address, Word
 
@@ -45,7 +46,7 @@ class CoreOfFleet:
     line: Annotated[Optional[int], "the line"]
     operation: Annotated[Optional[Word], "the map operation that ended: `read`, `write`, `delete`, `iterate`, `clear` or `grow`"]
     sent: Annotated[bool, "of a signal: whether a process sent it, so that the line does not say why"]
-    at: Annotated[
+    place: Annotated[
         Optional[str],
         "the line to look at: where it died; of a signal that was sent, where a variable holds `map`; null of a package "
         "variable then",
@@ -171,7 +172,7 @@ class AdviceOfFleet:
     map: Annotated[Optional[str], "the map, as in maps; null of several maps"]
     type: Annotated[Optional[str], "its type"]
     maps: Annotated[int, "how many maps it is about"]
-    do: Annotated[str, "what to change"]
+    change: Annotated[str, "what to change"]
     held: Annotated[int, "bytes of the heap that are free then"]
     allocated: Annotated[int, "bytes that are not allocated while the map grows"]
     scanned: Annotated[int, "bytes that each collection does not scan"]
@@ -188,3 +189,5 @@ TABLES: dict[str, type] = {
     "findings": FindingOfFleet,
     "advice": AdviceOfFleet,
 }
+#: Changes with the tables' columns: what was written with others is written again.
+COLUMNS = format(crc32(repr({name: list(row.__annotations__) for name, row in TABLES.items()}).encode()), "08x")

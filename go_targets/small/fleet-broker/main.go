@@ -49,7 +49,7 @@ func main() {
 	for i := 0; i < 150+seed%20; i++ {
 		subscribe(100, make(chan bool))
 	}
-	planted("leaked", "pending", "map[int]main.message", "main.subscribe.func1", 22, 150+seed%20)
+	planted("leaked", "", "map[int]main.message", "main.subscribe.func1", 22, 150+seed%20)
 	time.Sleep(10 * time.Millisecond) // the goroutines run until they wait
 	syscall.Kill(os.Getpid(), syscall.SIGABRT)
 	time.Sleep(time.Hour)

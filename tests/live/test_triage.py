@@ -1,0 +1,182 @@
+"""gomap triage over cores of programs that die in known ways: the clusters are what was planted, whatever is
+interrupted, killed, damaged or missing on the way."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import fleet, schedulers
+from tests.support.fleet import Dumped
+from tests.support.schedulers import Scheduler
+from tests.support.toolchains import ROOT, Row
+
+CORES = 27
+TRIAGE = (sys.executable, "-m", "direct", "triage")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    pipe = subprocess.PIPE
+    command = [*TRIAGE, *map(str, arguments)]
+    return subprocess.Popen(command, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
+
+
+def gomap(*arguments: object, status: int = 0) -> str:
+    command = [sys.executable, "-m", "direct", *map(str, arguments)]
+    run = subprocess.run(command, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+    assert run.returncode == status, run.stdout + run.stderr
+    return run.stdout if not status else run.stderr
+
+
+def answers(out: Path) -> dict[str, int]:
+    """The files with answers, and when each was written."""
+    found = {}
+    for path in (out / "read").glob("*/*.json.gz"):
+        found[path.name] = path.stat().st_mtime_ns
+    return found
+
+
+def until(process: subprocess.Popen[str], happens: Callable[[], bool], folder: Path) -> None:
+    end = time.monotonic() + 180
+    while not happens():
+        assert process.poll() is None, (process.communicate(), schedulers.log(folder))
+        assert time.monotonic() < end, schedulers.log(folder)
+        time.sleep(0.02)
+
+
+def clusters(told: Any) -> dict[tuple[Any, ...], int]:
+    return {
+        tuple(one[name] for name in ("cause", "program", "map", "type", "map_by", "place")): one["cores"]
+        for one in told["clusters"]
+    }
+
+
+@pytest.fixture(scope="module")
+def dead(swiss_go: Row, tmp_path_factory: pytest.TempPathFactory) -> list[Dumped]:
+    folder = tmp_path_factory.mktemp("fleet")
+    programs = fleet.build(swiss_go, folder / "programs")
+    found = list(fleet.cores(programs, CORES, folder / "cores"))
+    # One that stands out: the planted build 1 has 1,000 entries.
+    found += [fleet.dump(programs[3], "grows", 100 + i, folder / "cores" / f"core.1{i:03d}") for i in range(3)]
+    found.append(fleet.dump(programs[3], "outlier", 7, folder / "cores" / "core.2000"))
+    return found
+
+
+def test_triage(dead: list[Dumped], tmp_path: Path) -> None:
+    folder, out = dead[0].core.parent, tmp_path / "out"
+    programs = dead[0].program.parent
+    with schedulers.scheduler(tmp_path) as dask:
+        first, _ = dask.worker(), dask.worker()
+        arguments = (folder, "--programs", programs, "--out", out, "--scheduler", dask.address, "--json")
+        check_interrupted(start(*arguments), out, tmp_path)
+        before = answers(out)
+        told = check_killed(start(*arguments), out, tmp_path, first, dask)
+    after = answers(out)
+    assert {name: after[name] for name in before} == before  # they were not read again
+    assert (told["counts"]["before"], told["counts"]["now"]) == (len(before), len(dead) - len(before))
+    assert told["counts"]["read"] == len(dead) and told["failures"] == []
+    assert clusters(told) == Counter(one.cluster for one in dead)
+    check_maps(told, dead)
+    check_tables(out, dead)
+    check_changed(dead, out)
+
+
+def check_interrupted(process: subprocess.Popen[str], out: Path, folder: Path) -> None:
+    until(process, lambda: len(answers(out)) > 2, folder)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    read = len(answers(out))
+    assert said == ("", f"gomap: interrupted: {read} of {CORES + 4} cores are read; run it again to go on\n")
+    assert not (out / "tables").exists()
+
+
+def check_killed(
+    process: subprocess.Popen[str], out: Path, folder: Path, worker: subprocess.Popen[bytes], dask: Scheduler
+) -> Any:
+    have = len(answers(out))
+    until(process, lambda: len(answers(out)) > have + 2, folder)
+    assert len(answers(out)) < CORES, "it is over before its worker is killed"
+    worker.kill()
+    worker.wait()
+    said = process.communicate(timeout=300)
+    assert (process.returncode, said[1]) == (0, ""), (said, schedulers.log(folder))
+    answer = json.loads(said[0])
+    assert (answer["schema"], answer["command"]) == ("gomap/1", "gomap triage")
+    return answer["data"]
+
+
+def check_maps(told: Any, dead: list[Dumped]) -> None:
+    """The planted map grows from build to build, one core's stands out, one is corrupt, and goroutines pile up."""
+    (grown,) = told["grown"]
+    entries: dict[int, list[int]] = {}
+    for one in dead:
+        if one.truth["cause"] in ("grows", "outlier"):
+            entries.setdefault(one.truth["build"], []).append(one.truth["entries"])
+    medians = [sorted(entries[build])[len(entries[build]) // 2] for build in (1, 2, 3)]
+    assert (grown["program"], grown["map"]) == ("fleet-metrics", "main.Registry.series")
+    assert [one["entries"] for one in grown["builds"]] == medians
+    odd = next(one for one in dead if one.truth["cause"] == "outlier")
+    (stands_out,) = told["odd"]
+    assert (stands_out["map"], stands_out["entries"]) == ("main.Registry.series", odd.truth["entries"])
+    assert (stands_out["cores"], stands_out["of"], stands_out["example"]) == (1, len(entries[1]), str(odd.core))
+    (damaged,) = told["damaged"]
+    assert (damaged["program"], damaged["map"], damaged["cores"]) == ("fleet-broker", "main.Topics", 3)
+    leaked = [one for one in dead if one.truth["cause"] == "leaked"]
+    (crowd,) = told["crowds"]
+    assert (crowd["most"], crowd["cores"]) == (max(one.truth["entries"] for one in leaked), len(leaked))
+    assert crowd["place"] == leaked[0].cluster[-1]
+
+
+def check_tables(out: Path, dead: list[Dumped]) -> None:
+    """What each program said of its map is in the tables; and nothing of its keys and values in any file."""
+    query = "SELECT core, max(m.entries) FROM cores c JOIN maps m USING (core) WHERE m.map = c.map GROUP BY core"
+    rows = dict(json.loads(gomap("sql", out, query, "--json"))["data"]["rows"])
+    for one in dead:
+        if one.truth["cause"] in ("race", "grows", "outlier"):
+            assert rows[str(one.core)] == one.truth["entries"]
+    assert gomap("sql", out, "SELECT count(*) AS n FROM cores", "--csv") == f"n\n{len(dead)}\n"
+    held = gomap("sql", out, "SELECT sum(holders) FROM holders WHERE function = 'main.subscribe.func1'", "--csv")
+    assert held.split()[1] == str(sum(one.truth["entries"] for one in dead if one.truth["cause"] == "leaked"))
+    secrets = ("topics lost", "request1", "topic1", "user1", "label1")
+    texts = [gzip.decompress(path.read_bytes()).decode() for path in (out / "read").glob("*/*.json.gz")]
+    texts += [(out / "report.txt").read_text(), (out / "report.json").read_text()]
+    assert not [one for one in secrets for text in texts if one in text]
+
+
+def check_changed(dead: list[Dumped], out: Path) -> None:
+    """A changed core is read again, and no other; a core that fails is a row, and is tried again. With a cluster here."""
+    folder = out.parent / "others"
+    folder.mkdir()
+    shutil.copy2(dead[0].core, folder / "core")
+    (folder / "text").write_text("not a core file\n")
+    (folder / "packed.gz").write_bytes(gzip.compress(dead[1].core.read_bytes(), 1))
+    (folder / "short").write_bytes(dead[2].core.read_bytes()[:100_000])
+    arguments = ("triage", dead[2].core.parent / "core.000?", folder, "--programs", dead[0].program.parent, "--out", out)
+    told = json.loads(gomap(*arguments, "--workers", 1, "--json"))["data"]
+    assert (told["counts"]["before"], told["counts"]["now"], told["counts"]["failed"]) == (10, 4, 1), told["counts"]
+    (error,) = told["failures"]
+    assert error["example"] == str(folder / "text") and "not a core file" in error["error"]
+    wanted = Counter(one.cluster for one in (*dead, dead[0], dead[1]))
+    found = clusters(told)
+    assert {key: found[key] for key in wanted} == wanted
+    shutil.copy2(dead[6].core, folder / "core")
+    (folder / "text").write_bytes(dead[0].core.read_bytes())
+    told = json.loads(gomap(*arguments, "--workers", 1, "--json"))["data"]
+    assert (told["counts"]["before"], told["counts"]["now"], told["counts"]["failed"]) == (12, 2, 0), told["counts"]
+    wanted += Counter([dead[6].cluster])
+    found = clusters(told)
+    assert {key: found[key] for key in wanted} == wanted
