@@ -1,15 +1,18 @@
-"""The tables of fields in docs/json.md, made from the classes of gomap/results: python3 -m direct.reference."""
+"""The tables of fields in docs/json.md and docs/fleet.md, made from the classes of gomap/results:
+python3 -m direct.reference."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gomap.results.contract import SECTIONS, SHARED
 from gomap.results.fields import FieldType, fields_of
+from gomap.results.fleet import TABLES
 
 REFERENCE = Path(__file__).absolute().parent.parent / "docs" / "json.md"
+FLEET = REFERENCE.with_name("fleet.md")
 HEAD = "| field | type | meaning |\n|---|---|---|\n"
 _LINKS = {result: f"[{name}](#{name})" for name, result in SHARED.items()}
 
@@ -38,15 +41,16 @@ def type_of(t: FieldType) -> str:
     return f"{text} or null" if t.nullable else text
 
 
-def made(text: str) -> str:
-    """docs/json.md with the tables as they have to be."""
-    for heading, result in SECTIONS.items():
+def made(text: str, sections: Mapping[str, type] = SECTIONS) -> str:
+    """docs/json.md with the tables as they have to be. sections: those of another file."""
+    for heading, result in sections.items():
         table = re.compile(rf"(^##+ {heading}\n(?:(?!#).*\n)*?)\| field .*\n(?:\|.*\n)+", re.M)
         text, found = table.subn(lambda match, result=result: match[1] + HEAD + "".join(rows(result)), text)  # type: ignore[misc]
         if found != 1:
-            raise ValueError(f"docs/json.md needs one section {heading} with a table that begins with {HEAD!r}")
+            raise ValueError(f"the file needs one section {heading} with a table that begins with {HEAD!r}")
     return text
 
 
 if __name__ == "__main__":
     REFERENCE.write_text(made(REFERENCE.read_text("utf-8")), "utf-8")
+    FLEET.write_text(made(FLEET.read_text("utf-8"), TABLES), "utf-8")

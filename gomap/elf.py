@@ -346,7 +346,9 @@ def build_ids(data: Data, start: int = 0) -> tuple[str | None, str | None]:
             name, size, kind = struct.unpack_from(elf.order + "III", head, at)
             begin = at + 12 + (name + 3) // 4 * 4
             if begin + size <= end:
-                found.setdefault((head[at + 12 : at + 12 + name].rstrip(b"\0"), kind), bytes(head[begin : begin + size]))
+                found.setdefault(
+                    (head[at + 12 : at + 12 + name].rstrip(b"\0"), kind), bytes(head[begin : begin + size])
+                )
             at = begin + (size + 3) // 4 * 4
     gnu, go = found.get(_GNU_BUILD_ID), found.get(_GO_BUILD_ID)
     return gnu.hex() if gnu else None, go.decode("ascii", "replace") if go else None

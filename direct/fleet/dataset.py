@@ -1,8 +1,8 @@
 """The folder that gomap triage writes: a file for each core that was read, and the tables made of them all.
 
-    read/XX/NAME.json.gz     what became of one core, written completely or not at all
-    tables/TABLE/part-N.parquet
-    report.txt, report.json
+read/XX/NAME.json.gz     what became of one core, written completely or not at all
+tables/TABLE/part-N.parquet
+report.txt, report.json
 """
 
 from __future__ import annotations

@@ -6,9 +6,11 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import import_module
 from typing import Any
 
+from direct.packed import unpacked
 from gomap.errors import GomapError
 from gomap.human import one_line
 
@@ -81,20 +83,23 @@ def _written(info: dict[str, Any]) -> float | None:
         value = info.get(name)
         if isinstance(value, (int, float)):
             return float(value)
-        if hasattr(value, "timestamp"):
-            return float(value.timestamp())
+        if isinstance(value, datetime):
+            return value.timestamp()
     return None
 
 
 def _version(info: dict[str, Any]) -> str:
-    marks = [info.get(name) for name in ("size", "ETag", "etag", "md5Hash", "crc", "CRC", "mtime", "LastModified", "updated")]
+    marks = [
+        info.get(name) for name in ("size", "ETag", "etag", "md5Hash", "crc", "CRC", "mtime", "LastModified", "updated")
+    ]
     return "|".join("" if mark is None else str(mark) for mark in marks)
 
 
 def local(core: str, folder: str) -> str:
-    """The core file on this machine: itself, or a copy in the folder. Raises GomapError, OSError."""
+    """The core file on this machine, not compressed: itself, or a copy in the folder, which TMPDIR names. Raises
+    GomapError, OSError."""
     if "://" not in core:
-        return core
+        return unpacked(core)
     fsspec = package("fsspec", "a core file at a URL")
     path = os.path.join(folder, os.path.basename(core.partition("::")[0]) or "core")
     try:
@@ -111,4 +116,4 @@ def local(core: str, folder: str) -> str:
         raise
     except Exception as error:  # of the packages for its protocol, whose errors are of kinds of their own
         raise GomapError(f"{core} can't be read: {one_line(f'{type(error).__name__}: {error}')}") from error
-    return path
+    return unpacked(path)

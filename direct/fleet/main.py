@@ -49,20 +49,32 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
     )  # fmt: skip
     triage.add_argument("--out", metavar="DIR", required=True, help="the folder for the dataset and the report")
     triage.add_argument(
-        "--programs", metavar="DIR", action="append", default=[], help="where the programs are, which are found by build "
-        "ID: any directory, or one laid out as debuginfod's (buildid/HEX/executable); may be repeated. Without it, each "
-        "core names its program",
+        "--programs", metavar="DIR", action="append", default=[], help="where the programs are, which are found by "
+        "build ID: any directory, or one laid out as debuginfod's (buildid/HEX/executable); may be repeated. Without "
+        "it, each core names its program",
     )  # fmt: skip
     cpus = os.cpu_count() or 1
-    triage.add_argument("--workers", metavar="N", type=_positive, default=cpus, help=f"processes that read cores here ({cpus})")
-    triage.add_argument("--scheduler", metavar="ADDRESS", help="an existing Dask scheduler, such as tcp://10.0.0.1:8786")
-    triage.add_argument("--memory", metavar="SIZE", type=_size, default=2 << 30, help="memory for reading one core (2G)")
-    triage.add_argument("--time", metavar="SECONDS", type=_seconds, default=300.0, help="time for reading one core (300)")
-    triage.add_argument("--maps", metavar="N", type=_positive, default=50, help="rows of maps that are kept of each core, "
-                        "those with the most bytes first (50)")  # fmt: skip
+    triage.add_argument(
+        "--workers", metavar="N", type=_positive, default=cpus, help=f"processes that read cores here ({cpus})"
+    )
+    triage.add_argument(
+        "--scheduler", metavar="ADDRESS", help="an existing Dask scheduler, such as tcp://10.0.0.1:8786"
+    )
+    triage.add_argument(
+        "--memory", metavar="SIZE", type=_size, default=2 << 30, help="memory for reading one core (2G)"
+    )
+    triage.add_argument(
+        "--time", metavar="SECONDS", type=_seconds, default=300.0, help="time for reading one core (300)"
+    )
+    triage.add_argument(
+        "--maps", metavar="N", type=_positive, default=50, help="rows of maps that are kept of each core, those with "
+        "the most bytes first (50)",
+    )  # fmt: skip
     triage.add_argument("--with-keys", action="store_true", help="keep keys of maps and panics' values, which may be "
                         "personal data, in the dataset and the report")  # fmt: skip
-    triage.add_argument("-n", metavar="N", type=_natural, default=20, help="rows of each list of the report (20; 0 for all)")
+    triage.add_argument(
+        "-n", metavar="N", type=_natural, default=20, help="rows of each list of the report (20; 0 for all)"
+    )
     triage.add_argument("--json", action="store_true", help="print the report as one line of JSON")
     sql = argparse.ArgumentParser(
         prog="gomap sql",
@@ -124,7 +136,9 @@ def _triage(options: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             if line is not None:
                 line.clear()
-            complain(f"gomap: interrupted: {done.kept + done.read:,} of {len(cores):,} cores are read; run it again to go on")
+            complain(
+                f"gomap: interrupted: {done.kept + done.read:,} of {len(cores):,} cores are read; run it again to go on"
+            )
             return INTERRUPTED
         except OSError as error:
             raise GomapError(f"{options.out} can't be written: {error.strerror or error}") from error
@@ -228,5 +242,3 @@ def _natural(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"a number, 0 or more, not {text!r}")
     return int(text)
-
-

@@ -58,7 +58,7 @@ class Programs:
         return found or _chosen(self._files.get(name, []))
 
     def _by_name(self, named: str | None) -> Program | None:
-        """By the file's name, for cores without a build ID; whether it is the program is checked when they are opened."""
+        """By the file's name, for a core without a build ID. Opening it checks whether it is the program."""
         for folder in self.folders if named else ():
             path = os.path.join(folder, os.path.basename(named or ""))
             if os.path.isfile(path):

@@ -57,9 +57,13 @@ OF_RUNTIME = (
     "all goroutines are asleep",
     "sync: ",
 )
+#: What is done with each core, by the tables that are made.
+STEPS = ("maps", "goroutines", "races", "findings", "advice")
+NO_MEMORY = "it needs more memory (--memory)"
 HIDDEN = "panic with a value of the program's own"
 _NUMBER = re.compile(r"0x[0-9a-fA-F]+|\d+")
-#: What is given the rows as they are known: {"core": fields of its row} or {table: rows}.
+#: What is given the rows as they are known: {"core": fields of its row} or {table: rows}; and {"step": name} as a step
+#: begins, then {"done": name} or {"failed": why}.
 Emit = Callable[[dict[str, Any]], None]
 
 
@@ -100,20 +104,20 @@ class _Known:
 
 def read(job: Job, programs: Programs, emit: Emit) -> None:
     """Gives the rows of each step as soon as it is done. Raises GomapError where the core can't be opened."""
-    emit({"step": "opening it"})
     program = programs.of_core(job.path)
     opened = of_core(program.path if program else None, job.path, program.symbols if program else None)
     target, known = DirectTarget(opened), _Known()
     emit({"core": _identity(opened, target, job)})
     known.missing += [one.replace(job.path, job.core) for one in opened.lacks]
-    steps = (("maps", _maps), ("goroutines", _goroutines), ("races", _races), ("findings", _findings), ("advice", _advice))
-    for name, step in steps:
-        emit({"step": f"{name}"})
+    for name, step in zip(STEPS, (_maps, _goroutines, _races, _findings, _advice)):
+        emit({"step": name})
         try:
             step(job, DirectTarget(opened), known, emit)
-        except (GomapError, MemoryError) as error:
-            what = "it needs more memory (--memory)" if isinstance(error, MemoryError) else one_line(str(error))
-            emit({"failed": f"{name}: {what}"})
+            emit({"done": name})
+        except GomapError as error:
+            emit({"failed": one_line(str(error).replace(job.path, job.core))})
+        except MemoryError:
+            emit({"failed": NO_MEMORY})
     emit({"core": _cause(known, job)})
     emit({"core": {"missing": "; ".join(dict.fromkeys(known.missing)) or None}})
 
@@ -225,11 +229,12 @@ def _holders(job: Job, known: _Known) -> Iterator[HoldersOfFleet]:
             place = key, key_of(way, t), way.place.line, way.place.file
             rows.setdefault(place, []).append(way.place.goroutine)
     order = sorted(rows, key=lambda place: (wanted[place[0]], -len(rows[place])))
-    for key, way, line, file in order[:MOST_PLACES]:
-        ids = rows[key, way, line, file]
+    for place in order[:MOST_PLACES]:
+        (key, holder, line, file), ids = place, rows[place]
         yield HoldersOfFleet(
-            core=job.core, map=key.map, map_function=key.function, type=key.type or "?", holder=way.map, kind=way.kind,
-            function=way.function, source=file, line=line, holders=len(ids), goroutines=len({*ids} - {None}),
+            core=job.core, map=key.map, map_function=key.function, type=key.type or "?", holder=holder.map,
+            kind=holder.kind, function=holder.function, source=file, line=line, holders=len(ids),
+            goroutines=len({*ids} - {None}),
         )  # fmt: skip
 
 
@@ -239,18 +244,21 @@ def _holders(job: Job, known: _Known) -> Iterator[HoldersOfFleet]:
 def _goroutines(job: Job, target: DirectTarget, known: _Known, emit: Emit) -> None:
     found, _ = goroutines(target)
     owners = modules(target)
-    places: dict[tuple[Any, ...], list[int]] = {}
+    places: dict[GoroutinesOfFleet, list[int]] = {}
     for stack in Stacks(target, lambda function, name, t: False).walk(found):
         one = stack.goroutine
         frame = own_frame(owners, stack.frames)
         # The first one is made by assembly: printcreatedby of runtime/traceback.go leaves it out too.
         made = target.location(one.created_at) if one.created_at and one.id != 1 else None
-        at = (frame.function, frame.file, frame.line) if frame else (None, None, None)
-        by = (made.function, made.file, made.line) if made else (None, None, None)
-        places.setdefault((one.status, *at, *by), []).append(one.id)
+        place = GoroutinesOfFleet(
+            job.core, one.status, frame.function if frame else None, frame.file if frame else None,
+            frame.line if frame else None, made.function if made else None, made.file if made else None,
+            made.line if made else None, 0, 0,
+        )  # fmt: skip
+        places.setdefault(place, []).append(one.id)
     rows = sorted(places.items(), key=lambda place: -len(place[1]))[:MOST_PLACES]
     emit({
-        "goroutines": [encode(GoroutinesOfFleet(job.core, *place, len(ids), ids[0])) for place, ids in rows],
+        "goroutines": [encode(replace(place, goroutines=len(ids), example=ids[0])) for place, ids in rows],
         "core": {"goroutines": len(found)},
     })  # fmt: skip
 
@@ -397,5 +405,3 @@ def _advice(job: Job, target: DirectTarget, known: _Known, emit: Emit) -> None:
                           one.saves.scanned, one.within)
         )  # fmt: skip
     emit({"advice": [encode(one) for one in rows]})
-
-

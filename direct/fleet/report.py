@@ -1,4 +1,4 @@
-"""What the cores of a dataset have in common: clusters of deaths, maps that grow or stand out, in SQL over the tables."""
+"""What the cores of a dataset have in common: how they died, maps that grow or stand out; in SQL over the tables."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ WITH places AS (
          sum(g.goroutines) AS number
   FROM goroutines g JOIN cores USING (core) GROUP BY ALL HAVING sum(g.goroutines) >= {CROWD}
 )
-SELECT program, status, function, source, line, created_by, created_source, created_line, CAST(max(number) AS BIGINT) AS most,
-       count(*), arg_max(core, number)
+SELECT program, status, function, source, line, created_by, created_source, created_line,
+       CAST(max(number) AS BIGINT) AS most, count(*), arg_max(core, number)
 FROM places GROUP BY ALL ORDER BY most DESC, program, function
 """
 CHANGES = """
@@ -81,12 +81,12 @@ FROM advice a JOIN cores USING (core) WHERE held > 0
 GROUP BY program, kind, a.map, a.type ORDER BY freed DESC, program, kind, a.map
 """
 FAILURES = r"""
-SELECT regexp_replace(replace(error, core, 'CORE'), '\d+', 'N', 'g') AS error, count(*) AS number, min(core)
+SELECT regexp_replace(replace(error, core, 'CORE'), '0x[0-9a-f]+|\d+', 'N', 'g') AS error, count(*) AS number, min(core)
 FROM cores WHERE error IS NOT NULL GROUP BY 1 ORDER BY number DESC, error
 """
 COUNTS = """
-SELECT count(*), count(*) FILTER (state = 'read'), count(*) FILTER (state = 'partly'), count(*) FILTER (state = 'failed'),
-       count(DISTINCT program), count(DISTINCT build) FROM cores
+SELECT count(*), count(*) FILTER (state = 'read'), count(*) FILTER (state = 'partly'),
+       count(*) FILTER (state = 'failed'), count(DISTINCT program), count(DISTINCT build) FROM cores
 """
 
 
@@ -130,7 +130,8 @@ def _grown(rows: Sequence[tuple[Any, ...]]) -> Iterator[GrownMap]:
         if len(builds) < 2 or any(one.bytes > after.bytes for one, after in zip(builds, builds[1:])):
             continue
         if last >= GROWN * first and last - first >= LEAST:
-            yield GrownMap(*key, factor=round(last / max(first, 1), 2), builds=builds, example=of_builds[-1][9])
+            program, name, function, kind = key
+            yield GrownMap(program, name, function, kind, round(last / max(first, 1), 2), builds, of_builds[-1][9])
 
 
 # -- words -------------------------------------------------------------------------------------------------
@@ -148,22 +149,25 @@ def described(result: TriageResult, most: int) -> Report:
     rest += [f"{counts.failed:,} failed"] if counts.failed else []
     rate = f" in {counts.seconds:,.1f} s by {human.plural(counts.workers, 'worker')}" if counts.workers else ""
     report.answer.append(f"({', '.join(rest)}{rate})")
-    for name, rows, section in (
-        ("what they died of", result.clusters, _clusters),
-        ("maps that are corrupt", result.damaged, _damaged),
-        ("maps that grow from build to build", result.grown, _growing),
-        ("maps that stand out from the same map in other cores of the build", result.odd, _odd),
-        ("where many goroutines are", result.crowds, _crowds),
-        ("changes that would save memory", result.changes, _changes),
-        ("cores that were not read, or not completely", result.failures, _failures),
+    last = most or None
+    for name, shown, number in (
+        ("what they died of", _clusters(result.clusters[:last]), len(result.clusters)),
+        ("maps that are corrupt", _damaged(result.damaged[:last]), len(result.damaged)),
+        ("maps that grow from build to build", _growing(result.grown[:last]), len(result.grown)),
+        (
+            "maps that stand out from the same map in other cores of the build",
+            _odd(result.odd[:last]),
+            len(result.odd),
+        ),
+        ("where many goroutines are", _crowds(result.crowds[:last]), len(result.crowds)),
+        ("changes that would save memory", _changes(result.changes[:last]), len(result.changes)),
+        ("cores that were not read, or not completely", _failures(result.failures[:last]), len(result.failures)),
     ):
-        if rows:
-            shown = rows[: most or None]
-            report.sections.append(Lines([name]))
-            report.sections += section(shown)  # type: ignore[operator]
-            if len(shown) < len(rows):
-                report.sections.append(Facts([("more", f"{len(rows) - len(shown):,} rows: -n 0 lists all")]))
-    report.sections.append(Facts([("dataset", f"{result.out}: gomap sql {result.out} \"SELECT ...\"")], apart=True))
+        if number:
+            report.sections += [Lines([name]), *shown]
+        if most and number > most:
+            report.sections.append(Facts([("more", f"{number - most:,} more: -n 0 lists all")]))
+    report.sections.append(Facts([("dataset", f'{result.out}: gomap sql {result.out} "SELECT ..."')], apart=True))
     return report
 
 
@@ -192,7 +196,9 @@ def _clusters(rows: Sequence[ClusterOfCores]) -> list[Section]:
 
 
 def _damaged(rows: Sequence[DamagedMap]) -> list[Section]:
-    lines = [[f"{one.cores:,}", _name(one.program, one.map, one.type), ", ".join(one.codes), one.example] for one in rows]
+    lines = [
+        [f"{one.cores:,}", _name(one.program, one.map, one.type), ", ".join(one.codes), one.example] for one in rows
+    ]
     return [Table(("cores", "map", "findings", "core"), lines, frozenset({0}), whole=1)]
 
 
@@ -201,7 +207,9 @@ def _growing(rows: Sequence[GrownMap]) -> list[Section]:
     for one in rows:
         sizes = " -> ".join(human.size(each.bytes) for each in one.builds)
         numbers = " -> ".join(f"{each.entries:,}" for each in one.builds)
-        lines.append([f"{one.factor:.1f}x", _name(one.program, one.map, one.type, one.function), sizes, numbers, one.example])
+        lines.append(
+            [f"{one.factor:.1f}x", _name(one.program, one.map, one.type, one.function), sizes, numbers, one.example]
+        )
     return [Table(("grown", "map", "bytes (median of each build)", "entries", "core"), lines, frozenset({0}), whole=1)]
 
 
@@ -217,7 +225,8 @@ def _odd(rows: Sequence[OddMap]) -> list[Section]:
 def _crowds(rows: Sequence[CrowdOfGoroutines]) -> list[Section]:
     lines = [
         [f"{one.most:,}", f"{one.cores:,}", one.status,
-         f"{one.program or '?'}: {one.place or '?'}" + (f", made by {one.created_by}" if one.created_by else ""), one.example]
+         f"{one.program or '?'}: {one.place or '?'}" + (f", made by {one.created_by}" if one.created_by else ""),
+         one.example]
         for one in rows
     ]  # fmt: skip
     return [Table(("goroutines", "cores", "state", "at", "core"), lines, frozenset({0, 1}), whole=3)]
@@ -225,7 +234,13 @@ def _crowds(rows: Sequence[CrowdOfGoroutines]) -> list[Section]:
 
 def _changes(rows: Sequence[ChangeForFleet]) -> list[Section]:
     lines = [
-        [human.size(one.held), f"{one.cores:,}", _name(one.program, one.map, one.type), f"{one.kind}: {one.change}", one.example]
+        [
+            human.size(one.held),
+            f"{one.cores:,}",
+            _name(one.program, one.map, one.type),
+            f"{one.kind}: {one.change}",
+            one.example,
+        ]
         for one in rows
     ]
     return [Table(("frees", "cores", "map", "change", "core"), lines, frozenset({0, 1}), whole=2)]

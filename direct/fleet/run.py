@@ -9,13 +9,12 @@ from typing import Any
 
 from direct.fleet.dataset import Dataset
 from direct.fleet.fetch import Found, package
-from direct.fleet.read import stamp
+from direct.fleet.read import STEPS, stamp
 from direct.fleet.work import read_core, version
 from gomap import __version__
 from gomap.errors import GomapError
 from gomap.human import one_line
 from gomap.progress import Progress
-from gomap.results.encode import encode
 from gomap.results.fields import fields_of
 from gomap.results.fleet import COLUMNS, CoreOfFleet
 
@@ -24,7 +23,7 @@ AHEAD = 8
 #: How often a core is tried whose worker or server is killed.
 TRIES = 3
 #: Seconds until an existing scheduler has to answer, and until its workers have to.
-PATIENCE = 30
+PATIENCE = 15
 
 
 @dataclass(frozen=True)
@@ -114,13 +113,13 @@ def _answered(future: Any) -> dict[str, Any]:
     why = f"{type(error).__name__}: {error}" if error is not None else future.status
     if type(error).__name__ == "KilledWorker":
         why = "each worker that read it was killed"
-    return {"core": {"seconds": 0.0, "cpu": 0.0, "memory": 0}, "errors": [one_line(why)], "opened": False}
+    return {"core": {"seconds": 0.0, "cpu": 0.0, "memory": 0}, "errors": [["", one_line(why)]], "steps": 0}
 
 
 def _complete(plan: Plan, one: Found, answer: dict[str, Any]) -> None:
     """Adds to an answer what is known here."""
-    errors, core = answer.pop("errors"), answer["core"]
-    state = "read" if not errors else "partly" if answer["opened"] else "failed"
+    errors, core = _together(answer.pop("errors")), answer["core"]
+    state = "read" if not errors else "partly" if answer["steps"] else "failed"
     row = dict.fromkeys(each.name for each in fields_of(CoreOfFleet))
     row.update(
         core, core=one.core, size=one.size, taken=None if one.taken is None else stamp(one.taken), state=state,
@@ -128,6 +127,14 @@ def _complete(plan: Plan, one: Found, answer: dict[str, Any]) -> None:
     )  # fmt: skip
     answer["core"] = row
     answer["asked"] = _mark(plan, one, answer)
+
+
+def _together(errors: Sequence[tuple[str, str]]) -> list[str]:
+    """The errors, each once, with the steps that had it, where some steps did not."""
+    steps: dict[str, list[str]] = {}
+    for step, why in errors:
+        steps.setdefault(why, []).append(step)
+    return [f"{', '.join(each)}: {why}" if set(each) < set(STEPS) else why for why, each in steps.items()]
 
 
 @contextlib.contextmanager
@@ -146,7 +153,7 @@ def _client(distributed: Any, plan: Plan) -> Iterator[Any]:
     with dask.config.set(quiet):
         cluster = distributed.LocalCluster(
             n_workers=plan.workers, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None,
-            memory_limit=0, silence_logs=50,
+            memory_limit=0, silence_logs=50, preload=[read_core.__module__],
         )  # fmt: skip
         with cluster, distributed.Client(cluster) as client:
             yield client

@@ -20,7 +20,8 @@ from typing import Any
 
 from direct.fleet.fetch import local
 from direct.fleet.programs import Programs
-from direct.fleet.read import Job, read
+from direct.fleet.read import NO_MEMORY, Job, read
+from gomap.elf import BadElf
 from gomap.errors import GomapError
 from gomap.human import one_line
 
@@ -79,9 +80,9 @@ def _one(asked: dict[str, Any], programs: Programs) -> dict[str, Any] | None:
         return None
     answer = _answer(text)
     if why is not None:
-        answer["errors"].append(f"{answer[_STEP]}: {why.format(asked['time'])}")
+        answer["errors"].append([answer[_STEP], why.format(asked["time"])])
     elif status:
-        answer["errors"].append(f"{answer[_STEP]}: {_ended(status, asked['memory'])}")
+        answer["errors"].append([answer[_STEP], _ended(status, asked["memory"])])
     took = {"seconds": round(time.monotonic() - start, 3), "cpu": round(used.ru_utime + used.ru_stime, 3)}
     answer["core"].update(took, memory=used.ru_maxrss << 10)
     return answer
@@ -122,16 +123,17 @@ def _ended(status: int, memory: int) -> str:
 
 
 def _answer(text: bytes) -> dict[str, Any]:
-    """The lines of the child, put together. The last one may be cut off."""
-    answer: dict[str, Any] = {"core": {}, "errors": [], _STEP: "starting", "opened": False}
+    """The lines of the child, put together. The last one may be cut off. errors: (step, why). steps: those done."""
+    answer: dict[str, Any] = {"core": {}, "errors": [], _STEP: "starting", "steps": 0}
     lines = text.split(b"\n")
     for line in lines[:-1]:
         for name, value in json.loads(line).items():
             if name == "failed":
-                answer["errors"].append(value)
+                answer["errors"].append([answer[_STEP], value])
+            elif name == "done":
+                answer["steps"] += 1
             elif name == "core":
                 answer["core"].update(value)
-                answer["opened"] = True
             elif name == _STEP:
                 answer[_STEP] = value
             else:
@@ -153,13 +155,17 @@ def _read(asked: dict[str, Any], programs: Programs, folder: str, writing: int) 
             out.write(json.dumps(rows) + "\n")
             out.flush()
 
+        core = path = asked["core"]
         try:
-            path = local(asked["core"], folder)
-            read(Job(asked["core"], path, asked["maps"], asked["with_keys"]), programs, emit)
+            emit({_STEP: "opening it"})
+            path = local(core, folder)
+            read(Job(core, path, asked["maps"], asked["with_keys"]), programs, emit)
+        except BadElf as error:
+            emit({"failed": f"{core} is not a core file: {error}"})
         except GomapError as error:
-            emit({"failed": one_line(str(error).replace(folder + "/", ""))})
+            emit({"failed": one_line(str(error).replace(path, core))})
         except MemoryError:
-            emit({"failed": "it needs more memory (--memory)"})
+            emit({"failed": NO_MEMORY})
         except OSError as error:
             emit({"failed": one_line(f"{error.filename or asked['core']}: {error.strerror or error}")})
         except Exception as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,11 @@ _own = threading.local()
 def version() -> str:
     """The gomap that the worker has."""
     return __version__
+
+
+def dask_setup(worker: object) -> None:
+    """Dask calls it in each worker that gomap starts. Ctrl-C is the client's, which ends the workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def read_core(asked: dict[str, Any]) -> dict[str, Any]:
@@ -47,8 +53,14 @@ def _server() -> subprocess.Popen[str]:
         return server
     path = os.pathsep.join([str(Path(__file__).absolute().parents[2]), *filter(None, sys.path)])
     # Threads of its libraries would not be there in the processes that are forked from it.
-    env = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    _own.server = subprocess.Popen(
+    env = {
+        **os.environ,
+        "PYTHONPATH": path,
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+    }
+    server = _own.server = subprocess.Popen(
         [sys.executable, "-m", "direct.fleet.server"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -56,7 +68,7 @@ def _server() -> subprocess.Popen[str]:
         env=env,
         start_new_session=True,  # Ctrl-C is the client's
     )
-    return _own.server
+    return server
 
 
 def _end(server: subprocess.Popen[str]) -> None:

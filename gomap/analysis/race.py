@@ -374,7 +374,7 @@ def _inside(
 
 
 def own_frame(owners: Modules, frames: Sequence[Frame]) -> Frame | None:
-    """The newest frame of the program's own module, else of a module that it depends on, else outside of the runtime."""
+    """The newest frame of the program's own module, else of one that it depends on, else outside of the runtime."""
     level = _told_level(owners, frames, _callers_level(frames, 0))
     return None if level is None else frames[level]
 

@@ -32,6 +32,7 @@ from gomap.results.snapshot import SnapshotResult
 from gomap.results.sync import HalfFacts, SyncResult
 from gomap.results.top import TopResult
 from gomap.results.trace import TraceResult
+from gomap.results.triage import SqlResult, TriageResult
 from gomap.results.whatis import WhatisResult
 from gomap.results.why import WhyResult
 
@@ -57,7 +58,12 @@ COMMANDS: dict[str, type] = {
     "hmap-diff": DiffResult,
 }
 #: The same of subcommands of the program gomap.
-LINES: dict[str, type] = {"gomap top": SampleResult, "gomap doctor": DoctorResult}
+LINES: dict[str, type] = {
+    "gomap top": SampleResult,
+    "gomap doctor": DoctorResult,
+    "gomap triage": TriageResult,
+    "gomap sql": SqlResult,
+}
 #: Parts that have a section of their own, to which others link.
 SHARED: dict[str, type] = {
     "place": PlaceFacts,

@@ -16,15 +16,17 @@ class CoreOfFleet:
     taken: Annotated[Optional[str], "when the file was last written, in UTC; null where its file system does not say"]
     state: Annotated[
         Word,
-        "`read`; `partly`, where a step failed or a limit was reached, and the rows of the steps before it are there; or "
-        "`failed`",
+        "`read`; `partly`, where a step failed or a limit was reached, and the rows of the other steps are there; "
+        "or `failed`",
     ]
     error: Annotated[Optional[str], "why it was not read, or not completely"]
     missing: Annotated[Optional[str], "what of the core was not looked at; null where nothing is known to be missing"]
     seconds: Annotated[float, "how long reading it took"]
     cpu: Annotated[float, "seconds of processor time of that"]
     memory: Annotated[int, "bytes that the process which read it had in memory at most"]
-    program: Annotated[Optional[str], "import path of the main package; the file's name where the build does not say it"]
+    program: Annotated[
+        Optional[str], "import path of the main package; the file's name where the build does not say it"
+    ]
     file: Annotated[Optional[str], "the program's file that was used"]
     build: Annotated[Optional[str], "the program's build ID: GNU's in hexadecimal, else Go's"]
     built: Annotated[
@@ -44,21 +46,24 @@ class CoreOfFleet:
     function: Annotated[Optional[str], "where it died: the function"]
     source: Annotated[Optional[str], "its file"]
     line: Annotated[Optional[int], "the line"]
-    operation: Annotated[Optional[Word], "the map operation that ended: `read`, `write`, `delete`, `iterate`, `clear` or `grow`"]
+    operation: Annotated[
+        Optional[Word], "the map operation that ended: `read`, `write`, `delete`, `iterate`, `clear` or `grow`"
+    ]
     sent: Annotated[bool, "of a signal: whether a process sent it, so that the line does not say why"]
     place: Annotated[
         Optional[str],
-        "the line to look at: where it died; of a signal that was sent, where a variable holds `map`; null of a package "
-        "variable then",
+        "the line to look at: where it died; of a signal that was sent, where a goroutine holds `map`; null then if a "
+        "package variable holds it",
     ]
     map: Annotated[
-        Optional[str], "the map that it is about: the way to it, with * in place of indices and keys; null without a name"
+        Optional[str],
+        "the map that it is about: the way to it, with * in place of indices and keys; null without a name",
     ]
     map_type: Annotated[Optional[str], "its type; null where the death has nothing to do with a map"]
     map_by: Annotated[
         Optional[Word],
-        "why that map: `operation`, the program died in an operation on it; `damaged`, it is corrupt; `largest`, memory "
-        "ran out or a signal was sent, and it holds half of what all maps hold or more",
+        "why that map: `operation`, the program died in an operation on it; `damaged`, it is corrupt; `largest`, "
+        "memory ran out or a signal was sent, and it holds half of what all maps hold or more",
     ]
     goroutines: Annotated[Optional[int], "goroutines"]
     maps: Annotated[Optional[int], "maps"]
@@ -78,11 +83,14 @@ class MapsOfFleet:
     program: Annotated[Optional[str], "as in cores"]
     build: Annotated[Optional[str], "as in cores"]
     built: Annotated[Optional[str], "as in cores"]
-    map: Annotated[Optional[str], "the way to them, with * in place of indices and keys; null where no variable leads there"]
+    map: Annotated[
+        Optional[str], "the way to them, with * in place of indices and keys; null where no variable leads there"
+    ]
     kind: Annotated[
         Word,
         "what the way starts from: `global`, `local`, `argument`, `captured`, `dead`; `slot`, a word of a goroutine's "
-        "stack that belongs to no variable; `heap` or `stack`, where the headers of maps lie that nothing named leads to",
+        "stack that belongs to no variable; `heap` or `stack`, where the headers of maps lie that nothing named leads "
+        "to",
     ]
     function: Annotated[Optional[str], "the function whose variable or stack it is; null of package variables"]
     source: Annotated[Optional[str], "its file"]

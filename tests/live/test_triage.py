@@ -36,7 +36,9 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 
 def gomap(*arguments: object, status: int = 0) -> str:
     command = [sys.executable, "-m", "direct", *map(str, arguments)]
-    run = subprocess.run(command, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+    run = subprocess.run(
+        command, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300
+    )
     assert run.returncode == status, run.stdout + run.stderr
     return run.stdout if not status else run.stderr
 
@@ -158,25 +160,35 @@ def check_tables(out: Path, dead: list[Dumped]) -> None:
 
 
 def check_changed(dead: list[Dumped], out: Path) -> None:
-    """A changed core is read again, and no other; a core that fails is a row, and is tried again. With a cluster here."""
+    """A changed core is read again, and no other; one that fails is a row, and is tried again. By own workers."""
     folder = out.parent / "others"
     folder.mkdir()
     shutil.copy2(dead[0].core, folder / "core")
     (folder / "text").write_text("not a core file\n")
     (folder / "packed.gz").write_bytes(gzip.compress(dead[1].core.read_bytes(), 1))
     (folder / "short").write_bytes(dead[2].core.read_bytes()[:100_000])
-    arguments = ("triage", dead[2].core.parent / "core.000?", folder, "--programs", dead[0].program.parent, "--out", out)
+    arguments = (
+        "triage",
+        dead[2].core.parent / "core.000?",
+        folder,
+        "--programs",
+        dead[0].program.parent,
+        "--out",
+        out,
+    )
     told = json.loads(gomap(*arguments, "--workers", 1, "--json"))["data"]
-    assert (told["counts"]["before"], told["counts"]["now"], told["counts"]["failed"]) == (10, 4, 1), told["counts"]
-    (error,) = told["failures"]
-    assert error["example"] == str(folder / "text") and "not a core file" in error["error"]
+    assert (told["counts"]["before"], told["counts"]["now"], told["counts"]["failed"]) == (10, 4, 2), told["counts"]
+    errors = {error["example"]: error["error"] for error in told["failures"]}
+    assert errors.keys() == {str(folder / "text"), str(folder / "short")}
+    assert "not a core file" in errors[str(folder / "text")] and "truncated" in errors[str(folder / "short")]
     wanted = Counter(one.cluster for one in (*dead, dead[0], dead[1]))
     found = clusters(told)
     assert {key: found[key] for key in wanted} == wanted
     shutil.copy2(dead[6].core, folder / "core")
-    (folder / "text").write_bytes(dead[0].core.read_bytes())
+    (folder / "text").write_bytes(dead[7].core.read_bytes())
     told = json.loads(gomap(*arguments, "--workers", 1, "--json"))["data"]
-    assert (told["counts"]["before"], told["counts"]["now"], told["counts"]["failed"]) == (12, 2, 0), told["counts"]
-    wanted += Counter([dead[6].cluster])
+    # The core that was too short is tried again, and fails again.
+    assert (told["counts"]["before"], told["counts"]["now"], told["counts"]["failed"]) == (11, 3, 1), told["counts"]
+    wanted = Counter(one.cluster for one in (*dead, dead[1], dead[6], dead[7]))
     found = clusters(told)
     assert {key: found[key] for key in wanted} == wanted

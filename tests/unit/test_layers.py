@@ -53,10 +53,12 @@ LAYERS = (
     ("gomap.recorded",),
     ("gomap.image", "gdbext", "delve_bridge"),
     ("direct",),
+    ("direct.fleet",),
 )
 RANKS = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 OPTIONAL = {"google", "numpy", "pygments", "scipy", "tabulate", "textual", "rich"}
+OPTIONAL |= {"dask", "distributed", "duckdb", "fsspec", "pyarrow"}
 #: Modules that are about such a package, and imported only where it is there.
 ABOUT = {"direct.screen": {"textual", "rich"}}
 
