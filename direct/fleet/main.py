@@ -136,9 +136,9 @@ def _triage(options: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             if line is not None:
                 line.clear()
-            complain(
-                f"gomap: interrupted: {done.kept + done.read:,} of {len(cores):,} cores are read; run it again to go on"
-            )
+            written = todo(plan, dataset, [done.writing])[1] if done.writing is not None else 0
+            read = done.kept + done.read + written
+            complain(f"gomap: interrupted: {read:,} of {len(cores):,} cores are read; run it again to go on")
             return INTERRUPTED
         except OSError as error:
             raise GomapError(f"{options.out} can't be written: {error.strerror or error}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from direct.fleet.dataset import Dataset
@@ -41,14 +41,15 @@ class Plan:
 
 @dataclass
 class Done:
-    """What a run has done. kept: cores that were read by an earlier run."""
+    """What a run has done. kept: cores that were read by an earlier run. writing: the core whose answer is written
+    now."""
 
     read: int = 0
     kept: int = 0
     failed: int = 0
     seconds: float = 0.0
     workers: int = 0
-    left: list[Found] = field(default_factory=list)
+    writing: Found | None = None
 
 
 def todo(plan: Plan, dataset: Dataset, cores: Sequence[Found]) -> tuple[list[Found], int]:
@@ -96,8 +97,9 @@ def read_all(plan: Plan, dataset: Dataset, cores: Sequence[Found], done: Done, p
             one = asked.pop(future.key)
             answer = _answered(future)
             _complete(plan, one, answer)
+            done.writing = one
             dataset.keep(one.core, answer)
-            done.read += 1
+            done.read, done.writing = done.read + 1, None
             done.failed += answer["core"]["state"] == "failed"
             progress("cores", done.read, len(cores))
             future.release()

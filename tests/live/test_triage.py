@@ -37,7 +37,7 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 def gomap(*arguments: object, status: int = 0) -> str:
     command = [sys.executable, "-m", "direct", *map(str, arguments)]
     run = subprocess.run(
-        command, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300
+        command, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900
     )
     assert run.returncode == status, run.stdout + run.stderr
     return run.stdout if not status else run.stderr
@@ -52,7 +52,7 @@ def answers(out: Path) -> dict[str, int]:
 
 
 def until(process: subprocess.Popen[str], happens: Callable[[], bool], folder: Path) -> None:
-    end = time.monotonic() + 180
+    end = time.monotonic() + 600
     while not happens():
         assert process.poll() is None, (process.communicate(), schedulers.log(folder))
         assert time.monotonic() < end, schedulers.log(folder)
@@ -99,7 +99,7 @@ def test_triage(dead: list[Dumped], tmp_path: Path) -> None:
 def check_interrupted(process: subprocess.Popen[str], out: Path, folder: Path) -> None:
     until(process, lambda: len(answers(out)) > 2, folder)
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=120)
+    said = process.communicate(timeout=600)
     assert process.returncode == 130, said
     read = len(answers(out))
     assert said == ("", f"gomap: interrupted: {read} of {CORES + 4} cores are read; run it again to go on\n")
@@ -114,7 +114,7 @@ def check_killed(
     assert len(answers(out)) < CORES, "it is over before its worker is killed"
     worker.kill()
     worker.wait()
-    said = process.communicate(timeout=300)
+    said = process.communicate(timeout=900)
     assert (process.returncode, said[1]) == (0, ""), (said, schedulers.log(folder))
     answer = json.loads(said[0])
     assert (answer["schema"], answer["command"]) == ("gomap/1", "gomap triage")

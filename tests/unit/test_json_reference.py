@@ -88,8 +88,8 @@ def test_codes_of_failures() -> None:
 
 
 def sources() -> Iterator[ast.AST]:
-    """All that a code can come from: the core and both debuggers' sides."""
-    for folder in ("gomap", "gdbext", "delve_bridge"):
+    """All that a code can come from: the core and all front doors."""
+    for folder in ("gomap", "gdbext", "delve_bridge", "direct"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             yield ast.parse(path.read_text())
 
