@@ -163,7 +163,7 @@ def check(program: str, core: str) -> list[str]:
     missing = sum(end - start for start, end in elf.cut_off(core))
     warnings = [f"{core} is truncated by {missing:,} bytes: what lay there can't be shown"] if missing else []
     moved = _moved(program, core)
-    if moved is None or not _is_the_program(program, core, moved):
+    if moved is None or not (_is_the_program(program, core, moved) or _has_the_same_ids(program, core)):
         if moved is None or not _has_the_same_layout(program, core, moved):
             raise WrongProgram(f"{core} comes from another build of the program than {program}")
         warnings.append(
@@ -213,6 +213,16 @@ def _is_the_program(program: str, core: str, moved: int) -> bool:
         return _read(core, first.address + moved, size) == head[:size]
     except (elf.BadElf, MemoryFault):
         return True
+
+
+def _has_the_same_ids(program: str, core: str) -> bool:
+    """Whether both have one build ID, as a program that was stripped later has that of the whole one."""
+    try:
+        with elf.mapped(program) as data, elf.mapped(core) as dumped:
+            own = elf.build_ids(data)
+            return any(own) and own == elf.build_ids_in_core(dumped)
+    except elf.BadElf:
+        return False
 
 
 def _has_the_same_layout(program: str, core: str, moved: int) -> bool:

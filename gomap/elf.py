@@ -341,14 +341,15 @@ def build_ids(data: Data, start: int = 0) -> tuple[str | None, str | None]:
     elf = parse(head)
     found: dict[tuple[bytes, int], bytes] = {}
     for segment in (s for s in elf.segments if s.kind == _NOTE):
-        at, end = segment.offset, min(segment.offset + segment.size, len(head))
-        while at + 12 <= end:
-            name, size, kind = struct.unpack_from(elf.order + "III", head, at)
-            begin = at + 12 + (name + 3) // 4 * 4
-            if begin + size <= end:
-                found.setdefault(
-                    (head[at + 12 : at + 12 + name].rstrip(b"\0"), kind), bytes(head[begin : begin + size])
-                )
+        at, end = segment.offset, segment.offset + segment.size
+        while at + 12 <= len(head):
+            length, size, kind = struct.unpack_from(elf.order + "III", head, at)
+            begin = at + 12 + (length + 3) // 4 * 4
+            name = head[at + 12 : at + 12 + length].rstrip(b"\0")
+            # Go's linker puts GNU's note behind its own, and not into the segment (elf.go of cmd/link/internal/ld).
+            if begin + size > len(head) or (at >= end and (name, kind) != _GNU_BUILD_ID):
+                break
+            found.setdefault((name, kind), bytes(head[begin : begin + size]))
             at = begin + (size + 3) // 4 * 4
     gnu, go = found.get(_GNU_BUILD_ID), found.get(_GO_BUILD_ID)
     return gnu.hex() if gnu else None, go.decode("ascii", "replace") if go else None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Callable, NamedTuple
 
 from direct.fleet.programs import Programs
-from direct.target import DirectTarget, Opened, of_core
+from direct.target import DirectTarget, of_core
 from gomap import elf, frontend
 from gomap.analysis.alias import everywhere
 from gomap.analysis.beyond import UNKNOWN, Beyond, add_slots, beyond, header_size, search_heap
@@ -107,7 +107,7 @@ def read(job: Job, programs: Programs, emit: Emit) -> None:
     program = programs.of_core(job.path)
     opened = of_core(program.path if program else None, job.path, program.symbols if program else None)
     target, known = DirectTarget(opened), _Known()
-    emit({"core": _identity(opened, target, job)})
+    emit({"core": _identity(program.path if program else opened.files.info.path, target)})
     known.missing += [one.replace(job.path, job.core) for one in opened.lacks]
     for name, step in zip(STEPS, (_maps, _goroutines, _races, _findings, _advice)):
         emit({"step": name})
@@ -122,8 +122,7 @@ def read(job: Job, programs: Programs, emit: Emit) -> None:
     emit({"core": {"missing": "; ".join(dict.fromkeys(known.missing)) or None}})
 
 
-def _identity(opened: Opened, target: DirectTarget, job: Job) -> dict[str, Any]:
-    path = opened.files.info.path
+def _identity(path: str, target: DirectTarget) -> dict[str, Any]:
     program, built = os.path.basename(path), None
     with elf.mapped(path) as data:
         gnu, go = elf.build_ids(data)

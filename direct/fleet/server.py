@@ -119,7 +119,7 @@ def _ended(status: int, memory: int) -> str:
     if os.WIFSIGNALED(status):
         name = signal.Signals(os.WTERMSIG(status)).name
         return f"the process that read it was ended by {name}; it may use {memory >> 20:,} MiB (--memory)"
-    return f"the process that read it ended with status {os.WEXITSTATUS(status)}"
+    return f"the process that read it failed; it may use {memory >> 20:,} MiB (--memory)"
 
 
 def _answer(text: bytes) -> dict[str, Any]:

@@ -129,7 +129,10 @@ class GoroutinesOfFleet:
 
     core: Annotated[str, "the core"]
     status: Annotated[str, "`running`, `runnable`, `syscall`, or what they wait for: `chan receive`"]
-    function: Annotated[Optional[str], "the newest function of the program's own module that they are in"]
+    function: Annotated[
+        Optional[str],
+        "where they are: the newest function of the program's own module, else of another one; null in the runtime",
+    ]
     source: Annotated[Optional[str], "its file"]
     line: Annotated[Optional[int], "the line"]
     created_by: Annotated[Optional[str], "the function whose go statement made them"]

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from direct.fleet import fetch, work
+from gomap import elf
 from tests.support import fleet, schedulers
 from tests.support.fleet import Dumped
 from tests.support.schedulers import Scheduler
@@ -192,3 +195,80 @@ def check_changed(dead: list[Dumped], out: Path) -> None:
     wanted = Counter(one.cluster for one in (*dead, dead[1], dead[6], dead[7]))
     found = clusters(told)
     assert {key: found[key] for key in wanted} == wanted
+
+
+def test_one_core(dead: list[Dumped], tmp_path: Path) -> None:
+    """What a worker does with one core: limits, keys, URLs and programs in layouts of debuginfod and gdb."""
+    damaged, shop = dead[7], dead[1]
+
+    def read(core: object, **more: Any) -> Any:
+        asked = {"memory": 1 << 30, "time": 600, "maps": 50, "with_keys": False, "programs": [str(shop.program.parent)]}
+        answer = work.read_core({"core": str(core), **asked, **more})
+        return answer["core"], answer["errors"], answer
+
+    row, errors, _ = read(damaged.core, with_keys=True)
+    assert (row["message"], row["cause"], errors) == ("topics lost", "panic: topics lost", [])
+    row, ((step, error),), _ = read(damaged.core, time=0.01)
+    assert "takes longer than 0.01 s (--time)" in error and row["seconds"] < 60
+    _, errors, _ = read(dead[5].core, memory=32 << 20)
+    assert errors and all("(--memory)" in error for _, error in errors)
+    _, ((_, error),), _ = read(shop.core, programs=[str(tmp_path)])
+    assert f"is in {tmp_path}: {shop.program}" in error and error.startswith("no program with build ID ")
+
+    with zipfile.ZipFile(tmp_path / "cores.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(shop.core, "cores/one")
+    wanted, _, _ = read(shop.core)
+    for url in (f"file://{shop.core}", f"zip://cores/one::file://{tmp_path}/cores.zip"):
+        row, errors, _ = read(url)
+        assert errors == []
+        assert {**row, "seconds": 0, "cpu": 0, "memory": 0} == {**wanted, "seconds": 0, "cpu": 0, "memory": 0}
+    (one,) = fetch.found([f"zip://cores/*::file://{tmp_path}/cores.zip"])
+    assert (one.core, one.size) == (f"zip://cores/one::file://{tmp_path}/cores.zip", shop.core.stat().st_size)
+
+    with elf.mapped(str(shop.program)) as data:
+        gnu, go = elf.build_ids(data)
+    for name, program, symbols in (
+        ("debuginfod", f"buildid/{gnu}/executable", f"buildid/{gnu}/debuginfo"),
+        ("gdb", f".build-id/{str(gnu)[:2]}/{str(gnu)[2:]}", f".build-id/{str(gnu)[:2]}/{str(gnu)[2:]}.debug"),
+        ("any", "bin/a program", "lib/its symbols"),
+    ):
+        if gnu is None:  # Go's linker writes it from 1.24 on
+            program, symbols = f"{name}-1", f"{name}-2"
+        for path in (tmp_path / name / program, tmp_path / name / symbols):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["objcopy", "--only-keep-debug", shop.program, tmp_path / name / symbols], check=True)
+        subprocess.run(["objcopy", "--strip-all", shop.program, tmp_path / name / program], check=True)
+        row, errors, _ = read(shop.core, programs=[str(tmp_path / name)])
+        assert (errors, row["file"], row["missing"]) == ([], str(tmp_path / name / program), None)
+        assert (row["place"], row["build"]) == (shop.cluster[-1], gnu or go)
+
+
+def test_server_ends_with_its_worker(dead: list[Dumped]) -> None:
+    """The process that reads cores, and the one that reads the present core, end when the worker is killed."""
+    asked = {"memory": 1 << 30, "time": 600, "maps": 50, "with_keys": False, "programs": [str(dead[0].program.parent)]}
+    script = f"""
+import sys
+from direct.fleet import work
+print(work._server().pid, flush=True)
+for core in {[str(one.core) for one in dead]!r}:
+    print(core, flush=True)
+    work.read_core({{"core": core, **{asked!r}}})
+"""
+    worker = subprocess.Popen([sys.executable, "-c", script], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+    assert worker.stdout is not None
+    server = int(worker.stdout.readline())
+    assert [worker.stdout.readline() for _ in range(2)]
+    worker.kill()
+    worker.communicate()
+    end = time.monotonic() + 120
+    while alive(server):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    """Whether the process is there, and not only to be waited for by whoever has taken it over."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
