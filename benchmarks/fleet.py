@@ -1,7 +1,7 @@
 """gomap triage over a growing number of core files: python3 -m benchmarks.fleet [--cores N ...] [--workers N]
 
-The cores are those of go_targets/small/fleet-*: five programs in seven builds that die in eight ways. About 3 MiB of disk
-for each. Needs the packages of `gomap[fleet]`.
+The cores are those of go_targets/small/fleet-*: five programs in seven builds that die in seven ways. About 4 MB of
+disk for each. Needs the packages of `gomap[fleet]`.
 """
 
 from __future__ import annotations
@@ -42,9 +42,7 @@ def main() -> int:
         size = sum(one.core.stat().st_size for one in dead)
         took = time.monotonic() - start
         print(f"{len(dead)} cores: {took:.0f} s to make, {size / 1e9:.1f} GB, {used / 1e9:.1f} GB on disk\n")
-        print(
-            "| cores | elapsed | cores a second | processor, each | memory of a core's process | of a worker | load |"
-        )
+        print("| cores | elapsed | cores a second | processor, each | memory, each | memory of a worker | load |")
         print("|---|---|---|---|---|---|---|")
         for number in options.cores:
             chosen = where / f"of-{number}"
@@ -75,11 +73,10 @@ def measured(cores: Path, programs: Path, out: Path, workers: int, dead: list[fl
     query = "SELECT avg(cpu), median(memory), max(memory) FROM cores"
     answer = subprocess.run([*asked, query, "--json"], env=env, capture_output=True, text=True, check=True).stdout
     ((cpu, median, most),) = json.loads(answer)["data"]["rows"]
-    load = Path("/proc/loadavg").read_text().split()[0]
-    return (
-        f"| {len(dead):,} | {seconds:.0f} s | {len(dead) / seconds:.1f} | {cpu:.2f} s | "
-        f"{median / 2**20:.0f} MiB, {most / 2**20:.0f} MiB at most | {max(memory, default=0) / 2**20:.0f} MiB | {load} |"
-    )
+    load, mib = Path("/proc/loadavg").read_text().split()[0], 1 << 20
+    each = f"{median / mib:.0f} MiB, {most / mib:.0f} MiB at most"
+    worker = f"{max(memory, default=0) / mib:.0f} MiB"
+    return f"| {len(dead):,} | {seconds:.0f} s | {len(dead) / seconds:.1f} | {cpu:.2f} s | {each} | {worker} | {load} |"
 
 
 @contextmanager

@@ -208,7 +208,7 @@ def test_one_core(dead: list[Dumped], tmp_path: Path) -> None:
 
     row, errors, _ = read(damaged.core, with_keys=True)
     assert (row["message"], row["cause"], errors) == ("topics lost", "panic: topics lost", [])
-    row, ((step, error),), _ = read(damaged.core, time=0.01)
+    row, ((_, error),), _ = read(damaged.core, time=0.01)
     assert "takes longer than 0.01 s (--time)" in error and row["seconds"] < 60
     _, errors, _ = read(dead[5].core, memory=32 << 20)
     assert errors and all("(--memory)" in error for _, error in errors)
