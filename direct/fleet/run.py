@@ -24,6 +24,8 @@ AHEAD = 8
 TRIES = 3
 #: Seconds until an existing scheduler has to answer, and until its workers have to.
 PATIENCE = 15
+#: Where the scheduler and workers of a run listen that has no other scheduler.
+HERE = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -154,9 +156,16 @@ def _client(distributed: Any, plan: Plan) -> Iterator[Any]:
         return
     with dask.config.set(quiet):
         cluster = distributed.LocalCluster(
-            n_workers=plan.workers, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None,
-            memory_limit=0, silence_logs=50, preload=[read_core.__module__],
-        )  # fmt: skip
+            n_workers=plan.workers,
+            threads_per_worker=1,
+            processes=True,
+            host=HERE,
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard": False, "dashboard_address": f"{HERE}:0"},  # any port that is free
+            memory_limit=0,
+            silence_logs=50,
+            preload=[read_core.__module__],
+        )
         with cluster, distributed.Client(cluster) as client:
             yield client
 
