@@ -71,7 +71,7 @@ class Dataset:
         """Writes the answer about a core. Raises OSError."""
         path = self.file_of(core)
         path.parent.mkdir(exist_ok=True)
-        with whole(str(path)) as out:
+        with whole(str(path), overwrite=True) as out:
             out.write(gzip.compress(json.dumps(answer).encode(), 5, mtime=0))
 
     def answers(self) -> Iterator[dict[str, Any]]:

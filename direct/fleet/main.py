@@ -156,7 +156,7 @@ def _answer(options: argparse.Namespace, dataset: Dataset, done: Done) -> int:
         told = report.described(result, options.n)
         json = as_json.bare("gomap triage", result)
         for name, text in (("report.json", json), ("report.txt", as_text.render(told, as_text.Style(100)))):
-            with whole(os.path.join(options.out, name)) as out:
+            with whole(os.path.join(options.out, name), overwrite=True) as out:
                 out.write(text.encode("utf-8", "backslashreplace"))
             os.chmod(os.path.join(options.out, name), 0o644)
     except OSError as error:
