@@ -278,7 +278,7 @@ def test_package(user: User, system_gdb: Gdb, index: dict[str, str]) -> None:
     assert [ours(name, "--version") for name in ("gomap", "dlv-hmap")] == [version, version]
     assert ours("gdb-hmap", "--version").startswith(version + "GNU gdb")
     told = "import importlib.metadata as m; d = m.metadata('gomap'); print(d['Version'], d.get_all('Provides-Extra'))"
-    assert ours("python", "-c", told) == f"{gomap.__version__} ['large', 'top', 'heap', 'pprof']\n"
+    assert ours("python", "-c", told) == f"{gomap.__version__} ['large', 'top', 'heap', 'pprof', 'fleet']\n"
     for name in ("gomap", "gdbext", "delve_bridge", "direct"):
         assert list(place.glob(f"lib/*/site-packages/{name}/py.typed"))
     assert (place / "share/man/man1/gomap.1").is_file()
