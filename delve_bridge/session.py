@@ -239,11 +239,6 @@ class Session:
         return register
 
     @property
-    def arch(self) -> Arch:
-        """The program's byte order, pointer size and machine."""
-        return self.build.arch
-
-    @property
     def breaker(self) -> DelveBreaker:
         """What sets breakpoints that stay."""
         return DelveBreaker(self)
@@ -251,11 +246,6 @@ class Session:
     def memory(self) -> Memory:
         """The program's memory at this stop."""
         return self.build.memory(self._stop and self._stop.moment)
-
-    @property
-    def arch(self) -> Arch:
-        """The program's machine. Raises NoDebugInfo."""
-        return self.build.arch
 
     @property
     def direct(self) -> bool:
