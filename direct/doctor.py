@@ -34,10 +34,13 @@ PACKAGES = {
     "numpy": "hmap-check hashes all keys of large maps, and large maps take less time",
     "scipy": "hmap-why can show what keeps a map alive",
     "textual": "gomap top shows a live screen",
+    "protobuf": "hmap-top --pprof can write a profile for go tool pprof",
 }
 ASK_GDB = """import gdb, importlib.util, sys
 sys.path.append({site!r} % sys.version_info[:2])
 there = [n for n in ("tabulate", "pygments", "numpy", "scipy") if importlib.util.find_spec(n)]
+if importlib.util.find_spec("google") and importlib.util.find_spec("google.protobuf"):
+    there.append("protobuf")
 print("gomap", gdb.VERSION, "%d.%d" % sys.version_info[:2], *there)"""
 
 
@@ -97,13 +100,19 @@ def machine() -> Iterator[Check]:
     yield Check(area, "gomap", "ok", f"gomap {__version__} in {_root()}")
     yield Check(area, "python", "ok", f"Python {sys.version.split()[0]}: {sys.executable}")
     for name, use in PACKAGES.items():
-        if find_spec(name) is not None:
+        if _is_there(name):
             yield Check(area, name, "ok", f"{name} is there")
         else:
             mend = f"{shlex.quote(sys.executable)} -m pip install {name}"
             yield Check(area, name, "advice", f"{name} is missing for this Python; with it {use}", mend)
     yield from _gdb()
     yield from _delve()
+
+
+def _is_there(package: str) -> bool:
+    if package != "protobuf":
+        return find_spec(package) is not None
+    return find_spec("google") is not None and find_spec("google.protobuf") is not None
 
 
 def _root() -> Path:
@@ -141,13 +150,13 @@ def _gdb() -> Iterator[Check]:
         return
     yield Check("gdb", "gdb", "ok", f"gdb {version} with Python {words[python]}: {gdb}")
     into = str(Path(data, "gomap", f"site-py{words[python]}"))
-    for name in ("tabulate", "pygments", "numpy", "scipy"):
+    for name in ("tabulate", "pygments", "numpy", "scipy", "protobuf"):
         if name in words[python + 1 :]:
             yield Check("gdb", f"gdb-{name}", "ok", f"{name} is there for gdb's Python")
         else:
             what = f"{name} is missing for gdb's Python; with it {PACKAGES[name]}"
             pip = shlex.join([f"python{words[python]}", "-m", "pip", "install", "--target", into, name])
-            yield Check("gdb", f"gdb-{name}", "advice", what, pip if name == "scipy" else _set_up())
+            yield Check("gdb", f"gdb-{name}", "advice", what, pip if name in ("scipy", "protobuf") else _set_up())
     yield _loads(gdb)
 
 

@@ -6,7 +6,9 @@ import atexit
 import gzip
 import lzma
 import os
+import shlex
 import shutil
+import sys
 import tempfile
 from contextlib import suppress
 from importlib import import_module
@@ -70,7 +72,8 @@ def _opened(core: str, name: str, packages: tuple[str, ...]) -> BinaryIO:
             continue
         return cast(BinaryIO, module.open(core, "rb"))
     raise GomapError(
-        f"{core} is compressed ({name}): python3 -m pip install {packages[-1].partition('.')[0]}, or unpack it"
+        f"{core} is compressed ({name}): {shlex.quote(sys.executable)} -m pip install "
+        f"{packages[-1].partition('.')[0]}, or unpack it"
     )
 
 

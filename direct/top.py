@@ -339,6 +339,11 @@ def heading(session: TopSession, view: View) -> list[str]:
     return [*lines, "; ".join(doubts)]
 
 
+#: Why hmap-top counts other maps and bytes.
+COUNTED = (
+    "hmap-top counts more: sync.Maps themselves, maps on stacks, maps that never had an entry if a variable leads to "
+    "them, and the bytes of overflow buckets and of keys and elems behind pointers; it leaves out the runtime's maps"
+)
 HEADINGS = ("entries", "entries/s", "held", "held/s", "map")
 
 
@@ -348,9 +353,11 @@ def cells(one: Shown) -> tuple[str, str, str, str]:
     return f"{one.count:,}", growth, human.size(one.bytes), grown
 
 
-def table(session: TopSession, view: View) -> str:
-    """A sample as text, for output that is not a screen."""
+def table(session: TopSession, view: View, first: bool) -> str:
+    """A sample as text, for output that is not a screen. first: of several, with what is not counted."""
     report = Report({}, answer=heading(session, view))
+    if first:
+        report.advice.append(COUNTED)
     rows = [[*cells(one), one.path or "no variable", human.short(one.expression)] for one in view.maps]
     report.sections = [Table([*HEADINGS, "address:type"], rows, frozenset(range(4)), whole=4)]
     return as_text.render(report, style(sys.stdout)) + "\n"
@@ -460,7 +467,7 @@ def _run(options: argparse.Namespace) -> int:
     shown, begun = 0, time.monotonic()
     while True:
         view = session.view(options.n or sys.maxsize)
-        write(line(session, view) if options.json else table(session, view))
+        write(line(session, view) if options.json else table(session, view, not shown))
         shown += 1
         if shown == options.samples:
             return 0

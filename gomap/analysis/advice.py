@@ -110,8 +110,9 @@ class Adviser:
         if self.strings is not None:
             advice.strings_left = self.strings.left_out + self.strings.unreadable
         every = sorted(advice.items, key=lambda item: item.rank, reverse=True)
+        every = [item for item in every if max(item.rank) > 0]
         advice.items = [item for item in every if max(item.rank) >= self.least]
-        advice.small = sum(max(item.rank) > 0 for item in every) - len(advice.items)
+        advice.small = len(every) - len(advice.items)
         return advice
 
     def _is_small(self, one: Subject) -> bool:
@@ -333,8 +334,7 @@ class Adviser:
                     one,
                     "keep one copy of each string: intern them (unique.Make, or a map[string]string of those seen) "
                     "before they are stored",
-                    f"{human.plural(again.objects, 'object')} of the heap hold a string of which this map has another "
-                    "copy",
+                    f"{_copies(again)} of strings that this map has more than once",
                     held=again.bytes,
                     within=again.within,
                     assumes=ALONE,
@@ -353,8 +353,7 @@ class Adviser:
                 "duplicate-strings",
                 None,
                 "keep one copy of each string over all maps: intern them before they are stored",
-                f"{human.plural(again.objects, 'object')} of the heap hold a string of which the maps have another "
-                "copy, those of single maps included",
+                f"{_copies(again)} of strings that these maps have more than once, also within one map",
                 held=again.bytes,
                 within=again.within,
                 assumes=if_used(self._unnamed, ALONE),
@@ -372,8 +371,9 @@ class Adviser:
             one,
             "copy what is stored out of the larger string or array it is a part of: strings.Clone, bytes.Clone, "
             "slices.Clone",
-            f"{human.plural(objects, 'object')} of the heap are at least four times as large as what the slots need "
-            "of them" + ("" if one else "; small maps have parts of these, or several maps"),
+            f"{human.plural(objects, 'object')} of the heap {'is' if objects == 1 else 'are'} at least four times as "
+            f"large as what the slots need of {'it' if objects == 1 else 'them'}"
+            + ("" if one else "; several maps, or small ones, have parts of " + ("it" if objects == 1 else "these")),
             held=size,
             within=within,
             assumes=BUFFERS if one is not None else if_used(self._unnamed, BUFFERS),
@@ -452,6 +452,12 @@ class Adviser:
         self.advice.items.append(
             Item(kind, one, name, maps, do, how, held, allocated, scanned, within, assumes, capacity, of)
         )
+
+
+def _copies(again: SavedBytes) -> str:
+    """The objects that would be freed."""
+    one = again.objects == 1
+    return f"{human.plural(again.objects, 'object')} of the heap {'holds only a copy' if one else 'hold only copies'}"
 
 
 def _kind(one: Subject) -> tuple[object, ...]:

@@ -302,12 +302,12 @@ class HolderSearch:
         """As Visitor.cuts: notes which part of a container was searched."""
         name = self.names.text(reference.path)
         if reference.kind is Kind.STRUCT:
-            what = f"{shown:,} entries of a sync.Map"
+            what = f"{shown:,} entries of this sync.Map"
         elif reference.kind is Kind.MAP:
             what = f"the values of {shown:,} entries" if shown else f"none of the values of {of:,} entries"
         else:
             what = f"{shown:,} of {of:,} elements"
-        self.found.shortened.append(f"{name}: {what}")
+        self.found.shortened.append(f"{name}: {'only ' if shown else ''}{what} were searched")
 
     def fails(self, path: Path, error: GomapError) -> None:
         """As Visitor.fails: notes what can't be followed, unless the variable is dead or may not be set."""

@@ -80,13 +80,13 @@ class Advice:
 
 
 #: Assumptions.
-ALONE = "nothing but these maps refers to the strings that go"
-BUFFERS = "nothing but these slots refers to the larger objects"
+ALONE = "only these maps refer to the strings that would be freed"
+BUFFERS = "only these slots refer to the larger objects"
 POINTEES = "nothing else refers to the values, and the program does not change them through the pointers"
-GARBAGE = "the {} that no variable leads to are still in use"
+GARBAGE = "the {} that no variable leads to {} still in use"
 KEYS = "nothing else refers to the keys' strings"
 UNMADE = "make was not given a size"
-HEADERS = "each map is a field or element that becomes a slice, two words longer"
+HEADERS = "one field or element holds each map, and can become a slice"
 
 
 def columns_of(found: MapView, data: bytes) -> Columns:
@@ -113,5 +113,6 @@ def cut(text: str) -> str:
 
 def if_used(unnamed: int, assumed: str) -> str | None:
     """assumed, and that so many maps without a variable are not garbage."""
-    used = GARBAGE.format(human.plural(unnamed, "map")) if unnamed else ""
+    maps, are = ("map", "is") if unnamed == 1 else (f"{unnamed:,} maps", "are")
+    used = GARBAGE.format(maps, are) if unnamed else ""
     return "; ".join(filter(None, [assumed, used])) or None

@@ -36,15 +36,22 @@ def holder_row(holder: Holder) -> HolderRow:
 
 
 def search_cut(report: Report, found: AliasSearch, depth: int | None = WHOLE_DEPTH) -> None:
-    """Reports what a search left out. depth: how deep it went, None for a search without depth."""
+    """Reports what a search left out, and how many maps it found through dead variables alone. depth: how deep it went,
+    None for a search without depth."""
+    left_out(report, found, depth)
+    if found.dead:
+        verb, these = ("is", "this map") if found.dead == 1 else ("are", "these maps")
+        what = f"{human.plural(found.dead, 'map')} {verb} reached only through dead variables"
+        report.answer.append(f"({what}; closures, timers or the runtime may still use {these})")
+
+
+def left_out(report: Report, found: AliasSearch, depth: int | None = WHOLE_DEPTH) -> None:
+    """Reports what a search left out. depth: as in search_cut."""
     for text in found.shortened:
         report.cut(text, 0, None)
     if found.too_deep and depth is not None:
         what = human.plural(found.too_deep, "value lies", "values lie")
         report.cut(f"{what} deeper than {depth} pointers and elements", 0, None)
-    if found.dead:
-        who = "closures, timers or the runtime may still use them"
-        report.answer.append(f"(only dead variables lead to {human.plural(found.dead, 'map')}: {who})")
 
 
 def heap_facts(more: Beyond) -> HeapFacts:
@@ -69,7 +76,7 @@ def more_maps(more: Beyond) -> list[str]:
         what = f"{human.plural(len(more.maps), 'more map')} with {human.plural(more.entries, 'entry', 'entries')}"
         where = "on the stacks" if more.on_stacks == len(more.maps) else "in the heap"
         them = "it" if one else "them"
-        lines.append(f"{what} {'is' if one else 'are'} {where}, and no variable searched leads to {them}")
+        lines.append(f"{what} {'is' if one else 'are'} {where}; none of the variables searched leads to {them}")
     return lines + not_searched(more)
 
 

@@ -51,10 +51,20 @@ def garbage_words(found: Garbage) -> list[str]:
             f"(no root leads to {'them' if number > 1 else 'it'}; roots lead to {reachable} in the heap)",
         ]
     if more.empty:
-        said.append(f"({human.plural(more.empty, 'header')} of maps that never had an entry: also garbage)")
+        be = "is" if more.empty == 1 else "are"
+        noun, too = ("more map", ", too") if number else ("map", "")
+        said.append(f"({human.plural(more.empty, noun)} that never had an entry {be} garbage{too})")
+    said.append(f"({_COUNTED})")
     if more.census is not None and not more.census.complete:
         said.append("(not all of the heap was searched for maps)")
     return said
+
+
+#: Why --unreachable, which reads the heap alone, counts other maps than hmap-top.
+_COUNTED = (
+    "counted: all map headers in the heap, including the runtime's, those of maps that never had an entry and those "
+    "inside sync.Maps; not counted: sync.Maps themselves and maps on stacks"
+)
 
 
 def summary(ranking: Ranking, others: Ranking, more: Beyond, searched: Roots) -> list[str]:
@@ -105,7 +115,12 @@ def hidden_facts(asked: Ranking, seen: Ranking) -> list[tuple[str, str]]:
 
 
 #: How the type of a map is known that no variable led to (Ranked.known_by).
-_SOURCES = {"reference": "what points to it", "allocator": "the allocator", "hashes": "hashes", "size": "size"}
+_SOURCES = {
+    "reference": "type from what points to it",
+    "allocator": "type from the allocator's records",
+    "hashes": "type derived from hashes",
+    "size": "type derived from its size",
+}
 #: The name of a group without a variable or known type.
 _UNTOLD = {"type": "type unknown", "package": "no variable", "owner": "no variable"}
 _HELD = "memory of the map's header and arrays as the allocator counts it, rounded up to its size classes"
@@ -266,7 +281,6 @@ class TopText:
         what = "garbage" if self.dead or fate.alive is False else human.short(fate.trail or "no variable")
         if one.type is UNKNOWN:
             return f"{what}; type unknown"
-        doubt = (
-            f", {human.plural(len(one.others), 'other type')} fit{'s' * (len(one.others) == 1)}" if one.others else ""
-        )
-        return f"{what}; type from {_SOURCES.get(one.known_by or '', '?')}{doubt}"
+        number = len(one.others)
+        doubt = f", {human.plural(number, 'other type')} {'fits' if number == 1 else 'fit'}" if number else ""
+        return f"{what}; {_SOURCES.get(one.known_by or '', 'type not proven')}{doubt}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from gomap import human
+from gomap import human, syncmap
 from gomap.analysis.advice import Adviser
 from gomap.analysis.alias import everywhere
 from gomap.analysis.beyond import Beyond, beyond, header_size
@@ -16,6 +16,7 @@ from gomap.analysis.identify import Identifier
 from gomap.analysis.roots import Roots
 from gomap.answers.facts import goroutines_seen, heap_facts, named, search_cut
 from gomap.declare import Context
+from gomap.errors import GomapError
 from gomap.golang.runtime.heap import heap_of
 from gomap.golang.runtime.malloc import allocator
 from gomap.maps import view
@@ -24,26 +25,29 @@ from gomap.results.advise import AdviceRow, AdviseResult, SavedFacts, StringRow
 from gomap.results.fields import alike
 from gomap.results.shared import ScannedFacts
 from gomap.spelling import quote
+from gomap.target import Variable
 
-#: What a change is, of a map or type.
+#: What to change, of a map or type.
 TITLES = {
     "rebuild": "rebuild {}",
-    "presize": "make {} with its size",
-    "set": "make {} a set",
-    "empty-maps": "empty maps of type {}",
-    "tiny-maps": "tiny maps of type {}",
-    "duplicate-strings": "equal strings in {}",
-    "pinned": "larger objects kept alive by {}",
-    "values-inline": "pointers to small values in {}",
-    "array-keys": "keys of one length in {}",
+    "presize": "give make a size for {}",
+    "set": "use a set for {}",
+    "empty-maps": "leave the empty maps of type {} nil",
+    "tiny-maps": "use slices for the tiny maps of type {}",
+    "duplicate-strings": "keep one copy of equal strings in {}",
+    "pinned": "clone the parts of larger objects in {}",
+    "values-inline": "store the small values of {} without pointers",
+    "array-keys": "use arrays as keys of {}",
 }
 #: What makes a figure an estimate.
 CHANCE = {
-    "tiny-maps": "the size class of what holds the slices decides",
+    "tiny-maps": "the structs that hold the slices may need other size classes",
     "duplicate-strings": "the allocator packs strings of less than 16 bytes",
     "pinned": "the allocator packs strings of less than 16 bytes",
 }
-HASHES = "the keys' hashes decide"
+HASHES = "it depends on the keys' hashes"
+ORDER = "(those that free the most come first, then those that allocate less, then those that leave less to scan)"
+ALONE = "(each figure is for its change alone; they do not add up, since two changes may save the same bytes)"
 #: Maps without a variable whose types are worked out, those with the most bytes first.
 MAX_IDENTIFIED = 1 << 10
 
@@ -79,12 +83,29 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if more.why is not None:
         report.cut(f"not all of the heap was searched for maps: {more.why}", 0, None)
     if left:
-        what = f"not among the {MAX_IDENTIFIED:,} largest, or of no known type"
-        report.cut(f"{human.plural(left, 'map')} that no variable leads to left out: {what}", 0, None)
+        was, it_is, its = ("was", "it is", "its type is") if left == 1 else ("were", "they are", "their types are")
+        why = f"{it_is} not among the {MAX_IDENTIFIED:,} largest of these, or {its} not known"
+        report.cut(f"{human.plural(left, 'map')} that no variable leads to {was} left out: {why}", 0, None)
     if every.syncs:
-        report.cut(f"{human.plural(len(every.syncs), 'sync.Map')} were not looked at", 0, None)
+        was = "was" if len(every.syncs) == 1 else "were"
+        what = f"{human.plural(len(every.syncs), 'sync.Map')} {was} not looked at"
+        unused = _unused(context, every)
+        report.cut(what + (f" ({unused:,} never used, which hmap-top does not count)" if unused else ""), 0, None)
     search_cut(report, every)
     return report
+
+
+def _unused(context: Context, found: AliasSearch) -> int:
+    """How many sync.Maps were never used."""
+    rules, unused = allocator(context.target), 0
+    for address, holders in found.syncs.items():
+        try:
+            shape = syncmap.detect(context.target, holders[0].type)
+            variable = Variable("", holders[0].type, address)
+            unused += shape is not None and not syncmap.look(context.target, shape, variable, rules).is_used
+        except GomapError:
+            continue
+    return unused
 
 
 def _named(holders: Sequence[Holder]) -> str:
@@ -154,26 +175,31 @@ def _row(item: Item) -> AdviceRow:
 
 
 def _describe(report: Report, advice: Advice, options: Mapping[str, Any], scanned: str) -> None:
-    shown, least = _shown(advice, options), human.size(options["--min"])
+    shown, least = _shown(advice, options), options["--min"]
+    saved = f"save at least {human.size(least)} of memory" if least else "save memory"
     looked = f"{human.plural(advice.maps, 'map')} with {human.plural(advice.entries, 'entry', 'entries')} looked at"
     if advice.items:
-        one = len(advice.items) == 1
-        report.answer = [f"{human.plural(len(advice.items), 'change')} {'saves' if one else 'save'} {least} or more"]
+        each = "would" if len(advice.items) == 1 else "would each"
+        report.answer = [f"{human.plural(len(advice.items), 'change')} {each} {saved} held, allocated or scanned"]
     else:
-        report.answer = [f"no change saves {least} or more"]
+        report.answer = [f"no change would {saved} held, allocated or scanned"]
     report.answer.append(f"({looked}{'; ' + scanned if scanned else ''})")
     if len(advice.items) > 1:
-        report.answer.append("(each figure is for its change alone: those of one map do not add up)")
+        report.answer += [ORDER, ALONE]
     for item in shown:
         report.sections += _sections(item)
     if len(shown) < len(advice.items):
         report.cut("changes", len(shown), len(advice.items), "-n 0")
     if advice.small:
-        report.cut(f"{human.plural(advice.small, 'change')} that save fewer bytes left out (--min BYTES)", 0, None)
+        verb, would = ("is", "would save") if advice.small == 1 else ("are", "would each save")
+        what = f"{human.plural(advice.small, 'change')} that {would} fewer bytes {verb} not shown"
+        report.cut(f"{what} (--min BYTES)", 0, None)
     if advice.unread:
         report.cut(f"{human.plural(advice.unread, 'map')} could not be read", 0, None)
     if advice.strings_left:
-        report.cut(f"{human.plural(advice.strings_left, 'string')} left out: too many, too long or unreadable", 0, None)
+        verb = "was" if advice.strings_left == 1 else "were"
+        what = f"{human.plural(advice.strings_left, 'string')} {verb} left out: too many, too long or unreadable"
+        report.cut(what, 0, None)
     if advice.interrupted:
         report.interrupted(advice.maps)
 
@@ -181,10 +207,10 @@ def _describe(report: Report, advice: Advice, options: Mapping[str, Any], scanne
 def _saves(item: Item) -> str:
     about = "about " if item.within else ""
     if item.held > 0:
-        return f"{about}{human.size(item.held)} freed"
+        return f"would free {about}{human.size(item.held)}"
     if item.allocated:
-        return f"{about}{human.size(item.allocated)} less allocated"
-    return f"{human.size(item.scanned)} less to scan"
+        return f"would allocate {about}{human.size(item.allocated)} less"
+    return f"each collection would scan {human.size(item.scanned)} less"
 
 
 def _sections(item: Item) -> list[Section]:
@@ -211,11 +237,11 @@ def _sections(item: Item) -> list[Section]:
 def _figure(item: Item) -> str:
     more = []
     if item.held > 0 and item.allocated:
-        more.append(f"{human.size(item.allocated)} less is allocated, too")
+        more.append(f"{human.size(item.allocated)} less would be allocated, too")
     if item.held < 0:
         more.append(f"{human.size(-item.held)} more would be held")
     if item.scanned:
-        more.append(f"each collection scans {human.size(item.scanned)} less")
+        more.append(f"each collection would scan {human.size(item.scanned)} less")
     if item.within:
-        more.append(f"an estimate, {human.size(item.within)} more or less: {CHANCE.get(item.kind, HASHES)}")
+        more.append(f"an estimate to within {human.size(item.within)}: {CHANCE.get(item.kind, HASHES)}")
     return "; ".join([item.how, *more])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gomap import human
@@ -36,8 +36,8 @@ from gomap.results.shared import ScannedFacts
 from gomap.target import Variable
 from gomap.wrap import columns
 
-#: Shared arrays, places of one map, and ways to it from one of them that a person is shown.
-MAX_GROUPS, MAX_ROWS, MAX_WAYS = 40, 24, 4
+#: Places of one map, slices of one array, and paths to a map from one place that a person is shown.
+MAX_ROWS, MAX_WAYS = 24, 4
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
@@ -128,11 +128,14 @@ def _who_else(context: Context, options: Mapping[str, Any], scope: str, depth: i
     if any(holder.kind == "slot" for holder in others):
         noun = "other holder" if "other" in noun else "holder"
     verb = "holds" if len(others) == 1 else "hold"
-    answer = f"{human.plural(len(others), noun)} {verb} {what}" if others else f"no {noun} was found that holds {what}"
+    answer = f"no {noun} was found that holds {what}"
+    if others:
+        paths = _by_paths(others)
+        answer = f"{human.plural(len(others), noun)}{paths}{',' if paths else ''} {verb} {what}"
     report.answer = [f"{answer} ({human.plural(len(found.maps), 'map')} found; {_searched(searched)} searched)"]
     if not options.get("--json"):
         words = _Text(context, found, Selection(context.target), searched.scope != "frame")
-        words.describe(report, listed, True, 0, True)
+        words.describe(report, listed, True, 0, True, options.get("-n") or 0)
     _partial(report, found, depth)
     return report
 
@@ -164,17 +167,20 @@ def _slices(context: Context, options: Mapping[str, Any], scope: str, depth: int
     verb = "is" if len(shared) == 1 else "are"
     what = f"{human.plural(len(shared), 'array')} {verb} shared by {human.plural(holding, 'slice')}"
     what = what if shared else "no array is shared"
+    shown = shared[: options.get("-n") or None]
     report.answer = [f"{what} ({human.plural(len(every), 'slice')} found; {_searched(searched)} searched)"]
     if searched.dead:
         verb = "was" if searched.dead == 1 else "were"
         report.answer.append(f"({human.plural(searched.dead, 'dead variable')} {verb} not followed)")
-    for array in shared[:MAX_GROUPS]:
+    for array in shown:
         elem = array.slices[0].type.elem.name
         rows = [(_range(array, one), f"{one.path}  {where(one.place)}") for one in array.slices[:MAX_ROWS]]
-        more = [f"  ... {len(array.slices) - MAX_ROWS:,} more"] if len(array.slices) > MAX_ROWS else []
+        left = len(array.slices) - MAX_ROWS
+        more = [f"  ... {human.plural(left, 'more slice')} (--json lists them all)"] if left > 0 else []
         head = f"[{array.elements:,}]{elem}  {array.address:#x}"
-        report.sections += [Lines([head]), Facts(rows), *([Lines(more)] if more else [])]
-    _left_out(report, len(shared))
+        report.sections += [Lines([head]), Facts(rows), *([Lines(more, apart=False)] if more else [])]
+    if len(shown) < len(shared):
+        report.sections.append(Lines([f"{human.plural(len(shared) - len(shown), 'more array')}: -n 0 shows all"]))
     _partial(report, found, depth)
     return report
 
@@ -195,11 +201,6 @@ def _array_row(array: Shared) -> SharedArrayRow:
             for one in array.slices
         ],
     )
-
-
-def _left_out(report: Report, groups: int) -> None:
-    if groups > MAX_GROUPS:
-        report.sections.append(Lines([f"... {groups - MAX_GROUPS:,} more (--json lists them all)"]))
 
 
 def _partial(report: Report, found: AliasSearch, depth: int | None) -> None:
@@ -293,9 +294,16 @@ def _summary(
     which = f" {selection.asked}" if selection.narrows else ""
     if not shared:
         return f"no map{which} is shared {scanned}"
-    holders_ = sum(len(group.holders) for group in shared)
+    holders_ = [holder for group in shared for holder in group.holders]
     verb = "is" if len(shared) == 1 else "are"
-    return f"{human.plural(len(shared), 'map')}{which} {verb} shared by {human.plural(holders_, 'variable')} {scanned}"
+    by = f"{human.plural(len(holders_), 'variable')}{_by_paths(holders_)}"
+    return f"{human.plural(len(shared), 'map')}{which} {verb} shared by {by} {scanned}"
+
+
+def _by_paths(holders_: Sequence[Holder]) -> str:
+    """How many paths lead to the variables, where these are more."""
+    paths = sum(1 for _ in _ways(holders_))
+    return f", reached by {paths:,} paths" if paths > len(holders_) else ""
 
 
 def _searched(searched: Roots) -> str:
@@ -325,8 +333,11 @@ class _Text:
         self._found, self._selection, self._told = found, selection, told
         self._ranks: dict[int, tuple[bool, int, bool, int]] = {}
 
-    def describe(self, report: Report, listed: list[Group], nil: bool, most: int, named: bool) -> None:
-        """most: how many rows are listed, 0 for all. named: the maps were named, so each has its own entry."""
+    def describe(
+        self, report: Report, listed: list[Group], nil: bool, most: int, named: bool, places: int = MAX_ROWS
+    ) -> None:
+        """most: how many rows are listed, 0 for all; places: of each, how many places. named: the maps were named, so
+        each has its own entry."""
         selection, hidden = self._selection, 0
         if not (named or selection.std or selection.narrows):
             own = [group for group in listed if not _is_standard(group, selection)]
@@ -336,7 +347,7 @@ class _Text:
         rows = [self._by_place(these[0].holders) for these in shown]
         label = max((columns(place) for some in rows for place, _, _ in some), default=0)
         for these, some in zip(shown, rows):
-            report.sections += self._sections(these, some, label)
+            report.sections += self._sections(these, some, label, places or len(some))
         if len(shown) < len(alike):
             maps = human.plural(sum(map(len, alike[len(shown) :])), "more map")
             report.sections.append(Lines([f"{maps}: -n 0 shows all"]))
@@ -372,7 +383,9 @@ class _Text:
             together.setdefault(key if group.shared_by == "header" else id(group), []).append(group)
         return [*together.values()]
 
-    def _sections(self, these: list[Group], rows: list[tuple[str, list[str], str]], label: int) -> list[Section]:
+    def _sections(
+        self, these: list[Group], rows: list[tuple[str, list[str], str]], label: int, places: int
+    ) -> list[Section]:
         group = these[0]
         others = len(self._found.type_or.get(group.address, ()))
         buckets = f"  buckets {group.buckets:#x}" if group.buckets else ""
@@ -385,12 +398,13 @@ class _Text:
             headers = ", ".join(f"{header:#x}" for header in group.headers)
             lines.append(f"  {len(group.headers)} headers share these buckets: {headers}")
         tail = []
-        if len(rows) > MAX_ROWS:
-            tail.append(f"  ... {len(rows) - MAX_ROWS:,} more places (--json lists them all)")
+        if len(rows) > places:
+            how = "--json lists them all" if places == MAX_ROWS else "-n 0 lists them all"
+            tail.append(f"  ... {human.plural(len(rows) - places, 'more place')} ({how})")
         if len(these) > 1:
             verb = "is" if len(these) == 2 else "are"
             tail.append(f"  {human.plural(len(these) - 1, 'more map')} {verb} held like this one (--json lists all)")
-        return [Lines(lines), Listed(rows[:MAX_ROWS], label), *([Lines(tail, apart=False)] if tail else [])]
+        return [Lines(lines), Listed(rows[:places], label), *([Lines(tail, apart=False)] if tail else [])]
 
     def _by_place(self, holders_: list[Holder]) -> list[tuple[str, list[str], str]]:
         """Paths under the place they start from, with the goroutines that are there."""
@@ -409,7 +423,7 @@ class _Text:
             for frames, some in together.items() if not plain else [(frozenset(), [*shapes.values()])]:
                 items = [self._item(ways) for ways in some[:MAX_WAYS]]
                 if len(some) > MAX_WAYS:
-                    items.append(f"{human.plural(sum(map(len, some[MAX_WAYS:])), 'more way')} (--json lists all)")
+                    items.append(f"{human.plural(sum(map(len, some[MAX_WAYS:])), 'more path')} (--json lists all)")
                 rows.append((place, items, "" if plain else _goroutines(frames)))
         return rows
 

@@ -10,12 +10,12 @@ from typing import Any
 from gomap import human, syncmap
 from gomap.analysis import integrity_sync
 from gomap.analysis.alias import everywhere
-from gomap.analysis.beyond import Beyond, beyond, header_size, place_of
+from gomap.analysis.beyond import NO_VARIABLE, Beyond, beyond, header_size, place_of
 from gomap.analysis.held import AliasSearch, Holder
 from gomap.analysis.identify import Identified, Identifier
 from gomap.analysis.roots import Roots
 from gomap.anomaly import Anomaly
-from gomap.answers.facts import heap_facts, more_maps, named, place_facts, search_cut
+from gomap.answers.facts import heap_facts, named, not_searched, place_facts, search_cut
 from gomap.columns.choose import columns
 from gomap.declare import Context
 from gomap.errors import GomapError, NotAMap, UsageError
@@ -103,7 +103,13 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         left = named + len(more.maps) - unused - len(findings)
         doubtful = len(found.doubtful) - _doubtful_globals(found)
         _left_out(report, left, doubtful, stopped)
-        report.answer += more_maps(more)
+        unnamed = sum(row.kind in NO_VARIABLE for row in rows)
+        if unnamed:
+            are, them = ("is", "it") if unnamed == 1 else ("are", "them")
+            where = "on the stacks" if all(row.kind != "heap" for row in rows) else "in the heap"
+            what = f"{unnamed:,} of these maps {are} {where}"
+            report.answer.append(f"({what}; none of the variables searched leads to {them})")
+        report.answer += not_searched(more)
         whole = not any(checked.unchecked for _, checked in findings)
         seen = not (stopped or report.truncated or more.why or searched.unseen.count or searched.unreadable)
         complete = whole and seen and not left and not doubtful
@@ -114,7 +120,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
 def _cut(report: Report, partly: Sequence[tuple[str, Checked]], every: bool) -> None:
     """Reports the maps whose keys were hashed only in part, the first few one by one."""
     for path, checked in partly[:MAX_TOLD]:
-        what = "hashes" if checked.entries else "hashes: its entries can't be reached"
+        what = "hashes" if checked.entries else "no hash was checked, since its entries can't be reached"
         report.cut(f"{path}: {what}" if every else what, checked.hashes_checked, checked.entries)
     rest = [checked for _, checked in partly[MAX_TOLD:]]
     if rest:
@@ -339,11 +345,11 @@ def _words_of_all(report: Report, findings: Sequence[tuple[str, Checked]]) -> No
     broken = [(name, checked) for name, checked in findings if checked.verdict == "corrupt"]
     partly = [(name, checked) for name, checked in findings if checked.verdict == "no-fault-found"]
     told = [f"{len(broken):,} corrupt"] if broken else []
-    if partly:
-        told.append(f"no fault found in what was checked of {len(partly):,}")
     intact = len(findings) - len(broken) - len(partly)
-    if intact or not told:
-        told.append(f"{intact:,} intact" if told else "all intact")
+    if intact:
+        told.append(f"{intact:,} intact" if broken or partly else "all intact")
+    if partly:
+        told.append(f"{len(partly):,} checked only in part, without a fault")
     report.answer = [f"{what}: {', '.join(told)}"]
     right = frozenset({0, 1})
     if broken:
@@ -354,10 +360,10 @@ def _words_of_all(report: Report, findings: Sequence[tuple[str, Checked]]) -> No
             (f"{checked.entries:,}", _part(checked), name, "; ".join(map(_unchecked, checked.unchecked)))
             for name, checked in partly[:MAX_TOLD]
         ]
-        heads = ("entries", "hashed", "not checked in full", "not checked")
+        heads = ("entries", "hashed", "map", "what was not checked")
         report.sections.append(Table(heads, lines, right, code=frozenset({2}), whole=2))
         if len(partly) > MAX_TOLD:
-            report.answer.append(f"({len(partly) - MAX_TOLD:,} more maps were not checked in full)")
+            report.answer.append(f"({len(partly) - MAX_TOLD:,} more maps were checked only in part)")
 
 
 def _left_out(report: Report, left: int, doubtful: int, stopped: bool) -> None:
@@ -367,11 +373,12 @@ def _left_out(report: Report, left: int, doubtful: int, stopped: bool) -> None:
         more = ": 1 map was not checked" if left == 1 else more
         report.answer.append(f"(interrupted{more})")
     elif left:
-        report.answer.append(f"({human.plural(left, 'map')} whose type is not known: not checked)")
+        verb, its = ("was", "its type is") if left == 1 else ("were", "their types are")
+        report.answer.append(f"({human.plural(left, 'more map')} {verb} not checked, since {its} not known)")
     if doubtful:
-        verb = "point" if doubtful > 1 else "points"
-        what = f"{human.plural(doubtful, 'variable')} that {verb} to no valid map (uninitialized, dead or corrupt)"
-        report.answer.append(f"({what}: not checked)")
+        do, were = ("do", "were") if doubtful > 1 else ("does", "was")
+        what = f"{human.plural(doubtful, 'variable')} {do} not point to a valid map (uninitialized, dead or corrupt)"
+        report.answer.append(f"({what}, and {were} not checked)")
 
 
 def _unchecked(one: Unchecked) -> str:

@@ -36,6 +36,14 @@ UNLINKED = (
     "net/http/pprof do): the runtime keeps no allocation's stack"
 )
 OFF = "runtime.MemProfileRate is 0: the program samples no allocations"
+#: Parts of maps by their names in JSON, where a reader needs another: of what is one.
+_PARTS = {
+    "groups": "group array",
+    "buckets": "bucket array",
+    "oldbuckets": "old bucket array",
+    "overflow": "overflow bucket",
+    "extra": "mapextra object",
+}
 
 
 def run(context: Context, options: Mapping[str, Any]) -> Report:
@@ -128,7 +136,7 @@ def _percent(likely: float) -> str:
 def _rate(rate: int) -> str:
     if rate == 1:
         return "runtime.MemProfileRate is 1: every allocation is sampled"
-    return f"runtime.MemProfileRate: a sample in {human.size(rate)} allocated, on average"
+    return f"runtime.MemProfileRate: one sample per {human.size(rate)} allocated, on average"
 
 
 def _lost(profile: Profile, found: Origins) -> list[Anomaly]:
@@ -159,7 +167,7 @@ def _file(location: Location) -> str:
 
 
 def _parts(one: Origin) -> str:
-    return ", ".join(f"{number:,} {what}" if number > 1 else what for what, number in one.parts.most_common())
+    return ", ".join(human.plural(number, _PARTS.get(what, what)) for what, number in one.parts.most_common())
 
 
 def _table(found: Origins, of: bool = True) -> Table:
@@ -170,9 +178,9 @@ def _table(found: Origins, of: bool = True) -> Table:
         for one in found.lines
     ]
     if any(one.caller for one in found.lines):
-        headings.append("called from")
+        headings.append("caller")
         for row, one in zip(rows, found.lines):
-            row.append(line_of(one.caller) if one.caller else "")
+            row.append(f"from {line_of(one.caller)}" if one.caller else "")  # below the other line on a narrow screen
     return Table(headings, rows, frozenset({0, 1}), whole=2 + of)
 
 
@@ -238,13 +246,13 @@ def add_origins(context: Context, report: Report, shown: Sequence[Ranked], most:
             rows = [[*row, text] for row, text in zip(section.rows, texts)]
             report.sections[index] = replace(section, headings=[*section.headings, "allocated by"], rows=rows)
             break
-    what = "the line that allocated most, with its samples of all that there are of the map"
+    what = "the line that allocated most, with its share of the map's samples"
     report.sections.append(Facts([("allocated by", f"{what} ({_rate(rate) if rate else OFF})")]))
     told = maps.lines[:most] if most else maps.lines
     report.data = replace(report.data, maps=every, lines=[origin_row(one) for one in told])
     if told:
         report.sections += [
-            Lines(["maps of the whole heap, by line (garbage not collected yet among them):"]),
+            Lines(["maps of the whole heap, by line (including garbage not collected yet):"]),
             _table(replace(maps, lines=told), of=False),
         ]
     if len(told) < len(maps.lines):
@@ -268,9 +276,8 @@ def _shortly(found: Origins | None) -> str:
     if not found.lines:
         return "no sample"
     best = found.lines[0]
-    of = f" of {found.samples:,}" if best.samples != found.samples else ""
     caller = f", called from {line_of(best.caller)}" if best.caller else ""
-    return f"{line_of(best.location)} ({best.samples:,}{of}){caller}"
+    return f"{line_of(best.location)} ({best.samples:,} of {found.samples:,}){caller}"
 
 
 # -- the result --------------------------------------------------------------------------------------

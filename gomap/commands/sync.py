@@ -148,13 +148,15 @@ def _trie_facts(trie: Trie) -> list[tuple[str, str]]:
     rows = [("generation", "hash trie (from Go 1.24 on)")]
     if trie.root is None:
         return rows
-    rows.append(("nodes", f"{trie.nodes:,} of 16 children each, root {trie.root:#x}"))
+    each = ", each" if trie.nodes > 1 else ""
+    rows.append(("nodes", f"{trie.nodes:,}{each} with room for 16 children; root {trie.root:#x}"))
     rows.append(("depth", human.plural(trie.depth, "level")))
     if trie.chains:
-        what = f"{human.plural(trie.overflow, 'entry')} in {human.plural(trie.chains, 'chain')}, longest {trie.longest}"
-        rows.append(("overflow", f"{what}: keys that share a whole hash"))
+        entries = human.plural(trie.overflow + trie.chains, "entry")
+        what = f"{human.plural(trie.chains, 'chain')} of keys with equal hashes, {entries} in all"
+        rows.append(("overflow", f"{what}, longest {trie.longest}" if trie.chains > 1 else what))
     else:
-        rows.append(("overflow", "none: no two keys share a whole hash"))
+        rows.append(("overflow", "none: no two keys have equal hashes"))
     return rows
 
 

@@ -171,7 +171,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     listed = any(one.unnamed for one in shown_groups) or any(one.holder.kind in NO_VARIABLE for one in shown)
     if at_hand.no_packages and dead is None and listed:
         what = "with numpy and scipy, hmap-top also knows what keeps maps without a variable alive, and more types"
-        report.advice.append(f"{what}: python3 -m pip install numpy scipy")
+        report.advice.append(f"{what} (`gomap doctor` prints the command that installs them)")
     if interrupted:
         report.interrupted(ranking.number)
     if len(shown_groups) < len(groups):

@@ -24,7 +24,7 @@ from gomap.errors import MemoryFault
 from gomap.golang.runtime.heap import Heap, Span
 from gomap.golang.runtime.malloc import MALLOC_HEADER, allocator
 from gomap.heap.masks import Masks, MaskTable
-from gomap.heap.objects import HeapObjects, NoNumpy, needed, python
+from gomap.heap.objects import DOCTOR, HeapObjects, NoNumpy, needed, python
 from gomap.memory import Memory, stream
 from gomap.progress import Progress, silent
 from gomap.target import Target
@@ -51,7 +51,7 @@ def algorithms() -> tuple[ModuleType, ModuleType]:
             from scipy import sparse
             from scipy.sparse import csgraph
     except Exception:  # what a scipy that is there but does not fit numpy raises may be any of them
-        raise NoScipy(f"this needs scipy, and {python()} has none: python3 -m pip install numpy scipy") from None
+        raise NoScipy(f"this needs scipy, and {python()} has none: {DOCTOR}") from None
     return sparse, csgraph
 
 

@@ -39,6 +39,10 @@ class NoNumpy(GomapError):
     code = "no-numpy"
 
 
+#: A debugger may bring a Python of its own, for which `python3 -m pip` installs nothing.
+DOCTOR = "`gomap doctor` prints the command that installs it"
+
+
 def python() -> str:
     """The Python that runs this, which may be one that a debugger has brought with it."""
     return f"the Python {sys.version_info[0]}.{sys.version_info[1]} that runs it"
@@ -48,7 +52,7 @@ def needed() -> Any:
     """numpy. Raises NoNumpy."""
     found = columns().np
     if found is None:
-        raise NoNumpy(f"this needs numpy and scipy, and {python()} has no numpy: python3 -m pip install numpy scipy")
+        raise NoNumpy(f"this needs numpy and scipy, and {python()} has no numpy: {DOCTOR}")
     return found
 
 

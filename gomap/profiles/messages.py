@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from gomap.errors import GomapError
-from gomap.heap.objects import python
+from gomap.heap.objects import DOCTOR, python
 
 #: Fields of each message: name, number and type; * is repeated. Texts are numbers of rows in string_table.
 _MESSAGES = {
@@ -64,7 +64,7 @@ def needed() -> Any:
     try:
         from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
     except Exception:  # what a library that does not fit this Python raises may be any of them
-        raise NoProtobuf(f"this needs protobuf, and {python()} has none: python3 -m pip install protobuf") from None
+        raise NoProtobuf(f"this needs protobuf, and {python()} has none: {DOCTOR}") from None
     field = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name="profile.proto", package="perftools.profiles", syntax="proto3")
     for name, fields in _MESSAGES.items():

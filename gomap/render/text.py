@@ -19,6 +19,10 @@ LABEL = 12
 MAX_LABEL = 44
 MIN_TEXT = 20
 MIN_COLUMN = 3
+#: Columns that cells which are never cut get at least beside others; with less they go below these.
+BESIDE = 32
+#: Columns before cells that stand below others.
+BELOW = 6
 #: Columns that an optional column of a table takes at least.
 OPTIONAL = 16
 #: Columns of a path for which others are left out.
@@ -183,8 +187,9 @@ def _table(section: Table, style: Style, paint: Paint) -> list[str]:
     spare = style.width - 2 - 2 * (count - 1) - sum(widths)
     if spare < 0 and section.whole is not None:
         indent = 2 + sum(widths[: section.whole]) + 2 * section.whole
-        if indent + MIN_TEXT <= style.width:
+        if indent + BESIDE <= style.width:
             return _stacked(section, section.whole, indent, style, paint)
+        return _below(section, section.whole, style, paint)
     whole, yielding = list(widths), [i for i in range(count) if i != section.kept]
     while spare < 0 and yielding and max(widths[i] for i in yielding) > MIN_COLUMN:  # the widest column gives way
         widths[max(yielding, key=lambda i: widths[i])] -= 1
@@ -203,6 +208,19 @@ def _table(section: Table, style: Style, paint: Paint) -> list[str]:
         body = [_code_columns(section, line, row, paint) for line, row in zip(body, fitted[1:])]
     hint = _hint(section, style, paint) if fitted[1:] != rows else []
     return ["  " + paint("dim", head.rstrip()), *("  " + line.rstrip() for line in body), *hint]
+
+
+def _below(section: Table, first: int, style: Style, paint: Paint) -> list[str]:
+    """The columns from `first` on below the others, each cell whole on lines of its own."""
+    before = Table(section.headings[:first], [row[:first] for row in section.rows], section.right)
+    head, *left = _table(before, style, paint)
+    room = max(style.width - BELOW, 1)
+
+    def lines(cells: Sequence[str]) -> list[str]:
+        return [" " * BELOW + part for cell in cells if cell for part in _wrap(cell, room, 2)]
+
+    under = [paint("dim", line) for line in lines([", ".join(section.headings[first:])])]
+    return [head, *under, *(line for start, row in zip(left, section.rows) for line in [start, *lines(row[first:])])]
 
 
 def _stacked(section: Table, first: int, indent: int, style: Style, paint: Paint) -> list[str]:
@@ -337,7 +355,12 @@ def left_out(cut: Cut) -> str:
     shows = f" ({cut.option} shows {'all' if cut.option.endswith(' 0') else 'more'})" if cut.option else ""
     if cut.what == "values":
         return "long values are truncated" + (shows or " (a larger `set hmap depth` shows more)")
-    return (f"{cut.shown:,} of {cut.of:,} {cut.what} shown" if cut.of else cut.what) + shows
+    if not cut.of:
+        return cut.what + shows
+    map_, colon, what = cut.what.rpartition(": ")
+    if what.startswith("hashes"):
+        return f"{map_}{colon}only {cut.shown:,} of {cut.of:,} {what} were checked{shows}"
+    return f"{cut.shown:,} of {cut.of:,} {cut.what} shown{shows}"
 
 
 def _by_code(anomalies: Iterable[Anomaly]) -> Iterable[list[Anomaly]]:

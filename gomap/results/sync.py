@@ -44,10 +44,10 @@ class HashTrieFacts:
     root: Annotated[Optional[Address], "of the root; null when it was never used"]
     depth: Annotated[int, "levels of nodes"]
     nodes: Annotated[int, "inner nodes"]
-    entries: Annotated[int, "entries in the trie, those in overflow chains not among them"]
-    overflow_chains: Annotated[int, "places where several keys share a whole hash"]
-    overflow_entries: Annotated[int, "entries in these chains"]
-    longest_chain: Annotated[int, "the longest of them"]
+    entries: Annotated[int, "entries in the trie, those in overflow chains among them"]
+    overflow_chains: Annotated[int, "chains of entries whose keys have equal hashes"]
+    overflow_entries: Annotated[int, "entries in these chains, without the first of each"]
+    longest_chain: Annotated[int, "entries of the longest chain, its first one included; 1 where there is no chain"]
     seed: Annotated[int, "the hash's seed"]
 
 

@@ -89,6 +89,7 @@ def test_gdb(says: str, state: str, what: str, tmp_path: Path, monkeypatch: pyte
         mend = checks["gdb-scipy"].mend
         assert mend is not None and mend.startswith("python3.13 -m pip install --target ")
         assert mend.endswith("/gomap/site-py3.13 scipy")
+        assert checks["gdb-protobuf"].mend == mend.replace("scipy", "protobuf")
         assert checks["gdb-loads"].state == "advice"
     assert (checks["dlv"].state, checks["dlv"].what) == ("ok", f"dlv 1.27.1: {tmp_path}/dlv")
 
@@ -98,7 +99,8 @@ def test_nothing_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     for name in ("GOMAP_GDB", "GOMAP_DLV", "GOBIN", "GOPATH", "XDG_DATA_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name in doctor.PACKAGES else object())
+    gone = (*doctor.PACKAGES, "google")
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name in gone else object())
     checks = {check.name: check for check in doctor.machine()}
     assert all(checks[name].state == "advice" and checks[name].mend for name in (*doctor.PACKAGES, "gdb", "dlv"))
     assert checks["numpy"].mend is not None and checks["numpy"].mend.endswith(" -m pip install numpy")

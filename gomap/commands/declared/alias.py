@@ -15,6 +15,8 @@ through structs, pointers, arrays, slices, interfaces, channels and maps. --scop
 the selected goroutine; --scope all searches those of every goroutine.
 
 Two headers that point to the same buckets are listed as that, not as one map: only unsafe code can copy a header.
+Each place in memory that holds a map counts as a variable: a local or package variable, a field, or an element. Several
+paths may lead to one variable.
 
 Maps that are held in the same way, such as s.users["a"].Tags and s.users["b"].Tags, are one row, and maps that the
 program's own variables hold come first. Maps that only the standard library's variables lead to, through its own

@@ -44,7 +44,8 @@ taken inside map operations.
 
 --pprof writes the maps to a file for go tool pprof. The path from a variable to a map is the stack; the values are
 maps, entries, bytes and waste, and with --by retained also retained bytes. Indices and keys are written as [*], so
-that maps whose paths differ only in them are one stack. It needs protobuf: python3 -m pip install protobuf.
+that maps whose paths differ only in them are one stack. It needs protobuf; `gomap doctor` prints the command that
+installs it.
 """,
     args=(
         Arg(

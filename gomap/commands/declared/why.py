@@ -21,7 +21,7 @@ the object.
 
 gomap keeps what it read of the heap until the program is resumed; for a core file, until the session ends.
 
-Needs numpy and scipy in the Python that the debugger runs: python3 -m pip install numpy scipy.
+Needs numpy and scipy in the Python that the debugger runs; `gomap doctor` prints the command that installs them.
 """,
     args=(Arg("EXPR", "a map, a pointer, another variable (as for hmap-whatis), or an address: 0xc000012345"),),
     examples=(
