@@ -167,7 +167,8 @@ def _file(location: Location) -> str:
 
 
 def _parts(one: Origin) -> str:
-    return ", ".join(human.plural(number, _PARTS.get(what, what)) for what, number in one.parts.most_common())
+    names = [(_PARTS.get(what, what), number) for what, number in one.parts.most_common()]
+    return ", ".join(human.plural(number, what) if number > 1 else what for what, number in names)
 
 
 def _table(found: Origins, of: bool = True) -> Table:

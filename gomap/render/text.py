@@ -20,7 +20,7 @@ MAX_LABEL = 44
 MIN_TEXT = 20
 MIN_COLUMN = 3
 #: Columns that cells which are never cut get at least beside others; with less they go below these.
-BESIDE = 32
+BESIDE = 28
 #: Columns before cells that stand below others.
 BELOW = 6
 #: Columns that an optional column of a table takes at least.
