@@ -212,15 +212,20 @@ def _table(section: Table, style: Style, paint: Paint) -> list[str]:
 
 def _below(section: Table, first: int, style: Style, paint: Paint) -> list[str]:
     """The columns from `first` on below the others, each cell whole on lines of its own."""
-    before = Table(section.headings[:first], [row[:first] for row in section.rows], section.right)
-    head, *left = _table(before, style, paint)
+    before = [section.headings[:first], *(row[:first] for row in section.rows)]
+    widths = [max(columns(row[i]) for row in before) for i in range(first)]
+    if sum(widths) + 2 * first <= style.width:
+        whole = [[line] for line in _table(Table(before[0], before[1:], section.right), style, paint)]
+    else:
+        whole = [_wrap("  " + "  ".join(filter(None, row)), style.width, 4) for row in before]
+    head, *left = whole
     room = max(style.width - BELOW, 1)
 
     def lines(cells: Sequence[str]) -> list[str]:
         return [" " * BELOW + part for cell in cells if cell for part in _wrap(cell, room, 2)]
 
     under = [paint("dim", line) for line in lines([", ".join(section.headings[first:])])]
-    return [head, *under, *(line for start, row in zip(left, section.rows) for line in [start, *lines(row[first:])])]
+    return [*head, *under, *(line for start, row in zip(left, section.rows) for line in [*start, *lines(row[first:])])]
 
 
 def _stacked(section: Table, first: int, indent: int, style: Style, paint: Paint) -> list[str]:

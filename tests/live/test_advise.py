@@ -24,7 +24,8 @@ LARGE = "hmap-advise -n 0 --json"
 ONE = "hmap-advise main.Keep.Deleted --json"
 NONE = "hmap-advise main.Keep.Few"
 TEXT = "hmap-advise -n 3"
-ASKED = [ALL, LARGE, ONE, NONE, TEXT]
+FEW = f"{NONE} --min 0"
+ASKED = [ALL, LARGE, ONE, NONE, TEXT, FEW]
 #: Maps of one type, by its name.
 TOGETHER = {"main.Keep.Tiny": "map[uint32]uint64", "main.Keep.Empty": "map[uint16]uint64"}
 #: What saves nothing, or can't be done.
@@ -99,12 +100,16 @@ def check(answers: dict[str, Answer], notes: Any, swiss: bool) -> None:
     assert len(large["advice"]) + large["below_min"] == len(data["advice"]) + data["below_min"]
     wanted = [one for one in data["advice"] if one["path"] == "main.Keep.Deleted" and one["kind"] == "rebuild"]
     assert data_of(answers[ONE])["advice"] == wanted
-    assert answers[NONE].output.startswith("no change saves 16.0 KiB or more\n(1 map with 5 entries looked at)\n")
+    none = "no change would save at least 16.0 KiB of memory held, allocated or scanned\n"
+    assert answers[NONE].output.startswith(none + "(1 map with 5 entries looked at)\n")
     text = answers[TEXT].output.splitlines()
-    assert text[0] == f"{len(large['advice'])} changes save 16.0 KiB or more"
+    assert text[0].startswith(f"{len(large['advice'])} changes would each save at least 16.0 KiB of memory held")
+    # A change that saves nothing is none, whatever the least is.
+    few = answers[FEW].output
+    assert "-1 change" not in few and few.startswith(("no change would save memory", "1 change would save memory"))
     assert all(len(line) <= 80 for line in text)
     first = large["advice"][0]
-    assert "2.3 MiB freed: rebuild main.Keep.Deleted" in text or not swiss
+    assert "would free 2.3 MiB: rebuild main.Keep.Deleted" in text or not swiss
     assert any(line.split() == ["map", f"{first['address']}:{first['type']}"] for line in text)
 
 

@@ -365,3 +365,4 @@ def test_bad_input(system_go: Row) -> None:
         command = [*GOMAP, "top", str(program.process.pid), "--samples", "2", "--interval", "0.1", "-n", "2"]
         run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         assert run.stdout.count("main.Still") == 2 and run.stdout.count("gomap takes") == 2 and run.stderr == ""
+        assert run.stdout.count("hmap-top counts more: sync.Maps") == 1

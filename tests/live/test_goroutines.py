@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Callable
@@ -151,5 +152,10 @@ def test_slices(target: Target, system_gdb: Gdb, dlv: Dlv, optimised: bool) -> N
 
 
 def test_slices_in_a_live_program_over_delve(both_layouts: Row, dlv: Dlv) -> None:
-    found = delves.visit(dlv, toolchains.build("slices", both_layouts, optimised=False), {"shared": [SLICES]})
+    first = "hmap-alias --scope all --slices -n 1"
+    found = delves.visit(dlv, toolchains.build("slices", both_layouts, optimised=False), {"shared": [SLICES, first]})
     check_slices(found.at("shared", SLICES), found.truth["shared"]["notes"]["slices"], optimised=False)
+    number = len(found.at("shared", SLICES).json()["data"]["slices"])
+    text = found.at("shared", first).output
+    assert number > 2 and len(re.findall(r"^\[", text, re.M)) == 1, text
+    assert f"{number - 1} more arrays: -n 0 shows all" in text

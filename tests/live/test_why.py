@@ -276,7 +276,9 @@ def check_unreachable(asked: Session) -> None:
     assert dead["complete"] and dead["maps"] == len(listed) >= len(notes["garbage"])
     assert dead["entries"] == sum(one["count"] for one in listed.values())
     assert dead["reachable"] >= len(notes["maps"])
-    first = asked.at("held", TEXTS[1]).output
+    first = " ".join(asked.at("held", TEXTS[1]).output.split())
+    assert f"roots lead to {dead['reachable']:,} other maps in the heap) " in first
+    assert "(counted: all map headers in the heap" in first and "not counted: sync.Maps themselves" in first
     assert first.startswith(f"{len(listed):,} maps with {dead['entries']:,} entries are garbage"), first
     heads = [line.split()[:2] for line in asked.at("held", TEXTS[0]).output.splitlines()]
     assert ["retained", "held"] in heads, heads

@@ -178,7 +178,7 @@ def test_what_looks_like_a_giant_map_ends_no_search(known: bool, monkeypatch: py
         (note,) = found.anomalies
         assert note.severity == "note" and "no array of" in note.message and "dead" in note.message
     else:
-        assert found.shortened == ["dead: none of the values of 5 entries"]
+        assert found.shortened == ["dead: none of the values of 5 entries were searched"]
 
 
 def test_a_map_that_is_about_to_double_is_a_map() -> None:

@@ -268,7 +268,7 @@ def test_what_no_variable_led_to() -> None:
     more, identifier = beyond(world.target, found, [])
     assert (len(more.maps), more.entries, more.empty, more.why) == (2, 13, 1, None)
     assert more.bytes == 2 * (48 + 208) and identifier is not None
-    told = "2 more maps with 13 entries are in the heap, and no variable searched leads to them"
+    told = "2 more maps with 13 entries are in the heap; none of the variables searched leads to them"
     assert more_maps(more) == [told]
 
 

@@ -21,7 +21,7 @@ from gomap.golang.layouts.structure import Structure
 from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import GoType, Kind
 from gomap.recorded import ImageTarget
-from gomap.render.text import Style
+from gomap.render.text import Style, render
 from gomap.report import Report
 from gomap.results.answer import Cut
 from tests.support import plans
@@ -307,6 +307,9 @@ def test_the_hashes_of_many_maps_are_told_in_few_lines() -> None:
     assert report.truncated is not None
     assert len(report.truncated) == check.MAX_TOLD + 1
     assert report.truncated[-1] == Cut("hashes of 24 other maps", 96, 240)
+    lines = render(report, Style(80)).splitlines()
+    assert "  partial      m0: only 4 of 10 hashes were checked" in lines
+    assert "  partial      only 96 of 240 hashes of 24 other maps were checked" in lines
 
 
 def test_a_map_that_can_not_be_walked_is_not_told_as_hashed_in_part() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from gomap.analysis.alias import holders
+from gomap.analysis.beyond import Beyond
 from gomap.analysis.held import AliasSearch
 from gomap.analysis.identify import Identified
 from gomap.analysis.ranking import ORDERS, measure, shortest
@@ -17,6 +19,7 @@ from gomap.errors import BadExpression, NoDebugInfo
 from gomap.golang.layouts.integrity import Checked
 from gomap.golang.runtime.heap import Heap, heap_of
 from gomap.gotypes import GoType
+from gomap.heap.census import Census
 from gomap.maps import view
 from gomap.recorded import ImageTarget
 from tests.support.by_hand import INT
@@ -90,6 +93,27 @@ def test_what_is_checked_stays_when_it_is_interrupted(
     assert report.answer[0].startswith("2 maps with" if checked else "no map was checked")
     assert report.answer[1] == f"(interrupted: {4 - checked} maps were not checked)" and report.truncated
     assert (report.data.complete, report.data.not_checked) == (False, 4 - checked)
+
+
+def test_a_map_without_a_variable_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is one of those that were checked, not one more."""
+    fake, found = process()
+    address, t = next((address, t) for address, t in found.types.items() if found.maps[address][0].path == "full")
+    del found.types[address], found.maps[address]
+    census = Census(t)
+    census.add((address, 8, 1, 0, 0, 8))
+    census.add((8, 8, 1, 0, 0, 8))  # of this one the type is not known
+    known = {address: Identified(view(fake, t, address), t, "allocator", (), 8, True)}
+    identifier = SimpleNamespace(identify=lambda at: known.get(at, Identified()))
+    monkeypatch.setattr(check, "everywhere", lambda *_, **__: found)
+    monkeypatch.setattr(check, "beyond", lambda *_, **__: (Beyond(census, [0, 1], 16), identifier))
+    report = check.run(Context(fake, Settings()), {"EXPR": None, "--all": True, "--full": False})
+    assert len(report.data.maps) == 4
+    assert report.answer[0].startswith("4 maps with")
+    assert report.answer[1:] == [
+        "(1 more map was not checked, since its type is not known)",
+        "(1 of these maps is in the heap; none of the variables searched leads to it)",
+    ]
 
 
 def test_the_shortest_way_may_be_another_holders() -> None:

@@ -234,6 +234,23 @@ def test_what_a_table_tells_whole_stands_under_each_other() -> None:
     }
 
 
+@pytest.mark.parametrize("width", [36, 40, 60, 70])
+def test_what_a_table_tells_whole_stands_below_where_little_is_left_beside(width: int) -> None:
+    """A path is broken between its parts, never within a name."""
+    path = "main.Server.accounts.subscriptions.cache"
+    rows = [["goroutine 29 main.(*client).loop", "752", path], ["package variable", "", "main.Keep"]]
+    report = Report({}, [], [Table(["root", "others", "shortest path"], rows, frozenset({1}), whole=2)])
+    lines = render(report, Style(width)).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("  goroutine 29"))
+    end = next(i for i, line in enumerate(lines) if "package variable" in line)
+    below = [line for line in lines[start:end] if line.startswith("      ")]
+    root = " ".join(" ".join(line for line in lines[start:end] if line not in below).split())
+    assert root == "goroutine 29 main.(*client).loop 752"
+    told = [line.strip() for line in below]
+    assert "".join(told) == path and all(part.startswith(("main", ".")) for part in told)
+    assert lines[end + 1 :] == ["      main.Keep"] and lines[start - 1] == "      shortest path"
+
+
 def test_names_are_cut_at_the_front() -> None:
     for blocks, mark in ((True, "…"), (False, "...")):
         cut = fit("github.com/you/shop.(*Cart).Add", 14, blocks, at_front=True)

@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gomap import syncmap
+from gomap.commands.sync import _trie_facts
 from gomap.errors import GomapError, NoDebugInfo
 from gomap.golang.runtime.malloc import allocator
 from gomap.gotypes import GoType, Kind, Lazy
 from gomap.recorded import ImageTarget
-from gomap.syncmap.facts import SyncMap
+from gomap.syncmap.facts import SyncMap, Trie
 from gomap.target import Arch, Variable
 from tests.support.space import AMD64, ARCHES, Space, array_of, basic, pointer, struct, target
 from tests.support.synthetic import ClassicPlan, classic_type
@@ -451,3 +452,12 @@ def test_other_structs_are_none(fields: list[tuple[str, GoType]]) -> None:
     assert syncmap.detect(fake, t) is None
     assert list(syncmap.entries(fake, Variable("x", t, 0x1000))) == []
     assert syncmap.detect(fake, basic("int")) is None
+
+
+def test_chains_are_told_with_their_first_entries() -> None:
+    facts = dict(_trie_facts(Trie(0x1000, 2, 2, 20, 4, 16, 5)))
+    assert facts["overflow"] == "4 chains of keys with equal hashes, 20 entries in all, longest 5"
+    assert facts["nodes"] == "2, each with room for 16 children; root 0x1000"
+    one = dict(_trie_facts(Trie(0x1000, 1, 1, 3, 1, 2, 3)))
+    assert one["overflow"] == "1 chain of keys with equal hashes, 3 entries in all"
+    assert one["nodes"] == "1 with room for 16 children; root 0x1000"
