@@ -141,7 +141,7 @@ def test_lines(toolchain: Row, system_gdb: Gdb) -> None:
     said = words(asked.at("default", f"hmap-origin {LARGE}"))
     assert f", allocated {lines} bytes samples" in said
     assert f"main.large main.go:{large['origins'][0]['location']['line']}" in said
-    assert "a sample in 512 KiB allocated, on average" in said
+    assert "one sample per 512 KiB allocated, on average" in said
     tiny = check(asked.at("default", of(TINY)), default)
     if not tiny["samples"]:
         share = tiny["bytes"]["allocated"] / (512 << 10)
