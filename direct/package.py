@@ -15,6 +15,8 @@ from gomap.zips import whole
 
 #: The packages that the archive has: a debugger is not part of it.
 INSIDE = ("gomap", "direct")
+#: Endings of their files: source, tables and templates.
+SUFFIXES = (".py", ".txt", ".html", ".css", ".js")
 #: All files of the archive have this date, so that one source makes one archive.
 DATE = (1980, 1, 1, 0, 0, 0)
 START = "import sys\nfrom direct.__main__ import run\nsys.exit(run())\n"
@@ -94,5 +96,5 @@ def archive(path: str) -> int:
 def _files(root: Path) -> Iterator[tuple[str, bytes]]:
     yield "__main__.py", START.encode()
     for package in INSIDE:
-        for file in sorted((root / package).rglob("*.py")):
+        for file in sorted(one for one in (root / package).rglob("*.*") if one.suffix in SUFFIXES):
             yield str(file.relative_to(root)), file.read_bytes()

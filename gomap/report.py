@@ -89,6 +89,8 @@ class Lines:
     apart: bool = True
 
 
+#: What is left out of an answer that the user interrupted.
+INTERRUPTED = "the search was interrupted"
 Section = Union[Facts, Listed, Table, Heat, Bars, Progress, Lines]
 
 
@@ -150,4 +152,17 @@ class Report:
     def interrupted(self, shown: int = 0, what: str = "these results are incomplete") -> None:
         """Says that the user ended the search."""
         self.answer.append(f"(interrupted: {what})")
-        self.cut("the search was interrupted", shown, None)
+        self.cut(INTERRUPTED, shown, None)
+
+
+def left_out(cut: Cut) -> str:
+    """What was left out, in words."""
+    shows = f" ({cut.option} shows {'all' if cut.option.endswith(' 0') else 'more'})" if cut.option else ""
+    if cut.what == "values":
+        return "long values are truncated" + (shows or " (a larger `set hmap depth` shows more)")
+    if not cut.of:
+        return cut.what + shows
+    map_, colon, what = cut.what.rpartition(": ")
+    if what.startswith("hashes"):
+        return f"{map_}{colon}only {cut.shown:,} of {cut.of:,} {what} were checked{shows}"
+    return f"{cut.shown:,} of {cut.of:,} {cut.what} shown{shows}"

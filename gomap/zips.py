@@ -53,6 +53,15 @@ def _unless_exists(written: str, path: str) -> None:
         os.replace(written, path)
 
 
+def save(path: str, data: bytes, overwrite: bool) -> None:
+    """Writes a file of these bytes, and replaces none unless overwrite is set. Raises BadImage."""
+    try:
+        with whole(path, overwrite) as out:
+            out.write(data)
+    except OSError as error:
+        raise BadImage(f"{path} can't be written: {error.strerror or error}") from error
+
+
 def check_place(path: str, overwrite: bool) -> None:
     """Raises BadImage where no file can be written there: to be asked before long work, not after it."""
     if os.path.lexists(path) and not overwrite:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -278,7 +279,7 @@ def test_package(user: User, system_gdb: Gdb, index: dict[str, str]) -> None:
     assert [ours(name, "--version") for name in ("gomap", "dlv-hmap")] == [version, version]
     assert ours("gdb-hmap", "--version").startswith(version + "GNU gdb")
     told = "import importlib.metadata as m; d = m.metadata('gomap'); print(d['Version'], d.get_all('Provides-Extra'))"
-    assert ours("python", "-c", told) == f"{gomap.__version__} ['large', 'top', 'heap', 'pprof', 'fleet']\n"
+    assert ours("python", "-c", told) == f"{gomap.__version__} ['large', 'top', 'heap', 'pprof', 'fleet', 'report']\n"
     for name in ("gomap", "gdbext", "delve_bridge", "direct"):
         assert list(place.glob(f"lib/*/site-packages/{name}/py.typed"))
     assert (place / "share/man/man1/gomap.1").is_file()
@@ -294,12 +295,21 @@ def test_package(user: User, system_gdb: Gdb, index: dict[str, str]) -> None:
         assert "site-packages" not in run.stdout.splitlines()[-1]
     assert "hmap-top" in ours("dlv-hmap", "--help")
     assert "map[int]int" in ours("gomap", str(IMAGE))
+    # The templates of pages are in the package, and in the archive.
+    page, told = ("-c", "hmap-report page.html --overwrite"), "saved to page.html (1 map, 1 of them in detail; "
+    libraries = {"PYTHONPATH": sysconfig.get_path("purelib")}
+    assert told in ours("gomap", str(IMAGE), *page, **libraries)
 
     assert ours("gomap", "zipapp", "a.pyz").startswith("a.pyz: ")
     bare = (sys.executable, "-I", "-S", str(user.home / "a.pyz"))
     run = user.type(*bare, str(IMAGE))
     assert (run.returncode, run.stderr) == (0, "") and "map[int]int" in run.stdout
     assert user.type(*bare, "--version").stdout == version
+    tables = (
+        "import sys; sys.path.insert(0, 'a.pyz'); from gomap.stripped import layouts; print(len(layouts.read()) > 4)"
+    )
+    assert user.type(sys.executable, "-I", "-S", "-c", tables).stdout == "True\n"
+    assert told in user.type(sys.executable, "-B", str(user.home / "a.pyz"), str(IMAGE), *page, **libraries).stdout
     for command, said in (("gdbinit", "gdb can't load gomap from an archive"), ("zipapp", "is already an archive")):
         run = user.type(*bare, command)
         assert (run.returncode, run.stdout) == (1, "") and run.stderr.count("\n") == 1 and said in run.stderr

@@ -1,6 +1,7 @@
 // Command hostile has maps whose text would move a terminal: escape sequences,
 // control characters, bytes that are no UTF-8, marks that turn the reading
-// direction. They are keys, values, fields, what an interface holds, the path to a
+// direction; and text that would be markup or a script in a page. They are keys,
+// values, fields, what an interface holds, the path to a
 // map, the tag in a type's name, and the file that a line directive names.
 //
 // Stages:
@@ -21,6 +22,7 @@ var Texts = []string{
 	"\x1bP+q544e\x1b\\", "bell\abackspace\b\b\btab\tline\nreturn\rfeed\f\v", "nul\x00del\x7f",
 	"\u009b31mC1\u0085", "\xff\xfe\xc0\xaf\xed\xa0\x80", "\u202egnp.exe\u202c", "\u2066x\u2069\u200f\u061c",
 	"zero\u200bwidth\u2060\ufeff", "\u2028line\u2029", "\U000e0041tag", "soft\u00adhyphen\u00a0", "%s %n {0}", "$(id) `id`",
+	"</script><script>owned()</script><!--", "<img src=x onerror=owned()>\"'><svg onload='owned()'>&lt;b&gt;",
 }
 
 type Line struct {
@@ -36,7 +38,7 @@ var Keep struct {
 	Anys   map[any]any
 	Shared map[string]map[string]int
 	Tagged map[int]struct {
-		A int `json:"\x1b[31m"`
+		A int `json:"\x1b[31m</script><script>owned()</script>"`
 	}
 }
 
@@ -68,7 +70,7 @@ func main() {
 	k.Keys, k.Lines, k.Anys = map[string]string{}, map[Line2]Line{}, map[any]any{}
 	k.Shared = map[string]map[string]int{}
 	k.Tagged = map[int]struct {
-		A int `json:"\x1b[31m"`
+		A int `json:"\x1b[31m</script><script>owned()</script>"`
 	}{1: {2}}
 	one := map[string]int{"one": 1}
 	for i, text := range Texts {

@@ -122,7 +122,7 @@ _SOURCES = {
     "size": "type derived from its size",
 }
 #: The name of a group without a variable or known type.
-_UNTOLD = {"type": "type unknown", "package": "no variable", "owner": "no variable"}
+UNTOLD = {"type": "type unknown", "package": "no variable", "owner": "no variable"}
 _HELD = "memory of the map's header and arrays as the allocator counts it, rounded up to its size classes"
 _CUT = "shortened: --full shows whole paths, with addresses and types"
 
@@ -233,7 +233,7 @@ class TopText:
                 human.size(one.bytes.waste),
                 f"{one.maps:,}",
                 f"{one.entries:,}",
-                (human.short(one.key) if by == "type" else one.key) or _UNTOLD[by],
+                (human.short(one.key) if by == "type" else one.key) or UNTOLD[by],
                 " / ".join(f"{number:,}" for number in one.fill),
             ]
             for one in shown

@@ -28,7 +28,7 @@ from gomap.gotypes import GoType, Kind
 from gomap.maps import view
 from gomap.memory import forget
 from gomap.moving import Reading, bounds_of, counted, steady
-from gomap.report import Facts, Report, Table
+from gomap.report import INTERRUPTED, Facts, Report, Table
 from gomap.results.check import CheckedRow, CheckResult, FindingKind, UncheckedRow
 from gomap.results.fields import alike
 from gomap.syncmap import detect
@@ -36,7 +36,6 @@ from gomap.target import GLOBAL, Place, Target, Variable
 
 #: Maps not checked in full that are listed one by one.
 MAX_TOLD = 16
-INTERRUPTED = "the search was interrupted"
 #: Why a map that is not as its type says is not said to be corrupt.
 GUESSED = "not checked: its type is a guess, and the map does not match it"
 #: The names that Unchecked.what can have.

@@ -28,6 +28,7 @@ NAMES = (
     "break",
     "record",
     "snapshot",
+    "report",
     "diff",
 )
 

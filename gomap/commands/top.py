@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from gomap import __version__, human, moving, zips
 from gomap.analysis.alias import everywhere
@@ -44,7 +44,7 @@ from gomap.answers.top import (
 )
 from gomap.commands.origin import add_origins
 from gomap.declare import Context
-from gomap.errors import BadImage, GomapError, UsageError
+from gomap.errors import GomapError, UsageError
 from gomap.golang.layouts.structure import Bytes
 from gomap.golang.runtime.heap import Heap
 from gomap.golang.runtime.rtype import DescribedTypes
@@ -64,8 +64,24 @@ MAX_TRAILS = 64
 _NAMELESS = re.compile(r"(?: -> 0x[0-9a-f]+ \([\d,]+ B\)(?: \+0x[0-9a-f]+)?){3,}")
 
 
+class Answered(NamedTuple):
+    """listed: the maps of report.data, in their order. ranking: all maps that variables lead to. others: those that no
+    variable led to, and that were measured."""
+
+    report: Report
+    listed: list[Ranked]
+    ranking: Ranking
+    others: Ranking
+
+
 def run(context: Context, options: Mapping[str, Any]) -> Report:
-    """Answers hmap-top. Raises UsageError for options that can't be combined; GomapError without numpy and scipy."""
+    """Answers hmap-top. Raises as answered."""
+    return answered(context, options).report
+
+
+def answered(context: Context, options: Mapping[str, Any]) -> Answered:
+    """The answer of hmap-top, and the maps that it is about. Raises UsageError for options that can't be combined;
+    GomapError without numpy and scipy."""
     target, by, group, most = context.target, options["--by"], options["--group"], options["-n"]
     of_garbage = bool(options["--unreachable"])
     selection = Selection(target, options.get("--package"), options.get("--type"), bool(options.get("--std")))
@@ -187,7 +203,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         add_origins(context, report, shown, options["-n"])
     if file is not None:
         _save(context, report, file, options["--overwrite"], stacks.samples(asked, unnamed, by == "retained"))
-    return report
+    return Answered(report, shown, ranking, others)
 
 
 def _save(
@@ -208,11 +224,7 @@ def _save(
             time.time() if target.kind == "live" else 0,
         )
     )
-    try:
-        with zips.whole(path, overwrite) as out:
-            out.write(data)
-    except OSError as error:
-        raise BadImage(f"{path} can't be written: {error.strerror or error}") from error
+    zips.save(path, data, overwrite)
     maps = sum(one[0] for one in samples.values())
     names = [name for name, _ in values]
     report.data = replace(report.data, profile=ProfileFacts(path, len(data), maps, len(samples), names))

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from gomap.anomaly import Anomaly
 from gomap.human import visible
 from gomap.render.color import Paint
-from gomap.report import Bars, Facts, Heat, Lines, Listed, Progress, Report, Section, Table
-from gomap.results.answer import Cut
+from gomap.report import Bars, Facts, Heat, Lines, Listed, Progress, Report, Section, Table, left_out
 from gomap.wrap import columns
 from gomap.wrap import wrapped as _wrap
 
@@ -353,19 +352,6 @@ def _tail(report: Report, width: int, paint: Paint) -> list[str]:
     for advice in report.advice:
         lines += _labelled("note", advice, width, paint)
     return lines
-
-
-def left_out(cut: Cut) -> str:
-    """What was left out, in words."""
-    shows = f" ({cut.option} shows {'all' if cut.option.endswith(' 0') else 'more'})" if cut.option else ""
-    if cut.what == "values":
-        return "long values are truncated" + (shows or " (a larger `set hmap depth` shows more)")
-    if not cut.of:
-        return cut.what + shows
-    map_, colon, what = cut.what.rpartition(": ")
-    if what.startswith("hashes"):
-        return f"{map_}{colon}only {cut.shown:,} of {cut.of:,} {what} were checked{shows}"
-    return f"{cut.shown:,} of {cut.of:,} {cut.what} shown{shows}"
 
 
 def _by_code(anomalies: Iterable[Anomaly]) -> Iterable[list[Anomaly]]:

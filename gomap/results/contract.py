@@ -15,6 +15,7 @@ from gomap.results.evac import EvacResult
 from gomap.results.get import GetResult
 from gomap.results.origin import OriginResult
 from gomap.results.race import RaceResult
+from gomap.results.report import ReportResult
 from gomap.results.sample import SampleResult
 from gomap.results.shared import (
     CallFacts,
@@ -55,6 +56,7 @@ COMMANDS: dict[str, type] = {
     "hmap-trace": TraceResult,
     "hmap-break": BreakResult,
     "hmap-snapshot": SnapshotResult,
+    "hmap-report": ReportResult,
     "hmap-diff": DiffResult,
 }
 #: The same of subcommands of the program gomap.

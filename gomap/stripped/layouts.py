@@ -15,6 +15,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
@@ -66,7 +67,8 @@ def write(rows: Collection[Row]) -> None:
 @lru_cache(maxsize=1)
 def read() -> list[Row]:
     """All rows of the file."""
-    lines = FILE.read_text("utf-8").splitlines()
+    # Not FILE: gomap may be in an archive.
+    lines = (resources.files("gomap.stripped") / FILE.name).read_text("utf-8").splitlines()
     rows = []
     for line in lines:
         if not line.startswith("row "):

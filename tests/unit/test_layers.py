@@ -46,7 +46,7 @@ LAYERS = (
     ("gomap.stripped",),
     ("gomap.declare",),
     ("gomap.answers", "gomap.completion"),
-    ("gomap.snapshots", "gomap.profiles"),
+    ("gomap.snapshots", "gomap.profiles", "gomap.pages"),
     ("gomap.commands",),
     ("gomap.render",),
     ("gomap.frontend",),
@@ -57,7 +57,7 @@ LAYERS = (
 )
 RANKS = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
-OPTIONAL = {"google", "numpy", "pygments", "scipy", "tabulate", "textual", "rich"}
+OPTIONAL = {"google", "jinja2", "numpy", "pygments", "scipy", "tabulate", "textual", "rich"}
 OPTIONAL |= {"dask", "distributed", "duckdb", "fsspec", "pyarrow"}
 #: Modules that are about such a package, and imported only where it is there.
 ABOUT = {"direct.screen": {"textual", "rich"}}

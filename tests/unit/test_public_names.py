@@ -63,6 +63,9 @@ OPTIONS = {
     "hmap-advise": ["EXPR", "--min", "-n", "--goroutine", "--frame", "--json"],
     "hmap-whatis": ["ADDR", "--goroutine", "--frame", "--json"],
     "hmap-snapshot": ["FILE", "--entries", "--overwrite", "--goroutine", "--frame", "--json"],
+    "hmap-report": [
+        *["FILE", "-n", "--map", "--entries", "--no-check", "--overwrite", "--goroutine", "--frame", "--json"],
+    ],
     "hmap-diff": ["A", "B", "--by", "-n", "--entries", "--program", "--goroutine", "--frame", "--json"],
     "hmap-record": ["EXPR", "FILE", "--overwrite", "--goroutine", "--frame"],
 }
