@@ -22,6 +22,8 @@ from tests.support.delves import Dlv
 from tests.support.matrix import needed
 from tests.support.toolchains import Row
 
+#: One worker has the page and the browser.
+pytestmark = pytest.mark.xdist_group("report")
 #: gdb's Python finds jinja2 and plotly where the test tools are, which are of the same version of Python.
 PACKAGES = f"python import sys; sys.path.append({sysconfig.get_path('purelib')!r})"
 GROUPS = ("package", "type", "owner")
