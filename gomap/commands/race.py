@@ -328,8 +328,8 @@ def _best(held: Sequence[Holder]) -> str:
     """The best path: a package variable's if there is one, and the shortest; and whose it is otherwise."""
     ways = [way for holder in held for way in (holder, *holder.also)]
     best = min(ways, key=lambda way: (way.place.kind != "global", len(way.path)))
-    owner = best.place.goroutine
-    return best.path + (f" in goroutine {owner}" if owner is not None and best.place.kind != "global" else "")
+    owner, named = best.place.goroutine, not best.path.startswith("0x")
+    return best.path + (f" in goroutine {owner}" if named and owner is not None and best.place.kind != "global" else "")
 
 
 def _sections(each: Raced, searched: Searched) -> Iterator[Section]:

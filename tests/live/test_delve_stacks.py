@@ -45,7 +45,7 @@ def test_calls_that_are_skipped(toolchain: Row, dlv: Dlv, system_gdb: Gdb) -> No
             unseen, all_of_them = len(answer["anomalies"]), answer["data"]["scanned"]["goroutines"]
             seen = f"{all_of_them - unseen} of {all_of_them} goroutines" if unseen else f"; {all_of_them} goroutines"
             assert seen in " ".join(says(console, search.replace("--json", "")).split())
-            assert f"{seen.strip('; ')})" in says(console, "hmap-race")
+            assert f"{seen.strip('; ')} searched)" in says(console, "hmap-race")
             if stop is not None:
                 says(console, stop)
                 assert any(re.match(other, says(console, "continue")) for _ in range(50))

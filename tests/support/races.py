@@ -99,7 +99,7 @@ def check_maps(data: Any, truth: Mapping[str, Any], named: bool = True) -> None:
 
 def check_quiet(data: Any, words: Answer) -> None:
     assert (data["inside"], data["maps"]) == ([], [])
-    assert re.match(r"no goroutine is inside a map operation \(\d+ goroutines\)\n", words.output), words.output
+    assert re.match(r"no goroutine is inside a map operation \(\d+ goroutines searched\)\n", words.output), words.output
 
 
 def check_staying(data: Any, words: Answer, truth: Mapping[str, Any]) -> None:
