@@ -92,7 +92,7 @@ class MapWindow:
             self._before = None  # lines of another width
         self._shown = wanted
         self._stale = False
-        self._lines = self._asked(wanted[0], max(wanted[1] - len(_SAME), 20)) if wanted[0] else [_UNSET]
+        self._lines = self._asked(wanted[0], max(_room(wanted[1]), 20)) if wanted[0] else [_UNSET]
         self._tui.title = f"hmap-show {wanted[0]}" if wanted[0] else "hmap"
         return True
 
@@ -116,12 +116,18 @@ class MapWindow:
             return
         self._first = min(self._first, max(len(self._lines) - self._tui.height, 0))
         lines = self._lines[self._first :][: self._tui.height]
-        room = self._tui.width - len(_SAME)
+        room = _room(self._tui.width)
         marked = [(_CHANGED if self._changed(line) else _SAME) + line[:room] for line in lines]
         self._tui.write("\n".join(marked), True)
 
     def _changed(self, line: str) -> bool:
         return self._before is not None and bool(line.strip()) and line not in self._before
+
+
+def _room(width: int) -> int:
+    """Columns for a line's text. Text in the last column takes the cursor to the next line, so that the line's end would
+    be an empty line."""
+    return width - len(_SAME) - 1
 
 
 def _place() -> object:
