@@ -124,7 +124,7 @@ def _facts(watcher: Watcher, held: Held, why: str | None) -> list[tuple[str, str
         rows.append(("key", watcher.told(wanted.key)[1]))
     if held.by == "watchpoint":
         assert watcher.word is not None, "it is watched"
-        seen = f"hardware watchpoint on {watcher.word.name} of the header at {wanted.address:#x}"
+        seen = f"hardware watchpoint on the field {watcher.word.name} of the header at {wanted.address:#x}"
         return [*rows, ("seen by", seen), ("cost", _COSTS.get(wanted.event, _COST))]
     functions = watcher.functions
     seen = f"{human.plural(len(functions), 'breakpoint')}: {', '.join(map(human.short, functions))}"
@@ -155,7 +155,7 @@ def _list(breaker: Breaker) -> Report:
     every = breaker.all()
     stop = _stop(breaker, every)
     report = Report(_result(every, stop))
-    report.answer = [human.plural(len(every), "hmap-break") if every else "no hmap-break is set"]
+    report.answer = [f"{len(every):,} set by hmap-break" if every else "no hmap-break is set"]
     report.sections = _table(every)
     if stop is not None:
         report.answer.append(f"stopped at {line_of(stop[0].number, stop[1].wanted, stop[2])}")

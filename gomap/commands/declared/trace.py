@@ -19,7 +19,8 @@ stop: it puts uprobes, which are breakpoints of its own, into the functions with
 growth then takes a few microseconds longer. Otherwise, and with -n, which stops the program at the growth, gomap
 sets breakpoints there: the program stops briefly at each growth and nowhere else. --by chooses. The answer says
 which it was and what it cost. The first eight entries of a map need no growth, and a growth that began before the
-trace is not counted. Uprobes and gomap's breakpoints are removed afterwards; yours work as before.
+trace is not counted. Uprobes and gomap's breakpoints are removed afterwards; yours work as before. When the time is
+up, gdb says that the program received SIGINT: that is how gdb stops a program, and the program does not notice.
 
 Without a debugger, gomap pid PID -c 'hmap-trace --for 10s' traces growths by uprobes, of stripped programs too.
 
