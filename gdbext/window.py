@@ -125,8 +125,8 @@ class MapWindow:
 
 
 def _room(width: int) -> int:
-    """Columns for a line's text. Text in the last column takes the cursor to the next line, so that the line's end would
-    be an empty line."""
+    """Columns for a line's text. After text in the last column the cursor is on the next line, and the line's end would
+    leave that empty."""
     return width - len(_SAME) - 1
 
 
