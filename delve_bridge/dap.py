@@ -22,7 +22,7 @@ from delve_bridge.debug_console import Commands, is_ours
 from delve_bridge.inside import core_warnings, seconds, taken
 from delve_bridge.rpc import DEADLINE, Client, Refused, ServerAddress, address, ended, same_user
 from delve_bridge.server import END, LOG, EditorsDlv, NoDelve, OtherMachine, Server, find_dlv
-from delve_bridge.wire import Message, Wire, answer, arguments, event, message_of, output, part, replied
+from delve_bridge.wire import Message, Wire, answer, arguments, event, message_of, output, part, replied, started
 from delve_bridge.worker import Process
 from gomap.errors import GomapError, NoProcess, UsageError
 from gomap.human import one_line
@@ -287,7 +287,7 @@ class Adapter:
         self._commands.server, self._commands.files = where, (start.program, start.core)
         with suppress(OSError):
             if self._launched and start.core is None:
-                self._editor.put(_process(pid))
+                self._editor.put(started(pid))
             for one in events:
                 if not self._launched or one.get("event") != "capabilities":  # of a server with several clients
                     self._editor.put(one)
@@ -412,16 +412,6 @@ class Adapter:
 
 def _request(command: str, **arguments: Any) -> Message:
     return {"seq": OURS, "type": "request", "command": command, "arguments": arguments}
-
-
-def _process(pid: int) -> Message:
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as stream:
-            name = stream.read().decode("utf-8", "replace").replace("\0", " ").strip()
-    except OSError:
-        name = ""
-    told = {"name": name, "systemProcessId": pid, "isLocalProcess": True, "startMethod": "launch"}
-    return {"seq": 0, "type": "event", "event": "process", "body": told}
 
 
 def _same_output(one: Message, other: Message) -> bool:

@@ -89,6 +89,17 @@ def output(text: str, category: str = "console") -> Message:
     return event("output", category=category, output=text)
 
 
+def started(pid: int) -> Message:
+    """The event that tells the editor of the process it debugs."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as stream:
+            name = stream.read().decode("utf-8", "replace").replace("\0", " ").strip()
+    except OSError:
+        name = ""
+    told = {"name": name, "systemProcessId": pid, "isLocalProcess": True, "startMethod": "launch"}
+    return {"seq": 0, "type": "event", "event": "process", "body": told}
+
+
 def answer(request: Message, body: Message | None = None, error: str | None = None) -> Message:
     """error: why there is none."""
     message = {"seq": 0, "type": "response", "request_seq": request.get("seq"), "command": request.get("command")}
