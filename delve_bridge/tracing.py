@@ -160,6 +160,7 @@ class DelveTracer:
                 if state.get("exited"):
                     return state, "exited"
                 enough = users = stops = met = False
+                last = 0
                 logged = self._logged(state)
                 for thread, place in _hits(state):
                     number = int(place["id"])
@@ -169,7 +170,9 @@ class DelveTracer:
                         if ours[number] not in (None, pc):
                             continue  # it comes back, as from a signal's handler
                         register = self._session.thread_registers(int(thread["id"]))
-                        enough = enough or hit(Hit(pc, register, read))
+                        if not enough and hit(Hit(pc, register, read)):
+                            enough = True
+                            last = int(thread["id"])
                     elif number <= 0:  # a panic, a fatal error, or runtime.Breakpoint
                         stops = True
                     elif number not in logged and not place.get("continue"):
@@ -178,6 +181,9 @@ class DelveTracer:
                         met = True
                 if users or stops:
                     return state, "breakpoint" if users else "stopped"
+                if enough and last != (state.get("currentThread") or {}).get("id"):
+                    # Several threads may stand at our breakpoints: the user is to see the one that was asked for.
+                    state = self._client.call("Command", name="switchThread", threadID=last)["State"]
                 if enough or (cancelled and taker is not None and taker.enough):
                     return state, "count"
                 if limit.over:

@@ -107,7 +107,7 @@ class FuzzSearch(gdb.Command):
 
 def recorded(file: str, expr: str) -> Source:
     """The map as a source: it says where the map's parts lie, which is where they lie in the program."""
-    image.record(Context(GdbTarget()), expr, file)
+    image.record(Context(GdbTarget()), expr, file, overwrite=True)
     return opened("live", Path(file))
 
 
