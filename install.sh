@@ -40,7 +40,7 @@ usage: ./install.sh [--force]
                   runs ruff, shellcheck and mypy
   --test --full   run the tests with every Go and gdb version of the matrix,
                   downloaded once (about 660 MB, with qemu-user if it is
-                  missing); Chromium is installed if this is root's
+                  missing); as root, this also installs Chromium
 
 environment
   GOMAP_GDB       the gdb to use, instead of the one on PATH

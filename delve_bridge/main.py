@@ -25,7 +25,7 @@ USAGE = """
   dlv-hmap debug|test|exec|attach|core|connect ARGUMENTS   start your dlv with gomap's commands at its prompt
   dlv-hmap exec|attach|core|connect ARGUMENTS -c COMMAND   run the command and exit; -c may be repeated
   dlv-hmap dap [ARGUMENTS OF dlv dap]                      debug adapter for editors, with the commands at its prompt
-  dlv-hmap worker                                          serve the commands to every dlv: source gomap.star there
+  dlv-hmap worker                                          serve a dlv that runs already: source gomap.star there
   dlv-hmap --version"""
 #: Seconds without a first answer after which a hint is printed about servers that never give one.
 SILENT = 1.5

@@ -55,25 +55,29 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
     )  # fmt: skip
     cpus = os.cpu_count() or 1
     triage.add_argument(
-        "--workers", metavar="N", type=_positive, default=cpus, help=f"processes that read cores here ({cpus})"
+        "--workers",
+        metavar="N",
+        type=_positive,
+        default=cpus,
+        help=f"processes that read cores on this machine (default: {cpus})",
     )
     triage.add_argument(
         "--scheduler", metavar="ADDRESS", help="an existing Dask scheduler, such as tcp://10.0.0.1:8786"
     )
     triage.add_argument(
-        "--memory", metavar="SIZE", type=_size, default=2 << 30, help="memory for reading one core (2G)"
+        "--memory", metavar="SIZE", type=_size, default=2 << 30, help="most memory for reading one core (default: 2G)"
     )
     triage.add_argument(
-        "--time", metavar="SECONDS", type=_seconds, default=300.0, help="time for reading one core (300)"
+        "--time", metavar="SECONDS", type=_seconds, default=300.0, help="most time for reading one core (default: 300)"
     )
     triage.add_argument(
         "--maps", metavar="N", type=_positive, default=50, help="rows of maps that are kept of each core, those with "
-        "the most bytes first (50)",
+        "the most bytes first (default: 50)",
     )  # fmt: skip
     triage.add_argument("--with-keys", action="store_true", help="keep keys of maps and panics' values, which may be "
                         "personal data, in the dataset and the report")  # fmt: skip
     triage.add_argument(
-        "-n", metavar="N", type=_natural, default=20, help="rows of each list of the report (20; 0 for all)"
+        "-n", metavar="N", type=_natural, default=20, help="rows of each list of the report (default: 20; 0 for all)"
     )
     triage.add_argument("--json", action="store_true", help="print the report as one line of JSON")
     sql = argparse.ArgumentParser(

@@ -210,7 +210,11 @@ def _growing(rows: Sequence[GrownMap]) -> list[Section]:
         lines.append(
             [f"{one.factor:.1f}x", _name(one.program, one.map, one.type, one.function), sizes, numbers, one.example]
         )
-    return [Table(("grown", "map", "bytes (median of each build)", "entries", "core"), lines, frozenset({0}), whole=1)]
+    return [
+        Table(
+            ("grown", "map", "bytes of each build (median)", "entries (median)", "core"), lines, frozenset({0}), whole=1
+        )
+    ]
 
 
 def _odd(rows: Sequence[OddMap]) -> list[Section]:

@@ -59,7 +59,7 @@ def _load() -> None:
 
 
 def _one(asked: dict[str, Any], programs: Programs) -> dict[str, Any] | None:
-    """The rows of one core, and what it took. None where nobody waits for them any more."""
+    """The rows of one core, and what it took. None if the worker that asked has ended."""
     start = time.monotonic()
     folder = tempfile.mkdtemp(prefix="gomap-fleet-", dir=os.environ.get("TMPDIR") or None)
     reading, writing = os.pipe()

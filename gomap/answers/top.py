@@ -201,9 +201,10 @@ class TopText:
         if back and best[0].gives_back >= 4096:
             paths = [f"{self._whole(one, place=False)} {human.size(one.gives_back)}" for one in best]
             worth = [path for path, one in zip(paths, best) if one.gives_back >= 4096]
+            part = "most" if sum(one.gives_back for one in best[: len(worth)]) < back else "all"
             report.advice.append(
                 f"Go maps never shrink; copying the entries into new maps would free {human.size(back)}, "
-                f"most from {', '.join(worth)}"
+                f"{part} from {', '.join(worth)}"
             )
 
     def _facts(self, shown: list[Together], with_retained: bool, several: bool) -> list[tuple[str, str]]:

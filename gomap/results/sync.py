@@ -47,7 +47,7 @@ class HashTrieFacts:
     entries: Annotated[int, "entries in the trie, those in overflow chains among them"]
     overflow_chains: Annotated[int, "chains of entries whose keys have equal hashes"]
     overflow_entries: Annotated[int, "entries in these chains, without the first of each"]
-    longest_chain: Annotated[int, "entries of the longest chain, its first one included; 1 where there is no chain"]
+    longest_chain: Annotated[int, "entries of the longest chain, including its first; 1 without a chain"]
     seed: Annotated[int, "the hash's seed"]
 
 

@@ -126,7 +126,7 @@ class Watcher:
 
     @property
     def unwatched(self) -> str | None:
-        """Why there is no word, where there is one of a map on the heap."""
+        """Why the map's header has no word that can be watched; None if it has one, or the event needs none."""
         return None if self.wanted.event == "growth" else self.place.unwatched
 
     @property

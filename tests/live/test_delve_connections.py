@@ -214,7 +214,7 @@ def test_pipelined_answers_keep_their_places() -> None:
 
 
 def test_answers_in_any_order() -> None:
-    """Delve answers Command when the program stops, and others meanwhile."""
+    """Delve answers Command only when the program stops, and other requests before that."""
     held: list[Request] = []
 
     def eval_(request: Request) -> Any:

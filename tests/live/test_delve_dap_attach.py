@@ -213,7 +213,7 @@ def test_connect_names_it_where_nothing_answers() -> None:
 
 
 def test_connect_names_it(dlv: Dlv, system_go: Row, module: Path) -> None:
-    """An editor's own server has no second client: that is told at once, and the editor's session is not harmed."""
+    """A second client of an editor's own server gets an error at once, and the editor's session goes on."""
     for program in (dlv.path, ADAPTER):
         with session(dlv, system_go, module, program=program) as (opened, editor):
             editor.get("initialize", **EDITS)

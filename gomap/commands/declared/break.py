@@ -10,13 +10,13 @@ COMMAND = Command(
     about="""
 Sets a breakpoint on one map. EVENT is write (any assignment, delete or clear), insert (of a new key), delete (of an
 existing key), growth, clear, or len>N (the insert after which the map has more than N entries). With --key only
-operations on that key count. When the program stops there, one line says what was done, with the key, the goroutine and
-the line of your own code. With --log the line is printed and the program continues.
+operations on that key count. When the program stops there, one line says what was done, with the key, the goroutine
+and the line of your own code. With --log the line is printed and the program continues.
 
 If one of the processor's four debug registers is free, a hardware watchpoint watches a word of the map's header, and
-writes to other maps cost nothing. Otherwise, for growths, and for a map whose header is on a goroutine's stack (the
-header moves with the stack), gomap sets breakpoints in the runtime's functions for the operation, and each call of one,
-for any map, stops the program briefly. The answer says which of the two is used.
+writes to other maps cost nothing. If none is free, and always for growths and for a map whose header is on a
+goroutine's stack (the header moves with the stack), gomap sets breakpoints in the runtime's functions for the
+operation, and each call of one, for any map, stops the program briefly. The answer says which of the two is used.
 
 These are the debugger's own breakpoints: `info breakpoints` (dlv: `breakpoints`) lists them, and its commands work on
 them. hmap-break without arguments lists those of gomap, and --delete removes one. They are removed when the process

@@ -9,7 +9,7 @@ COMMAND = Command(
     summary="reference cycles through maps, pointers, slices and interfaces",
     about="""
 Follows a variable's value through maps, pointers, slices, arrays, structs, interfaces, atomic.Pointer and
-sync.Map, and prints each path that leads back to where it started. A deep copy or a recursive print of such a
+sync.Map, and prints each cycle that it leads to. A deep copy or a recursive print of such a
 value never ends. Paths through the same types are one line, with their number: the elements of a container/list, or
 the parent pointers of a tree.
 

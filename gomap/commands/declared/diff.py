@@ -18,7 +18,7 @@ or shrank if its number of entries did or, if that is unchanged, its bytes.
 
 The first line says what grew most: a map, or all maps of one type that one variable leads to. With --entries, or if
 A has saved entries, the answer also lists the keys that were added, removed or changed, with their values before and
-after.
+after; a snapshot must have been taken with --entries for that.
 
 To compare two files without a program: gomap diff A B.
 """,

@@ -21,8 +21,9 @@ string. An entry must satisfy every --where.
 A *time.Time is compared as a time. An atomic.Int64, a sql.NullInt64 and the value in an interface are compared as
 numbers if they are numbers, otherwise by their text.
 
-ORDER is key, value, size or a FIELD. Size is the value's own bytes plus those of its strings, slices and maps; the
-largest come first. Values without an order (nil, NaN) come last. --sort lists at most the first 131,072 in this order.
+ORDER is key, value, size or a FIELD: the smallest come first. Size is the value's own bytes plus those of its
+strings, slices and maps; there the largest come first. Values without an order (nil, NaN) come last. --sort lists at
+most the first 131,072 in this order.
 
 Ctrl-C ends the search and shows the entries found so far. If --csv output is incomplete, an error follows it.
 """,

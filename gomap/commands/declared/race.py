@@ -15,8 +15,6 @@ reported one.
 Then it lists each goroutine inside a map operation, the maps whose header is marked as being written to (classic:
 flag hashWriting, Swiss: field writing), and the goroutines and variables that hold these maps. For a reported race
 it also lists the other goroutines in the same function.
-
-The first line is the answer, even if it says that no goroutine is inside a map operation.
 """,
     args=(),
     examples=(

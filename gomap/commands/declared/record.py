@@ -9,7 +9,8 @@ COMMAND = Command(
     summary="save a map to a small file, which gomap opens anywhere without a debugger",
     about="""
 Saves the map with its keys, its values (as deep as they are shown) and their types. `gomap FILE` then answers every
-command about this map. The file contains the program's data: protect it as you protect the program's data.
+command about this map, without EXPR too. The file contains the program's data: protect it as you protect the
+program's data.
 
 The file is written completely or not at all. An existing file is kept unless --overwrite is given.
 """,

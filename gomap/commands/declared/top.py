@@ -16,7 +16,7 @@ pointers, the nodes and entries of a sync.Map. It is counted in the allocator's 
 that the live entries do not need.
 
 Maps whose paths differ only in indices and keys, such as s.users["a"].Tags and s.users["b"].Tags, are one row: their
-number, what they hold together, and the path to the first of them. On a narrow screen addresses and types are left
+number, what they hold together, and the path to one of them. On a narrow screen addresses and types are left
 out and long paths are shortened; --full shows them. Every command takes a path, 0xADDR:TYPE, or the address alone, as
 EXPR. `--goroutine N` lets a command find a local variable of goroutine N by its name.
 
@@ -69,7 +69,7 @@ installs it.
     ),
     examples=(
         ("hmap-top", "the 20 maps that hold the most memory"),
-        ("hmap-top --by waste -n 5", "the five maps where rebuilding frees the most"),
+        ("hmap-top --by waste -n 5", "the five rows with the most waste"),
         ("hmap-top --by values", "maps whose keys and values take the most memory"),
         ("hmap-top --by retained", "which maps keep the most memory alive"),
         ("hmap-top --package cache/... --type Entry", "maps of some packages and types"),

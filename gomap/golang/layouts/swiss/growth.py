@@ -35,7 +35,7 @@ def forecast(found: SwissMap, structure: Structure) -> Forecast:
     else:
         what = f"table {first.index} splits in two"
     left = first.growth_left
-    when = f"at the {human.ordinal(left + 1) if left > 0 else 'next'} insert of a new key into it"
+    when = f"with the table's {human.ordinal(left + 1) if left > 0 else 'next'} new key from now on"
     if first.tombstones:
         when += f" (its {first.tombstones:,} tombstones may be reused first)"
     return Forecast(first.growth_left, f"{what} {when}")
@@ -57,7 +57,7 @@ def growing(found: SwissMap, structure: Structure) -> Growing:
     shared = sum(table.directory_entries > 1 for table in tables)
     directory = f"{human.plural(found.header['dirLen'], 'entry')}, global depth {found.header['globalDepth']}"
     if shared:
-        directory += f", {human.plural(shared, 'table')} {'has' if shared == 1 else 'have'} more than one"
+        directory += f", {human.plural(shared, 'table')} {'has' if shared == 1 else 'have'} more than one of them"
     rows = [
         ("next growth", next_.next),
         ("directory", directory),
@@ -69,8 +69,8 @@ def growing(found: SwissMap, structure: Structure) -> Growing:
         fills = [table.used / table.capacity if table.capacity else 0.0 for table in tables]
         per = max(-(-len(fills) // 64), 1)
         cells = [sum(fills[i : i + per]) / len(fills[i : i + per]) for i in range(0, len(fills), per)]
-        cell = "one table" if per == 1 else f"{per:,} tables"
-        sections.append(Heat("tables", cells, cell))
+        cell = "one table, in directory order" if per == 1 else f"{per:,} tables"
+        sections.append(Heat("fill", cells, cell))
     return Growing(answer, [*sections, _tables(tables)], tables)
 
 
