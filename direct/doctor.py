@@ -217,7 +217,8 @@ def traces() -> Check:
     """How hmap-trace can trace growths here."""
     problem = refused()
     if problem is None:
-        return Check("this machine", "uprobes", "ok", "hmap-trace can record growths without stopping the program")
+        what = "nothing known keeps hmap-trace from recording growths without stopping the program"
+        return Check("this machine", "uprobes", "ok", what)
     what = f"hmap-trace needs gdb or Delve, and stops the program at each growth: {problem}"
     return Check("this machine", "uprobes", "advice", what)
 

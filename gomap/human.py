@@ -10,7 +10,7 @@ MAX_LINE = 1000
 
 
 def number(value: int) -> str:
-    """1234567 -> 1,234,567; powers of two from 2^12 on stay powers."""
+    """1234567 -> 1,234,567."""
     return f"{value:,}"
 
 

@@ -162,6 +162,8 @@ def left_out(cut: Cut) -> str:
         return "long values are truncated" + (shows or " (a larger `set hmap depth` shows more)")
     if not cut.of:
         return cut.what + shows
+    if cut.what.endswith("interrupted"):
+        return f"{cut.what} after {cut.shown:,} of {cut.of:,}"
     map_, colon, what = cut.what.rpartition(": ")
     if what.startswith("hashes"):
         return f"{map_}{colon}only {cut.shown:,} of {cut.of:,} {what} were checked{shows}"

@@ -333,7 +333,8 @@ def build_version(arch: Arch, memory: Memory, found: Variable | None) -> str | N
 
 
 class RelayingTarget:
-    """A target that answers what another one does, for those that do something else with some of the questions."""
+    """A target that answers what another one does, for those that do something else with some of the questions.
+    goroutine: None, unless a subclass sets it."""
 
     goroutine: int | None = None
 
@@ -419,12 +420,7 @@ class Record:
         return replace(self, data=bytes(data))
 
     def _field(self, name: str) -> Field:
-        found = self.type.field(name)
-        if found is None:
-            raise NoDebugInfo(
-                f"{self.type.name} has no field {name}: unexpected debug information (unsupported Go version?)"
-            )
-        return found
+        return field_of(self.type, name)
 
     def signed(self, name: str) -> int:
         """The field as its type says: negative numbers of an int."""
@@ -445,16 +441,20 @@ def read_record(target: Target, t: GoType, address: int) -> Record:
     return Record(target.arch, t, address, target.memory.read(address, t.size))
 
 
+def field_of(t: GoType, name: str) -> Field:
+    """A struct's field. Raises NoDebugInfo."""
+    found = t.field(name)
+    if found is None:
+        raise NoDebugInfo(f"{t.name} has no field {name}: unexpected debug information (unsupported Go version?)")
+    return found
+
+
 def integer_at(t: GoType, path: str) -> tuple[int, int]:
     """(offset, size) of a field of a field; of a struct around one number (mSpanStateBox, atomic.Uint8) that number's.
     Raises NoDebugInfo."""
     offset, inner = 0, t
     for name in path.split("."):
-        found = inner.field(name)
-        if found is None:
-            raise NoDebugInfo(
-                f"{inner.name} has no field {name}: unexpected debug information (unsupported Go version?)"
-            )
+        found = field_of(inner, name)
         offset, inner = offset + found.offset, found.type
     while inner.kind is Kind.STRUCT:
         sized = [f for f in inner.fields if f.type.size and f.name != "_"]

@@ -86,8 +86,8 @@ class SmallMaps:
             len(group),
             f"use a slice, {name}, in place of each of these {len(group):,} maps, which have at most eight entries "
             f"({entries / len(group):.1f} on average), or one map for all with the key {both.name}",
-            f"the maps hold {human.size(held)}; exact slices take {human.size(slices)}, and {human.size(extra)} more "
-            "in the structs that hold them (a slice is two words longer than a map)"
+            f"the maps hold {human.size(held)}; slices without spare capacity take {human.size(slices)}, and the "
+            f"structs that hold them {human.size(extra)} more (a slice is two words longer than a map)"
             + (f"; the one map holds {human.size(one_map)}" if one_map is not None else ""),
             held=held - slices - extra,
             within=8192,

@@ -38,14 +38,14 @@ def holder_row(holder: Holder) -> HolderRow:
 def search_cut(report: Report, found: AliasSearch, depth: int | None = WHOLE_DEPTH) -> None:
     """Reports what a search left out, and how many maps it found through dead variables alone. depth: how deep it went,
     None for a search without depth."""
-    left_out(report, found, depth)
+    not_followed(report, found, depth)
     if found.dead:
         verb, these = ("is", "this map") if found.dead == 1 else ("are", "these maps")
         what = f"{human.plural(found.dead, 'map')} {verb} reached only through dead variables"
         report.answer.append(f"({what}; closures, timers or the runtime may still use {these})")
 
 
-def left_out(report: Report, found: AliasSearch, depth: int | None = WHOLE_DEPTH) -> None:
+def not_followed(report: Report, found: AliasSearch, depth: int | None = WHOLE_DEPTH) -> None:
     """Reports what a search left out. depth: as in search_cut."""
     for text in found.shortened:
         report.cut(text, 0, None)
@@ -72,12 +72,22 @@ def more_maps(more: Beyond) -> list[str]:
     """The same in words."""
     lines = []
     if more.maps:
-        one = len(more.maps) == 1
         what = f"{human.plural(len(more.maps), 'more map')} with {human.plural(more.entries, 'entry', 'entries')}"
-        where = "on the stacks" if more.on_stacks == len(more.maps) else "in the heap"
-        them = "it" if one else "them"
-        lines.append(f"{what} {'is' if one else 'are'} {where}; none of the variables searched leads to {them}")
+        lines.append(_lie(what, len(more.maps), more.on_stacks))
     return lines + not_searched(more)
+
+
+def unnamed_among(number: int, on_stacks: int) -> str:
+    """How many of the maps that an answer is about no variable led to, and where they are."""
+    return f"({_lie(f'{number:,} of these maps', number, on_stacks)})"
+
+
+def _lie(what: str, number: int, on_stacks: int) -> str:
+    where = "in the heap and on the stacks" if on_stacks else "in the heap"
+    if on_stacks == number:
+        where = "on the stacks"
+    are, them = ("is", "it") if number == 1 else ("are", "them")
+    return f"{what} {are} {where}; none of the variables searched leads to {them}"
 
 
 def not_searched(more: Beyond) -> list[str]:

@@ -193,7 +193,7 @@ class TopText:
         facts = self._facts(shown, with_retained, several)
         left = maps - sum(one.maps for one in shown)
         if left:
-            facts.append(("more", f"{human.plural(left, 'map')}: -n 0 lists all"))
+            facts.append(("more", f"{human.plural(left, 'map')}{': -n 0 lists all' if most else ' not looked at'}"))
         report.sections.append(Facts([*facts, *hidden] if shown else hidden))
         named = [one for one in rows if one.example.holder.kind not in NO_VARIABLE]
         best = sorted(named, key=lambda one: one.gives_back, reverse=True)[:3]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from gomap import human, syncmap
+from gomap import human
 from gomap.analysis.advice import Adviser
 from gomap.analysis.alias import everywhere
 from gomap.analysis.beyond import Beyond, beyond, header_size
@@ -16,7 +16,6 @@ from gomap.analysis.identify import Identifier
 from gomap.analysis.roots import Roots
 from gomap.answers.facts import goroutines_seen, heap_facts, named, search_cut
 from gomap.declare import Context
-from gomap.errors import GomapError
 from gomap.golang.runtime.heap import heap_of
 from gomap.golang.runtime.malloc import allocator
 from gomap.maps import view
@@ -25,7 +24,6 @@ from gomap.results.advise import AdviceRow, AdviseResult, SavedFacts, StringRow
 from gomap.results.fields import alike
 from gomap.results.shared import ScannedFacts
 from gomap.spelling import quote
-from gomap.target import Variable
 
 #: What to change, of a map or type.
 TITLES = {
@@ -89,23 +87,9 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     if every.syncs:
         was = "was" if len(every.syncs) == 1 else "were"
         what = f"{human.plural(len(every.syncs), 'sync.Map')} {was} not looked at"
-        unused = _unused(context, every)
-        report.cut(what + (f" ({unused:,} never used, which hmap-top does not count)" if unused else ""), 0, None)
+        report.cut(f"{what} (those that were never used are among them; hmap-top does not count these)", 0, None)
     search_cut(report, every)
     return report
-
-
-def _unused(context: Context, found: AliasSearch) -> int:
-    """How many sync.Maps were never used."""
-    rules, unused = allocator(context.target), 0
-    for address, holders in found.syncs.items():
-        try:
-            shape = syncmap.detect(context.target, holders[0].type)
-            variable = Variable("", holders[0].type, address)
-            unused += shape is not None and not syncmap.look(context.target, shape, variable, rules).is_used
-        except GomapError:
-            continue
-    return unused
 
 
 def _named(holders: Sequence[Holder]) -> str:
@@ -193,7 +177,7 @@ def _describe(report: Report, advice: Advice, options: Mapping[str, Any], scanne
     if advice.small:
         verb, would = ("is", "would save") if advice.small == 1 else ("are", "would each save")
         what = f"{human.plural(advice.small, 'change')} that {would} fewer bytes {verb} not shown"
-        report.cut(f"{what} (--min BYTES)", 0, None)
+        report.cut(what, 0, None, "--min 0")
     if advice.unread:
         report.cut(f"{human.plural(advice.unread, 'map')} could not be read", 0, None)
     if advice.strings_left:

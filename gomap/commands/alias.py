@@ -399,8 +399,7 @@ class _Text:
             lines.append(f"  {len(group.headers)} headers share these buckets: {headers}")
         tail = []
         if len(rows) > places:
-            how = "--json lists them all" if places == MAX_ROWS else "-n 0 lists them all"
-            tail.append(f"  ... {human.plural(len(rows) - places, 'more place')} ({how})")
+            tail.append(f"  ... {human.plural(len(rows) - places, 'more place')} (--json lists all)")
         if len(these) > 1:
             verb = "is" if len(these) == 2 else "are"
             tail.append(f"  {human.plural(len(these) - 1, 'more map')} {verb} held like this one (--json lists all)")
@@ -447,9 +446,11 @@ class _Text:
         hides = self._selection.hides
         shown = nil if named else [one for one in nil if not hides(one, one.type.name)]
         rows = self._by_place(shown)
-        more = [f"  ... {len(rows) - MAX_ROWS:,} more places (--json lists them all)"] if len(rows) > MAX_ROWS else []
-        if len(shown) < len(nil):
-            more.append(f"  {human.plural(len(nil) - len(shown), 'nil map')} of the standard library: --std shows them")
+        left, std = len(rows) - MAX_ROWS, len(nil) - len(shown)
+        more = [f"  ... {human.plural(left, 'more place')} (--json lists all)"] if left > 0 else []
+        if std:
+            them = "it" if std == 1 else "them"
+            more.append(f"  {human.plural(std, 'nil map')} of the standard library: --std shows {them}")
         return [Lines(["nil maps"]), Listed(rows[:MAX_ROWS]), *([Lines(more, apart=False)] if more else [])]
 
 

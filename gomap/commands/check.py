@@ -15,7 +15,7 @@ from gomap.analysis.held import AliasSearch, Holder
 from gomap.analysis.identify import Identified, Identifier
 from gomap.analysis.roots import Roots
 from gomap.anomaly import Anomaly
-from gomap.answers.facts import heap_facts, named, not_searched, place_facts, search_cut
+from gomap.answers.facts import heap_facts, named, not_searched, place_facts, search_cut, unnamed_among
 from gomap.columns.choose import columns
 from gomap.declare import Context
 from gomap.errors import GomapError, NotAMap, UsageError
@@ -104,10 +104,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         _left_out(report, left, doubtful, stopped)
         unnamed = sum(row.kind in NO_VARIABLE for row in rows)
         if unnamed:
-            are, them = ("is", "it") if unnamed == 1 else ("are", "them")
-            where = "on the stacks" if all(row.kind != "heap" for row in rows) else "in the heap"
-            what = f"{unnamed:,} of these maps {are} {where}"
-            report.answer.append(f"({what}; none of the variables searched leads to {them})")
+            report.answer.append(unnamed_among(unnamed, sum(row.kind == "stack" for row in rows)))
         report.answer += not_searched(more)
         whole = not any(checked.unchecked for _, checked in findings)
         seen = not (stopped or report.truncated or more.why or searched.unseen.count or searched.unreadable)
@@ -123,7 +120,7 @@ def _cut(report: Report, partly: Sequence[tuple[str, Checked]], every: bool) -> 
         report.cut(f"{path}: {what}" if every else what, checked.hashes_checked, checked.entries)
     rest = [checked for _, checked in partly[MAX_TOLD:]]
     if rest:
-        what = f"hashes of {len(rest):,} other maps"
+        what = f"hashes of {human.plural(len(rest), 'other map')}"
         report.cut(what, sum(one.hashes_checked for one in rest), sum(one.entries for one in rest))
 
 
@@ -362,7 +359,9 @@ def _words_of_all(report: Report, findings: Sequence[tuple[str, Checked]]) -> No
         heads = ("entries", "hashed", "map", "what was not checked")
         report.sections.append(Table(heads, lines, right, code=frozenset({2}), whole=2))
         if len(partly) > MAX_TOLD:
-            report.answer.append(f"({len(partly) - MAX_TOLD:,} more maps were checked only in part)")
+            left = len(partly) - MAX_TOLD
+            were = "was" if left == 1 else "were"
+            report.answer.append(f"({human.plural(left, 'more map')} {were} checked only in part)")
 
 
 def _left_out(report: Report, left: int, doubtful: int, stopped: bool) -> None:
@@ -387,8 +386,13 @@ def _unchecked(one: Unchecked) -> str:
 def _hashes(checked: Checked) -> str:
     if checked.share < 1 and not checked.entries:
         return "none recomputed: its entries can't be reached"
-    share = f", {human.percent(checked.share)} of the entries" if checked.share < 1 else ""
+    share = f", {_share(checked)} of the entries" if checked.share < 1 else ""
     return f"{checked.hashes_checked:,} recomputed{share}"
+
+
+def _share(checked: Checked) -> str:
+    """Less than all is never 100%."""
+    return human.percent(min(checked.share, 0.99))
 
 
 def _hashed(checked: Checked) -> str:
@@ -397,5 +401,5 @@ def _hashed(checked: Checked) -> str:
 
 def _part(checked: Checked) -> str:
     """The same in a table."""
-    part = f" ({human.percent(checked.share)})" if checked.share < 1 and checked.entries else ""
+    part = f" ({_share(checked)})" if checked.share < 1 and checked.entries else ""
     return f"{checked.hashes_checked:,}{part}"

@@ -87,7 +87,10 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         report.interrupted(sifted.looked, what)
         report.unfinished = f"interrupted: {what}"
     if sifted.shown < total:
-        report.cut("entries", sifted.shown, total, "--limit 0")
+        # --sort lists a bounded number whatever the limit, and an interrupted search has not found more.
+        more = sifted.shown == limit and not sifted.interrupted
+        option = "--limit N" if question.sort is not None and total > sift.MAX_SORTED else "--limit 0"
+        report.cut("entries", sifted.shown, total, option if more else None)
         if not limit and report.unfinished is None:
             report.unfinished = f"{sifted.shown:,} of {total:,} entries shown"
     if shown.cut:

@@ -242,13 +242,14 @@ def add_origins(context: Context, report: Report, shown: Sequence[Ranked], most:
             return
     report.anomalies += _lost(profile, bad)
     for index, section in enumerate(report.sections):
-        if isinstance(section, Table):
+        if shown and isinstance(section, Table):
             texts += ["?"] * (len(section.rows) - len(texts))
             rows = [[*row, text] for row, text in zip(section.rows, texts)]
             report.sections[index] = replace(section, headings=[*section.headings, "allocated by"], rows=rows)
             break
-    what = "the line that allocated most, with its share of the map's samples"
-    report.sections.append(Facts([("allocated by", f"{what} ({_rate(rate) if rate else OFF})")]))
+    if shown:
+        what = "the line that allocated most, with its share of the map's samples"
+        report.sections.append(Facts([("allocated by", f"{what} ({_rate(rate) if rate else OFF})")]))
     told = maps.lines[:most] if most else maps.lines
     report.data = replace(report.data, maps=every, lines=[origin_row(one) for one in told])
     if told:

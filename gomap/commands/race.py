@@ -315,8 +315,7 @@ def _living(searched: Searched, maps: Sequence[Raced], running: int) -> str:
         return f"{human.plural(number, 'goroutine')} {verb} inside a map operation, {of}"
     looked_at = f"{goroutines_seen(searched.goroutines, searched.unseen)} searched"
     if running:
-        unseen = f"the stacks of {human.plural(running, 'running thread')} were not read"
-        looked_at = f"{human.plural(searched.goroutines, 'goroutine')} searched, {unseen}"
+        looked_at += f", the stacks of {human.plural(running, 'running thread')} were not read"
     none = f"no goroutine is inside a map operation ({looked_at})"
     if maps:
         mark = next((each.mark for each in maps if each.mark), "writing")

@@ -164,7 +164,7 @@ def answered(context: Context, options: Mapping[str, Any]) -> Answered:
         number = asked.number + unnamed.number
         report.answer = [*asked_words(asked, unnamed, selection, every_map), *not_searched(more)]
         if options.get("--json"):
-            report.cut(f"maps {selection.asked}", number, every_map)
+            report.cut(f"maps {selection.asked}", number if group else len(shown), every_map)
     elif dead is not None:
         report.answer = garbage_words(dead)
     else:
@@ -192,8 +192,9 @@ def answered(context: Context, options: Mapping[str, Any]) -> Answered:
         report.interrupted(ranking.number)
     if len(shown_groups) < len(groups):
         report.cut("groups", len(shown_groups), len(groups), "-n 0")
-    if not group and options.get("--json") and len(shown) < every_map and not selection.narrows:
-        report.cut("maps", len(shown), every_map, "-n 0")
+    found_maps = asked.number + unnamed.number if selection.narrows else every_map
+    if not group and options.get("--json") and len(shown) < found_maps:
+        report.cut("maps", len(shown), found_maps, "-n 0" if most else None)
     search_cut(report, found)
     if referents is not None and referents.cut:
         report.cut("values: not everything that they keep alive was followed", referents.followed, None)

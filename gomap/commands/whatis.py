@@ -16,7 +16,7 @@ from gomap.analysis.locate import locate, locate_beyond
 from gomap.analysis.ranking import shortest
 from gomap.analysis.roots import Roots
 from gomap.anomaly import Anomaly
-from gomap.answers.facts import left_out, others_fit, place_facts, where
+from gomap.answers.facts import not_followed, others_fit, place_facts, where
 from gomap.declare import Context
 from gomap.errors import BadExpression, GomapError
 from gomap.golang.layouts.layout import MapView
@@ -97,7 +97,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     report.advice = answer.advice
     if found.interrupted:
         report.interrupted(what="not all maps were looked at")
-    left_out(report, found)
+    not_followed(report, found)
     return report
 
 

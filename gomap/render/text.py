@@ -213,7 +213,10 @@ def _below(section: Table, first: int, style: Style, paint: Paint) -> list[str]:
     """The columns from `first` on below the others, each cell whole on lines of its own."""
     before = [section.headings[:first], *(row[:first] for row in section.rows)]
     widths = [max(columns(row[i]) for row in before) for i in range(first)]
-    if sum(widths) + 2 * first <= style.width:
+    whole: list[list[str]]
+    if not first:
+        whole = [[] for _ in before]
+    elif sum(widths) + 2 * first <= style.width:
         whole = [[line] for line in _table(Table(before[0], before[1:], section.right), style, paint)]
     else:
         whole = [_wrap("  " + "  ".join(filter(None, row)), style.width, 4) for row in before]
@@ -294,7 +297,7 @@ def _heat(section: Heat, style: Style, paint: Paint) -> list[str]:
     low, high = section.scale
     tail = f"(each character is {section.cell}, from {levels[0]} for {low} to {levels[-1]} for {high})"
     if counts is not None and section.of is not None:
-        tail = f"(each digit is one of them: its number of {section.of[1]})"
+        tail = f"(each digit is {section.cell}: its number of {section.of[1]})"
     lines = [head + strip]
     if columns(lines[0]) + 1 + len(tail) <= style.width:
         return [lines[0] + " " + paint("dim", tail)]

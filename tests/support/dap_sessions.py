@@ -44,7 +44,12 @@ class DapSession:
             start_new_session=True,
         )
         os.close(write)
-        self.where = self.listening()
+        try:
+            self.where = self.listening()
+        except BaseException:
+            os.killpg(self.adapter.pid, signal.SIGKILL)
+            os.close(self.log)
+            raise
         self.client = subprocess.Popen([str(dap.go_dap()), "connect", self.where], stdin=-1, stdout=-1, bufsize=0)
         self.editor = dap.over_go_dap(self.client)
 

@@ -98,6 +98,8 @@ def dump(program: Path, way: str, seed: int, core: Path) -> Dumped:
         except subprocess.TimeoutExpired:
             for left in folder.iterdir():
                 left.unlink()
+    else:
+        raise AssertionError(f"{program} hangs")
     made = list(folder.iterdir())
     assert len(made) == 1, (program, run.returncode, run.stderr[-2000:])
     made[0].rename(core)

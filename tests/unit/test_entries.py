@@ -121,6 +121,20 @@ def test_rows_in_order_are_chosen_from_many_windows(monkeypatch: pytest.MonkeyPa
         assert [one["key"] for one in found] == wanted
 
 
+def test_an_option_is_named_only_where_it_shows_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake, _ = swiss(TABLES)
+    every = data(fake, "m --limit 0")["data"]["count"]
+
+    def cut(line: str) -> object:
+        return [(one["shown"], one["option"]) for one in data(fake, line)["truncated"] or []]
+
+    assert (cut("m --limit 2"), cut("m --limit 0")) == ([(2, "--limit 0")], [])
+    assert cut("m --sort key --limit 2") == [(2, "--limit 0")]
+    monkeypatch.setattr(sift, "MAX_SORTED", 4)
+    assert every > 4
+    assert (cut("m --sort key --limit 2"), cut("m --sort key --limit 0")) == ([(2, "--limit N")], [(4, None)])
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [

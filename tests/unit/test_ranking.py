@@ -7,12 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from gomap import frontend
 from gomap.analysis.alias import holders
 from gomap.analysis.beyond import Beyond
 from gomap.analysis.held import AliasSearch
 from gomap.analysis.identify import Identified
 from gomap.analysis.ranking import ORDERS, measure, shortest
-from gomap.commands import check
+from gomap.commands import check, registry, top
 from gomap.commands.whatis import address_of
 from gomap.declare import Context, Settings
 from gomap.errors import BadExpression, NoDebugInfo
@@ -22,6 +23,7 @@ from gomap.gotypes import GoType
 from gomap.heap.census import Census
 from gomap.maps import view
 from gomap.recorded import ImageTarget
+from gomap.report import INTERRUPTED
 from tests.support.by_hand import INT
 from tests.support.space import AMD64, add, pointer, struct, target
 from tests.support.synthetic import ClassicPlan, SwissPlan
@@ -93,6 +95,34 @@ def test_what_is_checked_stays_when_it_is_interrupted(
     assert report.answer[0].startswith("2 maps with" if checked else "no map was checked")
     assert report.answer[1] == f"(interrupted: {4 - checked} maps were not checked)" and report.truncated
     assert (report.data.complete, report.data.not_checked) == (False, 4 - checked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "interrupted", "cuts"),
+    [
+        ("--type map -n 1", False, [("maps with type map", 1, 4, None), ("maps", 1, 4, "-n 0")]),
+        ("--type map -n 0", False, [("maps with type map", 4, 4, None)]),
+        ("-n 1", False, [("maps", 1, 4, "-n 0")]),
+        ("-n 0", True, [(INTERRUPTED, 0, None, None)]),
+    ],
+)
+def test_what_a_ranking_leaves_out(
+    asked: str, interrupted: bool, cuts: list[tuple[str, int, int | None, str | None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The numbers are those of the rows, and no option is named that shows nothing more."""
+    fake, found = process()
+    monkeypatch.setattr(top, "everywhere", lambda *_, **__: found)
+
+    def stop(what: str, done: int, of: int | None) -> None:
+        if interrupted and what == "maps":
+            raise KeyboardInterrupt
+
+    command = registry.find("hmap-top")
+    assert command is not None
+    report = top.run(Context(fake, Settings(), stop), frontend.parse(command, f"{asked} --json"))
+    told = [(cut.what, cut.shown, cut.of, cut.option) for cut in report.truncated or []]
+    assert [cut for cut in told if cut[0] in [name for name, *_ in cuts]] == cuts
+    assert len(report.data.maps) == cuts[-1][1]
 
 
 def test_a_map_without_a_variable_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 
 from gomap import frontend
 from gomap.anomaly import Anomaly
+from gomap.answers.facts import unnamed_among
 from gomap.declare import Settings
 from gomap.render import terminal
 from gomap.render import text as as_text
 from gomap.render.color import Paint
 from gomap.render.text import Style, fit, pad, render
-from gomap.report import Bars, Facts, Heat, Lines, Listed, Progress, Report, Table
+from gomap.report import INTERRUPTED, Bars, Facts, Heat, Lines, Listed, Progress, Report, Table, left_out
+from gomap.results.answer import Cut
 from gomap.wrap import columns
 from tests.support import plans
 from tests.support.by_hand import made
@@ -151,6 +153,35 @@ def test_the_heat_strip_shows_empty_and_full() -> None:
     block_strip = render(report, Style(blocks=True)).split("\n")[2].split()[1]
     assert (block_strip[0], block_strip[1], block_strip[-1]) == ("·", "▁", "█")
     assert len(ascii_strip) == len(block_strip) == 5
+
+
+@pytest.mark.parametrize(
+    ("cut", "words"),
+    [
+        (Cut(INTERRUPTED, 1, 4), "the search was interrupted after 1 of 4"),
+        (Cut("main.m: hashes", 60, 100), "main.m: only 60 of 100 hashes were checked"),
+        (Cut("maps", 5, 9, "-n 0"), "5 of 9 maps shown (-n 0 shows all)"),
+        (Cut("entries", 5, 9, "--limit N"), "5 of 9 entries shown (--limit N shows more)"),
+        (Cut("values", 5, None), "long values are truncated (a larger `set hmap depth` shows more)"),
+    ],
+)
+def test_what_is_left_out_in_words(cut: Cut, words: str) -> None:
+    assert left_out(cut) == words
+
+
+@pytest.mark.parametrize(
+    ("number", "on_stacks", "where"),
+    [
+        (3, 0, "are in the heap"),
+        (3, 3, "are on the stacks"),
+        (3, 1, "are in the heap and on the stacks"),
+        (1, 1, "is on the stacks"),
+    ],
+)
+def test_where_maps_without_a_variable_are(number: int, on_stacks: int, where: str) -> None:
+    them = "it" if number == 1 else "them"
+    said = f"({number} of these maps {where}; none of the variables searched leads to {them})"
+    assert unnamed_among(number, on_stacks) == said
 
 
 def test_bars_show_what_is_there_at_all() -> None:
