@@ -23,6 +23,7 @@ class Terminal:
     def __init__(
         self, dlv: Dlv, home: Path, *arguments: str, plain: bool = False, cwd: Path | None = None, **more: str
     ) -> None:
+        self.base = Path(more.get("XDG_RUNTIME_DIR") or os.environ.get("XDG_RUNTIME_DIR") or "/tmp")
         self.child: Any = pexpect.spawn(
             str(dlv.path) if plain else str(ROOT / "bin" / "dlv-hmap"),
             list(arguments),
@@ -54,7 +55,7 @@ class Terminal:
     @property
     def folder(self) -> Path:
         """Where the pipes to its worker are: dlv-hmap has become dlv."""
-        (found,) = Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp").glob(f"gomap-dlv-{self.child.pid}-*")
+        (found,) = self.base.glob(f"gomap-dlv-{self.child.pid}-*")
         return found
 
 

@@ -9,6 +9,9 @@ import (
 // Kept grows slowly and without end.
 var Kept = map[int]int{}
 
+// Idle is never written to.
+var Idle = map[int]int{}
+
 var others [64]map[string]int
 
 //go:noinline
@@ -27,6 +30,7 @@ func fill() {
 
 func main() {
 	runtime.Breakpoint()
+	runtime.KeepAlive(Idle)
 	go fill()
 	for i := 0; ; i++ {
 		for j := 0; j < 50; j++ {
