@@ -286,7 +286,7 @@ def _summary(
             group = together[0]
             if group.shared_by == "header":
                 return f"all {len(group.holders)} variables refer to the same map"
-            return f"{len(group.headers)} headers share one bucket array: the header was copied"
+            return f"{len(group.headers)} headers share memory: the header was copied"
         if not shared:
             return f"{human.plural(len(together), 'separate map')}, nothing shared"
         return f"{human.plural(len(together), 'map')}, {len(shared)} of them shared"
@@ -294,10 +294,10 @@ def _summary(
     which = f" {selection.asked}" if selection.narrows else ""
     if not shared:
         return f"no map{which} is shared {scanned}"
-    holders_ = [holder for group in shared for holder in group.holders]
     verb = "is" if len(shared) == 1 else "are"
-    by = f"{human.plural(len(holders_), 'variable')}{_by_paths(holders_)}"
-    return f"{human.plural(len(shared), 'map')}{which} {verb} shared by {by} {scanned}"
+    ways = sum(1 for group in shared for _ in _ways(group.holders))
+    lead = "lead to it" if len(shared) == 1 else "lead to them"
+    return f"{human.plural(len(shared), 'map')}{which} {verb} shared: {human.plural(ways, 'path')} {lead} {scanned}"
 
 
 def _by_paths(holders_: Sequence[Holder]) -> str:
@@ -344,10 +344,10 @@ class _Text:
             hidden, listed = len(listed) - len(own), own
         alike = [[group] for group in listed] if named else self._alike(listed)
         shown = alike[: most or None]
-        rows = [self._by_place(these[0].holders) for these in shown]
-        label = max((columns(place) for some in rows for place, _, _ in some), default=0)
-        for these, some in zip(shown, rows):
-            report.sections += self._sections(these, some, label, places or len(some))
+        blocks = [self._by_header(these[0]) for these in shown]
+        label = max((columns(place) for some in blocks for rows in some for place, _, _ in rows), default=0)
+        for these, some in zip(shown, blocks):
+            report.sections += self._sections(these, some, label, places)
         if len(shown) < len(alike):
             maps = human.plural(sum(map(len, alike[len(shown) :])), "more map")
             report.sections.append(Lines([f"{maps}: -n 0 shows all"]))
@@ -383,27 +383,40 @@ class _Text:
             together.setdefault(key if group.shared_by == "header" else id(group), []).append(group)
         return [*together.values()]
 
+    def _by_header(self, group: Group) -> list[list[tuple[str, list[str], str]]]:
+        """The places of each header: one, but where the header was copied."""
+        if len(group.headers) == 1:
+            return [self._by_place(group.holders)]
+        return [self._by_place(self._found.maps[header]) for header in group.headers]
+
     def _sections(
-        self, these: list[Group], rows: list[tuple[str, list[str], str]], label: int, places: int
+        self, these: list[Group], blocks: list[list[tuple[str, list[str], str]]], label: int, places: int
     ) -> list[Section]:
+        """places: how many of each header are listed, 0 for all."""
         group = these[0]
         others = len(self._found.type_or.get(group.address, ()))
-        buckets = f"  buckets {group.buckets:#x}" if group.buckets else ""
-        lines = [
-            f"{self._names.type(group.type.name)}  {group.address:#x}  {human.plural(group.count, 'entry')}{buckets}"
-        ]
+        array = self._found.views[group.address].terms.array
+        buckets = f"  {array} {group.buckets:#x}" if group.buckets else ""
+        count = human.plural(group.count, "entry")
+        one = len(group.headers) == 1
+        about = f"  {group.address:#x}  {count}" if one else f"  {len(group.headers)} headers"
+        lines = [f"{self._names.type(group.type.name)}{about}{buckets}"]
         if others:
             lines.append(f"  {others_fit(others)} (--json names them)")
-        if group.shared_by == "buckets":
-            headers = ", ".join(f"{header:#x}" for header in group.headers)
-            lines.append(f"  {len(group.headers)} headers share these buckets: {headers}")
-        tail = []
-        if len(rows) > places:
-            tail.append(f"  ... {human.plural(len(rows) - places, 'more place')} (--json lists all)")
+        sections: list[Section] = [Lines(lines)]
+        for header, rows in zip(group.headers, blocks):
+            tail = []
+            if not one:
+                count = human.plural(self._found.views[header].count, "entry")
+                sections.append(Lines([f"header {header:#x}  {count}"], apart=False))
+            if places and len(rows) > places:
+                tail.append(f"  ... {human.plural(len(rows) - places, 'more place')} (--json lists all)")
+            sections += [Listed(rows[: places or None], label), *([Lines(tail, apart=False)] if tail else [])]
         if len(these) > 1:
             verb = "is" if len(these) == 2 else "are"
-            tail.append(f"  {human.plural(len(these) - 1, 'more map')} {verb} held like this one (--json lists all)")
-        return [Lines(lines), Listed(rows[:places], label), *([Lines(tail, apart=False)] if tail else [])]
+            like = f"  {human.plural(len(these) - 1, 'more map')} {verb} held like this one (--json lists all)"
+            sections.append(Lines([like], apart=False))
+        return sections
 
     def _by_place(self, holders_: list[Holder]) -> list[tuple[str, list[str], str]]:
         """Paths under the place they start from, with the goroutines that are there."""
@@ -442,7 +455,8 @@ class _Text:
         if not nil:
             return []
         if not listed:
-            return [Lines([f"{human.plural(len(nil), 'nil map')} (--all lists {'it' if len(nil) == 1 else 'them'})"])]
+            verb, them = ("is", "it") if len(nil) == 1 else ("are", "them")
+            return [Lines([f"{human.plural(len(nil), 'more map')} {verb} nil (--all lists {them})"])]
         hides = self._selection.hides
         shown = nil if named else [one for one in nil if not hides(one, one.type.name)]
         rows = self._by_place(shown)

@@ -325,8 +325,8 @@ def test_transcript(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
 def test_killed_workers(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
     """dlv waits for none that is gone, and its user is told what to do."""
     binary = toolchains.build("goroutines", system_go, optimised=False)
-    own = {"XDG_RUNTIME_DIR": str(tmp_path)}  # other sessions would remove what killed ones leave there
-    terminal = Terminal(dlv, tmp_path, "exec", str(binary), "--break", "main.stop", GOMAP_N="4000", **own)
+    own = str(tmp_path)  # other sessions would remove what killed ones leave
+    terminal = Terminal(dlv, tmp_path, "exec", str(binary), "--break", "main.stop", GOMAP_N="4000", XDG_RUNTIME_DIR=own)
     terminal.ready()
     folder = terminal.folder
     first = worker_of(folder)
@@ -347,7 +347,7 @@ def test_killed_workers(dlv: Dlv, system_go: Row, tmp_path: Path) -> None:
     assert "main.stop" in terminal.ask("list")
     terminal.leave()
     assert folder.exists()
-    terminal = Terminal(dlv, tmp_path, "exec", str(binary), **own)
+    terminal = Terminal(dlv, tmp_path, "exec", str(binary), XDG_RUNTIME_DIR=own)
     terminal.ready()
     assert not folder.exists()
     terminal.leave()

@@ -376,7 +376,7 @@ def test_progress_and_interruption(system_go: Row, gdb: Gdb) -> None:
         child.expect(r"\(gdb\) ")
         assert re.search(r"#3 .*main\.publishAndStop", str(child.before))
         child.sendline("hmap-alias --scope goroutine")
-        child.expect(r"shared by [\d,]+ variables")
+        child.expect(r"are shared: [\d,]+ paths lead")
         child.expect(r"\(gdb\) ")
     finally:
         child.close(force=True)

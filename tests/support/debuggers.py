@@ -93,7 +93,8 @@ def find_pypi() -> Gdb:
             wanted = [f"gdb-for-pwndbg=={PYPI_GDB}", "pygments", "tabulate"]
             _call([str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", *wanted])
             stamp.write_text(made_by)
-    return _checked(Gdb("pypi-18.1", place / "bin" / "gdb"))
+        # When it first runs, it makes a link: two that do so at once fail.
+        return _checked(Gdb("pypi-18.1", place / "bin" / "gdb"))
 
 
 GDBS = {"system": find_system, "pypi-18.1": find_pypi}

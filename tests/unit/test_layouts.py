@@ -37,7 +37,9 @@ from tests.support.synthetic import map_of
 
 MARKS = mark_code(live=range(2, 256), empty=0, tombstone=1)
 WATCHED = Watched("count", "busy", 1, False, "seed")
-TERMS = Terms("shelf", "label", "label", "label", {0: "free", 1: "removed"}, 0, "busy", "toy.cursor", WATCHED)
+TERMS = Terms(
+    "shelves", "shelf", "label", "label", "label", {0: "free", 1: "removed"}, 0, "busy", "toy.cursor", WATCHED
+)
 
 
 @dataclass(frozen=True)

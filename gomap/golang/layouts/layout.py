@@ -41,12 +41,14 @@ class Watched:
 class Terms:
     """The runtime's words for the parts of a map.
 
-    bucket: the name of eight slots. mark: the part of a key's hash that a slot keeps. marks: the name of the bytes that
-    hold the marks; column: the same as a heading. states: marks that are not hashes, by name. rest: the mark after
-    which a bucket is empty, None without such a mark. writing: the flag of a write. iterator: the type of a range
-    loop's iterator. watched: the fields of a header that show what is done to the map.
+    array: the field of the header that leads to the slots. bucket: the name of eight slots. mark: the part of a key's
+    hash that a slot keeps. marks: the name of the bytes that hold the marks; column: the same as a heading. states:
+    marks that are not hashes, by name. rest: the mark after which a bucket is empty, None without such a mark. writing:
+    the flag of a write. iterator: the type of a range loop's iterator. watched: the fields of a header that show what
+    is done to the map.
     """
 
+    array: str
     bucket: str
     mark: str
     marks: str

@@ -11,6 +11,7 @@ from gomap.golang.layouts.layout import Description, Forecast, Layout, Terms, Wa
 from gomap.golang.layouts.structure import Structure
 
 TERMS = Terms(
+    array="buckets",
     bucket="bucket",
     mark="tophash",
     marks="tophash",

@@ -16,6 +16,7 @@ from gomap.golang.layouts.swiss.shape import CTRL_DELETED, CTRL_EMPTY, MARKS, de
 from gomap.golang.runtime.malloc import Allocator
 
 TERMS = Terms(
+    array="dirPtr",
     bucket="group",
     mark="H2",
     marks="control",
