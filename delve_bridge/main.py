@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=HelpText,
     )
     ways = parser.add_subparsers(
-        dest="how", required=True, title="with -c", metavar="connect|exec|core|attach", prog="dlv-hmap"
+        dest="how", required=True, title="what takes -c", metavar="connect|exec|core|attach", prog="dlv-hmap"
     )
     made = ways.add_parser("connect", parents=[common], help="connect to a running dlv --headless server")
     made.add_argument("ADDRESS", help="HOST:PORT or unix:PATH")

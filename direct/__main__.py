@@ -5,22 +5,24 @@ from __future__ import annotations
 import sys
 
 USAGE = """\
-usage: gomap pid PID [-c COMMAND]           read the maps of a process, which keeps running
+usage: gomap pid PID [-c COMMAND]           read the maps of a running process
        gomap core [PROG] CORE [-c COMMAND]  read the maps in a core file
        gomap FILE [-c COMMAND]              open a map that hmap-record saved
-       gomap diff A B [OPTIONS]             compare two files: snapshots, recorded maps or core files
-       gomap top PID                        watch the maps of a process, ranked, on a screen that refreshes
-       gomap triage CORE ... --out DIR      read many core files: what their programs died of, and which maps grow
-       gomap sql DIR QUERY                  ask the tables that gomap triage wrote
-       gomap doctor [PROG|CORE|PID ...]     say what is missing on this machine, and the command that fixes it
-       gomap gdbinit                        print the line to add to gdb's initialization file
-       gomap zipapp [FILE]                  write gomap.pyz, one file that needs only Python, for containers
-       gomap completion                     print the completion script for bash and zsh
+       gomap diff A B [OPTIONS]             compare snapshots or core files
+       gomap top PID                        watch a process's maps on a screen
+       gomap triage CORE ... --out DIR      read many core files, and group them
+       gomap sql DIR QUERY                  ask the tables of gomap triage
+       gomap doctor [PROG|CORE|PID ...]     say what is missing, what installs it
+       gomap gdbinit                        print the line for gdb's startup file
+       gomap zipapp [FILE]                  write gomap as one file, gomap.pyz
+       gomap completion                     print a script for bash and zsh
        gomap --version
 
 `gomap pid --help` shows the options of gomap pid, and so on.
-Without -c, gomap opens a prompt for these commands; `help hmap-show` there has the
-details of one.
+
+-c runs one of the commands below and exits; without it, gomap opens a prompt
+for them, where `help hmap-show` has the details of one. hmap-break, and
+hmap-trace --writes, work only in gdb and Delve.
 
 commands:
 """

@@ -52,7 +52,8 @@ def man_page() -> str:
         "Each program answers the commands below:",
         ".B gdb\\-hmap", "at gdb's prompt,",
         ".B dlv\\-hmap", "at Delve's, and",
-        ".B gomap", "with no debugger. They only read: nothing is called in the program, and nothing is written to it.",
+        ".B gomap", "with no debugger. They call nothing in the program and write nothing to it,",
+        "but that hmap\\-trace and hmap\\-break set breakpoints.",
         ".SH SUBCOMMANDS OF GOMAP",
     ]  # fmt: skip
     for name, parser in parsers().items():

@@ -212,7 +212,8 @@ class TopText:
         if several:
             facts.append(("maps", "maps whose paths differ only in an index or key share a row, with one of the paths"))
         if with_retained:
-            facts.insert(0, ("retained", "what a collection would free without the map (see hmap-why)"))
+            of_rows = "; of a row with several, the sum" if several else ""
+            facts.insert(0, ("retained", f"what a collection would free without the map (see hmap-why){of_rows}"))
         if self.with_values:
             facts.append(("values", "heap memory that keys and values lead to, each object counted once"))
         unnamed = [one.example for one in shown if one.example.holder.kind in NO_VARIABLE]

@@ -112,7 +112,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         parts=[PartRow(part.command, part.error) for part in collected.parts.values()],
     )
     what = f"{human.plural(collected.number, 'map')}, {len(collected.described):,} of them in detail"
-    report = Report(result, [f"saved to {path} ({what}; {human.size(len(data))})"], bounds=bounds)
+    report = Report(result, [f"saved to {path} ({what}; {human.size(len(data))} on disk)"], bounds=bounds)
     report.answer += [
         f"({part.command} has no answer: {part.error})" for part in collected.parts.values() if part.error
     ]

@@ -85,7 +85,7 @@ def test_other_threads_go_on(system_go: Row, gdb: Gdb) -> None:
         (running,) = (a["message"] for a in answer["anomalies"] if a["code"] == "running")
         assert before <= int(running.split()[0]) <= after, (running, before, after)
     assert answers[-1]["data"]["live"] == 1
-    unseen = r"no goroutine is inside a map operation \(\d+ of \d+ goroutines searched, the stacks of \d+ running thread"
+    unseen = r"no goroutine is inside a map operation \(\d+ of \d+ goroutines searched, the stacks of \d+ running "
     taken_off = r" write +main\.main\.func1 +\S+ +runnable\b"  # the writer, where it has been preempted
     assert re.search(unseen, " ".join(told.split())) or re.search(taken_off, told), told
 

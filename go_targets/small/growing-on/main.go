@@ -1,4 +1,4 @@
-package main // Maps that grow for as long as it runs, on two goroutines; what it does seldom; and words now and then.
+package main // Maps that grow for as long as it runs (some minutes, if nobody ends it), on two goroutines; seldom, words.
 
 import (
 	"fmt"
@@ -32,7 +32,7 @@ func main() {
 	runtime.Breakpoint()
 	runtime.KeepAlive(Idle)
 	go fill()
-	for i := 0; ; i++ {
+	for i := 0; i < 200_000; i++ {
 		for j := 0; j < 50; j++ {
 			Kept[len(Kept)] = i
 		}

@@ -14,10 +14,10 @@ the maps that several variables share. It follows the selected frame's variables
 through structs, pointers, arrays, slices, interfaces, channels and maps. --scope goroutine searches all frames of
 the selected goroutine; --scope all searches those of every goroutine.
 
-`buckets` (Go 1.24 and later: `dirPtr`) is the field of the header that points to the memory of the entries. Headers that
-share this memory are listed together, each with its own count: only unsafe code can copy a header. A variable is each
-place in memory that holds a map: a local or package variable, a field, or an element. Several paths may lead to one
-variable: m and pm, if pm is &m.
+`buckets` (Go 1.24 and later: `dirPtr`) is the field of the header that points to the memory of the entries. Headers
+that share this memory are listed together, each with its own count: only unsafe code can copy a header. A variable is
+each place in memory that holds a map: a local or package variable, a field, or an element. Several paths may lead to
+one variable: m and pm, if pm is &m.
 
 Maps that are held in the same way, such as s.users["a"].Tags and s.users["b"].Tags, are one row, and maps that the
 program's own variables hold come first. Maps that only the standard library's variables lead to, through its own
