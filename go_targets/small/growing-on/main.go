@@ -1,4 +1,4 @@
-package main // Maps that grow for as long as it runs (some minutes, if nobody ends it), on two goroutines; seldom, words.
+package main // Maps that grow on two goroutines; what it does seldom; words now and then. It ends after some minutes.
 
 import (
 	"fmt"
