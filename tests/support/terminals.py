@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,14 @@ class Terminal:
         self.child.close()
         assert self.child.exitstatus == 0
         return str(self.child.before)
+
+    def kill(self) -> None:
+        """Ends dlv and its program, which would run on without it."""
+        for children in Path(f"/proc/{self.child.pid}/task").glob("*/children"):
+            for pid in children.read_text().split():
+                with suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+        self.child.close(force=True)
 
     @property
     def folder(self) -> Path:
