@@ -36,8 +36,8 @@ usage: ./install.sh [--force]
   --test          run ruff, shellcheck, mypy and the tests, with your Go and
                   gdb; writes only to the checkout and the cache
   --test unit     run only the tests that need neither gdb nor Go; with live,
-                  only the others; with FILEs, only those files. None of these
-                  runs ruff, shellcheck and mypy
+                  only the others; with all, both; with FILEs, only those
+                  files. None of these runs ruff, shellcheck and mypy
   --test --full   run the tests with every Go and gdb version of the matrix,
                   downloaded once (about 660 MB, with qemu-user if it is
                   missing); as root, this also installs Chromium

@@ -46,14 +46,14 @@ def garbage_words(found: Garbage) -> list[str]:
     else:
         what = f"{human.plural(number, 'map')} with {human.plural(more.entries, 'entry', 'entries')}"
         are = "are" if number > 1 else "is"
+        nor = f", nor to {human.plural(more.empty, 'more map')} that never had an entry" if more.empty else ""
         said = [
             f"{what} {are} garbage that is not collected yet: {human.size(more.bytes)} in headers and arrays",
-            f"(no root leads to {'them' if number > 1 else 'it'}; roots lead to {reachable} in the heap)",
+            f"(no root leads to {'them' if number > 1 else 'it'}{nor}; roots lead to {reachable} in the heap)",
         ]
-    if more.empty:
+    if more.empty and not number:
         be = "is" if more.empty == 1 else "are"
-        noun, too = ("more map", ", too") if number else ("map", "")
-        said.append(f"({human.plural(more.empty, noun)} that never had an entry {be} garbage{too})")
+        said.append(f"({human.plural(more.empty, 'map')} that never had an entry {be} garbage)")
     said.append(f"({_COUNTED})")
     if more.census is not None and not more.census.complete:
         said.append("(not all of the heap was searched for maps)")
@@ -123,7 +123,7 @@ _SOURCES = {
 }
 #: The name of a group without a variable or known type.
 UNTOLD = {"type": "type unknown", "package": "no variable", "owner": "no variable"}
-_HELD = "memory of the map's header and arrays as the allocator counts it, rounded up to its size classes"
+_HELD = "memory that the map itself owns (see help), as the allocator counts it: rounded up to its size classes"
 _CUT = "shortened: --full shows whole paths, with addresses and types"
 
 

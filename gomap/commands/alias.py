@@ -396,7 +396,7 @@ class _Text:
         group = these[0]
         others = len(self._found.type_or.get(group.address, ()))
         array = self._found.views[group.address].terms.array
-        buckets = f"  {array} {group.buckets:#x}" if group.buckets else ""
+        buckets = f"  {array} {f'{group.buckets:#x}' if group.buckets else 'nil'}"
         count = human.plural(group.count, "entry")
         one = len(group.headers) == 1
         about = f"  {group.address:#x}  {count}" if one else f"  {len(group.headers)} headers"
@@ -456,7 +456,7 @@ class _Text:
             return []
         if not listed:
             verb, them = ("is", "it") if len(nil) == 1 else ("are", "them")
-            return [Lines([f"{human.plural(len(nil), 'more map')} {verb} nil (--all lists {them})"])]
+            return [Lines([f"{human.plural(len(nil), 'map variable')} {verb} nil (--all lists {them})"])]
         hides = self._selection.hides
         shown = nil if named else [one for one in nil if not hides(one, one.type.name)]
         rows = self._by_place(shown)

@@ -190,6 +190,8 @@ def _facts(found: Origins, rate: int, held: int) -> list[tuple[str, str]]:
     if rate > 1:
         what = "what the samples stand for, weighted as runtime/pprof does"
         facts.append(("bytes", what + ("; few samples can stand for more than there is" * (found.bytes > held))))
+    if any(one.caller for one in found.lines):
+        facts.append(("from", "the innermost call of your own module, where that is another line"))
     return facts
 
 

@@ -8,11 +8,11 @@ COMMAND = Command(
     name="hmap-alias",
     summary="which variables share a map, who else holds a given map, and which maps are nil",
     about="""
-With one expression: lists the other variables that hold its map, in every frame of every goroutine
-and in all packages. With several expressions: says whether they are the same map. Without an expression: lists
-the maps that several variables share. It follows the selected frame's variables and all package variables
-through structs, pointers, arrays, slices, interfaces, channels and maps. --scope goroutine searches all frames of
-the selected goroutine; --scope all searches those of every goroutine.
+With one expression: lists the other variables that hold its map, in every frame of every goroutine and in all
+packages. With several expressions: says whether they are the same map. Without an expression: lists the maps that
+several variables share. It follows the selected frame's variables and all package variables through structs,
+pointers, arrays, slices, interfaces, channels and maps. --scope goroutine searches all frames of the selected
+goroutine; --scope all searches those of every goroutine, and the heap for maps that no variable leads to.
 
 `buckets` (Go 1.24 and later: `dirPtr`) is the field of the header that points to the memory of the entries. Headers
 that share this memory are listed together, each with its own count: only unsafe code can copy a header. A variable is

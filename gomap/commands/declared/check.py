@@ -8,9 +8,10 @@ COMMAND = Command(
     name="hmap-check",
     summary="check that a map is intact: the invariants of its layout and every key's hash",
     about="""
-Recomputes every key's hash with the process's random hash keys, and compares it with the key's bucket, tophash, table
-and control byte. Compares the header's numbers with the entries and buckets found. Checks overflow chains, the
-marks of evacuated and empty slots, the directory, the tables' depths, and that no key occurs twice.
+Recomputes every key's hash with the random numbers that the process has chosen for its hash functions, and compares
+it with the key's bucket, tophash, table and control byte. Compares the header's numbers with the entries and buckets
+found. Checks overflow chains, the marks of evacuated and empty slots, the directory, the tables' depths, and that no
+key occurs twice.
 
 Each finding, such as the damage of a data race, has its address. A state that the runtime itself passes through
 during a write is a note, not an error. Without numpy only a part of a large map's hashes is checked, and the

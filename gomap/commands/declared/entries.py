@@ -23,7 +23,7 @@ numbers if they are numbers, otherwise by their text.
 
 ORDER is key, value, size or a FIELD: the smallest come first. Size is the value's own bytes plus those of its
 strings, slices and maps; there the largest come first. Values without an order (nil, NaN) come last. --sort lists at
-most the first 131,072 in this order.
+most the first 131,072 in this order, whatever --limit or --csv say.
 
 Ctrl-C ends the search and shows the entries found so far. If --csv output is incomplete, an error follows it.
 """,

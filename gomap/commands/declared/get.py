@@ -8,9 +8,10 @@ COMMAND = Command(
     name="hmap-get",
     summary="look up a key as the program does, and show the path of the lookup",
     about="""
-Hashes the key with the process's random hash keys, and searches as the runtime does: the bucket (Swiss: the table
-and group) that the key hashes to, the old array while a classic map grows, slots with the same tophash (H2) but
-another key, overflow buckets or further groups, until it finds the key or the search ends.
+Hashes the key with the random numbers that the process has chosen for its hash functions, and searches as the runtime
+does: the bucket (Swiss: the table and group) that the key hashes to, the old array while a classic map grows, slots
+with the same tophash (H2) but another key, overflow buckets or further groups, until it finds the key or the search
+ends.
 
 Reads a few buckets, however large the map is. If the hash function is not known, it walks the whole map instead.
 

@@ -13,8 +13,8 @@ of your own module and, if it was inside a map operation, the map. A data race i
 reported one.
 
 Then it lists each goroutine inside a map operation, the maps whose header is marked as being written to (classic:
-flag hashWriting, Swiss: field writing), and the goroutines and variables that hold these maps. Each write sets the
-mark at its start and takes it away at its end; two writes at once may leave it as it was. The state of a goroutine is
+flag hashWriting, Swiss: field writing), and the goroutines and variables that hold these maps. Each write flips the
+mark at its start and again at its end, so two writes at once may switch it off. The state of a goroutine is
 the runtime's word: one that has died is still `running`. For a reported race it also lists the other goroutines in
 the same function.
 """,

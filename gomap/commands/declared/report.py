@@ -19,7 +19,7 @@ the program: protect it as you protect the program's data.
 The file is written completely or not at all. An existing file is kept unless --overwrite is given. Ctrl-C ends the
 search that is under way, and the page says so.
 
-Needs jinja2 and plotly in the Python that the debugger runs: python3 -m pip install jinja2 plotly.
+Needs jinja2 and plotly; `gomap doctor` prints the command that installs them.
 """,
     args=(
         Arg("FILE", "the file to write", type=file_name),

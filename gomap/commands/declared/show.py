@@ -13,12 +13,17 @@ Walks the buckets, counts the live entries and compares their number with the on
 Works on locals, arguments, captured and package variables, fields, elements, pointers to maps
 and interfaces that hold one, in live processes, core files and recorded maps.
 
-Lists the first 8 entries, or as many as --entries says; --json lists entries only with --entries. A map of a
-million entries takes well under a second.
+Lists the first entries, 8 if the settings do not say otherwise, or as many as --entries says; --json lists entries
+only with --entries. A map of a million entries takes well under a second.
 """,
     args=(
         Arg("EXPR", EXPR_HELP),
-        Arg("--entries", "list N entries, with bucket and slot (default 8, 0 for none)", "N", natural),
+        Arg(
+            "--entries",
+            "list N entries, with bucket and slot (default: as `show hmap entries`; 0 for none)",
+            "N",
+            natural,
+        ),
         Arg(
             "--buckets",
             "show the bytes of a bucket (Swiss: group) or of a range of them: 3 or 0-2",

@@ -9,19 +9,21 @@ COMMAND = Command(
     summary="all maps of the process, ranked by the memory they hold or retain",
     about="""
 Finds the maps and sync.Maps that every goroutine's frames and all package variables lead to, and measures each
-by walking it.
+by walking it. Of more than 1,024 maps that no variable leads to, only the largest are walked, and the waste is
+`at least` that of the walked ones; --group, --type, --pprof and --by values walk all.
 
 Held is the memory that the map itself owns: header, buckets or groups, tables, keys and elems stored behind
 pointers, the nodes and entries of a sync.Map. It is counted in the allocator's size classes. Waste is the part of it
-that the live entries do not need.
+that the live entries do not need. A new map with the same entries has waste too: its empty slots, its header and the
+bytes that the allocator rounds up. So copying a map frees only a part of its waste.
 
 Maps whose paths differ only in indices and keys, such as s.users["a"].Tags and s.users["b"].Tags, are one row: their
 number, what they hold together, and the path to one of them. On a narrow screen addresses and types are left
 out and long paths are shortened; --full shows them. Every command takes a path, 0xADDR:TYPE, or the address alone, as
-EXPR. `--goroutine N` lets a command find a local variable of goroutine N by its name.
+EXPR; a local variable of goroutine N is found there with `--goroutine N`.
 
-Maps that only the standard library's variables lead to, through its own types, are counted but not listed; --std lists
-them. JSON lists all maps, one by one.
+Maps that only the standard library's variables lead to, through its own types, are counted but not listed; --std
+lists them. JSON lists all maps, one by one.
 
 Maps that no variable leads to are ranked too, in every build: gomap finds all map headers among the heap's objects
 and on the stacks. It determines their types from the allocator's records and from the hashes of their keys. Such a

@@ -56,7 +56,7 @@ def growing(found: ClassicMap, structure: Structure) -> Growing:
 
 
 def _old_array(structure: Structure) -> str:
-    held = human.size(structure.bytes.old)
+    held = f"{human.size(structure.bytes.old)} with its overflow buckets"
     return f"{structure.old_address or 0:#x}, {held}, freed once the last old bucket is evacuated"
 
 

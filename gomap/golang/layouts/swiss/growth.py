@@ -80,7 +80,7 @@ def _tables(tables: list[SwissTable]) -> Section:
         (
             f"{table.index:,}",
             str(table.local_depth),
-            f"{table.directory_entries:,}",
+            human.ranges(range(table.index, table.index + table.directory_entries)),
             f"{table.capacity:,}",
             f"{table.used:,}",
             f"{table.growth_left:,}",
