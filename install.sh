@@ -32,7 +32,8 @@ usage: ./install.sh [--force]
                   missing
   --uninstall     undo all of that, and leave every file as it was before
   --force         replace or uninstall another checkout that is installed
-  --demo          show the maps of a live Go program; writes only to the cache
+  --demo          show the maps of two live Go programs; writes only to the
+                  cache
   --test          run ruff, shellcheck, mypy and the tests, with your Go and
                   gdb; writes only to the checkout and the cache
   --test unit     run only the tests that need neither gdb nor Go; with live,

@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=common.format_help()
         + "\ncommands:\n"
         + registry.overview()
-        + "\n\nhmap-show --help, at the prompt, has the details of one command.",
+        + "\n\n`help hmap-show`, at the prompt, has the details of one command.",
         formatter_class=HelpText,
     )
     ways = parser.add_subparsers(

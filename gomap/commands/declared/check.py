@@ -18,7 +18,7 @@ during a write is a note, not an error. Without numpy only a part of a large map
 answer says how much. A sync.Map is checked too: its read and dirty maps, or its trie.
 """,
     args=(
-        Arg("EXPR", EXPR_HELP, optional=True),
+        Arg("EXPR", f"{EXPR_HELP} (needed without --all)", optional=True),
         Arg("--all", "check every map of the process: the heap, all goroutines and package variables"),
         Arg("--full", "check all hashes, even if that takes long without numpy"),
     ),

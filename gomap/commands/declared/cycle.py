@@ -18,7 +18,12 @@ can't form a cycle are not read.
 """,
     args=(
         Arg("EXPR", "any variable, not only a map: m, cfg, main.root, p.next, 0xADDR:main.Node"),
-        Arg("--limit", "list at most N kinds of cycles, with --json N cycles (default 16)", "N", natural),
+        Arg(
+            "--limit",
+            "list at most N kinds of cycles, with --json N cycles (default 16); -n N is the same",
+            "N",
+            natural,
+        ),
         PACKAGE._replace(help="only cycles with an object of a type of package P: its path, its name, or PATH/..."),
         TYPE._replace(help="only cycles with an object of type T, or of one with T in its name"),
     ),

@@ -20,7 +20,7 @@ only with --entries. A map of a million entries takes well under a second.
         Arg("EXPR", EXPR_HELP),
         Arg(
             "--entries",
-            "list N entries, with bucket and slot (default: as `show hmap entries`; 0 for none)",
+            "list N entries, with bucket and slot (default: as `show hmap entries`; 0 for none); -n N is the same",
             "N",
             natural,
         ),

@@ -20,7 +20,7 @@ what keys and values point to is not counted.
 """,
     args=(
         Arg("EXPR", "a sync.Map, a pointer to one, or a struct's field: main.cache, s.users, 0xADDR:sync.Map"),
-        Arg("--entries", "also list N entries, keys and values by their dynamic type", "N", natural),
+        Arg("--entries", "also list N entries, keys and values by their dynamic type; -n N is the same", "N", natural),
         FULL,
         RAW,
     ),

@@ -9,8 +9,8 @@ COMMAND = Command(
     summary="all maps of the process, ranked by the memory they hold or retain",
     about="""
 Finds the maps and sync.Maps that every goroutine's frames and all package variables lead to, and measures each
-by walking it. Of more than 1,024 maps that no variable leads to, only the largest are walked, and the waste is
-`at least` that of the walked ones; --group, --type, --pprof and --by values walk all.
+by walking it. Of more than 1,024 maps that no variable leads to, only as many are walked as -n lists, the
+largest, and the waste is `at least` that of the walked ones; --group, --type, --pprof and --by values walk all.
 
 Held is the memory that the map itself owns: header, buckets or groups, tables, keys and elems stored behind
 pointers, the nodes and entries of a sync.Map. It is counted in the allocator's size classes. Waste is the part of it
