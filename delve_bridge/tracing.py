@@ -104,7 +104,7 @@ class DelveTracer:
         before = cpu_seconds(pid) if here and isinstance(pid, int) else None
         ours: dict[int, int | None] = {}
         state: Mapping[str, Any] = {}
-        kind = "stopped"
+        kind, seconds_run, began = "stopped", 0.0, False
         try:
             try:
                 for address in stops.addresses if recorder is None else ():
@@ -114,11 +114,15 @@ class DelveTracer:
                     if number is None:
                         raise NoDebugRegister(f"Delve sets no watchpoint: {why}")
                     ours[number] = None
+                began = True
                 self._session.runs()
-                state, kind = self._go_on(ours, hit, read, seconds, recorder)
+                state, kind, seconds_run = self._go_on(ours, hit, read, seconds, recorder)
             finally:
-                self._clear(list(ours))
-                self._session.stands(state, kind)
+                try:
+                    self._clear(list(ours))
+                finally:
+                    if began:
+                        self._session.stands(state, kind)
         except Refused as error:
             raise ended(error) from error
         after = cpu_seconds(pid) if before is not None and isinstance(pid, int) else None
@@ -127,9 +131,9 @@ class DelveTracer:
             self._session.exited = True
             self.breaker.forget()
             status = state.get("exitStatus", 0)
-            return Ending("exited", f"the program exited with status {status}", cpu)
+            return Ending("exited", f"the program exited with status {status}", seconds_run, cpu)
         self._session.arrived(state)
-        return Ending(kind, _place(state, kind, ours), cpu)
+        return Ending(kind, _place(state, kind, ours), seconds_run, cpu)
 
     def _set(self, address: int) -> int:
         request = {"addr": address, "addrs": [address], "name": f"{OURS}{address:x}", "continue": True}
@@ -150,10 +154,27 @@ class DelveTracer:
         read: Callable[[int, int], bytes],
         seconds: float | None,
         recorder: Records | None,
+    ) -> tuple[Mapping[str, Any], str, float]:
+        """(the program's state at the end, why it is the end, seconds for which it ran)."""
+        limit, started = _Limit(self._client, seconds), time.monotonic()
+        taker = None if recorder is None else _Taker(recorder, hit, limit)
+        try:
+            state, kind = self._to_the_end(ours, hit, read, limit, taker)
+            return state, kind, time.monotonic() - started
+        finally:
+            limit.cancel()
+            if taker is not None:
+                taker.end()
+
+    def _to_the_end(
+        self,
+        ours: Mapping[int, int | None],
+        hit: Callable[[Hit], bool],
+        read: Callable[[int, int], bytes],
+        limit: _Limit,
+        taker: _Taker | None,
     ) -> tuple[Mapping[str, Any], str]:
         """(the program's state at the end, why it is the end)."""
-        limit = _Limit(self._client, seconds)
-        taker = None if recorder is None else _Taker(recorder, hit, limit)
         try:
             while True:
                 state, cancelled = self._resume(limit)
@@ -194,10 +215,6 @@ class DelveTracer:
                     return state, "stopped"
         except KeyboardInterrupt:  # between two runs
             return self._client.standing(), "interrupted"
-        finally:
-            limit.cancel()
-            if taker is not None:
-                taker.end()
 
     def _logged(self, state: Mapping[str, Any]) -> set[int]:
         """The hmap-breaks there that are only to print a line, which they have printed now."""
@@ -281,11 +298,13 @@ class _Taker:
     def end(self) -> None:
         """Looks at the rest. Raises what stopped it."""
         self._over.set()
-        self._thread.join()
-        if not self.enough:
-            self._take()
+        while self._thread.is_alive():  # for a moment
+            with suppress(KeyboardInterrupt):
+                self._thread.join()
         if self._problem is not None:
             raise self._problem
+        if not self.enough:
+            self._recorder.rest(self._hit)
 
 
 def _hits(state: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:

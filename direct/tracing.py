@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Callable
 
 from gomap.errors import NoProcess
@@ -32,14 +32,21 @@ class DirectTracer:
 
     def breakpoint_at(self, addresses: Sequence[int]) -> int | None:
         """As Tracer.breakpoint_at, of a debugger that controls the process."""
-        with open(f"/proc/{self._pid}/status", encoding="utf-8", errors="replace") as file:
-            if any(line.split() == ["TracerPid:", "0"] for line in file):
-                return None
-        memory = ProcessMemory(self._pid)
+        try:
+            with open(f"/proc/{self._pid}/status", encoding="utf-8", errors="replace") as file:
+                if any(line.split() == ["TracerPid:", "0"] for line in file):
+                    return None
+            memory = ProcessMemory(self._pid)
+        except OSError as error:
+            raise self._gone(error) from error
         try:
             return next((at for at in addresses if memory.read(at, 1) == _BREAKPOINT), None)
         finally:
             memory.close()
+
+    def _gone(self, error: OSError) -> NoProcess:
+        ended = error.errno in (errno.ENOENT, errno.ESRCH)
+        return NoProcess(f"process {self._pid} {'has ended' if ended else 'can not be traced: ' + str(error.strerror)}")
 
     def run(
         self,
@@ -50,13 +57,13 @@ class DirectTracer:
         recorder: Records | None = None,
     ) -> Ending:
         """As Tracer.run, with a recorder alone."""
-        assert recorder is not None
-        before, until = cpu_seconds(self._pid), None if seconds is None else time.monotonic() + seconds
         kind = ""
         try:
             ends = os.pidfd_open(self._pid)
         except OSError as error:
-            raise NoProcess(f"process {self._pid} has ended") from error
+            raise self._gone(error) from error
+        assert recorder is not None
+        before, started = cpu_seconds(self._pid), time.monotonic()
         try:
             exits = select.poll()
             exits.register(ends, select.POLLIN)
@@ -66,14 +73,14 @@ class DirectTracer:
                     kind = "count"
                 elif gone:
                     kind = "exited"
-                elif until is not None and time.monotonic() >= until:
+                elif seconds is not None and time.monotonic() >= started + seconds:
                     kind = "time"
         except KeyboardInterrupt:
             kind = "interrupted"
-            with suppress(KeyboardInterrupt):
-                recorder.take(hit)
         finally:
             os.close(ends)
-        cpu = cpu_seconds(self._pid)
+        ran, cpu = time.monotonic() - started, cpu_seconds(self._pid)
+        if kind != "count":
+            recorder.rest(hit)
         own = cpu - before if cpu is not None and before is not None else None
-        return Ending(kind, "the program exited", None if kind == "exited" else own)
+        return Ending(kind, "the program exited", ran, None if kind == "exited" else own)

@@ -74,39 +74,40 @@ class _Run:
         self.enough = self.pressed = self.asked = self.over = self.lost = False
         self.event: Any = None
         self.exited: Any = None
+        self.started = time.monotonic()
+        self.seconds = 0.0
 
     def hit(self, address: int | None) -> bool:
         """As hit_at has it."""
         if self.enough:
             return True
-        self.enough = self._is_enough(lambda: hit_at(address))
-        return self.enough
-
-    def _is_enough(self, found: Callable[[], Hit]) -> bool:
         self.hits += 1
+        self.enough = True
         try:
-            return self._hit(found())
+            self.enough = self._hit(hit_at(address))
         except KeyboardInterrupt:
             self.pressed = True
         except BaseException as error:  # gdb would print it and go on
             self.problem = error
-        return True
-
-    def take(self) -> None:
-        """Looks at what was recorded. gdb's own thread does it, while the program runs and once it is stopped."""
-        if self._recorder is None or self.enough:
-            return
-        try:
-            self.enough = self._recorder.take(lambda one: self._is_enough(lambda: one))
-        except KeyboardInterrupt:
-            self.enough = self.pressed = True
+        return self.enough
 
     def taking(self) -> None:
-        """Carried out by gdb's own thread while the program runs."""
-        if not self.over:
-            self.take()
-            if self.enough:
-                self._interrupt()
+        """Looks at what was recorded: carried out by gdb's own thread while the program runs."""
+        if self.over or self.enough or self._recorder is None:
+            return
+        try:
+            self.enough = self._recorder.take(self._hit)
+        except KeyboardInterrupt:
+            self.enough = self.pressed = True
+        except BaseException as error:  # gdb would print it and go on
+            self.enough, self.problem = True, error
+        if self.enough:
+            self._interrupt()
+
+    def rest(self) -> None:
+        """Looks at the rest of it, once the program is stopped."""
+        if self._recorder is not None and (self.pressed or not self.enough):
+            self._recorder.rest(self._hit)
 
     def interrupt(self) -> None:
         """Carried out by gdb's own thread while the program runs."""
@@ -181,6 +182,7 @@ class GdbTracer:
                     raise NoDebugRegister("gdb uses no hardware watchpoints here (show can-use-hw-watchpoints)")
             for timer in timers:
                 timer.start()
+            run.started = time.monotonic()
             with _silence(quiet):
                 gdb.execute("continue", to_string=True)
         except gdb.error as error:
@@ -196,6 +198,7 @@ class GdbTracer:
             run.event = None
         finally:
             run.over = True
+            run.seconds = time.monotonic() - run.started
             for timer in timers:
                 timer.cancel()
             gdb.events.stop.disconnect(run.stopped)
@@ -203,14 +206,12 @@ class GdbTracer:
             for place in places:
                 if place.is_valid():
                     place.delete()
-        if not run.enough:
-            run.take()
-            run.enough = run.enough and run.problem is not None
         if run.problem is not None:
             raise run.problem
+        run.rest()
         after = cpu_seconds(pid) if before is not None else None
         cpu = after - before if before is not None and after is not None else None
-        return _ending(run, cpu)
+        return Ending(*_ending(run), run.seconds, cpu)
 
 
 @contextmanager
@@ -286,27 +287,26 @@ def _has_exited(pid: int) -> bool:
     return False
 
 
-def _ending(run: _Run, cpu: float | None) -> Ending:
+def _ending(run: _Run) -> tuple[str, str]:
+    """The kind of an Ending, and its place."""
     if run.lost:
-        return Ending("exited", "the program exited", cpu)
+        return "exited", "the program exited"
     if run.exited is not None:
         code = getattr(run.exited, "exit_code", None)
-        return Ending(
-            "exited", "the program was killed" if code is None else f"the program exited with status {code}", cpu
-        )
+        return "exited", "the program was killed" if code is None else f"the program exited with status {code}"
     if run.enough:
-        return Ending("interrupted" if run.pressed else "count", _place(), cpu)
+        return "interrupted" if run.pressed else "count", _place()
     event = run.event
     if run.asked and getattr(event, "stop_signal", None) in ("SIGINT", "0"):
-        return Ending("time", _place(), cpu)
+        return "time", _place()
     if event is None or getattr(event, "stop_signal", None) == "SIGINT":
-        return Ending("interrupted", _place(), cpu)
+        return "interrupted", _place()
     hit = [one.number for one in getattr(event, "breakpoints", ()) if one.is_valid() and one.number > 0]
     if hit or hasattr(event, "breakpoints"):
         number = f"breakpoint {', '.join(map(str, hit))}" if hit else "a breakpoint"
-        return Ending("breakpoint", f"{number} at {_place()}", cpu)
+        return "breakpoint", f"{number} at {_place()}"
     signal = getattr(event, "stop_signal", None)
-    return Ending("stopped", f"{signal} at {_place()}" if signal is not None else _place(), cpu)
+    return "stopped", f"{signal} at {_place()}" if signal is not None else _place()
 
 
 def _place() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -74,10 +73,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
             raise NotSet(f"{expr} is a nil {t.name}: it never grows, and no other map can be in its place yet")
     version = target.go_version
     trace, recorder, instead = _begun(target, tracer, wanted, options)
-    started = time.monotonic()
     try:
         ending = tracer.run(trace.stops, trace.hit, options["--for"], bool(options.get("--json")), recorder)
-        seconds = time.monotonic() - started
         lost = 0 if recorder is None else recorder.lost()
     finally:
         if recorder is not None:
@@ -87,16 +84,16 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
     sums = sorted(trace.sums.values(), key=lambda one: (-one.allocated, -one.growths))
     finals = [_final(trace, one, gone) for one in sums]
     result = replace(
-        _result(expr, wanted, type_name, trace, ending, seconds, "breakpoints" if recorder is None else "uprobes"),
+        _result(expr, wanted, type_name, trace, ending, "breakpoints" if recorder is None else "uprobes"),
         instead=instead,
         lost=lost,
         lines=[_line(trace, one, final) for one, final in zip(sums, finals)],
         growths=[_growth(one) for one in trace.kept],
     )
     report = Report(result)
-    report.anomalies = _unread(trace, lost)
+    report.anomalies = _unread(trace, lost, 0 if recorder is None else recorder.left)
     report.answer = [_answer(expr, trace, sums)]
-    facts = _facts(trace.hits, ending, seconds, "growths", recorder)
+    facts = _facts(trace.hits, ending, "growths", recorder)
     facts.insert(0, ("method", _method(recorder is not None, instead)))
     report.sections = [*_table(trace, sums, finals), Facts(facts, apart=bool(sums))]
     if gone:
@@ -152,11 +149,14 @@ def _method(recorded: bool, instead: str | None) -> str:
     return f"breakpoints, which stop the program at each growth{why}"
 
 
-def _unread(trace: GrowthTrace, lost: int) -> list[Anomaly]:
+def _unread(trace: GrowthTrace, lost: int, left: int) -> list[Anomaly]:
     found = []
     if trace.unread:
         which = f"{human.plural(trace.unread, 'growth')} could not be read and {'is' if trace.unread == 1 else 'are'}"
         found.append(Anomaly("warning", "unread-growth", f"{which} missing here: {trace.why}"))
+    if left:
+        which = f"{human.plural(left, 'recorded growth')} {'is' if left == 1 else 'are'} missing here"
+        found.append(Anomaly("warning", "unread-growth", f"{which}: Ctrl-C was pressed before gomap had read them"))
     if lost:
         which = f"{human.plural(lost, 'growth')} {'is' if lost == 1 else 'are'} missing here"
         found.append(Anomaly("warning", "lost-growth", f"{which}: the kernel's buffer was full"))
@@ -200,14 +200,12 @@ def _table(trace: GrowthTrace, sums: Sequence[Sum], finals: Sequence[int]) -> li
     return [Table(headings, rows, frozenset(range(5)), whole=5), *more]
 
 
-def _facts(
-    hits: int, ending: Ending, seconds: float, what: str, recorder: Recorder | None = None
-) -> list[tuple[str, str]]:
+def _facts(hits: int, ending: Ending, what: str, recorder: Recorder | None = None) -> list[tuple[str, str]]:
     how = human.plural(hits, "stop") if recorder is None else f"{human.plural(hits, 'record')} and no stop"
     own = f"; the program itself took {ending.cpu:.2f} s of processor time" if ending.cpu is not None else ""
     return [
         ("ended", _ENDINGS[ending.kind].format(what if ending.kind == "count" else ending.place)),
-        ("cost", f"ran {seconds:.2f} s with {how}{own}"),
+        ("cost", f"ran {ending.seconds:.2f} s with {how}{own}"),
     ]
 
 
@@ -217,7 +215,6 @@ def _result(
     type_name: str | None,
     trace: GrowthTrace | WriteTrace,
     ending: Ending,
-    seconds: float,
     method: str,
 ) -> TraceResult:
     """What every trace tells, without what it recorded."""
@@ -226,7 +223,7 @@ def _result(
         address=address,
         type=type_name,
         ended=ending.kind,
-        seconds=seconds,
+        seconds=ending.seconds,
         cpu_seconds=ending.cpu,
         method=method,
         instead=None,
@@ -287,23 +284,21 @@ def _writes(context: Context, options: Mapping[str, Any], tracer: Tracer) -> Rep
         raise NotSet(f"{expr} is a nil {t.name}: nothing can write to it, and no other map can be in its place yet")
     version, quiet = target.go_version, bool(options.get("--json"))
     trace = WriteTrace(target, t, address, options["-n"])
-    started = time.monotonic()
     try:
         ending = tracer.run(trace.stops, trace.hit, options["--for"], quiet)
     except NoDebugRegister as error:
         trace = WriteTrace(target, t, address, options["-n"], str(error))
         ending = tracer.run(trace.stops, trace.hit, options["--for"], quiet)
-    seconds = time.monotonic() - started
     forget(target.memory)
     if trace.gone is not None:
         ending = replace(ending, kind="freed", place=trace.gone)
     sums = sorted(trace.sums.values(), key=lambda one: -sum(one.effects.values()))
     written = _written(trace, sums)
-    result = _result(expr, address, t.name, trace, ending, seconds, written.method)
+    result = _result(expr, address, t.name, trace, ending, written.method)
     report = Report(replace(result, instead=trace.instead, written=written))
     report.anomalies = _unread_writes(trace)
     report.answer = [_writes_answer(expr, trace, sums)]
-    report.sections = [*_write_tables(trace, sums), Facts(_write_facts(trace, ending, seconds), apart=bool(sums))]
+    report.sections = [*_write_tables(trace, sums), Facts(_write_facts(trace, ending), apart=bool(sums))]
     if ending.kind == "exited":
         report.gone = version or ""
     if trace.count > len(trace.kept):
@@ -353,13 +348,13 @@ def _write_tables(trace: WriteTrace, sums: Sequence[WriteSum]) -> list[Section]:
     return sections
 
 
-def _write_facts(trace: WriteTrace, ending: Ending, seconds: float) -> list[tuple[str, str]]:
+def _write_facts(trace: WriteTrace, ending: Ending) -> list[tuple[str, str]]:
     often = [f"{key.text} ({human.number(count)})" for key, count in trace.by_key.most_common(MAX_OFTEN) if count > 1]
     how = "a hardware watchpoint on the map's header: two stops a write, none for other maps"
     if trace.instead is not None:
         how = f"breakpoints, which stop the program at each write to any map: {trace.instead}"
     facts = [("keys", f"written most often: {', '.join(often)}")] if often else []
-    return [*facts, ("method", how), *_facts(trace.hits, ending, seconds, "writes")]
+    return [*facts, ("method", how), *_facts(trace.hits, ending, "writes")]
 
 
 def _written(trace: WriteTrace, sums: Sequence[WriteSum]) -> WritesFacts:

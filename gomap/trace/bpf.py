@@ -205,6 +205,7 @@ class Ring:
     def __init__(self, size: int) -> None:
         """size: a power of two."""
         self._files: list[int] = []
+        self._events: list[int] = []
         self._size, self._at = size, 0
         self._maps: list[mmap.mmap] = []
         self._views: list[memoryview] = []
@@ -250,7 +251,8 @@ class Ring:
         attr = struct.pack("<IIQQQQQIIQQ", kind, 112, 0, 1, 0, 0, 0, 0, 0, ctypes.addressof(name), offset)
         event = ctypes.create_string_buffer(attr.ljust(112, b"\0"), 112)
         whole = (event, ctypes.c_int(pid), ctypes.c_int(-1), ctypes.c_int(-1), ctypes.c_ulong(_FD_CLOEXEC))
-        event_file = self._own(_call(1, "perf_event_open", *whole))
+        event_file = _call(1, "perf_event_open", *whole)
+        self._events.append(event_file)
         try:
             fcntl.ioctl(event_file, _SET_BPF, program)
             fcntl.ioctl(event_file, _ENABLE, 0)
@@ -280,8 +282,14 @@ class Ring:
         _bpf(_MAP_LOOKUP, "bpf", struct.pack("<IIQQ", self._lost, 0, ctypes.addressof(key), ctypes.addressof(value)))
         return value.value + sum(map(_left_out, self._programs))
 
+    def end(self) -> None:
+        """Removes the uprobes: there are no new records then. May be called again."""
+        while self._events:
+            os.close(self._events.pop())
+
     def close(self) -> None:
         """Removes the uprobes and all that belongs to them."""
+        self.end()
         for view in self._views:
             view.release()
         for held in self._maps:

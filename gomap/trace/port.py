@@ -55,11 +55,12 @@ class Hit:
 @dataclass(frozen=True)
 class Ending:
     """Why the program stopped. kind: count, time, interrupted, breakpoint, stopped or exited. place: the debugger's own
-    words for it. cpu: seconds of processor time that the program itself took, if known.
+    words for it. seconds: for which it ran. cpu: seconds of processor time that it took in these, if known.
     """
 
     kind: str
     place: str
+    seconds: float
     cpu: float | None = None
 
 
@@ -67,7 +68,13 @@ class Records(Protocol):
     """Hits that something else than the debugger records while the program runs (uprobes.Recorder)."""
 
     def take(self, hit: Callable[[Hit], bool]) -> bool:
-        """Calls `hit` for each that there is, in their order, until that says that it is enough. Whether it did."""
+        """Calls `hit` for those that there are, in their order, until that says that it is enough, for a moment at
+        most: more may be recorded in that time than are looked at. Whether it did."""
+        ...
+
+    def rest(self, hit: Callable[[Hit], bool]) -> None:
+        """Ends the recording, and calls `hit` for each that there is still, until that says that it is enough, or
+        Ctrl-C."""
         ...
 
 

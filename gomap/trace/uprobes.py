@@ -13,6 +13,7 @@ import errno
 import mmap
 import os
 import struct
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Callable
@@ -31,8 +32,8 @@ STACK = 1024
 MAX_WAITING = 50_000
 #: Records that are looked at before the ring buffer is emptied again.
 _AT_ONCE = 64
-#: Seconds after which the ring buffer is emptied again.
-PERIOD = 0.02
+#: Seconds after which the ring buffer is emptied again, and the longest for which records are looked at in one go.
+PERIOD, LONGEST = 0.02, 0.1
 _WORD = struct.Struct("<Q")
 
 
@@ -68,6 +69,8 @@ class Recorder:
     def __init__(self, pid: int, arch: str) -> None:
         """pid: the process. arch: as Go calls it."""
         self.pid = pid
+        #: Records that nobody has looked at.
+        self.left = 0
         self._waiting: deque[bytes] = deque()
         self._shapes: list[tuple[int, bpf.Layout]] = []
         registers = bpf.REGISTERS.get(arch)
@@ -92,12 +95,24 @@ class Recorder:
             raise NoUprobes(_why(error)) from error
 
     def take(self, hit: Callable[[Hit], bool]) -> bool:
-        """Calls `hit` for each record that there is, in the order of the calls, until that says that it is enough.
-        Whether it did."""
+        """As Records.take."""
+        return self._take(hit, time.monotonic() + LONGEST)
+
+    def rest(self, hit: Callable[[Hit], bool]) -> None:
+        """As Records.rest."""
+        self._ring.end()
+        try:
+            self._take(hit, None)
+        except KeyboardInterrupt:
+            self.left = len(self._waiting) + sum(1 for _ in self._ring.records())
+
+    def _take(self, hit: Callable[[Hit], bool], until: float | None) -> bool:
         self._collect()
-        while self._waiting:
+        while self._waiting and (until is None or time.monotonic() < until):
             for _ in range(min(_AT_ONCE, len(self._waiting))):
-                if hit(self._hit(self._waiting.popleft())):
+                enough = hit(self._hit(self._waiting[0]))
+                self._waiting.popleft()  # Ctrl-C may break the look at it off: it waits until that is done
+                if enough:
                     return True
             self._collect()
         return False

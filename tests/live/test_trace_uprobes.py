@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,17 +16,22 @@ from typing import Any
 
 import pytest
 
+from delve_bridge.console import Console
+from delve_bridge.moves import resume
 from direct import tracing
 from direct.target import DirectTarget, of_process
 from gomap.golang.layouts.classic.grown import FUNCTIONS as CLASSIC
 from gomap.golang.layouts.swiss.grown import FUNCTIONS as SWISS
 from gomap.golang.runtime.pclntab import Functions
 from gomap.process import ProcessMemory
+from gomap.render.text import Style
 from gomap.trace import uprobes
-from gomap.trace.port import Ending
-from tests.live.test_trace import COMMAND, ENDLESS, check, in_gdb, line_of
-from tests.support import debuggers, directly, schema, toolchains
+from gomap.trace.growths import GrowthTrace
+from gomap.trace.port import Ending, Hit
+from tests.live.test_trace import COMMAND, ENDLESS, check, in_gdb, left, line_of
+from tests.support import debuggers, delves, directly, schema, toolchains
 from tests.support.debuggers import Gdb
+from tests.support.delves import Dlv
 from tests.support.toolchains import ROOT, Row
 
 #: What the kernel wants (before Linux 6.16 the last two were enough): without them it refuses, whoever asks.
@@ -93,6 +99,53 @@ def test_records_that_are_lost(system_go: Row, tmp_path: Path, monkeypatch: pyte
     assert data["hits"] + data["lost"] >= len(own)
     (said,) = [one for one in answer["anomalies"] if one["code"] == "lost-growth"]
     assert said["message"] == f"{data['lost']:,} growths are missing here: the kernel's buffer was full"
+
+
+#: Too slow for what go_targets/small/growing-on does.
+SLOWLY = """
+import time
+from gomap.trace.growths import GrowthTrace
+own = GrowthTrace.hit
+def slowly(trace, hit):
+    time.sleep(0.005)
+    return own(trace, hit)
+GrowthTrace.hit = slowly
+"""
+
+
+def test_a_limit_where_growths_come_faster_than_they_are_read(
+    system_go: Row, system_gdb: Gdb, dlv: Dlv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program is stopped in time, and what was recorded by then is looked at; Ctrl-C ends that, and is told."""
+    binary, script = toolchains.small(ENDLESS, system_go, optimised=True), tmp_path / "slowly.py"
+    script.write_text(SLOWLY)
+    timed = "hmap-trace --for 300ms --json"
+    told = [line_of(in_gdb(system_gdb, binary, tmp_path / "none", "run", f"source {script}", timed, "kill"))]
+    own, breaks = GrowthTrace.hit, False
+
+    def slowly(trace: GrowthTrace, hit: Hit) -> bool:
+        time.sleep(0.005)
+        if breaks and threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        return own(trace, hit)
+
+    monkeypatch.setattr(GrowthTrace, "hit", slowly)
+    with delves.bridge(dlv, ["exec", str(binary)]) as session:
+        console = Console(session, Style())
+        resume(session, "continue")
+        told.append(console.execute(timed).output)
+        breaks = True
+        broken = json.loads(console.execute(timed).output)
+        assert left(session) == []
+    for line in told:
+        data = json.loads(line)["data"]
+        assert (data["method"], data["ended"], json.loads(line)["anomalies"]) == ("uprobes", "time", [])
+        assert 0.3 <= data["seconds"] < 2
+        assert data["count"] * 0.005 > data["seconds"]
+    (said,) = broken["anomalies"]
+    assert broken["data"]["ended"] == "time" and broken["data"]["count"] > 10
+    end = " recorded growths are missing here: Ctrl-C was pressed before gomap had read them"
+    assert said["code"] == "unread-growth" and said["message"].endswith(end), said
 
 
 # -- what stays --------------------------------------------------------------------------------------------

@@ -1,22 +1,28 @@
-"""Limits of a trace as they are typed, sizes for make by what make gives, and writes where their functions are
-entered."""
+"""Limits of a trace as they are typed, sizes for make by what make gives, writes where their functions are entered,
+and records that come faster than they are looked at."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import os
+import struct
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import pytest
 
+from direct.tracing import DirectTracer
 from gomap.declare import duration
-from gomap.errors import GomapError, NoDebugInfo
+from gomap.errors import GomapError, NoDebugInfo, NoProcess
 from gomap.golang.layouts.grown import Rules
 from gomap.golang.layouts.swiss.grown import SwissGrowths, made
 from gomap.golang.runtime import mapcalls
 from gomap.golang.runtime.malloc import Allocator
+from gomap.trace import bpf, uprobes
 from gomap.trace.calls import Calls
 from gomap.trace.operations import Operations
-from gomap.trace.port import Hit
+from gomap.trace.port import Hit, Records, Stops
 from tests.support.space import AMD64, I386, basic, target
 
 
@@ -152,3 +158,79 @@ def test_arguments_that_a_function_has_stored(code: str, argument: int, offset: 
         space.write(stack + offset, space.word(0x1234))
     hit = Hit(start + len(bytes.fromhex(code)) - 1, {"rsp": stack}.__getitem__, space.read)
     assert Calls(program, functions).stored(hit, argument) == (None if offset is None else 0x1234)
+
+
+# -- records -----------------------------------------------------------------------------------------------
+
+
+class Flood:
+    """A ring buffer that always has another record, as long as the uprobes are there, and then so many more."""
+
+    def __init__(self, more: int = 0) -> None:
+        self.more, self.ended = more, False
+
+    def records(self) -> Iterator[bytes]:
+        while not self.ended or self.more:
+            self.more -= self.ended
+            yield struct.pack("<Q", 0)
+
+    def end(self) -> None:
+        self.ended = True
+
+
+def flooded(monkeypatch: pytest.MonkeyPatch, more: int = 0) -> uprobes.Recorder:
+    monkeypatch.setattr(bpf, "Ring", lambda size: Flood(more))
+    recorder = uprobes.Recorder(0, "amd64")
+    recorder._shapes.append((0x401000, bpf.layout((), ())))
+    return recorder
+
+
+class Looks:
+    """Counts what it is called with: too slowly for a Flood. An endless loop ends in a failure."""
+
+    def __init__(self, breaks: int | None = None) -> None:
+        self.seen, self.breaks, self.until = 0, breaks, time.monotonic() + 5
+
+    def __call__(self, hit: Hit) -> bool:
+        assert time.monotonic() < self.until and hit.address == 0x401000
+        if self.seen == self.breaks:
+            raise KeyboardInterrupt
+        self.seen += 1
+        return False
+
+
+def test_a_limit_holds_where_records_come_faster_than_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uprobes, "MAX_WAITING", 1000)
+    process = subprocess.Popen(["sleep", "60"])
+    try:
+        recorder, looks = flooded(monkeypatch, more=300), Looks()
+        ending = DirectTracer(process.pid).run(Stops(), looks, 0.3, recorder=recorder)
+    finally:
+        process.kill()
+        process.wait()
+    assert ending.kind == "time"
+    assert 0.3 <= ending.seconds < 2
+    # What had come by then was looked at.
+    assert (recorder.left, recorder.take(looks)) == (0, False)
+
+
+def test_ctrl_c_leaves_records_and_their_number_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uprobes, "MAX_WAITING", 1000)
+    recorder, looks = flooded(monkeypatch, more=300), Looks(breaks=120)
+    with pytest.raises(KeyboardInterrupt):
+        recorder.take(looks)
+    waiting = len(recorder._waiting)
+    recorder.rest(looks)
+    # The one that Ctrl-C came to is not done.
+    assert (looks.seen, recorder.left) == (120, waiting + 300)
+
+
+def test_a_process_that_has_ended() -> None:
+    """Between the commands before and this one."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    tracer, none = DirectTracer(process.pid), cast(Records, None)
+    for asked in (lambda: tracer.breakpoint_at([0x401000]), lambda: tracer.run(Stops(), bool, 1, recorder=none)):
+        with pytest.raises(NoProcess, match=f"^process {process.pid} has ended$"):
+            asked()
+    assert not os.path.exists(f"/proc/{process.pid}")
