@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pexpect
 import pytest
@@ -277,4 +278,35 @@ def test_at_the_prompt_of_dlv(swiss_go: Row, dlv: Dlv, tmp_path: Path) -> None:
         "runtime-fatal-throw",
         "unrecovered-panic",
     ]
+    terminal.child.close(force=True)
+
+
+def test_the_goroutine_at_the_growth_is_selected(swiss_go: Row, dlv: Dlv, tmp_path: Path) -> None:
+    """Other threads stand at the breakpoints too, and Delve has selected one of them. By the API, and by the script."""
+    busy = {"\t\ttime.Sleep(time.Millisecond)\n": "\t\ttime.Sleep(0)\n", "\tgo fill()\n": "\tgo fill()\n\tgo fill()\n"}
+    binary = toolchains.small(ENDLESS, swiss_go, optimised=True, edits=busy)
+    line = "hmap-trace main.Kept -n 1 --json"
+    with delves.bridge(dlv, ["exec", str(binary)]) as session:
+        console = Console(session, Style())
+        resume(session, "continue")
+        before, asked_for = session.client.call, set()
+
+        def call(method: str, *rest: Any, **arguments: Any) -> Any:
+            asked_for.add(arguments.get("name"))
+            return before(method, *rest, **arguments)
+
+        with mock.patch.object(session.client, "call", call):
+            for _ in range(1000):
+                (one,) = json.loads(console.execute(line).output)["data"]["growths"]
+                assert session.state()["currentGoroutine"]["id"] == session.goroutine == one["goroutine"] == 1
+                if "switchThread" in asked_for:  # chance decides
+                    break
+        assert "switchThread" in asked_for
+    terminal = Terminal(dlv, tmp_path, "exec", str(binary))
+    terminal.ready()
+    terminal.ask("continue")
+    for _ in range(30):
+        said = terminal.ask(line)
+        assert '"goroutine": 1' in said, said
+        assert re.search(r"Goroutine 1:|^\* Goroutine 1 ", terminal.ask("goroutine"), re.M)
     terminal.child.close(force=True)
