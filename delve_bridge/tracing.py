@@ -14,7 +14,7 @@ from typing import Any, Callable, Protocol
 from delve_bridge.breaking import DelveBreaker, number_of, other_machine
 from delve_bridge.build import Build
 from delve_bridge.rpc import Api, Refused, ended
-from gomap.errors import NoProcess
+from gomap.errors import GomapError, NoProcess
 from gomap.memory import Memory
 from gomap.process import cpu_seconds
 from gomap.trace.events import Watcher
@@ -104,7 +104,7 @@ class DelveTracer:
         before = cpu_seconds(pid) if here and isinstance(pid, int) else None
         ours: dict[int, int | None] = {}
         state: Mapping[str, Any] = {}
-        kind, seconds_run, began = "stopped", 0.0, False
+        kind, ran, began = "stopped", 0.0, False
         try:
             try:
                 for address in stops.addresses if recorder is None else ():
@@ -116,7 +116,13 @@ class DelveTracer:
                     ours[number] = None
                 began = True
                 self._session.runs()
-                state, kind, seconds_run = self._go_on(ours, hit, read, seconds, recorder)
+                state, kind, ran = self._go_on(ours, hit, read, seconds, recorder)
+            except BaseException:
+                if began:  # it may run still
+                    with suppress(GomapError):
+                        state = self._client.standing()
+                        self._session.arrived(state)
+                raise
             finally:
                 try:
                     self._clear(list(ours))
@@ -131,9 +137,9 @@ class DelveTracer:
             self._session.exited = True
             self.breaker.forget()
             status = state.get("exitStatus", 0)
-            return Ending("exited", f"the program exited with status {status}", seconds_run, cpu)
+            return Ending("exited", f"the program exited with status {status}", ran, cpu)
         self._session.arrived(state)
-        return Ending(kind, _place(state, kind, ours), seconds_run, cpu)
+        return Ending(kind, _place(state, kind, ours), ran, cpu)
 
     def _set(self, address: int) -> int:
         request = {"addr": address, "addrs": [address], "name": f"{OURS}{address:x}", "continue": True}

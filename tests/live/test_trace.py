@@ -18,7 +18,9 @@ import pytest
 from delve_bridge.console import Console
 from delve_bridge.moves import resume
 from delve_bridge.session import Session
+from gomap.errors import NoDebugInfo
 from gomap.render.text import Style
+from gomap.trace.growths import GrowthTrace
 from tests.support import debuggers, delves, kill_running, schema, toolchains
 from tests.support.debuggers import NO_SCRIPTS, Gdb
 from tests.support.delves import Dlv
@@ -310,3 +312,30 @@ def test_the_goroutine_at_the_growth_is_selected(swiss_go: Row, dlv: Dlv, tmp_pa
         assert '"goroutine": 1' in said, said
         assert re.search(r"Goroutine 1:|^\* Goroutine 1 ", terminal.ask("goroutine"), re.M)
     terminal.child.close(force=True)
+
+
+def test_what_else_controls_the_program_hears_of_each_run(
+    swiss_go: Row, dlv: Dlv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a trace that fails too, and of one that begins anew, as no debug register is free: only when it has begun."""
+    binary, line = toolchains.small(ENDLESS, swiss_go, optimised=True), "hmap-trace --by {} --for 10s"
+
+    def fails(*_: Any) -> bool:
+        raise NoDebugInfo("as a test wants it")
+
+    with delves.bridge(dlv, ["exec", str(binary)]) as session:
+        console, heard = Console(session, Style()), []
+        session.runs = lambda: heard.append("runs")
+        session.stands = lambda state, kind: heard.append(state["currentThread"]["id"])
+        resume(session, "continue")
+        others = session.build.package_variable("main.others")
+        assert others is not None
+        at = int(others["addr"])
+        assert None not in [session.breaker.watch(at + 8 * n, 1)[0] for n in range(4)]
+        written = json.loads(console.execute("hmap-trace main.Kept --writes --for 100ms --json").output)["data"]
+        assert (written["method"], len(heard), heard[0]) == ("breakpoints", 2, "runs")
+        monkeypatch.setattr(GrowthTrace, "hit", fails)
+        for by in ("breakpoints", "uprobes"):
+            heard.clear()
+            assert console.execute(line.format(by)).error == "hmap-trace: as a test wants it"
+            assert heard == ["runs", session.state()["currentThread"]["id"]]
