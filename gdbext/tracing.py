@@ -180,9 +180,9 @@ class GdbTracer:
                 places.append(_Changed(stops.watched, run))
                 if places[-1].type != gdb.BP_HARDWARE_WATCHPOINT:
                     raise NoDebugRegister("gdb uses no hardware watchpoints here (show can-use-hw-watchpoints)")
+            run.started = time.monotonic()
             for timer in timers:
                 timer.start()
-            run.started = time.monotonic()
             with _silence(quiet):
                 gdb.execute("continue", to_string=True)
         except gdb.error as error:

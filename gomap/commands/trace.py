@@ -80,6 +80,8 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
         if recorder is not None:
             recorder.close()
     forget(target.memory)
+    if trace.gone is not None:
+        ending = replace(ending, kind="freed", place=trace.gone)
     gone = ending.kind == "exited"
     sums = sorted(trace.sums.values(), key=lambda one: (-one.allocated, -one.growths))
     finals = [_final(trace, one, gone) for one in sums]
@@ -104,7 +106,7 @@ def run(context: Context, options: Mapping[str, Any]) -> Report:
 
 
 def _final(trace: GrowthTrace, one: Sum, gone: bool) -> int:
-    return max(one.maps.values()) + 1 if gone else trace.final(one)
+    return one.most + 1 if gone else trace.final(one)
 
 
 def _begun(

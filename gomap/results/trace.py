@@ -132,7 +132,7 @@ class TraceResult:
         Word,
         "why the program stopped: `count` (as many as -n says), `time` (--for), `interrupted` (Ctrl-C), "
         "`breakpoint` (one of the user's), `stopped` (a signal, a panic, runtime.Breakpoint, another client), "
-        "`freed` (with --writes: the map was freed, and its memory is used for something else) or `exited`",
+        "`freed` (another map, or something else, is where the map of EXPR was) or `exited`",
     ]
     seconds: Annotated[float, "how long the program was let run, its stops included"]
     cpu_seconds: Annotated[

@@ -124,6 +124,16 @@ class Calls:
         word = self.target.arch.pointer_size
         return self.target.arch.pointer(hit.read(hit.register(self._g) + word, word))  # runtime.g.stack.hi
 
+    def lasting(self, hit: Hit, address: int) -> tuple[int, ...]:
+        """What an address has that stays, where the runtime may move it: of one on the stack of the calling goroutine
+        its distance from the stack's end, and the goroutine's id; of any other the address itself."""
+        word = self.target.arch.pointer_size
+        try:
+            low, high = (self.target.arch.pointer(hit.read(hit.register(self._g) + i * word, word)) for i in (0, 1))
+        except MemoryFault:  # runtime.g.stack
+            return (address,)
+        return (high - address, self.goroutine(hit) or 0) if low <= address < high else (address,)
+
     def position(self, hit: Hit) -> tuple[int, int]:
         """(the stack pointer, *runtime.g)."""
         return hit.register(self._sp), hit.register(self._g)
@@ -284,6 +294,11 @@ class HeaderPlace:
         if self.stack is None:
             return self._calls.unwatched
         return f"the map lies on the stack of goroutine {self.stack.id}, which the runtime may move"
+
+    def only(self, register: str) -> tuple[str, int]:
+        """A register and the value that it has where the header is an argument: its own, or the goroutine's, which has
+        other maps, too. register: that the argument is in."""
+        return (register, self._address) if self.stack is None else (self._calls.of_goroutine[0], self.stack.address)
 
     def is_at(self, hit: Hit, address: int) -> bool:
         """Whether the thread has this map's header there."""

@@ -20,12 +20,12 @@ from gomap.maps import shape_of
 from gomap.memory import forget
 from gomap.reads import gather
 from gomap.target import Location, Target
-from gomap.trace.calls import Calls
+from gomap.trace.calls import RETURNED, Calls, HeaderPlace
 from gomap.trace.port import Hit, Pointed, Stops
 
-#: By header, the identity of its newest growth: the thread at which one trace ended may reach it again in the next
-#: trace. Seeds make it differ in another process.
-_newest: dict[int, tuple[int, ...]] = {}
+#: By what stays of a header's address, the identity of its newest growth: the thread at which one trace ended may reach
+#: it again in the next trace. Seeds make it differ in another process.
+_newest: dict[tuple[int, ...], tuple[int, ...]] = {}
 #: Headers in it.
 MAX_NEWEST = 1 << 20
 #: Growths that are kept one by one: of all others only the sums are.
@@ -34,9 +34,10 @@ MAX_KEPT = 10_000
 
 @dataclass(frozen=True)
 class Traced:
-    """One growth. site: the line that caused it. type: the map's."""
+    """One growth. header: what stays of the header's address. site: the line that caused it. type: the map's."""
 
     growth: Growth
+    header: tuple[int, ...]
     goroutine: int | None
     site: Location | None
     type: GoType
@@ -44,14 +45,14 @@ class Traced:
 
 @dataclass
 class Sum:
-    """The growths of maps of one type at one line. maps: by their headers' addresses and seeds, with the entries of the
-    newest growth."""
+    """The growths of maps of one type at one line. maps: the newest growth of each, by what stays of its header's
+    address and by its seed."""
 
     site: Location | None
     type: GoType
     growths: int = 0
     kinds: dict[str, int] = field(default_factory=dict)
-    maps: dict[tuple[int, int], int] = field(default_factory=dict)
+    maps: dict[tuple[tuple[int, ...], int], Growth] = field(default_factory=dict)
     goroutines: set[int] = field(default_factory=set)
     least: int = 0
     most: int = 0
@@ -66,7 +67,7 @@ class Sum:
         self.most = max(self.most, grown.entries)
         self.growths += 1
         self.kinds[grown.kind] = self.kinds.get(grown.kind, 0) + 1
-        self.maps[(grown.address, grown.seed)] = grown.entries
+        self.maps[(one.header, grown.seed)] = grown
         if one.goroutine is not None:
             self.goroutines.add(one.goroutine)
         self.allocated += grown.allocated
@@ -76,17 +77,20 @@ class Sum:
 
 class GrowthTrace:
     """Collects growths. wanted: address of the only header that counts, None for all maps. most: growths after which it
-    is enough. unread: growths that could not be read; why: the reason for the first.
+    is enough. gone: what happened to that map, where it is no more. unread: growths that could not be read; why: the
+    reason for the first.
 
-    Raises GomapError for a program whose functions or types are not known.
+    Raises GomapError for a program whose functions, types or goroutines are not known.
     """
 
     def __init__(self, target: Target, wanted: int | None, most: int | None) -> None:
-        self._target, self._wanted, self._most = target, wanted, most
+        self._target, self._most = target, most
         self._types = DescribedTypes(target)
         functions = Functions(target)
         self._growths, named = growths_of(target, self._types, functions)
         self._calls = Calls(target, functions)
+        self._place = None if wanted is None else HeaderPlace(self._calls, wanted)
+        self.gone: str | None = None
         self._known: dict[int, tuple[GoType, Any] | GomapError] = {}
         self._named = {address: name for name, address in named.items()}
         self.hits = self.count = self.unread = 0
@@ -101,8 +105,8 @@ class GrowthTrace:
         for address, name in self._named.items():
             arguments = [(self._calls.register_of(i), size) for i, size in self._growths.pointed(name)]
             pointed[address] = [*(Pointed(*one) for one in arguments), *self._calls.pointed_to_by_g()]
-            if self._wanted is not None:
-                only[address] = arguments[0][0], self._wanted
+            if self._place is not None:
+                only[address] = self._place.only(arguments[0][0])
         return Stops(list(self._named), None, pointed, only)
 
     def capacity(self, entries: int) -> int:
@@ -118,21 +122,24 @@ class GrowthTrace:
         try:
             arguments = self._calls.arguments(hit, self._growths.functions[name])
             address, descriptor = self._growths.map_and_type(name, arguments)
-            if self._wanted is not None and address != self._wanted:
+            if self._place is not None and not self._place.is_at(hit, address):
                 return False
+            if self._place is not None and self._place.has_returned(hit, address):
+                self.gone = RETURNED
+                return True
             t, shape = self._type(descriptor)
             grown = self._growths.read(name, arguments, shape, hit.read)
         except GomapError as error:
             self.unread += 1
             self.why = self.why or str(error)
             return False
-        state = (grown.seed, *grown.state)
-        if _newest.get(address) == state:
+        state, header = (grown.seed, *grown.state), self._calls.lasting(hit, address)
+        if _newest.get(header) == state:
             return False  # the same call: a signal, or its stack's growth, brought the thread here again
         if len(_newest) >= MAX_NEWEST:
             _newest.clear()
-        _newest[address] = state
-        self._add(Traced(grown, self._calls.goroutine(hit), self._calls.site(hit), t), descriptor)
+        self._add(Traced(grown, header, self._calls.goroutine(hit), self._calls.site(hit), t), descriptor)
+        _newest[header] = state
         return self._most is not None and self.count >= self._most
 
     def _add(self, one: Traced, descriptor: int) -> None:
@@ -160,12 +167,13 @@ class GrowthTrace:
         is still there."""
         header, arch = self._types.map_header(), self._target.arch
         seed, count = (header.field(n) or header.field(o) for n, o in (("seed", "hash0"), ("used", "count")))
-        most = max(one.maps.values()) + 1
+        most = one.most + 1
         if seed is None or count is None:
             return most
-        for address, data in gather(self._target.memory, sorted({at for at, _ in one.maps}), header.size):
+        there = {(grown.address, grown.seed) for grown in one.maps.values()}
+        for address, data in gather(self._target.memory, sorted({at for at, _ in there}), header.size):
             own = b"" if data is None else bytes(data)
-            if own and (address, arch.uint(own, seed.offset, seed.type.size)) in one.maps:
+            if own and (address, arch.uint(own, seed.offset, seed.type.size)) in there:
                 most = max(most, arch.uint(own, count.offset, count.type.size))
         return most
 

@@ -222,6 +222,41 @@ def test_a_program_that_ends(swiss_go: Row, system_gdb: Gdb, dlv: Dlv, tmp_path:
         assert left(session) == []
 
 
+# -- stacks that move --------------------------------------------------------------------------------------
+
+#: Of go_targets/small/moves: goroutines, each with a map that grows so often on a stack of its own.
+DEPTHS, GROWS = 300, 4
+
+
+def check_moved(lines: Sequence[str], method: str) -> None:
+    """Each growth is told once, and each map is one, though a stack moved when a growth began, and between two."""
+    every, one = asked(lines)
+    assert (every["method"], every["ended"], one["method"], one["ended"]) == (method, "stopped", method, "freed")
+    growths = Counter(growth["goroutine"] for growth in every["growths"])
+    assert (len(growths), set(growths.values())) == (DEPTHS, {GROWS})
+    (line,) = every["lines"]
+    assert (line["maps"], line["growths"], line["location"]["function"]) == (DEPTHS, DEPTHS * GROWS, "main.fill")
+    # Then another function has a map where it was.
+    assert [growth["location"]["function"] for growth in one["growths"]] == ["main.stacked"] * GROWS
+    assert len({growth["address"] for growth in one["growths"]}) > 1
+
+
+@pytest.mark.parametrize("method", ["uprobes", "breakpoints"])
+def test_maps_on_stacks_that_move(both_layouts: Row, system_gdb: Gdb, dlv: Dlv, method: str) -> None:
+    binary, line = toolchains.small("moves", both_layouts, optimised=True), f"{COMMAND} --by {method}"
+    local = f"""python gdb.execute("{line} %#x:map[int]int" % int(gdb.parse_and_eval("'main.Local'")))"""
+    said = in_gdb(system_gdb, binary, Path(os.devnull), "run", line, "continue", local, "kill")
+    check_moved(said.splitlines(), method)
+    with delves.bridge(dlv, ["exec", str(binary)]) as session:
+        console = Console(session, Style())
+        resume(session, "continue")
+        outputs = [console.execute(line).output]
+        resume(session, "continue")
+        variable = session.client.call("Eval", Scope={"GoroutineID": -1}, Expr="main.Local", Cfg={})["Variable"]
+        outputs.append(console.execute(f"{line} {int(variable['value']):#x}:map[int]int").output)
+        check_moved(outputs, method)
+
+
 # -- Ctrl-C ------------------------------------------------------------------------------------------------
 
 

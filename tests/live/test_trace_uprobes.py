@@ -28,7 +28,7 @@ from gomap.render.text import Style
 from gomap.trace import uprobes
 from gomap.trace.growths import GrowthTrace
 from gomap.trace.port import Ending, Hit
-from tests.live.test_trace import COMMAND, ENDLESS, check, in_gdb, left, line_of
+from tests.live.test_trace import COMMAND, DEPTHS, ENDLESS, GROWS, check, check_moved, in_gdb, left, line_of
 from tests.support import debuggers, delves, directly, schema, toolchains
 from tests.support.debuggers import Gdb
 from tests.support.delves import Dlv
@@ -146,6 +146,41 @@ def test_a_limit_where_growths_come_faster_than_they_are_read(
     assert broken["data"]["ended"] == "time" and broken["data"]["count"] > 10
     end = " recorded growths are missing here: Ctrl-C was pressed before gomap had read them"
     assert said["code"] == "unread-growth" and said["message"].endswith(end), said
+
+
+def test_maps_on_stacks_that_move_without_a_debugger(both_layouts: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = {'"runtime"': '"os"', "runtime.Breakpoint()": "os.Stdin.Read(make([]byte, 1))"}
+    binary = toolchains.small("moves", both_layouts, optimised=True, edits=waits)
+    process = subprocess.Popen([str(binary)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    run, outputs = tracing.DirectTracer.run, []
+
+    def ask(line: str) -> None:
+        outcome = directly.ask(DirectTarget(of_process(process.pid)), line)
+        assert outcome.error is None, outcome.error
+        outputs.append(outcome.output)
+
+    def local() -> int:
+        target = DirectTarget(of_process(process.pid))
+        found = target.variable("main.Local")
+        assert found is not None and found.address is not None
+        return target.arch.pointer(target.memory.read(found.address, 8))
+
+    def started(*arguments: Any) -> Ending:
+        go_on(process)
+        return run(*arguments)
+
+    try:
+        until(lambda: Path(f"/proc/{process.pid}/syscall").read_text().split()[:2] == ["0", "0x0"])
+        monkeypatch.setattr(tracing.DirectTracer, "run", started)
+        ask(f"{COMMAND} -n {DEPTHS * GROWS}")
+        go_on(process)
+        until(lambda: local() != 0)
+        ask(f"{COMMAND} {local():#x}:map[int]int")
+    finally:
+        process.kill()
+        process.communicate()
+    every, one = outputs
+    check_moved([every.replace('"count"', '"stopped"', 1), one], "uprobes")
 
 
 # -- what stays --------------------------------------------------------------------------------------------

@@ -49,7 +49,8 @@ class ClassicGrowths:
             copied=entries,
             copied_bytes=entries * (slots.key_stride + slots.elem_stride),
             allocated=allocator.allocated(size, shape.scan),
-            state=(header["buckets"], B, header["noverflow"]),
+            # A single bucket may be on a stack that moves; of that there is one growth.
+            state=(header["buckets"] if B else 0, B, header["noverflow"]),
         )
 
     def capacity(self, entries: int) -> int:

@@ -47,7 +47,7 @@ class SwissGrowths:
         if function == FIRST:
             kind, slots, new, tables, copied = "first-table", SLOTS, 2 * SLOTS, 1, entries
             allocated = self._allocated(word)  # of the directory
-            state = (header["dirPtr"],)
+            state: tuple[int, ...] = ()  # there is one such growth; its group may be on a stack that moves
         else:
             table = record(arch, self.table, arguments[0], read)
             slots, copied, state = table["capacity"], table["used"], (arguments[0],)
