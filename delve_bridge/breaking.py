@@ -208,7 +208,8 @@ class DelveBreaker:
             register = self._session.thread_registers(int(thread["id"]))
             hit = Hit(int(thread["pc"]), register, self._session.memory().read)
             watches = bool(thread["breakPoint"].get("WatchExpr")) or hit.address not in watcher.places
-            event = watcher.at_word(hit, follows=False) if watches else watcher.at_place(hit, follows)
+            watcher.lose()  # Delve stops only where the condition holds
+            event = watcher.at_word(hit) if watches else watcher.at_place(hit, follows)
             if event is not None:
                 yield number, event
 

@@ -6,21 +6,18 @@ of the user's own can be joined with it; the line that says what has happened is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import gdb
 
-from gdbext.hits import hit_at
+from gdbext.hits import bytes_at, hit_at
 from gomap.answers.breaks import line_of
 from gomap.errors import GomapError, TargetRunning
 from gomap.trace.breaker import Held
 from gomap.trace.events import Event, Watcher, Word
 
 FUNCTION = "hmap_event"
-#: How gdb names integers of so many bytes in C.
-_TYPES = {1: "unsigned char", 4: "unsigned int", 8: "unsigned long"}
 _WATCHED = (gdb.BP_HARDWARE_WATCHPOINT, gdb.BP_READ_WATCHPOINT, gdb.BP_ACCESS_WATCHPOINT)
 _HARDWARE = getattr(gdb, "BP_HARDWARE_BREAKPOINT", None)  # from gdb 11 on
 #: Bytes that one debug register watches.
@@ -114,10 +111,9 @@ class GdbBreaker:
             return "gdb may use no debug registers (set can-use-hw-watchpoints 1)"
         if _taken(word) >= self.registers:
             return f"all {self.registers} debug registers are in use"
-        with _quiet():
-            made = _Break(f"*({_TYPES[word.size]} *) {word.address:#x}", gdb.BP_WATCHPOINT, gdb.WP_WRITE)
-            made.word = word
-            self._add(group, made, None)
+        made = _Break(bytes_at(word.address, word.size, word.name), gdb.BP_WATCHPOINT, gdb.WP_WRITE)
+        made.word = word
+        self._add(group, made, None)
         if made.type == gdb.BP_HARDWARE_WATCHPOINT:
             return None
         made.delete()  # gdb would single-step the program
@@ -126,8 +122,7 @@ class GdbBreaker:
 
     def _break(self, group: _Group) -> None:
         for place in group.watcher.places:
-            with _quiet():
-                self._add(group, _Break(f"*{place:#x}"), place)
+            self._add(group, _Break(f"*{place:#x}"), place)
 
     def _add(self, group: _Group, made: _Break, place: int | None) -> None:
         group.breaks.append(made)
@@ -174,6 +169,7 @@ def _connect() -> None:
     if _connected:
         return
     _Function()
+    gdb.events.breakpoint_modified.connect(_modified)
     gdb.events.stop.connect(_stopped)
     gdb.events.cont.connect(_continued)
     gdb.events.exited.connect(_ended)
@@ -195,6 +191,13 @@ def _stopped(event: Any) -> None:
 def _continued(_event: Any) -> None:
     global _last
     _last = None  # the groups keep their events: gdb resumes other threads between a condition and the stop
+
+
+def _modified(one: Any) -> None:
+    """Of a hit too. The map changes unseen while it is disabled."""
+    for group in _groups:
+        if one in group.breaks and not one.enabled:
+            group.watcher.lose()
 
 
 def _ended(event: Any) -> None:
@@ -241,17 +244,6 @@ def _registers_of(one: gdb.Breakpoint) -> int:
     with suppress(gdb.error, TypeError):
         size = gdb.parse_and_eval(str(one.expression)).type.sizeof
     return max(-(-size // _REGISTER), 1)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """In C, which has the same words for types in every program, and without what gdb says of a new breakpoint."""
-    language = gdb.parameter("language")
-    gdb.execute("set language c", to_string=True)
-    try:
-        yield
-    finally:
-        gdb.execute(f"set language {language}", to_string=True)
 
 
 def _say(text: str) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import gdb
 
-from gdbext.hits import hit_at
+from gdbext.hits import bytes_at, hit_at
 from gomap.errors import GomapError, TargetRunning
 from gomap.process import cpu_seconds
 from gomap.trace.port import Ending, Hit, NoDebugRegister, Records, Stops
@@ -49,13 +49,7 @@ class _Changed(gdb.Breakpoint):
     """A byte that changes. gdb compares it with what it was, and asks `stop` behind the instruction that wrote it."""
 
     def __init__(self, address: int, run: _Run) -> None:
-        language = gdb.parameter("language")
-        with suppress(gdb.error):
-            gdb.execute("set language go", to_string=True)
-        try:
-            super().__init__(f"{{uint8}}{address:#x}", gdb.BP_WATCHPOINT, gdb.WP_WRITE, internal=True)
-        finally:
-            gdb.execute(f"set language {language}", to_string=True)
+        super().__init__(bytes_at(address, 1, "writing"), gdb.BP_WATCHPOINT, gdb.WP_WRITE, internal=True)
         self.silent = True
         self._run = run
 

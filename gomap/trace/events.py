@@ -34,7 +34,7 @@ from gomap.values import Scalar, Values, whole
 DELETE = "internal/runtime/maps.(*Map).Delete"
 #: What a program may not do, so that the linker leaves the runtime's function out.
 _NEVER = {"delete": "deletes keys of maps", "clear": "clears maps", "growth": "makes maps grow"}
-OTHER_TYPE = "a map of another type is there now"
+OTHER_TYPE, ANOTHER = "a map of another type is there now", "another map is there now"
 #: What each event is of, of the functions in mapcalls.WRITES.
 OF = {"write": ("assign", "delete", "clear"), "insert": ("assign",), "delete": ("delete",), "clear": ("clear",)}
 
@@ -107,8 +107,10 @@ class Watcher:
             raise GomapError(f"nothing in the program {words} of this type: it has no function for it")
         self._earlier = -1
         self.move()
-        #: The seed that it has unless it is another map; None where it gets another one.
+        #: The seed that it has unless it is another map; None where it gets another one, or may have got one.
         self._seed: int | None = self._map.seed
+        #: Whether each stop since the last one was told of.
+        self._follows = True
         self._known: dict[int, bool] = {}
         #: The last call that came to one of the places, and what a signal has left then.
         self._before: tuple[object, bytes | None] | None = None
@@ -191,12 +193,16 @@ class Watcher:
         name = self._functions.name(entry)
         return "_fast" not in name or has_key_kind(name, self.wanted.type.key)
 
+    def lose(self) -> None:
+        """It may not have been told of all stops since the last one."""
+        self._seed, self._follows = None, False
+
     # -- what a stop is ----------------------------------------------------------------------------------------
 
-    def at_word(self, hit: Hit, follows: bool = True) -> Event | None:
-        """What has happened where the word was written; None for nothing that is wanted. follows: whether this is asked
-        at each such stop."""
-        before, seed = self._map, self._seed
+    def at_word(self, hit: Hit) -> Event | None:
+        """What has happened where the word was written; None for nothing that is wanted."""
+        before, seed, follows = self._map, self._seed, self._follows
+        self._follows = True
         try:
             now = self._again(self.address)
         except MemoryFault:
@@ -206,11 +212,8 @@ class Watcher:
             if by is not None and self.watched.shared:
                 return None  # an iterator that begins sets its flag
             return self._gone(hit, f"something else is written to its header, in {self._name(hit.address)}")
-        empties = inside.what != "assign" and (inside.what == "clear" or now.count <= 1)
-        # A map that becomes empty gets another seed.
-        self._seed = None if empties else now.seed
-        if follows and seed is not None and now.seed != seed and not empties:
-            return self._gone(hit, "another map is there now")
+        if self._seen(inside, now) and follows and seed is not None and now.seed != seed:
+            return self._gone(hit, ANOTHER)
         wanted = self.wanted
         if inside.what not in OF.get(wanted.event, ("assign",)):
             return None
@@ -245,7 +248,11 @@ class Watcher:
         now, one = self._again(header), self.operations.read(hit)
         if one.nested or (one.what != "assign" and not now.count):
             return None  # a map without entries is not written to by the others
-        gone = self._is_another(hit, one.descriptor)
+        gone, seed = self._is_another(hit, one.descriptor), self._seed
+        # Where only some of the writes are stopped at, another one may have given the map another seed.
+        self._seen(one, now)
+        if follows and self.wanted.event == "write" and seed is not None and now.seed != seed:
+            gone = gone or ANOTHER
         if gone is not None:
             return self._gone(hit, gone)
         key = self._key(hit, one)
@@ -256,6 +263,12 @@ class Watcher:
         if follows and self._comes_again(begun, (one.key, key, has), changes and comes_by):
             return None
         return self._found(hit, one, begins=True)
+
+    def _seen(self, one: Operation, now: MapView) -> bool:
+        """Whether the map has entries behind the operation: one that becomes empty gets another seed."""
+        keeps = one.what == "assign" or (one.what == "delete" and now.count > 1)
+        self._seed = now.seed if keeps else None
+        return keeps
 
     def _comes_again(self, hit: Hit, call: object, changes: bool) -> bool:
         """Whether the thread came to this place before, in the same call: a signal's handler leads back to it.

@@ -248,8 +248,46 @@ def test_why_there_is_no_watchpoint(swiss_go: Row, system_gdb: Gdb) -> None:
     assert re.match("No breakpoints(, | or )watchpoints", said.splitlines()[-1])
 
 
+def test_what_happens_while_it_is_disabled(both_layouts: Row, system_gdb: Gdb) -> None:
+    """A map that has as many entries again then, and another seed, is the same map, with the next insert in it."""
+    writes = "\t\tfor j := 0; j < 50; j++ {\n\t\t\tKept[len(Kept)] = i\n\t\t}\n"
+    edits = {writes: "\t\tKept[i] = i\n\t\tclear(Kept)\n", "i%50 == 49": "true"}
+    binary = toolchains.small("growing-on", both_layouts, optimised=True, edits=edits)
+    for hardware, on in ((1, "insert"), (1, "write"), (0, "insert"), (0, "write")):
+        said = in_gdb(
+            system_gdb,
+            binary,
+            Path(os.devnull),
+            "set environment GODEBUG asyncpreemptoff=1",  # a signal would bring a thread to seldom again
+            "run",
+            f"set can-use-hw-watchpoints {hardware}",
+            "break main.seldom",
+            f"hmap-break main.Kept --on {on}",
+            "continue",
+            "disable",
+            "enable 1",
+            "continue",
+            "enable",
+            "continue",
+            "kill",
+        )
+        assert [(one["what"], one["key"]) for one in LINE.finditer(said)] == [("insert", "0"), ("insert", "1")], said
+
+
 def test_maps_that_go(both_layouts: Row, system_gdb: Gdb) -> None:
     binary = toolchains.small("freed", both_layouts)
+    said = in_gdb(
+        system_gdb,
+        binary,
+        Path(os.devnull),
+        "run",
+        "set can-use-hw-watchpoints 0",
+        "hmap-break main.Kept --on write",
+        "continue",
+        "continue",
+    )
+    if "another map is there\n" in said:  # chance decides
+        assert "main.Kept is gone: another map is there now" in said
     said = in_gdb(
         system_gdb,
         binary,
