@@ -19,7 +19,7 @@ from delve_bridge.worker import Options, Process, foreground, unquoted
 from gomap import elf
 from gomap.errors import GomapError
 from gomap.frontend import fault
-from gomap.human import one_line
+from gomap.human import one_line, visible_lines
 from gomap.render.terminal import style
 from gomap.wrap import for_terminal
 
@@ -72,8 +72,10 @@ class DelvePrompt:
         console.style = style(sys.stdout)  # the window may be of another size by now
         with suppress(GomapError):  # the command itself will tell
             console.session.select(frame)
+        logged: list[str] = []
+        console.session.say = logged.append
         outcome = console.execute(line)
-        return outcome.output + for_terminal(outcome.error or "", 1)
+        return visible_lines("".join(logged)) + outcome.output + for_terminal(outcome.error or "", 1)
 
     def _session(self, many: bool) -> Session:
         """Where the server has other clients, it gets one more: requests on their way together take less time."""

@@ -434,4 +434,11 @@ def test_at_the_prompt_of_dlv(swiss_go: Row, dlv: Dlv, tmp_path: Path) -> None:
     logged = terminal.ask("continue")
     assert "User: " in logged  # Delve's own words of a tracepoint
     assert "main.Kept: clear by goroutine 1 in main.wipeKept" in logged
+    # Where gomap lets the program run, dlv itself says nothing.
+    terminal.ask("restart")
+    terminal.ask("continue")
+    terminal.ask("hmap-break main.Kept --on insert --log")
+    traced = terminal.ask("hmap-trace")
+    assert {"1", "2", "3"} <= {one["entries"] for one in LINE.finditer(" ".join(traced.split()))}, traced
+    assert "ended " in traced
     terminal.child.close(force=True)
