@@ -63,8 +63,9 @@ class Commands:
         try:
             state = session.stopped()
             return session.breaker.lines(state), session.breaker.only_logs(state)
-        except (Exception, KeyboardInterrupt):  # the editor must hear of the stop; the next command tells why
-            return [], False
+        except (Exception, KeyboardInterrupt) as error:  # the editor must hear of the stop, whatever it is
+            problem = error if isinstance(error, GomapError) else frontend.fault(error)
+            return [one_line(f"hmap-break: this stop can't be read: {problem}")], False
 
     def _runs(self) -> None:
         """A command lets the program run: dlv does not tell the editor what other clients do."""

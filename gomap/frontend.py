@@ -223,7 +223,7 @@ def _assumed(target: Target) -> list[Anomaly]:
     return [*assumed, *(Anomaly("warning", "core-file", message) for message in getattr(target, "lacks", ()))]
 
 
-def fault(error: Exception) -> GomapError:
+def fault(error: BaseException) -> GomapError:
     """An error of no kind that a user can meet."""
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return GomapError(f"internal error in gomap, please report it: {what} (set hmap debug on shows the traceback)")

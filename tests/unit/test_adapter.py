@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import queue
 import re
 import socket
 import threading
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from delve_bridge import launch
-from delve_bridge.debug_console import is_ours
+from delve_bridge.debug_console import Commands, is_ours
 from delve_bridge.wire import Wire, message_of
-from gomap.errors import UsageError
+from gomap.errors import TargetRunning, UsageError
 
 
 @pytest.mark.parametrize(
@@ -140,3 +142,20 @@ def test_whose_a_request_is() -> None:
     assert all(map(completes, ("", "h", "hmap-", "hmap-show m")))
     assert not any(map(completes, ("help ", "m", "x hmap-", None)))
     assert not is_ours({"command": "evaluate", "arguments": None}) and not is_ours({})
+
+
+@pytest.mark.parametrize("error", [TargetRunning("the program runs"), KeyError("pc"), KeyboardInterrupt()])
+def test_a_stop_that_can_not_be_read_is_told(error: BaseException) -> None:
+    """The editor hears of the stop, and why there is no line about it, whatever the reason."""
+
+    def stopped() -> None:
+        raise error
+
+    commands = Commands(lambda message: None, True, 1)
+    console: Any = SimpleNamespace(session=SimpleNamespace(breaks={1: None}, stopped=stopped))
+    commands._console = console
+    heard: queue.SimpleQueue[tuple[list[str], bool]] = queue.SimpleQueue()
+    commands.stopped(lambda lines, goes_on: heard.put((lines, goes_on)))
+    (line,), goes_on = heard.get(timeout=10)
+    assert line.startswith("hmap-break: this stop can't be read: ") and not goes_on
+    assert "the program runs" in line or type(error).__name__ in line
