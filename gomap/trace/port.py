@@ -114,8 +114,8 @@ def tracer_of(target: Target, command: str) -> Tracer:
     found: Tracer | None = getattr(target, "tracer", None)
     if found is not None and target.kind == "live":
         return found
-    if target.kind != "live":
-        what = "a core file does not run" if target.kind == "core" else "a recorded map does not run"
-    else:
-        what = "gomap pid --pause stops the process"
-    raise CannotRun(f"{what}: {command} takes a live process in gdb or Delve")
+    if target.kind == "live":
+        instead = "leave out --pause, or use gdb or Delve" if command == "hmap-trace" else "use gdb or Delve"
+        raise CannotRun(f"gomap pid --pause keeps the process stopped, and {command} lets it run: {instead}")
+    what = "a core file does not run" if target.kind == "core" else "a recorded map does not run"
+    raise CannotRun(f"{what}: {command} takes a live process")

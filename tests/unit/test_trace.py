@@ -22,7 +22,7 @@ from gomap.golang.runtime.malloc import Allocator
 from gomap.trace import bpf, uprobes
 from gomap.trace.calls import Calls
 from gomap.trace.operations import Operations
-from gomap.trace.port import Hit, Records, Stops
+from gomap.trace.port import CannotRun, Hit, Records, Stops, tracer_of
 from tests.support.space import AMD64, I386, basic, target
 
 
@@ -234,3 +234,12 @@ def test_a_process_that_has_ended() -> None:
         with pytest.raises(NoProcess, match=f"^process {process.pid} has ended$"):
             asked()
     assert not os.path.exists(f"/proc/{process.pid}")
+
+
+def test_a_process_that_is_paused_is_not_traced() -> None:
+    program, _ = target(AMD64)
+    assert (program.kind, getattr(program, "tracer", None)) == ("live", None)
+    ends = {"hmap-trace": "leave out --pause, or use gdb or Delve", "hmap-break": "use gdb or Delve"}
+    for command, instead in ends.items():
+        with pytest.raises(CannotRun, match=f"^gomap pid --pause .* {command} lets it run: {instead}$"):
+            tracer_of(program, command)
