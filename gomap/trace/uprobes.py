@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+import re
 import struct
 import time
 from collections import deque
@@ -35,6 +36,8 @@ _AT_ONCE = 64
 #: Seconds after which the ring buffer is emptied again, and the longest for which records are looked at in one go.
 PERIOD, LONGEST = 0.02, 0.1
 _WORD = struct.Struct("<Q")
+_SYS_ADMIN = 21  # CAP_SYS_ADMIN of linux/capability.h
+_NEEDED = (5, 11)
 
 
 class NoUprobes(GomapError):
@@ -154,16 +157,17 @@ def _in_file(pid: int, address: int) -> tuple[str, int]:
     """The file that the process has mapped at this address, as a path of this machine, and the offset in it. Raises
     NoUprobes."""
     try:
-        own = os.stat(f"/proc/{pid}/exe").st_ino
+        own = os.readlink(f"/proc/{pid}/exe")
         with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as file:
             for line in file:
-                where, _, offset, _, inode = line.split(None, 5)[:5]
+                where, _, offset, _, inode, *name = line.rstrip("\n").split(None, 5)
                 low, high = (int(part, 16) for part in where.split("-"))
                 if low <= address < high:
                     if inode == "0":
                         raise NoUprobes(f"the code at {address:#x} is not from a file")
-                    path = f"/proc/{pid}/exe" if int(inode) == own else f"/proc/{pid}/map_files/{where}"
-                    return path, address - low + int(offset, 16)
+                    # (Some file systems tell stat another device, so that names are compared, as the kernel has both.)
+                    file_of = "exe" if name == [own] else f"map_files/{where}"
+                    return f"/proc/{pid}/{file_of}", address - low + int(offset, 16)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise NoUprobes(f"process {pid} can't be read: {reason}") from error
@@ -171,13 +175,27 @@ def _in_file(pid: int, address: int) -> tuple[str, int]:
 
 
 def _why(error: bpf.Refused) -> str:
-    if error.number in (errno.EPERM, errno.EACCES):
+    if error.number in (errno.EPERM, errno.EACCES) and not _may():
         return (
             "permission denied: uprobes need CAP_SYS_ADMIN, which root has (in a container: docker run "
             "--cap-add=SYS_ADMIN)"
         )
     if error.number == errno.ENOSYS:
         return "uprobes need a Linux kernel on amd64 that has them, and eBPF"
-    if error.number == errno.EINVAL and error.what == "bpf":
-        return "this kernel is too old: uprobes with a ring buffer need Linux 5.11"
+    if _release() < _NEEDED:
+        return f"Linux {os.uname().release} is too old: uprobes with a ring buffer need Linux 5.11"
     return f"the kernel refuses a uprobe: {error}"
+
+
+def _may() -> bool:
+    """Whether this process has CAP_SYS_ADMIN: then something else refuses it, as a seccomp filter does."""
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+            found = next(line.split()[1] for line in file if line.startswith("CapEff:"))
+        return bool(int(found, 16) >> _SYS_ADMIN & 1)
+    except (OSError, ValueError, IndexError, StopIteration):
+        return False
+
+
+def _release() -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))

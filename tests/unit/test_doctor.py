@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import errno
+import os
 import resource
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from direct import doctor
 from gomap.errors import UsageError
 from gomap.results.doctor import Check
-from gomap.trace import bpf
+from gomap.trace import bpf, uprobes
 
 
 @pytest.mark.parametrize(
@@ -43,19 +45,25 @@ def test_settings(
 
 
 @pytest.mark.parametrize(
-    ("number", "what"),
+    ("number", "may", "release", "what"),
     [
-        (errno.EPERM, "permission denied: uprobes need CAP_SYS_ADMIN, which root has"),
-        (errno.EINVAL, "this kernel is too old: uprobes with a ring buffer need Linux 5.11"),
-        (errno.ENOSYS, "uprobes need a Linux kernel on amd64 that has them, and eBPF"),
-        (errno.ENOMEM, "the kernel refuses a uprobe: bpf: Cannot allocate memory"),
+        (errno.EPERM, False, "6.1.0-9-amd64", "permission denied: uprobes need CAP_SYS_ADMIN, which root has"),
+        # Something else forbids it: a seccomp filter, the kernel's lockdown, its verifier.
+        (errno.EPERM, True, "6.1.0-9-amd64", "the kernel refuses a uprobe: bpf: Operation not permitted"),
+        (errno.EACCES, True, "6.1.0-9-amd64", "the kernel refuses a uprobe: bpf: Permission denied"),
+        (errno.EINVAL, True, "5.10.0", "Linux 5.10.0 is too old: uprobes with a ring buffer need Linux 5.11"),
+        (errno.EINVAL, True, "6.1.0-9-amd64", "the kernel refuses a uprobe: bpf: Invalid argument"),
+        (errno.ENOSYS, True, "6.1.0-9-amd64", "uprobes need a Linux kernel on amd64 that has them, and eBPF"),
+        (errno.ENOMEM, True, "6.1.0-9-amd64", "the kernel refuses a uprobe: bpf: Cannot allocate memory"),
     ],
 )
-def test_uprobes(number: int, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uprobes(number: int, may: bool, release: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(size: int) -> bpf.Ring:
         raise bpf.Refused("bpf", number)
 
     monkeypatch.setattr(bpf, "Ring", refuse)
+    monkeypatch.setattr(uprobes, "_may", lambda: may)
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(release=release, machine="x86_64"))
     check = doctor.traces()
     assert (check.name, check.state, check.mend) == ("uprobes", "advice", None)
     assert check.what.startswith(f"hmap-trace needs gdb or Delve, and stops the program at each growth: {what}")

@@ -3,6 +3,7 @@ and records that come faster than they are looked at."""
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import subprocess
@@ -243,3 +244,20 @@ def test_a_process_that_is_paused_is_not_traced() -> None:
     for command, instead in ends.items():
         with pytest.raises(CannotRun, match=f"^gomap pid --pause .* {command} lets it run: {instead}$"):
             tracer_of(program, command)
+
+
+def test_the_file_with_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers of inodes are of one device each: a library's may be that of the program on another."""
+    pid, own = os.getpid(), os.readlink("/proc/self/exe")
+    inode = os.stat(own).st_ino
+    lines = [
+        f"400000-500000 r-xp 00001000 fe:00 {inode}                      {own}\n",
+        f"700000-800000 r-xp 00002000 fe:01 {inode}                      /mnt/lib x.so\n",
+        "900000-a00000 r-xp 00000000 00:00 0 \n",
+    ]
+    monkeypatch.setattr(uprobes, "open", lambda *_, **__: io.StringIO("".join(lines)), raising=False)
+    assert uprobes._in_file(pid, 0x400010) == (f"/proc/{pid}/exe", 0x1010)
+    assert uprobes._in_file(pid, 0x700010) == (f"/proc/{pid}/map_files/700000-800000", 0x2010)
+    for address, why in ((0x900000, "the code at 0x900000 is not from a file"), (0x1000, "has no code at 0x1000")):
+        with pytest.raises(uprobes.NoUprobes, match=why):
+            uprobes._in_file(pid, address)
