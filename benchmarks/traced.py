@@ -74,7 +74,7 @@ func main() {
 }
 """
 #: poll(2) on amd64.
-POLL = "7"
+POLL = "7 "
 FUNCTIONS = ("runtime.mapassign_faststr",)
 
 
@@ -104,7 +104,11 @@ def beside(binary: Path, numbers: list[str]) -> tuple[str, float]:
     program.stdout.readline()
     command = [str(ROOT / "bin" / "gomap"), "pid", str(program.pid), "-c", "hmap-trace"]
     gomap = subprocess.Popen(command, stdout=pipe, text=True)
-    while Path(f"/proc/{gomap.pid}/syscall").read_text().split()[0] != POLL:
+    while not Path(f"/proc/{gomap.pid}/syscall").read_text().startswith(POLL):
+        if gomap.poll() is not None:
+            program.kill()
+            program.communicate()
+            raise SystemExit("hmap-trace has ended before the program went on: its error is above")
         time.sleep(0.01)  # until it has begun, and waits
     own, _ = program.communicate("\n")
     said, _ = gomap.communicate()

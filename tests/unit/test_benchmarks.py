@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from xml.etree import ElementTree
 
-from benchmarks import report
+import pytest
+
+from benchmarks import report, traced
 from benchmarks.measure import Point, exponent, in_turn
 
 
@@ -66,3 +69,18 @@ def test_the_picture_is_well_formed() -> None:
     assert {"hmap-show", "plain read", "100,000", "Go's runtime-gdb.py", "<&>, today"} <= set(told)
     assert "machine: m" in report.text({"machine": "m"}, points)
     ElementTree.fromstring(report.svg({}, []))
+
+
+def test_a_trace_that_does_not_begin_ends_the_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not waited for, and the program does not stay."""
+    program, gomap = tmp_path / "program", tmp_path / "bin" / "gomap"
+    gomap.parent.mkdir()
+    gomap.write_text("#!/bin/sh\nexit 1\n")
+    program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\necho waiting\nread line\n")
+    for file in (program, gomap):
+        file.chmod(0o755)
+    monkeypatch.setattr(traced, "ROOT", tmp_path)
+    with pytest.raises(SystemExit, match="hmap-trace has ended before"):
+        traced.beside(program, ["1", "1"])
+    state = Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}/stat")
+    assert not state.exists() or state.read_text().split()[2] == "Z"
