@@ -35,7 +35,7 @@ STALE = "invalid argument"
 TAKEN = "Delve has a watchpoint there already"
 
 
-class Broken(Protocol):
+class BreakSession(Protocol):
     """What a breaker needs of the session with the server (delve_bridge/session.py says what each means)."""
 
     client: Api
@@ -57,7 +57,7 @@ class DelveBreaker:
 
     registers = 4
 
-    def __init__(self, session: Broken) -> None:
+    def __init__(self, session: BreakSession) -> None:
         self._session, self._client = session, session.client
 
     def set(self, watcher: Watcher) -> tuple[Held, str | None]:

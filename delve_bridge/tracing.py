@@ -11,13 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Callable, Protocol
 
-from delve_bridge.breaking import DelveBreaker, number_of, other_machine
+from delve_bridge.breaking import BreakSession, DelveBreaker, number_of, other_machine
 from delve_bridge.build import Build
 from delve_bridge.rpc import Api, Refused, ended
 from gomap.errors import GomapError, NoProcess
-from gomap.memory import Memory
 from gomap.process import cpu_seconds
-from gomap.trace.events import Watcher
 from gomap.trace.port import CannotRun, Ending, Hit, NoDebugRegister, Records, Stops
 from gomap.trace.uprobes import PERIOD, NoUprobes
 
@@ -25,27 +23,16 @@ from gomap.trace.uprobes import PERIOD, NoUprobes
 OURS = "gomap"
 
 
-class Traced(Protocol):
-    """What a tracer needs of the session with the server (delve_bridge/session.py says what each means)."""
+class TraceSession(BreakSession, Protocol):
+    """What a tracer needs of it besides."""
 
-    client: Api
     exited: bool
-    breaks: dict[int, Watcher]
     say: Callable[[str], None]
     runs: Callable[[], None]
     stands: Callable[[Mapping[str, Any], str], None]
 
-    def stopped(self) -> Mapping[str, Any]:
-        """The state of the program (api.DebuggerState). Raises TargetRunning while it runs."""
-
     def arrived(self, state: Mapping[str, Any]) -> None:
         """Notes that the program has stopped. state: api.DebuggerState."""
-
-    def memory(self) -> Memory:
-        """The program's memory at this stop."""
-
-    def thread_registers(self, thread: int) -> Callable[[str], int]:
-        """The registers of a thread, by their names in lower case."""
 
     @property
     def build(self) -> Build:
@@ -65,7 +52,7 @@ class DelveTracer:
 
     breaks = True
 
-    def __init__(self, session: Traced) -> None:
+    def __init__(self, session: TraceSession) -> None:
         self._session, self._client = session, session.client
 
     @property
