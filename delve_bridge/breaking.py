@@ -17,7 +17,7 @@ from gomap.answers.breaks import line_of
 from gomap.errors import GomapError
 from gomap.memory import Memory
 from gomap.target import Arch
-from gomap.trace.breaker import Held
+from gomap.trace.breaker import SetBreak
 from gomap.trace.conditions import Conditions
 from gomap.trace.events import Event, Watcher
 from gomap.trace.port import Hit
@@ -60,7 +60,7 @@ class DelveBreaker:
     def __init__(self, session: BreakSession) -> None:
         self._session, self._client = session, session.client
 
-    def set(self, watcher: Watcher) -> tuple[Held, str | None]:
+    def set(self, watcher: Watcher) -> tuple[SetBreak, str | None]:
         """As Breaker.set. Raises GomapError where Delve can't evaluate the condition."""
         self._session.stopped()
         wrong = other_machine(watcher.target.arch)
@@ -155,7 +155,7 @@ class DelveBreaker:
                 return
         self._client.call("AmendBreakpoint", Breakpoint=request)
 
-    def all(self) -> list[Held]:
+    def all(self) -> list[SetBreak]:
         """As Breaker.all: those of other sessions too, by their names."""
         found = []
         for one in self._listed():
@@ -164,7 +164,7 @@ class DelveBreaker:
             if watcher is not None or (name.startswith(f"{OURS}{number}")):
                 by = "watchpoint" if one.get("WatchExpr") else "breakpoints"
                 events = int(one.get("totalHitCount") or 0)
-                found.append(Held(number, (number,), watcher, by, not one.get("disabled"), events, name))
+                found.append(SetBreak(number, (number,), watcher, by, not one.get("disabled"), events, name))
         known = {held.number for held in found}
         for number in [number for number in self._session.breaks if number not in known]:
             del self._session.breaks[number]  # the user has removed it
@@ -173,7 +173,7 @@ class DelveBreaker:
     def _listed(self) -> Iterator[Mapping[str, Any]]:
         yield from self._client.call("ListBreakpoints", All=False).get("Breakpoints") or ()
 
-    def delete(self, held: Held) -> None:
+    def delete(self, held: SetBreak) -> None:
         """As Breaker.delete."""
         try:
             self._clear(held.number)

@@ -14,7 +14,7 @@ import gdb
 from gdbext.hits import bytes_at, hit_at
 from gomap.answers.breaks import line_of
 from gomap.errors import GomapError, TargetRunning
-from gomap.trace.breaker import Held
+from gomap.trace.breaker import SetBreak
 from gomap.trace.events import Event, Watcher, Word
 
 FUNCTION = "hmap_event"
@@ -86,7 +86,7 @@ class GdbBreaker:
 
     registers = 4
 
-    def set(self, watcher: Watcher) -> tuple[Held, str | None]:
+    def set(self, watcher: Watcher) -> tuple[SetBreak, str | None]:
         """As Breaker.set. Raises TargetRunning in non-stop mode."""
         if gdb.parameter("non-stop"):
             raise TargetRunning("in non-stop mode maps can't be watched: set non-stop off, and start the program again")
@@ -130,12 +130,12 @@ class GdbBreaker:
             group.places[made.number] = place
         made.condition = f"${FUNCTION}({made.number})"
 
-    def all(self) -> list[Held]:
+    def all(self) -> list[SetBreak]:
         """As Breaker.all."""
         _groups[:] = [group for group in _groups if group.alive]
         return sorted((_held(group) for group in _groups), key=lambda held: held.number)
 
-    def delete(self, held: Held) -> None:
+    def delete(self, held: SetBreak) -> None:
         """As Breaker.delete."""
         for group in _groups:
             if group.alive and group.number == held.number:
@@ -152,11 +152,11 @@ class GdbBreaker:
         return _last
 
 
-def _held(group: _Group) -> Held:
+def _held(group: _Group) -> SetBreak:
     alive = group.alive
     by = "breakpoints" if group.places else "watchpoint"
     numbers = tuple(one.number for one in alive)
-    return Held(group.number, numbers, group.watcher, by, any(one.enabled for one in alive), group.watcher.events)
+    return SetBreak(group.number, numbers, group.watcher, by, any(one.enabled for one in alive), group.watcher.events)
 
 
 #: What the program is stopped at.

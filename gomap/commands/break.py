@@ -16,12 +16,12 @@ from gomap.maps import nonsense, view
 from gomap.report import Facts, Report, Section, Table
 from gomap.results.breaks import BreakEvent, BreakResult, BreakRow
 from gomap.target import Variable
-from gomap.trace.breaker import Breaker, Held, breaker_of
+from gomap.trace.breaker import Breaker, SetBreak, breaker_of
 from gomap.trace.events import Event, Wanted, Watcher
 from gomap.values import Limits
 
 #: What the program is stopped at, and what has happened there.
-_Stop = tuple[Held, Watcher, Event]
+_Stop = tuple[SetBreak, Watcher, Event]
 #: The words for each event in the answer.
 _STOPS = {
     "write": "each write to",
@@ -118,7 +118,7 @@ def _what(wanted: Wanted) -> str:
     return f"{_STOPS[wanted.event]} {wanted.expr}"
 
 
-def _facts(watcher: Watcher, held: Held, why: str | None) -> list[tuple[str, str]]:
+def _facts(watcher: Watcher, held: SetBreak, why: str | None) -> list[tuple[str, str]]:
     wanted, rows = watcher.wanted, []
     if wanted.key is not None:
         rows.append(("key", watcher.told(wanted.key)[1]))
@@ -171,7 +171,7 @@ def _last(breaker: Breaker) -> Report:
     return report
 
 
-def _stop(breaker: Breaker, every: Sequence[Held]) -> _Stop | None:
+def _stop(breaker: Breaker, every: Sequence[SetBreak]) -> _Stop | None:
     """What the program is stopped at."""
     last = breaker.last()
     for held in every:
@@ -180,14 +180,14 @@ def _stop(breaker: Breaker, every: Sequence[Held]) -> _Stop | None:
     return None
 
 
-def _table(every: Sequence[Held]) -> list[Section]:
+def _table(every: Sequence[SetBreak]) -> list[Section]:
     if not every:
         return []
     headings = ("number", "map", "on", "key", "does", "seen by", "events")
     return [Table(headings, [_row_text(held) for held in every], frozenset((0, 6)))]
 
 
-def _row_text(held: Held) -> tuple[str, ...]:
+def _row_text(held: SetBreak) -> tuple[str, ...]:
     number = human.ranges(held.numbers)
     if held.watcher is None:
         by = f"{held.by}: another session has set {held.name}"
@@ -220,12 +220,12 @@ def _deleted(breaker: Breaker, which: int | None) -> Report:
 
 
 def _result(
-    every: Sequence[Held], stop: _Stop | None, made: int | None = None, deleted: Sequence[int] = ()
+    every: Sequence[SetBreak], stop: _Stop | None, made: int | None = None, deleted: Sequence[int] = ()
 ) -> BreakResult:
     return BreakResult(made, list(deleted), [_row(held) for held in every], None if stop is None else _event(*stop))
 
 
-def _row(held: Held) -> BreakRow:
+def _row(held: SetBreak) -> BreakRow:
     watcher, numbers, watches = held.watcher, list(held.numbers), held.by == "watchpoint"
     if watcher is None:
         return BreakRow(held.number, numbers, by=held.by, enabled=held.enabled, events=held.events)
@@ -247,7 +247,7 @@ def _row(held: Held) -> BreakRow:
     )
 
 
-def _event(held: Held, watcher: Watcher, event: Event) -> BreakEvent:
+def _event(held: SetBreak, watcher: Watcher, event: Event) -> BreakEvent:
     return BreakEvent(
         number=held.number,
         expr=watcher.wanted.expr,

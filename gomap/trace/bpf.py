@@ -53,7 +53,7 @@ GOROUTINE, STACK_POINTER = "r14", "rsp"
 LEAST = 256
 
 
-class Refused(Exception):
+class KernelRefuses(Exception):
     """The kernel refuses a call. number: its error. what: the call, in words."""
 
     def __init__(self, what: str, number: int) -> None:
@@ -64,11 +64,11 @@ class Refused(Exception):
 def _call(which: int, what: str, *arguments: object) -> int:
     numbers = _CALLS.get(os.uname().machine)
     if numbers is None or sys.maxsize < 1 << 32 or not sys.platform.startswith("linux"):
-        raise Refused(what, errno.ENOSYS)
+        raise KernelRefuses(what, errno.ENOSYS)
     libc = ctypes.CDLL(None, use_errno=True)
     found = int(libc.syscall(ctypes.c_long(numbers[which]), *arguments))
     if found < 0:
-        raise Refused(what, ctypes.get_errno())
+        raise KernelRefuses(what, ctypes.get_errno())
     return found
 
 
@@ -77,7 +77,7 @@ def _bpf(command: int, what: str, attr: bytes) -> int:
 
 
 @dataclass(frozen=True)
-class Layout:
+class RecordShape:
     """Where a record has what. size: of the record. registers: offset of each. regions: (register, offset, bytes,
     offset of how many of these were read)."""
 
@@ -86,7 +86,7 @@ class Layout:
     regions: tuple[tuple[str, int, int, int], ...]
 
 
-def layout(names: tuple[str, ...], pointed: tuple[tuple[str, int], ...]) -> Layout:
+def layout(names: tuple[str, ...], pointed: tuple[tuple[str, int], ...]) -> RecordShape:
     """A record: the number of the program that made it, the registers, how many bytes were read, and the bytes."""
     registers = {name: 8 * (1 + i) for i, name in enumerate(names)}
     counts = 8 * (1 + len(names))
@@ -95,7 +95,7 @@ def layout(names: tuple[str, ...], pointed: tuple[tuple[str, int], ...]) -> Layo
     for i, (name, size) in enumerate(pointed):
         regions.append((name, at, size, counts + 8 * i))
         at += -(-size // 8) * 8
-    return Layout(at, registers, tuple(regions))
+    return RecordShape(at, registers, tuple(regions))
 
 
 @dataclass
@@ -128,7 +128,7 @@ class _Code:
 
 
 def _instructions(
-    number: int, offsets: dict[str, int], shape: Layout, only: tuple[str, int] | None, ring: int, lost: int
+    number: int, offsets: dict[str, int], shape: RecordShape, only: tuple[str, int] | None, ring: int, lost: int
 ) -> bytes:
     """A program that puts one record into the ring buffer. only: the register that must have this value."""
     code = _Code()
@@ -199,7 +199,7 @@ class Ring:
     """A ring buffer that programs of the kernel fill, and the uprobes that run them.
 
     All of it belongs to file descriptors of this process, and is gone with them, whatever ends the process. Raises
-    Refused.
+    KernelRefuses.
     """
 
     def __init__(self, size: int) -> None:
@@ -226,7 +226,7 @@ class Ring:
             self._views = [self._consumed, self._produced, self._lengths]
         except OSError as error:
             self.close()
-            raise Refused("mmap", error.errno or errno.EINVAL) from error
+            raise KernelRefuses("mmap", error.errno or errno.EINVAL) from error
         except BaseException:
             self.close()
             raise
@@ -236,10 +236,10 @@ class Ring:
         return file
 
     def probe(
-        self, pid: int, path: str, offset: int, number: int, shape: Layout, only: tuple[str, int] | None = None
+        self, pid: int, path: str, offset: int, number: int, shape: RecordShape, only: tuple[str, int] | None = None
     ) -> None:
         """From now on each thread of the process that comes to the instruction at that offset of the file leaves a
-        record. Raises Refused."""
+        record. Raises KernelRefuses."""
         kind = kind_of_uprobes()
         code = _instructions(number, REGISTERS["amd64"], shape, only, self._ring, self._lost)
         instructions, license = ctypes.create_string_buffer(code, len(code)), ctypes.create_string_buffer(_LICENSE)
@@ -257,7 +257,7 @@ class Ring:
             fcntl.ioctl(event_file, _SET_BPF, program)
             fcntl.ioctl(event_file, _ENABLE, 0)
         except OSError as error:
-            raise Refused("perf_event_open", error.errno or errno.EINVAL) from error
+            raise KernelRefuses("perf_event_open", error.errno or errno.EINVAL) from error
 
     def records(self) -> Iterator[bytes]:
         """Those that there are, the oldest first, each removed from the buffer once it was taken."""
@@ -300,12 +300,12 @@ class Ring:
 
 
 def kind_of_uprobes() -> int:
-    """The number that the kernel has for them (perf_event_attr.type). Raises Refused where it has none."""
+    """The number that the kernel has for them (perf_event_attr.type). Raises KernelRefuses where it has none."""
     try:
         with open(_UPROBES, encoding="ascii") as file:
             return int(file.read())
     except (OSError, ValueError):
-        raise Refused("uprobes", errno.ENOSYS) from None
+        raise KernelRefuses("uprobes", errno.ENOSYS) from None
 
 
 def _left_out(program: int) -> int:

@@ -11,7 +11,7 @@ from gomap.trace.port import CannotRun, tracer_of
 
 
 @dataclass(frozen=True)
-class Held:
+class SetBreak:
     """An hmap-break. number: the debugger's own number of it, the first of several. numbers: all of them. watcher: what
     it is about; None where another session has set it. by: watchpoint or breakpoints. enabled: whether the debugger
     stops there."""
@@ -31,15 +31,15 @@ class Breaker(Protocol):
     #: How many debug registers hold watchpoints.
     registers: int
 
-    def set(self, watcher: Watcher) -> tuple[Held, str | None]:
+    def set(self, watcher: Watcher) -> tuple[SetBreak, str | None]:
         """(what has been set, why it is not a watchpoint where that would have been better). Raises GomapError."""
         ...
 
-    def all(self) -> list[Held]:
+    def all(self) -> list[SetBreak]:
         """Those that there are, by their numbers."""
         ...
 
-    def delete(self, held: Held) -> None:
+    def delete(self, held: SetBreak) -> None:
         """Removes it."""
         ...
 

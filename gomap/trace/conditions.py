@@ -26,7 +26,7 @@ _OPERATIONS = {"assign": "write", "delete": "delete", "clear": "clear"}
 
 
 @dataclass(frozen=True)
-class Key:
+class KeyPlace:
     """Where a key is: the expressions of its address, or of the word that it is passed in; and of a string's length."""
 
     call: WriteCall
@@ -111,7 +111,7 @@ class Conditions:
             call = watcher.call(watcher.entry(place))
             if call.key is not None:
                 first, second = (watcher.calls.register_of(n).upper() for n in (2, 3))
-                yield f"(RIP == {place:#x} && {self._key(Key(call, first, second))})"
+                yield f"(RIP == {place:#x} && {self._key(KeyPlace(call, first, second))})"
 
     def _with_key(self, operations: Sequence[str]) -> Iterator[str]:
         """In the middle of an operation: the function that has the key may have called another one."""
@@ -134,7 +134,7 @@ class Conditions:
         """top: bytes from the stack pointer to the top of the frame of the function that was called."""
         first, second = (top + self._watcher.calls.kept(entry, n) for n in (2, 3))
         words = (f"*(*uint64)(RSP+{first:#x})", f"*(*uint64)(RSP+{second:#x})")
-        return self._key(Key(call, *words))
+        return self._key(KeyPlace(call, *words))
 
     def _holders(self, name: str) -> Iterator[tuple[int, WriteCall]]:
         """The functions that are called with the key, for maps with such keys."""
@@ -189,7 +189,7 @@ class Conditions:
 
     # -- keys --------------------------------------------------------------------------------------------------
 
-    def _key(self, where: Key) -> str:
+    def _key(self, where: KeyPlace) -> str:
         key = self._watcher.wanted.key
         assert key is not None, "it is wanted"
         if where.call.key == "value":

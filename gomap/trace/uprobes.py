@@ -51,7 +51,7 @@ class _Record:
     """What was copied where a thread came to the instruction at `address`."""
 
     address: int
-    shape: bpf.Layout
+    shape: bpf.RecordShape
     data: bytes
 
     def register(self, name: str) -> int:
@@ -75,13 +75,13 @@ class Recorder:
         #: Records that nobody has looked at.
         self.left = 0
         self._waiting: deque[bytes] = deque()
-        self._shapes: list[tuple[int, bpf.Layout]] = []
+        self._shapes: list[tuple[int, bpf.RecordShape]] = []
         registers = bpf.REGISTERS.get(arch)
         if registers is None:
             raise NoUprobes(f"gomap uses uprobes in amd64 programs, and this one is for {arch}")
         try:
             self._ring = bpf.Ring(RING)
-        except bpf.Refused as error:
+        except bpf.KernelRefuses as error:
             raise NoUprobes(_why(error)) from error
         self._registers = tuple(registers)
 
@@ -94,7 +94,7 @@ class Recorder:
                 path, offset = _in_file(self.pid, address)
                 self._shapes.append((address, shape))
                 self._ring.probe(self.pid, path, offset, number, shape, stops.only.get(address))
-        except bpf.Refused as error:
+        except bpf.KernelRefuses as error:
             raise NoUprobes(_why(error)) from error
 
     def take(self, hit: Callable[[Hit], bool]) -> bool:
@@ -135,7 +135,7 @@ class Recorder:
         """Calls that are missing: the ring buffer was full. Raises NoUprobes."""
         try:
             return self._ring.lost()
-        except bpf.Refused as error:
+        except bpf.KernelRefuses as error:
             raise NoUprobes(_why(error)) from error
 
     def close(self) -> None:
@@ -148,7 +148,7 @@ def refused() -> str | None:
     try:
         bpf.Ring(mmap.PAGESIZE).close()
         bpf.kind_of_uprobes()
-    except bpf.Refused as error:
+    except bpf.KernelRefuses as error:
         return _why(error)
     return None
 
@@ -174,7 +174,7 @@ def _in_file(pid: int, address: int) -> tuple[str, int]:
     raise NoUprobes(f"the process has no code at {address:#x}")
 
 
-def _why(error: bpf.Refused) -> str:
+def _why(error: bpf.KernelRefuses) -> str:
     if error.number in (errno.EPERM, errno.EACCES) and not _may():
         return (
             "permission denied: uprobes need CAP_SYS_ADMIN, which root has (in a container: docker run "

@@ -38,7 +38,7 @@ _PLAIN = frozenset({Kind.BOOL, Kind.INT, Kind.UINT, Kind.FLOAT, Kind.COMPLEX})
 
 
 @dataclass(frozen=True)
-class Key:
+class WrittenKey:
     """json: as hmap-get tells it. text: as people read it. told: the same where that is another text, for JSON."""
 
     json: Scalar
@@ -52,7 +52,7 @@ class Written:
     site: the line that caused it."""
 
     effect: str
-    key: Key | None
+    key: WrittenKey | None
     entries: int
     goroutine: int | None
     site: Location | None
@@ -65,7 +65,7 @@ class WriteSum:
     site: Location | None
     effects: Counter[str] = field(default_factory=Counter)
     goroutines: set[int] = field(default_factory=set)
-    keys: deque[Key] = field(default_factory=lambda: deque(maxlen=NEWEST))
+    keys: deque[WrittenKey] = field(default_factory=lambda: deque(maxlen=NEWEST))
 
     def add(self, one: Written) -> None:
         """Counts a write."""
@@ -83,7 +83,7 @@ class _Begun:
     """A write that has marked the map."""
 
     call: WriteCall
-    key: Key | None
+    key: WrittenKey | None
     entries: int
     goroutine: int | None
     site: Location | None
@@ -118,7 +118,7 @@ class WriteTrace:
         self.gone: str | None = None
         self.sums: dict[Location | None, WriteSum] = {}
         self.kept: list[Written] = []
-        self.by_key: Counter[Key] = Counter()
+        self.by_key: Counter[WrittenKey] = Counter()
 
     @property
     def stops(self) -> Stops:
@@ -207,7 +207,7 @@ class WriteTrace:
         after = {"insert": now.count + 1, "delete": now.count - 1, "clear": 0}.get(effect, now.count)
         return Written(effect, key, after, self._calls.goroutine(hit), self._calls.site(hit))
 
-    def _outcome(self, one: Operation, now: MapView, hit: Hit) -> tuple[str | None, Key | None]:
+    def _outcome(self, one: Operation, now: MapView, hit: Hit) -> tuple[str | None, WrittenKey | None]:
         if one.what != "assign" and not now.count:
             return None, None  # an empty map is not written to
         if one.what == "clear":
@@ -250,9 +250,9 @@ class _Keys:
         self._target, self._t, self._values = target, t, values
         self._plain = _is_plain(t)
         self._has_text = values.has_text(t)
-        self._told: dict[bytes, Key] = {}
+        self._told: dict[bytes, WrittenKey] = {}
 
-    def told(self, data: bytes) -> Key:
+    def told(self, data: bytes) -> WrittenKey:
         if data in self._told:
             return self._told[data]
         memory, word = self._target.memory, self._target.arch.pointer_size
@@ -262,7 +262,7 @@ class _Keys:
         elif not self._plain:
             forget(memory)
         text = self._values.shown_key(self._t, data)
-        key = Key(self._values.key(self._t, data), text, text if self._has_text else None)
+        key = WrittenKey(self._values.key(self._t, data), text, text if self._has_text else None)
         if self._plain and len(self._told) < MAX_KEYS:
             self._told[data] = key
         return key

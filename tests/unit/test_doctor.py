@@ -59,7 +59,7 @@ def test_settings(
 )
 def test_uprobes(number: int, may: bool, release: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(size: int) -> bpf.Ring:
-        raise bpf.Refused("bpf", number)
+        raise bpf.KernelRefuses("bpf", number)
 
     monkeypatch.setattr(bpf, "Ring", refuse)
     monkeypatch.setattr(uprobes, "_may", lambda: may)
