@@ -191,15 +191,15 @@ class GdbTracer:
             _stop()
             run.event = None
         finally:
-            run.over = True
-            run.seconds = time.monotonic() - run.started
-            for timer in timers:
-                timer.cancel()
-            gdb.events.stop.disconnect(run.stopped)
-            gdb.events.exited.disconnect(run.ended)
-            for place in places:
-                if place.is_valid():
-                    place.delete()
+            try:
+                run.over = True
+                run.seconds = time.monotonic() - run.started
+                for timer in timers:
+                    timer.cancel()
+                gdb.events.stop.disconnect(run.stopped)
+                gdb.events.exited.disconnect(run.ended)
+            finally:
+                _remove(places)
         if run.problem is not None:
             raise run.problem
         run.rest()
@@ -257,6 +257,15 @@ class _Timer:
 
     def cancel(self) -> None:
         self._over.set()
+
+
+def _remove(places: Sequence[gdb.Breakpoint]) -> None:
+    for _ in range(3):  # Ctrl-C must not leave one behind
+        with suppress(KeyboardInterrupt):
+            for place in places:
+                if place.is_valid():
+                    place.delete()
+            return
 
 
 def _stop() -> None:

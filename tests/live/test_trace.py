@@ -289,6 +289,29 @@ def test_interrupted_in_gdb(swiss_go: Row, system_gdb: Gdb) -> None:
     child.close()
 
 
+#: Ctrl-C comes once more, while the breakpoints are removed.
+PRESSED = """
+from gdbext import tracing
+own, pressed = tracing._At.delete, [True]
+def delete(place):
+    if pressed:
+        pressed.pop()
+        raise KeyboardInterrupt
+    own(place)
+tracing._At.delete = delete
+"""
+
+
+def test_ctrl_c_while_breakpoints_are_removed(swiss_go: Row, system_gdb: Gdb, tmp_path: Path) -> None:
+    script = tmp_path / "pressed.py"
+    script.write_text(PRESSED)
+    binary, trace = toolchains.small(ENDLESS, swiss_go, optimised=True), "hmap-trace --by breakpoints --for 100ms"
+    commands = ("run", f"source {script}", trace, "echo after\\n", "maint info breakpoints", "kill")
+    said, after = in_gdb(system_gdb, binary, Path(os.devnull), *commands).split("after\n")
+    assert "the time limit was reached" in said
+    assert "No breakpoints" in after, after
+
+
 def test_at_the_prompt_of_dlv(swiss_go: Row, dlv: Dlv, tmp_path: Path) -> None:
     """By way of dlv's script: every growth, a limit of time, Ctrl-C, and the user's own breakpoints."""
     binary, truth = toolchains.build("grows", swiss_go, optimised=True), tmp_path / "truth"
