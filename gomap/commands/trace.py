@@ -161,7 +161,13 @@ def _unread(trace: GrowthTrace, lost: int, left: int) -> list[Anomaly]:
         found.append(Anomaly("warning", "unread-growth", f"{which}: Ctrl-C was pressed before gomap had read them"))
     if lost:
         which = f"{human.plural(lost, 'growth')} {'is' if lost == 1 else 'are'} missing here"
-        found.append(Anomaly("warning", "lost-growth", f"{which}: the kernel's buffer was full"))
+        found.append(
+            Anomaly(
+                "warning",
+                "lost-growth",
+                f"{which}: the kernel did not record them (its buffer was full, or it was busy)",
+            )
+        )
     return found
 
 

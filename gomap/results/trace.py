@@ -147,7 +147,9 @@ class TraceResult:
     instead: Annotated[Optional[str], "why not uprobes, or not a watchpoint; null where --by asked for breakpoints"]
     stops: Annotated[int, "how often the program was stopped for it: 0 with uprobes"]
     hits: Annotated[int, "how often a thread came to where the method looks: with breakpoints, the stops"]
-    lost: Annotated[int, "growths that uprobes did not record because the kernel's buffer was full"]
+    lost: Annotated[
+        int, "growths that uprobes did not record, because the kernel's buffer was full or the kernel was busy"
+    ]
     count: Annotated[int, "growths; with --writes, writes"]
     lines: Annotated[list[GrowthLineRow], "growths by source line and map type, those that allocated most first"]
     growths: Annotated[list[GrowthEventRow], "the first 10,000 growths one by one, in their order"]

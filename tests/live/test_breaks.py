@@ -441,4 +441,4 @@ def test_at_the_prompt_of_dlv(swiss_go: Row, dlv: Dlv, tmp_path: Path) -> None:
     traced = terminal.ask("hmap-trace")
     assert {"1", "2", "3"} <= {one["entries"] for one in LINE.finditer(" ".join(traced.split()))}, traced
     assert "ended " in traced
-    terminal.child.close(force=True)
+    terminal.kill()

@@ -319,7 +319,7 @@ def test_at_the_prompt_of_dlv(swiss_go: Row, dlv: Dlv, tmp_path: Path) -> None:
     terminal.ready()
     terminal.ask("continue")
     check(line_of(terminal.ask(COMMAND)), truth, {"stopped"})
-    terminal.child.close(force=True)
+    terminal.kill()
 
     terminal = Terminal(dlv, tmp_path, "exec", str(toolchains.small(ENDLESS, swiss_go, optimised=True)))
     terminal.ready()
@@ -338,7 +338,7 @@ def test_at_the_prompt_of_dlv(swiss_go: Row, dlv: Dlv, tmp_path: Path) -> None:
         "runtime-fatal-throw",
         "unrecovered-panic",
     ]
-    terminal.child.close(force=True)
+    terminal.kill()
 
 
 def test_the_goroutine_at_the_growth_is_selected(swiss_go: Row, dlv: Dlv, tmp_path: Path) -> None:
@@ -369,7 +369,7 @@ def test_the_goroutine_at_the_growth_is_selected(swiss_go: Row, dlv: Dlv, tmp_pa
         said = terminal.ask(line)
         assert '"goroutine": 1' in said, said
         assert re.search(r"Goroutine 1:|^\* Goroutine 1 ", terminal.ask("goroutine"), re.M)
-    terminal.child.close(force=True)
+    terminal.kill()
 
 
 def test_what_else_controls_the_program_hears_of_each_run(
