@@ -132,7 +132,7 @@ class Recorder:
         return Hit(address, record.register, record.read)
 
     def lost(self) -> int:
-        """Calls that are missing: the ring buffer was full, or the kernel was running the program already. Raises NoUprobes."""
+        """Calls that are missing: the ring buffer was full, or the kernel ran the program already. Raises NoUprobes."""
         try:
             return self._ring.lost()
         except bpf.KernelRefuses as error:
