@@ -166,8 +166,9 @@ def check(program: str, core: str) -> list[str]:
     if moved is None or not (_is_the_program(program, core, moved) or _has_the_same_ids(program, core)):
         if moved is None or not _has_the_same_layout(program, core, moved):
             raise WrongProgram(f"{core} comes from another build of the program than {program}")
+        what = "other headers" if _ids(program) == _ids(core) else "another build ID"
         warnings.append(
-            f"{program} has another build ID than the program that dumped {core}; both have the same sections, so "
+            f"{program} has {what} than the program that dumped {core}; both have the same sections, so "
             "it is taken for a build of the same source"
         )
     return warnings
@@ -217,12 +218,17 @@ def _is_the_program(program: str, core: str, moved: int) -> bool:
 
 def _has_the_same_ids(program: str, core: str) -> bool:
     """Whether both have one build ID, as a program that was stripped later has that of the whole one."""
+    ids = _ids(program)
+    return ids is not None and elf.is_identity(*ids) and ids == _ids(core)
+
+
+def _ids(path: str) -> tuple[str | None, str | None] | None:
+    """The build IDs of a program, or of the program that dumped a core; None where it is damaged."""
     try:
-        with elf.mapped(program) as data, elf.mapped(core) as dumped:
-            own = elf.build_ids(data)
-            return any(own) and own == elf.build_ids_in_core(dumped)
+        with elf.mapped(path) as data:
+            return elf.build_ids_in_core(data) if elf.parse(data).kind == elf.CORE else elf.build_ids(data)
     except elf.BadElf:
-        return False
+        return None
 
 
 def _has_the_same_layout(program: str, core: str, moved: int) -> bool:

@@ -361,20 +361,30 @@ def has_code(data: Data) -> bool:
     return any(one.address <= parsed.entry < one.address + one.size for one in parsed.loaded)
 
 
+def is_identity(gnu: str | None, go: str | None) -> bool:
+    """Whether build IDs tell builds apart. Go's has hashes with a slash between them (buildid.go of cmd/go); it can be
+    set to any word (-ldflags=-buildid=redacted), and from Go 1.24 on GNU's is a hash of it."""
+    return "/" in go if go is not None else gnu is not None
+
+
 def build_ids_in_core(data: Data) -> tuple[str | None, str | None]:
-    """The same of the Go program that dumped this core. Raises BadElf."""
-    others: tuple[str | None, str | None] = None, None
-    for segment in parse(data).loaded:
+    """The same of the program that dumped this core: AT_ENTRY lies in it, and not in a library or the vDSO. Where the
+    core has no AT_ENTRY, of the first file of Go's. Raises BadElf."""
+    elf, entry = parse(data), entry_in_core(data)
+    of_go: tuple[str | None, str | None] = None, None
+    for segment in elf.loaded:
         if data[segment.offset : segment.offset + 4] != b"\x7fELF":
             continue
         try:
+            image = parse(data[segment.offset : segment.offset + MAX_HEAD])
             found = build_ids(data, segment.offset)
         except BadElf:
             continue
-        if found[1]:
+        moved = segment.address - min((one.address for one in image.loaded), default=0)
+        if entry is not None and any(0 <= entry - moved - one.address < one.size for one in image.loaded):
             return found
-        others = found if not any(others) else others
-    return others
+        of_go = of_go if any(of_go) or not found[1] else found
+    return of_go
 
 
 def why_no_core(path: str) -> str | None:
@@ -396,7 +406,7 @@ def why_no_core(path: str) -> str | None:
     except OSError as error:
         return f"{path} can't be read: {error.strerror}"
     except BadElf as error:
-        hint = "" if "no ELF" in str(error) else ", and nothing of it can be used: dump or copy it again, whole"
+        hint = "" if "not an ELF" in str(error) else ", and nothing of it can be used: dump or copy it again, whole"
         return f"{path} is not a core file: {error}{hint}"
     return None
 
