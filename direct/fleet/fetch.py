@@ -101,7 +101,7 @@ def local(core: str, folder: str) -> str:
     if "://" not in core:
         return unpacked(core)
     fsspec = package("fsspec", "a core file at a URL")
-    path = os.path.join(folder, os.path.basename(core.partition("::")[0]) or "core")
+    path = os.path.join(folder, "core")
     try:
         with fsspec.open(core, "rb") as remote, open(path, "wb") as copy:
             while data := remote.read(CHUNK):

@@ -1,13 +1,16 @@
-"""Reads core files, each in a process of its own that is forked from this one: python3 -m direct.fleet.server.
+"""Reads core files, each in a process of its own that is forked from this one: python3 -m direct.fleet.server FOLDER.
 
 Python, numpy and scipy are loaded once. A line of JSON on standard input is a core file to read, a line on standard
-output what became of it. It ends with the process that started it, and the core that is being read ends with it.
+output what became of it. It ends with the process that started it, or when nothing is asked for a minute; the core that
+is being read ends with it. FOLDER is for temporary files, and removed at the end.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import re
 import resource
 import select
 import shutil
@@ -19,31 +22,46 @@ from importlib import import_module
 from typing import Any
 
 from direct.fleet.fetch import local
-from direct.fleet.programs import Programs
-from direct.fleet.read import NO_MEMORY, Job, read
-from gomap.elf import BadElf
+from direct.fleet.programs import NoProgram, Programs
+from direct.fleet.read import Job, read, why
+from direct.fleet.work import not_read
 from gomap.errors import GomapError
 from gomap.human import one_line
 
 #: Bytes of rows that are taken from one core.
 MAX_ROWS = 1 << 28
+#: Seconds without a question after which the server ends, and that are waited at once: poll takes no more than 24 days.
+IDLE, LONGEST = 60, 3600
 _STEP = "step"
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def main() -> int:
-    """Answers line by line until standard input ends."""
-    programs: dict[tuple[str, ...], Programs] = {}
-    _load()
-    for line in iter(sys.stdin.buffer.readline, b""):
-        asked = json.loads(line)
-        folders = tuple(asked["programs"])
-        known = programs.setdefault(folders, Programs(folders))
-        answer = _one(asked, known)
-        if answer is None:
-            return 1
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
-    return 0
+    """Answers line by line."""
+    folder, programs = sys.argv[1], dict[tuple[str, ...], Programs]()
+    try:
+        _load()
+        poll = select.poll()
+        poll.register(sys.stdin, select.POLLIN)
+        while poll.poll(IDLE * 1000):
+            line = sys.stdin.buffer.readline()
+            if not line:
+                break
+            asked = json.loads(line)
+            folders = tuple(asked["programs"])
+            try:
+                answer = _one(asked, programs.setdefault(folders, Programs(folders)), folder)
+            except GomapError as error:
+                answer = not_read(one_line(str(error)))
+            except OSError as error:
+                answer = not_read(f"no process or folder for it: {error.strerror or error}: is TMPDIR full?")
+            if answer is None:
+                return 1
+            sys.stdout.write(json.dumps(answer) + "\n")
+            sys.stdout.flush()
+        return 0
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _load() -> None:
@@ -58,29 +76,38 @@ def _load() -> None:
         return
 
 
-def _one(asked: dict[str, Any], programs: Programs) -> dict[str, Any] | None:
-    """The rows of one core, and what it took. None if the worker that asked has ended."""
-    start = time.monotonic()
-    folder = tempfile.mkdtemp(prefix="gomap-fleet-", dir=os.environ.get("TMPDIR") or None)
+def _one(asked: dict[str, Any], programs: Programs, folder: str) -> dict[str, Any] | None:
+    """The rows of one core, and what it took. None if the worker that asked has ended. Raises GomapError, OSError."""
+    answer = _tried(asked, programs, folder)
+    # The process that reads the core could not keep what it found in the directories for the next one.
+    if answer is not None and answer.pop(_UNKNOWN, False) and programs.look():
+        answer = _tried(asked, programs, folder)
+        if answer is not None:
+            answer.pop(_UNKNOWN, None)
+    return answer
+
+
+def _tried(asked: dict[str, Any], programs: Programs, folder: str) -> dict[str, Any] | None:
+    start, area = time.monotonic(), tempfile.mkdtemp(dir=folder)
     reading, writing = os.pipe()
-    child = os.fork()
+    server, child = os.getpid(), os.fork()
     if not child:
         os.close(reading)
-        _read(asked, programs, folder, writing)
+        _read(asked, programs, area, writing, server)
     os.close(writing)
     try:
-        text, why = _collected(reading, start + asked["time"])
+        text, cut = _collected(reading, start + asked["time"])
     finally:
         os.close(reading)
-    if why is not None:
+    if cut is not None:
         os.kill(child, signal.SIGKILL)
     _, status, used = os.wait4(child, 0)
-    shutil.rmtree(folder, ignore_errors=True)
-    if why == _GONE:
+    shutil.rmtree(area, ignore_errors=True)
+    if cut == _GONE:
         return None
     answer = _answer(text)
-    if why is not None:
-        answer["errors"].append([answer[_STEP], why.format(asked["time"])])
+    if cut is not None:
+        answer["errors"].append([answer[_STEP], cut.format(asked["time"])])
     elif status:
         answer["errors"].append([answer[_STEP], _ended(status, asked["memory"])])
     took = {"seconds": round(time.monotonic() - start, 3), "cpu": round(used.ru_utime + used.ru_stime, 3)}
@@ -88,6 +115,7 @@ def _one(asked: dict[str, Any], programs: Programs) -> dict[str, Any] | None:
     return answer
 
 
+_UNKNOWN = "unknown"
 _GONE = "gone"
 _SLOW = "it takes longer than {:g} s (--time)"
 _LARGE = "it has too many rows (--maps)"
@@ -100,11 +128,13 @@ def _collected(reading: int, end: float) -> tuple[bytes, str | None]:
     poll.register(sys.stdin, 0)  # that it is closed is told anyway
     while True:
         left = end - time.monotonic()
-        ready = dict(poll.poll(max(left, 0) * 1000)) if left > 0 else {}
+        if left <= 0:
+            return b"".join(parts), _SLOW
+        ready = dict(poll.poll(min(left, LONGEST) * 1000))
         if sys.stdin.fileno() in ready:
             return b"", _GONE
         if not ready:
-            return b"".join(parts), _SLOW
+            continue
         data = os.read(reading, 1 << 16)
         if not data:
             return b"".join(parts), None
@@ -123,57 +153,67 @@ def _ended(status: int, memory: int) -> str:
 
 
 def _answer(text: bytes) -> dict[str, Any]:
-    """The lines of the child, put together. The last one may be cut off. errors: (step, why). steps: those done."""
-    answer: dict[str, Any] = {"core": {}, "errors": [], _STEP: "starting", "steps": 0}
+    """The lines of the child, put together. The last one may be cut off. errors: (step, why). done: steps."""
+    answer: dict[str, Any] = {"core": {}, "errors": [], _STEP: "starting", "done": []}
     lines = text.split(b"\n")
     for line in lines[:-1]:
         for name, value in json.loads(line).items():
             if name == "failed":
                 answer["errors"].append([answer[_STEP], value])
             elif name == "done":
-                answer["steps"] += 1
+                answer["done"].append(value)
             elif name == "core":
                 answer["core"].update(value)
-            elif name == _STEP:
-                answer[_STEP] = value
             else:
                 answer[name] = value
     return answer
 
 
-def _read(asked: dict[str, Any], programs: Programs, folder: str, writing: int) -> None:
+def _read(asked: dict[str, Any], programs: Programs, folder: str, writing: int, server: int) -> None:
     """The child: reads the core and exits."""
-    status = 1
+    status, core = 1, asked["core"]
     try:
+        _alone(server)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         # What it allocates: the core file itself is mapped, and may be larger.
-        resource.setrlimit(resource.RLIMIT_DATA, (asked["memory"], asked["memory"]))
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        most = asked["memory"] if hard == resource.RLIM_INFINITY else min(asked["memory"], hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
         os.environ["TMPDIR"] = tempfile.tempdir = folder
         out = os.fdopen(writing, "w")
 
         def emit(rows: dict[str, Any]) -> None:
+            if "failed" in rows:
+                rows["failed"] = _shown(rows["failed"], core, folder)
             out.write(json.dumps(rows) + "\n")
             out.flush()
 
-        core = path = asked["core"]
         try:
             emit({_STEP: "opening it"})
-            path = local(core, folder)
-            read(Job(core, path, asked["maps"], asked["with_keys"]), programs, emit)
-        except BadElf as error:
-            emit({"failed": f"{core} is not a core file: {error}"})
-        except GomapError as error:
-            emit({"failed": one_line(str(error).replace(path, core))})
-        except MemoryError:
-            emit({"failed": NO_MEMORY})
-        except OSError as error:
-            emit({"failed": one_line(f"{error.filename or asked['core']}: {error.strerror or error}")})
+            read(Job(core, local(core, folder), asked["maps"], asked["with_keys"]), programs, emit)
+        except NoProgram as error:
+            emit({_UNKNOWN: True, "failed": why(error, core)})
         except Exception as error:
-            what = " ".join(f"{type(error).__name__}: {error}".split())
-            emit({"failed": f"internal error in gomap, please report it: {what}"})
+            emit({"failed": why(error, core)})
         status = 0
     finally:
         os._exit(status)
+
+
+def _alone(server: int) -> None:
+    """The child ends with the server however that ends, and keeps none of its pipes open."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != server:
+        os._exit(1)
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1):
+        os.dup2(null, stream)
+
+
+def _shown(text: str, core: str, folder: str) -> str:
+    """An error with the core's own name in place of its copy's, and of the folder that the copy is in."""
+    text = re.sub(re.escape(folder) + r"/[\w-]+", lambda _: core, text)
+    return one_line(text.replace(folder, os.path.dirname(os.path.dirname(folder))))
 
 
 if __name__ == "__main__":

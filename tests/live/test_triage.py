@@ -214,7 +214,7 @@ def test_one_core(dead: list[Dumped], tmp_path: Path) -> None:
     _, errors, _ = read(dead[5].core, memory=32 << 20)
     assert errors and all("(--memory)" in error for _, error in errors)
     _, ((_, error),), _ = read(shop.core, programs=[str(tmp_path)])
-    assert f"is in {tmp_path}: {shop.program}" in error and error.startswith("no program with build ID ")
+    assert f"is in {tmp_path}: {shop.program.name}" in error and error.startswith("no program with build ID ")
 
     with zipfile.ZipFile(tmp_path / "cores.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(shop.core, "cores/one")
@@ -244,27 +244,58 @@ def test_one_core(dead: list[Dumped], tmp_path: Path) -> None:
         assert (row["place"], row["build"]) == (shop.cluster[-1], gnu or go)
 
 
-def test_server_ends_with_its_worker(dead: list[Dumped]) -> None:
-    """The process that reads cores, and the one that reads the present core, end when the worker is killed."""
-    asked = {"memory": 1 << 30, "time": 600, "maps": 50, "with_keys": False, "programs": [str(dead[0].program.parent)]}
+def a_worker(core: Path, folder: Path) -> tuple[subprocess.Popen[str], int, int]:
+    """A worker that asks for a core which is a pipe: reading it does not end. (worker, its server, the process of the
+    core)."""
+    os.mkfifo(core)
+    asked = {"core": str(core), "memory": 1 << 30, "time": 600, "maps": 50, "with_keys": False, "programs": []}
     script = f"""
-import sys
 from direct.fleet import work
-print(work._server().pid, flush=True)
-for core in {[str(one.core) for one in dead]!r}:
-    print(core, flush=True)
-    work.read_core({{"core": core, **{asked!r}}})
+print(work._server().process.pid, flush=True)
+try:
+    work.read_core({asked!r})
+except RuntimeError as error:
+    print(error, flush=True)
 """
-    worker = subprocess.Popen([sys.executable, "-c", script], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+    folder.mkdir()
+    environment = {**ENVIRONMENT, "TMPDIR": str(folder)}
+    worker = subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True)
     assert worker.stdout is not None
     server = int(worker.stdout.readline())
-    assert [worker.stdout.readline() for _ in range(2)]
-    worker.kill()
-    worker.communicate()
+    wait(lambda: any(opened(child) == os.devnull for child in children(server)))
+    (child,) = children(server)
+    return worker, server, child
+
+
+@pytest.mark.parametrize("killed", ["worker", "server"])
+def test_whatever_is_killed_leaves_nothing_behind(killed: str, tmp_path: Path) -> None:
+    """No process, none that waits for one, and no temporary file."""
+    folder = tmp_path / "temporary"
+    worker, server, child = a_worker(tmp_path / "core", folder)
+    assert alive(child)
+    os.kill(worker.pid if killed == "worker" else server, signal.SIGKILL)
+    said, _ = worker.communicate(timeout=120)
+    assert said == ("the process that reads core files was killed\n" if killed == "server" else "")
+    wait(lambda: not alive(server) and not alive(child) and not list(folder.iterdir()))
+
+
+def children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def opened(pid: int) -> str | None:
+    """What the process has as its standard output."""
+    try:
+        return os.readlink(f"/proc/{pid}/fd/1")
+    except OSError:
+        return None
+
+
+def wait(happens: Callable[[], bool]) -> None:
     end = time.monotonic() + 120
-    while alive(server):
+    while not happens():
         assert time.monotonic() < end
-        time.sleep(0.05)
+        time.sleep(0.02)
 
 
 def alive(pid: int) -> bool:
