@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, NamedTuple
 
-from direct.fleet.programs import Programs
+from direct.fleet.causes import ALIVE, said
+from direct.fleet.programs import Programs, build_of
 from direct.target import DirectTarget, of_core
 from gomap import elf, frontend
 from gomap.analysis.alias import everywhere
@@ -23,7 +24,7 @@ from gomap.analysis.selection import Selection
 from gomap.commands import registry
 from gomap.declare import Context, Settings
 from gomap.errors import GomapError
-from gomap.golang.runtime.goroutines import goroutines
+from gomap.golang.runtime.goroutines import goroutines, threads
 from gomap.golang.runtime.modules import modules
 from gomap.golang.runtime.stacks import Stacks
 from gomap.human import one_line
@@ -38,8 +39,9 @@ from gomap.results.fleet import (
     MapsOfFleet,
     RaceOfFleet,
 )
-from gomap.results.race import DeathRow, InsideRow, RaceResult
+from gomap.results.race import InsideRow, RaceResult
 from gomap.stripped import buildinfo
+from gomap.stripped.program import Stripped
 
 #: In cores with more maps than this, one way to each is searched for, and not all.
 MANY_MAPS = 20_000
@@ -47,21 +49,9 @@ MANY_MAPS = 20_000
 MOST_PLACES = 200
 #: Kinds of ways that start at a word without a name: an address is all that they consist of.
 NAMELESS = frozenset({"slot", "heap", "stack"})
-#: Texts of panics that are the runtime's own, by how they begin: any other is a value of the program.
-OF_RUNTIME = (
-    "runtime error: ",
-    "assignment to entry in nil map",
-    "interface conversion: ",
-    "close of ",
-    "send on closed channel",
-    "all goroutines are asleep",
-    "sync: ",
-)
 #: What is done with each core, by the tables that are made.
 STEPS = ("maps", "goroutines", "races", "findings", "advice")
 NO_MEMORY = "it needs more memory (--memory)"
-HIDDEN = "panic with a value of the program's own"
-_NUMBER = re.compile(r"0x[0-9a-fA-F]+|\d+")
 #: What is given the rows as they are known: {"core": fields of its row} or {table: rows}; and {"step": name} as a step
 #: begins, then {"done": name} or {"failed": why}.
 Emit = Callable[[dict[str, Any]], None]
@@ -89,7 +79,8 @@ class Key(NamedTuple):
 
 @dataclass
 class _Known:
-    """What the steps before have found. best: the maps' keys by address, of those that are not many alike."""
+    """What the steps before have found. best: the maps' keys by address, of those that are not many alike. in_part: the
+    core lacks something. ended: whether the program has, None where that is not known."""
 
     found: AliasSearch = field(default_factory=AliasSearch)
     ranking: Ranking = field(default_factory=Ranking)
@@ -98,35 +89,50 @@ class _Known:
     total: int = 0
     best: dict[int, Holder] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    in_part: bool = False
     race: RaceResult | None = None
+    ended: bool | None = None
     damaged: Holder | None = None
 
 
 def read(job: Job, programs: Programs, emit: Emit) -> None:
     """Gives the rows of each step as soon as it is done. Raises GomapError where the core can't be opened."""
+    problem = elf.why_no_core(job.path)
+    if problem is not None:
+        raise GomapError(problem)
     program = programs.of_core(job.path)
     opened = of_core(program.path if program else None, job.path, program.symbols if program else None)
-    target, known = DirectTarget(opened), _Known()
+    target, known = DirectTarget(opened), _Known(in_part=bool(opened.lacks))
     emit({"core": _identity(program.path if program else opened.files.info.path, target)})
+    emit({"wanting": known.in_part or isinstance(opened.files.info, Stripped)})
     known.missing += [one.replace(job.path, job.core) for one in opened.lacks]
     for name, step in zip(STEPS, (_maps, _goroutines, _races, _findings, _advice)):
         emit({"step": name})
         try:
             step(job, DirectTarget(opened), known, emit)
             emit({"done": name})
-        except GomapError as error:
-            emit({"failed": one_line(str(error).replace(job.path, job.core))})
-        except MemoryError:
-            emit({"failed": NO_MEMORY})
-    emit({"core": _cause(known, job)})
-    emit({"core": {"missing": "; ".join(dict.fromkeys(known.missing)) or None}})
+        except Exception as error:
+            emit({"failed": why(error, job.core)})
+        emit({"core": {**_cause(known, job), "missing": "; ".join(dict.fromkeys(known.missing)) or None}})
+
+
+def why(error: Exception, core: str) -> str:
+    """The error as a row has it. The text of one that nobody foresaw may have values of the program."""
+    if isinstance(error, GomapError):
+        return one_line(str(error))
+    if isinstance(error, MemoryError):
+        return NO_MEMORY
+    if isinstance(error, OSError):
+        return one_line(f"{error.filename or core}: {error.strerror or type(error).__name__}")
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    file = "/".join(place.filename.rsplit("/", 3)[1:])
+    return f"internal error in gomap, please report it: {type(error).__name__} in {file}:{place.lineno}"
 
 
 def _identity(path: str, target: DirectTarget) -> dict[str, Any]:
     program, built = os.path.basename(path), None
     with elf.mapped(path) as data:
-        gnu, go = elf.build_ids(data)
-        info = buildinfo.read(data)
+        build, info = build_of(data), buildinfo.read(data)
     if info is not None:
         program, built = info.path or program, info.settings.get("vcs.time")
     if built is None:
@@ -134,7 +140,7 @@ def _identity(path: str, target: DirectTarget) -> dict[str, Any]:
     return {
         "program": program,
         "file": path,
-        "build": gnu or go,
+        "build": build,
         "built": built,
         "go": target.go_version,
         "arch": target.arch.name,
@@ -276,6 +282,8 @@ def _asked(target: DirectTarget, line: str) -> Any:
 def _races(job: Job, target: DirectTarget, known: _Known, emit: Emit) -> None:
     race: RaceResult = _asked(target, "hmap-race --json")
     known.race = race
+    if race.deaths or (threads(target) and not known.in_part):
+        known.ended = bool(race.deaths)
     rows = [_race_row(job, known, one) for one in race.inside]
     rows += [
         RaceOfFleet(job.core, one.goroutine, "suspect", None, False, one.status, one.function, one.file, one.line, None,
@@ -321,9 +329,9 @@ def _cause(known: _Known, job: Job) -> dict[str, Any]:
     """The fields of the core's row that say what it died of."""
     race = known.race
     death = next(iter(race.deaths), None) if race is not None else None
-    row: dict[str, Any] = {}
+    row: dict[str, Any] = {} if known.ended is not False else {"died": ALIVE}
     if death is not None:
-        message, cause = _said(death, job.with_keys)
+        message, cause = said(death, job.with_keys)
         row = {
             "died": death.kind, "cause": cause, "message": message, "function": death.function, "source": death.file,
             "line": death.line, "operation": death.operation, "sent": death.sent,
@@ -336,7 +344,9 @@ def _cause(known: _Known, job: Job) -> dict[str, Any]:
         key, by = _of_operation(known, ended), "operation"
     elif known.damaged is not None:
         key, by = key_of(known.damaged, known.damaged.type.name), "damaged"
-    elif known.groups and (death is None or death.sent or "out of memory" in (death.message or "")):
+    elif known.groups and (
+        known.ended is False if death is None else death.sent or "out of memory" in (death.message or "")
+    ):
         one = known.groups[0]
         if 2 * one.allocated >= known.total:
             key, by = one.key, "largest"
@@ -349,20 +359,6 @@ def _cause(known: _Known, job: Job) -> dict[str, Any]:
 
 def _at(function: str | None, file: str | None, line: int | None) -> str | None:
     return None if function is None else f"{function} ({(file or '?').rsplit('/', 1)[-1]}:{line or '?'})"
-
-
-def _said(death: DeathRow, with_keys: bool) -> tuple[str | None, str]:
-    """(the message, the cause)."""
-    message = death.message
-    hidden = death.kind == "panic" and message is not None and not message.startswith(OF_RUNTIME)
-    if message is None:
-        return None, f"{death.kind}: its text could not be read"
-    if hidden and not with_keys:
-        return None, HIDDEN
-    what = f"{'signal' if death.kind == 'signal' else f'{death.kind}:'} {one_line(message)}"
-    if not hidden or death.kind != "panic":
-        what = _NUMBER.sub("N", what)
-    return message, what + (" (sent by a process)" if death.sent else "")
 
 
 # -- findings and advice -----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from direct.fleet.causes import ALIVE
 from direct.fleet.run import Done
 from direct.fleet.tables import asked, opened
 from gomap import human
@@ -31,13 +32,13 @@ PEERS = 5
 #: Goroutines at one place.
 CROWD = 100
 
-CLUSTERS = """
-SELECT coalesce(cause, 'alive') AS cause,
+CLUSTERS = f"""
+SELECT coalesce(cause, CASE died WHEN '{ALIVE}' THEN 'no fatal error, panic or signal' ELSE 'not known' END) AS cause,
        CASE WHEN count(DISTINCT program) = 1 THEN min(program) END AS program,
        count(DISTINCT program), count(DISTINCT build), map, map_type, map_by, place, count(*) AS number,
        count(*) / sum(count(*)) OVER (), min(taken), max(taken), arg_max(core, coalesce(taken, '') || core)
 FROM cores WHERE state <> 'failed'
-GROUP BY cause, map, map_type, map_by, place,
+GROUP BY cause, died, map, map_type, map_by, place,
          CASE WHEN place IS NULL OR place LIKE 'main.%' OR map LIKE 'main.%' OR map_type LIKE '%main.%' THEN program END
 ORDER BY number DESC, cause, program, place, map
 """

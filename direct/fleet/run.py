@@ -10,7 +10,7 @@ from typing import Any
 from direct.fleet.dataset import Dataset
 from direct.fleet.fetch import Found, package
 from direct.fleet.read import STEPS, stamp
-from direct.fleet.work import read_core, version
+from direct.fleet.work import not_read, read_core, version
 from gomap import __version__
 from gomap.errors import GomapError
 from gomap.human import one_line
@@ -66,9 +66,11 @@ def todo(plan: Plan, dataset: Dataset, cores: Sequence[Found]) -> tuple[list[Fou
 
 
 def _mark(plan: Plan, one: Found, answer: dict[str, Any]) -> list[Any]:
-    """What the answer depends on. The limits count where they were reached."""
+    """What the answer depends on. The limits count where they were reached, and the directories of programs where
+    another file of the program may have more."""
     limits = [plan.memory, plan.time] if answer["core"]["state"] != "read" else []
-    return [__version__, COLUMNS, one.version, plan.maps, plan.with_keys, *limits]
+    programs = list(plan.programs) if answer.get("wanting") else []
+    return [__version__, COLUMNS, one.version, plan.maps, plan.with_keys, *limits, *programs]
 
 
 def read_all(plan: Plan, dataset: Dataset, cores: Sequence[Found], done: Done, progress: Progress) -> None:
@@ -117,17 +119,19 @@ def _answered(future: Any) -> dict[str, Any]:
     why = f"{type(error).__name__}: {error}" if error is not None else future.status
     if type(error).__name__ == "KilledWorker":
         why = "each worker that read it was killed"
-    return {"core": {"seconds": 0.0, "cpu": 0.0, "memory": 0}, "errors": [["", one_line(why)]], "steps": 0}
+    return not_read(one_line(why))
 
 
 def _complete(plan: Plan, one: Found, answer: dict[str, Any]) -> None:
     """Adds to an answer what is known here."""
-    errors, core = _together(answer.pop("errors")), answer["core"]
-    state = "read" if not errors else "partly" if answer["steps"] else "failed"
+    errors, core, done = _together(answer.pop("errors")), answer["core"], answer.pop("done")
+    state = "read" if not errors else "partly" if done else "failed"
+    not_done = ", ".join(step for step in STEPS if step not in done)
+    missing = [core.get("missing"), f"what the tables {not_done} have" if not_done else None]
     row = dict.fromkeys(each.name for each in fields_of(CoreOfFleet))
     row.update(
         core, core=one.core, size=one.size, taken=None if one.taken is None else stamp(one.taken), state=state,
-        error="; ".join(errors) or None, sent=bool(core.get("sent")),
+        error="; ".join(errors) or None, missing="; ".join(filter(None, missing)) or None, sent=bool(core.get("sent")),
     )  # fmt: skip
     answer["core"] = row
     answer["asked"] = _mark(plan, one, answer)

@@ -28,21 +28,31 @@ class CoreOfFleet:
         Optional[str], "import path of the main package; the file's name where the build does not say it"
     ]
     file: Annotated[Optional[str], "the program's file that was used"]
-    build: Annotated[Optional[str], "the program's build ID: GNU's in hexadecimal, else Go's"]
+    build: Annotated[
+        Optional[str],
+        "the program's build ID: GNU's in hexadecimal, else Go's; with a hash of the file behind it where it does not "
+        "tell builds apart (`-ldflags=-buildid=redacted`) or there is none",
+    ]
     built: Annotated[
         Optional[str], "the time of the commit that it was built from; without one, when the program's file was written"
     ]
     go: Annotated[Optional[str], "Go's version"]
     arch: Annotated[Optional[str], "`amd64`, `arm64`, `386` or `s390x`"]
     died: Annotated[
-        Optional[Word], "`fatal error`, `panic` or `signal`; null of a process that was alive, or where it is not known"
+        Optional[Word],
+        "`fatal error`, `panic` or `signal`; `none` where none of these was found; null where the search for one "
+        "failed or was not reached, or the core is truncated",
     ]
     cause: Annotated[
         Optional[str],
         "what it died of, with N in place of each number: equal in cores that died alike. Without `--with-keys`, a "
         "panic's own value is left out",
     ]
-    message: Annotated[Optional[str], "the runtime's text as it is; null of a panic's own value without `--with-keys`"]
+    message: Annotated[
+        Optional[str],
+        "the text as it is; without `--with-keys` a panic's has N in place of numbers, and is null where the program "
+        "gave its own value",
+    ]
     function: Annotated[Optional[str], "where it died: the function"]
     source: Annotated[Optional[str], "its file"]
     line: Annotated[Optional[int], "the line"]
@@ -63,7 +73,7 @@ class CoreOfFleet:
     map_by: Annotated[
         Optional[Word],
         "why that map: `operation`, the program died in an operation on it; `damaged`, it is corrupt; `largest`, "
-        "memory ran out or a signal was sent, and it holds half of what all maps hold or more",
+        "memory ran out, a signal was sent or no end was found, and it holds half of what all maps hold or more",
     ]
     goroutines: Annotated[Optional[int], "goroutines"]
     maps: Annotated[Optional[int], "maps"]

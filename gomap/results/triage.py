@@ -26,7 +26,11 @@ class FleetCounts:
 class ClusterOfCores:
     """Cores that died alike: of one cause, at one line, on one map."""
 
-    cause: Annotated[str, "as in the table cores; `alive` where no end of the program was found"]
+    cause: Annotated[
+        str,
+        "as in the table cores; `no fatal error, panic or signal` where none was found, `not known` where the search "
+        "for one failed or was not reached, or the core is truncated",
+    ]
     program: Annotated[Optional[str], "the program; null where the line is not in package main and there are several"]
     programs: Annotated[int, "how many programs"]
     builds: Annotated[int, "how many builds"]

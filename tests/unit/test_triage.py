@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import json
 import os
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,8 @@ import pytest
 from direct import reference
 from direct.fleet import dataset, fetch, main, report, tables
 from direct.fleet.dataset import Dataset
-from direct.fleet.programs import Programs
+from direct.fleet.read import STEPS
 from direct.fleet.run import Done, Plan, _complete, todo
-from gomap import elf
 from gomap.errors import GomapError
 from gomap.results.fields import fields_of
 from gomap.results.fleet import TABLES
@@ -25,10 +23,15 @@ from gomap.results.fleet import TABLES
 PLAN = Plan([], 1, None, 1 << 30, 60.0, 50, False)
 
 
-def answer(core: str, steps: int = 5, errors: Sequence[tuple[str, str]] = (), **row: Any) -> dict[str, Any]:
+def answer(core: str, steps: int = len(STEPS), errors: Sequence[tuple[str, str]] = (), **row: Any) -> dict[str, Any]:
     """As a worker gives it. Tables are rows by name."""
     rows = {name: row.pop(name) for name in TABLES if name in row}
-    return {"core": {"seconds": 1.0, "cpu": 1.0, "memory": 1, **row}, "errors": list(errors), "steps": steps, **rows}
+    return {
+        "core": {"seconds": 1.0, "cpu": 1.0, "memory": 1, **row},
+        "errors": list(errors),
+        "done": STEPS[:steps],
+        **rows,
+    }
 
 
 def keep(data: Dataset, core: str, given: dict[str, Any], version: str = "1", plan: Plan = PLAN) -> None:
@@ -92,8 +95,31 @@ def test_which_cores_are_read_again(tmp_path: Path) -> None:
     assert left(Plan([], 1, None, 1 << 30, 600.0, 50, False)) == {"/partly", "/failed", "/new"}
     assert left(Plan([], 1, None, 1 << 30, 60.0, 50, True)) == {one.core for one in cores}
     assert left(Plan(["/other"], 9, "tcp://x", 1 << 30, 60.0, 50, False)) == {"/failed", "/new"}
+    # Another directory may have a build of the program with debug information.
+    keep(data, "/whole", {**answer("/whole"), "wanting": True})
+    assert left(PLAN) == {"/failed", "/new"}
+    assert left(Plan(["/other"], 1, None, 1 << 30, 60.0, 50, False)) == {"/whole", "/failed", "/new"}
     with data.locked(), pytest.raises(GomapError, match="another gomap triage"), Dataset(str(tmp_path)).locked():
         pass
+
+
+def test_what_was_not_looked_at(tmp_path: Path) -> None:
+    """Tables that a core has no rows of are missing, and a death that was not looked for is no life."""
+    data = Dataset(str(tmp_path))
+    keep(data, "/ends", answer("/ends", died="panic", cause="panic: x"))
+    keep(data, "/lives", answer("/lives", died="none"))
+    keep(data, "/cut", answer("/cut", 2, [("races", "it takes longer")], missing="the stacks of 3 goroutines"))
+    keep(data, "/truncated", answer("/truncated", missing="/truncated is truncated by 3 bytes"))
+    keep(data, "/failed", answer("/failed", 0, [("opening it", "not a core file")]))
+    rows = "the tables races, findings, advice have"
+    assert {core: data.known(core)["core"]["missing"] for core in ("/ends", "/cut", "/failed")} == {  # type: ignore[index]
+        "/ends": None,
+        "/cut": f"the stacks of 3 goroutines; what {rows}",
+        "/failed": "what the tables maps, goroutines, races, findings, advice have",
+    }
+    assert {one.cause: one.cores for one in told(tmp_path, data).clusters} == {
+        "panic: x": 1, "no fatal error, panic or signal": 1, "not known": 2,
+    }  # fmt: skip
 
 
 def test_an_error_of_all_steps_is_told_once(tmp_path: Path) -> None:
@@ -150,13 +176,14 @@ def test_clusters(tmp_path: Path) -> None:
     )):  # fmt: skip
         keep(data, f"/{i}", answer(f"/{i}", program=program, cause="panic: x", place=place, map=name))
     keep(data, "/failed", answer("/failed", 0, [("opening it", "/failed is cut off at 0x1f after 77 bytes")]))
-    keep(data, "/lives", answer("/lives", program="a"))
+    keep(data, "/lives", answer("/lives", program="a", died="none"))
     found = told(tmp_path, data)
     got = {(one.cause, one.program, one.programs, one.place, one.map, one.cores) for one in found.clusters}
     assert got == {
         ("panic: x", "a", 1, "main.f (main.go:1)", None, 1), ("panic: x", "b", 1, "main.f (main.go:1)", None, 1),
         ("panic: x", None, 2, "lib.g (lib.go:2)", "lib.M", 2), ("panic: x", "b", 1, "lib.g (lib.go:2)", "main.M", 1),
-        ("panic: x", "b", 1, "lib.g (lib.go:3)", "lib.M", 1), ("alive", "a", 1, None, None, 1),
+        ("panic: x", "b", 1, "lib.g (lib.go:3)", "lib.M", 1),
+        ("no fatal error, panic or signal", "a", 1, None, None, 1),
     }  # fmt: skip
     assert [one.error for one in found.failures] == ["CORE is cut off at N after N bytes"]
     assert sum(one.share for one in found.clusters) == pytest.approx(1)
@@ -286,59 +313,3 @@ def test_without_a_package(name: str, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert main.main(["triage", "x", "--out", "/nope/out"]) == 1
     line = f"gomap: gomap triage needs {name}: python3 -m pip install 'gomap[fleet]'\n"
     assert capsys.readouterr().err == line
-
-
-# -- build IDs -------------------------------------------------------------------------------------------------
-
-
-def an_elf(go: bytes | None, gnu: bytes | None, kind: int = 2, entry: int = 0x400000) -> bytes:
-    """A program with these notes, of which the segment has the first, as Go's linker writes them."""
-    notes = [
-        struct.pack("<III", len(name), len(value), number) + name + value + b"\0" * (-len(value) % 4)
-        for name, number, value in ((b"Go\0\0", 4, go), (b"GNU\0", 3, gnu))
-        if value is not None
-    ]
-    start = 64 + 2 * 56
-    header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", kind, 62, 1, entry, 64, 0, 0, 64, 56, 2, 64, 0, 0)
-    size = len(notes[0]) if notes else 0
-    head = header + struct.pack("<IIQQQQQQ", 4, 4, start, 0x400000 + start, 0, size, size, 4)
-    data = b"".join(notes) + b"code" * 8
-    return head + struct.pack("<IIQQQQQQ", 1, 5, 0, 0x400000, 0, start + len(data), start + len(data), 4096) + data
-
-
-def test_build_ids() -> None:
-    for go, gnu in ((b"a/b/c/d", b"\xab" * 20), (b"a/b/c/d", None), (None, b"\xab" * 20), (None, None)):
-        wanted = (gnu.hex() if gnu else None, go.decode() if go else None)
-        program = an_elf(go, gnu)
-        assert elf.build_ids(program) == wanted
-        assert elf.build_ids(b"x" * 100 + program, 100) == wanted
-        # A core with the program's first pages, and with those of another file in front of them.
-        vdso = an_elf(None, b"\xcd" * 20)
-        memory = vdso.ljust(4096, b"\0") + program.ljust(4096, b"\0")
-        segments = b"".join(
-            struct.pack("<IIQQQQQQ", 1, 5, 4096 * (1 + i), 0x10000 * (i + 1), 0, 4096, 4096, 4096) for i in range(2)
-        )
-        head = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 4, 62, 1, 0, 64, 0, 0, 64, 56, 2, 64, 0, 0) + segments
-        core = head.ljust(4096, b"\0") + memory
-        assert elf.build_ids_in_core(core) == (wanted if go else ((b"\xcd" * 20).hex(), None))
-    for end in range(0, len(program), 7):  # truncated anywhere
-        try:
-            elf.build_ids(an_elf(b"a/b", b"\xab" * 20)[:end])
-        except elf.BadElf:
-            continue
-
-
-def test_programs_by_build_id(tmp_path: Path) -> None:
-    (tmp_path / "deep" / "er").mkdir(parents=True)
-    (tmp_path / "deep" / "er" / "x").write_bytes(an_elf(b"one/two", b"\xab" * 20))
-    (tmp_path / "text").write_text("no program")
-    (tmp_path / "link").symlink_to("/nope")
-    known = Programs([str(tmp_path)])
-    for name in ("one/two", "ab" * 20):
-        found = known._by_id(name)
-        assert found is not None and found.path == str(tmp_path / "deep/er/x")
-    assert known._by_id("cd" * 20) is None
-    (tmp_path / "later").write_bytes(an_elf(b"three", None))
-    found = known._by_id("three")
-    assert found is not None and found.path == str(tmp_path / "later")
-    assert known._by_id("../../etc/passwd") is None
