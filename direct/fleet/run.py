@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import queue
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,7 +51,6 @@ class Done:
 
     read: int = 0
     kept: int = 0
-    failed: int = 0
     seconds: float = 0.0
     workers: int = 0
     writing: Found | None = None
@@ -80,7 +82,7 @@ def read_all(plan: Plan, dataset: Dataset, cores: Sequence[Found], done: Done, p
     with _client(distributed, plan) as client:
         threads = max(sum(client.nthreads().values()), 1)
         done.workers = threads
-        every = distributed.as_completed(with_results=False)
+        ready = queue.SimpleQueue[Any]()
         asked: dict[str, Found] = {}
 
         def submit() -> None:
@@ -93,32 +95,47 @@ def read_all(plan: Plan, dataset: Dataset, cores: Sequence[Found], done: Done, p
             }  # fmt: skip
             future = client.submit(read_core, job, pure=False, retries=TRIES)
             asked[future.key] = one
-            every.add(future)
+            future.add_done_callback(ready.put)
 
         for _ in range(AHEAD * threads):
             submit()
-        for future in every:
+        while asked:
+            future = _next(ready, client)
             one = asked.pop(future.key)
             answer = _answered(future)
             _complete(plan, one, answer)
             done.writing = one
             dataset.keep(one.core, answer)
             done.read, done.writing = done.read + 1, None
-            done.failed += answer["core"]["state"] == "failed"
             progress("cores", done.read, len(cores))
             future.release()
             submit()
 
 
+def _next(ready: queue.SimpleQueue[Any], client: Any) -> Any:
+    """The next task that is done. Raises GomapError where nobody is left to do one."""
+    without = 0
+    while True:
+        try:
+            return ready.get(timeout=PATIENCE)
+        except queue.Empty:
+            pass
+        with contextlib.suppress(Exception):  # of a scheduler that is gone, which cancels the tasks
+            without = 0 if client.nthreads() else without + 1
+        if without > 1:
+            raise GomapError("the Dask scheduler has no workers any more: start some and run this again to go on")
+
+
 def _answered(future: Any) -> dict[str, Any]:
-    """The answer of a task; that of a core that Dask has given up has an error."""
+    """The answer of a task; that of a core that Dask has given up has an error. Raises GomapError without a
+    scheduler."""
     if future.status == "finished":
         answer: dict[str, Any] = future.result()
         return answer
+    if future.status != "error":
+        raise GomapError("the Dask scheduler is gone: start it and run this again to go on")
     error = future.exception()
-    why = f"{type(error).__name__}: {error}" if error is not None else future.status
-    if type(error).__name__ == "KilledWorker":
-        why = "each worker that read it was killed"
+    why = "each worker that read it was killed" if type(error).__name__ == "KilledWorker" else str(error)
     return not_read(one_line(why))
 
 
@@ -149,18 +166,25 @@ def _together(errors: Sequence[tuple[str, str]]) -> list[str]:
 def _client(distributed: Any, plan: Plan) -> Iterator[Any]:
     """A client of the scheduler that was named, or of one here. Raises GomapError."""
     dask: Any = package("dask", "gomap triage")
-    quiet = {
-        "distributed.logging": {"distributed": "critical", "distributed.nanny": "critical", "bokeh": "critical"},
-        "distributed.scheduler.allowed-failures": TRIES,
-        "distributed.comm.timeouts.connect": f"{PATIENCE}s",
-    }
-    if plan.scheduler is not None:
-        with dask.config.set(quiet), _connected(distributed, plan.scheduler) as client:
+    settings = {"distributed.scheduler.allowed-failures": TRIES, "distributed.comm.timeouts.connect": f"{PATIENCE}s"}
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)  # what happens is told as an error or a row
+    try:
+        with (
+            dask.config.set(settings),
+            _connected(distributed, plan.scheduler) if plan.scheduler else _own(distributed, plan.workers) as client,
+        ):
             yield client
-        return
-    with dask.config.set(quiet):
+    finally:
+        logging.disable(before)
+
+
+@contextlib.contextmanager
+def _own(distributed: Any, workers: int) -> Iterator[Any]:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the client's, not the workers' that inherit this
+    try:
         cluster = distributed.LocalCluster(
-            n_workers=plan.workers,
+            n_workers=workers,
             threads_per_worker=1,
             processes=True,
             host=HERE,
@@ -170,8 +194,12 @@ def _client(distributed: Any, plan: Plan) -> Iterator[Any]:
             silence_logs=50,
             preload=[read_core.__module__],
         )
-        with cluster, distributed.Client(cluster) as client:
-            yield client
+    except (OSError, RuntimeError, TimeoutError) as error:
+        raise GomapError(f"Dask can't start workers: {one_line(str(error))}") from error
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with cluster, distributed.Client(cluster) as client:
+        yield client
 
 
 @contextlib.contextmanager

@@ -29,7 +29,8 @@ def version() -> str:
 
 
 def dask_setup(worker: object) -> None:
-    """Dask calls it in each worker that gomap starts. Ctrl-C is the client's, which ends the workers."""
+    """Dask calls it in each worker that gomap starts, and in one that replaces it. Ctrl-C is the client's, which ends
+    the workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -3,9 +3,11 @@ interrupted, killed, damaged or missing on the way."""
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -31,10 +33,17 @@ TRIAGE = (sys.executable, "-m", "direct", "triage")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
-    pipe = subprocess.PIPE
-    command = [*TRIAGE, *map(str, arguments)]
-    return subprocess.Popen(command, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
+def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
+    """gomap triage, as the first process of a group."""
+    return subprocess.Popen(
+        [*TRIAGE, *map(str, arguments)],
+        env={**ENVIRONMENT, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def gomap(*arguments: object, status: int = 0) -> str:
@@ -223,7 +232,7 @@ def test_one_core(dead: list[Dumped], tmp_path: Path) -> None:
         row, errors, _ = read(url)
         assert errors == []
         assert {**row, "seconds": 0, "cpu": 0, "memory": 0} == {**wanted, "seconds": 0, "cpu": 0, "memory": 0}
-    (one,) = fetch.found([f"zip://cores/*::file://{tmp_path}/cores.zip"])
+    (one,) = fetch.found([f"zip://cores/*::file://{tmp_path}/cores.zip"], str(tmp_path / "out"), print)
     assert (one.core, one.size) == (f"zip://cores/one::file://{tmp_path}/cores.zip", shop.core.stat().st_size)
 
     with elf.mapped(str(shop.program)) as data:
@@ -242,6 +251,49 @@ def test_one_core(dead: list[Dumped], tmp_path: Path) -> None:
         row, errors, _ = read(shop.core, programs=[str(tmp_path / name)])
         assert (errors, row["file"], row["missing"]) == ([], str(tmp_path / name / program), None)
         assert (row["place"], row["build"]) == (shop.cluster[-1], gnu or go)
+
+
+def test_the_scheduler_ends(dead: list[Dumped], tmp_path: Path) -> None:
+    """It is an error, and no core has failed for it."""
+    out, programs = tmp_path / "out", dead[0].program.parent
+    with schedulers.scheduler(tmp_path) as dask:
+        dask.worker()
+        process = start(dead[0].core.parent, "--programs", programs, "--out", out, "--scheduler", dask.address)
+        until(process, lambda: len(answers(out)) > 2, tmp_path)
+        dask.processes[0].kill()
+        said = process.communicate(timeout=120)
+    told = "gomap: the Dask scheduler is gone: start it and run this again to go on\n"
+    assert (process.returncode, said) == (1, ("", told))
+    assert all(error is None for error in errors(out)) and not (out / "tables").exists()
+
+
+def errors(out: Path) -> list[str | None]:
+    found = [json.loads(gzip.decompress(path.read_bytes())) for path in (out / "read").glob("*/*.json.gz")]
+    return [one["core"]["error"] for one in found]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_own_workers_end(number: signal.Signals, dead: list[Dumped], tmp_path: Path) -> None:
+    """When Ctrl-C, which all processes of the terminal get, or the client's death ends the run."""
+    out, programs, mark = tmp_path / "out", dead[0].program.parent, f"GOMAP_TEST={tmp_path}"
+    process = start(dead[0].core.parent, "--programs", programs, "--out", out, "--workers", 2, GOMAP_TEST=str(tmp_path))
+    until(process, lambda: len(answers(out)) > 2, tmp_path)
+    assert len(marked(mark)) > 4  # this one, two workers and their servers
+    (os.kill if number == signal.SIGKILL else os.killpg)(process.pid, number)
+    _, said = process.communicate(timeout=120)
+    if number == signal.SIGINT:
+        assert re.fullmatch(r"gomap: interrupted: \d+ of 31 cores are read; run it again to go on\n", said), said
+    wait(lambda: not marked(mark))
+
+
+def marked(mark: str) -> list[int]:
+    """The processes that have this in their environment."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark.encode() in (path / "environ").read_bytes().split(b"\0") and alive(int(path.name)):
+                found.append(int(path.name))
+    return found
 
 
 def a_worker(core: Path, folder: Path) -> tuple[subprocess.Popen[str], int, int]:
