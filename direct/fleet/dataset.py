@@ -1,6 +1,7 @@
 """The folder that gomap triage writes: a file for each core that was read, and the tables made of them all.
 
 read/XX/NAME.json.gz     what became of one core, written completely or not at all
+with-keys                there if keys and values of programs are in it
 tables/TABLE/part-N.parquet
 report.txt, report.json
 """
@@ -13,7 +14,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -51,12 +51,30 @@ class Dataset:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Only one run at a time writes to it. Raises GomapError."""
-        with open(self.folder / "lock", "w") as file:
+        try:
+            file = open(self.folder / "lock", "w")  # noqa: SIM115
+        except OSError as error:
+            raise GomapError(f"{self.folder} can't be written: {error.strerror}") from error
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+            except BlockingIOError as error:
                 raise GomapError(f"another gomap triage writes to {self.folder}") from error
+            except OSError as error:
+                raise GomapError(f"{self.folder} can't be locked: {error.strerror}") from error
             yield
+
+    def have_keys(self, wanted: bool) -> None:
+        """Notes that the dataset has keys and values of programs. Raises GomapError where it has them and they are not
+        wanted: cores that are not read again would bring theirs into the report."""
+        mark = self.folder / "with-keys"
+        try:
+            if wanted:
+                mark.touch()
+        except OSError as error:
+            raise GomapError(f"{self.folder} can't be written: {error.strerror}") from error
+        if not wanted and mark.exists():
+            raise GomapError(f"{self.folder} was written with --with-keys: give that again, or another --out")
 
     def file_of(self, core: str) -> Path:
         """Where the answer about a core is kept."""
@@ -86,8 +104,10 @@ class Dataset:
         """Makes the tables of all answers; the tables before are replaced at once. Raises GomapError, OSError."""
         arrow, parquet = package("pyarrow", "gomap triage"), package("pyarrow.parquet", "gomap triage")
         schemas = {name: _schema(arrow, fields_of(row)) for name, row in TABLES.items()}
-        made = Path(tempfile.mkdtemp(dir=self.folder, prefix=".tables-"))
+        made = self.folder / ".tables-new"  # only one run writes here at a time
+        shutil.rmtree(made, ignore_errors=True)
         try:
+            made.mkdir()
             for name in TABLES:
                 (made / name).mkdir()
             for number, some in enumerate(_parts(self.answers())):
@@ -101,7 +121,6 @@ class Dataset:
             if place.exists():
                 place.rename(old)
             made.rename(place)
-            place.chmod(0o755)
             shutil.rmtree(old, ignore_errors=True)
         finally:
             shutil.rmtree(made, ignore_errors=True)
@@ -122,7 +141,7 @@ def parts_of(folder: str) -> dict[str, list[str]]:
 def _loaded(path: Path) -> dict[str, Any] | None:
     with suppress(OSError, ValueError, EOFError, zlib.error):
         found: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
-        return found
+        return found if isinstance(found, dict) and {"core", "asked"} <= found.keys() else None
     return None
 
 

@@ -129,10 +129,11 @@ def _triage(options: argparse.Namespace) -> int:
         [os.path.abspath(folder) for folder in options.programs], options.workers, options.scheduler, options.memory,
         options.time, options.maps, options.with_keys,
     )  # fmt: skip
-    cores = list(fetch.found(options.CORE))
+    cores = list(fetch.found(options.CORE, options.out, lambda text: complain(one_line(f"gomap: {text}"))))
     dataset, done = Dataset(options.out), Done()
     line = progress(sys.stderr, style(sys.stderr).width)
     with dataset.locked():
+        dataset.have_keys(options.with_keys)
         left, done.kept = todo(plan, dataset, cores)
         try:
             if left:
@@ -162,11 +163,18 @@ def _answer(options: argparse.Namespace, dataset: Dataset, done: Done) -> int:
         for name, text in (("report.json", json), ("report.txt", as_text.render(told, as_text.Style(100)))):
             with whole(os.path.join(options.out, name), overwrite=True) as out:
                 out.write(text.encode("utf-8", "backslashreplace"))
-            os.chmod(os.path.join(options.out, name), 0o644)
+            os.chmod(os.path.join(options.out, name), 0o666 & ~_umask())
     except OSError as error:
         raise GomapError(f"{options.out} can't be written: {error.strerror or error}") from error
     write(json if options.json else as_text.render(told, style(sys.stdout)))
     return 0
+
+
+def _umask() -> int:
+    """The bits that new files do not get."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 # -- sql ---------------------------------------------------------------------------------------------------

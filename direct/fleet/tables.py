@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,6 +32,8 @@ def opened(folder: str) -> Any:
     except (OSError, ValueError) as error:
         raise GomapError(f"the tables of {folder} can't be read: {one_line(str(error))}") from error
     for setting in (
+        "temp_directory = ''",  # else it is in the working directory
+        f"memory_limit = '{_memory() >> 21} MiB'",  # half of it
         "enable_external_access = false",
         "python_enable_replacements = false",
         "autoinstall_known_extensions = false",
@@ -39,6 +42,11 @@ def opened(folder: str) -> Any:
     ):
         connection.execute(f"SET {setting}")
     return connection
+
+
+def _memory() -> int:
+    """Bytes of this machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def asked(connection: Any, query: str) -> tuple[list[tuple[str, str]], Sequence[tuple[Any, ...]]]:

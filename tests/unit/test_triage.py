@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import builtins
+import errno
+import gzip
 import json
 import os
+import queue
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from direct import reference
-from direct.fleet import dataset, fetch, main, report, tables
+from direct.fleet import dataset, fetch, main, report, run, tables
 from direct.fleet.dataset import Dataset
 from direct.fleet.read import STEPS
 from direct.fleet.run import Done, Plan, _complete, todo
@@ -189,6 +192,24 @@ def test_clusters(tmp_path: Path) -> None:
     assert sum(one.share for one in found.clusters) == pytest.approx(1)
 
 
+def test_nobody_is_left_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scheduler that has lost all its workers waits for others for ever."""
+
+    class Client:
+        threads: ClassVar = [{}, OSError(), {"a": 1}, {}, {}]
+
+        def nthreads(self) -> Any:
+            found = self.threads.pop(0)
+            if isinstance(found, OSError):
+                raise found
+            return found
+
+    monkeypatch.setattr(run, "PATIENCE", 0.001)
+    with pytest.raises(GomapError, match=r"the Dask scheduler has no workers any more"):
+        run._next(queue.SimpleQueue(), Client())
+    assert not Client.threads
+
+
 # -- gomap sql -----------------------------------------------------------------------------------------------
 
 
@@ -242,6 +263,16 @@ def test_a_query_reaches_nothing_else(out: Path, tmp_path: Path, capsys: pytest.
     assert not (tmp_path / "copy.csv").exists() and not (tmp_path / "x.db").exists()
 
 
+def test_a_query_takes_no_more_than_it_may(out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """DuckDB writes no temporary files, into the working directory by default, and takes half of the memory."""
+    connection = tables.opened(str(out))
+    (row,) = tables.asked(connection, "SELECT current_setting('temp_directory'), current_setting('memory_limit')")[1]
+    assert row[0] == ""
+    number, unit = row[1].split()
+    half = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
+    assert float(number) * {"MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}[unit] == pytest.approx(half, rel=0.05)
+
+
 def test_no_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for folder in (tmp_path, tmp_path / "nothing"):
         assert main.main(["sql", str(folder), "SELECT 1", "--json"]) == 1
@@ -257,28 +288,114 @@ def test_no_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 # -- what is named ---------------------------------------------------------------------------------------------
 
 
+def found(*names: object, without: str = "/nope/out") -> tuple[list[fetch.Found], list[str]]:
+    """(the cores that names stand for, the warnings)."""
+    warnings: list[str] = []
+    return list(fetch.found([str(name) for name in names], without, warnings.append)), warnings
+
+
 def test_cores_by_name(tmp_path: Path) -> None:
     for name in ("a/core.1", "a/b/core.2", "a/[x]", "core.3"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
 
     def named(*names: str) -> list[str]:
-        found = list(fetch.found([f"{tmp_path}/{name}" for name in names]))
-        assert all(one.size == os.path.getsize(one.core) and one.taken is not None for one in found)
-        return [os.path.relpath(one.core, tmp_path) for one in found]
+        cores, _ = found(*(f"{tmp_path}/{name}" for name in names))
+        assert all(one.size == os.path.getsize(one.core) and one.taken is not None for one in cores)
+        return [os.path.relpath(one.core, tmp_path) for one in cores]
 
     assert named("a") == ["a/[x]", "a/b/core.2", "a/core.1"]
     assert named("core.3", "*.3", "core.?") == ["core.3"]
     assert named("a/[x]") == ["a/[x]"]
     assert named("**/core.*") == ["a/b/core.2", "a/core.1", "core.3"]
     for name in ("nope", "nope*"):
-        with pytest.raises(GomapError, match=r"nope.*: no such file|nope can't be read"):
+        with pytest.raises(GomapError, match=r"nope.*: no such file|nope can't be read: No such file or directory"):
             named(name)
-    with pytest.raises(GomapError, match=r"nope://y can't be opened: Protocol not known: nope"):
-        list(fetch.found(["nope://y"]))
-    before = next(fetch.found([f"{tmp_path}/core.3"]))
+    with pytest.raises(GomapError, match=r"nope://y can't be read: Protocol not known: nope"):
+        found("nope://y")
+    ((before,), _) = found(tmp_path / "core.3")
     (tmp_path / "core.3").write_text("other1")
-    assert next(fetch.found([f"{tmp_path}/core.3"])).version != before.version
+    ((after,), _) = found(tmp_path / "core.3")
+    assert after.version != before.version
+
+
+def test_what_is_no_core_file(tmp_path: Path) -> None:
+    """A pipe, which never ends; a link to nothing; the files of the dataset itself; a directory without files."""
+    folder = tmp_path / "cores"
+    out = folder / "out"
+    Dataset(str(out)).write_tables()
+    with pytest.raises(GomapError, match=r"cores: it has no files$"):
+        found(folder, without=str(out))
+    (tmp_path / "elsewhere").write_text("core")
+    (folder / "link").symlink_to(tmp_path / "elsewhere")
+    (folder / "gone").symlink_to(tmp_path / "nothing")
+    os.mkfifo(folder / "pipe")
+    ((one,), warnings) = found(folder, without=str(out))
+    assert (one.core, one.size) == (str(folder / "link"), 4)
+    assert warnings == [f"{folder}/gone can't be read: No such file or directory"]
+    (tmp_path / "elsewhere").write_text("else")
+    os.utime(tmp_path / "elsewhere", (1, 1))
+    ((changed,), _) = found(f"{folder}/*", without=str(out))
+    assert changed.core == one.core and changed.version != one.version
+    with pytest.raises(GomapError, match=r"no such file"):
+        found(f"{out}/tables/*/*", without=str(out))
+
+
+def test_a_directory_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is named, and the others are read. Root may read all: the error is made."""
+    (tmp_path / "core").touch()
+
+    def walk(folder: str, onerror: Any) -> Any:
+        onerror(PermissionError(errno.EACCES, "Permission denied", f"{folder}/lost+found"))
+        yield folder, [], ["core"]
+
+    monkeypatch.setattr(os, "walk", walk)
+    cores, warnings = found(tmp_path)
+    assert [one.core for one in cores] == [f"{tmp_path}/core"]
+    assert warnings == [f"{tmp_path}/lost+found can't be read: Permission denied: core files in it are left out"]
+
+
+def test_files_of_the_dataset(out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is new gets the rights that the umask leaves; what can't be written is one line."""
+    (tmp_path / "x").write_text("no core")
+    before = os.umask(0o027)
+    try:
+        data = Dataset(str(tmp_path / "new"))
+        options = main.parsers()["triage"].parse_args([str(tmp_path / "x"), "--out", str(data.folder)])
+        assert main._answer(options, data, Done()) == 0
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (data.folder, *data.folder.rglob("*"))}
+    assert {name: modes[name] for name in ("new", "tables", "maps", "part-00000.parquet", "report.txt")} == {
+        "new": 0o750, "tables": 0o750, "maps": 0o750, "part-00000.parquet": 0o640, "report.txt": 0o640,
+    }  # fmt: skip
+    assert modes["report.json"] == 0o640
+    capsys.readouterr()
+    (data.folder / "lock").unlink(missing_ok=True)
+    (data.folder / "lock").mkdir()
+    for place in (data.folder, tmp_path / "x", tmp_path / "x" / "y"):
+        assert main.main(["triage", str(tmp_path / "x"), "--out", str(place)]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith(f"gomap: {place} can't be written: ") and said.count("\n") == 1
+
+
+def test_keys_stay_in_their_dataset(tmp_path: Path) -> None:
+    """A run without them would report those of cores that another run has read."""
+    data = Dataset(str(tmp_path))
+    data.have_keys(False)
+    data.have_keys(True)
+    data.have_keys(True)
+    with pytest.raises(GomapError, match=r"was written with --with-keys: give that again, or another --out"):
+        Dataset(str(tmp_path)).have_keys(False)
+
+
+def test_a_damaged_answer_is_none(tmp_path: Path) -> None:
+    data = Dataset(str(tmp_path))
+    for text in (b"", b"x", gzip.compress(b"[]"), gzip.compress(b"{}"), gzip.compress(b"{}")[:-4]):
+        data.file_of("/a").parent.mkdir(exist_ok=True)
+        data.file_of("/a").write_bytes(text)
+        assert todo(PLAN, data, [fetch.Found("/a", 1, None, "1")])[1] == 0
+        assert list(data.answers()) == []
 
 
 def test_bad_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
