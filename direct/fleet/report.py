@@ -46,23 +46,29 @@ DAMAGED = """
 SELECT program, f.map, f.type, list_sort(list_distinct(list(code))), count(DISTINCT f.core) AS number, min(f.core)
 FROM findings f JOIN cores USING (core) GROUP BY program, f.map, f.function, f.type ORDER BY number DESC, program, f.map
 """
-GROWN_MAPS = """
+#: The maps that are alike but for the kind of variable that leads to them are rows of their own in a core.
+_EACH = """
+WITH each AS (
+  SELECT core, program, build, min(built) AS built, map, function, type, sum(entries) AS entries, sum(bytes) AS bytes
+  FROM maps WHERE NOT std GROUP BY ALL
+)"""
+GROWN_MAPS = f"""{_EACH}
 SELECT program, map, function, type, build, min(built) AS built, count(*), CAST(median(entries) AS BIGINT),
        CAST(median(bytes) AS BIGINT), arg_max(core, bytes)
-FROM maps WHERE NOT std AND (map IS NOT NULL OR function IS NOT NULL)
+FROM each WHERE map IS NOT NULL OR function IS NOT NULL
 GROUP BY program, map, function, type, build ORDER BY program, map, function, type, built, build
 """
-ODD_MAPS = f"""
-WITH peers AS (
-  SELECT program, build, map, function, type, median(bytes) AS middle, count(*) AS number FROM maps
-  WHERE NOT std GROUP BY ALL HAVING count(*) >= {PEERS}
+ODD_MAPS = f"""{_EACH}, peers AS (
+  SELECT program, build, map, function, type, median(bytes) AS middle, count(*) AS number FROM each
+  GROUP BY ALL HAVING count(*) >= {PEERS}
 )
-SELECT m.program, m.build, m.map, m.function, m.type, CAST(middle AS BIGINT), arg_max(m.entries, m.bytes),
-       max(m.bytes) AS most, count(*), any_value(number), arg_max(m.core, m.bytes)
-FROM maps m JOIN peers p ON m.program IS NOT DISTINCT FROM p.program AND m.build IS NOT DISTINCT FROM p.build
+SELECT m.program, m.build, m.map, m.function, m.type, CAST(middle AS BIGINT),
+       CAST(arg_max(m.entries, m.bytes) AS BIGINT), CAST(max(m.bytes) AS BIGINT) AS most, count(*), any_value(number),
+       arg_max(m.core, m.bytes)
+FROM each m JOIN peers p ON m.program IS NOT DISTINCT FROM p.program AND m.build IS NOT DISTINCT FROM p.build
      AND m.map IS NOT DISTINCT FROM p.map AND m.function IS NOT DISTINCT FROM p.function
      AND m.type IS NOT DISTINCT FROM p.type
-WHERE NOT m.std AND m.bytes >= {ODD} * middle AND m.bytes - middle >= {LEAST}
+WHERE m.bytes >= {ODD} * middle AND m.bytes - middle >= {LEAST}
 GROUP BY m.program, m.build, m.map, m.function, m.type, middle ORDER BY most DESC, m.program, m.map
 """
 CROWDS = f"""
@@ -143,8 +149,8 @@ def described(result: TriageResult, most: int) -> Report:
     counts, report = result.counts, Report(result)
     what = f"{human.plural(counts.cores, 'core')} of {human.plural(counts.programs, 'program')} in "
     what += human.plural(counts.builds, "build")
-    kinds = human.plural(len(result.clusters), "cause")
-    report.answer = [f"{what}: {kinds}"]
+    groups = human.plural(len(result.clusters), "group")
+    report.answer = [f"{what}: {groups} (same cause, line and map)"]
     rest = [f"{counts.now:,} read now"] + ([f"{counts.before:,} before"] if counts.before else [])
     rest += [f"{counts.partly:,} only in part"] if counts.partly else []
     rest += [f"{counts.failed:,} failed"] if counts.failed else []

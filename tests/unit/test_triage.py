@@ -170,6 +170,30 @@ def test_maps_that_grow_and_stand_out(tmp_path: Path) -> None:
     assert odd.median == (102 + 103) * kib // 2
 
 
+def test_rows_are_no_cores(tmp_path: Path) -> None:
+    """The maps of one core that variables of several kinds lead to are several rows, which belong together."""
+    data = Dataset(str(tmp_path))
+    kib = 1 << 10
+
+    def add(name: str, build: str, sizes: tuple[int, int], place: str) -> None:
+        rows = [
+            a_map(name, size, size * kib, map=place, kind=kind, function="main.f")
+            for kind, size in zip(("local", "dead"), sizes)
+        ]
+        keep(data, name, answer(name, program="p", build=build, built=build, maps=rows))
+
+    for i in range(4):  # as many cores have no peers, though they have eight rows
+        add(f"/few.{i}", "1", (10, 400 if i == 3 else 10), "few")
+    for i in range(5):
+        add(f"/odd.{i}", "1", (250, 250) if i == 4 else (50 + i, 50), "odd")
+    add("/odd.5", "2", (300, 300), "odd")
+    found = told(tmp_path, data)
+    (odd,) = found.odd
+    assert (odd.map, odd.bytes, odd.entries, odd.median, odd.cores, odd.of) == ("odd", 500 * kib, 500, 102 * kib, 1, 5)
+    (grown,) = found.grown
+    assert [(one.build, one.cores, one.bytes) for one in grown.builds] == [("1", 5, 102 * kib), ("2", 1, 600 * kib)]
+
+
 def test_clusters(tmp_path: Path) -> None:
     """A line in package main is each program's own; that of a library is one for all programs."""
     data = Dataset(str(tmp_path))
