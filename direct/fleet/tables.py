@@ -58,6 +58,10 @@ def asked(connection: Any, query: str) -> tuple[list[tuple[str, str]], Sequence[
             raise BadQuery("gomap sql takes one SELECT: the tables can't be changed")
         found = connection.execute(statements[0])
         return [(one[0], str(one[1])) for one in found.description], found.fetchall()
+    except (duckdb.OutOfMemoryException, MemoryError) as error:
+        raise BadQuery("the query needs more than half of this machine's memory: ask for fewer rows") from error
+    except RuntimeError as error:  # no error of DuckDB's own: Ctrl-C
+        raise KeyboardInterrupt from error
     except duckdb.Error as error:
         text = " ".join(str(error).split("\n\nLINE", 1)[0].split())
         raise BadQuery(one_line(text)) from error

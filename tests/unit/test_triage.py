@@ -8,6 +8,8 @@ import gzip
 import json
 import os
 import queue
+import signal
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -295,6 +297,21 @@ def test_a_query_takes_no_more_than_it_may(out: Path, tmp_path: Path, capsys: py
     number, unit = row[1].split()
     half = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
     assert float(number) * {"MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}[unit] == pytest.approx(half, rel=0.05)
+
+
+def test_a_query_of_too_much(out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(tables, "_memory", lambda: 128 << 20)
+    assert main.main(["sql", str(out), "SELECT list(range) FROM range(100000000)"]) == 1
+    said = "gomap: the query needs more than half of this machine's memory: ask for fewer rows\n"
+    assert capsys.readouterr().err == said
+
+
+def test_ctrl_c_during_a_query(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """DuckDB answers it by an error that is none of its own."""
+    timer = threading.Timer(0.5, lambda: signal.raise_signal(signal.SIGINT))
+    timer.start()
+    assert main.main(["sql", str(out), "SELECT count(*) FROM range(10000000000000)"]) == 130
+    assert capsys.readouterr().err == "gomap: interrupted\n"
 
 
 def test_no_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
