@@ -23,7 +23,7 @@ import pytest
 
 from direct.fleet import fetch, work
 from gomap import elf
-from tests.support import fleet, schedulers
+from tests.support import fleet, schedulers, toolchains
 from tests.support.fleet import Dumped
 from tests.support.schedulers import Scheduler
 from tests.support.toolchains import ROOT, Row
@@ -251,6 +251,27 @@ def test_one_core(dead: list[Dumped], tmp_path: Path) -> None:
         row, errors, _ = read(shop.core, programs=[str(tmp_path / name)])
         assert (errors, row["file"], row["missing"]) == ([], str(tmp_path / name / program), None)
         assert (row["place"], row["build"]) == (shop.cluster[-1], gnu or go)
+
+
+@pytest.mark.parametrize("build_id", ["redacted", ""])
+def test_build_ids_that_say_nothing(build_id: str, swiss_go: Row, tmp_path: Path) -> None:
+    """Each core is read with its own program, and each program is a build of its own."""
+    folder = tmp_path / "programs" / "deeper"
+    folder.mkdir(parents=True)
+    died = []
+    for name, way in (("fleet-shop", "race"), ("fleet-broker", "damaged")):
+        program = tmp_path / f"{name}-1"
+        toolchains.compile_(f"small/{name}", swiss_go, program, [f"-ldflags=-buildid={build_id}"])
+        shutil.copy2(program, folder / (f"another {name}" if build_id else program.name))
+        died.append(fleet.dump(program, way, 1, tmp_path / f"core.{name}"))
+    asked = {"memory": 1 << 30, "time": 600, "maps": 50, "with_keys": False, "programs": [str(folder.parent)]}
+    builds = set()
+    for one in died:
+        answer = work.read_core({"core": str(one.core), **asked})
+        assert answer["errors"] == []
+        assert answer["core"]["place"] == one.cluster[-1]
+        builds.add(answer["core"]["build"])
+    assert len(builds) == len(died)
 
 
 def test_the_scheduler_ends(dead: list[Dumped], tmp_path: Path) -> None:
