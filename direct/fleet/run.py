@@ -170,10 +170,9 @@ def _client(distributed: Any, plan: Plan) -> Iterator[Any]:
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)  # what happens is told as an error or a row
     try:
-        with (
-            dask.config.set(settings),
-            _connected(distributed, plan.scheduler) if plan.scheduler else _own(distributed, plan.workers) as client,
-        ):
+        named = plan.scheduler
+        chosen = _own(distributed, plan.workers) if named is None else _connected(distributed, named)
+        with dask.config.set(settings), chosen as client:
             yield client
     finally:
         logging.disable(before)
