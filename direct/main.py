@@ -56,8 +56,14 @@ def _parser() -> argparse.ArgumentParser:
     pid.add_argument(
         "--pause", action="store_true", help="stop the process while a command reads it; print for how long"
     )
-    core = ways.add_parser("core", parents=[common], help="read the maps in a core file: core [PROG] CORE")
-    core.add_argument("FILES", nargs="+", metavar="FILE", help="the program and its core file, or only the core file")
+    core = ways.add_parser(
+        "core",
+        parents=[common],
+        help="read the maps in a core file: core [PROG] CORE",
+        usage="gomap core [-h] [-c COMMAND] [--symbols PROG] [PROG] CORE",
+    )
+    of_program = "a core file; before it its program, where that is no longer at the path that the core file names"
+    core.add_argument("FILES", nargs="+", metavar="CORE", help=of_program)
     return parser
 
 

@@ -308,7 +308,7 @@ def _by_paths(holders_: Sequence[Holder]) -> str:
 
 def _searched(searched: Roots) -> str:
     """Where the search started."""
-    frames = [*searched.functions]
+    frames = [one for one in searched.functions if one != "?"]  # a recorded map is in no function
     if searched.scope != "frame":
         seen = goroutines_seen(searched.goroutines, searched.unseen)
         frames = [f"{seen} with {human.plural(searched.frames, 'frame')}"]

@@ -191,7 +191,7 @@ def _facts(found: Origins, rate: int, held: int) -> list[tuple[str, str]]:
         what = "what the samples stand for, weighted as runtime/pprof does"
         facts.append(("bytes", what + ("; few samples can stand for more than there is" * (found.bytes > held))))
     if any(one.caller for one in found.lines):
-        facts.append(("from", "the innermost call of your own module, where that is another line"))
+        facts.append(("from", "the innermost call of your own module, if there is one at another line"))
     return facts
 
 

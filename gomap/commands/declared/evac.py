@@ -13,7 +13,7 @@ how many old buckets are evacuated, which are not, how large the old array is, a
 the growth.
 
 A Swiss map (from Go 1.24 on) grows one table at a time, each in one step. Shows the directory, each table's depth,
-entries and free slots, and which table grows next.
+its entries and how many more fit before it grows, and which table grows next.
 """,
     args=(Arg("EXPR", EXPR_HELP),),
     examples=(

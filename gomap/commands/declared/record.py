@@ -8,8 +8,9 @@ COMMAND = Command(
     name="hmap-record",
     summary="save a map to a small file, which gomap opens anywhere without a debugger",
     about="""
-Saves the map with its keys, its values (as deep as they are shown) and their types. `gomap FILE` then answers every
-command about this map, without EXPR too. The file contains the program's data: protect it as you protect the
+Saves the map with its keys, its values (as deep as they are shown) and their types. `gomap FILE` then answers the
+commands that need only the map itself, such as hmap-show, hmap-entries, hmap-get, hmap-check, hmap-diff and
+hmap-report; EXPR can be left out there. The file contains the program's data: protect it as you protect the
 program's data.
 
 The file is written completely or not at all. An existing file is kept unless --overwrite is given.

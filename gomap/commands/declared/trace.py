@@ -16,12 +16,12 @@ For a Swiss map with several tables this size is large enough that no table is l
 Where the kernel permits it (Linux on amd64, CAP_SYS_ADMIN), the kernel records the growths and the program does not
 stop: gomap has the kernel put breakpoints of its own (uprobes) into the functions with which the runtime grows maps
 (runtime.hashGrow; (*Map).growToTable and (*table).rehash of internal/runtime/maps), in the memory of this process
-alone. A growth then takes a few microseconds longer. Otherwise, and always with -n, gomap itself sets breakpoints
-there: the program stops briefly at each growth and nowhere else, and with -n stays stopped at the last one. --by
-chooses. The answer says which it was and what it cost. The first eight entries of a map need no growth, and a growth
-that began before the trace is not counted. Uprobes and gomap's breakpoints are removed afterwards; yours work as
-before. When the time is up, gdb says that the program received SIGINT: that is how gdb stops a program, and the
-program does not notice.
+alone. A growth then takes a few microseconds longer. Otherwise, and with -n unless --by says uprobes, gomap itself
+sets breakpoints there: the program stops briefly at each growth and nowhere else, and with -n stays stopped at the
+last one. --by chooses. The answer says which it was and what it cost. The first eight entries of a map need no
+growth, and a growth that began before the trace is not counted. Uprobes and gomap's breakpoints are removed
+afterwards; yours work as before. When the time is up, gdb says that the program received SIGINT: that is how gdb
+stops a program, and the program does not notice.
 
 Without a debugger, gomap pid PID -c 'hmap-trace --for 10s' traces growths by uprobes, of stripped programs too.
 
