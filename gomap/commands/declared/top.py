@@ -8,9 +8,9 @@ COMMAND = Command(
     name="hmap-top",
     summary="all maps of the process, ranked by the memory they hold or retain",
     about="""
-Finds the maps and sync.Maps that every goroutine's frames and all package variables lead to, and measures each
-by walking it. Of more than 1,024 maps that no variable leads to, only as many are walked as -n lists, the
-largest, and the waste is `at least` that of the walked ones; --group, --type, --pprof and --by values walk all.
+Finds the maps and sync.Maps that every goroutine's frames and all package variables lead to, and measures each by
+walking it. Of more than 1,024 maps that no variable leads to, only those are walked that can be among the rows listed
+(-n), and the waste is `at least` that of the walked ones; --group, --type, --pprof and --by values walk all.
 
 Held is the memory that the map itself owns: header, buckets or groups, tables, keys and elems stored behind
 pointers, the nodes and entries of a sync.Map. It is counted in the allocator's size classes. Waste is the part of it
@@ -26,9 +26,10 @@ Maps that only the standard library's variables lead to, through its own types, 
 lists them. JSON lists all maps, one by one.
 
 Maps that no variable leads to are ranked too, in every build: gomap finds all map headers among the heap's objects
-and on the stacks. It determines their types from the allocator's records and from the hashes of their keys. Such a
-map may be garbage that is not collected yet, or be held by an unsafe.Pointer or uintptr, or by a variable that was
-optimized out.
+and on the stacks. It determines their types from the allocator's records and from the hashes of their keys. With
+numpy and scipy, and in a heap of at most 64 MiB or after hmap-why has read it, the rows also show the shortest way
+from a root that keeps such a map alive. Such a map may be garbage that is not collected yet, or be held by an
+unsafe.Pointer or uintptr, or by a variable that was optimized out.
 
 --values also counts the heap memory that keys and values keep alive: strings, slices, structs behind pointers, and
 values in interfaces. Each object is counted once, for the largest map that leads to it. A map in a map has a row of
