@@ -22,6 +22,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"gomap.test/targets/truth"
@@ -235,7 +236,7 @@ func quit() {
 	if err := syscall.Kill(os.Getpid(), syscall.SIGQUIT); err != nil {
 		panic(err)
 	}
-	select {}
+	time.Sleep(time.Hour) // without a timer, the runtime may call it a deadlock before the signal is there
 }
 
 //go:noinline
