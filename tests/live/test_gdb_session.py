@@ -345,7 +345,7 @@ def test_completion_of_nothing_typed_yet(system_go: Row, gdb: Gdb) -> None:
         told = set((child.before or "").split())
     finally:
         child.close(force=True)
-    assert {"m", "words", "none", "empty", "small", "arr", "cfg", "pm", "boxed"} <= told, told
+    assert {"m", "words", "none", "queue", "small", "arr", "cfg", "pm", "boxed"} <= told, told
 
 
 # -- long work -----------------------------------------------------------------------------------------
