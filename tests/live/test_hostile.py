@@ -17,6 +17,7 @@ SHOWN = (
     r"\b\b\btab\tline\nreturn\rfeed\f\v", r"nul\x00del\x7f", r"\u009b31mC1\u0085", r"\xff\xfe\xc0\xaf\xed\xa0\x80",
     r"\u202egnp.exe\u202c", r"\u2066x\u2069\u200f\u061c", r"zero\u200bwidth\u2060\ufeff", r"\u2028line\u2029",
     r"\U000e0041tag", r"soft\u00adhyphen\u00a0", "%s %n {0}",
+    "</script><script>owned()</script><!--", "<img src=x onerror=owned()>",
 )  # fmt: skip
 #: What the program calls the file of main.hold.
 FILE = r"\x1b]0;owned\x07\u202eog.txt"
