@@ -104,9 +104,9 @@ class DelveTracer:
                 began = True
                 self._session.runs()
                 state, kind, ran = self._go_on(ours, hit, read, seconds, recorder)
-            except BaseException:
-                if began:  # it may run still
-                    with suppress(GomapError):
+            except BaseException:  # Ctrl-C, too: the program may run still
+                if began:
+                    with suppress(GomapError):  # the first error is the one that is told
                         state = self._client.standing()
                         self._session.arrived(state)
                 raise

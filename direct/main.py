@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         help="read the maps in a core file: core [PROG] CORE",
         usage="gomap core [-h] [-c COMMAND] [--symbols PROG] [PROG] CORE",
     )
-    of_program = "a core file; before it its program, where that is no longer at the path that the core file names"
+    of_program = "the core file, after its program if that is not at the path that the core file names"
     core.add_argument("FILES", nargs="+", metavar="CORE", help=of_program)
     return parser
 

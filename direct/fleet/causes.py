@@ -58,10 +58,8 @@ def said(death: DeathRow, with_keys: bool) -> tuple[str | None, str]:
         if kind == "panic" and not of_runtime(message):
             return None, HIDDEN
         message = _AGAIN.sub(r"\1", message) if kind != "panic" else _NUMBER.sub("N", message)
-    what = _NUMBER.sub("N", one_line(message))
-    return message, f"{'signal' if kind == 'signal' else f'{kind}:'} {what}" + (
-        " (sent by a process)" if death.sent else ""
-    )
+    what = _NUMBER.sub("N", one_line(message)) + (" (sent by a process)" if death.sent else "")
+    return message, f"{kind}{'' if kind == 'signal' else ':'} {what}"
 
 
 def of_runtime(text: str) -> bool:

@@ -117,7 +117,7 @@ def read(job: Job, programs: Programs, emit: Emit) -> None:
 
 
 def why(error: Exception, core: str) -> str:
-    """The error as a row has it. The text of one that nobody foresaw may have values of the program."""
+    """The error as text for a row. Of an internal error only type and line: its text may have values of the program."""
     if isinstance(error, GomapError):
         return one_line(str(error))
     if isinstance(error, MemoryError):

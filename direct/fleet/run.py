@@ -113,7 +113,7 @@ def read_all(plan: Plan, dataset: Dataset, cores: Sequence[Found], done: Done, p
 
 
 def _next(ready: queue.SimpleQueue[Any], client: Any) -> Any:
-    """The next task that is done. Raises GomapError where nobody is left to do one."""
+    """Waits for the next task that is done. Raises GomapError if no worker is left."""
     without = 0
     while True:
         try:

@@ -229,7 +229,7 @@ DEPTHS, GROWS = 300, 4
 
 
 def check_moved(lines: Sequence[str], method: str) -> None:
-    """Each growth is told once, and each map is one, though a stack moved when a growth began, and between two."""
+    """Each growth is counted once and as of the same map, although the map's stack moves during and between growths."""
     every, one = asked(lines)
     assert (every["method"], every["ended"], one["method"], one["ended"]) == (method, "stopped", method, "freed")
     growths = Counter(growth["goroutine"] for growth in every["growths"])

@@ -117,7 +117,7 @@ GrowthTrace.hit = slowly
 def test_a_limit_where_growths_come_faster_than_they_are_read(
     system_go: Row, system_gdb: Gdb, dlv: Dlv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The program is stopped in time, and what was recorded by then is looked at; Ctrl-C ends that, and is told."""
+    """The program stops at its limit. gomap then reads what was recorded; after Ctrl-C it says how much is unread."""
     binary, script = toolchains.small(ENDLESS, system_go, optimised=True), tmp_path / "slowly.py"
     script.write_text(SLOWLY)
     timed = "hmap-trace --for 300ms --json"

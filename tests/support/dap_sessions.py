@@ -46,7 +46,7 @@ class DapSession:
         os.close(write)
         try:
             self.where = self.listening()
-        except BaseException:
+        except BaseException:  # Ctrl-C, too: no adapter stays behind
             os.killpg(self.adapter.pid, signal.SIGKILL)
             os.close(self.log)
             raise

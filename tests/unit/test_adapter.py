@@ -146,7 +146,7 @@ def test_whose_a_request_is() -> None:
 
 @pytest.mark.parametrize("error", [TargetRunning("the program runs"), KeyError("pc"), KeyboardInterrupt()])
 def test_a_stop_that_can_not_be_read_is_told(error: BaseException) -> None:
-    """The editor hears of the stop, and why there is no line about it, whatever the reason."""
+    """The editor gets the stopped event, and instead of the breakpoint's line the reason why it can't be read."""
 
     def stopped() -> None:
         raise error
