@@ -40,6 +40,21 @@ def test_live(program: str, toolchain: Row, gdb: Gdb) -> None:
     check_stages(toolchains.build(program, toolchain, optimised=False), gdb, optimised=False)
 
 
+def test_copied_headers_in_words(both_layouts: Row, system_gdb: Gdb) -> None:
+    """Each header comes with its own count and the variables that lead to it."""
+    binary, exprs = (
+        toolchains.build("headercopy", both_layouts, optimised=False),
+        ("main.Keep.Small", "main.Keep.SmallCopy"),
+    )
+    line = f"hmap-alias {' '.join(exprs)}"
+    found = debuggers.visit(system_gdb, binary, {"diverged": [line]})
+    lines, maps = found.at("diverged", line).output.splitlines(), found.truth["diverged"]["maps"]
+    assert [maps[expr]["len"] for expr in exprs] == [2, 3]
+    for expr in exprs:
+        header = lines.index(f"header {maps[expr]['address']}  {maps[expr]['len']} entries")
+        assert lines[header + 1].split() == ["package", "variable", expr]
+
+
 @pytest.mark.parametrize("program", ["alias", "nilwrite"])
 def test_live_optimised(program: str, toolchain: Row, gdb: Gdb) -> None:
     """Package variables, where the locals are not to be relied on."""

@@ -7,9 +7,10 @@ from typing import Any, Callable
 
 import pytest
 
-from tests.support import debuggers, session
+from tests.support import debuggers, session, toolchains
 from tests.support.debuggers import Gdb
 from tests.support.session import Asked
+from tests.support.toolchains import Row
 from tests.support.truths import check_all
 
 Target = Callable[[str], Path]
@@ -92,3 +93,17 @@ def room(asked: Asked) -> tuple[Any, ...]:
     truth = asked.truth
     tables = [(table["index"], table["capacity"], table["tombstones"]) for table in truth["tables"] or ()]
     return truth["buckets"]["address"], truth["buckets"]["count"], tables
+
+
+def test_directory_entries_of_each_table(swiss_go: Row, system_gdb: Gdb) -> None:
+    """In words: from each table's first entry in the directory to the next one's."""
+    binary, expr = toolchains.build("growth", swiss_go, optimised=False), "main.Keep.Ints"
+    found = debuggers.visit(system_gdb, binary, {"shared": [f"hmap-evac {expr}"]})
+    truth = found.truth["shared"]["maps"][expr]
+    first = sorted(table["index"] for table in truth["tables"])
+    ends = [*first[1:], truth["swiss"]["dir_len"]]
+    wanted = {one: str(one) if one + 1 == end else f"{one}-{end - 1}" for one, end in zip(first, ends)}
+    assert any("-" in told for told in wanted.values())
+    lines = found.at("shared", f"hmap-evac {expr}").output.splitlines()
+    rows = [line.split() for line in lines[next(i for i, line in enumerate(lines) if "local depth" in line) + 1 :]]
+    assert {int(row[0]): row[2] for row in rows if row} == wanted
